@@ -1,0 +1,101 @@
+"""Element types, without any framework: names, sizes, kinds, and torch's promotion lattice.
+
+NumPy's promotion differs (NEP 50) and is applied by its front end, which inserts explicit `cast` nodes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DType:
+    """One element type. `kind` is one of bool, uint, int, float, complex; `size` is in bytes."""
+
+    name: str
+    kind: str
+    size: int
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @property
+    def is_float(self) -> bool:
+        return self.kind == "float"
+
+    @property
+    def is_int(self) -> bool:
+        """Signed or unsigned integer, not bool."""
+        return self.kind in ("int", "uint")
+
+    @property
+    def is_complex(self) -> bool:
+        return self.kind == "complex"
+
+
+bool_ = DType("bool", "bool", 1)
+uint8 = DType("uint8", "uint", 1)
+uint16 = DType("uint16", "uint", 2)
+uint32 = DType("uint32", "uint", 4)
+uint64 = DType("uint64", "uint", 8)
+int8 = DType("int8", "int", 1)
+int16 = DType("int16", "int", 2)
+int32 = DType("int32", "int", 4)
+int64 = DType("int64", "int", 8)
+float16 = DType("float16", "float", 2)
+bfloat16 = DType("bfloat16", "float", 2)
+float32 = DType("float32", "float", 4)
+float64 = DType("float64", "float", 8)
+complex64 = DType("complex64", "complex", 8)
+complex128 = DType("complex128", "complex", 16)
+
+ALL: dict[str, DType] = {
+    d.name: d
+    for d in (
+        bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64,
+        float16, bfloat16, float32, float64, complex64, complex128,
+    )
+}  # fmt: skip
+
+_KIND_ORDER = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
+_COMPLEX_PART = {complex64: float32, complex128: float64}
+_COMPLEX_OF = {float16: complex64, bfloat16: complex64, float32: complex64, float64: complex128}
+
+
+def get(name: str) -> DType:
+    """The dtype called `name`. Raises KeyError with the known names."""
+    try:
+        return ALL[name]
+    except KeyError:
+        raise KeyError(f"unknown dtype {name!r}; known: {', '.join(ALL)}") from None
+
+
+def kind_order(d: DType) -> int:
+    """bool 0 < integers 1 < floats 2 < complex 3: torch's promotion categories."""
+    return _KIND_ORDER[d.kind]
+
+
+def compute_dtype(d: DType) -> DType:
+    """The dtype in which a fused kernel does arithmetic on `d`: half types compute in float32."""
+    return float32 if d in (float16, bfloat16) else d
+
+
+def promote(a: DType, b: DType) -> DType:
+    """torch's `promote_types`: the smallest type both convert to (int64 with float16 is float16)."""
+    if a == b:
+        return a
+    ka, kb = kind_order(a), kind_order(b)
+    if ka != kb:
+        low, high = (a, b) if ka < kb else (b, a)
+        if high.is_complex and low.is_float:
+            return high if _COMPLEX_PART[high].size >= low.size else _COMPLEX_OF[low]
+        return high
+    if a.kind == b.kind:
+        if a.size == b.size:
+            return float32  # float16 with bfloat16
+        return a if a.size > b.size else b
+    # one signed, one unsigned integer: the signed type that holds both
+    unsigned, signed = (a, b) if a.kind == "uint" else (b, a)
+    if signed.size > unsigned.size:
+        return signed
+    return {1: int16, 2: int32, 4: int64}.get(unsigned.size, float32)

@@ -1,0 +1,278 @@
+"""The graph language: what capture produces and inductor consumes. No framework object appears in it.
+
+A `Graph` is a list of SSA `Node`s in topological order. A node applies one op of the table
+(`inductor.ops`) to input nodes; whatever is not a tensor (axes, dtypes, scalars, shapes) is a static
+attribute. `TensorMeta` says what eager would have produced: shape, strides, dtype, device.
+
+Dims are plain ints, or sympy expressions over the graph's size symbols when a dimension is dynamic.
+Plain ints stay ints: sympy enters only with a symbol.
+
+    %x = input()                        : float32[4, 8] cpu
+    %w = input()                        : float32[8, 8] cpu
+    %linear = linear(%x, %w, None)      : float32[4, 8] cpu   # model.py:12
+    return %linear
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Union
+
+from ..errors import InternalError, SourceLocation
+from .dtypes import DType
+
+if TYPE_CHECKING:
+    import sympy
+
+    from .ops.table import Op
+
+#: an int, or a sympy expression over size symbols
+Dim = Union[int, "sympy.Expr"]
+
+
+@dataclass(frozen=True)
+class TensorMeta:
+    """What is known of a tensor: shape and stride in elements, dtype, device ("cpu", "cuda:0").
+
+    weak marks a Python scalar: it takes part in promotion by its category only.
+    """
+
+    shape: tuple[Dim, ...]
+    stride: tuple[Dim, ...]
+    dtype: DType
+    device: str = "cpu"
+    weak: bool = False
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def numel(self) -> Dim:
+        n: Dim = 1
+        for s in self.shape:
+            n = n * s
+        return n
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Row-major without gaps; dims of size 1 may have any stride, an empty tensor always is."""
+        expected: Dim = 1
+        for size, stride in zip(reversed(self.shape), reversed(self.stride)):
+            if size == 0:
+                return True
+            if size != 1:
+                if stride != expected:
+                    return False
+                expected = expected * size
+        return True
+
+    @property
+    def is_dynamic(self) -> bool:
+        return any(not isinstance(d, int) for d in (*self.shape, *self.stride))
+
+    def __str__(self) -> str:
+        text = f"{self.dtype}[{', '.join(map(str, self.shape))}] {self.device}"
+        return text if self.is_contiguous else f"{text} stride ({', '.join(map(str, self.stride))})"
+
+
+def contiguous_strides(shape: Sequence[Dim]) -> tuple[Dim, ...]:
+    """Row-major strides as torch gives them (a size-0 dim counts as 1)."""
+    strides: list[Dim] = []
+    step: Dim = 1
+    for size in reversed(shape):
+        strides.append(step)
+        step = step * (1 if size == 0 else size)
+    return tuple(reversed(strides))
+
+
+@dataclass(frozen=True)
+class ExternRef:
+    """A framework function called as it is, for what the table does not know.
+
+    target:  "module:qualified.name", resolvable in a fresh process by the front end's runtime
+    args, kwargs: the call's template; an `Input(i)` stands for the node's i-th input, all else is static
+    """
+
+    target: str
+    args: tuple[Any, ...]
+    kwargs: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Input:
+    """A placeholder inside an `ExternRef` template: the node's `index`-th input tensor."""
+
+    index: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    """One application of an op. Compared by identity; never changed after creation.
+
+    inputs: tensors, positional; None for an optional tensor that is absent
+    attrs:  static data by name
+    meta:   one TensorMeta, or a tuple of them for the few ops with several results (then only
+            `getitem` nodes read it)
+    """
+
+    op: Op
+    inputs: tuple[Node | None, ...]
+    attrs: Mapping[str, Any]
+    meta: TensorMeta
+    name: str
+    loc: SourceLocation | None = None
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        return self.meta.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.meta.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.meta.shape)
+
+    def __repr__(self) -> str:
+        return f"%{self.name}"
+
+    def __str__(self) -> str:
+        parts = [repr(i) for i in self.inputs]
+        parts += [f"{k}={_show(v)}" for k, v in self.attrs.items()]
+        where = f"   # {self.loc.file.rsplit('/', 1)[-1]}:{self.loc.line}" if self.loc else ""
+        meta = self.meta if isinstance(self.meta, TensorMeta) else f"({'; '.join(map(str, self.meta))})"
+        return f"%{self.name} = {self.op.name}({', '.join(parts)}) : {meta}{where}"
+
+
+def _show(value: Any) -> str:
+    return repr(value) if isinstance(value, (str, float)) else str(value)
+
+
+@dataclass(frozen=True)
+class SymbolInfo:
+    """A size symbol's binding: dim `dim` of graph input `input`, or the int input itself when `dim` is None.
+
+    hint is the value seen at capture; low/high the range promised (guarded) at run time.
+    """
+
+    symbol: sympy.Symbol
+    input: int
+    dim: int | None
+    hint: int
+    low: int = 2
+    high: int | None = None
+
+
+@dataclass
+class Graph:
+    """One captured or transformed program.
+
+    inputs:    `input` nodes in call order (tensors only; sizes come in through `symbols`)
+    nodes:     every node in topological order, inputs first
+    outputs:   nodes whose values are returned, in order (a node may appear more than once)
+    mutations: (input position, node): after the run, the input holds the node's value
+    symbols:   dynamic sizes
+    int_inputs: names of plain int inputs appended after the tensors at call time (dynamic Python ints)
+    """
+
+    inputs: list[Node] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    outputs: list[Node] = field(default_factory=list)
+    mutations: list[tuple[int, Node]] = field(default_factory=list)
+    symbols: list[SymbolInfo] = field(default_factory=list)
+    int_inputs: list[str] = field(default_factory=list)
+    name: str = "graph"
+
+    def __str__(self) -> str:
+        lines = [str(n) for n in self.nodes]
+        lines += [f"input {i} <- {n!r}" for i, n in self.mutations]
+        lines.append("return " + ", ".join(map(repr, self.outputs)))
+        return "\n".join(lines)
+
+    @property
+    def op_count(self) -> int:
+        """Nodes that compute something: all but inputs and constants."""
+        return sum(1 for n in self.nodes if n.op.name not in ("input", "constant"))
+
+    def users(self) -> dict[Node, list[Node]]:
+        """Every node's readers among the graph's nodes."""
+        users: dict[Node, list[Node]] = {n: [] for n in self.nodes}
+        for n in self.nodes:
+            for i in n.inputs:
+                if i is not None:
+                    users[i].append(n)
+        return users
+
+    def verify(self) -> None:
+        """Check legality: definitions before uses, names unique. Raises InternalError with the neighbourhood."""
+        seen: set[Node] = set()
+        names: set[str] = set()
+        for position, n in enumerate(self.nodes):
+            bad = [i for i in n.inputs if i is not None and i not in seen]
+            if bad or n.name in names:
+                around = "\n".join(str(m) for m in self.nodes[max(0, position - 5) : position + 5])
+                what = f"uses {bad} before definition" if bad else "repeats a name"
+                raise InternalError(f"[graph] node {n!r} {what}; around it:\n{around}")
+            seen.add(n)
+            names.add(n.name)
+        for n in [*self.outputs, *(m for _, m in self.mutations), *self.inputs]:
+            if n not in seen:
+                raise InternalError(f"[graph] {n!r} is returned or bound but is not in the graph")
+
+
+class GraphBuilder:
+    """Appends nodes to a graph; metas come from the op table.
+
+    Used by capture (nodes at the user's level) and by decompositions (`b.call("exp", x)`).
+    Raises whatever the op's meta rule raises for bad arguments: the same kind of error as eager's.
+    """
+
+    def __init__(self, ops: Mapping[str, Op], graph: Graph | None = None) -> None:
+        self.ops = ops
+        self.graph = graph if graph is not None else Graph()
+        self._counters: dict[str, Iterator[int]] = {}
+        self._taken = {n.name for n in self.graph.nodes}
+        self.loc: SourceLocation | None = None
+
+    def fresh_name(self, stem: str) -> str:
+        """`stem`, then `stem_1`, `stem_2`, ... unique within the graph."""
+        counter = self._counters.setdefault(stem, itertools.count())
+        while True:
+            k = next(counter)
+            name = stem if k == 0 else f"{stem}_{k}"
+            if name not in self._taken:
+                self._taken.add(name)
+                return name
+
+    def input(self, meta: TensorMeta, name: str = "arg") -> Node:
+        """Append a graph input."""
+        node = Node(self.ops["input"], (), {}, meta, self.fresh_name(name), self.loc)
+        self.graph.inputs.append(node)
+        self.graph.nodes.append(node)
+        return node
+
+    def call(self, op: str, *inputs: Node | None, **attrs: Any) -> Node:
+        """Append `op(*inputs, **attrs)`; its meta comes from the table.
+
+        Raises KeyError for an op that is not in the table, and the meta rule's own errors.
+        """
+        row = self.ops[op]
+        full = row.bind(attrs)
+        meta = row.meta(*[None if i is None else i.meta for i in inputs], **full)
+        return self.append(row, inputs, full, meta)
+
+    def append(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
+        """Append a node whose meta is already known (extern nodes, rewrites)."""
+        node = Node(row, tuple(inputs), dict(attrs), meta, self.fresh_name(row.name), self.loc)
+        self.graph.nodes.append(node)
+        return node
+
+    def __getattr__(self, op: str) -> Callable[..., Node]:
+        """`b.exp(x)` is `b.call("exp", x)`: decompositions read like the maths."""
+        if op.startswith("_") or op not in self.ops:
+            raise AttributeError(f"no op {op!r} in the table")
+        return lambda *inputs, **attrs: self.call(op, *inputs, **attrs)

@@ -1,0 +1,106 @@
+"""Settings, in two layers.
+
+`config` holds process-wide switches, read from `QUERN_*` variables when quern is imported and
+settable at run time (`quern.config.on_error = "raise"`, or scoped: `with quern.config.patch(on_error="raise")`).
+`Options` is the frozen record of one compilation: it is made once by `compile()` and passed along, so that
+nothing below reads ambient state. `Options.key()` lists the fields that can change a kernel and therefore
+enter cache keys; no other field may.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+
+def _flag(name: str, default: bool) -> bool:
+    return os.environ.get(name, "1" if default else "0").lower() not in ("0", "", "false", "no", "off")
+
+
+@dataclass
+class Config:
+    """Process-wide switches. Assign to change; `patch` restores on exit."""
+
+    #: "warn": a failing compile warns once and runs eager; "raise": it raises
+    on_error: str = "warn"
+    #: entries kept per compiled function before the least recently used is dropped
+    recompile_limit: int = 16
+    #: a Python version without bytecode support: "raise", or "eager" to run uncompiled
+    unsupported_python: str = "raise"
+    #: where the cache lives; None means `$QUERN_CACHE_DIR`, else the XDG cache folder
+    cache_dir: str | None = None
+    #: bytes kept in the cache before the least recently used entries go
+    cache_max_bytes: int = 4 << 30
+    #: C++ compiler command; None means `$CXX`, else g++, clang++
+    cxx: str | None = None
+    #: threads of generated CPU code; None means the framework's own number
+    threads: int | None = None
+    #: stages to print: graph, guards, breaks, recompiles, fusion, code, cache, times
+    logs: tuple[str, ...] = ()
+    #: check stage borders (graph, loops, kernel legality); always on in tests
+    verify: bool = False
+    #: a dimension seen with two sizes becomes symbolic
+    automatic_dynamic_shapes: bool = True
+    #: turn all compilation off: compiled callables run their plain Python
+    disable: bool = False
+
+    @contextlib.contextmanager
+    def patch(self, **changes: Any) -> Iterator[Config]:
+        """Change fields inside a `with` block. Raises AttributeError for an unknown field."""
+        old = {name: getattr(self, name) for name in changes}
+        for name, value in changes.items():
+            setattr(self, name, value)
+        try:
+            yield self
+        finally:
+            for name, value in old.items():
+                setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self.__dataclass_fields__:
+            known = ", ".join(f.name for f in fields(self))
+            raise AttributeError(f"quern.config has no setting {name!r}; known settings: {known}")
+        object.__setattr__(self, name, value)
+
+
+def _from_environment() -> Config:
+    env = os.environ
+    return Config(
+        on_error=env.get("QUERN_ON_ERROR", "warn"),
+        unsupported_python=env.get("QUERN_UNSUPPORTED_PYTHON", "raise"),
+        logs=tuple(part.strip() for part in env.get("QUERN_LOGS", "").split(",") if part.strip()),
+        verify=_flag("QUERN_VERIFY", False),
+        disable=_flag("QUERN_DISABLE", False),
+    )
+
+
+config = _from_environment()
+
+
+@dataclass(frozen=True)
+class Options:
+    """One compilation's settings, as given by `compile(mode=..., options=...)`.
+
+    cpu_codegen: "cpp", or "triton" to run Triton kernels on CPU tensors under its interpreter
+    fuse / simplify: switch one stage off to bisect a wrong result
+    """
+
+    cpu_codegen: str = "cpp"
+    fuse: bool = True
+    simplify: bool = True
+    threads: int | None = None
+    max_autotune: bool = False
+    cudagraphs: bool = False
+    device: str | None = None
+
+    #: the fields that can change generated code, in key order
+    KEY = ("cpu_codegen", "fuse", "simplify", "threads", "max_autotune", "cudagraphs", "device")
+
+    def key(self) -> tuple[tuple[str, Any], ...]:
+        return tuple((name, getattr(self, name)) for name in self.KEY)
+
+    def with_(self, **changes: Any) -> Options:
+        return replace(self, **changes)

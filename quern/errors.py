@@ -1,0 +1,117 @@
+"""Every error quern raises on purpose.
+
+Two roots tell whose fault it is: `UserError` (something in the program or its environment can be
+changed to make it work) and `InternalError` (a defect in quern; the message asks for a report).
+Each message says what happened, where in the user's code, and what to do next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class QuernError(Exception):
+    """Root of all errors raised by quern."""
+
+
+class UserError(QuernError):
+    """The program, an argument or the environment must change."""
+
+
+class InternalError(QuernError):
+    """A defect in quern itself. The message names the stage and asks for a report."""
+
+
+class InvalidBackend(UserError):
+    """No backend has the given name."""
+
+
+class InvalidOption(UserError):
+    """`mode=` or `options=` holds something unknown, or both were given."""
+
+
+class UnsupportedPython(UserError):
+    """The running Python's bytecode is not known to quern."""
+
+
+class CompilerNotFound(UserError):
+    """No C++ compiler was found, and the kernel is not in the cache."""
+
+
+class CompilerFailed(InternalError):
+    """The C++ or Triton compiler rejected a generated kernel."""
+
+
+class CacheError(UserError):
+    """The cache folder or an entry cannot be used as asked."""
+
+
+class UnsafeCacheDirectory(CacheError):
+    """The cache folder can be written by other users: nothing executable is loaded from it."""
+
+
+class BackendFailed(QuernError):
+    """A backend raised while compiling a graph; the original error is the cause."""
+
+
+class LoweringError(InternalError):
+    """An op of the graph has neither a decomposition nor a lowering, or its lowering failed."""
+
+
+class SpecializationError(UserError):
+    """A dimension marked dynamic was forced to one value by the program."""
+
+
+class RecompileLimitExceeded(UserError):
+    """Raised under `fullgraph=True` or a `fail_on_recompile` stance."""
+
+
+@dataclass(frozen=True)
+class SourceLocation:
+    """Where in the user's code something stands. `text` is the source line, stripped."""
+
+    file: str
+    line: int
+    function: str
+    text: str = ""
+
+    def __str__(self) -> str:
+        head = f'File "{self.file}", line {self.line}, in {self.function}'
+        return f"{head}\n    {self.text}" if self.text else head
+
+
+class Unsupported(UserError):
+    """Capture met something it cannot put into the graph (an error only under `fullgraph=True`).
+
+    code:     a stable short name of the kind of break, e.g. ``"data-dependent-branch"``
+    what:     one sentence: what was met
+    why:      one sentence: why it cannot be captured
+    rewrite:  the smallest change that would let it be captured
+    location: the innermost line of the user's own code
+    """
+
+    def __init__(
+        self,
+        code: str,
+        what: str,
+        *,
+        why: str = "",
+        rewrite: str = "",
+        location: SourceLocation | None = None,
+    ) -> None:
+        self.code = code
+        self.what = what
+        self.why = why
+        self.rewrite = rewrite
+        self.location = location
+        super().__init__(code, what)
+
+    def __str__(self) -> str:
+        lines = [f"cannot capture in one graph: {self.what} [{self.code}]"]
+        if self.location is not None:
+            lines.append(f"  {str(self.location)}".replace("\n", "\n  "))
+        if self.why:
+            lines.append(f"  why: {self.why}")
+        if self.rewrite:
+            lines.append(f"  try: {self.rewrite}")
+        return "\n".join(lines)
