@@ -1,0 +1,181 @@
+"""The pointwise scalar ops: the closed set that loop expressions may hold and code generators must emit.
+
+One row: name, arity, result rule, Python meaning. The meaning is the oracle: the loop interpreter in the tests and
+constant folding use it, and `codegen/*/emit` tables are checked against it.
+
+Operands of one op share a dtype (lowering casts them); `where` takes a bool first. The result has the operands'
+dtype ("same") or is bool ("bool"). Integers wrap around in their width. Float meanings follow IEEE and eager:
+max/min propagate NaN, fmax/fmin ignore it, round is half-to-even, mod takes the divisor's sign, fmod the dividend's.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ScalarOp:
+    """domain: which operand dtypes are legal: "float", "int", "bool", "number" (int or float), "integral" (int or bool), "any"."""
+
+    name: str
+    arity: int
+    domain: str
+    result: str
+    python: Callable[..., Any]
+
+
+SCALAR: dict[str, ScalarOp] = {}
+
+
+def _op(name: str, arity: int, domain: str, python: Callable[..., Any], result: str = "same") -> None:
+    SCALAR[name] = ScalarOp(name, arity, domain, result, python)
+
+
+def _special(f: Callable[..., float], outside: float = math.nan) -> Callable[..., float]:
+    """Python's math raises where IEEE gives NaN or infinity."""
+
+    def call(*args: float) -> float:
+        if any(a != a for a in args):
+            return math.nan
+        try:
+            return f(*args)
+        except ValueError:
+            return outside
+        except OverflowError:
+            return math.inf
+
+    return call
+
+
+def _log(f: Callable[[float], float]) -> Callable[[float], float]:
+    return lambda x: -math.inf if x == 0 else _special(f)(x)
+
+
+def _div(a: float, b: float) -> float:
+    if b != 0:
+        return a / b
+    if a == 0 or a != a:
+        return math.nan
+    return math.copysign(math.inf, a) * math.copysign(1.0, b)
+
+
+def _floordiv(a: Any, b: Any) -> Any:
+    if isinstance(a, int):
+        return 0 if b == 0 else a // b  # eager raises for integers; lowering never relies on this value
+    return math.floor(_div(a, b)) if b != 0 and math.isfinite(a) and math.isfinite(b) else _div(a, b)
+
+
+def _mod(a: Any, b: Any) -> Any:
+    if isinstance(a, int):
+        return 0 if b == 0 else a % b
+    if b == 0 or math.isinf(a) or a != a or b != b:
+        return math.nan
+    r = math.fmod(a, b)
+    return r + b if r != 0 and (r < 0) != (b < 0) else r
+
+
+def _fmod(a: Any, b: Any) -> Any:
+    if isinstance(a, int):
+        return 0 if b == 0 else int(math.fmod(a, b)) if abs(a) < 1 << 52 else a - b * int(a / b)
+    return _special(math.fmod)(a, b)
+
+
+def _pick(a: Any, b: Any, first: bool) -> Any:
+    if a != a or b != b:
+        return math.nan
+    return a if first else b
+
+
+def _pow(a: Any, b: Any) -> Any:
+    if isinstance(a, int):
+        return a**b if b >= 0 else (1 if a == 1 else (1 if b % 2 == 0 else -1) if a == -1 else 0)
+    try:
+        return math.pow(a, b)
+    except OverflowError:
+        return -math.inf if a < 0 and b % 2 == 1 else math.inf
+    except ValueError:
+        return math.inf if a == 0 else math.nan
+
+
+def _atanh(x: float) -> float:
+    return math.copysign(math.inf, x) if abs(x) == 1 else math.atanh(x)
+
+
+def _keep(f: Callable[[float], int]) -> Callable[[Any], Any]:
+    """Rounding keeps infinities, NaN and the sign of zero."""
+    return lambda x: x if isinstance(x, int) or not math.isfinite(x) else math.copysign(float(f(x)), x)
+
+
+# unary, floats
+_op("exp", 1, "float", _special(math.exp))
+_op("exp2", 1, "float", _special(lambda x: 2.0**x))
+_op("expm1", 1, "float", _special(math.expm1))
+_op("log", 1, "float", _log(math.log))
+_op("log2", 1, "float", _log(math.log2))
+_op("log10", 1, "float", _log(math.log10))
+_op("log1p", 1, "float", lambda x: -math.inf if x == -1 else _special(math.log1p)(x))
+_op("sqrt", 1, "float", _special(math.sqrt))
+_op("rsqrt", 1, "float", lambda x: _div(1.0, _special(math.sqrt)(x)))
+_op("sin", 1, "float", _special(math.sin))
+_op("cos", 1, "float", _special(math.cos))
+_op("tan", 1, "float", _special(math.tan))
+_op("asin", 1, "float", _special(math.asin))
+_op("acos", 1, "float", _special(math.acos))
+_op("atan", 1, "float", math.atan)
+_op("sinh", 1, "float", lambda x: math.copysign(_special(math.sinh)(abs(x)), x))
+_op("cosh", 1, "float", _special(math.cosh))
+_op("tanh", 1, "float", math.tanh)
+_op("asinh", 1, "float", math.asinh)
+_op("acosh", 1, "float", _special(math.acosh))
+_op("atanh", 1, "float", _special(_atanh))
+_op("erf", 1, "float", math.erf)
+_op("erfc", 1, "float", math.erfc)
+_op("lgamma", 1, "float", _special(math.lgamma, math.inf))
+_op("sigmoid", 1, "float", lambda x: 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)))
+_op("floor", 1, "float", _keep(math.floor))
+_op("ceil", 1, "float", _keep(math.ceil))
+_op("trunc", 1, "float", _keep(math.trunc))
+_op("round", 1, "float", _keep(round))
+_op("isnan", 1, "float", lambda x: x != x, "bool")
+_op("isinf", 1, "float", math.isinf, "bool")
+_op("signbit", 1, "float", lambda x: math.copysign(1.0, x) < 0, "bool")
+# unary, numbers
+_op("neg", 1, "number", operator.neg)
+_op("abs", 1, "number", abs)
+_op("sign", 1, "number", lambda x: x if x != x else type(x)((x > 0) - (x < 0)))
+_op("not", 1, "integral", lambda x: (not x) if isinstance(x, bool) else ~x)
+# binary
+_op("add", 2, "number", operator.add)
+_op("sub", 2, "number", operator.sub)
+_op("mul", 2, "number", operator.mul)
+_op("div", 2, "float", _div)
+_op("floordiv", 2, "number", _floordiv)
+_op("mod", 2, "number", _mod)
+_op("fmod", 2, "number", _fmod)
+_op("pow", 2, "number", _pow)
+_op("atan2", 2, "float", math.atan2)
+_op("hypot", 2, "float", math.hypot)
+_op("copysign", 2, "float", math.copysign)
+_op("nextafter", 2, "float", math.nextafter)
+_op("max", 2, "any", lambda a, b: _pick(a, b, a >= b))
+_op("min", 2, "any", lambda a, b: _pick(a, b, a <= b))
+_op("fmax", 2, "float", lambda a, b: b if a != a else a if b != b else max(a, b))
+_op("fmin", 2, "float", lambda a, b: b if a != a else a if b != b else min(a, b))
+_op("and", 2, "integral", operator.and_)
+_op("or", 2, "integral", operator.or_)
+_op("xor", 2, "integral", operator.xor)
+_op("shl", 2, "int", lambda a, b: a << b)
+_op("shr", 2, "int", lambda a, b: a >> b)
+_op("eq", 2, "any", operator.eq, "bool")
+_op("ne", 2, "any", operator.ne, "bool")
+_op("lt", 2, "any", operator.lt, "bool")
+_op("le", 2, "any", operator.le, "bool")
+_op("gt", 2, "any", operator.gt, "bool")
+_op("ge", 2, "any", operator.ge, "bool")
+# ternary
+_op("where", 3, "any", lambda c, a, b: a if c else b)
+_op("fma", 3, "float", lambda a, b, c: a * b + c)

@@ -1,0 +1,68 @@
+"""What inductor asks of the framework at run time, and of nothing else. Each front end implements `Runtime` once.
+
+Arrays are the framework's own (torch.Tensor, numpy.ndarray). A finished plan holds only names and numbers; it is
+bound to a Runtime when it is loaded, so the same plan file serves any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .dtypes import DType
+from .graph import TensorMeta
+
+
+class Runtime(Protocol):
+    """The framework as seen from a plan."""
+
+    #: "torch" or "numpy"; enters plan keys
+    name: str
+
+    def version(self) -> str:
+        """The framework's version; enters plan keys."""
+        ...
+
+    def empty(self, shape: tuple[int, ...], stride: tuple[int, ...], dtype: DType, device: str) -> Any:
+        """Uninitialised memory with the given layout (strides in elements)."""
+        ...
+
+    def as_strided(self, array: Any, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Any:
+        """A view of the array's storage; strides and offset in elements, offset counted from the array's first element."""
+        ...
+
+    def data_ptr(self, array: Any) -> int:
+        """Address of the first element."""
+        ...
+
+    def meta_of(self, array: Any) -> TensorMeta:
+        """Shape, strides (elements), dtype and device of an array."""
+        ...
+
+    def copy_(self, target: Any, source: Any) -> None:
+        """Write `source` into `target`, as an in-place copy."""
+        ...
+
+    def run_op(self, op: str) -> Callable[..., Any]:
+        """The framework's own implementation of a table op: `(*arrays, **attrs) -> array` (or a tuple for several results).
+
+        Used by the eager backend for every op, and by plans for extern kernels. Takes and returns the framework's
+        arrays; dtype attributes are `DType`s. Raises KeyError for an op the framework does not have.
+        """
+        ...
+
+    def resolve(self, target: str) -> Callable[..., Any]:
+        """The function called "module:qualified.name" (see `ExternRef`)."""
+        ...
+
+    def encode(self, value: Any) -> Any:
+        """A static extern argument in framework form: DType -> the framework's dtype, device strings, the rest unchanged."""
+        ...
+
+    def num_threads(self) -> int:
+        """CPU threads that generated kernels may use."""
+        ...
+
+    def stream(self, device: str) -> int:
+        """Handle of the current stream of a GPU (0 on the CPU)."""
+        ...
