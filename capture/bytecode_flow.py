@@ -90,10 +90,12 @@ def stack_effect(instr: Instr, jump: bool = False) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class StackItem:
-    """One slot of a static stack: its kind, and for NULL the instructions that may have pushed it."""
+    """One slot of a static stack: its kind; for NULL the instructions that may have pushed it; for what
+    LOAD_FAST_AND_CLEAR pushed the variable that it saves."""
 
     kind: Slot
     pushed_by: frozenset[int] = frozenset()
+    saves: str | None = None
 
 
 _VALUE = StackItem(Slot.VALUE)
@@ -151,7 +153,7 @@ def _after(instr: Instr, shape: _Shape, jump: bool) -> _Shape:
     if op == "PUSH_NULL":
         return (*shape, StackItem(Slot.NULL, frozenset((instr.index,))))
     if op == "LOAD_FAST_AND_CLEAR":
-        return (*shape, StackItem(Slot.MAYBE_NULL))
+        return (*shape, StackItem(Slot.MAYBE_NULL, saves=arg))
     if op == "COPY":
         return (*shape, shape[-arg])
     if op == "SWAP":
@@ -182,7 +184,7 @@ def _merge_item(a: StackItem, b: StackItem) -> StackItem:
         kind = Slot.EXC_INFO
     elif Slot.LASTI in (a.kind, b.kind):
         kind = Slot.LASTI
-    return StackItem(kind, a.pushed_by | b.pushed_by)
+    return StackItem(kind, a.pushed_by | b.pushed_by, a.saves or b.saves)
 
 
 # ---------------------------------------------------------------- loops

@@ -31,7 +31,18 @@ HAS_PRECALL = not _PY312
 #: True when keyword names of a call are a constant pushed on the stack (CALL_KW), not KW_NAMES
 KWNAMES_ON_STACK = _PY313
 
-_JUMPS = frozenset(opcode.opname[op] for op in {*opcode.hasjrel, *opcode.hasjabs})
+#: opcodes whose argument is a variable slot, and those that pack two slots of four bits each
+SLOT_OPS = frozenset(opcode.opname[op] for op in {*opcode.haslocal, *opcode.hasfree}) - {"COPY_FREE_VARS"}
+TWO_SLOT_OPS = {
+    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
+    "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
+    "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
+}
+#: pushes a variable or raises UnboundLocalError; pushes what a slot holds, also a cell
+CHECKED_LOAD = "LOAD_FAST_CHECK" if _PY312 else "LOAD_FAST"
+LOAD_CELL = "LOAD_FAST" if _PY313 else "LOAD_CLOSURE"
+
+JUMP_OPS = frozenset(opcode.opname[op] for op in {*opcode.hasjrel, *opcode.hasjabs})
 _CONDITIONS = ("IF_TRUE", "IF_FALSE", "IF_NONE", "IF_NOT_NONE")
 
 
@@ -51,6 +62,12 @@ def cache_entries(opname: str) -> int:
     return table.get(opname, 0) if isinstance(table, dict) else table[opcode.opmap[opname]]
 
 
+def has_argument(opname: str) -> bool:
+    """True when the instruction takes an argument."""
+    number = opcode.opmap[opname]
+    return number in dis.hasarg if _PY312 else number >= dis.HAVE_ARGUMENT  # type: ignore[attr-defined]
+
+
 def read(code: types.CodeType) -> list[Raw]:
     """The raw instructions of `code`, without CACHE and EXTENDED_ARG. Jump targets are resolved to indices."""
     data = code.co_code
@@ -68,7 +85,7 @@ def read(code: types.CodeType) -> list[Raw]:
             continue
         following = unit + 1 + cache_entries(opname) if opname in opcode.opmap else unit + 1
         target = None
-        if opname in _JUMPS:
+        if opname in JUMP_OPS:
             target = following - arg if "BACKWARD" in opname else following + arg
         index_at[start] = len(found)
         found.append((opname, arg, start, unit, target))

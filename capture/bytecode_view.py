@@ -31,7 +31,8 @@ class Slot(enum.Enum):
         return f"Slot.{self.name}"
 
 
-class CallArgs(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CallArgs:
     """Argument of CALL: `count` values lie above the callable; the last `len(names)` are keywords."""
 
     count: int
