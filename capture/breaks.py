@@ -1,0 +1,85 @@
+"""How capture stops: graph breaks, symbolic exceptions, restarts, and the records of what was met.
+
+Four things travel as Python exceptions inside capture, and nothing else does:
+
+  Break      something cannot be captured here; becomes a graph break or, under `fullgraph`, `Unsupported`
+  UserRaise  the *program* raises: unwound through the exception table of its frames, like the real one
+  Restart    the capture learnt where it must stop, and begins anew with that knowledge
+  NotConstant  a value has no constant form (always caught close by)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SourceLocation, Unsupported
+
+if TYPE_CHECKING:
+    from .values.base import Value
+
+
+class NotConstant(Exception):
+    """The value is not known as a Python constant."""
+
+
+class Break(Exception):
+    """Capture cannot go on at this instruction. Fields as in `errors.Unsupported`.
+
+    eager: the program is expected to raise a real error here: plain Python shall raise it
+    """
+
+    def __init__(self, code: str, what: str, why: str = "", rewrite: str = "", eager: bool = False) -> None:
+        super().__init__(code, what)
+        self.code = code
+        self.what = what
+        self.why = why
+        self.rewrite = rewrite
+        self.eager = eager
+        self.location: SourceLocation | None = None
+        self.stack: tuple[SourceLocation, ...] = ()
+
+
+class UserRaise(Exception):
+    """The captured program raises `value`, an exception instance modelled as a Value."""
+
+    def __init__(self, value: Value) -> None:
+        super().__init__()
+        self.value = value
+        #: innermost place, for messages
+        self.location: SourceLocation | None = None
+
+
+class Restart(Exception):
+    """Begin the capture anew: the set of stops grew."""
+
+
+@dataclass(frozen=True)
+class BreakReason:
+    """One graph break: a stable code, what was met and why, where, and the smallest rewrite.
+
+    stack: the user's frames, outermost first; the last one is `location`
+    """
+
+    code: str
+    what: str
+    why: str = ""
+    rewrite: str = ""
+    location: SourceLocation | None = None
+    stack: tuple[SourceLocation, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def of(cls, error: Break) -> BreakReason:
+        return cls(error.code, error.what, error.why, error.rewrite, error.location, error.stack)
+
+    def unsupported(self) -> Unsupported:
+        """The error that `fullgraph=True` raises for this break."""
+        return Unsupported(self.code, self.what, why=self.why, rewrite=self.rewrite, location=self.location)
+
+    def __str__(self) -> str:
+        return str(self.unsupported()).replace("cannot capture in one graph", "graph break", 1)
+
+
+def not_supported(what: str, *, code: str = "unsupported", why: str = "", rewrite: str = "", **more: Any) -> Break:
+    """A `Break` for something that capture does not model."""
+    return Break(code, what, why, rewrite, **more)

@@ -1,0 +1,229 @@
+"""Guards: what must still hold for an entry to be valid, compiled into one expression.
+
+A `Guard` tests one place (a `Source`) or one piece of global state. Its test is a Python expression in which `{x}`
+stands for the place and `_`-names for injected objects. Guards are kept once each, ordered so that a place is only
+looked into after it was tested itself, and share common parts of their paths. An exception inside a guard
+(a missing attribute or key) means that it does not hold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .sources import Names, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One condition.
+
+    source: the place, or None for global state (grad mode, default dtype)
+    test:   the expression; `{x}` is the place, `{y}` that of `other`
+    other:  a second place, for relations
+    reason: what a recompile report says when it fails; `{label}`, and `{value}` for what was found
+    rank:   lower runs earlier among guards of the same depth
+    """
+
+    source: Source | None
+    test: str
+    reason: str = ""
+    other: Source | None = None
+    rank: int = 1
+
+    @property
+    def depth(self) -> int:
+        deepest = self.source.depth if self.source is not None else -1
+        return max(deepest, self.other.depth) if self.other is not None else deepest
+
+
+class GuardSet:
+    """The guards of one capture. Each is kept once."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self._guards: dict[tuple[Source | None, str, Source | None], Guard] = {}
+
+    def add(self, guard: Guard) -> None:
+        self._guards.setdefault((guard.source, guard.test, guard.other), guard)
+
+    def __len__(self) -> int:
+        return len(self._guards)
+
+    def __iter__(self) -> Iterator[Guard]:
+        return iter(self._guards.values())
+
+    # ------------------------------------------------------------ the usual kinds
+
+    def test(self, source: Source | None, test: str, reason: str = "", rank: int = 1) -> None:
+        """Any expression over `{x}`."""
+        key = (source, test, None)
+        if key not in self._guards:
+            self._guards[key] = Guard(source, test, reason, None, rank)
+
+    def type_is(self, source: Source, cls: type) -> None:
+        """`type(x) is cls`. Nothing to do for a place that the entry holds itself."""
+        if source.is_const:
+            return
+        self.test(source, f"type({{x}}) is {self.names.inject(cls, cls.__name__)}", f"{{label}} was a {cls.__name__}", 0)
+
+    def is_(self, source: Source, obj: Any) -> None:
+        """`x is obj`."""
+        if source.is_const:
+            return
+        if obj is None or obj is True or obj is False:
+            self.test(source, f"{{x}} is {obj}", f"{{label}} was {obj}", 0)
+            return
+        stem = getattr(obj, "__name__", "")
+        name = self.names.inject(obj, stem if isinstance(stem, str) else "")
+        self.test(source, f"{{x}} is {name}", f"{{label}} was another object: {_short(obj)}", 0)
+
+    def equals(self, source: Source, value: Any) -> None:
+        """`x` has the same type and the same value (bit for bit for floats) as a constant."""
+        if value is None or value is True or value is False or value is Ellipsis or value is NotImplemented:
+            self.is_(source, value)
+            return
+        self.type_is(source, type(value))
+        reason = f"{{label}} was {_short(value)}"
+        if isinstance(value, float) and value != value:
+            self.test(source, "{x} != {x}", reason, 2)
+            return
+        self.test(source, f"{{x}} == {self._literal(value)}", reason, 2)
+        if isinstance(value, float) and value == 0.0:
+            copysign = self.names.inject(math.copysign)
+            self.test(source, f"{copysign}(1.0, {{x}}) == {math.copysign(1.0, value)}", reason, 2)
+
+    def length(self, source: Source, n: int) -> None:
+        self.test(source, f"len({{x}}) == {n}", f"len({{label}}) was {n}", 1)
+
+    def keys(self, source: Source, keys: tuple[Any, ...]) -> None:
+        """The keys of a dict, in order."""
+        if keys:
+            name = self.names.inject(list(keys), "keys")
+            self.test(source, f"[*{{x}}] == {name}", f"the keys of {{label}} were {_short(list(keys))}", 1)
+        else:
+            self.test(source, "not {x}", "{label} was empty", 1)
+
+    def lacks(self, source: Source, key: Any) -> None:
+        """`key` is not in the mapping."""
+        self.test(source, f"{self._literal(key)} not in {{x}}", f"{{label}} had no {_short(key)}", 1)
+
+    def _literal(self, value: Any) -> str:
+        plain = type(value) in (int, str, bytes) or type(value) is float and math.isfinite(value)
+        text = repr(value) if plain else ""
+        return text if text and "{" not in text else self.names.inject(value)
+
+    def same(self, one: Source, other: Source) -> None:
+        """Both places hold one object."""
+        self.add(Guard(one, "{x} is {y}", f"{{label}} and {other.label} were the same object", other, 1))
+
+    def different(self, one: Source, other: Source) -> None:
+        """The places hold two objects."""
+        self.add(Guard(one, "{x} is not {y}", f"{{label}} and {other.label} were two objects", other, 1))
+
+    # ------------------------------------------------------------ code
+
+    def ordered(self) -> list[Guard]:
+        """Shallow places first, so that nothing is looked into before it was tested."""
+        return sorted(self._guards.values(), key=lambda g: (g.depth, g.rank))
+
+    def conditions(self, extra: Iterable[Source] = ()) -> tuple[list[str], dict[Source, str]]:
+        """(conditions to hold, in order; names that their evaluation leaves assigned, by place).
+
+        extra: places that the caller will read as well: what they share with the guards gets a name too.
+        """
+        ordered = self.ordered()
+        uses: dict[Source, int] = {}
+        for guard in ordered:
+            for source in (guard.source, guard.other):
+                if source is not None:
+                    _count(source, uses, guard.test.count("{x}") if source is guard.source else 1)
+        for source in extra:
+            _count(source, uses, 1)
+        assigned: dict[Source, str] = {}
+
+        def read(source: Source) -> str:
+            """The place's expression; the first reading of a shared place names it."""
+            if source.parent is None:
+                return source.text
+            name = assigned.get(source)
+            if name is not None:
+                return name
+            text = source.render(read(source.parent))
+            if uses[source] > 1:
+                name = assigned[source] = f"_v{len(assigned)}"
+                return f"({name} := {text})"
+            return text
+
+        lines = []
+        for guard in ordered:
+            test = guard.test
+            if guard.source is not None and "{x}" in test:
+                # first the naming occurrence, then the name
+                head, *rest = test.split("{x}")
+                parts = [head]
+                for piece in rest:
+                    parts += [read(guard.source), piece]
+                test = "".join(parts)
+            if guard.other is not None:
+                test = test.replace("{y}", read(guard.other))
+            lines.append(test)
+        return lines, assigned
+
+    def explain_failure(self, namespace: dict[str, Any], arguments: dict[str, Any]) -> str:
+        """The first guard that does not hold for `arguments`, in the user's words; "" when all hold."""
+        for guard in self.ordered():
+            scope = {**namespace, **arguments}
+            test = guard.test
+            if guard.source is not None:
+                test = test.replace("{x}", f"({guard.source.text})")
+            if guard.other is not None:
+                test = test.replace("{y}", f"({guard.other.text})")
+            try:
+                if eval(test, scope):  # noqa: S307 - text that this module generated
+                    continue
+            except Exception as error:
+                return self._say(guard, scope) + f" ({type(error).__name__}: {error})"
+            return self._say(guard, scope)
+        return ""
+
+    def _say(self, guard: Guard, scope: dict[str, Any]) -> str:
+        label = guard.source.label if guard.source is not None else ""
+        reason = guard.reason or guard.test.replace("{x}", label)
+        text = reason.replace("{label}", label)
+        if guard.source is None:
+            return text
+        try:
+            found = eval(guard.source.text, scope)  # noqa: S307
+        except Exception:
+            return f"{text}; now it is missing"
+        return f"{text}; now it is {_describe(found)}"
+
+
+def _count(source: Source, uses: dict[Source, int], times: int) -> None:
+    """Count readings; a place read once by name costs its parents once only."""
+    seen = source in uses
+    uses[source] = uses.get(source, 0) + times
+    if not seen and source.parent is not None:
+        _count(source.parent, uses, 1)
+
+
+def _short(value: Any, limit: int = 60) -> str:
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+#: other rooms' ways to describe an object in a recompile report, by type
+DESCRIBERS: dict[type, Callable[[Any], str]] = {}
+
+
+def _describe(value: Any) -> str:
+    for cls in type(value).__mro__:
+        if cls in DESCRIBERS:
+            return DESCRIBERS[cls](value)
+    return _short(value)

@@ -1,0 +1,160 @@
+"""Where a value came from: a path of attribute and item steps that fetches it again at the next call.
+
+A `Source` is a node of a tree whose roots are the parameters of the captured frame (`local`) and objects that the entry
+holds itself (`const`). Each step is text around its parent's text (`prefix`, `suffix`), so that guards and
+generated code can give any part of a path a name of its own. Nodes are interned per capture: the same step from the
+same node is the same node, so sources are compared by identity.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterator
+from typing import Any
+
+_LITERAL_KEYS = (str, int, bytes, bool, type(None))
+
+
+class Source:
+    """One place that can be read again.
+
+    text:   the Python expression in terms of parameters and injected names
+    label:  the same in the user's words, for messages
+    parent: the place it is read from; None for a root
+    depth:  number of steps from its root
+    const:  for a root held by the entry: the object
+    """
+
+    __slots__ = ("parent", "prefix", "suffix", "text", "depth", "const", "is_const", "_label", "_label_suffix", "_children")
+
+    def __init__(
+        self,
+        parent: Source | None,
+        prefix: str,
+        suffix: str,
+        label: str | None = None,
+        label_suffix: str | None = None,
+        const: Any = None,
+        is_const: bool = False,
+    ) -> None:
+        self.parent = parent
+        self.prefix = prefix
+        self.suffix = suffix
+        self.text = prefix + parent.text + suffix if parent is not None else prefix
+        self.depth = parent.depth + 1 if parent is not None else 0
+        self.const = const
+        self.is_const = is_const
+        self._label = label
+        self._label_suffix = label_suffix
+        self._children: dict[tuple[str, str], Source] = {}
+
+    # ------------------------------------------------------------ steps
+
+    def step(self, prefix: str, suffix: str, label_suffix: str | None = None) -> Source:
+        """The place read by `prefix + this + suffix`; `label_suffix` is what a message shows in place of `suffix`."""
+        key = (prefix, suffix)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = Source(self, prefix, suffix, label_suffix=label_suffix)
+        return child
+
+    def attr(self, name: str) -> Source:
+        """`this.name`."""
+        return self.step("", f".{name}") if name.isidentifier() and not keyword.iskeyword(name) else self.step("getattr(", f", {name!r})")
+
+    def raw_attr(self, name: str) -> Source:
+        """`name` by the default lookup, past any `__getattribute__` of the class."""
+        return self.step("object.__getattribute__(", f", {name!r})", f".{name}")
+
+    def dict_item(self, name: str) -> Source:
+        """`name` in the instance's `__dict__`, past the class."""
+        return self.step("", f".__dict__[{name!r}]", f".{name}")
+
+    def item(self, key: Any) -> Source:
+        """`this[key]` for a key that can be written as a literal: see `is_literal`."""
+        return self.step("", f"[{key!r}]")
+
+    def type(self) -> Source:
+        """`type(this)`."""
+        return self.step("type(", ")")
+
+    def cell(self) -> Source:
+        """The content of a cell."""
+        return self.step("", ".cell_contents", "")
+
+    # ------------------------------------------------------------ reading
+
+    def render(self, parent_text: str) -> str:
+        """The expression, given a name for the parent."""
+        return self.prefix + parent_text + self.suffix
+
+    @property
+    def root(self) -> Source:
+        source = self
+        while source.parent is not None:
+            source = source.parent
+        return source
+
+    @property
+    def label(self) -> str:
+        """How a message names this place."""
+        if self._label is None:
+            if self.parent is None:
+                self._label = self.text
+            elif self._label_suffix is not None:
+                self._label = self.parent.label + self._label_suffix
+            else:
+                self._label = self.prefix + self.parent.label + self.suffix
+        return self._label
+
+    def ancestors(self) -> Iterator[Source]:
+        """Parents, nearest first."""
+        source = self.parent
+        while source is not None:
+            yield source
+            source = source.parent
+
+    def __repr__(self) -> str:
+        return f"<source {self.text}>"
+
+
+def is_literal(key: Any) -> bool:
+    """True for a key that `Source.item` can write as a literal."""
+    if type(key) is tuple:
+        return all(is_literal(k) for k in key)
+    return type(key) in _LITERAL_KEYS
+
+
+class Names:
+    """The names under which an entry's code finds the objects it holds; one object has one name."""
+
+    def __init__(self) -> None:
+        self.namespace: dict[str, Any] = {}
+        self._names: dict[int, str] = {}
+        self._roots: dict[int, Source] = {}
+        self._count = 0
+
+    def inject(self, obj: Any, stem: str = "") -> str:
+        """The name of `obj` in the entry's globals; `stem` makes it readable."""
+        name = self._names.get(id(obj))
+        if name is None:
+            stem = "".join(c for c in stem if c.isalnum() or c == "_")
+            name = f"_{stem or 'o'}{self._count}"
+            self._count += 1
+            self._names[id(obj)] = name
+            self.namespace[name] = obj
+        return name
+
+    def const(self, obj: Any, label: str | None = None) -> Source:
+        """A root source for an object that the entry holds. `label` says how a message calls it."""
+        root = self._roots.get(id(obj))
+        if root is None:
+            stem = getattr(obj, "__name__", None)
+            name = self.inject(obj, stem if isinstance(stem, str) else type(obj).__name__)
+            root = self._roots[id(obj)] = Source(None, name, "", label=label or name, const=obj, is_const=True)
+        return root
+
+
+def local(name: str) -> Source:
+    """A root source for a parameter."""
+    return Source(None, name, "")
