@@ -1,0 +1,232 @@
+"""Binding a plan to a framework: the plan's steps become one Python function, generated as source and readable.
+
+    def run(in0, in1):
+        buf2 = empty((4, 8), (8, 1), float32, 'cpu')
+        segment_0((Pointers * 3)(ptr(in0), ptr(in1), ptr(buf2)), None, threads())
+        buf3 = op_1(buf2, in1)
+        return (buf3,)
+
+Intermediate memory that only kernels touch lies in one arena, reused from call to call and never returned.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from . import dtypes
+from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, decode, is_static
+from .runtime import Runtime
+
+_ALIGN = 64
+
+#: starts kernels: (pointers, symbol values, threads) -> None
+Segment = Callable[[Any, Any, int], None]
+#: starts one GPU (or interpreted) kernel: (arrays..., symbol values...) -> None
+LaunchOne = Callable[..., None]
+
+
+def bind(
+    plan: Plan, runtime: Runtime, segments: Sequence[Segment], launchers: Mapping[str, LaunchOne]
+) -> Callable[..., tuple[Any, ...]]:
+    """The plan as a callable `(*arrays, *ints) -> tuple of arrays`; mutated inputs are written before it returns.
+
+    segments:  for CPU C++ code, the native entry of each RunKernels step in order
+    launchers: for Triton, each kernel's launcher by name
+    The source is kept as `run.__quern_source__`.
+    """
+    return _Binder(plan, runtime, segments, launchers).build()
+
+
+class _Binder:
+    def __init__(
+        self, plan: Plan, runtime: Runtime, segments: Sequence[Segment], launchers: Mapping[str, LaunchOne]
+    ) -> None:
+        self.plan = plan
+        self.runtime = runtime
+        self.segments = segments
+        self.launchers = launchers
+        self.specs = {b.name: b for b in plan.buffers}
+        self.names: dict[str, Any] = {
+            "empty": runtime.empty,
+            "ptr": runtime.data_ptr,
+            "as_strided": runtime.as_strided,
+            "copy_": runtime.copy_,
+            "threads": runtime.num_threads,
+        }
+        self.lines: list[str] = []
+        self.arena = self._arena_offsets() if plan.codegen == "cpp" else {}
+        self.last_use = self._last_uses()
+
+    # ---- memory
+
+    def _arena_offsets(self) -> dict[str, int]:
+        """Byte offset of every static scratch buffer of the CPU, overlapping where lifetimes do not (first fit)."""
+        first: dict[str, int] = {}
+        last: dict[str, int] = {}
+        for position, step in enumerate(self._flat_steps()):
+            for name in step:
+                first.setdefault(name, position)
+                last[name] = position
+        placed: list[tuple[int, int, int, int]] = []  # start, end in bytes; first, last in steps
+        offsets: dict[str, int] = {}
+        scratch = [
+            b for b in self.plan.buffers if b.role == "scratch" and isinstance(b.numel, int) and b.device == "cpu"
+        ]
+        self.arena_bytes = 0
+        for b in sorted(scratch, key=lambda b: -int(b.numel) * dtypes.get(b.dtype).size):
+            need = max(_ALIGN, -(-int(b.numel) * dtypes.get(b.dtype).size // _ALIGN) * _ALIGN)
+            f, l = first[b.name], last[b.name]
+            at = 0
+            for start, end, pf, pl in sorted(placed):
+                if pf <= l and f <= pl and at < end and start < at + need:
+                    at = end
+            placed.append((at, at + need, f, l))
+            offsets[b.name] = at
+            self.arena_bytes = max(self.arena_bytes, at + need)
+        return offsets
+
+    def _flat_steps(self) -> list[set[str]]:
+        """Buffers touched at each moment; every launch of a segment is a moment of its own."""
+        flat: list[set[str]] = []
+        for step in self.plan.steps:
+            if isinstance(step, RunKernels):
+                flat += [set(buffers) for _, buffers in step.launches]
+            else:
+                flat.append({v.buffer for v in step.inputs if v} | set(step.outputs))
+        return flat
+
+    def _last_uses(self) -> dict[int, list[str]]:
+        """Buffers that can be dropped after each step."""
+        last: dict[str, int] = {}
+        for position, step in enumerate(self.plan.steps):
+            if isinstance(step, RunKernels):
+                names = {b for _, buffers in step.launches for b in buffers}
+            else:
+                names = {v.buffer for v in step.inputs if v} | set(step.outputs)
+            for name in names:
+                last[name] = position
+        keep = set(self.plan.outputs) | {b for _, b in self.plan.mutations} | set(self.plan.inputs) | set(self.arena)
+        after: dict[int, list[str]] = {}
+        for name, position in last.items():
+            if name not in keep:
+                after.setdefault(position, []).append(name)
+        return after
+
+    # ---- source
+
+    def build(self) -> Callable[..., tuple[Any, ...]]:
+        plan = self.plan
+        ints = [s.name for s in plan.symbols if s.dim is None]
+        for s in plan.symbols:
+            if s.dim is not None:
+                self.lines.append(f"{s.name} = {plan.inputs[s.input]}.shape[{s.dim}]")
+        if self.arena:
+            self._open_arena()
+        made: set[str] = set(plan.inputs) | set(self.arena)
+        segment = 0
+        for position, step in enumerate(plan.steps):
+            if isinstance(step, RunKernels):
+                for name in dict.fromkeys(b for _, buffers in step.launches for b in buffers):
+                    if name not in made:
+                        self._allocate(self.specs[name])
+                        made.add(name)
+                if plan.codegen == "cpp" and step.device == "cpu":
+                    self._segment(segment, step)
+                    segment += 1
+                else:
+                    self._launch_each(step)
+            else:
+                self._op(position, step)
+                made.update(step.outputs)
+            dropped = [n for n in self.last_use.get(position, ()) if n in made]
+            if dropped:
+                self.lines.append("del " + ", ".join(dropped))
+        for i, name in plan.mutations:
+            self.lines.append(f"copy_({plan.inputs[i]}, {name})")
+        if self.arena:
+            self.lines.append("arenas.append(arena)")
+        self.lines.append(f"return ({''.join(n + ', ' for n in plan.outputs)})")
+        source = f"def run({', '.join([*plan.inputs, *ints])}):\n" + "\n".join("    " + line for line in self.lines)
+        scope = dict(self.names)
+        exec(compile(source, "<quern plan>", "exec"), scope)
+        run = scope["run"]
+        run.__quern_source__ = source
+        return run
+
+    def _open_arena(self) -> None:
+        total = self.arena_bytes + _ALIGN
+        runtime = self.runtime
+
+        def new_arena() -> tuple[Any, int]:
+            memory = runtime.empty((total,), (1,), dtypes.uint8, "cpu")
+            start = runtime.data_ptr(memory)
+            return memory, -(-start // _ALIGN) * _ALIGN
+
+        self.names.update(arenas=[], new_arena=new_arena)
+        # list.pop and append are atomic: threads that run the plan at once get an arena each
+        self.lines += [
+            "try:",
+            "    arena = arenas.pop()",
+            "except IndexError:",
+            "    arena = new_arena()",
+            "base = arena[1]",
+        ]
+
+    def _allocate(self, b: BufferSpec) -> None:
+        dtype = f"dtype_{b.dtype}"
+        self.names[dtype] = dtypes.get(b.dtype)
+        self.lines.append(f"{b.name} = empty({_tuple(b.shape)}, {_tuple(b.stride)}, {dtype}, {b.device!r})")
+
+    def _pointer(self, name: str) -> str:
+        if name in self.arena:
+            return f"base + {self.arena[name]}" if self.arena[name] else "base"
+        return f"ptr({name})"
+
+    def _segment(self, number: int, step: RunKernels) -> None:
+        slots = list(dict.fromkeys(b for _, buffers in step.launches for b in buffers))
+        self.names[f"segment_{number}"] = self.segments[number]
+        self.names[f"Pointers{len(slots)}"] = ctypes.c_void_p * len(slots)
+        sizes = "None"
+        if self.plan.symbols:
+            self.names["Sizes"] = ctypes.c_int64 * len(self.plan.symbols)
+            sizes = f"Sizes({', '.join(s.name for s in self.plan.symbols)})"
+        pointers = ", ".join(map(self._pointer, slots))
+        self.lines.append(f"segment_{number}(Pointers{len(slots)}({pointers}), {sizes}, threads())")
+
+    def _launch_each(self, step: RunKernels) -> None:
+        symbols = {k.name: k.symbols for k in self.plan.kernels}
+        for kernel, buffers in step.launches:
+            self.names[f"launch_{kernel}"] = self.launchers[kernel]
+            self.lines.append(f"launch_{kernel}({', '.join([*buffers, *symbols[kernel]])})")
+
+    def _op(self, position: int, step: RunOp) -> None:
+        args = ", ".join("None" if v is None else self._view(v) for v in step.inputs)
+        name = f"op_{position}_{step.op}"
+        self.names[name] = self._operation(step)
+        if not is_static(step.attrs):
+            args = ", ".join(
+                x for x in (args, f"sizes=dict({', '.join(f'{s.name}={s.name}' for s in self.plan.symbols)})") if x
+            )
+        target = step.outputs[0] if step.single else "".join(o + ", " for o in step.outputs)
+        self.lines.append(f"{target} = {name}({args})")
+
+    def _view(self, v: View) -> str:
+        if v.whole:
+            return v.buffer
+        return f"as_strided({v.buffer}, {_tuple(v.shape)}, {_tuple(v.stride)}, {v.offset})"
+
+    def _operation(self, step: RunOp) -> Callable[..., Any]:
+        """The framework's function with the static attributes filled in."""
+        run = self.runtime.run_op(step.op)
+        if is_static(step.attrs):
+            attrs = decode(step.attrs, {})
+            if not attrs:
+                return run
+            return lambda *arrays: run(*arrays, **attrs)
+        return lambda *arrays, sizes: run(*arrays, **decode(step.attrs, sizes))
+
+
+def _tuple(sizes: Sequence[Size]) -> str:
+    return "(" + "".join(f"{s}, " for s in sizes) + ")"

@@ -1,0 +1,372 @@
+"""Lowering: a decomposed Graph -> loop groups, extern calls and the buffers between them.
+
+Every node's value is a function of its index (`Fn`). Cheap pointwise values and views stay functions and are inlined
+into whoever reads them; a value is *realized* (given a buffer and a loop group) when it leaves the graph, feeds a
+framework kernel, is a reduction, or would cost more to recompute for each reader than to keep. The scheduler
+then fuses groups, and what is read only inside one fused group never reaches memory.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import InternalError, LoweringError
+from .dtypes import DType, compute_dtype
+from .graph import Dim, Graph, Node, TensorMeta, contiguous_strides
+from .loops import (
+    Expr,
+    Fn,
+    Index,
+    Reduce,
+    Scan,
+    Scatter,
+    Store,
+    Var,
+    as_index,
+    cast,
+    expr,
+    load,
+    reduce,
+)
+
+#: a multi-reader value costing more than this many scalar ops is kept rather than recomputed
+_INLINE_OPS = 4
+#: an inlined expression larger than this is cut, so that no kernel explodes
+_MAX_OPS = 80
+_MAX_LOADS = 10
+
+_HEAVY = frozenset(
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc lgamma "
+    "sigmoid pow atan2 hypot gelu silu softplus mish".split()
+)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A buffer's place and layout: how a node's value lies in memory. Offsets and strides in elements."""
+
+    name: str
+    shape: tuple[Dim, ...]
+    stride: tuple[Dim, ...]
+    dtype: DType
+    device: str
+    offset: Dim = 0
+
+    @property
+    def size(self) -> Dim:
+        """Elements spanned, gaps included."""
+        last: Dim = 1
+        for n, s in zip(self.shape, self.stride):
+            if n == 0:
+                return 0
+            last = last + (n - 1) * s
+        return last
+
+    def index(self, idx: tuple[Index, ...]) -> Index:
+        total = as_index(self.offset)
+        for i, s in zip(idx, self.stride):
+            total = total + i * s
+        return total
+
+
+@dataclass
+class Group:
+    """A loop nest being scheduled: variables, stores, and which graph nodes it computes."""
+
+    p: list[Var]
+    r: list[Var]
+    stores: list[Store]
+    device: str
+    origins: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ExternCall:
+    """A framework kernel: `outputs = op(*inputs, **attrs)`. Inputs are strided views of buffers (None where absent)."""
+
+    node: Node
+    inputs: tuple[Storage | None, ...]
+    outputs: tuple[Storage, ...]
+
+
+@dataclass
+class Lowered:
+    """The whole graph after lowering, in program order.
+
+    buffers: every buffer by name; inputs: graph inputs' buffers in order; outputs: what is returned
+    mutations: (input position, storage of the new value)
+    """
+
+    steps: list[Group | ExternCall] = field(default_factory=list)
+    buffers: dict[str, Storage] = field(default_factory=dict)
+    inputs: list[Storage] = field(default_factory=list)
+    outputs: list[Storage] = field(default_factory=list)
+    mutations: list[tuple[int, Storage]] = field(default_factory=list)
+    graph: Graph | None = None
+
+
+@dataclass
+class _Value:
+    """A node's value: its function, what recomputing it costs, and its buffer once it has one."""
+
+    fn: Fn
+    ops: int = 0
+    loads: int = 1
+    heavy: bool = False
+    storage: Storage | None = None
+
+
+class Lowering:
+    """Walks a graph once. One instance a graph."""
+
+    def __init__(self, graph: Graph, output_metas: Sequence[TensorMeta]) -> None:
+        self.graph = graph
+        self.output_metas = output_metas
+        self.layouts: dict[Node, TensorMeta] = {}
+        for n, wanted in zip(graph.outputs, output_metas):
+            self.layouts.setdefault(n, wanted)
+        self.out = Lowered(graph=graph)
+        self.values: dict[Node, _Value] = {}
+        self.tuples: dict[Node, tuple[Storage, ...]] = {}
+        self._vars: Iterator[int] = itertools.count()
+        self._names: Iterator[int] = itertools.count()
+        self.users = graph.users()
+        self.leaving: set[Node] = {*graph.outputs, *(n for _, n in graph.mutations)}
+
+    # ---- the walk
+
+    def run(self) -> Lowered:
+        """Lower every node. Raises LoweringError naming the node and the user's line."""
+        for position, n in enumerate(self.graph.inputs):
+            storage = Storage(f"in{position}", n.meta.shape, n.meta.stride, n.dtype, n.meta.device)
+            self.out.inputs.append(storage)
+            self._own(n, storage)
+        for n in self.graph.nodes:
+            if n in self.values:
+                continue
+            try:
+                self._node(n)
+            except (InternalError, LoweringError):
+                raise
+            except Exception as error:
+                raise LoweringError(f"[lower] {n}: {type(error).__name__}: {error}" + _where(n)) from error
+        for n, wanted in zip(self.graph.outputs, self.output_metas):
+            self.out.outputs.append(self._leave(n, wanted))
+        for i, n in self.graph.mutations:
+            self.out.mutations.append((i, self._leave(n, n.meta)))
+        return self.out
+
+    def _node(self, n: Node) -> None:
+        if n.op.name == "getitem":
+            source = n.inputs[0]
+            assert source is not None
+            self._own(n, self.tuples[source][n.attrs["index"]])
+            return
+        if n.op.kind == "extern":
+            self._extern(n)
+            return
+        if n.op.lower is None:
+            raise LoweringError(
+                f"op {n.op.name!r} has no lowering and no decomposition{_where(n)}\n"
+                "  add one to its row in inductor/ops (see CONTRIBUTING.md), or run with backend='eager'"
+            )
+        operands = [i for i in n.inputs if i is not None]
+        for i in operands:
+            self._realize_before_reuse(n, i)
+        lowered = n.op.lower(n, *[None if i is None else self.values[i].fn for i in n.inputs])
+        if isinstance(lowered, Reduce):
+            self._reduction(n, lowered)
+        elif isinstance(lowered, Scan):
+            self._scan(n, lowered)
+        elif isinstance(lowered, Scatter):
+            self._scatter(n, lowered)
+        else:
+            parts = [self.values[i] for i in operands]
+            view = n.op.kind == "view"
+            self.values[n] = value = _Value(
+                lowered,
+                sum(v.ops for v in parts) + (0 if view else 1),
+                sum(v.loads for v in parts),
+                any(v.heavy for v in parts) or n.op.name in _HEAVY,
+            )
+            if self._worth_keeping(n, value):
+                self.realize(n)
+
+    def _worth_keeping(self, n: Node, value: _Value) -> bool:
+        if n in self.leaving or value.ops > _MAX_OPS or value.loads > _MAX_LOADS:
+            return True
+        readers = len(self.users[n])
+        return readers > 1 and (value.heavy or value.ops > _INLINE_OPS or (value.loads > 1 and value.ops > 1))
+
+    def _realize_before_reuse(self, reader: Node, n: Node) -> None:
+        """A costly value that the reader would evaluate many times over (broadcast, gather) is kept."""
+        value = self.values[n]
+        if value.storage is not None or value.ops == 0:
+            return
+        bigger = _numel_hint(reader.meta) > _numel_hint(n.meta)
+        if (bigger and value.heavy) or reader.op.kind in ("index", "scan") and value.ops > 2:
+            self.realize(n)
+
+    # ---- realizing
+
+    def _own(self, n: Node, storage: Storage) -> None:
+        compute = compute_dtype(storage.dtype)
+        self.out.buffers[storage.name] = storage
+        self.values[n] = _Value(
+            lambda idx: cast(load(storage.name, storage.index(idx), storage.dtype), compute), 0, 1, False, storage
+        )
+
+    def _fresh(self, meta: TensorMeta) -> Storage:
+        stride = meta.stride if is_dense(meta.shape, meta.stride) else contiguous_strides(meta.shape)
+        return Storage(f"buf{next(self._names)}", meta.shape, stride, meta.dtype, meta.device)
+
+    def _var(self, kind: str, extent: Dim) -> Var:
+        return Var(f"{kind}{next(self._vars)}", extent)
+
+    def _loop(self, shape: tuple[Dim, ...], kind: str = "p") -> tuple[list[Var], tuple[Index, ...]]:
+        variables = [self._var(kind, s) for s in shape]
+        return [v for v in variables if v.extent != 1], tuple(map(as_index, variables))
+
+    def realize(self, n: Node) -> Storage:
+        """Give a virtual value a buffer and a loop group; later readers load it."""
+        value = self.values[n]
+        if value.storage is not None:
+            return value.storage
+        storage = self._fresh(self.layouts.get(n, n.meta))
+        p, idx = self._loop(storage.shape)
+        self._emit(n, p, [], [Store(storage.name, storage.index(idx), cast(value.fn(idx), storage.dtype))])
+        self._own(n, storage)
+        return storage
+
+    def _emit(self, n: Node, p: list[Var], r: list[Var], stores: list[Store]) -> None:
+        origin = f"{n.name}: {n.op.name}" + (f"  {n.loc.file.rsplit('/', 1)[-1]}:{n.loc.line}" if n.loc else "")
+        self.out.steps.append(Group(p, r, stores, n.meta.device, [origin]))
+
+    def _reduction(self, n: Node, lowered: Reduce) -> None:
+        storage = self._fresh(self.layouts.get(n, n.meta))
+        p, idx = self._loop(storage.shape)
+        r, ridx = self._loop(lowered.extents, "r")
+        inner = lowered.inner(idx, ridx)
+        if not r:  # a space of one point still reduces: argmax needs its index, any/all their dtype
+            one = self._var("r", 1)
+            r = [one]
+        total = reduce(lowered.kind, inner)
+        self._emit(n, p, r, [Store(storage.name, storage.index(idx), cast(total, storage.dtype))])
+        self._own(n, storage)
+
+    def _scan(self, n: Node, lowered: Scan) -> None:
+        storage = self._fresh(self.layouts.get(n, n.meta))
+        p: list[Var] = []
+        idx: list[Index] = []
+        along = self._var("r", storage.shape[lowered.dim])
+        for d, size in enumerate(storage.shape):
+            var = along if d == lowered.dim else self._var("p", size)
+            idx.append(as_index(var))
+            if var is not along and size != 1:
+                p.append(var)
+        inner = lowered.inner(tuple(idx))
+        value = expr("scan", inner, dtype=inner.dtype, attr=lowered.kind)
+        self._emit(n, p, [along], [Store(storage.name, storage.index(tuple(idx)), cast(value, storage.dtype))])
+        self._own(n, storage)
+
+    def _scatter(self, n: Node, lowered: Scatter) -> None:
+        storage = self._fresh(self.layouts.get(n, n.meta))
+        p, idx = self._loop(storage.shape)
+        self._emit(n, p, [], [Store(storage.name, storage.index(idx), cast(lowered.base(idx), storage.dtype))])
+        p, idx = self._loop(lowered.ranges)
+        value = cast(lowered.value(idx), storage.dtype)
+        self._emit(n, p, [], [Store(storage.name, storage.index(lowered.target(idx)), value, lowered.mode)])
+        self._own(n, storage)
+
+    # ---- framework kernels
+
+    def _extern(self, n: Node) -> None:
+        inputs = tuple(None if i is None else self._as_view(i) for i in n.inputs)
+        metas = n.meta if isinstance(n.meta, tuple) else (n.meta,)
+        outputs = tuple(Storage(f"buf{next(self._names)}", m.shape, m.stride, m.dtype, m.device) for m in metas)
+        self.out.steps.append(ExternCall(n, inputs, outputs))
+        for storage in outputs:
+            self.out.buffers[storage.name] = storage
+        if isinstance(n.meta, tuple):
+            self.tuples[n] = outputs
+            self.values[n] = _Value(lambda idx: _no_value(n))
+        else:
+            self._own(n, outputs[0])
+
+    def _as_view(self, n: Node) -> Storage:
+        """The node's value as a strided view of a buffer: no copy when it is one already, in eager's strides."""
+        value = self.values[n]
+        if value.storage is not None:
+            return value.storage
+        variables = tuple(Var(f"p_view{d}", s) for d, s in enumerate(n.meta.shape))
+        body = value.fn(tuple(map(as_index, variables)))
+        if body.op == "cast" and body.dtype == compute_dtype(n.dtype) and body.args[0].dtype == n.dtype:
+            body = body.args[0]
+        if body.op == "load" and body.dtype == n.dtype and body.attr[1].is_affine:
+            name, index = body.attr
+            stride = tuple(s if v.extent == 1 else index.coefficient(v) for v, s in zip(variables, n.meta.stride))
+            if stride == n.meta.stride and _non_negative(index.const):
+                base = self.out.buffers[name]
+                return Storage(name, n.meta.shape, stride, base.dtype, base.device, index.const)
+        return self.realize(n)
+
+    def _leave(self, n: Node, wanted: TensorMeta) -> Storage:
+        """An output's own buffer: never an input, never shared with another meta."""
+        storage = self.values[n].storage
+        if storage is None:
+            return self.realize(n)
+        if n.op.name == "input" or (storage.stride != wanted.stride and is_dense(wanted.shape, wanted.stride)):
+            copy = self._fresh(wanted)
+            p, idx = self._loop(copy.shape)
+            body = load(storage.name, storage.index(idx), storage.dtype)
+            self._emit(n, p, [], [Store(copy.name, copy.index(idx), body)])
+            self.out.buffers[copy.name] = copy
+            return copy
+        return storage
+
+
+def _no_value(n: Node) -> Expr:
+    raise InternalError(f"[lower] {n!r} has several results; read them through getitem")
+
+
+def _where(n: Node) -> str:
+    return f"\n  {n.loc}" if n.loc else ""
+
+
+def _non_negative(d: Dim) -> bool:
+    return not isinstance(d, int) or d >= 0
+
+
+def _numel_hint(meta: Any) -> int:
+    if isinstance(meta, tuple):
+        return 1
+    n = 1
+    for s in meta.shape:
+        n *= s if isinstance(s, int) else 64
+    return n
+
+
+def is_dense(shape: tuple[Dim, ...], stride: tuple[Dim, ...]) -> bool:
+    """True when some permutation of the dims is row-major without gaps or overlap."""
+    dims = sorted(((st, s) for s, st in zip(shape, stride) if s != 1), key=lambda t: _size_key(t[0]))
+    expected: Dim = 1
+    for st, s in dims:
+        if s == 0:
+            return True
+        if st != expected:
+            return False
+        expected = expected * s
+    return True
+
+
+def _size_key(d: Dim) -> tuple[int, Any, str]:
+    """Sort strides: ints by value; symbolic ones after, by how many factors they have."""
+    return (0, d, "") if isinstance(d, int) else (1, len(d.free_symbols) + len(d.args), str(d))
+
+
+def lower(graph: Graph, output_metas: Sequence[TensorMeta] | None = None) -> Lowered:
+    """Lower a decomposed graph. `output_metas` gives the outputs the strides that eager would give them."""
+    return Lowering(graph, output_metas or [n.meta for n in graph.outputs]).run()

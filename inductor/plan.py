@@ -1,0 +1,332 @@
+"""The plan: everything a process needs to run a compiled graph, as plain data that goes to disk as JSON.
+
+A plan names framework ops and kernels; it holds no framework object, no path and no device handle, so any process with the
+same framework, compiler target and quern version can bind it (see `inductor.execute`). Sizes are ints, or Python
+expressions over the graph's size symbols, as text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import sympy
+
+from . import dtypes
+from .dtypes import DType
+from .graph import Dim, ExternRef, Graph, Input
+from .lower import ExternCall, Storage
+from .schedule import Launch, Schedule
+
+#: bumped when the meaning of a stored plan changes
+PLAN_FORMAT = 1
+
+#: a size in a plan: an int, or a Python expression over symbol names
+Size = int | str
+
+
+def size(d: Dim) -> Size:
+    """A Dim as plan data."""
+    return d if isinstance(d, int) else python_size(d)
+
+
+def python_size(e: Any) -> str:
+    """A sympy size expression as Python source (floor division and modulo in integer form)."""
+    if isinstance(e, (int, sympy.Integer)):
+        return str(int(e))
+    if isinstance(e, sympy.Symbol):
+        return e.name
+    if isinstance(e, sympy.floor):
+        numerator, denominator = e.args[0].as_numer_denom()
+        return f"({python_size(numerator)} // {python_size(denominator)})"
+    if isinstance(e, sympy.ceiling):
+        numerator, denominator = e.args[0].as_numer_denom()
+        return f"(-(-({python_size(numerator)}) // {python_size(denominator)}))"
+    if isinstance(e, sympy.Mod):
+        return f"({python_size(e.args[0])} % {python_size(e.args[1])})"
+    if isinstance(e, sympy.Add):
+        return "(" + " + ".join(map(python_size, e.args)) + ")"
+    if isinstance(e, sympy.Mul):
+        numerator, denominator = e.as_numer_denom()
+        if denominator != 1:
+            return f"({python_size(numerator)} // {python_size(denominator)})"
+        return "(" + " * ".join(map(python_size, e.args)) + ")"
+    if isinstance(e, sympy.Pow) and e.exp.is_Integer and e.exp > 0:
+        return f"({python_size(e.base)} ** {int(e.exp)})"
+    if isinstance(e, (sympy.Max, sympy.Min)):
+        return f"{'max' if isinstance(e, sympy.Max) else 'min'}({', '.join(map(python_size, e.args))})"
+    raise ValueError(f"[plan] size expression {e} has no integer form")
+
+
+@dataclass(frozen=True)
+class BufferSpec:
+    """Memory of the plan. role: "input", "output", "tensor" (read or written by a framework op), "scratch", "result" (made by a framework op)."""
+
+    name: str
+    role: str
+    shape: tuple[Size, ...]
+    stride: tuple[Size, ...]
+    dtype: str
+    device: str
+    numel: Size
+
+
+@dataclass(frozen=True)
+class View:
+    """A strided view of a buffer, as a framework op reads it."""
+
+    buffer: str
+    shape: tuple[Size, ...]
+    stride: tuple[Size, ...]
+    offset: Size
+    whole: bool
+
+
+@dataclass(frozen=True)
+class RunKernels:
+    """Launches that follow each other: (kernel name, buffer names) each. One native call on the CPU."""
+
+    launches: tuple[tuple[str, tuple[str, ...]], ...]
+    device: str
+
+
+@dataclass(frozen=True)
+class RunOp:
+    """A framework kernel. attrs are encoded (see `encode`)."""
+
+    op: str
+    inputs: tuple[View | None, ...]
+    outputs: tuple[str, ...]
+    attrs: Any
+    single: bool = True
+
+
+@dataclass(frozen=True)
+class SymbolSpec:
+    """A size symbol read from dim `dim` of input `input`, or from the int argument at that position when dim is None."""
+
+    name: str
+    input: int
+    dim: int | None
+
+
+@dataclass(frozen=True)
+class KernelInfo:
+    """A kernel's facts for humans: text of its loops, the graph nodes it computes, its size symbols."""
+
+    name: str
+    loops: str
+    origins: tuple[str, ...]
+    symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A compiled graph. `sources` maps a file name to generated code ("kernels.cpp", or one "<kernel>.py" each for Triton)."""
+
+    steps: tuple[RunKernels | RunOp, ...]
+    buffers: tuple[BufferSpec, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    mutations: tuple[tuple[int, str], ...]
+    symbols: tuple[SymbolSpec, ...]
+    kernels: tuple[KernelInfo, ...]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    codegen: str = "cpp"
+    loops_before: int = 0
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """The plan as text; `from_json` reads it back to an equal plan."""
+        data = asdict(self)
+        data["steps"] = [{"kind": type(s).__name__, **asdict(s)} for s in self.steps]
+        return json.dumps({"format": PLAN_FORMAT, **data}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Plan:
+        """Raises ValueError for another format."""
+        data = json.loads(text)
+        if data.pop("format", None) != PLAN_FORMAT:
+            raise ValueError(f"a plan of another format than {PLAN_FORMAT}")
+        steps: list[RunKernels | RunOp] = []
+        for s in data["steps"]:
+            if s.pop("kind") == "RunKernels":
+                steps.append(RunKernels(tuple((k, tuple(b)) for k, b in s["launches"]), s["device"]))
+            else:
+                views = tuple(None if v is None else _view(v) for v in s["inputs"])
+                steps.append(RunOp(s["op"], views, tuple(s["outputs"]), s["attrs"], s["single"]))
+        return cls(
+            steps=tuple(steps),
+            buffers=tuple(
+                BufferSpec(**{**b, "shape": tuple(b["shape"]), "stride": tuple(b["stride"])}) for b in data["buffers"]
+            ),
+            inputs=tuple(data["inputs"]),
+            outputs=tuple(data["outputs"]),
+            mutations=tuple((i, b) for i, b in data["mutations"]),
+            symbols=tuple(SymbolSpec(**s) for s in data["symbols"]),
+            kernels=tuple(
+                KernelInfo(k["name"], k["loops"], tuple(k["origins"]), tuple(k["symbols"])) for k in data["kernels"]
+            ),
+            sources=data["sources"],
+            codegen=data["codegen"],
+            loops_before=data["loops_before"],
+            notes=tuple(data["notes"]),
+        )
+
+
+def _view(v: Mapping[str, Any]) -> View:
+    return View(v["buffer"], tuple(v["shape"]), tuple(v["stride"]), v["offset"], v["whole"])
+
+
+# --------------------------------------------------------------------------- static attributes on disk
+
+
+def encode(value: Any) -> Any:
+    """A node attribute as JSON data; `decode` reverses it. Raises TypeError for what has no stable form."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return {"$": "float", "v": value.hex()}
+    if isinstance(value, complex):
+        return {"$": "complex", "v": [value.real.hex(), value.imag.hex()]}
+    if isinstance(value, DType):
+        return {"$": "dtype", "v": value.name}
+    if isinstance(value, tuple):
+        return {"$": "tuple", "v": [encode(v) for v in value]}
+    if isinstance(value, list):
+        return [encode(v) for v in value]
+    if isinstance(value, slice):
+        return {"$": "slice", "v": [encode(v) for v in (value.start, value.stop, value.step)]}
+    if isinstance(value, Mapping):
+        return {"$": "dict", "v": [[k, encode(v)] for k, v in value.items()]}
+    if isinstance(value, Input):
+        return {"$": "input", "v": value.index}
+    if isinstance(value, ExternRef):
+        return {"$": "extern", "v": [value.target, encode(value.args), encode(value.kwargs)]}
+    if isinstance(value, sympy.Expr):
+        return {"$": "size", "v": python_size(value)}
+    raise TypeError(f"[plan] an attribute of type {type(value).__name__} cannot be stored: {value!r}")
+
+
+def decode(data: Any, sizes: Mapping[str, int]) -> Any:
+    """The attribute that `encode` stored, its symbolic sizes evaluated with `sizes`."""
+    if isinstance(data, list):
+        return [decode(v, sizes) for v in data]
+    if not isinstance(data, dict):
+        return data
+    kind, v = data["$"], data["v"]
+    if kind == "float":
+        return float.fromhex(v)
+    if kind == "complex":
+        return complex(float.fromhex(v[0]), float.fromhex(v[1]))
+    if kind == "dtype":
+        return dtypes.get(v)
+    if kind == "tuple":
+        return tuple(decode(x, sizes) for x in v)
+    if kind == "slice":
+        return slice(*(decode(x, sizes) for x in v))
+    if kind == "dict":
+        return {k: decode(x, sizes) for k, x in v}
+    if kind == "input":
+        return Input(v)
+    if kind == "extern":
+        return ExternRef(v[0], decode(v[1], sizes), decode(v[2], sizes))
+    if kind == "size":
+        return eval(v, {"__builtins__": {"max": max, "min": min}}, dict(sizes))
+    raise ValueError(f"[plan] unknown attribute form {kind!r}")
+
+
+def is_static(data: Any) -> bool:
+    """True when an encoded attribute holds no symbolic size."""
+    if isinstance(data, list):
+        return all(map(is_static, data))
+    if isinstance(data, dict):
+        if data["$"] == "size":
+            return False
+        return is_static(data["v"]) if isinstance(data["v"], list) else True
+    return True
+
+
+# --------------------------------------------------------------------------- from a schedule
+
+
+def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], codegen: str) -> Plan:
+    """The schedule as data. Buffers nobody reads any more are left out."""
+    lowered = schedule.lowered
+    steps: list[RunKernels | RunOp] = []
+    touched: dict[str, str] = {s.name: "input" for s in lowered.inputs}
+
+    def touch(name: str, role: str) -> None:
+        rank = {"scratch": 0, "tensor": 1, "result": 2, "input": 3}
+        if rank[role] >= rank.get(touched.get(name, "scratch"), 0):
+            touched[name] = role
+
+    for step in schedule.steps:
+        if isinstance(step, Launch):
+            for b in step.buffers:
+                touch(b, "scratch")
+            _append_launch(steps, step, lowered.buffers)
+        else:
+            for s in step.inputs:
+                if s is not None:
+                    touch(s.name, "tensor")
+            for s in step.outputs:
+                touch(s.name, "result")
+            steps.append(_run_op(step, lowered.buffers))
+    outputs = {s.name for s in lowered.outputs}
+    returned = outputs | {s.name for _, s in lowered.mutations}
+    buffers = []
+    for name, role in touched.items():
+        if role in ("scratch", "tensor") and name in returned:
+            role = "output"
+        buffers.append(_buffer_spec(lowered.buffers[name], role))
+    return Plan(
+        steps=tuple(steps),
+        buffers=tuple(buffers),
+        inputs=tuple(s.name for s in lowered.inputs),
+        outputs=tuple(s.name for s in lowered.outputs),
+        mutations=tuple((i, s.name) for i, s in lowered.mutations),
+        symbols=tuple(SymbolSpec(s.symbol.name, s.input, s.dim) for s in graph.symbols),
+        kernels=tuple(KernelInfo(k.name, str(k), k.origins, k.symbols) for k in schedule.kernels),
+        sources=dict(sources),
+        codegen=codegen,
+        loops_before=schedule.loops_before,
+        notes=tuple(f"{a} | {b}: {why}" for a, b, why in schedule.refused if why.code != "different-iteration-space"),
+    )
+
+
+def _append_launch(steps: list[RunKernels | RunOp], launch: Launch, buffers: Mapping[str, Storage]) -> None:
+    device = buffers[launch.buffers[0]].device
+    item = (launch.kernel.name, launch.buffers)
+    last = steps[-1] if steps else None
+    if isinstance(last, RunKernels) and last.device == device:
+        steps[-1] = RunKernels((*last.launches, item), device)
+    else:
+        steps.append(RunKernels((item,), device))
+
+
+def _run_op(call: ExternCall, buffers: Mapping[str, Storage]) -> RunOp:
+    views = []
+    for s in call.inputs:
+        if s is None:
+            views.append(None)
+            continue
+        base = buffers[s.name]
+        whole = s.shape == base.shape and s.stride == base.stride and s.offset == 0
+        views.append(View(s.name, tuple(map(size, s.shape)), tuple(map(size, s.stride)), size(s.offset), whole))
+    attrs = encode(dict(call.node.attrs))
+    return RunOp(
+        call.node.op.name,
+        tuple(views),
+        tuple(s.name for s in call.outputs),
+        attrs,
+        not isinstance(call.node.meta, tuple),
+    )
+
+
+def _buffer_spec(s: Storage, role: str) -> BufferSpec:
+    return BufferSpec(
+        s.name, role, tuple(map(size, s.shape)), tuple(map(size, s.stride)), s.dtype.name, s.device, size(s.size)
+    )

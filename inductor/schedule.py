@@ -1,0 +1,371 @@
+"""Scheduling: which loop groups become one kernel, and in which order everything runs.
+
+Units (loop groups and framework calls) form a dependency graph through the buffers they touch. Groups are fused
+greedily, the pair that saves most memory traffic first, as long as no dependency would run backwards. Then stores that
+nobody reads are dropped and the units are put in an order that respects the dependencies.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from .dtypes import int64 as _INT64
+from .fusion import Refusal, fuse, group_reads, group_writes, numel, score, split_divided
+from .graph import Dim
+from .loops import Buffer, Expr, Index, Kernel, Store, Var, as_index, expr, load, rewrite, substitute, substitute_expr
+from .lower import ExternCall, Group, Lowered, Storage
+
+#: siblings that share only inputs are fused when they share at least this much memory traffic
+_SIBLING_BYTES = 1 << 14
+_SIBLINGS_TRIED = 4
+
+
+@dataclass
+class Unit:
+    """One step being scheduled. `after` holds the units that must run before, `above` their closure as a bit set."""
+
+    index: int
+    step: Group | ExternCall
+    reads: set[str]
+    writes: set[str]
+    after: set[int] = field(default_factory=set)
+    above: int = 0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Run a kernel on buffers (one per kernel argument)."""
+
+    kernel: Kernel
+    buffers: tuple[str, ...]
+
+
+@dataclass
+class Schedule:
+    """What to run, in order. `refused` says for each pair of neighbours why they were not fused."""
+
+    steps: list[Launch | ExternCall]
+    lowered: Lowered
+    loops_before: int = 0
+    refused: list[tuple[str, str, Refusal]] = field(default_factory=list)
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """Distinct kernels, in order of first use."""
+        return list(dict.fromkeys(s.kernel for s in self.steps if isinstance(s, Launch)))
+
+
+def schedule(lowered: Lowered, *, enable_fusion: bool = True, name: str = "kernel") -> Schedule:
+    """Order and fuse the steps of a lowered graph."""
+    units = _units(lowered)
+    before = sum(isinstance(u.step, Group) for u in units.values())
+    refused: list[tuple[str, str, Refusal]] = []
+    if enable_fusion:
+        _fuse_all(units, _sizes(lowered), refused)
+    kept = {s.name for s in lowered.outputs} | {s.name for _, s in lowered.mutations}
+    _drop_unread(units, kept)
+    steps: list[Launch | ExternCall] = []
+    seen: dict[str, Kernel] = {}
+    for unit in _in_order(units):
+        if isinstance(unit.step, ExternCall):
+            steps.append(unit.step)
+        else:
+            steps.append(_launch(unit.step, lowered, seen, name))
+    return Schedule(steps, lowered, before, refused)
+
+
+def _units(lowered: Lowered) -> dict[int, Unit]:
+    units: dict[int, Unit] = {}
+    writers: dict[str, int] = {}
+    readers: dict[str, list[int]] = {}
+    last_effect: int | None = None
+    for i, step in enumerate(lowered.steps):
+        if isinstance(step, ExternCall):
+            reads = {s.name for s in step.inputs if s is not None}
+            writes = {s.name for s in step.outputs}
+        else:
+            step = split_divided(step)
+            reads, writes = group_reads(step), group_writes(step)
+        unit = units[i] = Unit(i, step, reads, writes)
+        unit.after = {writers[b] for b in reads | writes if b in writers}
+        unit.after |= {k for b in writes for k in readers.get(b, ())}
+        if isinstance(step, ExternCall) and step.node.attrs.get("effects"):
+            if last_effect is not None:
+                unit.after.add(last_effect)
+            last_effect = i
+        for k in unit.after:
+            unit.above |= units[k].above | 1 << k
+        for b in writes:
+            writers[b] = i
+        for b in reads:
+            readers.setdefault(b, []).append(i)
+    return units
+
+
+def _sizes(lowered: Lowered) -> dict[str, int]:
+    """Bytes of each buffer (symbolic sizes count as large)."""
+    return {n: (s.size if isinstance(s.size, int) else 1 << 20) * s.dtype.size for n, s in lowered.buffers.items()}
+
+
+def _fuse_all(units: dict[int, Unit], sizes: dict[str, int], refused: list[tuple[str, str, Refusal]]) -> None:
+    """Fuse until nothing changes. Each round walks the units in order and tries each against what it reads and its siblings."""
+    tried: dict[tuple[int, int], Refusal] = {}
+    changed = True
+    while changed:
+        changed = False
+        writers = {b: u.index for u in units.values() for b in u.writes}
+        readers: dict[str, list[int]] = {}
+        for u in units.values():
+            for b in u.reads:
+                readers.setdefault(b, []).append(u.index)
+        for i in sorted(units):
+            if i not in units or not isinstance(units[i].step, Group):
+                continue
+            for k in _candidates(units, units[i], writers, readers, sizes):
+                first, second = units[k], units[i]
+                if (k, i) in tried or k not in units or not _acyclic(units, first, second):
+                    continue
+                assert isinstance(first.step, Group) and isinstance(second.step, Group)
+                forward = first.writes & second.reads
+                shared = sorted(forward, key=lambda b: -sizes[b])
+                shared += sorted((first.reads & second.reads) - forward, key=lambda b: -sizes[b])
+                fused = fuse(first.step, second.step, shared)
+                if isinstance(fused, Refusal):
+                    tried[k, i] = fused
+                    refused.append((first.step.origins[-1], second.step.origins[0], fused))
+                    continue
+                _merge(units, first, second, fused)
+                tried = {pair: r for pair, r in tried.items() if k not in pair and i not in pair}
+                for b in fused_writes(units[k]):
+                    writers[b] = k
+                for b in units[k].reads:
+                    readers.setdefault(b, []).append(k)
+                changed = True
+                break
+
+
+def fused_writes(unit: Unit) -> set[str]:
+    return unit.writes
+
+
+def _candidates(
+    units: dict[int, Unit], unit: Unit, writers: dict[str, int], readers: dict[str, list[int]], sizes: dict[str, int]
+) -> list[int]:
+    """Groups worth trying, best first: producers of what the unit reads, then siblings that read the same large buffer."""
+    assert isinstance(unit.step, Group)
+    producers = {writers[b] for b in unit.reads if b in writers}
+    siblings: list[int] = []
+    for b in unit.reads:
+        if sizes[b] >= _SIBLING_BYTES:
+            siblings += [k for k in readers.get(b, ())[-8:] if k < unit.index]
+    found: list[tuple[int, int]] = []
+    for k in {*producers, *siblings[-2 * _SIBLINGS_TRIED :]} - {unit.index}:
+        other = units.get(k)
+        if other is None or k > unit.index or not isinstance(other.step, Group):
+            continue
+        if not _same_space(other.step, unit.step, strict=k not in producers):
+            continue
+        found.append((-score(other.step, unit.step, sizes), k))
+    return [k for _, k in sorted(found)]
+
+
+def _same_space(a: Group, b: Group, strict: bool) -> bool:
+    """A quick test that the iteration spaces can agree at all."""
+    ap, bp, ar, br = numel(a.p), numel(b.p), numel(a.r), numel(b.r)
+    if ap * ar == bp * br:
+        return True
+    return not strict and (ap == bp or ap * ar == bp or bp * br == ap)
+
+
+def _acyclic(units: dict[int, Unit], first: Unit, second: Unit) -> bool:
+    """Fusing keeps the dependencies acyclic: nothing between the two depends on the first and feeds the second."""
+    if second.index in first.after or first.above >> second.index & 1:
+        return False
+    return all(not (units[k].above >> first.index & 1) for k in second.after if k != first.index)
+
+
+def _merge(units: dict[int, Unit], first: Unit, second: Unit, fused: Group) -> None:
+    """`second` becomes part of `first`."""
+    gone = second.index
+    first.step = fused
+    first.writes |= second.writes
+    first.reads = group_reads(fused)
+    first.after |= second.after
+    first.after -= {first.index, gone}
+    del units[gone]
+    bit = 1 << gone
+    for u in units.values():
+        if gone in u.after:
+            u.after.discard(gone)
+            u.after.add(first.index)
+    first.above = 0
+    for k in first.after:
+        first.above |= units[k].above | 1 << k
+    for u in units.values():
+        if u.above & bit or u.above >> first.index & 1:
+            u.above = (u.above & ~bit) | first.above | 1 << first.index
+
+
+def _drop_unread(units: dict[int, Unit], kept: set[str]) -> None:
+    """Remove stores nobody reads (values forwarded inside a kernel), then groups without stores; to a fixed point."""
+    while True:
+        read = {b for u in units.values() for b in u.reads} | kept
+        changed = False
+        for i, u in list(units.items()):
+            if not isinstance(u.step, Group) or u.writes <= read:
+                continue
+            changed = True
+            stores = [s for s in u.step.stores if s.buffer in read]
+            if not stores:
+                _remove(units, i)
+                continue
+            u.step.stores = stores
+            u.writes = group_writes(u.step)
+            u.reads = group_reads(u.step)
+        if not changed:
+            return
+
+
+def _remove(units: dict[int, Unit], gone: int) -> None:
+    unit = units.pop(gone)
+    for u in units.values():
+        if gone in u.after:
+            u.after.discard(gone)
+            u.after |= unit.after
+
+
+def _in_order(units: dict[int, Unit]) -> list[Unit]:
+    """Topological order, program order where free."""
+    waiting = {i: len(u.after) for i, u in units.items()}
+    then: dict[int, list[int]] = {}
+    for i, u in units.items():
+        for k in u.after:
+            then.setdefault(k, []).append(i)
+    ready = [i for i, n in waiting.items() if n == 0]
+    heapq.heapify(ready)
+    out: list[Unit] = []
+    while ready:
+        i = heapq.heappop(ready)
+        out.append(units[i])
+        for j in then.get(i, ()):
+            waiting[j] -= 1
+            if waiting[j] == 0:
+                heapq.heappush(ready, j)
+    assert len(out) == len(units), "dependency cycle between kernels"
+    return out
+
+
+# --------------------------------------------------------------------------- kernels
+
+
+def _launch(group: Group, lowered: Lowered, seen: dict[str, Kernel], name: str) -> Launch:
+    """The group as a kernel in canonical names, so that equal loops (repeated layers) are one kernel."""
+    p = _outer_first(group.p, group.stores)
+    keep_order = any("arg" in repr(s.value) or "scan" in repr(s.value) for s in group.stores)
+    r = group.r if keep_order else _outer_first(group.r, group.stores)
+    sub: dict[Var, Index] = {}
+    for kind, variables in (("p", p), ("r", r)):
+        for k, v in enumerate(variables):
+            sub[v] = as_index(Var(f"{kind}{k}", v.extent))
+            if v.extent == 1:
+                sub[v] = Index()
+    fused = [Store(s.buffer, substitute(s.index, sub), substitute_expr(s.value, sub), s.mode) for s in group.stores]
+    order: dict[str, str] = {}
+    values = [_rename(s.value, order) for s in fused]
+    stores = []
+    for s, value in zip(fused, values):
+        target = order.setdefault(s.buffer, f"arg{len(order)}")
+        stores.append(Store(target, _rename_index(s.index, order), value, s.mode))
+    args = tuple(_buffer(lowered.buffers[b], alias) for b, alias in order.items())
+    variables = (
+        tuple(Var(f"p{k}", v.extent) for k, v in enumerate(p)),
+        tuple(Var(f"r{k}", v.extent) for k, v in enumerate(r)),
+    )
+    symbols = _symbols(args, variables, stores)
+    kernel = Kernel(_title(name, group, len(seen)), *variables, tuple(stores), args, symbols, tuple(group.origins))
+    text = str(kernel).split("\n", 1)[1] + repr(args) + repr(variables)
+    kernel = seen.setdefault(text, kernel)
+    return Launch(kernel, tuple(order))
+
+
+def _title(name: str, group: Group, number: int) -> str:
+    """A readable kernel name from the ops it computes: `kernel_3_layer_norm_gelu`."""
+    words = dict.fromkeys(o.split(": ", 1)[1].split()[0] for o in group.origins)
+    return "_".join([name, str(number), *list(words)[:5]])
+
+
+def _rename(value: Expr, order: dict[str, str]) -> Expr:
+    def visit(e: Expr) -> Expr | None:
+        if e.op == "load":
+            alias = order.setdefault(e.attr[0], f"arg{len(order)}")
+            return load(alias, e.attr[1], e.dtype)
+        return None
+
+    return rewrite([value], visit)[0]
+
+
+def _rename_index(index: Index, order: dict[str, str]) -> Index:
+    if index.is_affine:
+        return index
+    carrier = _rename(expr("index", dtype=_INT64, attr=index), order)
+    return carrier.attr
+
+
+def _outer_first(variables: list[Var], stores: list[Store]) -> list[Var]:
+    """Loops ordered by stride in the first store (or load) that mentions them, largest outside."""
+    if any(not isinstance(v.extent, int) for v in variables):
+        return variables
+    indices = [s.index for s in stores]
+    for s in stores:
+        for e in _loads(s.value):
+            indices.append(e.attr[1])
+
+    def stride(v: Var) -> int:
+        for index in indices:
+            c = index.coefficient(v)
+            if isinstance(c, int) and c:
+                return abs(c)
+        return 0
+
+    return sorted(variables, key=stride, reverse=True)
+
+
+def _loads(value: Expr) -> list[Expr]:
+    found: list[Expr] = []
+    rewrite([value], lambda e: found.append(e) if e.op == "load" else None)
+    return found
+
+
+def _buffer(storage: Storage, alias: str) -> Buffer:
+    return Buffer(alias, storage.dtype, storage.size, storage.device)
+
+
+def _symbols(args: tuple[Buffer, ...], variables: tuple[tuple[Var, ...], ...], stores: list[Store]) -> tuple[str, ...]:
+    names: set[str] = set()
+
+    def collect(d: Dim) -> None:
+        if not isinstance(d, int):
+            names.update(str(s) for s in d.free_symbols)
+
+    def collect_index(index: Index) -> None:
+        collect(index.const)
+        for atom, c in index.terms:
+            collect(c)
+            if hasattr(atom, "base"):
+                collect(atom.divisor)
+                collect_index(atom.base)
+
+    for v in (*variables[0], *variables[1]):
+        collect(v.extent)
+    for s in stores:
+        collect_index(s.index)
+
+        def visit(e: Expr) -> None:
+            if e.op in ("load", "index"):
+                collect_index(e.attr if e.op == "index" else e.attr[1])
+            elif e.op == "const" and not isinstance(e.attr, (bool, int, float)):
+                collect(e.attr)
+
+        rewrite([s.value], visit)
+    return tuple(sorted(names))
