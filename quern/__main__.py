@@ -1,0 +1,8 @@
+"""`python -m quern`: the same as the `quern` command."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
