@@ -11,7 +11,7 @@ import types
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bytecode import UNSET, ConcreteBytecode, ConcreteInstr
+from bytecode import UNSET, CompilerFlags, ConcreteBytecode, ConcreteInstr
 from bytecode.concrete import ExceptionTableEntry
 from bytecode.instr import InstrLocation
 
@@ -83,7 +83,7 @@ def assemble(
     bytecode.argcount = argcount
     bytecode.posonlyargcount = argcount
     bytecode.kwonlyargcount = 0
-    bytecode.flags = flags
+    bytecode.flags = CompilerFlags(flags)
     bytecode.freevars = list(freevars)
     bytecode.cellvars = list(template.co_cellvars)
     locations: dict[Position, InstrLocation] = {}

@@ -63,7 +63,8 @@ class TailSpec:
     stack:  every stack slot, bottom first, but those that `tail_stack` says are NULL
     locals: the values of these plain variables; UNBOUND for one that is not bound
     cells:  the cells themselves of these cell or free variables
-    resume must allow weak references; the continuation holds it.
+    `resume` must allow weak references; the continuation holds it. If it is a plain Python function, nothing but
+    itself keeps its arguments alive while it runs.
     """
 
     resume: Callable[..., Any]
@@ -327,9 +328,7 @@ class _Builder:
         first = len(self.code.co_varnames)
         for number in reversed(range(len(shape))):
             emit("STORE_FAST", first + number)
-        resume = self.const(weakref.proxy(spec.resume))
-        for opname, arg in [("LOAD_CONST", resume), ("PUSH_NULL", 0)][:: 1 if NULL_ABOVE else -1]:
-            emit(opname, arg)
+        self._push_callable(self.const(weakref.ref(spec.resume)))
         depth = 2
         for number, item in enumerate(shape):
             if item.kind is Slot.VALUE:
@@ -344,10 +343,28 @@ class _Builder:
         for name in spec.cells:
             emit(LOAD_CELL, self.named(name))
             depth += 1
-        if HAS_PRECALL:
-            emit("PRECALL", depth - 2)
-        emit("CALL", depth - 2)
+        self._call(depth - 2)
         emit("RETURN_VALUE")
+
+    def _push_callable(self, reference: int) -> None:
+        """Push what a constant weak reference refers to, ready to be called. (A call of a weak proxy would do, but runs
+        through C, which counts against C's recursion limit and keeps the arguments alive.)"""
+        emit = self.out.emit
+        if NULL_ABOVE:
+            emit("LOAD_CONST", reference)
+            emit("PUSH_NULL")
+            self._call(0)
+            emit("PUSH_NULL")
+        else:
+            emit("PUSH_NULL")
+            emit("PUSH_NULL")
+            emit("LOAD_CONST", reference)
+            self._call(0)
+
+    def _call(self, count: int) -> None:
+        if HAS_PRECALL:
+            self.out.emit("PRECALL", count)
+        self.out.emit("CALL", count)
 
     def _load_or_unbound(self, slot: int, depth: int) -> None:
         """Push a variable and unbind it, so that the resumed function alone holds it; push UNBOUND if it is unbound.
