@@ -1,0 +1,43 @@
+# Everything below sets up what it needs: a virtual environment in .venv, nothing outside the checkout.
+PYTHON ?= python3
+# a CPU build where the index offers one; any torch from 2.11 on works
+TORCH  ?= torch==2.13.0
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test test-slow test-versions lint bench clean help
+
+help:
+	@echo "make demo       compile a transformer and a NumPy function, cold and warm"
+	@echo "make test       lint, types and the test suite, on every supported Python found"
+	@echo "make test-slow  the long tests: fuzzing, fault campaigns, dense accuracy sweeps"
+	@echo "make bench      cold, warm and steady times against eager and torch.compile"
+
+$(VENV)/.ready: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip "setuptools>=70" wheel
+	$(PIP) "$(TORCH)"
+	$(PIP) -e ".[test]"
+	touch $@
+
+demo: $(VENV)/.ready
+	$(BIN)/python -m bench.demo
+
+test: $(VENV)/.ready lint
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+	PYTHON="$(PYTHON)" sh tests/other_pythons.sh
+
+test-slow: $(VENV)/.ready
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p quern
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) .venv-* build *.egg-info .pytest_cache .mypy_cache .ruff_cache

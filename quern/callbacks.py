@@ -1,0 +1,90 @@
+"""Callbacks around compilations: `on_compile_start`, `on_compile_end`.
+
+A callback takes no argument or one, a `CallbackArgs`. Both functions also work as decorators.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class CallbackArgs:
+    """What a callback is told: what started the compilation ("capture", "recompile" or "resume") and its running number."""
+
+    callback_trigger: str
+    compile_id: str
+
+
+class CallbackHandler:
+    """The registered callbacks. One instance, `callback_handler`, serves the process."""
+
+    def __init__(self) -> None:
+        self.start_callbacks: list[Callable[..., Any]] = []
+        self.end_callbacks: list[Callable[..., Any]] = []
+        self._ids = itertools.count()
+
+    def run_start(self, trigger: str = "capture") -> CallbackArgs:
+        """Call the start callbacks; the result goes to `run_end`."""
+        args = CallbackArgs(trigger, str(next(self._ids)))
+        for callback in list(self.start_callbacks):
+            _call(callback, args)
+        return args
+
+    def run_end(self, args: CallbackArgs) -> None:
+        """Call the end callbacks."""
+        for callback in list(self.end_callbacks):
+            _call(callback, args)
+
+    def clear(self) -> None:
+        """Forget all callbacks."""
+        self.start_callbacks.clear()
+        self.end_callbacks.clear()
+
+
+def _call(callback: Callable[..., Any], args: CallbackArgs) -> None:
+    if _takes_argument(callback):
+        callback(args)
+    else:
+        callback()
+
+
+def _takes_argument(callback: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(callback).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL) for p in parameters)
+
+
+callback_handler = CallbackHandler()
+
+
+def on_compile_start(callback: F) -> F:
+    """Run `callback` before every compilation. Returns it, so that it can be used as a decorator.
+
+    Raises TypeError for something that cannot be called.
+    """
+    callback_handler.start_callbacks.append(_checked(callback))
+    return callback
+
+
+def on_compile_end(callback: F) -> F:
+    """Run `callback` after every compilation, also a failed one. Returns it.
+
+    Raises TypeError for something that cannot be called.
+    """
+    callback_handler.end_callbacks.append(_checked(callback))
+    return callback
+
+
+def _checked(callback: Callable[..., Any]) -> Callable[..., Any]:
+    if not callable(callback):
+        raise TypeError(f"a compile callback must be callable, not {type(callback).__name__}")
+    return callback

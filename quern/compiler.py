@@ -1,0 +1,27 @@
+"""The public twin of the package's switches, for code that is used to `torch.compiler`: same names, same signatures."""
+
+from __future__ import annotations
+
+from .api import (
+    allow_in_graph,
+    assume_constant_result,
+    disable,
+    graph_break,
+    is_compiling,
+    reset,
+    set_stance,
+    substitute_in_graph,
+)
+from .backends import list_backends
+
+__all__ = [
+    "allow_in_graph",
+    "assume_constant_result",
+    "disable",
+    "graph_break",
+    "is_compiling",
+    "list_backends",
+    "reset",
+    "set_stance",
+    "substitute_in_graph",
+]

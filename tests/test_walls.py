@@ -1,0 +1,133 @@
+"""The walls of the house: which room may import which, where torch may be imported, and how light `import quern` is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import quern
+
+ROOT = Path(quern.__file__).resolve().parent.parent
+ROOMS = ["quern", "capture", "inductor", "kernels", "cache"]
+GROUND = {("quern", "errors"), ("quern", "config")}
+
+
+def modules():
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            yield room, path
+
+
+def own_imports(path: Path, room: str):
+    """(line, room, first module inside it, inside a function) for every import of our own packages."""
+    tree = ast.parse(path.read_text())
+    inside = {
+        id(n) for f in ast.walk(tree) if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)) for n in ast.walk(f)
+    }
+    typing_only = {
+        id(n)
+        for i in ast.walk(tree)
+        if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.unparse(i.test)
+        for n in ast.walk(i)
+    }
+    relative = path.relative_to(ROOT).with_suffix("").parts
+    package = list(relative[:-1])
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.level:
+            # relative to quern.<room>.<...>: the quern package itself is the folder quern/
+            where = ([] if package[0] == "quern" else []) + package
+            dotted = ["quern", *(where[1:] if where[0] == "quern" else where)]
+            base = dotted[: len(dotted) - (node.level - 1)]
+            target = base + (node.module.split(".") if node.module else [])
+            names = [[*target, alias.name] for alias in node.names] if not node.module else [target]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "quern":
+            names = [node.module.split(".")]
+        elif isinstance(node, ast.Import):
+            names = [a.name.split(".") for a in node.names if a.name.split(".")[0] == "quern"]
+        else:
+            continue
+        for target in names:
+            rest = target[1:]
+            if rest and rest[0] in ROOMS[1:]:
+                yield node.lineno, rest[0], rest[1] if len(rest) > 1 else "", id(node) in inside
+            else:
+                yield node.lineno, "quern", rest[0] if rest else "", id(node) in inside
+
+
+def test_imports_go_one_way():
+    wrong = []
+    for room, path in modules():
+        for line, target, module, _ in own_imports(path, room):
+            if (target, module) in GROUND:
+                continue
+            if ROOMS.index(target) < ROOMS.index(room):
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {target}.{module}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_own_import_inside_a_function():
+    late = [
+        f"{path.relative_to(ROOT)}:{line} imports {target}.{module} inside a function"
+        for room, path in modules()
+        for line, target, module, inside in own_imports(path, room)
+        if inside and path.name not in ("__init__.py", "cli.py")
+    ]
+    assert not late, "\n".join(late)
+
+
+def test_torch_only_in_its_front_end():
+    found = []
+    for _, path in modules():
+        if "torch" in path.relative_to(ROOT).parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            if any(n.split(".")[0] == "torch" for n in names):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not found, f"torch imported outside capture/frontends/torch: {found}"
+
+
+def test_a_crossing_is_noticed(tmp_path, monkeypatch):
+    """The checks above can fail: a file in the cache room that imports capture is reported."""
+    (tmp_path / "cache").mkdir()
+    bad = tmp_path / "cache" / "bad.py"
+    bad.write_text("from ..capture import frontend\n")
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    assert [(t, m) for _, t, m, _ in own_imports(bad, "cache")] == [("capture", "")]
+
+
+def run_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def test_import_loads_no_framework():
+    loaded = run_python(
+        "import sys, quern; print([m for m in ('torch', 'triton', 'sympy', 'rich', 'numpy') if m in sys.modules])"
+    )
+    heavy = set(ast.literal_eval(loaded)) - {"numpy"}
+    assert not heavy, f"import quern loads {heavy}"
+
+
+def test_import_is_quick():
+    """Under 150 ms beyond numpy's own import, the best of several runs (machines are noisy)."""
+    code = "import time, numpy; t = time.perf_counter(); import quern; print(time.perf_counter() - t)"
+    run_python(code)
+    assert min(float(run_python(code)) for _ in range(5)) < 0.150
+
+
+@pytest.mark.parametrize("room", ROOMS[1:])
+def test_rooms_import_without_torch(room):
+    start = time.perf_counter()
+    run_python(
+        "import sys; sys.modules['torch'] = None; import importlib, quern; "
+        f"importlib.import_module('quern.{room}'); assert 'triton' not in sys.modules"
+    )
+    assert time.perf_counter() - start < 30
