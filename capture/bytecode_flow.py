@@ -299,9 +299,7 @@ _READS = frozenset(
 )
 _WRITES = frozenset(("STORE_FAST", "DELETE_FAST", "LOAD_FAST_AND_CLEAR"))
 #: names whose use may look at every variable of the frame
-_FRAME_READERS = frozenset(
-    "locals vars dir eval exec _getframe currentframe stack getouterframes getinnerframes f_locals f_back".split()
-)
+_FRAME_READERS = frozenset("locals vars dir eval exec _getframe currentframe f_locals f_back".split())
 
 
 def live_locals(view: CodeView, index: int) -> frozenset[str]:

@@ -17,7 +17,7 @@ How a continuation is laid out:
 A cell variable's cell arrives as an extra free variable; afterwards an empty cell takes its place there, so that
 `locals()` does not show it.
 
-What cannot be continued raises `CannotContinue`: generators and coroutines; places where an exception is
+What cannot be continued raises `CannotContinue`: generators and coroutines; module and class bodies; places where an exception is
 being handled (the interpreter keeps it outside of the frame); the inside of a comprehension whose variable has
 the name of a variable that inner functions share (Python 3.12 on: there the slot does not hold its cell).
 """
@@ -33,7 +33,7 @@ from typing import Any
 
 from ..errors import InternalError, QuernError
 from .bytecode_assemble import Assembly, Label, assemble
-from .bytecode_flow import StackItem, in_handler, stack_shape
+from .bytecode_flow import StackItem, in_handler, live_locals, stack_shape
 from .bytecode_raw import CHECKED_LOAD, HAS_PRECALL, JUMP_OPS, LOAD_CELL, NULL_ABOVE, SLOT_OPS, TWO_SLOT_OPS
 from .bytecode_view import CodeView, Raw, Slot
 from .instructions import decode
@@ -88,11 +88,12 @@ class Continuation:
     #: names of the cells that `make` needs: the original's cell variables, then its free variables
     cells: tuple[str, ...]
     tails: Mapping[int, TailSpec] = field(default_factory=dict)
+    defaults: tuple[None, ...] = ()
 
     def make(self, globals: dict[str, Any], cells: Mapping[str, types.CellType]) -> types.FunctionType:
         """The function that runs the rest of one activation, whose cells are given. KeyError if a cell is missing."""
         closure = tuple(cells[name.removeprefix(_CELL)] for name in self.code.co_freevars)
-        function = types.FunctionType(self.code, globals, self.original.co_name, None, closure)
+        function = types.FunctionType(self.code, globals, self.original.co_name, self.defaults, closure)
         # keeps the resume functions alive: the code only refers to them weakly, lest cycles leak
         function.__dict__["_continuation"] = self
         return function
@@ -141,6 +142,8 @@ def _reachable_shape(view: CodeView, index: int) -> tuple[StackItem, ...]:
     if view.can_suspend:
         raise CannotContinue(f"{where}: a generator or coroutine cannot be continued in another frame")
     shape = stack_shape(view, index)
+    if not view.code.co_flags & inspect.CO_OPTIMIZED:
+        raise CannotContinue(f"{where}: the code of a module or class body has no variable slots")
     if shape is None:
         raise InternalError(f"{where}: control never arrives there")
     if in_handler(view, index):
@@ -166,17 +169,23 @@ class _Builder:
     ) -> None:
         self.view, self.entry, self.stack, self.local_names, self.tails = view, entry, stack, local_names, tails
         self.code = view.code
-        self.slots = {name: index for index, name in enumerate(view.slot_names)}
+        self.names = view.slot_names
+        self.slots = {name: index for index, name in enumerate(self.names)}
         self.entry_shape = _reachable_shape(view, entry)
         self.tail_shapes = {index: _reachable_shape(view, index) for index in tails}
-        self._check()
         self.parameters = sum(kind is Slot.VALUE for kind in stack) + len(local_names)
+        # super() wants a frame whose code has a parameter
+        self.spare_parameter = not self.parameters and "super" in self.code.co_names and bool(self.code.co_varnames)
+        self.cells = {*self.code.co_cellvars, *self.code.co_freevars}
         plain = len(self.code.co_varnames)
         deepest = max((len(shape) for shape in self.tail_shapes.values()), default=0)
         #: slots added behind the plain locals: parameters beyond their number, and a tail's stack
         self.extra = max(self.parameters - plain, deepest, 0)
         self.out = Assembly()
         self.consts: list[object] = list(self.code.co_consts)
+        #: variables not passed: should the code read one before setting it, it must raise, never load NULL
+        self.unsure = live_locals(view, entry) - set(local_names) - self.cells
+        self._check()
 
     def _check(self) -> None:
         where = f"{self.code.co_qualname}, instruction {self.entry}"
@@ -187,11 +196,10 @@ class _Builder:
         )
         if not fits:
             raise InternalError(f"{where}: given the stack {self.stack}, the code has {expected}")
-        cells = {*self.code.co_cellvars, *self.code.co_freevars}
-        plain = set(self.code.co_varnames) - cells
+        plain = set(self.code.co_varnames) - self.cells
         named_plain = {*self.local_names, *(name for tail in self.tails.values() for name in tail.locals)}
         named_cells = {name for tail in self.tails.values() for name in tail.cells}
-        wrong = sorted(named_plain - plain) + sorted(named_cells - cells)
+        wrong = sorted(named_plain - plain) + sorted(named_cells - self.cells)
         if wrong:
             raise InternalError(f"{where}: no such plain variable or cell: {', '.join(wrong)}")
 
@@ -228,7 +236,7 @@ class _Builder:
         made = assemble(
             out,
             code,
-            argcount=self.parameters,
+            argcount=self.parameters + self.spare_parameter,
             flags=code.co_flags & ~(inspect.CO_VARARGS | inspect.CO_VARKEYWORDS),
             stacksize=max(code.co_stacksize + 1, len(self.stack) + len(self.local_names) + 2, tail_need),
             consts=self.consts,
@@ -236,7 +244,8 @@ class _Builder:
             freevars=freevars,
         )
         cells = code.co_cellvars + code.co_freevars
-        return Continuation(made, code, self.entry, self.stack, self.local_names, cells, self.tails)
+        defaults = (None,) if self.spare_parameter else ()
+        return Continuation(made, code, self.entry, self.stack, self.local_names, cells, self.tails, defaults)
 
     def _position(self, index: int) -> tuple[int | None, int | None, int | None, int | None]:
         instr = self.view.instructions[index]
@@ -254,7 +263,7 @@ class _Builder:
                 emit("LOAD_FAST", next(parameters))
         for parameter in parameters:
             emit("LOAD_FAST", parameter)
-        for parameter in range(self.parameters):
+        for parameter in range(self.parameters + self.spare_parameter):
             emit("DELETE_FAST", parameter)
         first_cell = len(self.slots) + self.extra
         for number, name in enumerate(code.co_cellvars):
@@ -314,12 +323,10 @@ class _Builder:
             assert raw.target is not None
             self.out.emit(opname, target=labels[raw.target])
         elif opname in TWO_SLOT_OPS:
-            one, two = self.slot(arg >> 4), self.slot(arg & 15)
-            if max(one, two) < 16:
-                self.out.emit(opname, one << 4 | two)
-            else:
-                for part, slot in zip(TWO_SLOT_OPS[opname], (one, two)):
-                    self.out.emit(part, slot)
+            for part, slot in zip(TWO_SLOT_OPS[opname], (arg >> 4, arg & 15)):
+                self._copy(part, slot, raw, labels)
+        elif opname == "LOAD_FAST" and self.names[arg] in self.unsure:
+            self.out.emit(CHECKED_LOAD, self.slot(arg))
         else:
             self.out.emit(opname, self.slot(arg) if opname in SLOT_OPS else arg)
 

@@ -5,10 +5,14 @@ from the start and leaves before the instruction, a second one goes on. Results,
 and the order of side effects must be those of a plain call.
 """
 
+# The cases are meant to compile to many kinds of bytecode, not to be good style.
+# ruff: noqa: B007, B018, B023, B026, UP030, UP032
+
 from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import sys
 import traceback
 import types
@@ -19,6 +23,7 @@ from typing import Any
 import pytest
 from quern.capture.continuation import UNBOUND, CannotContinue, TailSpec, build_continuation, tail_stack
 from quern.capture.instructions import Slot, decode, live_locals, stack_shape, successors
+
 from quern.errors import InternalError
 
 # ---------------------------------------------------------------- the functions that are cut
@@ -82,6 +87,9 @@ class Derived(Base):
     def greet_from_cell(self, word: str) -> Any:
         later = super()
         return [later.greet(word), (lambda: self is not None)()]
+
+    def only_self_from_cell(self) -> Any:
+        return super().greet("x"), (lambda: self is not None)()
 
 
 def straight(a, b, *rest, c=3, **more):
@@ -425,6 +433,7 @@ CASES: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (method_call, [("hi",)]),
     (Derived.greet, [(Derived(), "hi")]),
     (Derived.greet_from_cell, [(Derived(), "hi")]),
+    (Derived.only_self_from_cell, [(Derived(),)]),
     (decorated, [(3,)]),
     (exception_group, [(1,)]),
     (dies, [(1,)]),
@@ -461,9 +470,7 @@ class Activation:
         self.bound = self._bind(args)
 
     def _bind(self, args: tuple[Any, ...]) -> dict[str, Any]:
-        """Parameter values by name; Python itself binds them, in a twin that returns its locals."""
-        import inspect
-
+        """Parameter values by name, as a call would bind them."""
         bound = inspect.signature(self.function).bind(*args)
         bound.apply_defaults()
         return bound.arguments
@@ -769,6 +776,23 @@ def test_generators_are_refused() -> None:
     for function in (numbers, waits):
         with pytest.raises(CannotContinue, match="generator or coroutine"):
             build_continuation(function.__code__, 1)
+
+
+def test_class_bodies_are_refused() -> None:
+    code = compile("class C:\n    x = 1\n", "<body>", "exec").co_consts[0]
+    with pytest.raises(CannotContinue, match="class body"):
+        build_continuation(code, 0)
+
+
+def test_a_value_that_was_not_passed_is_an_error_not_a_crash() -> None:
+    def f(a, b):
+        c = a
+        return [c, b]
+
+    index, _ = rest(f, "LOAD_FAST", arg="c")
+    made = build_continuation(f.__code__, index, tail_stack(f.__code__, index), ("b",)).make(globals(), {})
+    with pytest.raises(UnboundLocalError, match="'c'"):
+        made(1)
 
 
 def test_handlers_are_refused() -> None:
