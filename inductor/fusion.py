@@ -29,7 +29,7 @@ from .lower import Group
 
 _MAX_OPS = 300
 _MAX_BUFFERS = 28
-_MAX_DEPTH = 3
+_MAX_DEPTH = 4
 #: with fewer rows than this, work along a long reduced axis is not put under the row loop
 _FEW_ROWS = 16
 _LONG_AXIS = 2048
@@ -256,7 +256,8 @@ def fuse(left: Group, right: Group, shared: list[str]) -> Group | Refusal:
     if isinstance(forwarded, Refusal):
         return forwarded
     fused = Group(found.p, found.r, [*first, *forwarded], left.device, [*left.origins, *right.origins])
-    return _too_much(left, right, fused) or fused
+    refusal = _too_much(left, right, fused)
+    return fused if refusal is None else refusal
 
 
 def _apply(stores: list[Store], sub: dict[Var, Index]) -> list[Store]:
@@ -326,7 +327,9 @@ def split_divided(group: Group) -> Group:
 
     v // k and v % k with k dividing the extent: v = k * high + low.
     """
-    for var, k in iter(lambda: next(_divided_by(group), None), None):
+    cut = next(_divided_by(group), None)
+    while cut is not None:
+        var, k = cut
         high, low, index = _split(var, k)
         group = Group(
             _place(group.p, var, [high, low]),
@@ -335,6 +338,7 @@ def split_divided(group: Group) -> Group:
             group.device,
             group.origins,
         )
+        cut = next(_divided_by(group), None)
     return group
 
 

@@ -124,6 +124,7 @@ class Node:
     meta: TensorMeta
     name: str
     loc: SourceLocation | None = None
+    origin: str = ""
 
     @property
     def shape(self) -> tuple[Dim, ...]:
@@ -237,6 +238,7 @@ class GraphBuilder:
         self._counters: dict[str, Iterator[int]] = {}
         self._taken = {n.name for n in self.graph.nodes}
         self.loc: SourceLocation | None = None
+        self.origin = ""
 
     def fresh_name(self, stem: str) -> str:
         """`stem`, then `stem_1`, `stem_2`, ... unique within the graph."""
@@ -267,7 +269,7 @@ class GraphBuilder:
 
     def append(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
         """Append a node whose meta is already known (extern nodes, rewrites)."""
-        node = Node(row, tuple(inputs), dict(attrs), meta, self.fresh_name(row.name), self.loc)
+        node = Node(row, tuple(inputs), dict(attrs), meta, self.fresh_name(row.name), self.loc, self.origin or row.name)
         self.graph.nodes.append(node)
         return node
 

@@ -25,7 +25,7 @@ import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 from ..errors import InternalError
 from .dtypes import DType, bool_, int64
@@ -81,7 +81,7 @@ class Indirect:
         return f"[{self.value}]"
 
 
-Atom = Union[Var, FloorDiv, Mod, Indirect]
+Atom = Var | FloorDiv | Mod | Indirect
 
 
 @dataclass(frozen=True)
@@ -609,11 +609,13 @@ class Kernel:
     args: tuple[Buffer, ...]
     symbols: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
-    hints: Mapping[str, int] = field(default_factory=dict)
+    hints: Mapping[str, int] = field(default_factory=dict, hash=False, compare=False)
 
     @property
     def reads(self) -> set[str]:
-        return {e.attr[0] for e in postorder([s.value for s in self.stores] + self._store_indirects()) if e.op == "load"}
+        return {
+            e.attr[0] for e in postorder([s.value for s in self.stores] + self._store_indirects()) if e.op == "load"
+        }
 
     @property
     def writes(self) -> set[str]:

@@ -242,7 +242,7 @@ class Lowering:
         return storage
 
     def _emit(self, n: Node, p: list[Var], r: list[Var], stores: list[Store]) -> None:
-        origin = f"{n.name}: {n.op.name}" + (f"  {n.loc.file.rsplit('/', 1)[-1]}:{n.loc.line}" if n.loc else "")
+        origin = f"{n.name}: {n.origin or n.op.name}" + (f"  {n.loc.file.rsplit('/', 1)[-1]}:{n.loc.line}" if n.loc else "")
         self.out.steps.append(Group(p, r, stores, n.meta.device, [origin]))
 
     def _reduction(self, n: Node, lowered: Reduce) -> None:

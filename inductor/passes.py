@@ -21,7 +21,7 @@ def _rebuild(
     b = GraphBuilder(ops, new)
     env: dict[Node, Node] = {}
     for n in graph.nodes:
-        b.loc = n.loc
+        b.loc, b.origin = n.loc, n.origin or n.op.name
         if n.op.name == "input":
             env[n] = b.input(n.meta, n.name)
         else:
@@ -50,7 +50,7 @@ def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
             return b.append(n.op, inputs, n.attrs, n.meta)
         start = len(b.graph.nodes)
         # the composite itself stays out of the new graph: its decomposition reads a detached node
-        detached = Node(n.op, tuple(inputs), n.attrs, n.meta, n.name, n.loc)
+        detached = Node(n.op, tuple(inputs), n.attrs, n.meta, n.name, n.loc, n.origin)
         try:
             result = expand(b, detached)
         except (InternalError, LoweringError):
@@ -72,7 +72,7 @@ def _decompose_new(b: GraphBuilder, start: int, result: Node) -> Node:
         env: dict[Node, Node] = {}
         for m in fresh:
             inputs = tuple(env.get(i, i) if i is not None else None for i in m.inputs)
-            moved = Node(m.op, inputs, m.attrs, m.meta, m.name, m.loc)
+            moved = Node(m.op, inputs, m.attrs, m.meta, m.name, m.loc, m.origin)
             if m.op.decompose is None:
                 b.graph.nodes.append(moved)
                 env[m] = moved

@@ -1,0 +1,55 @@
+"""The pipeline: a captured graph becomes a schedule of kernels. Read `schedule_graph` aloud: that is the compiler.
+
+    merge common -> decompose -> merge common -> eliminate dead -> lower -> fuse and schedule
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .graph import Graph
+from .lower import lower
+from .ops import OPS
+from .passes import decompose, eliminate_dead, merge_common
+from .schedule import Schedule, schedule
+
+#: graph -> graph, in order
+PASSES = (merge_common, decompose, merge_common, eliminate_dead)
+
+
+def schedule_graph(
+    graph: Graph, *, fuse: bool = True, verify: bool = True, times: dict[str, float] | None = None
+) -> Schedule:
+    """Passes, lowering, fusion and ordering. `verify` checks the legality specs at every border; `times` collects seconds by stage.
+
+    Raises LoweringError for an op that cannot be lowered, InternalError where a stage broke its contract.
+    """
+    times = {} if times is None else times
+    output_metas = [n.meta for n in graph.outputs]
+    with timed(times, "passes"):
+        if verify:
+            graph.verify()
+        for transform in PASSES:
+            graph = transform(graph, OPS)
+            if verify:
+                graph.verify()
+    with timed(times, "lower"):
+        lowered = lower(graph, output_metas)
+    with timed(times, "schedule"):
+        scheduled = schedule(lowered, enable_fusion=fuse)
+        if verify:
+            for kernel in scheduled.kernels:
+                kernel.verify()
+    return scheduled
+
+
+@contextmanager
+def timed(times: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the seconds spent inside to `times[stage]`."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        times[stage] = times.get(stage, 0.0) + time.perf_counter() - start
