@@ -1,0 +1,29 @@
+"""Calls of the framework's own functions, and picking one result of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..graph import TensorMeta
+from .common import REQUIRED, row
+
+
+def _meta_extern(*_: TensorMeta, ref: Any) -> TensorMeta:
+    raise TypeError(f"the meta of {ref} is given, not computed: use GraphBuilder.append")
+
+
+# ref: an ExternRef, the call's template
+row("extern", "extern", _meta_extern, attrs={"ref": REQUIRED})
+
+
+def _meta_getitem(source: Sequence[TensorMeta], *, index: int) -> TensorMeta:
+    if isinstance(source, TensorMeta):
+        raise TypeError("getitem picks one of several results; its input has one")
+    if not 0 <= index < len(source):
+        raise IndexError(f"getitem: result {index} of an op that has {len(source)}")
+    return source[index]
+
+
+# the input's meta is a tuple; a decomposition that returns a tuple of nodes replaces its getitems
+row("getitem", "extern", _meta_getitem, attrs={"index": REQUIRED})

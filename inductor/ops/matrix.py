@@ -1,0 +1,241 @@
+"""Matrix products and convolutions: extern rows (a library's kernel or one of our templates runs them)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..dtypes import bool_
+from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
+from .common import REQUIRED, args, new_meta, row
+from .dims import floor_divide, less, same
+from .promotion import broadcast_shapes, channels_last_strides, common_device, prefers_channels_last
+
+
+def _same_dtype(name: str, *metas: TensorMeta | None) -> None:
+    found = {m.dtype.name for m in metas if m is not None}
+    if len(found) > 1:
+        raise TypeError(f"{name}: operands must have one dtype, got {' and '.join(sorted(found))}")
+
+
+def _no_bool(name: str, x: TensorMeta) -> None:
+    if x.dtype == bool_:
+        raise TypeError(f"{name} is not defined for bool")
+
+
+def _inner(name: str, a: TensorMeta, b: TensorMeta, left: Dim, right: Dim) -> None:
+    if not same(left, right):
+        raise ValueError(f"{name}: shapes {a.shape} and {b.shape} cannot be multiplied ({left} is not {right})")
+
+
+def _ranks(name: str, *wanted: tuple[TensorMeta, int]) -> None:
+    for m, ndim in wanted:
+        if m.ndim != ndim:
+            raise ValueError(f"{name}: expected a tensor of {ndim} dimensions, got shape {m.shape}")
+
+
+def _new(shape: Sequence[Dim], a: TensorMeta, b: TensorMeta) -> TensorMeta:
+    return new_meta(shape, a.dtype, common_device(a, b))
+
+
+def _meta_matmul(a: TensorMeta, b: TensorMeta) -> TensorMeta:
+    _same_dtype("matmul", a, b)
+    _no_bool("matmul", a)
+    if not a.ndim or not b.ndim:
+        raise ValueError(f"matmul: both tensors need at least 1 dimension, got {a.shape} and {b.shape}")
+    _inner("matmul", a, b, a.shape[-1], b.shape[-2] if b.ndim > 1 else b.shape[0])
+    rows = a.shape[-2:-1] if a.ndim > 1 else ()
+    columns = b.shape[-1:] if b.ndim > 1 else ()
+    return _new((*broadcast_shapes(a.shape[:-2], b.shape[:-2]), *rows, *columns), a, b)
+
+
+row("matmul", "extern", _meta_matmul)
+
+
+def _meta_mm(a: TensorMeta, b: TensorMeta) -> TensorMeta:
+    _ranks("mm", (a, 2), (b, 2))
+    _same_dtype("mm", a, b)
+    _inner("mm", a, b, a.shape[1], b.shape[0])
+    return _new((a.shape[0], b.shape[1]), a, b)
+
+
+row("mm", "extern", _meta_mm)
+
+
+def _meta_bmm(a: TensorMeta, b: TensorMeta) -> TensorMeta:
+    _ranks("bmm", (a, 3), (b, 3))
+    _same_dtype("bmm", a, b)
+    if not same(a.shape[0], b.shape[0]):
+        raise ValueError(f"bmm: batch sizes {a.shape[0]} and {b.shape[0]} differ")
+    _inner("bmm", a, b, a.shape[2], b.shape[1])
+    return _new((a.shape[0], a.shape[1], b.shape[2]), a, b)
+
+
+row("bmm", "extern", _meta_bmm)
+
+
+def _meta_mv(a: TensorMeta, v: TensorMeta) -> TensorMeta:
+    _ranks("mv", (a, 2), (v, 1))
+    return _meta_matmul(a, v)
+
+
+def _meta_dot(a: TensorMeta, b: TensorMeta) -> TensorMeta:
+    _ranks("dot", (a, 1), (b, 1))
+    return _meta_matmul(a, b)
+
+
+row("mv", "extern", _meta_mv)
+row("dot", "extern", _meta_dot)
+
+
+def _meta_addmm(x: TensorMeta, a: TensorMeta, b: TensorMeta, *, beta: float, alpha: float) -> TensorMeta:
+    product = _meta_mm(a, b)
+    return _added("addmm", x, product)
+
+
+def _meta_baddbmm(x: TensorMeta, a: TensorMeta, b: TensorMeta, *, beta: float, alpha: float) -> TensorMeta:
+    return _added("baddbmm", x, _meta_bmm(a, b))
+
+
+def _added(name: str, x: TensorMeta, product: TensorMeta) -> TensorMeta:
+    _same_dtype(name, x, product)
+    if broadcast_shapes(x.shape, product.shape) != product.shape:
+        raise ValueError(f"{name}: a tensor of shape {x.shape} does not expand to {product.shape}")
+    return product
+
+
+row("addmm", "extern", _meta_addmm, attrs={"beta": 1, "alpha": 1})
+row("baddbmm", "extern", _meta_baddbmm, attrs={"beta": 1, "alpha": 1})
+
+
+def _meta_linear(x: TensorMeta, weight: TensorMeta, bias: TensorMeta | None) -> TensorMeta:
+    _same_dtype("linear", x, weight, bias)
+    _no_bool("linear", x)
+    if not x.ndim or weight.ndim not in (1, 2):
+        raise ValueError(f"linear: input {x.shape} and weight {weight.shape} need 1+ and 1 or 2 dimensions")
+    if not same(x.shape[-1], weight.shape[-1]):
+        raise ValueError(f"linear: input {x.shape} and weight {weight.shape} differ in their last size")
+    out = (*x.shape[:-1], *weight.shape[:-1])
+    if bias is not None and broadcast_shapes(bias.shape, out) != out:
+        raise ValueError(f"linear: bias {bias.shape} does not fit the result {out}")
+    return _new(out, x, weight)
+
+
+# x @ weight.T + bias
+row("linear", "extern", _meta_linear)
+
+
+def _meta_outer(a: TensorMeta, b: TensorMeta) -> TensorMeta:
+    _ranks("outer", (a, 1), (b, 1))
+    return _new((a.shape[0], b.shape[0]), a, b)
+
+
+def _decompose_outer(b: GraphBuilder, node: Node) -> Node:
+    x, y = args(node)
+    return b.mul(b.unsqueeze(x, dim=1), y)
+
+
+row("outer", "composite", _meta_outer, decompose=_decompose_outer)
+
+
+# --------------------------------------------------------------------------- convolution
+
+
+def spread(value: int | Sequence[int], n: int, what: str) -> tuple[int, ...]:
+    """One number per spatial dim. Raises ValueError for a wrong count."""
+    values = (value,) * n if isinstance(value, int) else tuple(value)
+    if len(values) == 1:
+        values = values * n
+    if len(values) != n:
+        raise ValueError(f"{what} {value} must be one int or {n}")
+    return values
+
+
+def _conv_strides(x: TensorMeta, weight: TensorMeta, shape: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    last = prefers_channels_last(x) or prefers_channels_last(weight)
+    return channels_last_strides(shape) if last else contiguous_strides(shape)
+
+
+def _check_conv(name: str, x: TensorMeta, weight: TensorMeta, bias: TensorMeta | None, channels_in: Dim,
+                channels_out: Dim, batched: bool) -> None:  # fmt: skip
+    _same_dtype(name, x, weight, bias)
+    if weight.ndim < 3 or x.ndim not in (weight.ndim, weight.ndim - 1):
+        raise ValueError(f"{name}: input {x.shape} and weight {weight.shape} do not fit together")
+    if not same(x.shape[1 if batched else 0], channels_in):
+        raise ValueError(
+            f"{name}: weight {weight.shape} expects {channels_in} input channels, the input {x.shape} has "
+            f"{x.shape[1 if batched else 0]}"
+        )
+    if bias is not None and not (bias.ndim == 1 and same(bias.shape[0], channels_out)):
+        raise ValueError(f"{name}: bias must have shape ({channels_out},), got {bias.shape}")
+
+
+def _meta_convolution(
+    x: TensorMeta,
+    weight: TensorMeta,
+    bias: TensorMeta | None,
+    *,
+    stride: int | Sequence[int],
+    padding: int | str | Sequence[int],
+    dilation: int | Sequence[int],
+    groups: int,
+) -> TensorMeta:
+    n = weight.ndim - 2
+    batched = x.ndim == weight.ndim
+    _check_conv("convolution", x, weight, bias, weight.shape[1] * groups, weight.shape[0], batched)
+    steps, gaps = spread(stride, n, "stride"), spread(dilation, n, "dilation")
+    if isinstance(padding, str) and padding not in ("same", "valid"):
+        raise ValueError(f'convolution: padding must be numbers, "same" or "valid", not {padding!r}')
+    spatial = []
+    for i in range(n):
+        size, kernel = x.shape[x.ndim - n + i], weight.shape[2 + i]
+        reach = gaps[i] * (kernel - 1) + 1
+        if padding == "same":
+            if steps[i] != 1:
+                raise ValueError('convolution: padding="same" needs stride 1')
+            spatial.append(size)
+            continue
+        border = 0 if isinstance(padding, str) else spread(padding, n, "padding")[i]
+        if less(size + 2 * border, reach):
+            raise ValueError(f"convolution: the padded size {size + 2 * border} is smaller than the kernel's {reach}")
+        spatial.append(floor_divide(size + 2 * border - reach, steps[i]) + 1)
+    lead = (x.shape[0],) if batched else ()
+    shape = (*lead, weight.shape[0], *spatial)
+    strides = _conv_strides(x, weight, shape) if batched else contiguous_strides(shape)
+    return TensorMeta(shape, strides, x.dtype, x.device)
+
+
+_CONV_ATTRS: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+# 1, 2 or 3 spatial dims, told by the weight; an input without a batch dim is allowed
+row("convolution", "extern", _meta_convolution, attrs=_CONV_ATTRS)
+
+
+def _meta_conv_transpose(
+    x: TensorMeta,
+    weight: TensorMeta,
+    bias: TensorMeta | None,
+    *,
+    stride: int | Sequence[int],
+    padding: int | Sequence[int],
+    dilation: int | Sequence[int],
+    groups: int,
+    output_padding: int | Sequence[int],
+) -> TensorMeta:
+    n = weight.ndim - 2
+    batched = x.ndim == weight.ndim
+    channels = weight.shape[1] * groups
+    _check_conv("conv_transpose", x, weight, bias, weight.shape[0], channels, batched)
+    steps, gaps = spread(stride, n, "stride"), spread(dilation, n, "dilation")
+    borders, extra = spread(padding, n, "padding"), spread(output_padding, n, "output_padding")
+    spatial = [
+        (x.shape[x.ndim - n + i] - 1) * steps[i] - 2 * borders[i] + gaps[i] * (weight.shape[2 + i] - 1) + extra[i] + 1
+        for i in range(n)
+    ]
+    shape = (*((x.shape[0],) if batched else ()), channels, *spatial)
+    strides = _conv_strides(x, weight, shape) if batched else contiguous_strides(shape)
+    return TensorMeta(shape, strides, x.dtype, x.device)
+
+
+row("conv_transpose", "extern", _meta_conv_transpose, attrs={**_CONV_ATTRS, "output_padding": 0})
+
+__all__ = ["REQUIRED", "spread"]

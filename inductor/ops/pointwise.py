@@ -1,0 +1,487 @@
+"""Elementwise ops. Their names are torch's; their arguments broadcast and promote as torch's do.
+
+A row here is one line: name, scalar op, and how the result's dtype follows from the operands'
+("float": integers become float32; "same": the promoted dtype; "bool").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from .. import dtypes
+from ..dtypes import DType, bool_, compute_dtype
+from ..graph import GraphBuilder, Node, TensorMeta
+from ..loops import Expr, Fn, Index, as_index, const, expr, index_value
+from .common import REQUIRED, args, at, convert, number, row, scalar_value
+from .promotion import DEFAULT_FLOAT, float_dtype, like_strides, pointwise_meta, result_dtype
+
+# --------------------------------------------------------------------------- metas
+
+
+def _meta(name: str, result: str, allowed: str = "any") -> Callable[..., TensorMeta]:
+    """A meta rule. allowed: "any", "no-bool", "integral" (int and bool), "int", "real" (not complex)."""
+
+    def meta(*metas: TensorMeta, **_: Any) -> TensorMeta:
+        dtype = result_dtype(*metas)
+        _check(name, dtype, allowed)
+        if result == "float":
+            dtype = float_dtype(dtype)
+        elif result == "bool":
+            dtype = bool_
+        return pointwise_meta(*metas, dtype=dtype)
+
+    return meta
+
+
+def _check(name: str, dtype: DType, allowed: str) -> None:
+    refused = {
+        "any": False,
+        "no-bool": dtype == bool_,
+        "integral": not (dtype.is_int or dtype == bool_),
+        "int": not dtype.is_int,
+        "real": dtype.is_complex,
+        "real-no-bool": dtype.is_complex or dtype == bool_,
+        "float": not dtype.is_float,
+    }[allowed]
+    if refused:
+        raise TypeError(f"{name} is not defined for {dtype}")
+
+
+# --------------------------------------------------------------------------- lowering
+
+
+def operand_dtype(node: Node) -> DType:
+    """The dtype in which an op computes: the promoted dtype of its operands, or float where the result is."""
+    dtype = result_dtype(*(i.meta for i in args(node) if i is not None))
+    return node.dtype if node.dtype.is_float else dtype
+
+
+def operands(node: Node, fns: tuple[Fn, ...], index: tuple[Index, ...], dtype: DType) -> list[Expr]:
+    """The inputs' values at a point of the result, converted to `dtype`'s compute form."""
+    return [convert(at(f, index, i, node.shape), dtype) for f, i in zip(fns, args(node))]
+
+
+def scalar_lower(op: str) -> Callable[..., Fn]:
+    """A lowering that applies one scalar op."""
+
+    def lower(node: Node, *fns: Fn) -> Fn:
+        dtype = operand_dtype(node)
+        result = bool_ if node.dtype == bool_ else compute_dtype(dtype)
+        return lambda index: expr(op, *operands(node, fns, index, dtype), dtype=result)
+
+    return lower
+
+
+def expr_lower(build: Callable[..., Expr]) -> Callable[..., Fn]:
+    """A lowering from `build(*operand values, dtype)`."""
+
+    def lower(node: Node, *fns: Fn) -> Fn:
+        dtype = operand_dtype(node)
+        return lambda index: convert(build(*operands(node, fns, index, dtype), compute_dtype(dtype)), node.dtype)
+
+    return lower
+
+
+# --------------------------------------------------------------------------- plain rows
+
+for _name in (
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "asin", "acos",
+    "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "lgamma", "sigmoid",
+):  # fmt: skip
+    row(_name, "pointwise", _meta(_name, "float"), lower=scalar_lower(_name))
+
+for _name, _scalar, _result, _allowed in (
+    ("neg", "neg", "same", "no-bool"),
+    ("sub", "sub", "same", "no-bool"),
+    ("maximum", "max", "same", "real"),
+    ("minimum", "min", "same", "real"),
+    ("div", "div", "float", "any"),
+    ("remainder", "mod", "same", "real-no-bool"),
+    ("fmod", "fmod", "same", "real-no-bool"),
+    ("atan2", "atan2", "float", "real"),
+    ("hypot", "hypot", "same", "float"),
+    ("copysign", "copysign", "float", "real"),
+    ("nextafter", "nextafter", "same", "float"),
+    ("bitwise_and", "and", "same", "integral"),
+    ("bitwise_or", "or", "same", "integral"),
+    ("bitwise_xor", "xor", "same", "integral"),
+    ("bitwise_not", "not", "same", "integral"),
+    ("eq", "eq", "bool", "any"),
+    ("ne", "ne", "bool", "any"),
+    ("lt", "lt", "bool", "real"),
+    ("le", "le", "bool", "real"),
+    ("gt", "gt", "bool", "real"),
+    ("ge", "ge", "bool", "real"),
+):
+    row(_name, "pointwise", _meta(_name, _result, _allowed), lower=scalar_lower(_scalar))
+
+
+# --------------------------------------------------------------------------- rows whose meaning depends on the dtype
+
+
+def _by_kind(floats: str | None, ints: str | None, bools: Callable[..., Expr] | str | None) -> Callable[..., Expr]:
+    """An expression that applies a different scalar op to floats, ints and bools; None: the first operand itself."""
+
+    def build(*values_and_dtype: Any) -> Expr:
+        *values, dtype = values_and_dtype
+        op = floats if dtype.is_float else bools if dtype == bool_ else ints
+        if op is None:
+            return values[0]
+        return op(*values) if callable(op) else expr(op, *values, dtype=dtype)
+
+    return build
+
+
+def _bool_product(a: Expr, b: Expr) -> Expr:
+    return expr("and", a, b, dtype=bool_)
+
+
+for _name, _build, _allowed in (
+    ("add", _by_kind("add", "add", "or"), "any"),
+    ("mul", _by_kind("mul", "mul", "and"), "any"),
+    ("abs", _by_kind("abs", "abs", None), "any"),
+    ("sign", _by_kind("sign", "sign", None), "real"),
+    ("floor", _by_kind("floor", None, None), "real-no-bool"),
+    ("ceil", _by_kind("ceil", None, None), "real-no-bool"),
+    ("trunc", _by_kind("trunc", None, None), "real-no-bool"),
+    ("fmax", _by_kind("fmax", "max", "max"), "real"),
+    ("fmin", _by_kind("fmin", "min", "min"), "real"),
+):
+    row(_name, "pointwise", _meta(_name, "same", _allowed), lower=expr_lower(_build))
+
+
+def _predicate(floats: Callable[[Expr], Expr], otherwise: bool) -> Callable[..., Fn]:
+    """A question about one operand that integers answer with a constant."""
+
+    def lower(node: Node, fn: Fn) -> Fn:
+        dtype = args(node)[0].dtype
+        if not dtype.is_float:
+            return lambda index: const(otherwise, bool_)
+        return lambda index: floats(convert(fn(index), dtype))
+
+    return lower
+
+
+def _not(x: Expr) -> Expr:
+    return expr("not", x, dtype=bool_)
+
+
+def _ask(op: str, x: Expr) -> Expr:
+    return expr(op, x, dtype=bool_)
+
+
+def _infinite(x: Expr, negative: bool) -> Expr:
+    return expr("eq", x, number(-math.inf if negative else math.inf, x.dtype), dtype=bool_)
+
+
+def _finite(x: Expr) -> Expr:
+    # |x| < inf is false for NaN too
+    return expr("lt", expr("abs", x, dtype=x.dtype), number(math.inf, x.dtype), dtype=bool_)
+
+
+for _name, _floats, _otherwise in (
+    ("isnan", lambda x: _ask("isnan", x), False),
+    ("isinf", lambda x: _ask("isinf", x), False),
+    ("isfinite", _finite, True),
+    ("isposinf", lambda x: _infinite(x, False), False),
+    ("isneginf", lambda x: _infinite(x, True), False),
+):
+    row(_name, "pointwise", _meta(_name, "bool"), lower=_predicate(_floats, _otherwise))
+
+
+def _lower_signbit(node: Node, fn: Fn) -> Fn:
+    dtype = args(node)[0].dtype
+    if dtype.is_float:
+        return lambda index: _ask("signbit", convert(fn(index), dtype))
+    if dtype == bool_:
+        return lambda index: const(False, bool_)
+    return lambda index: expr("lt", fn(index), number(0, dtype), dtype=bool_)
+
+
+row("signbit", "pointwise", _meta("signbit", "bool", "real"), lower=_lower_signbit)
+
+
+def truth(value: Expr) -> Expr:
+    """`value` != 0."""
+    return value if value.dtype == bool_ else expr("ne", value, number(0, value.dtype), dtype=bool_)
+
+
+def _lower_logical(op: str) -> Callable[..., Fn]:
+    def lower(node: Node, *fns: Fn) -> Fn:
+        def fn(index: tuple[Index, ...]) -> Expr:
+            return expr(op, *(truth(at(f, index, i, node.shape)) for f, i in zip(fns, args(node))), dtype=bool_)
+
+        return fn
+
+    return lower
+
+
+for _name in ("and", "or", "xor", "not"):
+    row(f"logical_{_name}", "pointwise", _meta(f"logical_{_name}", "bool"), lower=_lower_logical(_name))
+
+
+# --------------------------------------------------------------------------- division and rounding
+
+
+def _meta_floor_divide(x: TensorMeta, y: TensorMeta) -> TensorMeta:
+    dtype = result_dtype(x, y)
+    _check("floor_divide", dtype, "real-no-bool")
+    return pointwise_meta(x, y, dtype=dtype)
+
+
+def _lower_trunc_divide(node: Node, *fns: Fn) -> Fn:
+    dtype = node.dtype
+    compute = compute_dtype(dtype)
+
+    def fn(index: tuple[Index, ...]) -> Expr:
+        a, b = operands(node, fns, index, dtype)
+        if dtype.is_float:
+            return expr("trunc", expr("div", a, b, dtype=compute), dtype=compute)
+        # a - fmod(a, b) is an exact multiple of b, so flooring it truncates
+        return expr("floordiv", expr("sub", a, expr("fmod", a, b, dtype=compute), dtype=compute), b, dtype=compute)
+
+    return fn
+
+
+row("floor_divide", "pointwise", _meta_floor_divide, lower=scalar_lower("floordiv"))
+row("trunc_divide", "pointwise", _meta("trunc_divide", "same", "real-no-bool"), lower=_lower_trunc_divide)
+
+
+def _meta_round(x: TensorMeta, *, decimals: int) -> TensorMeta:
+    _check("round", x.dtype, "real-no-bool")
+    if decimals and not x.dtype.is_float:
+        raise TypeError(f"round with decimals is not defined for {x.dtype}")
+    return pointwise_meta(x, dtype=x.dtype)
+
+
+def _lower_round(node: Node, fn: Fn) -> Fn:
+    if not node.dtype.is_float:
+        return fn
+    dtype = compute_dtype(node.dtype)
+    decimals = node.attrs["decimals"]
+    factor = number(10.0 ** abs(decimals), dtype)
+
+    def scaled(index: tuple[Index, ...]) -> Expr:
+        x = fn(index)
+        if not decimals:
+            return expr("round", x, dtype=dtype)
+        there, back = ("mul", "div") if decimals > 0 else ("div", "mul")
+        return expr(back, expr("round", expr(there, x, factor, dtype=dtype), dtype=dtype), factor, dtype=dtype)
+
+    return scaled
+
+
+row("round", "pointwise", _meta_round, attrs={"decimals": 0}, lower=_lower_round)
+
+
+# --------------------------------------------------------------------------- shifts, powers
+
+
+def _lower_shift(op: str) -> Callable[..., Fn]:
+    """Shifts: an amount outside [0, width) gives 0 (right shifts of negatives: -1), as eager does."""
+
+    def lower(node: Node, *fns: Fn) -> Fn:
+        dtype = node.dtype
+        bits = 8 * dtype.size
+
+        def fn(index: tuple[Index, ...]) -> Expr:
+            a, b = operands(node, fns, index, dtype)
+            top = number(bits - 1, dtype)
+            outside = expr("ge", b, number(bits, dtype), dtype=bool_)
+            if dtype.kind == "int":
+                outside = expr("or", outside, expr("lt", b, number(0, dtype), dtype=bool_), dtype=bool_)
+            amount = expr("where", outside, top if op == "shr" else number(0, dtype), b, dtype=dtype)
+            shifted = expr(op, a, amount, dtype=dtype)
+            if op == "shr" and dtype.kind == "int":
+                return shifted  # an arithmetic shift by width - 1 leaves the sign
+            return expr("where", outside, number(0, dtype), shifted, dtype=dtype)
+
+        return fn
+
+    return lower
+
+
+def _meta_shift(name: str) -> Callable[..., TensorMeta]:
+    return _meta(name, "same", "int")
+
+
+row("bitwise_left_shift", "pointwise", _meta_shift("bitwise_left_shift"), lower=_lower_shift("shl"))
+row("bitwise_right_shift", "pointwise", _meta_shift("bitwise_right_shift"), lower=_lower_shift("shr"))
+
+
+def _meta_pow(x: TensorMeta, y: TensorMeta) -> TensorMeta:
+    dtype = result_dtype(x, y)
+    _check("pow", dtype, "no-bool")
+    return pointwise_meta(x, y, dtype=dtype)
+
+
+def _lower_pow(node: Node, *fns: Fn) -> Fn:
+    dtype = node.dtype
+    compute = compute_dtype(dtype)
+    exponent = scalar_value(args(node)[1])
+    if dtype.is_int and isinstance(exponent, int) and exponent < 0:
+        raise ValueError("integers to negative integer powers are not allowed")
+
+    def fn(index: tuple[Index, ...]) -> Expr:
+        x, y = operands(node, fns, index, dtype)
+        return _simple_power(x, exponent) or expr("pow", x, y, dtype=compute)
+
+    return fn
+
+
+def _simple_power(x: Expr, exponent: Any) -> Expr | None:
+    """x to a literal power that eager computes without pow, else None."""
+    if exponent is None:
+        return None
+
+    def mul(a: Expr, b: Expr) -> Expr:
+        return expr("mul", a, b, dtype=x.dtype)
+
+    if exponent == 0:
+        return number(1, x.dtype)
+    if exponent == 1:
+        return x
+    if exponent == 2:
+        return mul(x, x)
+    if exponent == 3:
+        return mul(mul(x, x), x)
+    if not x.dtype.is_float:
+        return None
+    one = number(1, x.dtype)
+    if exponent == 0.5:
+        return expr("sqrt", x, dtype=x.dtype)
+    if exponent == -0.5:
+        return expr("div", one, expr("sqrt", x, dtype=x.dtype), dtype=x.dtype)
+    if exponent == -1:
+        return expr("div", one, x, dtype=x.dtype)
+    if exponent == -2:
+        return expr("div", one, mul(x, x), dtype=x.dtype)
+    return None
+
+
+row("pow", "pointwise", _meta_pow, lower=_lower_pow)
+
+
+# --------------------------------------------------------------------------- selection, conversion
+
+
+def _meta_where(cond: TensorMeta, x: TensorMeta, y: TensorMeta) -> TensorMeta:
+    if cond.dtype not in (bool_, dtypes.uint8):
+        raise TypeError(f"where needs a bool condition, not {cond.dtype}")
+    out = pointwise_meta(cond, x, y, dtype=result_dtype(x, y))
+    return out
+
+
+def _lower_where(node: Node, cond: Fn, x: Fn, y: Fn) -> Fn:
+    c_node, x_node, y_node = args(node)
+
+    def fn(index: tuple[Index, ...]) -> Expr:
+        c = truth(at(cond, index, c_node, node.shape))
+        a = convert(at(x, index, x_node, node.shape), node.dtype)
+        b = convert(at(y, index, y_node, node.shape), node.dtype)
+        return expr("where", c, a, b, dtype=compute_dtype(node.dtype))
+
+    return fn
+
+
+row("where", "pointwise", _meta_where, lower=_lower_where)
+
+
+def _meta_masked_fill(x: TensorMeta, mask: TensorMeta, value: TensorMeta) -> TensorMeta:
+    if mask.dtype != bool_:
+        raise TypeError(f"masked_fill needs a bool mask, not {mask.dtype}")
+    if value.ndim:
+        raise ValueError(f"masked_fill needs a 0-dim value, not one of shape {value.shape}")
+    return pointwise_meta(x, mask, dtype=x.dtype)
+
+
+def _decompose_masked_fill(b: GraphBuilder, node: Node) -> Node:
+    x, mask, value = args(node)
+    return b.where(mask, b.cast(value, dtype=node.dtype), x)
+
+
+row("masked_fill", "composite", _meta_masked_fill, decompose=_decompose_masked_fill)
+
+
+def _meta_cast(x: TensorMeta, *, dtype: DType) -> TensorMeta:
+    return TensorMeta(x.shape, like_strides(x), dtype, x.device)
+
+
+def _lower_cast(node: Node, fn: Fn) -> Fn:
+    """A conversion that narrows a float rounds at once: what follows sees the narrow value, as in eager."""
+    source, target = args(node)[0].dtype, node.dtype
+
+    def cast_value(index: tuple[Index, ...]) -> Expr:
+        x = fn(index)
+        if target in (dtypes.float16, dtypes.bfloat16) and source != target:
+            return expr("cast", expr("cast", x, dtype=target), dtype=dtypes.float32)
+        if target == bool_:
+            return truth(x)
+        return convert(x, target)
+
+    return cast_value
+
+
+row("cast", "pointwise", _meta_cast, attrs={"dtype": REQUIRED}, lower=_lower_cast)
+
+
+# --------------------------------------------------------------------------- constants
+
+
+def _meta_scalar(*, value: Any, dtype: DType | None) -> TensorMeta:
+    if dtype is None:
+        if isinstance(value, bool):
+            dtype = bool_
+        elif isinstance(value, float):
+            dtype = DEFAULT_FLOAT
+        elif isinstance(value, complex):
+            dtype = dtypes.complex64
+        else:
+            dtype = dtypes.int64
+    return TensorMeta((), (), dtype, "cpu", weak=True)
+
+
+def _lower_scalar(node: Node) -> Fn:
+    return lambda index: literal(node.attrs["value"], node.dtype)
+
+
+def literal(value: Any, dtype: DType) -> Expr:
+    """A Python number or a size as a value of `dtype`. Raises LoweringError for a complex number."""
+    if isinstance(value, (bool, int, float)):
+        return number(value, dtype)
+    if isinstance(value, complex):
+        return convert(const(0, dtype), dtype)
+    return convert(index_value(as_index(value)), dtype)
+
+
+row("scalar", "constant", _meta_scalar, attrs={"value": REQUIRED, "dtype": None}, lower=_lower_scalar)
+
+
+# --------------------------------------------------------------------------- in terms of the above
+
+
+def _composite(
+    name: str, result: str, build: Callable[..., Node], allowed: str = "any", attrs: dict[str, Any] | None = None
+) -> None:
+    """A row from `build(b, *inputs, **attrs)`."""
+
+    def decompose(b: GraphBuilder, node: Node) -> Node:
+        return build(b, *args(node), **node.attrs)
+
+    row(name, "composite", _meta(name, result, allowed), attrs=attrs or {}, decompose=decompose)
+
+
+def _c(b: GraphBuilder, value: bool | int | float) -> Node:
+    return b.scalar(value=value)
+
+
+_composite("reciprocal", "float", lambda b, x: b.div(_c(b, 1), x))
+_composite("square", "same", lambda b, x: b.mul(x, x))
+_composite("positive", "same", lambda b, x: b.alias(x), "no-bool")
+_composite("frac", "same", lambda b, x: b.sub(x, b.trunc(x)), "float")
+_composite("rad2deg", "float", lambda b, x: b.mul(x, _c(b, 180.0 / math.pi)))
+_composite("deg2rad", "float", lambda b, x: b.mul(x, _c(b, math.pi / 180.0)))
+_composite("rsub", "same", lambda b, x, y: b.sub(y, x), "no-bool")
+_composite("heaviside", "same", lambda b, x, y: b.where(b.eq(x, _c(b, 0)), y, b.cast(b.gt(x, _c(b, 0)), dtype=x.dtype)))
