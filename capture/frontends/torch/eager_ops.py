@@ -1,0 +1,360 @@
+"""Every table op by eager torch: what the eager backend runs, what plans call for extern ops, what tests compare with.
+
+`EAGER[name](*arrays, **attrs)`. Tensors are torch's; a `scalar` node's value is a plain Python number, so that torch
+applies its own rules for numbers. Dtype attributes are `DType`s.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from ....inductor.dtypes import DType
+from .dtypes import to_device, to_torch
+
+EAGER: dict[str, Callable[..., Any]] = {}
+
+
+def _named(names: str, namespace: Any) -> None:
+    """Ops whose name, arguments and attributes are torch's own."""
+    for name in names.split():
+        if (function := getattr(namespace, name, None)) is not None:
+            EAGER[name] = function
+
+
+def _op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names:
+            EAGER[name] = function
+        return function
+
+    return add
+
+
+def _dtype(dtype: DType | None) -> torch.dtype | None:
+    return None if dtype is None else to_torch(dtype)
+
+
+_FORMATS = {
+    None: torch.preserve_format,
+    "preserve": torch.preserve_format,
+    "contiguous": torch.contiguous_format,
+    "channels_last": torch.channels_last,
+    "channels_last_3d": torch.channels_last_3d,
+}
+
+# ------------------------------------------------------------------ pointwise
+
+
+def _lift(function: Callable[..., Any]) -> Callable[..., Any]:
+    """For functions that take tensors only: a number becomes a 0-dim tensor of the dtype it would give."""
+
+    def call(*args: Any, **attrs: Any) -> Any:
+        tensors = [a for a in args if isinstance(a, torch.Tensor)]
+        if len(tensors) < len(args):
+            like = tensors[0] if tensors else torch.tensor(args[0])
+            args = tuple(
+                a
+                if isinstance(a, torch.Tensor)
+                else torch.scalar_tensor(a, dtype=torch.result_type(like, a), device=like.device)
+                for a in args
+            )
+        return function(*args, **attrs)
+
+    return call
+
+
+for _name in (
+    "abs acos acosh asin asinh atan atanh ceil cos cosh deg2rad erf erfc erfinv exp exp2 expm1 floor frac isfinite isinf "
+    "isnan isneginf isposinf lgamma digamma log log10 log1p log2 logical_not neg positive rad2deg reciprocal round rsqrt "
+    "sigmoid sign signbit sin sinc sinh sqrt square tan tanh trunc bitwise_not logit "
+    "atan2 copysign div fmax fmin fmod hypot logical_and logical_or logical_xor maximum minimum nextafter rsub heaviside "
+    "logaddexp logaddexp2 xlogy ldexp gcd lcm float_power"
+).split():
+    EAGER[_name] = _lift(getattr(torch, _name))
+
+EAGER.update(
+    add=operator.add, sub=operator.sub, mul=operator.mul, floor_divide=operator.floordiv, remainder=operator.mod,
+    pow=operator.pow, eq=operator.eq, ne=operator.ne, lt=operator.lt, le=operator.le, gt=operator.gt, ge=operator.ge,
+    bitwise_and=operator.and_, bitwise_or=operator.or_, bitwise_xor=operator.xor,
+    bitwise_left_shift=operator.lshift, bitwise_right_shift=operator.rshift,
+)  # fmt: skip
+
+_named("where masked_fill clamp lerp addcmul addcdiv", torch)
+EAGER["cast"] = lambda x, *, dtype: _as_tensor(x).to(to_torch(dtype), copy=True)
+EAGER["scalar"] = lambda *, value, dtype: value
+EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"))
+EAGER["clamp_min"] = lambda x, low: torch.clamp(x, min=low)
+EAGER["clamp_max"] = lambda x, high: torch.clamp(x, max=high)
+
+
+def _as_tensor(x: Any) -> torch.Tensor:
+    return x if isinstance(x, torch.Tensor) else torch.tensor(x)
+
+
+# ------------------------------------------------------------------ activations
+
+_named(
+    "relu relu6 hardtanh leaky_relu elu selu celu gelu silu mish softplus hardsigmoid hardswish softsign tanhshrink "
+    "softshrink hardshrink threshold glu prelu",
+    F,
+)
+EAGER["log_sigmoid"] = F.logsigmoid
+EAGER["elu"] = lambda x, *, alpha, scale, input_scale: torch.ops.aten.elu(x, alpha, scale, input_scale)
+
+# ------------------------------------------------------------------ creation
+
+
+@_op("full")
+def _full(*, shape: Sequence[int], value: Any, dtype: DType | None, device: str) -> torch.Tensor:
+    return torch.full(tuple(shape), value, dtype=_dtype(dtype), device=to_device(device))
+
+
+@_op("empty")
+def _empty(*, shape: Sequence[int], stride: Any, dtype: DType, device: str) -> torch.Tensor:
+    options = {"dtype": to_torch(dtype), "device": to_device(device)}
+    return torch.empty(shape, **options) if stride is None else torch.empty_strided(shape, stride, **options)
+
+
+@_op("full_like")
+def _full_like(x: Any, *, value: Any, dtype: DType | None, device: str | None, memory_format: str | None) -> Any:
+    return torch.full_like(x, value, dtype=_dtype(dtype), device=device, memory_format=_FORMATS[memory_format])
+
+
+@_op("constant")
+def _constant(*, value: Sequence[Any], shape: tuple[int, ...], dtype: DType, device: str) -> torch.Tensor:
+    return torch.tensor(list(value), dtype=to_torch(dtype), device=to_device(device)).reshape(shape)
+
+
+@_op("arange")
+def _arange(*, start: Any, end: Any, step: Any, dtype: DType | None, device: str) -> torch.Tensor:
+    return torch.arange(start, end, step, dtype=_dtype(dtype), device=to_device(device))
+
+
+@_op("linspace")
+def _linspace(*, start: float, end: float, steps: int, dtype: DType | None, device: str) -> torch.Tensor:
+    return torch.linspace(start, end, steps, dtype=_dtype(dtype), device=to_device(device))
+
+
+@_op("eye")
+def _eye(*, n: int, m: int | None, dtype: DType | None, device: str) -> torch.Tensor:
+    return torch.eye(n, n if m is None else m, dtype=_dtype(dtype), device=to_device(device))
+
+
+_named("tril triu", torch)
+
+# ------------------------------------------------------------------ reductions
+
+
+def _with_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`dim` None means all dims; a DType becomes torch's."""
+
+    def call(x: torch.Tensor, *, dtype: DType | None = None, **attrs: Any) -> Any:
+        return function(x, dtype=_dtype(dtype), **attrs)
+
+    return call
+
+
+for _name in ("sum", "mean", "cumsum", "cumprod", "softmax", "log_softmax"):
+    EAGER[_name] = _with_dtype(getattr(torch, _name))
+
+
+@_op("prod")
+def _prod(x: torch.Tensor, *, dim: Any, keepdim: bool, dtype: DType | None) -> torch.Tensor:
+    """torch.prod takes one dim at most; several are reduced one after the other, the last first."""
+    dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
+    out = x.to(to_torch(dtype)) if dtype is not None else x
+    for d in sorted((d % x.ndim for d in dims), reverse=True):
+        out = torch.prod(out, d, keepdim=keepdim)
+    return out if x.ndim and len(list(dims)) else torch.prod(out)
+
+
+def _all_dims(function: Callable[..., Any]) -> Callable[..., Any]:
+    """For functions whose "all dims" is the empty tuple, or an absent argument that refuses keepdim."""
+
+    def call(x: torch.Tensor, *, dim: Any = None, keepdim: bool = False, **attrs: Any) -> Any:
+        if dim is None:
+            dim = tuple(range(x.ndim))
+        return function(x, dim=dim, keepdim=keepdim, **attrs)
+
+    return call
+
+
+_named("any all argmax argmin var std var_mean std_mean count_nonzero cummax cummin", torch)
+for _name in ("amax", "amin", "logsumexp", "any", "all"):
+    EAGER[_name] = _all_dims(getattr(torch, _name))
+EAGER["max_dim"] = lambda x, *, dim, keepdim: tuple(torch.max(x, dim, keepdim))
+EAGER["min_dim"] = lambda x, *, dim, keepdim: tuple(torch.min(x, dim, keepdim))
+
+
+@_op("vector_norm")
+def _vector_norm(x: torch.Tensor, *, ord: float, dim: Any, keepdim: bool, dtype: DType | None) -> torch.Tensor:
+    return torch.linalg.vector_norm(x, ord, dim, keepdim, dtype=_dtype(dtype))
+
+
+# ------------------------------------------------------------------ views and shuffles
+
+EAGER.update(
+    alias=lambda x: x.view_as(x) if isinstance(x, torch.Tensor) else torch.tensor(x),
+    view=lambda x, *, shape: x.view(shape),
+    reshape=lambda x, *, shape: x.reshape(shape),
+    flatten=torch.flatten,
+    unflatten=lambda x, *, dim, sizes: x.unflatten(dim, sizes),
+    permute=lambda x, *, dims: x.permute(dims),
+    transpose=lambda x, *, dim0, dim1: x.transpose(dim0, dim1),
+    expand=lambda x, *, shape: x.expand(shape),
+    squeeze=lambda x, *, dim: x.squeeze() if dim is None else x.squeeze(dim),
+    unsqueeze=lambda x, *, dim: x.unsqueeze(dim),
+    select=lambda x, *, dim, index: x.select(dim, index),
+    slice=lambda x, *, dim, start, end, step: torch.ops.aten.slice(x, dim, start, end, step),
+    diagonal=torch.diagonal,
+    unfold=lambda x, *, dimension, size, step: x.unfold(dimension, size, step),
+    as_strided=lambda x, *, size, stride, storage_offset: x.as_strided(size, stride, x.storage_offset() + storage_offset),
+    getitem=lambda results, *, index: results[index],
+)
+
+# ------------------------------------------------------------------ networks
+
+
+@_op("layer_norm")
+def _layer_norm(x: Any, weight: Any, bias: Any, *, normalized_shape: Sequence[int], eps: float) -> torch.Tensor:
+    return F.layer_norm(x, tuple(normalized_shape), weight, bias, eps)
+
+
+@_op("rms_norm")
+def _rms_norm(x: Any, weight: Any, *, normalized_shape: Sequence[int], eps: float | None) -> torch.Tensor:
+    return F.rms_norm(x, tuple(normalized_shape), weight, eps)
+
+
+@_op("group_norm")
+def _group_norm(x: Any, weight: Any, bias: Any, *, num_groups: int, eps: float) -> torch.Tensor:
+    return F.group_norm(x, num_groups, weight, bias, eps)
+
+
+@_op("batch_norm")
+def _batch_norm(x: Any, mean: Any, var: Any, weight: Any, bias: Any, *, eps: float) -> torch.Tensor:
+    return F.batch_norm(x, mean, var, weight, bias, False, 0.0, eps)
+
+
+@_op("batch_norm_train")
+def _batch_norm_train(x: Any, mean: Any, var: Any, weight: Any, bias: Any, *, momentum: float, eps: float) -> Any:
+    """Functional: the new running statistics are results. Without old ones the batch's own are given (momentum 1)."""
+    channels = x.shape[1]
+    if mean is None:
+        momentum = 1.0
+    new_mean = mean.clone() if mean is not None else x.new_zeros(channels, dtype=torch.promote_types(x.dtype, torch.float32))
+    new_var = var.clone() if var is not None else torch.zeros_like(new_mean)
+    out = F.batch_norm(x, new_mean, new_var, weight, bias, True, momentum, eps)
+    return out, new_mean, new_var
+
+
+@_op("scaled_dot_product_attention")
+def _attention(q: Any, k: Any, v: Any, mask: Any, *, is_causal: bool, scale: float | None, enable_gqa: bool) -> Any:
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=is_causal, scale=scale, enable_gqa=enable_gqa
+    )
+
+
+# ------------------------------------------------------------------ products
+
+_named("matmul mm bmm mv dot addmm baddbmm outer", torch)
+_named("linear", F)
+
+_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+@_op("convolution")
+def _convolution(x: Any, weight: Any, bias: Any, *, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    return _CONV[weight.ndim - 2](x, weight, bias, stride, padding, dilation, groups)
+
+
+@_op("conv_transpose")
+def _conv_transpose(
+    x: Any, weight: Any, bias: Any, *, stride: Any, padding: Any, dilation: Any, groups: int, output_padding: Any
+) -> Any:
+    return _CONV_TRANSPOSE[weight.ndim - 2](x, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+# ------------------------------------------------------------------ losses
+
+_named("mse_loss l1_loss smooth_l1_loss huber_loss kl_div", F)
+
+
+def _weighted(name: str) -> None:
+    """Losses whose optional weight is the third input."""
+    function = getattr(F, name)
+    EAGER[name] = lambda x, y, weight=None, **attrs: function(x, y, weight, **attrs)
+
+
+for _name in ("binary_cross_entropy", "nll_loss", "cross_entropy"):
+    _weighted(_name)
+
+
+@_op("binary_cross_entropy_with_logits")
+def _bce_logits(x: Any, y: Any, weight: Any = None, pos_weight: Any = None, *, reduction: str) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(x, y, weight, reduction=reduction, pos_weight=pos_weight)
+
+
+# ------------------------------------------------------------------ positions
+
+_named("gather index_select take take_along_dim scatter scatter_add index_add index_copy index_fill", torch)
+_named("slice_scatter select_scatter diagonal_scatter masked_scatter", torch)
+
+
+def _tensor_index(indices: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(slice(None) if i is None else i for i in indices)
+
+
+@_op("embedding")
+def _embedding(index: torch.Tensor, weight: torch.Tensor, *, padding_idx: int | None) -> torch.Tensor:
+    return F.embedding(index, weight, padding_idx)
+
+
+@_op("index")
+def _index(x: torch.Tensor, *indices: Any) -> torch.Tensor:
+    return x[_tensor_index(indices)]
+
+
+@_op("index_put")
+def _index_put(x: torch.Tensor, value: Any, *indices: Any, accumulate: bool) -> torch.Tensor:
+    value = value if isinstance(value, torch.Tensor) else torch.scalar_tensor(value, dtype=x.dtype, device=x.device)
+    return torch.ops.aten.index_put(x, list(indices), value, accumulate)
+
+
+@_op("as_strided_scatter")
+def _as_strided_scatter(x: Any, src: Any, *, size: Any, stride: Any, storage_offset: int) -> torch.Tensor:
+    return torch.as_strided_scatter(x, src, size, stride, x.storage_offset() + storage_offset)
+
+
+# ------------------------------------------------------------------ copies and joins
+
+_named("flip roll repeat_interleave", torch)
+EAGER.update(
+    clone=lambda x, *, memory_format: x.clone(memory_format=_FORMATS[memory_format]),
+    contiguous=lambda x, *, memory_format: x.contiguous(memory_format=_FORMATS[memory_format]),
+    restride=lambda x, *, stride: torch.empty_strided(x.shape, stride, dtype=x.dtype, device=x.device).copy_(x),
+    copy=lambda x, src: torch.empty_like(x).copy_(_as_tensor(src)),
+    to_device=lambda x, *, device: x.to(to_device(device), copy=True),
+    cat=lambda *xs, dim: torch.cat(xs, dim),
+    stack=lambda *xs, dim: torch.stack(xs, dim),
+    roll_dims=lambda x, *, shifts, dims: torch.roll(x, shifts, dims),
+    repeat=lambda x, *, repeats: x.repeat(repeats),
+    one_hot=lambda x, *, num_classes: F.one_hot(x, num_classes),
+)
+
+
+@_op("pad")
+def _pad(x: torch.Tensor, *, pad: Sequence[int], mode: str, value: float | None) -> torch.Tensor:
+    """Eager's other modes need pairs for exactly the trailing 1 to 3 dims of a batched tensor; this takes any rank."""
+    if mode == "constant":
+        return F.pad(x, list(pad), mode, value)
+    spatial = len(pad) // 2
+    lead = x.shape[: x.ndim - spatial]
+    flat = x.reshape(1, -1, *x.shape[x.ndim - spatial :])
+    out = F.pad(flat, list(pad), mode)
+    return out.reshape(*lead, *out.shape[2:])

@@ -1,0 +1,100 @@
+"""torch as a plan sees it: memory, views, pointers, and eager's own kernels."""
+
+from __future__ import annotations
+
+import importlib
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ....inductor.dtypes import DType
+from ....inductor.graph import Input, TensorMeta
+from .dtypes import device_text, from_torch, to_device, to_torch
+from .eager_ops import EAGER
+
+#: the C++ allocation shortcut for strided CPU memory; absent from some builds
+_FAST_CPU: Callable[..., Any] | None = getattr(getattr(getattr(torch._C, "_dynamo", None), "guards", None), "_empty_strided_cpu", None)
+
+
+class TorchRuntime:
+    """`inductor.runtime.Runtime` for torch. Stateless; one instance serves the process."""
+
+    name = "torch"
+
+    def version(self) -> str:
+        return str(torch.__version__)
+
+    def empty(self, shape: tuple[int, ...], stride: tuple[int, ...], dtype: DType, device: str) -> torch.Tensor:
+        """Uninitialised memory; strides in elements."""
+        if device == "cpu" and _FAST_CPU is not None:
+            return _FAST_CPU(shape, stride, to_torch(dtype))
+        return torch.empty_strided(shape, stride, dtype=to_torch(dtype), device=to_device(device))
+
+    def as_strided(
+        self, array: torch.Tensor, shape: tuple[int, ...], stride: tuple[int, ...], offset: int
+    ) -> torch.Tensor:
+        """A view; the offset counts from the array's first element, not from its storage's."""
+        return torch.as_strided(array, shape, stride, array.storage_offset() + offset)
+
+    def data_ptr(self, array: torch.Tensor) -> int:
+        return array.data_ptr()
+
+    def meta_of(self, array: torch.Tensor) -> TensorMeta:
+        return tensor_meta(array)
+
+    def copy_(self, target: torch.Tensor, source: torch.Tensor) -> None:
+        """In-place copy. Autograd does not see it: plans run where no gradient is asked for."""
+        with torch.no_grad():
+            target.copy_(source)
+
+    def run_op(self, op: str) -> Callable[..., Any]:
+        """Eager's implementation of a table op; Python numbers may stand for `scalar` inputs. Raises KeyError."""
+        if op == "extern":
+            return self._run_extern
+        return EAGER[op]
+
+    def _run_extern(self, *arrays: Any, ref: Any) -> Any:
+        from_template = _Template(arrays, self)
+        args = [from_template(a) for a in ref.args]
+        kwargs = {name: from_template(a) for name, a in ref.kwargs}
+        return self.resolve(ref.target)(*args, **kwargs)
+
+    def resolve(self, target: str) -> Callable[..., Any]:
+        """The function named "module:qualified.name". Raises ImportError or AttributeError when it is gone."""
+        module, _, qualified = target.partition(":")
+        return operator.attrgetter(qualified)(importlib.import_module(module))
+
+    def encode(self, value: Any) -> Any:
+        return to_torch(value) if isinstance(value, DType) else value
+
+    def num_threads(self) -> int:
+        return torch.get_num_threads()
+
+    def stream(self, device: str) -> int:
+        if not device.startswith("cuda"):
+            return 0
+        return torch.cuda.current_stream(to_device(device)).cuda_stream
+
+
+class _Template:
+    """Fills an extern template's `Input(i)` and DTypes."""
+
+    def __init__(self, arrays: tuple[Any, ...], runtime: TorchRuntime) -> None:
+        self.arrays = arrays
+        self.runtime = runtime
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, Input):
+            return self.arrays[value.index]
+        if isinstance(value, (tuple, list)):
+            return type(value)(self(v) for v in value)
+        if isinstance(value, dict):
+            return {k: self(v) for k, v in value.items()}
+        return self.runtime.encode(value)
+
+
+def tensor_meta(x: torch.Tensor) -> TensorMeta:
+    """Shape, strides, dtype, device. Raises KeyError for a dtype that graphs do not know."""
+    return TensorMeta(tuple(x.shape), x.stride(), from_torch(x.dtype), device_text(x.device))

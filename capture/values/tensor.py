@@ -1,0 +1,276 @@
+"""Arrays during capture: what is a view of what, and writes made functional.
+
+A `Storage` is one block of memory that the program can see: a graph input, or a tensor that an op made. Its `node` is
+the graph node that holds its present content. An `ArrayValue` is one array object of the program: the storage's base, or
+a view of another array by one table op. Reading a view emits that op on the parent's present node; writing through
+a view rebuilds the parent's content by the op's inverse (a scatter, a permutation back, ...) up to the storage.
+So in-place programs become SSA graphs, and every other view sees the new content the next time it is read.
+
+Outputs keep eager's aliasing: an array that is an input is returned as that very object; a view of an input is made
+again from the real input when the entry runs; views of one new storage become views of one output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...inductor.graph import Dim, Node, TensorMeta
+from ...inductor.ops.views import diagonal_layout, slice_bounds, wrap_index
+from .base import Value
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluator
+    from ..rebuild import Rebuilder
+    from ..sources import Source
+
+#: view ops undone by giving the elements their old shape
+_RESHAPES = frozenset(("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"))
+
+
+class Storage:
+    """One block of memory.
+
+    node:    the graph node with its present content, laid out as `meta`
+    meta:    layout of the base array, fixed
+    version: counts writes
+    input:   position among the graph's inputs, or None for memory that the graph makes
+    source:  where the entry finds the input array
+    key:     identity of the real memory of an input (two inputs with one key overlap, perhaps)
+    """
+
+    __slots__ = ("node", "meta", "version", "input", "source", "key", "output")
+
+    def __init__(self, node: Node, input: int | None = None, source: Source | None = None, key: Any = None) -> None:
+        self.node = node
+        self.meta = node.meta
+        self.version = 0
+        self.input = input
+        self.source = source
+        self.key = key
+        self.output: str | None = None
+
+
+@dataclass(frozen=True)
+class ViewStep:
+    """How a view is made from its parent: a table op with its attributes."""
+
+    op: str
+    attrs: Mapping[str, Any]
+
+
+class ArrayState:
+    """The arrays of one capture, as far as the end of the capture needs them."""
+
+    def __init__(self) -> None:
+        self.inputs: list[Storage] = []
+
+    def written(self) -> list[Storage]:
+        """Inputs whose content the program changed."""
+        return [s for s in self.inputs if s.version > 0]
+
+
+class ArrayValue(Value):
+    """One array. Front ends derive their own class and give it operators, attributes and methods."""
+
+    __slots__ = ("storage", "parent", "step", "meta", "offset", "_node", "_version")
+
+    def __init__(
+        self,
+        storage: Storage,
+        node: Node,
+        parent: ArrayValue | None = None,
+        step: ViewStep | None = None,
+        offset: Dim = 0,
+        source: Source | None = None,
+    ) -> None:
+        super().__init__(source)
+        self.storage = storage
+        self.parent = parent
+        self.step = step
+        self.meta: TensorMeta = node.meta
+        #: first element, counted in elements of this array's dtype from the storage's first element
+        self.offset = offset
+        self._node = node
+        self._version = storage.version
+
+    # ------------------------------------------------------------ making
+
+    def derived(self, storage: Storage, node: Node, **fields: Any) -> ArrayValue:
+        """Another array of the same front end. A subclass with more fields overrides it."""
+        return type(self)(storage, node, **fields)
+
+    def view(self, ev: Evaluator, op: str, **attrs: Any) -> ArrayValue:
+        """A view of this array by table op `op`."""
+        node = ev.emit(op, self.node(ev), **attrs)
+        step = ViewStep(op, dict(attrs))
+        offset = self.offset + _first_element(step, self.meta)
+        return self.derived(self.storage, node, parent=self, step=step, offset=offset)
+
+    # ------------------------------------------------------------ reading and writing
+
+    def node(self, ev: Evaluator) -> Node:
+        """The node with this array's present content."""
+        if self._version != self.storage.version:
+            if self.parent is None:
+                self._node = self.storage.node
+            else:
+                self._node = ev.emit(self.step.op, self.parent.node(ev), **self.step.attrs)
+            self._version = self.storage.version
+        return self._node
+
+    def write(self, ev: Evaluator, node: Node) -> None:
+        """Make `node` this array's content. It must have the array's shape and dtype. Breaks for a view that repeats
+        elements, or whose op has no inverse.
+        """
+        node = with_layout(ev, node, self.meta)
+        if self.parent is None:
+            self._before_first_write(ev)
+            self.storage.node = node
+            self.storage.version += 1
+        else:
+            inverse = _INVERSES.get(self.step.op)
+            if inverse is None or _repeats(self.meta):
+                raise ev.break_(
+                    "write-through-view",
+                    f"writing through a view made by {self.step.op}",
+                    "the elements that the write reaches cannot be told apart",
+                    "write to the array that the view was made from, or to a copy",
+                )
+            self.parent.write(ev, inverse(ev, self.step.attrs, self.parent.node(ev), node))
+        self._node = node
+        self._version = self.storage.version
+
+    def _before_first_write(self, ev: Evaluator) -> None:
+        """A write to an input must not be seen through another input: refuse overlap, and guard that none appears."""
+        storage = self.storage
+        if storage.input is None or storage.version:
+            return
+        for other in self.state(ev).inputs:
+            if other is storage:
+                continue
+            if other.key is not None and other.key == storage.key:
+                raise ev.break_(
+                    "aliased-input-write",
+                    f"writing to {self.describe()}, whose memory another input shares",
+                    "the two inputs would have to be updated together",
+                    "pass one of them, or a copy",
+                )
+            self.guard_apart(ev, storage, other)
+
+    def state(self, ev: Evaluator) -> ArrayState:
+        """The front end's `ArrayState` of this capture."""
+        raise NotImplementedError
+
+    def guard_apart(self, ev: Evaluator, one: Storage, other: Storage) -> None:
+        """Guard that two inputs, apart now, do not share memory at a later call."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ leaving the graph
+
+    def is_base(self) -> bool:
+        """Whether the array covers its storage exactly as the storage is laid out."""
+        return self.parent is None
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        """An input is itself (it has a source); a new base is a graph output; a view is made from either."""
+        storage = self.storage
+        if storage.input is not None:
+            base = rb.value_of(storage.source)
+        else:
+            if storage.output is None:
+                storage.output = rb.output(storage.node)
+            base = storage.output
+        if self.parent is None and storage.input is None:
+            return base
+        return self.rebuild_view(rb, base)
+
+    def rebuild_view(self, rb: Rebuilder, base: str) -> str:
+        """Code for this array as a view of the real array `base` of its storage."""
+        raise NotImplementedError
+
+
+# ---------------------------------------------------------------- layouts
+
+
+def with_layout(ev: Evaluator, node: Node, meta: TensorMeta) -> Node:
+    """`node` in the strides of `meta`: in-place ops keep the layout of what they write to."""
+    if _same_layout(node.meta, meta):
+        return node
+    return ev.emit("restride", node, stride=meta.stride)
+
+
+def _same_layout(a: TensorMeta, b: TensorMeta) -> bool:
+    """Strides agree where they matter: dims of size 1 may have any."""
+    return all(x == y or n == 1 for n, x, y in zip(a.shape, a.stride, b.stride)) or 0 in a.shape
+
+
+def _repeats(meta: TensorMeta) -> bool:
+    """Whether some dim of more than one element does not move in memory."""
+    return any(s == 0 and n != 1 for n, s in zip(meta.shape, meta.stride))
+
+
+def _first_element(step: ViewStep, parent: TensorMeta) -> Dim:
+    """Where a view's first element stands, counted from its parent's first, in elements."""
+    attrs, shape, stride = step.attrs, parent.shape, parent.stride
+    if step.op == "select":
+        d = attrs["dim"] % len(shape)
+        return wrap_index(attrs["index"], shape[d]) * stride[d]
+    if step.op == "slice":
+        d = attrs["dim"] % len(shape)
+        first, _ = slice_bounds(attrs.get("start"), attrs.get("end"), attrs.get("step", 1), shape[d])
+        return first * stride[d]
+    if step.op == "diagonal":
+        offset = attrs.get("offset", 0)
+        a, b, _ = diagonal_layout(shape, offset, attrs.get("dim1", 0), attrs.get("dim2", 1))
+        return offset * stride[b] if offset >= 0 else -offset * stride[a]
+    if step.op == "as_strided":
+        return attrs.get("storage_offset", 0)
+    if step.op == "flip":
+        total: Dim = 0
+        for d in attrs["dims"]:
+            total = total + (shape[d] - 1) * stride[d]
+        return total
+    return 0
+
+
+# ---------------------------------------------------------------- inverses of views
+
+Inverse = Callable[["Evaluator", Mapping[str, Any], Node, Node], Node]
+
+
+def _undo_reshape(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
+    return ev.emit("reshape", new, shape=old.shape)
+
+
+def _undo_permute(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
+    dims = [d % old.ndim for d in attrs["dims"]]
+    return ev.emit("permute", new, dims=tuple(dims.index(d) for d in range(len(dims))))
+
+
+def _undo_slice(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
+    if new.shape == old.shape and attrs.get("step", 1) == 1:
+        return new
+    return ev.emit("slice_scatter", old, new, **attrs)
+
+
+def _undo_expand(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
+    return ev.emit("reshape", new, shape=old.shape)  # only dims of size 1 were added: `_repeats` refuses the rest
+
+
+def _scatter(op: str) -> Inverse:
+    return lambda ev, attrs, old, new: ev.emit(op, old, new, **attrs)
+
+
+_INVERSES: dict[str, Inverse] = {
+    **{op: _undo_reshape for op in _RESHAPES},
+    "alias": lambda ev, attrs, old, new: new,
+    "permute": _undo_permute,
+    "transpose": lambda ev, attrs, old, new: ev.emit("transpose", new, **attrs),
+    "flip": lambda ev, attrs, old, new: ev.emit("flip", new, **attrs),
+    "expand": _undo_expand,
+    "slice": _undo_slice,
+    "select": _scatter("select_scatter"),
+    "diagonal": _scatter("diagonal_scatter"),
+}
