@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import os
@@ -323,7 +324,7 @@ class Store:
         layouts = []
         if self._primary is not None and self._trusted(self._primary):
             layouts.append(self._primary)
-        if self._private is not None:
+        if self._private is not None and _still_ours(self._private):
             layouts.append(self._private)
         return layouts
 
@@ -352,9 +353,9 @@ class Store:
             except CacheError as error:
                 self._degrade(str(error))
         with self._mutex:
-            if self._private is None:
-                self._private = _private_layout(self)
-        return self._private
+            if self._private is None or not _still_ours(self._private):
+                self._private = _private_layout(self.root)
+            return self._private
 
     def _degrade(self, why: str) -> None:
         with self._mutex:
@@ -438,8 +439,17 @@ def _lack_of_room(folder: Path) -> str | None:
     return None
 
 
-def _private_layout(owner: Store) -> Layout:
-    """A temporary folder of this process, removed when `owner` goes or the process ends."""
+def _still_ours(layout: Layout) -> bool:
+    """Whether a temporary folder is there and private: a forked child outlives its parent's, and in /tmp anybody
+    may then take the name."""
+    try:
+        return check_root(layout.root) is not None
+    except CacheError:
+        return False
+
+
+def _private_layout(root: Path | None) -> Layout:
+    """A temporary folder for this process in place of `root`, removed when the process ends."""
     candidates = []
     with contextlib.suppress(FileNotFoundError):
         candidates.append(tempfile.gettempdir())
@@ -452,12 +462,12 @@ def _private_layout(owner: Store) -> Layout:
         except (OSError, UnsafeCacheDirectory):
             continue
         if _lack_of_room(folder) is None:
-            weakref.finalize(owner, _remove_private, folder, os.getpid())
+            atexit.register(_remove_private, folder, os.getpid())
             return Layout(folder)
         shutil.rmtree(folder, ignore_errors=True)
     tried = ", ".join(candidates) or "none found"
     raise CacheError(
-        f"neither the cache folder {owner.root} nor a temporary folder ({tried}) can be used to compile in; "
+        f"neither the cache folder {root} nor a temporary folder ({tried}) can be used to compile in; "
         "set QUERN_CACHE_DIR or TMPDIR to a folder that you can write"
     )
 

@@ -454,7 +454,10 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     # A pipe or file has no width: cut nothing that `grep` might look for.
-    Console(width=None if sys.stdout.isatty() else 1000, highlight=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
+    with console.capture() as text:  # printed below, for rich would exit by itself where a pipe is closed
+        console.print(table)
+    print(text.get(), end="")
 
 
 def _complain(what: object, code: int) -> int:
