@@ -1,7 +1,8 @@
 """The op table: importing this package fills `OPS` (name -> row)."""
 
-from . import (
+from . import (  # noqa: F401  imported for the rows they add
     activations,
+    blends,
     creation,
     extern,
     indexing,
@@ -9,7 +10,10 @@ from . import (
     matrix,
     nn,
     pointwise,
+    pooling,
+    random,
     reductions,
+    selection,
     shuffles,
     views,
     writes,
@@ -17,5 +21,3 @@ from . import (
 from .table import OPS, REQUIRED, Op, OpTable
 
 __all__ = ["OPS", "REQUIRED", "Op", "OpTable"]
-
-_rows = (activations, creation, extern, indexing, losses, matrix, nn, pointwise, reductions, shuffles, views, writes)

@@ -11,13 +11,13 @@ from typing import Any
 
 from ..graph import GraphBuilder, Node, TensorMeta
 from .common import args, row
-from .pointwise import _check
+from .pointwise import check_dtype
 from .promotion import pointwise_meta, result_dtype
 
 
 def _meta(name: str, allowed: str) -> Callable[..., TensorMeta]:
     def meta(x: TensorMeta, *others: TensorMeta, **_: Any) -> TensorMeta:
-        _check(name, x.dtype, allowed)
+        check_dtype(name, x.dtype, allowed)
         return pointwise_meta(x, *others, dtype=result_dtype(x, *others))
 
     return meta

@@ -25,7 +25,7 @@ def _meta(name: str, result: str, allowed: str = "any") -> Callable[..., TensorM
 
     def meta(*metas: TensorMeta, **_: Any) -> TensorMeta:
         dtype = result_dtype(*metas)
-        _check(name, dtype, allowed)
+        check_dtype(name, dtype, allowed)
         if result == "float":
             dtype = float_dtype(dtype)
         elif result == "bool":
@@ -35,7 +35,7 @@ def _meta(name: str, result: str, allowed: str = "any") -> Callable[..., TensorM
     return meta
 
 
-def _check(name: str, dtype: DType, allowed: str) -> None:
+def check_dtype(name: str, dtype: DType, allowed: str) -> None:
     refused = {
         "any": False,
         "no-bool": dtype == bool_,
@@ -227,7 +227,7 @@ for _name in ("and", "or", "xor", "not"):
 
 def _meta_floor_divide(x: TensorMeta, y: TensorMeta) -> TensorMeta:
     dtype = result_dtype(x, y)
-    _check("floor_divide", dtype, "real-no-bool")
+    check_dtype("floor_divide", dtype, "real-no-bool")
     return pointwise_meta(x, y, dtype=dtype)
 
 
@@ -250,7 +250,7 @@ row("trunc_divide", "pointwise", _meta("trunc_divide", "same", "real-no-bool"), 
 
 
 def _meta_round(x: TensorMeta, *, decimals: int) -> TensorMeta:
-    _check("round", x.dtype, "real-no-bool")
+    check_dtype("round", x.dtype, "real-no-bool")
     if decimals and not x.dtype.is_float:
         raise TypeError(f"round with decimals is not defined for {x.dtype}")
     return pointwise_meta(x, dtype=x.dtype)
@@ -313,7 +313,7 @@ row("bitwise_right_shift", "pointwise", _meta_shift("bitwise_right_shift"), lowe
 
 def _meta_pow(x: TensorMeta, y: TensorMeta) -> TensorMeta:
     dtype = result_dtype(x, y)
-    _check("pow", dtype, "no-bool")
+    check_dtype("pow", dtype, "no-bool")
     return pointwise_meta(x, y, dtype=dtype)
 
 

@@ -1,0 +1,72 @@
+"""Random numbers: the framework's own generators, called in the program's order, so that seeds mean what they
+mean in eager. `RANDOM` names the rows that may neither be merged, reordered among themselves, nor dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import dtypes
+from ..dtypes import DType
+from ..graph import Dim, TensorMeta
+from .common import REQUIRED, new_meta, row
+from .promotion import DEFAULT_FLOAT, like_strides, pointwise_meta
+
+RANDOM: set[str] = set()
+
+
+def _random(name: str, meta: object, **attrs: object) -> None:
+    row(name, "extern", meta, attrs=attrs)  # type: ignore[arg-type]
+    RANDOM.add(name)
+
+
+def _meta_new(*, shape: Sequence[Dim], dtype: DType | None, device: str) -> TensorMeta:
+    return new_meta(shape, dtype or DEFAULT_FLOAT, device)
+
+
+_NEW = {"shape": REQUIRED, "dtype": None, "device": "cpu"}
+_random("rand", _meta_new, **_NEW)
+_random("randn", _meta_new, **_NEW)
+
+
+def _meta_randint(*, low: int, high: int, shape: Sequence[Dim], dtype: DType | None, device: str) -> TensorMeta:
+    if low >= high:
+        raise ValueError(f"randint: no integer lies in [{low}, {high})")
+    return new_meta(shape, dtype or dtypes.int64, device)
+
+
+_random("randint", _meta_randint, low=0, high=REQUIRED, **_NEW)
+_random(
+    "randperm",
+    lambda *, n, dtype, device: new_meta((n,), dtype or dtypes.int64, device),
+    n=REQUIRED,
+    dtype=None,
+    device="cpu",
+)
+
+
+def _meta_like(x: TensorMeta, *, dtype: DType | None) -> TensorMeta:
+    return TensorMeta(x.shape, like_strides(x), dtype or x.dtype, x.device)
+
+
+_random("rand_like", _meta_like, dtype=None)
+_random("randn_like", _meta_like, dtype=None)
+_random("bernoulli", lambda x: TensorMeta(x.shape, like_strides(x), x.dtype, x.device))
+
+
+def _meta_dropout(x: TensorMeta, *, p: float) -> TensorMeta:
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout: probability {p} is not in [0, 1]")
+    return pointwise_meta(x, dtype=x.dtype)
+
+
+# training only: in evaluation front ends record nothing
+_random("dropout", _meta_dropout, p=0.5)
+
+
+def _meta_multinomial(x: TensorMeta, *, num_samples: int, replacement: bool) -> TensorMeta:
+    if x.ndim not in (1, 2):
+        raise ValueError(f"multinomial needs 1 or 2 dimensions, got shape {x.shape}")
+    return new_meta((*x.shape[:-1], num_samples), dtypes.int64, x.device)
+
+
+_random("multinomial", _meta_multinomial, num_samples=REQUIRED, replacement=False)
