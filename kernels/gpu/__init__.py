@@ -1,0 +1,1 @@
+"""What generated Triton kernels stand on: device functions, compiling, the interpreter, launching."""

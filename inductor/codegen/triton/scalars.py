@@ -1,0 +1,171 @@
+"""The Triton text of every scalar op, literal and conversion.
+
+Each row of `SCALAR` has a template per kind of operand. Functions written plainly (`floordiv_int`) are device
+functions of `kernels/gpu/device.py`; `libdevice` is NVIDIA's (and AMD's) math library, the one that eager's own
+kernels call, so that results agree with eager's to the bit. The interpreter has NumPy stand-ins for it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ....errors import InternalError
+from ...dtypes import DType
+from ...ops.scalar import SCALAR
+from .sizes import size_text
+
+# Kinds: float32, float64, float (both), int (signed), uint, bool; the most exact one given is used.
+_LIBDEVICE = (
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "rsqrt", "sin", "cos", "tan", "asin", "acos", "atan",
+    "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "lgamma", "trunc",
+)  # fmt: skip
+_LIBDEVICE2 = ("fmod", "pow", "atan2", "hypot", "copysign", "nextafter")
+
+TEMPLATES: dict[str, dict[str, str]] = {
+    **{name: {"float": f"libdevice.{name}({{0}})"} for name in _LIBDEVICE},
+    **{name: {"float": f"libdevice.{name}({{0}}, {{1}})"} for name in _LIBDEVICE2},
+    "sqrt": {"float32": "tl.sqrt_rn({0})", "float64": "tl.sqrt({0})"},
+    "sigmoid": {
+        "float32": "tl.div_rn(1.0, 1.0 + libdevice.exp(-{0}))",
+        "float64": "1.0 / (1.0 + libdevice.exp(-{0}))",
+    },
+    "floor": {"float": "tl.floor({0})"},
+    "ceil": {"float": "tl.ceil({0})"},
+    "round": {"float": "libdevice.rint({0})"},
+    "isnan": {"float": "{0} != {0}"},
+    "isinf": {"float": 'tl.abs({0}) == float("inf")'},
+    "signbit": {
+        "float32": "{0}.to(tl.int32, bitcast=True) < 0",
+        "float64": "{0}.to(tl.int64, bitcast=True) < 0",
+    },
+    "neg": {"float": "-{0}", "int": "-{0}", "uint": "-{0}"},
+    "abs": {"float": "tl.abs({0})", "int": "tl.abs({0})", "uint": "{0}"},
+    "sign": {"float": "sign_float({0})", "int": "sign_int({0})", "uint": "sign_int({0})"},
+    "not": {"bool": "{0} == 0", "int": "~{0}", "uint": "~{0}"},
+    "add": {"float": "{0} + {1}", "int": "{0} + {1}", "uint": "{0} + {1}"},
+    "sub": {"float": "{0} - {1}", "int": "{0} - {1}", "uint": "{0} - {1}"},
+    "mul": {"float": "{0} * {1}", "int": "{0} * {1}", "uint": "{0} * {1}"},
+    "div": {"float32": "tl.div_rn({0}, {1})", "float64": "{0} / {1}"},
+    "floordiv": {"float": "floordiv_float({0}, {1})", "int": "floordiv_int({0}, {1})", "uint": "{0} // {1}"},
+    "mod": {"float": "mod_float({0}, {1})", "int": "mod_int({0}, {1})", "uint": "{0} % {1}"},
+    "max": {
+        "float": "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)",
+        "int": "tl.maximum({0}, {1})", "uint": "tl.maximum({0}, {1})", "bool": "{0} | {1}",
+    },
+    "min": {
+        "float": "tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)",
+        "int": "tl.minimum({0}, {1})", "uint": "tl.minimum({0}, {1})", "bool": "{0} & {1}",
+    },
+    "fmax": {"float": "tl.maximum({0}, {1})"},
+    "fmin": {"float": "tl.minimum({0}, {1})"},
+    "and": {"int": "{0} & {1}", "uint": "{0} & {1}", "bool": "{0} & {1}"},
+    "or": {"int": "{0} | {1}", "uint": "{0} | {1}", "bool": "{0} | {1}"},
+    "xor": {"int": "{0} ^ {1}", "uint": "{0} ^ {1}", "bool": "{0} ^ {1}"},
+    "shl": {"int": "shift_left({0}, {1})", "uint": "shift_left({0}, {1})"},
+    "shr": {"int": "shift_right({0}, {1})", "uint": "shift_right({0}, {1})"},
+    "eq": {"float": "{0} == {1}", "int": "{0} == {1}", "uint": "{0} == {1}", "bool": "({0} ^ {1}) == 0"},
+    "ne": {"float": "{0} != {1}", "int": "{0} != {1}", "uint": "{0} != {1}", "bool": "{0} ^ {1}"},
+    "lt": {"float": "{0} < {1}", "int": "{0} < {1}", "uint": "{0} < {1}", "bool": "({0} == 0) & {1}"},
+    "le": {"float": "{0} <= {1}", "int": "{0} <= {1}", "uint": "{0} <= {1}", "bool": "({0} == 0) | {1}"},
+    "gt": {"float": "{0} > {1}", "int": "{0} > {1}", "uint": "{0} > {1}", "bool": "{0} & ({1} == 0)"},
+    "ge": {"float": "{0} >= {1}", "int": "{0} >= {1}", "uint": "{0} >= {1}", "bool": "{0} | ({1} == 0)"},
+    "where": {k: "tl.where({0}, {1}, {2})" for k in ("float", "int", "uint", "bool")},
+    "fma": {"float": "tl.fma({0}, {1}, {2})"},
+}  # fmt: skip
+TEMPLATES["pow"] = {**TEMPLATES["pow"], "int": "pow_int({0}, {1})", "uint": "pow_uint({0}, {1})"}
+TEMPLATES["fmod"] = {**TEMPLATES["fmod"], "int": "{0} % {1}", "uint": "{0} % {1}"}
+
+#: ops whose template is a plain Python operator: a literal beside a tensor takes the tensor's type there
+_OPERATORS = frozenset({"add", "sub", "mul", "div", "and", "or", "xor", "eq", "ne", "lt", "le", "gt", "ge"})
+
+
+def type_text(dtype: DType) -> str:
+    """Triton's name of an element type. Raises InternalError for complex types, which kernels do not hold."""
+    if dtype.is_complex:
+        raise InternalError(f"[triton] {dtype} cannot occur in a Triton kernel; complex values run as framework calls")
+    return "tl.int1" if dtype.kind == "bool" else f"tl.{dtype.name}"
+
+
+def template(op: str, dtype: DType) -> str:
+    """The text of `op` on operands of `dtype`. Raises InternalError where the op has no meaning for it."""
+    by_kind = TEMPLATES[op]
+    text = by_kind.get(dtype.name) or by_kind.get(dtype.kind)
+    if text is None:
+        raise InternalError(f"[triton] {op} is not defined on {dtype} (domain: {SCALAR[op].domain})")
+    return text
+
+
+def takes_literals(op: str, dtype: DType) -> bool:
+    """Whether operands of `op` may be written as bare Python numbers.
+
+    Triton gives a bare number float32 or int32, and lets it take the other operand's type only beside an operator.
+    """
+    return dtype.name in ("float32", "int32") or (op in _OPERATORS and dtype.kind != "bool" and dtype.name != "uint64")
+
+
+def literal(value: Any, dtype: DType) -> str:
+    """A number as Python text (the type is the context's)."""
+    if not isinstance(value, (bool, int, float)):
+        return f"({size_text(value)})"
+    if dtype.kind == "bool":
+        return str(bool(value))
+    if dtype.is_float:
+        value = float(value)
+        if math.isnan(value):
+            return 'float("nan")'
+        if math.isinf(value):
+            return 'float("inf")' if value > 0 else '-float("inf")'
+        return repr(value) if value >= 0 and math.copysign(1, value) > 0 else f"({value!r})"
+    value = int(value)
+    return str(value) if value >= 0 else f"({value})"
+
+
+def typed_literal(value: Any, dtype: DType) -> str:
+    """A number as a scalar of exactly `dtype`."""
+    if not isinstance(value, (bool, int, float)):
+        return f"({size_text(value)}).to({type_text(dtype)})"
+    return f"tl.full([], {literal(value, dtype)}, {type_text(dtype)})"
+
+
+def cast_text(value: str, source: DType, target: DType) -> str:
+    """`value` converted as C (and eager) does: bool is != 0, float to int truncates, halves round by way of float32."""
+    if target.kind == "bool":
+        return f"{value} != 0"
+    steps = []
+    if source.is_float and target.is_int and target.size < 4:
+        steps.append("tl.int32")  # wraps around from there, as on the CPU
+    elif source.is_float and target.name == "uint32":
+        steps.append("tl.int64")
+    elif target.is_float and target.size == 2 and source.name != "float32" and source.kind != "bool":
+        steps.append("tl.float32")
+    steps.append(type_text(target))
+    return value + "".join(f".to({s})" for s in steps)
+
+
+#: combining function, and the value that leaves the other operand as it is, by reduction and kind of element
+COMBINE: dict[str, dict[str, str]] = {
+    "sum": {"float": "add", "int": "add", "uint": "add"},
+    "prod": {"float": "multiply", "int": "multiply", "uint": "multiply"},
+    "max": {"float": "max_nan", "int": "max_int", "uint": "max_int"},
+    "min": {"float": "min_nan", "int": "min_int", "uint": "min_int"},
+    "any": {"int": "max_int"},
+    "all": {"int": "min_int"},
+    "argmax": {"float": "argmax_first", "int": "argmax_first", "uint": "argmax_first"},
+    "argmin": {"float": "argmin_first", "int": "argmin_first", "uint": "argmin_first"},
+}
+
+
+def neutral(kind: str, dtype: DType) -> Any:
+    """The number that changes nothing in a reduction of this kind."""
+    if kind in ("sum", "any"):
+        return 0.0 if dtype.is_float else 0
+    if kind in ("prod", "all"):
+        return 1.0 if dtype.is_float else 1
+    largest = kind in ("min", "argmin")
+    if dtype.is_float:
+        return math.inf if largest else -math.inf
+    bits = 8 * dtype.size
+    if dtype.kind == "uint":
+        return (1 << bits) - 1 if largest else 0
+    return (1 << (bits - 1)) - 1 if largest else -(1 << (bits - 1))

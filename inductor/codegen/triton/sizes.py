@@ -1,0 +1,53 @@
+"""Sizes and strides as text: ints, or integer expressions over size symbols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....errors import InternalError
+from ...graph import Dim
+
+
+def size_text(size: Dim) -> str:
+    """A size as Python text that Triton and the host both read; quotients of non-negative sizes become `//`."""
+    if isinstance(size, int):
+        return str(size)
+    return _sympy_text(size)
+
+
+def product_text(sizes: tuple[Dim, ...]) -> str:
+    """The product of sizes, numbers multiplied out."""
+    number, symbolic = 1, []
+    for s in sizes:
+        if isinstance(s, int):
+            number *= s
+        else:
+            symbolic.append(f"({size_text(s)})" if _kind(s) == "Add" else size_text(s))
+    return " * ".join(([str(number)] if number != 1 or not symbolic else []) + symbolic)
+
+
+def _kind(e: Any) -> str:
+    return type(e).__name__
+
+
+def _sympy_text(e: Any) -> str:
+    # told apart by class name, so that kernels with plain sizes never import sympy
+    kind = _kind(e)
+    if kind == "Symbol":
+        return e.name
+    if e.is_Integer:
+        return str(int(e))
+    if kind == "Add":
+        return "(" + " + ".join(map(_sympy_text, e.args)) + ")"
+    if kind in ("floor", "ceiling", "Mul"):
+        inner = e.args[0] if kind != "Mul" else e
+        top, bottom = inner.as_numer_denom()
+        if bottom == 1:
+            return "(" + " * ".join(map(_sympy_text, top.args)) + ")" if top.is_Mul else _sympy_text(top)
+        above = f" + {_sympy_text(bottom)} - 1" if kind == "ceiling" else ""
+        return f"(({_sympy_text(top)}{above}) // {_sympy_text(bottom)})"
+    if kind == "Mod":
+        return f"({_sympy_text(e.args[0])} % {_sympy_text(e.args[1])})"
+    if e.is_Pow and e.exp.is_Integer and e.exp > 0:
+        return "(" + " * ".join([_sympy_text(e.base)] * int(e.exp)) + ")"
+    raise InternalError(f"[triton] the size {e} has no integer form")
