@@ -25,7 +25,7 @@ from .ops.scalar import SCALAR
 
 def to_bfloat16_bits(values: np.ndarray) -> np.ndarray:
     """Round float32 to bfloat16 (half to even); NaN stays NaN. Returns uint16 bits."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    bits = np.asarray(values, np.float32, order="C").view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     return np.where(np.isnan(values), np.uint16(0x7FC0), rounded.astype(np.uint16)).astype(np.uint16)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..graph import GraphBuilder, Node, TensorMeta
-from .common import args, row
+from .common import args, new_meta, row
 from .pointwise import check_dtype
 from .promotion import pointwise_meta, result_dtype
 
@@ -39,6 +39,12 @@ def _relu(b: GraphBuilder, x: Node, c: Any) -> Node:
 
 def _clamp_between(b: GraphBuilder, x: Node, c: Any, low: float, high: float) -> Node:
     return b.minimum(b.maximum(x, c(low)), c(high))
+
+
+def _hardtanh(b: GraphBuilder, x: Node, c: Any, min_val: float, max_val: float) -> Node:
+    if not x.dtype.is_float:
+        min_val, max_val = int(min_val), int(max_val)
+    return _clamp_between(b, x, c, min_val, max_val)
 
 
 def _gelu(b: GraphBuilder, x: Node, c: Any, approximate: str) -> Node:
@@ -70,6 +76,12 @@ def _hardswish(b: GraphBuilder, x: Node, c: Any) -> Node:
     return b.div(b.mul(x, _clamp_between(b, b.add(x, c(3.0)), c, 0.0, 6.0)), c(6.0))
 
 
+def _meta_log_sigmoid(x: TensorMeta) -> TensorMeta:
+    check_dtype("log_sigmoid", x.dtype, "float")
+    # eager's CPU kernel writes a contiguous result whatever it reads
+    return new_meta(x.shape, x.dtype, x.device) if x.device == "cpu" else pointwise_meta(x)
+
+
 def _log_sigmoid(b: GraphBuilder, x: Node, c: Any) -> Node:
     return b.sub(b.minimum(x, c(0.0)), b.log1p(b.exp(b.neg(b.abs(x)))))
 
@@ -79,7 +91,7 @@ def _leaky_relu(b: GraphBuilder, x: Node, c: Any, negative_slope: float) -> Node
 
 
 def _softshrink(b: GraphBuilder, x: Node, c: Any, lambd: float) -> Node:
-    low = b.where(b.lt(x, c(-lambd)), b.add(x, c(lambd)), b.mul(x, c(0.0)))  # x * 0 keeps NaN
+    low = b.where(b.lt(x, c(-lambd)), b.add(x, c(lambd)), b.where(b.isnan(x), x, c(0.0)))
     return b.where(b.gt(x, c(lambd)), b.sub(x, c(lambd)), low)
 
 
@@ -93,8 +105,7 @@ def _threshold(b: GraphBuilder, x: Node, c: Any, threshold: float, value: float)
 
 _activation("relu", _relu, "real-no-bool")
 _activation("relu6", lambda b, x, c: _clamp_between(b, x, c, 0, 6), "real-no-bool")
-_activation("hardtanh", lambda b, x, c, min_val, max_val: _clamp_between(b, x, c, min_val, max_val),
-            "real-no-bool", min_val=-1.0, max_val=1.0)  # fmt: skip
+_activation("hardtanh", _hardtanh, "real-no-bool", min_val=-1.0, max_val=1.0)
 _activation("leaky_relu", _leaky_relu, negative_slope=0.01)
 _activation("elu", _elu, alpha=1.0, scale=1.0, input_scale=1.0)
 _activation(
@@ -107,7 +118,8 @@ _activation("mish", lambda b, x, c: b.mul(x, b.tanh(b.softplus(x))))
 _activation("softplus", _softplus, beta=1.0, threshold=20.0)
 _activation("hardsigmoid", _hardsigmoid)
 _activation("hardswish", _hardswish)
-_activation("log_sigmoid", _log_sigmoid)
+row("log_sigmoid", "composite", _meta_log_sigmoid,
+    decompose=lambda b, node: _log_sigmoid(b, args(node)[0], lambda v: b.scalar(value=v)))  # fmt: skip
 _activation("softsign", lambda b, x, c: b.div(x, b.add(b.abs(x), c(1.0))))
 _activation("tanhshrink", lambda b, x, c: b.sub(x, b.tanh(x)))
 _activation("softshrink", _softshrink, lambd=0.5)

@@ -98,7 +98,23 @@ def _scaled(b: GraphBuilder, x: Node, value: float, c: Any) -> Node:
     return x if value == 1 else b.mul(x, c(value))
 
 
-_row("addcmul", _promoted("addcmul"), lambda b, x, p, q, c, value: b.add(x, b.mul(_scaled(b, p, value, c), q)), value=1)
+def _unified(b: GraphBuilder, *nodes: Node) -> list[Node]:
+    """All operands in their common dtype: eager converts before it computes."""
+    dtype = result_dtype(*(n.meta for n in nodes))
+    return [n if n.meta.weak else to(b, n, dtype) for n in nodes]
+
+
+def _addcmul(b: GraphBuilder, x: Node, p: Node, q: Node, c: Any, value: float) -> Node:
+    x, p, q = _unified(b, x, p, q)
+    return b.add(x, b.mul(_scaled(b, p, value, c), q))
+
+
+def _addcdiv(b: GraphBuilder, x: Node, p: Node, q: Node, c: Any, value: float) -> Node:
+    x, p, q = _unified(b, x, p, q)
+    return b.add(x, _scaled(b, b.div(p, q), value, c))
+
+
+_row("addcmul", _promoted("addcmul"), _addcmul, value=1)
 
 
 def _meta_addcdiv(*metas: TensorMeta, value: float) -> TensorMeta:
@@ -107,7 +123,7 @@ def _meta_addcdiv(*metas: TensorMeta, value: float) -> TensorMeta:
     return pointwise_meta(*metas, dtype=dtype)
 
 
-_row("addcdiv", _meta_addcdiv, lambda b, x, p, q, c, value: b.add(x, _scaled(b, b.div(p, q), value, c)), value=1)
+_row("addcdiv", _meta_addcdiv, _addcdiv, value=1)
 
 
 def _meta_lerp(x: TensorMeta, end: TensorMeta, weight: TensorMeta) -> TensorMeta:
@@ -157,9 +173,9 @@ def _times_log(log: str) -> Callable[..., Node]:
     """x * log(y), 0 where x is 0; NaN where y is."""
 
     def build(b: GraphBuilder, x: Node, y: Node, c: Any) -> Node:
+        dtype = float_dtype(result_dtype(x.meta, y.meta))
+        x, y = to(b, x, dtype), to(b, y, dtype)
         product = b.mul(x, b.call(log, y))
-        if x.dtype == bool_:
-            x = b.cast(x, dtype=dtypes.int64)
         return b.where(b.logical_and(b.eq(x, c(0)), b.logical_not(b.isnan(y))), c(0.0), product)
 
     return build

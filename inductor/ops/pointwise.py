@@ -12,10 +12,18 @@ from typing import Any
 
 from .. import dtypes
 from ..dtypes import DType, bool_, compute_dtype
-from ..graph import GraphBuilder, Node, TensorMeta
-from ..loops import Expr, Fn, Index, as_index, const, expr, index_value
+from ..graph import GraphBuilder, Node, TensorMeta, contiguous_strides
+from ..loops import Expr, Fn, Index, as_index, cast, const, expr, index_value
 from .common import REQUIRED, args, at, convert, number, row, scalar_value
-from .promotion import DEFAULT_FLOAT, float_dtype, like_strides, pointwise_meta, result_dtype
+from .promotion import (
+    DEFAULT_FLOAT,
+    broadcast_shapes,
+    common_device,
+    float_dtype,
+    like_strides,
+    pointwise_meta,
+    result_dtype,
+)
 
 # --------------------------------------------------------------------------- metas
 
@@ -121,7 +129,7 @@ for _name, _scalar, _result, _allowed in (
 # --------------------------------------------------------------------------- rows whose meaning depends on the dtype
 
 
-def _by_kind(floats: str | None, ints: str | None, bools: Callable[..., Expr] | str | None) -> Callable[..., Expr]:
+def _by_kind(floats: Callable[..., Expr] | str | None, ints: str | None, bools: str | None) -> Callable[..., Expr]:
     """An expression that applies a different scalar op to floats, ints and bools; None: the first operand itself."""
 
     def build(*values_and_dtype: Any) -> Expr:
@@ -134,15 +142,18 @@ def _by_kind(floats: str | None, ints: str | None, bools: Callable[..., Expr] | 
     return build
 
 
-def _bool_product(a: Expr, b: Expr) -> Expr:
-    return expr("and", a, b, dtype=bool_)
+def _float_sign(x: Expr) -> Expr:
+    """1, 0 or -1; eager's sign of NaN is 0."""
+    zero = number(0, x.dtype)
+    above, below = (cast(expr(op, x, zero, dtype=bool_), x.dtype) for op in ("gt", "lt"))
+    return expr("sub", above, below, dtype=x.dtype)
 
 
 for _name, _build, _allowed in (
     ("add", _by_kind("add", "add", "or"), "any"),
     ("mul", _by_kind("mul", "mul", "and"), "any"),
-    ("abs", _by_kind("abs", "abs", None), "any"),
-    ("sign", _by_kind("sign", "sign", None), "real"),
+    ("abs", _by_kind("abs", "abs", None), "no-bool"),
+    ("sign", _by_kind(_float_sign, "sign", None), "real"),
     ("floor", _by_kind("floor", None, None), "real-no-bool"),
     ("ceil", _by_kind("ceil", None, None), "real-no-bool"),
     ("trunc", _by_kind("trunc", None, None), "real-no-bool"),
@@ -245,7 +256,30 @@ def _lower_trunc_divide(node: Node, *fns: Fn) -> Fn:
     return fn
 
 
-row("floor_divide", "pointwise", _meta_floor_divide, lower=scalar_lower("floordiv"))
+def _float_floor_divide(a: Expr, b: Expr) -> Expr:
+    """The whole number of times b goes into a, found from the exact remainder as eager (and Python) do."""
+
+    def op(name: str, *values: Expr) -> Expr:
+        return expr(name, *values, dtype=a.dtype)
+
+    zero, one = number(0, a.dtype), number(1, a.dtype)
+    plain, rest = op("div", a, b), op("fmod", a, b)
+    near = op("div", op("sub", a, rest), b)
+    signs_differ = expr("ne", _less_than(b, zero), _less_than(rest, zero), dtype=bool_)
+    behind = expr("and", expr("ne", rest, zero, dtype=bool_), signs_differ, dtype=bool_)
+    near = op("where", behind, op("sub", near, one), near)
+    floor = op("floor", near)
+    floor = op("where", _less_than(number(0.5, a.dtype), op("sub", near, floor)), op("add", floor, one), floor)
+    floor = op("where", expr("eq", near, zero, dtype=bool_), op("copysign", zero, plain), floor)
+    return op("where", expr("eq", b, zero, dtype=bool_), plain, floor)
+
+
+def _less_than(a: Expr, b: Expr) -> Expr:
+    return expr("lt", a, b, dtype=bool_)
+
+
+row("floor_divide", "pointwise", _meta_floor_divide,
+    lower=expr_lower(_by_kind(_float_floor_divide, "floordiv", None)))  # fmt: skip
 row("trunc_divide", "pointwise", _meta("trunc_divide", "same", "real-no-bool"), lower=_lower_trunc_divide)
 
 
@@ -394,7 +428,8 @@ def _meta_masked_fill(x: TensorMeta, mask: TensorMeta, value: TensorMeta) -> Ten
         raise TypeError(f"masked_fill needs a bool mask, not {mask.dtype}")
     if value.ndim:
         raise ValueError(f"masked_fill needs a 0-dim value, not one of shape {value.shape}")
-    return pointwise_meta(x, mask, dtype=x.dtype)
+    shape = broadcast_shapes(x.shape, mask.shape)
+    return TensorMeta(shape, contiguous_strides(shape), x.dtype, common_device(x, mask))
 
 
 def _decompose_masked_fill(b: GraphBuilder, node: Node) -> Node:
@@ -478,10 +513,29 @@ def _c(b: GraphBuilder, value: bool | int | float) -> Node:
 
 
 _composite("reciprocal", "float", lambda b, x: b.div(_c(b, 1), x))
-_composite("square", "same", lambda b, x: b.mul(x, x))
-_composite("positive", "same", lambda b, x: b.alias(x), "no-bool")
 _composite("frac", "same", lambda b, x: b.sub(x, b.trunc(x)), "float")
 _composite("rad2deg", "float", lambda b, x: b.mul(x, _c(b, 180.0 / math.pi)))
 _composite("deg2rad", "float", lambda b, x: b.mul(x, _c(b, math.pi / 180.0)))
-_composite("rsub", "same", lambda b, x, y: b.sub(y, x), "no-bool")
 _composite("heaviside", "same", lambda b, x, y: b.where(b.eq(x, _c(b, 0)), y, b.cast(b.gt(x, _c(b, 0)), dtype=x.dtype)))
+
+
+def _meta_square(x: TensorMeta) -> TensorMeta:
+    # a power with an int exponent: bool becomes int64
+    return pointwise_meta(x, dtype=dtypes.int64 if x.dtype == bool_ else x.dtype)
+
+
+def _decompose_square(b: GraphBuilder, node: Node) -> Node:
+    x = args(node)[0]
+    x = b.cast(x, dtype=node.dtype) if x.dtype != node.dtype else x
+    return b.mul(x, x)
+
+
+row("square", "composite", _meta_square, decompose=_decompose_square)
+
+
+def _meta_rsub(x: TensorMeta, y: TensorMeta) -> TensorMeta:
+    check_dtype("rsub", result_dtype(x, y), "no-bool")
+    return pointwise_meta(y, x)
+
+
+row("rsub", "composite", _meta_rsub, decompose=lambda b, node: b.sub(args(node)[1], args(node)[0]))

@@ -1,9 +1,10 @@
 """Random numbers: the framework's own generators, called in the program's order, so that seeds mean what they
-mean in eager. `RANDOM` names the rows that may neither be merged, reordered among themselves, nor dropped."""
+mean in eager. Their rows say `effects`: they may neither be merged, nor dropped, nor moved past each other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from .. import dtypes
 from ..dtypes import DType
@@ -11,12 +12,9 @@ from ..graph import Dim, TensorMeta
 from .common import REQUIRED, new_meta, row
 from .promotion import DEFAULT_FLOAT, like_strides, pointwise_meta
 
-RANDOM: set[str] = set()
 
-
-def _random(name: str, meta: object, **attrs: object) -> None:
-    row(name, "extern", meta, attrs=attrs)  # type: ignore[arg-type]
-    RANDOM.add(name)
+def _random(name: str, meta: Callable[..., TensorMeta], **attrs: Any) -> None:
+    row(name, "extern", meta, attrs=attrs, effects=True)
 
 
 def _meta_new(*, shape: Sequence[Dim], dtype: DType | None, device: str) -> TensorMeta:

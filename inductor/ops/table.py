@@ -41,12 +41,16 @@ class Op:
     decompose: Callable[..., Any] | None = None
     lower: Callable[..., Any] | None = None
     gradient: Callable[..., Any] | None = None
+    #: True for random numbers: such nodes are neither merged, nor dropped, nor moved past each other
+    effects: bool = False
 
     def bind(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """`given` completed with defaults. Raises TypeError for an unknown or missing attribute."""
         unknown = [k for k in given if k not in self.attrs]
         if unknown:
-            raise TypeError(f"op {self.name} has no attribute {unknown[0]!r}; it has: {', '.join(self.attrs) or 'none'}")
+            raise TypeError(
+                f"op {self.name} has no attribute {unknown[0]!r}; it has: {', '.join(self.attrs) or 'none'}"
+            )
         full = {**self.attrs, **given}
         missing = [k for k, v in full.items() if v is REQUIRED]
         if missing:

@@ -29,7 +29,14 @@ def _index_row(name: str, meta: Callable[..., TensorMeta], point: Callable[..., 
     row(name, "view", meta, attrs=attrs, lower=lower)
 
 
-_index_row("alias", lambda x: x if not x.weak else _view(x, (), ()), lambda node, index: index)
+def _meta_positive(x: TensorMeta) -> TensorMeta:
+    if x.dtype.kind == "bool":
+        raise TypeError("positive is not defined for bool")
+    return _view(x, x.shape, x.stride)
+
+
+_index_row("alias", lambda x: _view(x, x.shape, x.stride), lambda node, index: index)
+_index_row("positive", _meta_positive, lambda node, index: index)
 
 
 # --------------------------------------------------------------------------- reshape
