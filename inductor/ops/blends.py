@@ -309,7 +309,7 @@ def _meta_cross(x: TensorMeta, y: TensorMeta, *, dim: int) -> TensorMeta:
     d = wrap_dim(dim, meta.ndim)
     if x.ndim != y.ndim or x.shape[wrap_dim(dim, x.ndim)] != 3 or y.shape[wrap_dim(dim, y.ndim)] != 3:
         raise ValueError(f"cross: shapes {x.shape} and {y.shape} must both have size 3 at dimension {d}")
-    return meta
+    return new_meta(meta.shape, meta.dtype, meta.device)
 
 
 def _cross(b: GraphBuilder, x: Node, y: Node, c: Any, dim: int) -> Node:

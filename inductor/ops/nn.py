@@ -14,7 +14,7 @@ from ..dtypes import DType
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from .common import REQUIRED, args, new_meta, row, wrap_dim
 from .dims import is_zero, same
-from .promotion import channels_last_strides, prefers_channels_last
+from .promotion import channels_last_strides, like_strides, prefers_channels_last
 from .reductions import accumulation_dtype, reduced_count, size_scalar, to, variance
 
 # --------------------------------------------------------------------------- softmax
@@ -268,19 +268,14 @@ def _meta_attention(q: TensorMeta, k: TensorMeta, v: TensorMeta, mask: TensorMet
         raise ValueError("scaled_dot_product_attention: attn_mask and is_causal exclude each other")
     if mask is not None and mask.dtype != dtypes.bool_ and not mask.dtype.is_float:
         raise TypeError(f"scaled_dot_product_attention: attn_mask must be bool or float, not {mask.dtype}")
-    from_values = (*q.shape[:-1], v.shape[-1])
-    return TensorMeta(from_values, attention_strides(q, from_values), q.dtype, q.device)
+    shape = (*q.shape[:-1], v.shape[-1])
+    # eager's fused kernels keep the query's layout; the plain path, taken for other ranks and sizes, is contiguous
+    fused = q.ndim == 4 and same(q.shape[-1], v.shape[-1])
+    return TensorMeta(shape, like_strides(q) if fused else contiguous_strides(shape), q.dtype, q.device)
 
 
-def attention_strides(q: TensorMeta, shape: tuple[Dim, ...]) -> tuple[Dim, ...]:
-    """Eager's fused kernels lay the result out as [batch, length, heads, size] when it has 4 dims."""
-    if len(shape) != 4:
-        return contiguous_strides(shape)
-    batch, heads, length, size = shape
-    return (length * heads * size, size, heads * size, 1)
-
-
-def _decompose_attention(b: GraphBuilder, node: Node) -> Node:
+def decompose_attention(b: GraphBuilder, node: Node) -> Node:
+    """Attention by matmul and softmax: for a pass that prefers it to the framework's kernel."""
     q, k, v, mask = args(node)
     scale = node.attrs["scale"]
     if node.attrs["enable_gqa"] and k.shape[-3] != q.shape[-3]:
@@ -307,7 +302,6 @@ def _decompose_attention(b: GraphBuilder, node: Node) -> Node:
     return b.matmul(to(b, weights, node.dtype), v)
 
 
-# no dropout: front ends keep attention with dropout out of this row. "extern" runs the framework's own kernel;
-# the decomposition is there for a pass that prefers it (fusing, or a mask that the kernel does not take)
+# no dropout: front ends keep attention with dropout out of this row. The framework's own kernel runs it
 row("scaled_dot_product_attention", "extern", _meta_attention,
-    attrs={"is_causal": False, "scale": None, "enable_gqa": False}, decompose=_decompose_attention)  # fmt: skip
+    attrs={"is_causal": False, "scale": None, "enable_gqa": False})  # fmt: skip

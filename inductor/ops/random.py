@@ -48,7 +48,7 @@ def _meta_like(x: TensorMeta, *, dtype: DType | None) -> TensorMeta:
 
 _random("rand_like", _meta_like, dtype=None)
 _random("randn_like", _meta_like, dtype=None)
-_random("bernoulli", lambda x: TensorMeta(x.shape, like_strides(x), x.dtype, x.device))
+_random("bernoulli", lambda x: new_meta(x.shape, x.dtype, x.device))
 
 
 def _meta_dropout(x: TensorMeta, *, p: float) -> TensorMeta:

@@ -82,6 +82,8 @@ def _fill(shape: tuple[int, ...], spec: T, g: torch.Generator) -> torch.Tensor:
     if spec.dtype == b8:
         return torch.randint(0, 2, shape, generator=g).bool()
     if not spec.dtype.is_floating_point:
+        if spec.values == "small":
+            return torch.randint(0 if spec.dtype == u8 else -2, 3, shape, generator=g).to(spec.dtype)
         low, high = (1, 9) if spec.values in ("positive", "big") else (0 if spec.dtype == u8 else -9, 10)
         return torch.randint(low, high, shape, generator=g).to(spec.dtype)
     if spec.values in ("special", "edge"):
@@ -189,6 +191,8 @@ def _unary() -> Iterator[Sample]:
             yield Sample(name, (T((3, 5), dtype),))
         yield Sample(name, (T((16,), values="special"),))
     yield Sample("frac", (T((3, 5)),))
+    yield Sample("fix", (T((3, 5)),))
+    yield Sample("cbrt", (T((3, 5), values="positive"),))
     for decimals in (1, -1):
         yield Sample("round", (T((3, 5)),), {"decimals": decimals})
     for dtype in (i64, u8, i32, b8):

@@ -343,7 +343,7 @@ def _pools() -> Iterator[Sample]:
         for attrs in ({"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1},
                       {"kernel_size": 3, "stride": 2, "ceil_mode": True}, {"kernel_size": 5, "stride": 3, "padding": 2},
                       {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}):  # fmt: skip
-            for t in (x, T(x.shape[1:]), T(x.shape, bf16)):
+            for t in (x, T(x.shape[1:]), T(x.shape, f64 if n == 3 else bf16)):
                 yield Sample(f"max_pool{n}d", (t,), attrs)
                 yield Sample(f"avg_pool{n}d", (t,), attrs)
             yield Sample(f"max_pool{n}d_with_indices", (x,), attrs)
