@@ -1,0 +1,356 @@
+"""Symbolic arrays: what an ndarray or a NumPy scalar is while a function is captured.
+
+Memory, views and writes are the common ones of `values.tensor`; an `Array` adds what NumPy knows besides: strides that
+may be negative, and whether it is a scalar. `ArrayBuilder` adds nodes for the handlers of NumPy's functions, and gives
+results the strides that NumPy gives them (see `layout`) where the op table's rule is that of another framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....errors import Unsupported
+from ....inductor.dtypes import DType
+from ....inductor.graph import Dim, ExternRef, Input, Node, TensorMeta
+from ....inductor.ops.dims import same
+from ...guards import Guard
+from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage
+from . import layout
+from .windows import READ_ONLY, python_view, view_window
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+    from ...rebuild import Rebuilder
+
+#: a Python number
+Number = bool | int | float | complex
+
+
+class Memory:
+    """Identity of an input's real memory: equal to another's when the two may overlap."""
+
+    __slots__ = ("array", "writeable")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.writeable = bool(array.flags.writeable)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Memory) and bool(np.may_share_memory(self.array, other.array))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Array(ArrayValue):
+    """A symbolic ndarray, or a NumPy scalar when `scalar` is set.
+
+    strides: as NumPy has them, in elements
+    """
+
+    __slots__ = ("strides", "scalar")
+
+    def __init__(self, storage: Storage, meta: TensorMeta, node: Node | None = None, *,
+                 strides: tuple[Dim, ...] | None = None, scalar: bool = False, **fields: Any) -> None:  # fmt: skip
+        super().__init__(storage, meta, node, **fields)
+        self.strides = meta.stride if strides is None else strides
+        self.scalar = scalar
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        return self.meta.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.meta.shape)
+
+    @property
+    def size(self) -> Dim:
+        return layout.product(self.meta.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return layout.numpy_dtype(self.meta.dtype)
+
+    @property
+    def kind(self) -> str:
+        """NumPy's kind letter: b, i, u, f, c."""
+        return self.dtype.kind
+
+    @property
+    def writeable(self) -> bool:
+        """Whether NumPy would let the program write into the array."""
+        if self.scalar or (self.step is not None and self.step.op in READ_ONLY):
+            return False
+        if self.parent is not None:
+            return self.parent.writeable  # type: ignore[attr-defined]
+        return not isinstance(self.storage, InputStorage) or self.storage.key.writeable
+
+    def view(self, ev: Evaluator, op: str, **attrs: Any) -> Array:
+        made: Any = super().view(ev, op, **attrs)
+        _, made.strides = view_window(op, self.shape, self.strides, attrs)
+        return made
+
+    def python_type(self) -> type:
+        return self.dtype.type if self.scalar else np.ndarray
+
+    def state(self, ev: Evaluator) -> ArrayState:
+        return ev.states["numpy"]
+
+    def guard_apart(self, ev: Evaluator, one: InputStorage, other: InputStorage) -> None:
+        overlap = ev.names.inject(np.may_share_memory, "may_share_memory")
+        reason = "{label} shares memory with another array that the function takes"
+        ev.guards.add(Guard(one.source, f"not {overlap}({{x}}, {{y}})", reason, other.source, 2))
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        text = super().rebuild(rb)
+        return f"{text}[()]" if self.scalar else text
+
+    def rebuild_view(self, rb: Rebuilder, base: str) -> str:
+        steps = []
+        array: Any = self
+        while array.parent is not None:
+            steps.append(array.step)
+            array = array.parent
+        for step in reversed(steps):
+            prefix, suffix = python_view(step.op, step.attrs)
+            base = f"{prefix}{base}{suffix}"
+        return base.replace("np.", f"{rb.inject(np, 'numpy')}.") if "np." in base else base
+
+    def __repr__(self) -> str:
+        return f"<{'scalar' if self.scalar else 'array'} {self.dtype}{list(self.shape)}>"
+
+
+def unsupported(what: str, *, why: str = "", rewrite: str = "", code: str = "numpy-unsupported") -> Unsupported:
+    """What handlers raise for something that graphs cannot hold; it becomes a graph break."""
+    return Unsupported(code, what, why=why, rewrite=rewrite)
+
+
+class ArrayBuilder:
+    """Appends nodes to a graph for symbolic arrays."""
+
+    def __init__(self, ev: Evaluator) -> None:
+        self.ev = ev
+        self.builder = ev.builder
+
+    # ------------------------------------------------------------ nodes
+
+    def node(self, a: Array) -> Node:
+        """The node that holds the array's elements now."""
+        return a.node(self.ev)
+
+    def emit(self, op: str, *nodes: Node | None, strides: Sequence[Dim] | str | None = None, **attrs: Any) -> Node:
+        """Append a table op; `strides` replaces the table's rule for the result's layout ("C": row-major)."""
+        row = self.builder.ops[op]
+        full = row.bind(attrs)
+        meta = row.meta(*[None if n is None else n.meta for n in nodes], **full)
+        if strides == "C":
+            strides = layout.c_strides(meta.shape)
+        if strides is not None and not same_layout(meta, strides):
+            meta = replace(meta, stride=tuple(strides))
+        return self.builder.append(row, nodes, full, meta)
+
+    def call(
+        self, op: str, *arrays: Array, strides: Sequence[Dim] | None = None, scalar: bool | None = None, **attrs: Any
+    ) -> Array:
+        """A fresh array from a table op. `scalar`: whether it is a NumPy scalar; None: when it has no axes."""
+        node = self.emit(op, *map(self.node, arrays), strides=strides, **attrs)
+        return self.fresh(node, scalar=not node.shape if scalar is None else scalar)
+
+    def elementwise(self, op: str, *arrays: Array, **attrs: Any) -> Array:
+        """A fresh array from an elementwise table op, laid out as NumPy's ufuncs do."""
+        nodes = [self.node(a) for a in arrays]
+        row = self.builder.ops[op]
+        full = row.bind(attrs)
+        meta = row.meta(*[n.meta for n in nodes], **full)
+        strides = layout.elementwise_strides([(a.shape, a.strides) for a in arrays], meta.shape)
+        meta = TensorMeta(meta.shape, strides, meta.dtype, "cpu")
+        return self.fresh(self.builder.append(row, nodes, full, meta), scalar=not meta.shape)
+
+    def call_node(self, node: Node) -> Array:
+        """A fresh array that holds `node`, a NumPy scalar when it has no axes."""
+        return self.fresh(node, scalar=not node.shape)
+
+    def fresh(self, node: Node, scalar: bool = False) -> Array:
+        """An array with memory of its own that holds `node`."""
+        return Array(Storage(node, node.meta), node.meta, node, scalar=scalar)
+
+    def extern(
+        self,
+        target: str,
+        arrays: Sequence[Array],
+        args: Sequence[Any],
+        shape: Sequence[Dim],
+        dtype: np.dtype,
+        *,
+        strides: Sequence[Dim] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        scalar: bool | None = None,
+    ) -> Array:
+        """A fresh array from a NumPy function called as it is: `args` is the call, `Input(i)` standing for arrays[i]."""
+        meta = self.meta(shape, dtype, strides)
+        ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
+        node = self.builder.append(self.builder.ops["extern"], [self.node(a) for a in arrays], {"ref": ref}, meta)
+        return self.fresh(node, scalar=not meta.shape if scalar is None else scalar)
+
+    def extern_several(
+        self, target: str, arrays: Sequence[Array], args: Sequence[Any], metas: Sequence[TensorMeta]
+    ) -> tuple[Array, ...]:
+        """As `extern`, for a function with several results."""
+        ref = ExternRef(target, tuple(args))
+        row = self.builder.ops["extern"]
+        node = self.builder.append(row, [self.node(a) for a in arrays], {"ref": ref}, tuple(metas))  # type: ignore[arg-type]
+        return tuple(
+            self.fresh(self.builder.call("getitem", node, index=i), scalar=not m.shape) for i, m in enumerate(metas)
+        )
+
+    def meta(self, shape: Sequence[Dim], dtype: np.dtype, strides: Sequence[Dim] | None = None) -> TensorMeta:
+        """A meta in NumPy's terms. Raises Unsupported for an element type that graphs do not know."""
+        shape = tuple(shape)
+        return TensorMeta(shape, layout.c_strides(shape) if strides is None else tuple(strides), self.dtype(dtype))
+
+    def dtype(self, dtype: np.dtype) -> DType:
+        """The graph's element type. Raises Unsupported for one that graphs do not know."""
+        found = layout.graph_dtype(dtype)
+        if found is None:
+            raise unsupported(
+                f"arrays of dtype {dtype}", why="graphs hold booleans, integers, floats and complex numbers"
+            )
+        return found
+
+    # ------------------------------------------------------------ constants and conversion
+
+    def number(self, value: Any, dtype: np.dtype) -> Array:
+        """A number as a 0-d array of `dtype`. Raises OverflowError for an int that does not fit, as NumPy does."""
+        exact = np.array(value, dtype)
+        node = self.builder.call("scalar", value=exact.item(), dtype=self.dtype(dtype))
+        return self.fresh(node, scalar=True)
+
+    def constant(self, array: np.ndarray) -> Array:
+        """A fresh array with known elements."""
+        dtype = self.dtype(array.dtype)
+        flat = array.ravel()
+        if flat.size and (flat == flat[0]).all() and not _has_negative_zero(flat):
+            return self.full(array.shape, flat[0].item(), array.dtype)
+        node = self.builder.call("constant", value=tuple(flat.tolist()), shape=array.shape, dtype=dtype)
+        return self.fresh(node)
+
+    def full(self, shape: Sequence[Dim], value: Number, dtype: np.dtype, strides: Sequence[Dim] | None = None) -> Array:
+        """A fresh array with one value everywhere."""
+        return self.call(
+            "full", strides=strides, scalar=False, shape=tuple(shape), value=value, dtype=self.dtype(dtype)
+        )
+
+    def lift(self, value: Any) -> Array:
+        """An operand as an array: arrays as they are, numbers as 0-d, nested lists stacked."""
+        if isinstance(value, Array):
+            return value
+        if isinstance(value, np.generic):
+            return self.number(value, value.dtype)
+        if isinstance(value, (bool, int, float, complex)):
+            return self.number(value, np.result_type(value))
+        if isinstance(value, np.ndarray):
+            return self.constant(value)
+        if isinstance(value, (list, tuple)):
+            return self.from_list(value)
+        if type(value).__module__.startswith("sympy"):
+            return self.fresh(
+                self.builder.call("scalar", value=value, dtype=self.dtype(np.dtype(np.int64))), scalar=True
+            )
+        raise unsupported(f"an operand of type {type(value).__name__} in a NumPy call")
+
+    def from_list(self, items: Sequence[Any]) -> Array:
+        """`np.array(items)` for nested lists that may hold arrays."""
+        if not any_array(items):
+            return self.constant(np.asarray(items))
+        parts = [self.lift(i) for i in items]
+        weak = [_numbers_in(i) for i in items]
+        dtype = np.result_type(*[w if w is not None else p.dtype for w, p in zip(weak, parts)])
+        if any(p.shape != parts[0].shape for p in parts):
+            raise ValueError("setting an array element with a sequence: the parts have different shapes")
+        nodes = [self.node(self.cast(p, dtype)) for p in parts]
+        return self.fresh(self.builder.call("stack", *nodes, dim=0))
+
+    def cast(self, a: Array, dtype: np.dtype) -> Array:
+        """The array as `dtype`, itself when it already is. A complex array loses its imaginary part."""
+        if a.dtype == dtype:
+            return a
+        if "c" in (a.kind, dtype.kind):
+            return self.extern("numpy:asarray", [a], [Input(0), dtype.name], a.shape, dtype)
+        out = self.elementwise("cast", a, dtype=self.dtype(dtype))
+        out.scalar = a.scalar
+        return out
+
+    def copy(self, a: Array, order: str = "K", scalar: bool = False) -> Array:
+        """Fresh memory with the array's elements."""
+        strides = layout.order_strides(a.shape, a.strides, order)
+        return self.call("clone", a, strides=strides, scalar=scalar)
+
+    # ------------------------------------------------------------ views and writes
+
+    def view(self, a: Array, op: str, **attrs: Any) -> Array:
+        """A view of the array by one table op (see `windows`)."""
+        return a.view(self.ev, op, **attrs)
+
+    def write(self, a: Array, value: Array) -> None:
+        """`a[...] = value`: convert, broadcast, and put the elements into the memory that `a` looks at.
+
+        Raises ValueError for read-only arrays and for shapes that do not broadcast, as NumPy does.
+        """
+        if not a.writeable:
+            raise ValueError("assignment destination is read-only")
+        value = self.cast(value, a.dtype)
+        while value.ndim > a.ndim and layout.is_one(value.shape[0]):
+            value = self.view(value, "select", dim=0, index=0)
+        node = self.node(value)
+        if value.ndim != a.ndim or not all(same(x, y) for x, y in zip(node.shape, a.shape)):
+            if value.ndim > a.ndim:
+                raise ValueError(f"could not broadcast input array from shape {value.shape} into shape {a.shape}")
+            node = self.emit("expand", node, shape=a.shape)
+        a.write(self.ev, node)
+
+    def into(self, out: Any, result: Array, casting: Any = "same_kind") -> Array:
+        """`out=`: the result written into `out`, which is returned; the result itself when `out` is None."""
+        if isinstance(out, tuple) and len(out) == 1:
+            out = out[0]
+        if out is None:
+            return result
+        if not isinstance(out, Array) or out.scalar:
+            raise TypeError("return arrays must be of ArrayType")
+        if not np.can_cast(result.dtype, out.dtype, casting):
+            raise TypeError(f"Cannot cast output from {result.dtype!r} to {out.dtype!r} with casting rule {casting!r}")
+        if len(out.shape) < result.ndim:
+            raise ValueError("output parameter has too few dimensions for the result")
+        self.write(out, result)
+        return out
+
+
+def same_layout(meta: TensorMeta, strides: Sequence[Dim]) -> bool:
+    """Equal strides, axes of size 1 and empty arrays aside."""
+    sized = [(s, mine, theirs) for s, mine, theirs in zip(meta.shape, meta.stride, strides)]
+    return any(s == 0 for s in meta.shape) or all(s == 1 or mine == theirs for s, mine, theirs in sized)
+
+
+def any_array(value: Any) -> bool:
+    """Whether a (nested) argument holds a symbolic array."""
+    if isinstance(value, (list, tuple)):
+        return any(any_array(v) for v in value)
+    if isinstance(value, dict):
+        return any(any_array(v) for v in value.values())
+    return isinstance(value, Array)
+
+
+def _numbers_in(item: Any) -> np.dtype | None:
+    """The dtype of a list element that holds no array; None when it does."""
+    return None if any_array(item) else np.asarray(item).dtype
+
+
+def _has_negative_zero(flat: np.ndarray) -> bool:
+    return flat.dtype.kind == "f" and bool((np.signbit(flat) & (flat == 0)).any())
+
+
+#: a handler of one NumPy function: (builder, *args, **kwargs) -> Array, tuple of Arrays, or a plain value
+Handler = Callable[..., Any]

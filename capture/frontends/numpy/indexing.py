@@ -1,0 +1,351 @@
+"""Reading and writing parts: `x[key]`, `x[key] = v`, take, put and choose.
+
+Slices, integers, None and ... make views. Integer arrays choose elements: their values are checked against the bounds
+when the compiled function runs, as NumPy does. Boolean masks may be written through (`x[mask] = v` is a choice
+between old and new); reading `x[mask]` has a size that depends on the data and breaks the graph.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ....inductor.graph import Dim, Input, Node
+from ....inductor.ops.promotion import broadcast_shapes
+from . import layout
+from .arrays import Array, ArrayBuilder, unsupported
+from .shaping import _axis, _is_symbolic, moveaxis, ravel
+
+_BOOL, _INT64 = np.dtype(bool), np.dtype(np.int64)
+
+
+# --------------------------------------------------------------------------- keys
+
+
+def _items(key: Any) -> list[Any]:
+    """A key as a list of its parts; lists and NumPy arrays as arrays of positions."""
+    parts = list(key) if isinstance(key, tuple) else [key]
+    return [np.asarray(p) if isinstance(p, (list, np.ndarray)) and not _holds_array(p) else p for p in parts]
+
+
+def _holds_array(value: Any) -> bool:
+    return isinstance(value, list) and any(
+        isinstance(v, (Array, list)) and (isinstance(v, Array) or _holds_array(v)) for v in value
+    )
+
+
+def _is_mask(part: Any) -> bool:
+    return isinstance(part, (bool, np.bool_)) or (isinstance(part, (Array, np.ndarray)) and part.dtype == _BOOL)
+
+
+def _is_positions(part: Any) -> bool:
+    """An integer array of at least no axes that is not a known integer."""
+    if isinstance(part, list):
+        return True
+    return isinstance(part, (Array, np.ndarray)) and part.dtype != _BOOL
+
+
+def _is_integer(part: Any) -> bool:
+    return (isinstance(part, (int, np.integer)) and not isinstance(part, bool)) or _is_symbolic(part)
+
+
+def _expanded(parts: list[Any], ndim: int) -> list[Any]:
+    """The key with its ellipsis written out. Raises IndexError for too many indices."""
+    used = sum(1 if _is_integer(p) or isinstance(p, slice) or _is_positions(p) else getattr(p, "ndim", 0) if _is_mask(p) else 0
+               for p in parts)  # fmt: skip
+    if used > ndim:
+        raise IndexError(f"too many indices for array: array is {ndim}-dimensional, but {used} were indexed")
+    dots = [i for i, p in enumerate(parts) if p is Ellipsis]
+    if len(dots) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    at = dots[0] if dots else len(parts)
+    return [*parts[:at], *[slice(None)] * (ndim - used), *parts[at + 1 :]]
+
+
+# --------------------------------------------------------------------------- views
+
+
+def _basic(b: ArrayBuilder, x: Array, parts: Sequence[Any]) -> Array:
+    """The view by slices, integers and None; other parts keep their axis."""
+    axis = 0
+    for part in parts:
+        if part is None:
+            x = b.view(x, "unsqueeze", dim=axis)
+            axis += 1
+        elif _is_integer(part):
+            x = b.view(x, "select", dim=axis, index=_bounded(part, x.shape[axis], axis))
+        elif isinstance(part, slice):
+            x = _slice(b, x, axis, part)
+            axis += 1
+        else:
+            axis += 1
+    return x
+
+
+def _bounded(index: Any, size: Dim, axis: int) -> Dim:
+    if _is_symbolic(index) or not isinstance(size, int):
+        return index if _is_symbolic(index) else operator.index(index)
+    index = operator.index(index)
+    if not -size <= index < size:
+        raise IndexError(f"index {index} is out of bounds for axis {axis} with size {size}")
+    return index % size if size else index
+
+
+def _slice(b: ArrayBuilder, x: Array, axis: int, part: slice) -> Array:
+    start, stop, step = (
+        None if v is None else v if _is_symbolic(v) else _bound(v) for v in (part.start, part.stop, part.step)
+    )
+    step = 1 if step is None else step
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
+    size = x.shape[axis]
+    if _is_symbolic(step):
+        raise unsupported("a slice whose step is not known during capture")
+    if step > 0:
+        if start is None and stop is None and step == 1:
+            return x
+        if isinstance(size, int) and not any(map(_is_symbolic, (start, stop))):
+            start, stop, _ = slice(start, stop, step).indices(size)
+            stop = max(start, stop)
+        return b.view(x, "slice", dim=axis, start=start, end=stop, step=step)
+    # backward: the same elements forward, then flipped
+    if isinstance(size, int) and not any(map(_is_symbolic, (start, stop))):
+        positions = range(*slice(start, stop, step).indices(size))
+        first, last = (positions[-1], positions[0] + 1) if positions else (0, 0)
+        whole = len(positions) == size
+    elif start is None and stop is None and step == -1:
+        whole = True
+    else:
+        raise unsupported("a backward slice with bounds or a step, along an axis whose size is dynamic")
+    forward = x if whole else b.view(x, "slice", dim=axis, start=first, end=last, step=-step)
+    return b.view(forward, "flip", dims=(axis,))
+
+
+def _bound(value: Any) -> int:
+    if isinstance(value, Array):
+        raise unsupported("a slice bound that is not known during capture", why="the result's size depends on the data")
+    return operator.index(value)
+
+
+# --------------------------------------------------------------------------- reading
+
+
+def getitem(b: ArrayBuilder, x: Array, key: Any) -> Any:
+    """`x[key]`."""
+    parts = _items(key)
+    if any(_is_mask(p) for p in parts):
+        raise unsupported("reading an array through a boolean mask", why="the size of the result depends on the data",
+                          rewrite="use np.where(mask, x, 0), or a sum over x * mask", code="data-dependent-shape")  # fmt: skip
+    parts = _expanded(parts, x.ndim)
+    if any(_is_positions(p) for p in parts):
+        view, indices = _advanced(b, x, parts)
+        return b.call_node(b.emit("index", b.node(view), *indices, strides="C"))
+    if x.scalar and not parts:
+        return x
+    view = _basic(b, x, parts)
+    if not view.ndim and Ellipsis not in _identity_items(key):
+        return b.fresh(b.node(view), scalar=True)
+    return view if view is not x else b.view(x, "alias")
+
+
+def _identity_items(key: Any) -> list[Any]:
+    """Ellipsis, if the key holds it. (`in` would compare arrays.)"""
+    return [p for p in (key if isinstance(key, tuple) else (key,)) if p is Ellipsis]
+
+
+def _advanced(b: ArrayBuilder, x: Array, parts: list[Any]) -> tuple[Array, list[Node | None]]:
+    """(the view that slices leave, an index node or None for each of its axes).
+
+    Next to integer arrays a plain integer counts as an array too: it takes part in deciding where the result's axes go.
+    """
+    kept = [np.asarray(p) if _is_integer(p) and not _is_symbolic(p) else p for p in parts]
+    if any(_is_symbolic(p) for p in kept):
+        raise unsupported("an index that mixes integer arrays and dynamic sizes")
+    view = _basic(b, x, kept)
+    indices: list[Node | None] = []
+    for axis, part in enumerate(p for p in kept):
+        indices.append(_positions(b, part, view.shape[axis], axis) if _is_positions(part) else None)
+    while indices and indices[-1] is None:
+        indices.pop()
+    return view, indices
+
+
+def _positions(b: ArrayBuilder, part: Any, size: Dim, axis: int) -> Node:
+    """An index array's node: int64, within bounds or wrapped. Raises IndexError for known values out of bounds."""
+    if isinstance(part, np.ndarray):
+        if part.size == 0 and part.dtype == np.float64:
+            part = part.astype(np.int64)
+        if part.dtype.kind not in "iu":
+            raise IndexError("arrays used as indices must be of integer (or boolean) type")
+        if isinstance(size, int):
+            bad = part[(part < -size) | (part >= size)]
+            if bad.size:
+                raise IndexError(f"index {bad.flat[0]} is out of bounds for axis {axis} with size {size}")
+            part = np.where(part < 0, part + size, part)
+        return b.node(b.constant(part.astype(np.int64)))
+    index = b.lift(part)
+    if index.kind not in "iu":
+        raise IndexError("arrays used as indices must be of integer (or boolean) type")
+    return b.node(checked(b, index, size, axis))
+
+
+def checked(b: ArrayBuilder, index: Array, size: Dim, axis: int) -> Array:
+    """The index as int64, checked against the bounds at run time unless it is known to be inside."""
+    if _surely_inside(b.node(index), size):
+        return b.cast(index, _INT64)
+    target = "quern.capture.frontends.numpy.checks:indices"
+    if not isinstance(size, int):
+        raise unsupported("indexing an axis whose size is dynamic with an integer array")
+    strides = layout.order_strides(index.shape, index.strides, "K")
+    return b.extern(target, [index], [Input(0), size, axis], index.shape, _INT64, strides=strides, scalar=index.scalar)
+
+
+def _surely_inside(node: Node, size: Dim) -> bool:
+    """Positions that a ramp or an argmax gives, through casts and views."""
+    while node.op.name in (
+        "cast",
+        "clone",
+        "reshape",
+        "unsqueeze",
+        "expand",
+        "permute",
+        "slice",
+        "select",
+        "flip",
+        "alias",
+    ):
+        node = node.inputs[0]  # type: ignore[assignment]
+    if node.op.name == "arange":
+        start, end, step = (node.attrs[k] for k in ("start", "end", "step"))
+        return (
+            start == 0
+            and step == 1
+            and (end == size or (isinstance(end, int) and isinstance(size, int) and end <= size))
+        )
+    if node.op.name in ("argmax", "argmin") and isinstance(size, int):
+        shape, dim = node.inputs[0].shape, node.attrs["dim"]  # type: ignore[union-attr]
+        return dim is not None and isinstance(shape[dim], int) and shape[dim] <= size
+    return False
+
+
+def take(b: ArrayBuilder, a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
+    x = b.lift(a)
+    if axis is None:
+        x, axis = ravel(b, x), 0
+    axis = _axis(axis, x.ndim)
+    size = x.shape[axis]
+    if mode != "raise":
+        raise unsupported(f"np.take with mode={mode!r}", rewrite="wrap or clip the indices first")
+    if _is_integer(indices):
+        return b.into(out, getitem(b, x, (*(slice(None),) * axis, indices)))
+    chosen = np.asarray(indices) if isinstance(indices, (list, tuple)) and not _holds_array(list(indices)) else indices
+    index = _positions(b, chosen, size, axis)
+    return b.into(out, b.call_node(b.emit("index", b.node(x), *(None,) * axis, index, strides="C")))
+
+
+def take_along_axis(b: ArrayBuilder, arr: Any, indices: Any, axis: Any = -1) -> Array:
+    x, index = b.lift(arr), b.lift(indices)
+    if axis is None:
+        x, axis = ravel(b, x), 0
+    axis = _axis(axis, x.ndim)
+    if x.ndim != index.ndim:
+        raise ValueError("`indices` and `arr` must have the same number of dimensions")
+    if index.kind not in "iu":
+        raise IndexError("`indices` must be an integer array")
+    index = checked(b, index, x.shape[axis], axis)
+    return b.call("take_along_dim", x, index, scalar=False, dim=axis)
+
+
+# --------------------------------------------------------------------------- writing
+
+
+def setitem(b: ArrayBuilder, x: Array, key: Any, value: Any) -> None:
+    """`x[key] = value`."""
+    if x.scalar:
+        raise TypeError(f"'{x.dtype.type.__module__}.{x.dtype.type.__name__}' object does not support item assignment")
+    if not x.writeable:
+        raise ValueError("assignment destination is read-only")
+    parts = _items(key)
+    if any(_is_mask(p) for p in parts):
+        _set_mask(b, x, parts, value)
+        return
+    parts = _expanded(parts, x.ndim)
+    if not any(_is_positions(p) for p in parts):
+        b.write(_basic(b, x, parts), _value(b, value, x.dtype))
+        return
+    view, indices = _advanced(b, x, parts)
+    b.write(view, put(b, view, indices, _value(b, value, x.dtype)))
+
+
+def _value(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:
+    """The right-hand side in the array's dtype; a Python int must fit."""
+    if type(value) in (int, float, complex, bool):
+        with np.errstate(all="ignore"):
+            return b.number(value, dtype)
+    return b.cast(b.lift(value), dtype)
+
+
+def put(b: ArrayBuilder, view: Array, indices: Sequence[Node | None], value: Array, accumulate: bool = False) -> Array:
+    """`view` with the elements at `indices` replaced (or added to)."""
+    node = b.node(value)
+    target = b.builder.ops["index"].meta(b.node(view).meta, *[None if i is None else i.meta for i in indices]).shape
+    while len(node.shape) > len(target) and layout.is_one(node.shape[0]):
+        node = b.emit("select", node, dim=0, index=0)
+    if broadcast_shapes(node.shape, target) != target:
+        raise ValueError(f"shape mismatch: value array of shape {value.shape} could not be broadcast to indexing result "
+                         f"of shape {target}")  # fmt: skip
+    node = b.emit("index_put", b.node(view), node, *indices, accumulate=accumulate)
+    return b.fresh(node)
+
+
+def _set_mask(b: ArrayBuilder, x: Array, parts: list[Any], value: Any) -> None:
+    """`x[mask] = v`, also `x[mask, ...]` and `x[rows, mask]` with slices: a choice between old and new elements."""
+    parts = _expanded(parts, x.ndim)
+    masks = [p for p in parts if _is_mask(p)]
+    if len(masks) > 1 or any(_is_positions(p) for p in parts):
+        raise unsupported("assigning through a mask together with other arrays")
+    before = parts[: next(i for i, p in enumerate(parts) if _is_mask(p))]
+    mask = b.lift(masks[0])
+    axis = sum(1 for p in before if not _is_integer(p))
+    stand_ins: list[Any] = []
+    for p in parts:
+        stand_ins.extend([slice(None)] * mask.ndim if _is_mask(p) else [p])
+    view = _basic(b, x, stand_ins)
+    covered = view.shape[axis : axis + mask.ndim]
+    if not all(layout.same(m, n) for m, n in zip(mask.shape, covered)):
+        raise IndexError(f"boolean index did not match indexed array along axis {axis}; shape of the array is {x.shape} but "
+                         f"the mask's is {mask.shape}")  # fmt: skip
+    new = _value(b, value, x.dtype)
+    if new.ndim and (axis or new.ndim > view.ndim - mask.ndim):
+        if not (new.ndim == 1 and layout.is_one(new.shape[0])):
+            raise unsupported("assigning several values through a boolean mask", why="how many are needed depends on the data",
+                              rewrite="use np.where(mask, values, x)", code="data-dependent-shape")  # fmt: skip
+        new = b.view(new, "select", dim=0, index=0)
+    for _ in range(view.ndim - axis - mask.ndim):
+        mask = b.view(mask, "unsqueeze", dim=mask.ndim)
+    b.write(view, b.elementwise("where", mask, new, view))
+
+
+def add_at(b: ArrayBuilder, ufunc: np.ufunc, a: Array, indices: Any, values: Any = None) -> None:
+    """`np.add.at(a, indices, values)`: repeated positions add up."""
+    if ufunc not in (np.add, np.subtract) or not isinstance(a, Array):
+        raise unsupported(f"np.{ufunc.__name__}.at")
+    if not np.can_cast(b.lift(values).dtype, a.dtype, "same_kind"):
+        raise unsupported(f"np.{ufunc.__name__}.at with values of a wider type")
+    parts = _items(indices)
+    if any(_is_mask(p) for p in parts):
+        raise unsupported(f"np.{ufunc.__name__}.at with a mask")
+    parts = _expanded(parts, a.ndim)
+    if not any(_is_positions(p) for p in parts):
+        raise unsupported(f"np.{ufunc.__name__}.at without an integer array")
+    value = _value(b, values, a.dtype)
+    if ufunc is np.subtract:
+        value = b.elementwise("neg", value)
+    view, nodes = _advanced(b, a, parts)
+    b.write(view, put(b, view, nodes, value, accumulate=True))
+
+
+__all__ = ["moveaxis"]

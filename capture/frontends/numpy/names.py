@@ -1,0 +1,352 @@
+"""What NumPy calls it -> what the graph makes of it. One line a name.
+
+A handler is called with an `ArrayBuilder` and the arguments of the NumPy function: symbolic arrays, numbers, shapes,
+dtypes, tuples and lists of those. It returns an array, a tuple or list of arrays, or plain Python.
+`call` picks the handler; calls without a symbolic array are done at once, and their result becomes a constant.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import creation, indexing, linalg, reductions, selection, shaping
+from .arrays import Array, ArrayBuilder, Handler, any_array, unsupported
+from .ufuncs import call_ufunc, operator_power, outer
+
+# --------------------------------------------------------------------------- functions
+
+#: functions that make arrays: handled also when no argument is an array
+MAKERS: dict[Callable[..., Any], Handler] = {
+    np.zeros: creation.zeros,
+    np.ones: creation.ones,
+    np.empty: creation.zeros,
+    np.full: creation.full,
+    np.zeros_like: creation.filled_like(0),
+    np.ones_like: creation.filled_like(1),
+    np.empty_like: creation.filled_like(0),
+    np.full_like: creation.full_like,
+    np.arange: creation.arange,
+    np.linspace: creation.linspace,
+    np.eye: creation.eye,
+    np.identity: creation.identity,
+    np.tri: creation.tri,
+    np.indices: creation.indices,
+    np.array: creation.array,
+    np.asarray: creation.asarray,
+    np.asanyarray: creation.asarray,
+    np.ascontiguousarray: creation.ascontiguousarray,
+    np.asfortranarray: creation.asfortranarray,
+    np.copy: creation.copy,
+    np.broadcast_to: shaping.broadcast_to,
+}
+
+FUNCTIONS: dict[Callable[..., Any], Handler] = {
+    **MAKERS,
+    np.diag: creation.diag,
+    np.tril: creation.triangle("tril"),
+    np.triu: creation.triangle("triu"),
+    np.meshgrid: creation.meshgrid,
+    np.astype: creation.astype,
+    # shapes
+    np.reshape: shaping.reshape,
+    np.ravel: shaping.ravel,
+    np.transpose: shaping.transpose,
+    np.permute_dims: shaping.transpose,
+    np.matrix_transpose: shaping.matrix_transpose,
+    np.swapaxes: shaping.swapaxes,
+    np.moveaxis: shaping.moveaxis,
+    np.rollaxis: shaping.rollaxis,
+    np.expand_dims: shaping.expand_dims,
+    np.squeeze: shaping.squeeze,
+    np.atleast_1d: shaping.atleast(1),
+    np.atleast_2d: shaping.atleast(2),
+    np.atleast_3d: shaping.atleast(3),
+    np.broadcast_arrays: shaping.broadcast_arrays,
+    np.diagonal: shaping.diagonal,
+    np.flip: shaping.flip,
+    np.fliplr: shaping.fliplr,
+    np.flipud: shaping.flipud,
+    np.rot90: shaping.rot90,
+    np.concatenate: shaping.concatenate,
+    np.stack: shaping.stack,
+    np.vstack: shaping.vstack,
+    np.hstack: shaping.hstack,
+    np.dstack: shaping.dstack,
+    np.column_stack: shaping.column_stack,
+    np.append: shaping.append,
+    np.array_split: shaping.array_split,
+    np.split: shaping.split,
+    np.hsplit: shaping.hsplit,
+    np.vsplit: shaping.vsplit,
+    np.dsplit: shaping.dsplit,
+    np.tile: shaping.tile,
+    np.repeat: shaping.repeat,
+    np.roll: shaping.roll,
+    np.pad: shaping.pad,
+    np.lib.stride_tricks.sliding_window_view: shaping.sliding_window_view,
+    # reductions and prefixes
+    np.sum: reductions.sum_,
+    np.prod: reductions.prod,
+    np.any: reductions.any_,
+    np.all: reductions.all_,
+    np.count_nonzero: reductions.count_nonzero,
+    np.max: reductions.max_,
+    np.min: reductions.min_,
+    np.ptp: reductions.ptp,
+    np.argmax: reductions.argmax,
+    np.argmin: reductions.argmin,
+    np.mean: reductions.mean,
+    np.var: reductions.var,
+    np.std: reductions.std,
+    np.average: reductions.average,
+    np.median: reductions.median,
+    np.percentile: reductions.percentile,
+    np.quantile: reductions.quantile,
+    np.nansum: reductions.nansum,
+    np.nanprod: reductions.nanprod,
+    np.nanmax: reductions.nanmax,
+    np.nanmin: reductions.nanmin,
+    np.nanmean: reductions.nanmean,
+    np.nanvar: reductions.nanvar,
+    np.nanstd: reductions.nanstd,
+    np.nanmedian: reductions.nanmedian,
+    np.nanpercentile: reductions.nanpercentile,
+    np.nanquantile: reductions.nanquantile,
+    np.cumsum: reductions.cumsum,
+    np.cumprod: reductions.cumprod,
+    np.nancumsum: reductions.nancumsum,
+    np.diff: reductions.diff,
+    # products
+    np.matmul: linalg.matmul,
+    np.dot: linalg.dot,
+    np.vdot: linalg.vdot,
+    np.inner: linalg.inner,
+    np.outer: linalg.outer,
+    np.tensordot: linalg.tensordot,
+    np.einsum: linalg.einsum,
+    np.trace: linalg.trace,
+    np.cross: linalg.cross,
+    np.kron: linalg.kron,
+    np.linalg.norm: linalg.norm,
+    np.linalg.inv: linalg.inv,
+    np.linalg.det: linalg.det,
+    np.linalg.cholesky: linalg.cholesky,
+    np.linalg.eigvalsh: linalg.eigvalsh,
+    np.linalg.pinv: linalg.pinv,
+    np.linalg.solve: linalg.solve,
+    # choices, order, cleaning
+    np.where: selection.where,
+    np.clip: selection.clip,
+    np.select: selection.select,
+    np.copyto: selection.copyto,
+    np.putmask: selection.putmask,
+    np.round: selection.round_,
+    np.around: selection.round_,
+    np.fix: selection.fix,
+    np.nan_to_num: selection.nan_to_num,
+    np.isclose: selection.isclose,
+    np.real: selection.real,
+    np.imag: selection.imag,
+    np.sinc: selection.sinc,
+    np.polyval: selection.polyval,
+    np.sort: selection.sort,
+    np.argsort: selection.argsort,
+    np.searchsorted: selection.searchsorted,
+    np.digitize: selection.digitize,
+    np.interp: selection.interp,
+    np.gradient: selection.gradient,
+    np.take: indexing.take,
+    np.take_along_axis: indexing.take_along_axis,
+}
+for _name, _same in (("trapezoid", reductions.trapezoid), ("trapz", reductions.trapezoid)):
+    if hasattr(np, _name):
+        FUNCTIONS[getattr(np, _name)] = _same
+FUNCTIONS.update({cls: creation.scalar_type(cls) for cls in (
+    np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64, np.float16, np.float32,
+    np.float64,
+)})  # fmt: skip
+
+#: looked at at capture: shape and type, never elements
+QUERIES: dict[Callable[..., Any], Handler] = {
+    np.shape: lambda b, a: b.lift(a).shape,
+    np.ndim: lambda b, a: b.lift(a).ndim,
+    np.size: lambda b, a, axis=None: b.lift(a).size if axis is None else b.lift(a).shape[axis],
+    np.result_type: lambda b, *types: np.result_type(*map(_type_of, types)),
+    np.can_cast: lambda b, from_, to, casting="safe": np.can_cast(_type_of(from_), to, casting),
+    np.promote_types: lambda b, one, other: np.promote_types(one, other),
+    np.isscalar: lambda b, element: element.scalar if isinstance(element, Array) else np.isscalar(element),
+    np.iscomplexobj: lambda b, x: b.lift(x).kind == "c",
+    np.isrealobj: lambda b, x: b.lift(x).kind != "c",
+    np.broadcast_shapes: lambda b, *shapes: np.broadcast_shapes(*shapes),
+    np.dtype: lambda b, *args, **kwargs: np.dtype(*args, **kwargs),
+    np.finfo: lambda b, dtype: np.finfo(_type_of(dtype)),
+    np.iinfo: lambda b, dtype: np.iinfo(_type_of(dtype)),
+    np.issubdtype: lambda b, one, other: np.issubdtype(one, other),
+    np.ix_: lambda b, *args: np.ix_(*args),
+}
+FUNCTIONS.update(QUERIES)
+
+
+def _type_of(value: Any) -> Any:
+    return value.dtype if isinstance(value, Array) else value
+
+
+UFUNC_METHODS: dict[str, Handler] = {
+    "reduce": reductions.ufunc_reduce,
+    "accumulate": reductions.ufunc_accumulate,
+    "outer": outer,
+    "at": indexing.add_at,
+}
+
+# --------------------------------------------------------------------------- ndarray
+
+
+def _ufunc(ufunc: np.ufunc) -> Handler:
+    return lambda b, *args, **kwargs: call_ufunc(b, ufunc, *args, **kwargs)
+
+
+METHODS: dict[str, Handler] = {
+    "all": reductions.all_,
+    "any": reductions.any_,
+    "argmax": reductions.argmax,
+    "argmin": reductions.argmin,
+    "argsort": selection.argsort,
+    "astype": creation.astype,
+    "clip": selection.clip,
+    "conj": _ufunc(np.conjugate),
+    "conjugate": _ufunc(np.conjugate),
+    "copy": creation.copy_method,
+    "cumprod": reductions.cumprod,
+    "cumsum": reductions.cumsum,
+    "diagonal": shaping.diagonal,
+    "dot": linalg.dot,
+    "fill": selection.fill,
+    "flatten": shaping.flatten,
+    "max": reductions.max_,
+    "mean": reductions.mean,
+    "min": reductions.min_,
+    "prod": reductions.prod,
+    "ravel": shaping.ravel,
+    "repeat": shaping.repeat,
+    "reshape": shaping.reshape_method,
+    "round": selection.round_,
+    "searchsorted": selection.searchsorted,
+    "sort": selection.sort_method,
+    "squeeze": shaping.squeeze,
+    "std": reductions.std,
+    "sum": reductions.sum_,
+    "swapaxes": shaping.swapaxes,
+    "take": indexing.take,
+    "trace": linalg.trace,
+    "transpose": shaping.transpose_method,
+    "var": reductions.var,
+    "view": lambda b, a, dtype=None, type=None: _reinterpret(b, a, dtype, type),
+    "__getitem__": indexing.getitem,
+    "__setitem__": indexing.setitem,
+    "__abs__": _ufunc(np.absolute),
+    "__divmod__": _ufunc(np.divmod),
+    "__rdivmod__": lambda b, a, other: call_ufunc(b, np.divmod, other, a),
+}
+
+ATTRIBUTES: dict[str, Handler] = {
+    "shape": lambda b, a: a.shape,
+    "ndim": lambda b, a: a.ndim,
+    "size": lambda b, a: a.size,
+    "dtype": lambda b, a: a.dtype,
+    "itemsize": lambda b, a: a.dtype.itemsize,
+    "nbytes": lambda b, a: a.size * a.dtype.itemsize,
+    "strides": lambda b, a: tuple(s * a.dtype.itemsize for s in a.strides),
+    "T": lambda b, a: a if a.scalar else shaping.transpose(b, a),
+    "mT": shaping.matrix_transpose,
+    "real": selection.real,
+    "imag": selection.imag,
+}
+
+
+def _reinterpret(b: ArrayBuilder, a: Array, dtype: Any, cls: Any) -> Array:
+    if cls is not None or (dtype is not None and np.dtype(dtype) != a.dtype):
+        raise unsupported("ndarray.view as another type", rewrite="use astype, or reinterpret outside the function")
+    return b.view(a, "alias")
+
+
+# --------------------------------------------------------------------------- operators
+
+BINARY: dict[str, np.ufunc] = {
+    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.true_divide, "//": np.floor_divide, "%": np.remainder,
+    "**": np.power, "@": np.matmul, "<<": np.left_shift, ">>": np.right_shift, "&": np.bitwise_and, "|": np.bitwise_or,
+    "^": np.bitwise_xor,
+}  # fmt: skip
+UNARY: dict[str, np.ufunc] = {"+": np.positive, "-": np.negative, "~": np.invert}
+COMPARE: dict[str, np.ufunc] = {
+    "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+}  # fmt: skip
+_PYTHON = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
+    "%": operator.mod, "**": operator.pow,
+}  # fmt: skip
+
+
+def binary(b: ArrayBuilder, op: str, left: Any, right: Any) -> Any:
+    """`left op right`, one of them an array."""
+    if op == "@":
+        return linalg.matmul(b, left, right)
+    if op == "**":
+        return operator_power(b, left, right)
+    return call_ufunc(b, BINARY[op], left, right)
+
+
+def inplace(b: ArrayBuilder, op: str, left: Array, right: Any) -> Any:
+    """`left op= right`: arrays are written into; scalars give way to a new object."""
+    if left.scalar:
+        return binary(b, op, left, right)
+    if op in ("**", "@"):
+        return b.into(left, binary(b, op, left, right))
+    return call_ufunc(b, BINARY[op], left, right, out=left)
+
+
+# --------------------------------------------------------------------------- the call
+
+
+@functools.cache
+def handler(function: Any) -> Handler | None:
+    """The handler of a NumPy callable; None for one that graphs do not know."""
+    if isinstance(function, np.ufunc) and function not in FUNCTIONS:
+        return _ufunc(function)
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        method = UFUNC_METHODS.get(function.__name__)
+        return None if method is None else lambda b, *args, **kwargs: method(b, owner, *args, **kwargs)
+    return FUNCTIONS.get(function)
+
+
+def call(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """`function(*args, **kwargs)`. Raises Unsupported for what graphs do not know, and the function's own errors."""
+    found = handler(function)
+    if found is None:
+        raise unsupported(f"np.{getattr(function, '__name__', function)}", why="it has no counterpart in a graph")
+    if function in MAKERS or function in QUERIES or any_array([args, kwargs]) or _has_size([args, kwargs]):
+        return found(b, *args, **kwargs)
+    return at_once(b, function, args, kwargs)
+
+
+def at_once(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """A call on known values, done now: arrays that it gives become constants."""
+    with np.errstate(all="ignore"):
+        result = function(*args, **kwargs)
+    if isinstance(result, (tuple, list)):
+        return type(result)(b.constant(r) if isinstance(r, np.ndarray) else r for r in result)
+    return b.constant(result) if isinstance(result, np.ndarray) else result
+
+
+def _has_size(value: Any) -> bool:
+    """Whether a (nested) argument holds a dynamic size."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_size, value))
+    if isinstance(value, Mapping):
+        return any(map(_has_size, value.values()))
+    return hasattr(value, "free_symbols")

@@ -1,0 +1,520 @@
+"""Reductions and prefixes: sums, extrema, means, moments, and what NumPy defines by them.
+
+The arguments of each function are NumPy's own. Sums of small integers are int64 or uint64, means of integers float64,
+float16 accumulates in float32; a result without axes is a NumPy scalar. What sorts runs as NumPy's own call.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....inductor.graph import Dim, Input
+from ....inductor.ops.promotion import broadcast_shapes
+from . import layout
+from .arrays import Array, ArrayBuilder, unsupported
+from .shaping import moveaxis, ravel, swapaxes
+from .ufuncs import call_ufunc
+
+_BOOL, _INT64, _FLOAT32, _FLOAT64 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64)
+
+
+# --------------------------------------------------------------------------- axes
+
+
+def wrap_axis(axis: Any, ndim: int) -> int:
+    """An axis made non-negative. Raises AxisError when there is none such."""
+    axis = operator.index(axis)
+    if not -ndim <= axis < ndim:
+        raise np.exceptions.AxisError(axis, ndim)
+    return axis % ndim
+
+
+def wrap_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Axes as given by `axis=`: None for all, an int or several."""
+    if axis is None:
+        return tuple(range(ndim))
+    if not isinstance(axis, (tuple, list)):
+        return () if ndim == 0 and operator.index(axis) in (0, -1) else (wrap_axis(axis, ndim),)
+    axes = tuple(wrap_axis(a, ndim) for a in axis)
+    if len(set(axes)) != len(axes):
+        raise ValueError("duplicate value in 'axis'")
+    return axes
+
+
+def _reduce(b: ArrayBuilder, op: str, x: Array, axes: Sequence[int], keepdims: bool, **attrs: Any) -> Array:
+    """A reduction by a table op, laid out as NumPy's."""
+    if not axes and x.ndim:
+        raise AssertionError("a reduction over no axis is not a reduction")
+    strides = layout.reduced_strides(x.shape, x.strides, axes, keepdims) if x.ndim else ()
+    dim = tuple(axes) if x.ndim else None
+    return b.call(op, x, strides=strides, dim=dim, keepdim=bool(keepdims) and x.ndim > 0, **attrs)
+
+
+def _extern_reduce(
+    b: ArrayBuilder, name: str, x: Array, axes: Sequence[int], keepdims: bool, dtype: np.dtype, **kwargs: Any
+) -> Array:
+    """A reduction that runs as NumPy's own call."""
+    shape = [1 if d in axes else s for d, s in enumerate(x.shape) if keepdims or d not in axes]
+    strides = layout.reduced_strides(x.shape, x.strides, axes, keepdims)
+    call = {"axis": tuple(axes), "keepdims": bool(keepdims), **kwargs}
+    return b.extern(f"numpy:{name}", [x], [Input(0)], shape, dtype, strides=strides, kwargs=call)
+
+
+# --------------------------------------------------------------------------- sums and products
+
+
+def _sum_dtype(x: np.dtype) -> np.dtype:
+    """Integers narrower than a word, and booleans, add up in words."""
+    if x.kind == "b" or (x.kind == "i" and x.itemsize < 8):
+        return _INT64
+    return np.dtype(np.uint64) if x.kind == "u" and x.itemsize < 8 else x
+
+
+def _accumulate(op: str, function: str, ufunc: np.ufunc, identity: int) -> Callable[..., Any]:
+    def apply(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
+              initial: Any = None, where: Any = True) -> Any:  # fmt: skip
+        x = b.lift(a)
+        wanted = _sum_dtype(x.dtype) if dtype is None else np.dtype(dtype)
+        axes = wrap_axes(axis, x.ndim)
+        x = b.cast(x, wanted)
+        if where is not True:
+            x = _only(b, x, where, b.number(identity, wanted))
+        if not axes and x.ndim:
+            result = b.copy(x)
+        elif wanted.kind == "c":
+            result = _extern_reduce(b, function, x, axes, keepdims, wanted)
+        else:
+            result = _reduce(b, op, x, axes, keepdims, dtype=b.dtype(wanted))
+        if initial is not None and not (type(initial) is int and initial == identity):
+            result = call_ufunc(b, ufunc, result, initial, dtype=wanted)
+        return b.into(out, result)
+
+    return apply
+
+
+def _only(b: ArrayBuilder, x: Array, where: Any, otherwise: Array) -> Array:
+    """`x` where the mask holds, `otherwise` elsewhere."""
+    mask = b.cast(b.lift(where), _BOOL)
+    if broadcast_shapes(mask.shape, x.shape) != x.shape:
+        raise unsupported("a reduction whose where= is larger than the array")
+    return b.elementwise("where", mask, x, otherwise)
+
+
+sum_ = _accumulate("sum", "sum", np.add, 0)
+prod = _accumulate("prod", "prod", np.multiply, 1)
+
+
+def _truth(op: str, function: str, identity: bool) -> Callable[..., Any]:
+    def apply(
+        b: ArrayBuilder, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True
+    ) -> Any:
+        x = b.cast(b.lift(a), _BOOL)
+        axes = wrap_axes(axis, x.ndim)
+        if where is not True:
+            x = _only(b, x, where, b.number(identity, _BOOL))
+        return b.into(out, _reduce(b, op, x, axes, keepdims) if axes or not x.ndim else b.copy(x))
+
+    return apply
+
+
+any_ = _truth("any", "any", False)
+all_ = _truth("all", "all", True)
+
+
+def count_nonzero(b: ArrayBuilder, a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    if axis is None and type(np.count_nonzero(np.zeros(1))) is int:
+        raise unsupported("np.count_nonzero over all axes", why="this NumPy gives a Python int",
+                          rewrite="use np.sum(x != 0)")  # fmt: skip
+    return sum_(b, b.cast(b.lift(a), _BOOL), axis, keepdims=keepdims)
+
+
+# --------------------------------------------------------------------------- extrema
+
+
+def _extremum(op: str, function: str, ufunc: np.ufunc) -> Callable[..., Any]:
+    def apply(b: ArrayBuilder, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None,
+              where: Any = True) -> Any:  # fmt: skip
+        x = b.lift(a)
+        axes = wrap_axes(axis, x.ndim)
+        empty = layout.is_zero(layout.product([x.shape[d] for d in axes]))
+        if where is not True:
+            if initial is None:
+                raise ValueError(f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where "
+                                 "mask one has to specify 'initial'")  # fmt: skip
+            x = _only(b, x, where, b.cast(b.lift(initial), x.dtype))
+        if empty and initial is None:
+            raise ValueError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
+        if not axes and x.ndim:
+            result = b.copy(x)
+        elif x.kind == "c":
+            result = _extern_reduce(b, function, x, axes, keepdims, x.dtype)
+        elif empty:
+            shape = [1 if d in axes else s for d, s in enumerate(x.shape) if keepdims or d not in axes]
+            result = b.copy(b.view(b.cast(b.lift(initial), x.dtype), "expand", shape=tuple(shape)), scalar=not shape)
+        else:
+            result = _reduce(b, op, x, axes, keepdims)
+        if initial is not None and not empty:
+            result = call_ufunc(b, ufunc, result, initial, dtype=x.dtype)
+        return b.into(out, result)
+
+    return apply
+
+
+max_ = _extremum("amax", "max", np.maximum)
+min_ = _extremum("amin", "min", np.minimum)
+
+
+def ptp(b: ArrayBuilder, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+    return call_ufunc(b, np.subtract, max_(b, a, axis, keepdims=keepdims), min_(b, a, axis, keepdims=keepdims), out=out)
+
+
+def _position(op: str, name: str) -> Callable[..., Any]:
+    def apply(b: ArrayBuilder, a: Any, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:
+        x = b.lift(a)
+        if x.kind == "c":
+            raise unsupported(f"np.{name} of complex numbers")
+        if layout.is_zero(x.size if axis is None else x.shape[wrap_axis(axis, x.ndim)]):
+            raise ValueError(f"attempt to get {name} of an empty sequence")
+        x = b.cast(x, np.dtype(np.uint8)) if x.kind == "b" else x
+        if axis is not None and x.ndim:
+            axis = wrap_axis(axis, x.ndim)
+        result = b.call(op, x, dim=axis if x.ndim else None, keepdim=bool(keepdims) and x.ndim > 0)
+        return b.into(out, result)
+
+    return apply
+
+
+argmax = _position("argmax", "argmax")
+argmin = _position("argmin", "argmin")
+
+
+# --------------------------------------------------------------------------- means and moments
+
+
+def _mean_dtype(x: np.dtype, dtype: Any) -> tuple[np.dtype, np.dtype]:
+    """(dtype of the sums, dtype of the result)."""
+    if dtype is not None:
+        return np.dtype(dtype), np.dtype(dtype)
+    if x.kind in "biu":
+        return _FLOAT64, _FLOAT64
+    return (_FLOAT32, x) if x == np.float16 else (x, x)
+
+
+def _count(b: ArrayBuilder, x: Array, axes: Sequence[int], keepdims: bool, where: Any) -> Any:
+    """How many elements enter each result: a size, or an array under `where=`."""
+    if where is True:
+        return layout.product([x.shape[d] for d in axes])
+    mask = b.view(b.lift(where), "expand", shape=x.shape)
+    return sum_(b, mask, tuple(axes), keepdims=keepdims)
+
+
+def _size_operand(count: Dim) -> Any:
+    """A size as a weak operand of a float division."""
+    return float(count) if isinstance(count, int) else count
+
+
+def mean(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *,
+         where: Any = True) -> Any:  # fmt: skip
+    x = b.lift(a)
+    axes = wrap_axes(axis, x.ndim)
+    sums, wanted = _mean_dtype(x.dtype, dtype)
+    if where is True and sums.kind == "f" and (axes or not x.ndim):
+        result = _reduce(b, "mean", b.cast(x, sums), axes, keepdims, dtype=b.dtype(sums))
+    else:
+        total = sum_(b, x, axes, dtype=sums, keepdims=keepdims, where=where)
+        result = _divide(b, total, _count(b, x, axes, keepdims, where), sums)
+    return b.into(out, b.cast(result, wanted), "unsafe")
+
+
+def _divide(b: ArrayBuilder, total: Array, count: Any, dtype: np.dtype) -> Array:
+    if isinstance(count, (Array, int)):
+        return b.cast(call_ufunc(b, np.true_divide, total, count), dtype)
+    return b.elementwise("div", total, b.cast(b.lift(count), dtype))
+
+
+def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: bool, where: Any, given_mean: Any,
+              root: bool) -> Array:  # fmt: skip
+    x = b.lift(a)
+    if x.kind == "c":
+        raise unsupported("the variance of complex numbers")
+    axes = wrap_axes(axis, x.ndim)
+    sums, wanted = _mean_dtype(x.dtype, dtype)
+    if sums.kind != "f":
+        raise unsupported(f"a variance with dtype={sums}")
+    x = b.cast(x, sums)
+    if where is True and given_mean is None and (axes or not x.ndim):
+        result = _reduce(b, "std" if root else "var", x, axes, keepdims, correction=ddof)
+        return b.cast(result, wanted)
+    count = _count(b, x, axes, True, where)
+    centre = given_mean
+    if centre is None:
+        centre = _divide(b, sum_(b, x, axes, keepdims=True, where=where), count, sums)
+    distance = call_ufunc(b, np.subtract, x, centre)
+    total = sum_(b, call_ufunc(b, np.square, distance), axes, keepdims=keepdims, where=where)
+    count = _count(b, x, axes, keepdims, where)
+    left = (
+        call_ufunc(b, np.maximum, call_ufunc(b, np.subtract, count, ddof), 0)
+        if isinstance(count, Array)
+        else max(count - ddof, 0)
+    )
+    result = _divide(b, total, left, sums)
+    return b.cast(call_ufunc(b, np.sqrt, result) if root else result, wanted)
+
+
+def var(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
+        keepdims: bool = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Any:  # fmt: skip
+    ddof = ddof if correction is None else correction
+    return b.into(out, _variance(b, a, axis, dtype, ddof, keepdims, where, mean, False), "unsafe")
+
+
+def std(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
+        keepdims: bool = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Any:  # fmt: skip
+    ddof = ddof if correction is None else correction
+    return b.into(out, _variance(b, a, axis, dtype, ddof, keepdims, where, mean, True), "unsafe")
+
+
+def average(b: ArrayBuilder, a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *,
+            keepdims: bool = False) -> Any:  # fmt: skip
+    """Weighted mean. A zero sum of weights raises ZeroDivisionError when the compiled function runs, as in NumPy."""
+    x = b.lift(a)
+    if returned:
+        raise unsupported("np.average with returned=True")
+    if weights is None:
+        return mean(b, x, axis, keepdims=keepdims)
+    w = b.lift(weights)
+    dtype = np.result_type(x.dtype, w.dtype, _FLOAT64) if x.kind in "biu" else np.result_type(x.dtype, w.dtype)
+    if w.shape != x.shape:
+        if axis is None or isinstance(axis, tuple) or w.ndim != 1:
+            raise unsupported("np.average with weights of another shape, unless they are 1-d along one axis")
+        axis = wrap_axis(axis, x.ndim)
+        if not layout.same(w.shape[0], x.shape[axis]):
+            raise ValueError("Shape of weights must be consistent with shape of a along specified axis.")
+        for _ in range(x.ndim - 1):
+            w = b.view(w, "unsqueeze", dim=0)
+        w = swapaxes(b, w, -1, axis)
+    scale = sum_(b, w, axis, dtype=dtype, keepdims=keepdims)
+    scale = b.extern("quern.capture.frontends.numpy.checks:weights", [scale], [Input(0)], scale.shape, scale.dtype)
+    weighted = call_ufunc(b, np.multiply, x, w, dtype=dtype)
+    return call_ufunc(b, np.true_divide, sum_(b, weighted, axis, keepdims=keepdims), scale)
+
+
+# --------------------------------------------------------------------------- NaN-aware
+
+
+def _missing(b: ArrayBuilder, x: Array) -> Array | None:
+    return call_ufunc(b, np.isnan, x) if x.kind == "f" else None
+
+
+def _nan_accumulate(function: Callable[..., Any], identity: float) -> Callable[..., Any]:
+    def apply(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
+              initial: Any = None, where: Any = True) -> Any:  # fmt: skip
+        x = b.lift(a)
+        missing = _missing(b, x)
+        if missing is not None:
+            x = b.elementwise("where", missing, b.number(identity, x.dtype), x)
+        return function(b, x, axis, dtype, out, keepdims, initial, where)
+
+    return apply
+
+
+nansum = _nan_accumulate(sum_, 0.0)
+nanprod = _nan_accumulate(prod, 1.0)
+
+
+def _nan_extremum(function: Callable[..., Any], worst: float) -> Callable[..., Any]:
+    def apply(b: ArrayBuilder, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+        x = b.lift(a)
+        missing = _missing(b, x)
+        if missing is None:
+            return function(b, x, axis, out, keepdims)
+        found = function(b, b.elementwise("where", missing, b.number(worst, x.dtype), x), axis, keepdims=keepdims)
+        nothing = all_(b, missing, axis, keepdims=keepdims)
+        return b.into(out, b.elementwise("where", nothing, b.number(np.nan, x.dtype), found))
+
+    return apply
+
+
+nanmax = _nan_extremum(max_, -np.inf)
+nanmin = _nan_extremum(min_, np.inf)
+
+
+def nanmean(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *,
+            where: Any = True) -> Any:  # fmt: skip
+    x = b.lift(a)
+    missing = _missing(b, x)
+    if missing is None:
+        return mean(b, x, axis, dtype, out, keepdims, where=where)
+    present = call_ufunc(b, np.logical_not, missing)
+    if where is not True:
+        present = call_ufunc(b, np.logical_and, present, where)
+    return mean(b, x, axis, dtype, out, keepdims, where=present)
+
+
+def _nan_variance(root: bool) -> Callable[..., Any]:
+    def apply(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
+              keepdims: bool = False) -> Any:  # fmt: skip
+        x = b.lift(a)
+        missing = _missing(b, x)
+        if missing is None:
+            return (std if root else var)(b, x, axis, dtype, out, ddof, keepdims)
+        present = call_ufunc(b, np.logical_not, missing)
+        result = _variance(b, x, axis, dtype, ddof, keepdims, present, None, root)
+        # too few numbers left: NaN, where plain variance gives infinity
+        enough = call_ufunc(b, np.greater, sum_(b, present, axis, keepdims=keepdims), ddof)
+        return b.into(out, b.elementwise("where", enough, result, b.number(np.nan, result.dtype)), "unsafe")
+
+    return apply
+
+
+nanvar, nanstd = _nan_variance(False), _nan_variance(True)
+
+
+# --------------------------------------------------------------------------- order statistics: NumPy's own call
+
+
+def _order_statistic(name: str) -> Callable[..., Any]:
+    def apply(b: ArrayBuilder, a: Any, *args: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False,
+              keepdims: bool = False, **kwargs: Any) -> Any:  # fmt: skip
+        needs_q = name not in ("median", "nanmedian")
+        if needs_q and not args and "q" in kwargs:
+            args = (kwargs.pop("q"),)
+        rest = args[1:] if needs_q else args
+        if rest:
+            axis, rest = rest[0], rest[1:]
+        if rest or (kwargs and set(kwargs) != {"method"}) or any(isinstance(v, Array) for v in args):
+            raise unsupported(f"np.{name} with these arguments")
+        x = b.lift(a)
+        axes = wrap_axes(axis, x.ndim)
+        dtype = _FLOAT64 if x.kind in "biu" else x.dtype
+        shape = [1 if d in axes else s for d, s in enumerate(x.shape) if keepdims or d not in axes]
+        call: list[Any] = [Input(0)]
+        if needs_q:
+            q = np.asarray(args[0])
+            dtype = np.result_type(dtype, 0.5) if q.ndim == 0 or x.kind in "biu" else np.result_type(dtype, q.dtype)
+            shape = [*q.shape, *shape]
+            call.append(q.tolist())
+        named = {"axis": None if axis is None else tuple(axes), "keepdims": bool(keepdims), **kwargs}
+        if "f" != x.kind and x.kind not in "biu":
+            raise unsupported(f"np.{name} of {x.dtype}")
+        result = b.extern(
+            "quern.capture.frontends.numpy.checks:contiguous_" + name, [x], call, shape, dtype, kwargs=named
+        )
+        return b.into(out, result)
+
+    return apply
+
+
+median, nanmedian = _order_statistic("median"), _order_statistic("nanmedian")
+percentile, quantile = _order_statistic("percentile"), _order_statistic("quantile")
+nanpercentile, nanquantile = _order_statistic("nanpercentile"), _order_statistic("nanquantile")
+
+
+# --------------------------------------------------------------------------- prefixes and differences
+
+
+def _prefix(op: str, function: str) -> Callable[..., Any]:
+    def apply(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+        x = b.lift(a)
+        wanted = _sum_dtype(x.dtype) if dtype is None else np.dtype(dtype)
+        if axis is None or not x.ndim:
+            x, axis = ravel(b, x), 0
+        axis = wrap_axis(axis, x.ndim)
+        strides = layout.order_strides(x.shape, x.strides, "K")
+        if wanted.kind == "c":
+            result = b.extern(
+                f"numpy:{function}", [b.cast(x, wanted)], [Input(0), axis], x.shape, wanted, strides=strides
+            )
+        else:
+            result = b.call(op, b.cast(x, wanted), strides=strides, dim=axis, dtype=b.dtype(wanted))
+        return b.into(out, result)
+
+    return apply
+
+
+cumsum, cumprod = _prefix("cumsum", "cumsum"), _prefix("cumprod", "cumprod")
+
+
+def nancumsum(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    x = b.lift(a)
+    missing = _missing(b, x)
+    if missing is not None:
+        x = b.elementwise("where", missing, b.number(0.0, x.dtype), x)
+    return cumsum(b, x, axis, dtype, out)
+
+
+def diff(b: ArrayBuilder, a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    if prepend is not None or append is not None:
+        raise unsupported("np.diff with prepend= or append=", rewrite="concatenate first")
+    if n < 0:
+        raise ValueError(f"order must be non-negative but got {n!r}")
+    x = b.lift(a)
+    axis = wrap_axis(axis, x.ndim)
+    ufunc = np.not_equal if x.kind == "b" else np.subtract
+    for _ in range(n):
+        upper = b.view(x, "slice", dim=axis, start=1, end=None, step=1)
+        lower = b.view(x, "slice", dim=axis, start=None, end=-1, step=1)
+        x = call_ufunc(b, ufunc, upper, lower)
+    return x
+
+
+def trapezoid(b: ArrayBuilder, y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """The trapezoidal rule, term by term as np.trapezoid writes it."""
+    y = b.lift(y)
+    axis = wrap_axis(axis, y.ndim)
+    if x is None:
+        width = dx
+    else:
+        x = b.lift(x)
+        width = diff(b, x, axis=0 if x.ndim == 1 else axis)
+        if x.ndim == 1:
+            for _ in range(y.ndim - 1 - axis):
+                width = b.view(width, "unsqueeze", dim=width.ndim)
+    upper = b.view(y, "slice", dim=axis, start=1, end=None, step=1)
+    lower = b.view(y, "slice", dim=axis, start=None, end=-1, step=1)
+    area = call_ufunc(b, np.multiply, width, call_ufunc(b, np.add, upper, lower))
+    return sum_(b, call_ufunc(b, np.true_divide, area, 2.0), axis)
+
+
+# --------------------------------------------------------------------------- methods of ufuncs
+
+
+def ufunc_reduce(b: ArrayBuilder, ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None,
+                 keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:  # fmt: skip
+    """`ufunc.reduce`."""
+    if ufunc in _SUMS:
+        return _SUMS[ufunc](b, array, axis, dtype, out, keepdims, initial, where)
+    if dtype is None and ufunc in _EXTREMA:
+        return _EXTREMA[ufunc](b, array, axis, out, keepdims, initial, where)
+    if dtype is None and initial is None and ufunc in _TRUTHS:
+        return _TRUTHS[ufunc](b, array, axis, out, keepdims, where=where)
+    raise unsupported(f"np.{ufunc.__name__}.reduce with these arguments")
+
+
+_SUMS = {np.add: sum_, np.multiply: prod}
+_EXTREMA = {np.maximum: max_, np.minimum: min_}
+_TRUTHS = {np.logical_and: all_, np.logical_or: any_}
+
+
+def ufunc_accumulate(
+    b: ArrayBuilder, ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None
+) -> Any:
+    """`ufunc.accumulate`: prefix sums and products; others as NumPy's own call."""
+    x = b.lift(array)
+    if ufunc in (np.add, np.multiply):
+        return (cumsum if ufunc is np.add else cumprod)(b, x, axis, dtype, out)
+    if dtype is not None or ufunc.nin != 2 or ufunc.signature is not None:
+        raise unsupported(f"np.{ufunc.__name__}.accumulate with these arguments")
+    types = ufunc.resolve_dtypes((x.dtype, x.dtype, None), reduction=True)
+    if types[-1] != x.dtype:
+        raise unsupported(f"np.{ufunc.__name__}.accumulate of {x.dtype}")
+    axis = wrap_axis(axis, x.ndim)
+    strides = layout.order_strides(x.shape, x.strides, "K")
+    target = f"numpy:{ufunc.__name__}.accumulate"
+    return b.into(out, b.extern(target, [x], [Input(0), axis], x.shape, x.dtype, strides=strides))
+
+
+__all__ = ["moveaxis", "wrap_axes", "wrap_axis"]

@@ -1,0 +1,90 @@
+"""NumPy as inductor sees it at run time."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ....config import config
+from ....inductor.dtypes import DType
+from ....inductor.graph import TensorMeta
+from . import layout, table_ops
+
+#: bytes before the fields of every Python object; an ndarray's first field is the address of its data
+#: (PyArrayObject_fields in NumPy's C API, unchanged since NumPy 1.7 and part of its ABI)
+_HEADER = object.__basicsize__
+_word_at = ctypes.c_size_t.from_address
+
+
+def _address(array: np.ndarray) -> int:
+    return _word_at(id(array) + _HEADER).value
+
+
+def _address_by_protocol(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+def _fastest_address() -> Callable[[Any], int]:
+    """Reading the field takes 0.25 us, the documented way 2 us. Where they disagree the documented way stands."""
+    probe = np.zeros(3)
+    return _address if _address(probe[1:]) == _address_by_protocol(probe[1:]) else _address_by_protocol
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class NumpyRuntime:
+    """`inductor.runtime.Runtime` for ndarrays."""
+
+    name = "numpy"
+
+    def __init__(self) -> None:
+        self.data_ptr: Callable[[Any], int] = _fastest_address()
+
+    def version(self) -> str:
+        return np.__version__
+
+    def empty(self, shape: tuple[int, ...], stride: tuple[int, ...], dtype: DType, device: str) -> np.ndarray:
+        kind = layout.numpy_dtype(dtype)
+        if stride == layout.c_strides(shape):
+            return np.empty(shape, kind)
+        return table_ops.empty_strided(shape, stride, kind)
+
+    def as_strided(self, array: Any, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> np.ndarray:
+        return table_ops.strided(array, shape, stride, offset)
+
+    def meta_of(self, array: Any) -> TensorMeta:
+        return table_ops.meta_of(array)
+
+    def copy_(self, target: Any, source: Any) -> None:
+        target[...] = source
+
+    def run_op(self, op: str) -> Callable[..., Any]:
+        return table_ops.run(op)
+
+    def resolve(self, target: str) -> Callable[..., Any]:
+        """The function called "module:qualified.name". Raises ImportError or AttributeError when there is none."""
+        module, _, name = target.partition(":")
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found
+
+    def encode(self, value: Any) -> Any:
+        return layout.numpy_dtype(value) if isinstance(value, DType) else value
+
+    def num_threads(self) -> int:
+        """`config.threads`, else OMP_NUM_THREADS, else the CPUs this process may use."""
+        if config.threads is not None:
+            return config.threads
+        given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+        return int(given) if given.isdigit() and int(given) > 0 else _usable_cpus()
+
+    def stream(self, device: str) -> int:
+        return 0

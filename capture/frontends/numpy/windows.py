@@ -1,0 +1,139 @@
+"""Views as NumPy makes them: the strides of each kind of view, and the expression that makes it of a real array.
+
+A view in NumPy (an index with several slices, say) is a chain of the op table's view ops; `flip`, which copies in other
+frameworks, is a view with negative strides here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ....inductor.graph import Dim
+from ....inductor.ops.dims import is_one
+from ....inductor.ops.views import slice_bounds
+from .layout import reshape_strides
+
+Window = tuple[tuple[Dim, ...], tuple[Dim, ...]]
+
+
+def view_window(op: str, shape: tuple[Dim, ...], strides: tuple[Dim, ...], attrs: Mapping[str, Any]) -> Window:
+    """(shape, strides) of the view of an array with `shape` and `strides`."""
+    return _WINDOW[op](shape, strides, **attrs)
+
+
+def python_view(op: str, attrs: Mapping[str, Any]) -> tuple[str, str]:
+    """(prefix, suffix) around an array's expression; `np` stands for the module."""
+    return _PYTHON[op](**attrs)
+
+
+#: views that NumPy does not let one write through
+READ_ONLY = frozenset(("expand", "diagonal", "unfold"))
+
+# --------------------------------------------------------------------------- windows
+
+
+def _put(values: Sequence[Any], at: int, *new: Any) -> tuple[Any, ...]:
+    """`values` with the item at `at` replaced."""
+    return (*values[:at], *new, *values[at + 1 :])
+
+
+def _window_slice(shape: Any, strides: Any, *, dim: int, start: Any, end: Any, step: int) -> Window:
+    _, count = slice_bounds(start, end, step, shape[dim])
+    return _put(shape, dim, count), _put(strides, dim, strides[dim] * step)
+
+
+def _window_flip(shape: Any, strides: Any, *, dims: tuple[int, ...]) -> Window:
+    return shape, tuple(-s if d in dims else s for d, s in enumerate(strides))
+
+
+def _window_select(shape: Any, strides: Any, *, dim: int, index: Dim) -> Window:
+    return _put(shape, dim), _put(strides, dim)
+
+
+def _window_unsqueeze(shape: Any, strides: Any, *, dim: int) -> Window:
+    return (*shape[:dim], 1, *shape[dim:]), (*strides[:dim], 0, *strides[dim:])
+
+
+def _window_squeeze(shape: Any, strides: Any, *, dim: tuple[int, ...]) -> Window:
+    kept = [d for d in range(len(shape)) if d not in dim]
+    return tuple(shape[d] for d in kept), tuple(strides[d] for d in kept)
+
+
+def _window_permute(shape: Any, strides: Any, *, dims: tuple[int, ...]) -> Window:
+    return tuple(shape[d] for d in dims), tuple(strides[d] for d in dims)
+
+
+def _window_reshape(shape: Any, strides: Any, /, **attrs: Any) -> Window:
+    new = attrs["shape"]
+    found = reshape_strides(shape, strides, new)
+    if found is None:
+        raise ValueError(f"shape {shape} with strides {strides} cannot be viewed as {new}")
+    return tuple(new), found
+
+
+def _window_expand(shape: Any, strides: Any, /, **attrs: Any) -> Window:
+    new = attrs["shape"]
+    missing = len(new) - len(shape)
+    steps = [0 if is_one(old) and not is_one(n) else s for old, n, s in zip(shape, new[missing:], strides)]
+    return tuple(new), (*(0,) * missing, *steps)
+
+
+def _window_diagonal(shape: Any, strides: Any, *, offset: int, dim1: int, dim2: int) -> Window:
+    rest = [d for d in range(len(shape)) if d not in (dim1, dim2)]
+    length = max(0, min(shape[dim1] + min(offset, 0), shape[dim2] - max(offset, 0)))
+    return (
+        (*(shape[d] for d in rest), length),
+        (*(strides[d] for d in rest), strides[dim1] + strides[dim2]),
+    )
+
+
+def _window_unfold(shape: Any, strides: Any, *, dimension: int, size: int, step: int) -> Window:
+    count = (shape[dimension] - size) // step + 1
+    return (*_put(shape, dimension, count), size), (
+        *_put(strides, dimension, strides[dimension] * step),
+        strides[dimension],
+    )
+
+
+_WINDOW: dict[str, Callable[..., Window]] = {
+    "alias": lambda shape, strides: (shape, strides),
+    "slice": _window_slice,
+    "flip": _window_flip,
+    "select": _window_select,
+    "unsqueeze": _window_unsqueeze,
+    "squeeze": _window_squeeze,
+    "permute": _window_permute,
+    "reshape": _window_reshape,
+    "expand": _window_expand,
+    "diagonal": _window_diagonal,
+    "unfold": _window_unfold,
+}
+
+# --------------------------------------------------------------------------- the same in NumPy
+
+
+def _at(dim: int, text: str) -> tuple[str, str]:
+    return "", f"[{':, ' * dim}{text}]"
+
+
+def _text(bound: Any) -> str:
+    return "" if bound is None else str(bound)
+
+
+_PYTHON: dict[str, Callable[..., tuple[str, str]]] = {
+    "alias": lambda: ("", "[...]"),
+    "slice": lambda *, dim, start, end, step: _at(dim, f"{_text(start)}:{_text(end)}:{step}"),
+    "flip": lambda *, dims: ("np.flip(", f", {dims!r})"),
+    "select": lambda *, dim, index: _at(dim, f"{index}, ..."),
+    "unsqueeze": lambda *, dim: _at(dim, "None"),
+    "squeeze": lambda *, dim: ("", f".squeeze({dim!r})"),
+    "permute": lambda *, dims: ("", f".transpose({dims!r})"),
+    "reshape": lambda *, shape: ("", f".reshape({tuple(shape)!r})"),
+    "expand": lambda *, shape: ("np.broadcast_to(", f", {tuple(shape)!r})"),
+    "diagonal": lambda *, offset, dim1, dim2: ("", f".diagonal({offset}, {dim1}, {dim2})"),
+    "unfold": lambda *, dimension, size, step: (
+        "np.lib.stride_tricks.sliding_window_view(",
+        f", {size}, {dimension})[{':, ' * dimension}::{step}]",
+    ),
+}
