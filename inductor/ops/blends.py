@@ -237,6 +237,34 @@ _ERFINV_TAIL = (
 )  # fmt: skip
 
 
+row("digamma", "extern", _floats("digamma"))
+
+
+def _meta_integers(name: str) -> Callable[..., TensorMeta]:
+    def meta(x: TensorMeta, y: TensorMeta) -> TensorMeta:
+        check_dtype(name, result_dtype(x, y), "int")
+        return pointwise_meta(x, y)
+
+    return meta
+
+
+row("gcd", "extern", _meta_integers("gcd"))
+row("lcm", "extern", _meta_integers("lcm"))
+
+
+def _meta_float_power(x: TensorMeta, y: TensorMeta) -> TensorMeta:
+    check_dtype("float_power", result_dtype(x, y), "real")
+    return pointwise_meta(x, y, dtype=dtypes.float64)
+
+
+def _float_power(b: GraphBuilder, x: Node, y: Node, c: Any) -> Node:
+    return b.pow(b.cast(x, dtype=dtypes.float64), y if y.meta.weak else b.cast(y, dtype=dtypes.float64))
+
+
+_row("float_power", _meta_float_power, _float_power)
+_row("ldexp", _floats("ldexp"), lambda b, x, y, c: b.mul(x, b.pow(c(2.0), y)))
+
+
 # --------------------------------------------------------------------------- closeness
 
 

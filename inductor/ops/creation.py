@@ -9,8 +9,8 @@ from typing import Any
 from .. import dtypes
 from ..dtypes import DType, bool_, compute_dtype, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
-from ..loops import Expr, Fn, Index, expr, index_value, linearize
-from .common import REQUIRED, compare, convert, new_meta, number, row, size_value
+from ..loops import Expr, Fn, Index, expr, index_value, linearize, masked
+from .common import REQUIRED, args, both, compare, convert, new_meta, number, row, size_value, wrap_dim
 from .pointwise import literal
 from .promotion import DEFAULT_FLOAT, channels_last_strides, like_strides
 
@@ -222,3 +222,46 @@ def _lower_triangle(keep: str) -> Any:
 
 row("tril", "pointwise", _meta_triangle, attrs={"diagonal": 0}, lower=_lower_triangle("le"))
 row("triu", "pointwise", _meta_triangle, attrs={"diagonal": 0}, lower=_lower_triangle("ge"))
+
+
+def _meta_diag_embed(x: TensorMeta, *, offset: int, dim1: int, dim2: int) -> TensorMeta:
+    if not x.ndim:
+        raise ValueError("diag_embed needs at least 1 dimension")
+    a, b = wrap_dim(dim1, x.ndim + 1, "dim1"), wrap_dim(dim2, x.ndim + 1, "dim2")
+    if a == b:
+        raise ValueError(f"diag_embed needs two different dimensions, got {dim1} and {dim2}")
+    side = x.shape[-1] + abs(offset)
+    shape = list(x.shape[:-1])
+    for d in sorted((a, b)):
+        shape.insert(d, side)
+    return new_meta(shape, x.dtype, x.device)
+
+
+def _lower_diag_embed(node: Node, fn: Fn) -> Fn:
+    offset = node.attrs["offset"]
+    a, b = wrap_dim(node.attrs["dim1"], node.ndim), wrap_dim(node.attrs["dim2"], node.ndim)
+
+    def value(index: tuple[Index, ...]) -> Expr:
+        on = compare("eq", index_value(index[a] + offset), index_value(index[b]))
+        along = index[a] - max(-offset, 0)
+        if offset < 0:
+            on = both(on, compare("ge", index_value(along), number(0, int64)))
+        if offset > 0:
+            on = both(on, compare("lt", index_value(along), size_value(node.shape[a] - offset)))
+        rest = [i for d, i in enumerate(index) if d not in (a, b)]
+        return masked(on, fn((*rest, along)), number(0, node.dtype))
+
+    return value
+
+
+# the last dim becomes a diagonal of dims dim1 and dim2
+row("diag_embed", "index", _meta_diag_embed, attrs={"offset": 0, "dim1": -2, "dim2": -1}, lower=_lower_diag_embed)
+
+
+def _meta_trace(x: TensorMeta) -> TensorMeta:
+    if x.ndim != 2:
+        raise ValueError(f"trace needs 2 dimensions, got shape {x.shape}")
+    return new_meta((), x.dtype if x.dtype.is_float or x.dtype.is_complex else int64, x.device)
+
+
+row("trace", "composite", _meta_trace, decompose=lambda b, node: b.sum(b.diagonal(args(node)[0])))

@@ -60,9 +60,10 @@ class _Windows:
         self.padding = spread(attrs["padding"], n, "padding")
         self.dilation = spread(attrs.get("dilation", 1), n, "dilation")
         self.ceil_mode = attrs["ceil_mode"]
-        for pad, kernel in zip(self.padding, self.kernel):
-            if not 0 <= pad <= kernel // 2:
-                raise ValueError(f"{name}: padding {pad} must be at most half of the window {kernel}")
+        for pad, kernel, gap in zip(self.padding, self.kernel, self.dilation):
+            reach = (kernel - 1) * gap + 1
+            if not 0 <= pad <= reach // 2:
+                raise ValueError(f"{name}: padding {pad} must be at most half of the window {reach}")
         sizes = x.shape[x.ndim - n :]
         each = zip(sizes, self.kernel, self.stride, self.padding, self.dilation)
         self.sizes = [pooled_size(s, k, step, pad, gap, self.ceil_mode) for s, k, step, pad, gap in each]

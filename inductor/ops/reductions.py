@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import dtypes
-from ..dtypes import DType, bool_, compute_dtype, float32, int64
+from ..dtypes import DType, bool_, compute_dtype, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from ..loops import Expr, Fn, Index, Reduce, Scan
 from .common import args, at, convert, new_meta, row, wrap_dim, wrap_dims
@@ -215,20 +215,24 @@ def _meta_var(x: TensorMeta, *, dim: Dims, keepdim: bool, correction: float) -> 
     return new_meta(reduced_shape(x.shape, dim, keepdim), x.dtype, x.device)
 
 
+def drop_dims(b: GraphBuilder, x: Node, shape: tuple[Dim, ...], dim: Dims, keepdim: bool) -> Node:
+    """A result that was reduced over `dim` of `shape` with keepdim, in its final shape."""
+    return x if keepdim or x.ndim == 0 else b.reshape(x, shape=reduced_shape(shape, dim, False))
+
+
 def variance(b: GraphBuilder, x: Node, dim: Dims, keepdim: bool, correction: float) -> tuple[Node, Node]:
     """(variance, mean) in x's accumulation dtype: the mean first, then the mean squared distance from it."""
     x = to(b, x, accumulation_dtype(x.dtype))
     mean = b.mean(x, dim=dim, keepdim=True)
     distance = b.sub(x, mean)
-    total = b.sum(b.mul(distance, distance), dim=dim, keepdim=keepdim)
+    total = drop_dims(b, b.sum(b.mul(distance, distance), dim=dim, keepdim=True), x.shape, dim, keepdim)
     count = reduced_count(x.shape, dim)
     if isinstance(count, int):
         count = max(count - correction, 0)
     else:
         count = count - correction
-    if not keepdim:
-        mean = b.mean(x, dim=dim, keepdim=False)
-    return b.div(total, b.scalar(value=float(count) if isinstance(count, int) else count)), mean
+    divisor = b.scalar(value=float(count) if isinstance(count, int) else count)
+    return b.div(total, divisor), drop_dims(b, mean, x.shape, dim, keepdim)
 
 
 def _decompose_var(b: GraphBuilder, node: Node) -> Node:
@@ -280,9 +284,9 @@ def _decompose_logsumexp(b: GraphBuilder, node: Node) -> Node:
         # an infinite maximum would give inf - inf; exp then meets the plain values
         return b.where(b.isinf(top), zero, top)
 
-    shifted = b.exp(b.sub(x, finite(b.amax(x, dim=dim, keepdim=True))))
-    total = b.log(b.sum(shifted, dim=dim, keepdim=keepdim))
-    return to(b, b.add(total, finite(b.amax(x, dim=dim, keepdim=keepdim))), node.dtype)
+    top = finite(b.amax(x, dim=dim, keepdim=True))
+    total = b.log(b.sum(b.exp(b.sub(x, top)), dim=dim, keepdim=True))
+    return to(b, drop_dims(b, b.add(total, top), x.shape, dim, keepdim), node.dtype)
 
 
 row("logsumexp", "composite", _meta_logsumexp, attrs=_REDUCE_ATTRS, decompose=_decompose_logsumexp)
@@ -349,5 +353,3 @@ def _lower_cumulative(kind: str) -> Callable[..., Scan | Fn]:
 
 for _name, _kind in (("cumsum", "sum"), ("cumprod", "prod")):
     row(_name, "scan", _meta_cumulative, attrs={"dim": 0, "dtype": None}, lower=_lower_cumulative(_kind))
-
-__all__ = ["accumulation_dtype", "float32", "reduced_count", "reduced_shape", "size_scalar", "to", "variance"]

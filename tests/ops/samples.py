@@ -198,6 +198,7 @@ def _unary() -> Iterator[Sample]:
     for dtype in (i64, u8, i32, b8):
         yield Sample("bitwise_not", (T((3, 5), dtype),))
     yield Sample("logit", (T((3, 5), values="probability"),), {"eps": 0.1})
+    yield Sample("digamma", (T((3, 5), values="positive"),))
     yield Sample("nan_to_num", (T((16,), values="special"),), {"nan": 1.5, "posinf": 7.0, "neginf": -3.0})
 
 
@@ -241,6 +242,12 @@ def _binary() -> Iterator[Sample]:
         yield Sample(name, (T((3, 4), i32), 40))
         yield Sample(name, (T((3, 4), i64), 2))
     yield from _powers()
+    for name in ("gcd", "lcm"):
+        yield Sample(name, (T((3, 4), i64, values="positive"), T((4,), i32, values="positive")))
+    for right in (T((4,), i64), T((3, 4)), 2):
+        yield Sample("float_power", (T((3, 4), values="positive"), right))
+        if not isinstance(right, int):
+            yield Sample("ldexp", (T((3, 4)), right))
     yield Sample("heaviside", (T((3, 4), values="small"), T((4,))))
     yield Sample("xlog1py", (T((3, 4)), T((4,), values="positive")))
     yield Sample("isclose", (T((3, 4), values="small"), T((3, 4), layout="transposed", values="small")))

@@ -167,6 +167,11 @@ def _creation() -> Iterator[Sample]:
         for t in (T((4, 5)), T((2, 3, 4), layout="permuted"), T((3, 3), b8), T((3, 3), bf16), T((3,))):
             for diagonal in (0, 1, -2):
                 yield Sample(name, (t,), {"diagonal": diagonal})
+    for offset in (0, 2, -1):
+        yield Sample("diag_embed", (T((3,)),), {"offset": offset})
+        yield Sample("diag_embed", (T((2, 3), i64),), {"offset": offset, "dim1": 0, "dim2": 2})
+    for t in (T((3, 4)), T((4, 3), i64, "transposed"), T((3,))):
+        yield Sample("trace", (t,))
     yield Sample("constant", (), {"value": (1, 5, 2, 7, 7, 7), "shape": (2, 3), "dtype": "int64"})
     yield Sample("constant", (), {"value": (1.5,), "shape": (), "dtype": "float32"})
     yield Sample("constant", (), {"value": (), "shape": (0,), "dtype": "float32"})

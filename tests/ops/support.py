@@ -70,6 +70,8 @@ for _name in (
     "scatter_reduce",
 ):
     EXTRA[_name] = _along(getattr(torch, _name))
+EXTRA["diag_embed"] = torch.diag_embed
+EXTRA["trace"] = torch.trace
 EXTRA["fix"] = torch.fix
 EXTRA["cbrt"] = lambda x: x ** (1 / 3)
 for _n in (1, 2, 3):
