@@ -30,26 +30,59 @@ _RESHAPES = frozenset(("view", "reshape", "flatten", "unflatten", "squeeze", "un
 
 
 class Storage:
-    """One block of memory.
+    """One block of memory that the graph makes.
 
     node:    the graph node with its present content, laid out as `meta`
     meta:    layout of the base array, fixed
     version: counts writes
-    input:   position among the graph's inputs, or None for memory that the graph makes
-    source:  where the entry finds the input array
-    key:     identity of the real memory of an input (two inputs with one key overlap, perhaps)
+    frozen:  why it must not be written ("": it may be)
     """
 
-    __slots__ = ("node", "meta", "version", "input", "source", "key", "output")
+    __slots__ = ("node", "meta", "version", "frozen", "output")
 
-    def __init__(self, node: Node, input: int | None = None, source: Source | None = None, key: Any = None) -> None:
+    #: True for memory that comes from outside
+    is_input = False
+
+    def __init__(self, node: Node | None, meta: TensorMeta, frozen: str = "") -> None:
         self.node = node
-        self.meta = node.meta
+        self.meta = meta
         self.version = 0
-        self.input = input
-        self.source = source
-        self.key = key
+        self.frozen = frozen
         self.output: str | None = None
+
+    def current(self, ev: Evaluator) -> Node:
+        """The node with the present content."""
+        assert self.node is not None
+        return self.node
+
+
+class InputStorage(Storage):
+    """The memory of an array from outside. It becomes a graph input when its content is first used.
+
+    source: where the entry finds the array
+    real:   the array of this capture
+    key:    identity of its memory: two inputs with one key overlap, perhaps
+    """
+
+    __slots__ = ("source", "real", "key", "name")
+
+    is_input = True
+
+    def __init__(self, meta: TensorMeta, source: Source, real: Any, key: Any, name: str) -> None:
+        super().__init__(None, meta)
+        self.source = source
+        self.real = real
+        self.key = key
+        self.name = name
+
+    def current(self, ev: Evaluator) -> Node:
+        if self.node is None:
+            self.node = self.entry_node(ev)
+        return self.node
+
+    def entry_node(self, ev: Evaluator) -> Node:
+        """The graph input."""
+        return ev.add_input(self.source, self.meta, self.real, self.name)
 
 
 @dataclass(frozen=True)
@@ -64,11 +97,17 @@ class ArrayState:
     """The arrays of one capture, as far as the end of the capture needs them."""
 
     def __init__(self) -> None:
-        self.inputs: list[Storage] = []
+        self.inputs: list[InputStorage] = []
+        #: graph inputs of the written storages, as they were before the first write
+        self.entries: dict[InputStorage, Node] = {}
 
-    def written(self) -> list[Storage]:
-        """Inputs whose content the program changed."""
-        return [s for s in self.inputs if s.version > 0]
+    def mutations(self, ev: Evaluator) -> list[tuple[int, Node]]:
+        """(input position, node) of every input whose content the program changed."""
+        found = []
+        for storage, entry in self.entries.items():
+            if storage.node is not entry:
+                found.append((ev.graph.inputs.index(entry), storage.current(ev)))
+        return found
 
 
 class ArrayValue(Value):
@@ -79,7 +118,8 @@ class ArrayValue(Value):
     def __init__(
         self,
         storage: Storage,
-        node: Node,
+        meta: TensorMeta,
+        node: Node | None = None,
         parent: ArrayValue | None = None,
         step: ViewStep | None = None,
         offset: Dim = 0,
@@ -87,26 +127,27 @@ class ArrayValue(Value):
     ) -> None:
         super().__init__(source)
         self.storage = storage
+        self.meta = meta
         self.parent = parent
         self.step = step
-        self.meta: TensorMeta = node.meta
-        #: first element, counted in elements of this array's dtype from the storage's first element
+        #: first element, counted in elements from the storage's first element
         self.offset = offset
         self._node = node
-        self._version = storage.version
+        self._version = storage.version if node is not None else -1
 
     # ------------------------------------------------------------ making
 
-    def derived(self, storage: Storage, node: Node, **fields: Any) -> ArrayValue:
-        """Another array of the same front end. A subclass with more fields overrides it."""
-        return type(self)(storage, node, **fields)
+    @classmethod
+    def new(cls, node: Node, frozen: str = "") -> ArrayValue:
+        """A new array that holds `node`."""
+        return cls(Storage(node, node.meta, frozen), node.meta, node)
 
     def view(self, ev: Evaluator, op: str, **attrs: Any) -> ArrayValue:
         """A view of this array by table op `op`."""
         node = ev.emit(op, self.node(ev), **attrs)
         step = ViewStep(op, dict(attrs))
         offset = self.offset + _first_element(step, self.meta)
-        return self.derived(self.storage, node, parent=self, step=step, offset=offset)
+        return type(self)(self.storage, node.meta, node, parent=self, step=step, offset=offset)
 
     # ------------------------------------------------------------ reading and writing
 
@@ -114,10 +155,11 @@ class ArrayValue(Value):
         """The node with this array's present content."""
         if self._version != self.storage.version:
             if self.parent is None:
-                self._node = self.storage.node
+                self._node = self.storage.current(ev)
             else:
                 self._node = ev.emit(self.step.op, self.parent.node(ev), **self.step.attrs)
             self._version = self.storage.version
+        assert self._node is not None
         return self._node
 
     def write(self, ev: Evaluator, node: Node) -> None:
@@ -126,7 +168,7 @@ class ArrayValue(Value):
         """
         node = with_layout(ev, node, self.meta)
         if self.parent is None:
-            self._before_first_write(ev)
+            self._before_write(ev)
             self.storage.node = node
             self.storage.version += 1
         else:
@@ -142,12 +184,20 @@ class ArrayValue(Value):
         self._node = node
         self._version = self.storage.version
 
-    def _before_first_write(self, ev: Evaluator) -> None:
-        """A write to an input must not be seen through another input: refuse overlap, and guard that none appears."""
+    def _before_write(self, ev: Evaluator) -> None:
+        """Refuse what cannot be tracked. A write to an input must not be seen through another input: overlap breaks, and
+        the absence of overlap is guarded.
+        """
         storage = self.storage
-        if storage.input is None or storage.version:
+        if storage.frozen:
+            raise ev.break_("untracked-write", f"writing to {self.describe()}", storage.frozen, "write to a copy (.clone())")
+        if not isinstance(storage, InputStorage):
             return
-        for other in self.state(ev).inputs:
+        state = self.state(ev)
+        if storage in state.entries:
+            return
+        state.entries[storage] = storage.current(ev)
+        for other in state.inputs:
             if other is storage:
                 continue
             if other.key is not None and other.key == storage.key:
@@ -163,28 +213,22 @@ class ArrayValue(Value):
         """The front end's `ArrayState` of this capture."""
         raise NotImplementedError
 
-    def guard_apart(self, ev: Evaluator, one: Storage, other: Storage) -> None:
+    def guard_apart(self, ev: Evaluator, one: InputStorage, other: InputStorage) -> None:
         """Guard that two inputs, apart now, do not share memory at a later call."""
         raise NotImplementedError
 
     # ------------------------------------------------------------ leaving the graph
 
-    def is_base(self) -> bool:
-        """Whether the array covers its storage exactly as the storage is laid out."""
-        return self.parent is None
-
     def rebuild(self, rb: Rebuilder) -> str:
-        """An input is itself (it has a source); a new base is a graph output; a view is made from either."""
+        """A new base is a graph output; a view is made again from the real input, or from the base's output. (An input
+        itself has a source, and is not asked.)
+        """
         storage = self.storage
-        if storage.input is not None:
-            base = rb.value_of(storage.source)
-        else:
-            if storage.output is None:
-                storage.output = rb.output(storage.node)
-            base = storage.output
-        if self.parent is None and storage.input is None:
-            return base
-        return self.rebuild_view(rb, base)
+        if isinstance(storage, InputStorage):
+            return self.rebuild_view(rb, rb.source(storage.source))
+        if storage.output is None:
+            storage.output = rb.output(storage.node)
+        return storage.output if self.parent is None else self.rebuild_view(rb, storage.output)
 
     def rebuild_view(self, rb: Rebuilder, base: str) -> str:
         """Code for this array as a view of the real array `base` of its storage."""

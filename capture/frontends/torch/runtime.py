@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ....inductor.dtypes import DType
-from ....inductor.graph import Input, TensorMeta
+from ....inductor.graph import ExternRef, Input, TensorMeta
 from .dtypes import device_text, from_torch, to_device, to_torch
 from .eager_ops import EAGER
 
@@ -55,11 +55,15 @@ class TorchRuntime:
             return self._run_extern
         return EAGER[op]
 
-    def _run_extern(self, *arrays: Any, ref: Any) -> Any:
+    def _run_extern(self, *arrays: Any, ref: ExternRef, effects: bool = False, strides: Any = None) -> Any:
+        """The call that `ref` describes; results are laid out in `strides`, on which the plan relies."""
         from_template = _Template(arrays, self)
         args = [from_template(a) for a in ref.args]
         kwargs = {name: from_template(a) for name, a in ref.kwargs}
-        return self.resolve(ref.target)(*args, **kwargs)
+        results = self.resolve(ref.target)(*args, **kwargs)
+        if isinstance(results, torch.Tensor):
+            return results if strides is None else _laid_out(results, strides[0])
+        return tuple(results) if strides is None else tuple(map(_laid_out, results, strides))
 
     def resolve(self, target: str) -> Callable[..., Any]:
         """The function named "module:qualified.name". Raises ImportError or AttributeError when it is gone."""
@@ -76,6 +80,13 @@ class TorchRuntime:
         if not device.startswith("cuda"):
             return 0
         return torch.cuda.current_stream(to_device(device)).cuda_stream
+
+
+def _laid_out(x: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
+    """`x` with these strides: itself, or a copy (meta kernels and real ones do not always agree)."""
+    if x.stride() == tuple(stride):
+        return x
+    return torch.empty_strided(x.shape, stride, dtype=x.dtype, device=x.device).copy_(x)
 
 
 class _Template:

@@ -1,0 +1,276 @@
+"""How a framework call becomes graph nodes: conversion of arguments and results, and the registry of handlers.
+
+A handler is a plain function `fn(cx, *args, **kwargs)` written with torch's own parameter names. Its arguments arrive
+as Python objects, except tensors, which arrive as `ArrayValue`s (sizes that are symbols: as sympy expressions). `cx` is
+the `Context` of the call. It returns a Node (a new tensor), an ArrayValue (a view, or an argument itself), a tuple or
+list of these, or any Python constant.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+
+from ....inductor.dtypes import DType
+from ....inductor.graph import Node
+from ...breaks import Break, NotConstant
+from ...values.base import Value
+from ...values.constant import NONE, ConstantValue
+from ...values.sequences import ListValue, SliceValue, TupleValue
+from ...values.tensor import ArrayValue
+from .dtypes import device_text, from_torch
+from .results import Results, ReturnTypeValue
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+    from ...frontend import Handler
+
+Function = Callable[..., Any]
+
+#: what an elementwise operand may be
+Operand = "ArrayValue | Node | bool | int | float | complex"
+
+
+class Context:
+    """One call being captured: `cx.op(...)` appends nodes; the rest are the questions handlers ask."""
+
+    __slots__ = ("ev",)
+
+    def __init__(self, ev: Evaluator) -> None:
+        self.ev = ev
+
+    # ------------------------------------------------------------ nodes
+
+    def node(self, x: Any) -> Node:
+        """The node of an operand; a number becomes a `scalar`, which promotes as Python numbers do."""
+        if isinstance(x, ArrayValue):
+            return x.node(self.ev)
+        if isinstance(x, Node):
+            return x
+        if x is None or isinstance(x, (str, list, tuple, dict, DType)):
+            raise TypeError(f"expected a tensor or a number, got {type(x).__name__}")
+        return self.ev.emit("scalar", value=x)
+
+    def op(self, name: str, *operands: Any, **attrs: Any) -> Node:
+        """Append a table op; None operands are absent optional tensors."""
+        return self.ev.emit(name, *[None if x is None else self.node(x) for x in operands], **attrs)
+
+    def results(self, name: str, *operands: Any, **attrs: Any) -> tuple[Node, ...]:
+        """Append a table op that has several results."""
+        node = self.op(name, *operands, **attrs)
+        return tuple(self.ev.emit("getitem", node, index=i) for i in range(len(node.meta)))
+
+    def cast(self, x: Any, dtype: DType) -> Node:
+        """`x` as `dtype`, itself when it already is."""
+        node = self.node(x)
+        return node if node.dtype == dtype and not node.meta.weak else self.op("cast", node, dtype=dtype)
+
+    def array(self, node: Node) -> ArrayValue:
+        """A new tensor that holds `node`."""
+        return TENSOR_CLASS[0].new(node)
+
+    # ------------------------------------------------------------ questions
+
+    def dtype(self, dtype: torch.dtype | None) -> DType | None:
+        """A dtype argument. Breaks for dtypes that graphs do not know."""
+        if dtype is None:
+            return None
+        if isinstance(dtype, type):
+            dtype = {float: torch.get_default_dtype(), int: torch.int64, bool: torch.bool}.get(dtype, dtype)
+        try:
+            return from_torch(dtype)
+        except KeyError:
+            raise self.broken("dtype", f"the dtype {dtype}", "graphs have no such element type") from None
+
+    def device(self, device: Any) -> str:
+        """A device argument as text; None is the default device."""
+        if device is None:
+            device = torch.get_default_device()
+        if isinstance(device, int):
+            device = torch.device("cuda", device)
+        return device_text(torch.device(device) if isinstance(device, str) else device)
+
+    def default_float(self) -> DType:
+        return from_torch(torch.get_default_dtype())
+
+    def broken(self, code: str, what: str, why: str = "", rewrite: str = "") -> Break:
+        return self.ev.break_(code, what, why, rewrite)
+
+
+#: the front end's tensor class, set by `tensors`: it needs the tables that are built with this module
+TENSOR_CLASS: list[Any] = []
+
+
+# ------------------------------------------------------------------ conversion
+
+
+def unwrap(ev: Evaluator, value: Value) -> Any:
+    """A call's argument for a handler. Breaks for objects that no tensor function takes."""
+    if isinstance(value, ArrayValue):
+        return value
+    if value.is_constant:
+        return value.as_constant()
+    if isinstance(value, TupleValue):
+        items = [unwrap(ev, v) for v in value.items(ev)]
+        cls = value.python_type()
+        return tuple(items) if not hasattr(cls, "_fields") else cls(*items)
+    if isinstance(value, ListValue):
+        return [unwrap(ev, v) for v in value.items(ev)]
+    if isinstance(value, SliceValue):
+        return slice(*(unwrap(ev, v) for v in (value.start, value.stop, value.step)))
+    dim = getattr(value, "expr", None)
+    if dim is not None:
+        return dim
+    try:
+        return ev.as_python(value)
+    except NotConstant:
+        raise ev.break_("tensor-argument", f"passing {value.describe()} to a tensor function") from None
+
+
+def wrap(ev: Evaluator, result: Any) -> Value:
+    """A handler's result as a Value."""
+    if isinstance(result, Node):
+        return TENSOR_CLASS[0].new(result)
+    if isinstance(result, Value):
+        return result
+    if result is None:
+        return NONE
+    if type(result) is tuple:
+        return TupleValue([wrap(ev, r) for r in result])
+    if type(result) is list:
+        return ListValue([wrap(ev, r) for r in result])
+    if isinstance(result, Results):
+        return ReturnTypeValue(result.cls, [wrap(ev, r) for r in result.values])
+    if hasattr(result, "free_symbols"):
+        return size_value(ev, result)
+    return ev.constant(result)
+
+
+def size_value(ev: Evaluator, size: Any) -> Value:
+    """A size as a Value: a constant, or a symbolic int."""
+    return ConstantValue(size) if type(size) is int else ev.size(size)
+
+
+def plain_call(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
+    """Call a handler function with Values."""
+    out = kwargs.get("out") if kwargs else None
+    named = {k: unwrap(ev, v) for k, v in kwargs.items() if k != "out"}
+    result = fn(Context(ev), *[unwrap(ev, v) for v in args], **named)
+    if out is not None and not (out.is_constant and out.as_constant() is None):
+        return write_out(ev, out, result)
+    return wrap(ev, result)
+
+
+def write_out(ev: Evaluator, out: Value, result: Any) -> Value:
+    """`out=`: the result goes into existing tensors of the right shape."""
+    if isinstance(out, ArrayValue) and isinstance(result, (Node, ArrayValue)):
+        assign(Context(ev), out, result)
+        return out
+    raise ev.break_("out-argument", f"`out=` given as {out.describe()}")
+
+
+def assign(cx: Context, target: ArrayValue, result: Any) -> None:
+    """Write the result of a functional op into `target`, as its in-place form does: the shape must already fit, and the
+    result's kind may not be higher than the target's.
+    """
+    node = cx.node(result)
+    if node.shape != target.meta.shape:
+        raise eager_error(cx.ev, f"an in-place result of shape {node.shape} does not fit a tensor of shape {target.meta.shape}")
+    if not _can_store(node.dtype, target.meta.dtype):
+        raise eager_error(cx.ev, f"a result of {node.dtype} cannot be stored in a tensor of {target.meta.dtype}")
+    target.write(cx.ev, cx.cast(node, target.meta.dtype))
+
+
+def _can_store(result: DType, target: DType) -> bool:
+    order = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
+    return order[result.kind] <= order[target.kind]
+
+
+def eager_error(ev: Evaluator, what: str) -> Break:
+    """The program is in error: plain Python raises the true one."""
+    return ev.framework_error(ValueError(what))
+
+
+def handler_of(fn: Function) -> Handler:
+    """A `frontend.Handler` around a handler function. A call that does not bind is left to plain Python to refuse."""
+    signature = inspect.signature(fn)
+
+    def handler(ev: Evaluator, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
+        try:
+            return plain_call(ev, fn, args, kwargs)
+        except (TypeError, KeyError) as error:
+            given = {k: v for k, v in kwargs.items() if k != "out"}
+            try:
+                signature.bind(None, *args, **given)
+            except TypeError:
+                raise ev.break_("call-signature", f"a call of {fn.__name__} with arguments that are not known to it",
+                                str(error)) from error  # fmt: skip
+            raise ev.framework_error(error) from error
+        except (ValueError, IndexError) as error:
+            raise ev.framework_error(error) from error
+
+    handler.__name__ = fn.__name__
+    return handler
+
+
+# ------------------------------------------------------------------ the registry
+
+#: tensor methods by name
+METHODS: dict[str, Handler] = {}
+#: functions by the callable
+FUNCTIONS: dict[Any, Handler] = {}
+
+_PLACES = {"torch": torch, "Tensor": torch.Tensor, "F": F}
+
+
+def resolve(place: str) -> Any:
+    """ "torch.exp", "Tensor.add", "F.gelu", "torch.special.expm1" -> the object, or None where this torch lacks it."""
+    head, *path = place.split(".")
+    found: Any = _PLACES[head]
+    for name in path:
+        found = getattr(found, name, None)
+        if found is None:
+            return None
+    return found
+
+
+def register(places: str | Iterable[str], fn: Function) -> None:
+    """Add a handler function under names such as "torch.add Tensor.add"."""
+    handler = handler_of(fn)
+    for place in places.split() if isinstance(places, str) else places:
+        register_handler(place, handler)
+
+
+def register_handler(place: str, handler: Handler) -> None:
+    """Add a handler that takes Values."""
+    head, _, rest = place.partition(".")
+    if head == "Tensor" and "." not in rest:
+        METHODS[rest] = handler
+    found = resolve(place)
+    if found is not None:
+        try:
+            FUNCTIONS[found] = handler
+        except TypeError:  # not hashable: reached by name only
+            pass
+
+
+def name(places: str) -> Callable[[Function], Function]:
+    """Decorator: register under the given places. `*x` stands for torch.x and Tensor.x."""
+
+    def add(fn: Function) -> Function:
+        register(expand(places), fn)
+        return fn
+
+    return add
+
+
+def expand(places: str) -> list[str]:
+    """ "*exp F.exp" -> ["torch.exp", "Tensor.exp", "F.exp"]."""
+    out = []
+    for place in places.split():
+        out += [f"torch.{place[1:]}", f"Tensor.{place[1:]}"] if place.startswith("*") else [place]
+    return out

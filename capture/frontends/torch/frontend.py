@@ -1,0 +1,216 @@
+"""The torch front end: what capture asks of torch (see `capture.frontend`)."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...frontend import Handler
+from ...guards import DESCRIBERS
+from ...sources import Source
+from ...values.base import Value
+from ...values.constant import ConstantValue
+from ...values.tensor import ArrayValue, InputStorage
+from ...wrapping import anchor
+from . import names_create, names_index, names_nn, names_pointwise, names_reduce, names_shape, queries
+from .calls import FUNCTIONS, METHODS
+from .dtypes import FROM_TORCH
+from .externs import handler_of_unknown
+from .guards import check_state, guard_state, guard_tensor, guard_together, tensor_key
+from .inplace import call_inplace, is_inplace
+from .modules import NNModuleValue
+from .results import SizeValue
+from .runtime import TorchRuntime, tensor_meta
+from .state import TorchState, state_of
+from .tensors import TensorValue
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+    from ...rebuild import Rebuilder
+
+_tables = (names_create, names_index, names_nn, names_pointwise, names_reduce, names_shape, queries)
+
+#: immutable objects of torch, compared by value
+_CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.finfo, torch.iinfo)
+#: torch's Python code that is captured like the user's
+_INLINED = (
+    "torch.nn.modules", "torch.nn.functional", "torch.autograd.grad_mode", "torch.utils._contextlib", "torch.functional",
+    "torch.nn.utils.parametrize", "torch._tensor", "torch.distributions", "torch.utils._pytree", "torch.nn.attention",
+    "torch.nn.init", "torch._jit_internal", "torch.nn.utils.rnn",
+)  # fmt: skip
+_FOLDER = torch.__file__.rsplit("/", 1)[0]
+
+
+class TorchFrontend:
+    """`capture.frontend.Frontend` for torch."""
+
+    name = "torch"
+
+    def __init__(self) -> None:
+        self.runtime = TorchRuntime()
+
+    # ------------------------------------------------------------ objects
+
+    def owns_type(self, cls: type) -> bool:
+        return issubclass(cls, (torch.Tensor, torch.nn.Module, torch.Size, *_CONSTANTS))
+
+    def wrap(self, ev: Evaluator, obj: Any, source: Source) -> Value | None:
+        if isinstance(obj, torch.Tensor):
+            return _wrap_tensor(ev, obj, source)
+        if isinstance(obj, torch.nn.Module):
+            return _wrap_module(ev, obj, source)
+        if isinstance(obj, torch.Size):
+            ev.guards.equals(source, obj) if not source.is_const else None
+            return SizeValue([ConstantValue(n) for n in obj], source)
+        if not source.is_const:
+            ev.guards.equals(source, obj)
+        return FrameworkConstant(obj)
+
+    # ------------------------------------------------------------ callables
+
+    def function(self, fn: Any) -> Handler | None:
+        try:
+            found = FUNCTIONS.get(fn)
+        except TypeError:
+            return None
+        if found is not None:
+            return found
+        if getattr(fn, "_dynamo_marked_constant", False) or getattr(getattr(fn, "__wrapped__", None), "_dynamo_marked_constant", False):
+            return _called_now(fn)
+        return _tensor_method(fn) or handler_of_unknown(fn)
+
+    def is_framework_code(self, fn: Any) -> bool:
+        module = getattr(fn, "__module__", None)
+        return isinstance(module, str) and (module == "torch" or module.startswith("torch."))
+
+    def may_inline(self, fn: Any) -> bool:
+        module = fn.__module__
+        return any(module == m or module.startswith(m + ".") for m in _INLINED)
+
+    # ------------------------------------------------------------ one capture
+
+    def new_state(self, ev: Evaluator) -> TorchState:
+        return TorchState()
+
+    def global_guards(self, ev: Evaluator) -> None:
+        check_state(ev)
+        guard_state(ev)
+
+    def finish(self, ev: Evaluator, rb: Rebuilder) -> None:
+        state = state_of(ev)
+        guard_together(ev, state)
+        ev.graph.mutations.extend(state.arrays.mutations(ev))
+        if state.grad != state.entry_grad:
+            rb.effect(f"{rb.inject(torch._C._set_grad_enabled, 'set_grad_enabled')}({state.grad})")
+
+    def location_is_framework(self, filename: str) -> bool:
+        return filename.startswith(_FOLDER)
+
+
+class FrameworkConstant(ConstantValue):
+    """A dtype, a device...: known, and held by the entry."""
+
+    __slots__ = ()
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return rb.inject(self.value, type(self.value).__name__)
+
+    def isinstance_(self, ev: Evaluator, cls: type) -> bool:
+        return isinstance(self.value, cls)
+
+
+# ---------------------------------------------------------------- wrapping
+
+
+def _wrap_tensor(ev: Evaluator, obj: torch.Tensor, source: Source) -> Value:
+    refused = _unusable(obj)
+    if refused:
+        raise ev.break_("tensor-kind", f"the tensor `{source.label}`", refused, "pass a plain dense tensor")
+    held = isinstance(obj, torch.nn.Parameter) or "_buffers" in source.label
+    if held and source.root.is_const:
+        source = anchor(ev, obj, source)
+    meta = tensor_meta(obj)
+    state = state_of(ev)
+    if source.is_const:
+        state.held.append(obj)
+    else:
+        shape = tuple(ev.dim(source, axis, size) for axis, size in enumerate(meta.shape))
+        meta = guard_tensor(ev, obj, source, meta, shape)
+    storage = InputStorage(meta, source, obj, tensor_key(obj), _input_name(source))
+    state.arrays.inputs.append(storage)
+    value = TensorValue(storage, meta, source=source)
+    if meta.is_dynamic:
+        value.node(ev)  # its symbols are bound to a graph input
+    return value
+
+
+def _unusable(obj: torch.Tensor) -> str:
+    """Why a tensor cannot be captured; "" when it can."""
+    cls = type(obj)
+    if cls is not torch.Tensor and not issubclass(cls, (torch.nn.Parameter, torch.nn.Buffer)):
+        return f"it is a {cls.__name__}: tensor subclasses are not captured"
+    if obj.layout is not torch.strided:
+        return f"its layout is {obj.layout}"
+    if obj.dtype not in FROM_TORCH:
+        return f"its dtype is {obj.dtype}"
+    if obj.is_nested or obj.is_quantized or obj.is_conj() or obj.is_neg():
+        return "it is nested, quantised, or lazily conjugated"
+    if torch._C._functorch.is_functorch_wrapped_tensor(obj):
+        return "it belongs to a torch.func transform"
+    return ""
+
+
+def _input_name(source: Source) -> str:
+    label = "".join(c if c.isalnum() else "_" for c in source.label).strip("_")
+    return label or "arg"
+
+
+def _wrap_module(ev: Evaluator, obj: torch.nn.Module, source: Source) -> Value | None:
+    if isinstance(obj, torch.jit.ScriptModule):
+        raise ev.break_("script-module", f"the ScriptModule `{source.label}`", "it runs TorchScript, which is not captured")
+    held = anchor(ev, obj, source, by_identity=True)
+    return NNModuleValue(ev.class_info(type(obj)), held, obj)
+
+
+# ---------------------------------------------------------------- callables
+
+
+def _called_now(fn: Any) -> Handler:
+    """Functions marked to give the same answer always: called during capture."""
+
+    def handler(ev: Evaluator, args: Any, kwargs: Any) -> Value:
+        plain = [ev.as_python(a) for a in args]
+        named = {k: ev.as_python(v) for k, v in kwargs.items()}
+        return ev.fold(lambda: fn(*plain, **named))
+
+    return handler
+
+
+def _tensor_method(fn: Any) -> Handler | None:
+    """`torch.Tensor.name`, and `torch.name_` by the in-place rule."""
+    name = getattr(fn, "__name__", "")
+    if isinstance(fn, (types.MethodDescriptorType, types.WrapperDescriptorType)):
+        owner = fn.__objclass__
+        if issubclass(torch.Tensor, owner) and owner is not object:
+            return lambda ev, args, kwargs: args[0].call_method(ev, name, args[1:], kwargs)
+        return None
+    if is_inplace(name) and isinstance(fn, types.BuiltinFunctionType) and getattr(torch, name, None) is fn:
+        def handler(ev: Evaluator, args: Any, kwargs: Any) -> Value:
+            if not isinstance(args[0], ArrayValue):
+                raise ev.type_error(f"{name}() needs a tensor")
+            return call_inplace(ev, args[0], name, args[1:], kwargs)
+
+        return handler
+    return None
+
+
+def _describe_tensor(x: torch.Tensor) -> str:
+    return f"a {str(x.dtype).removeprefix('torch.')} tensor of shape {tuple(x.shape)} on {x.device}"
+
+
+DESCRIBERS[torch.Tensor] = _describe_tensor
+DESCRIBERS[torch.nn.Module] = lambda m: f"a {type(m).__name__} module"
+
+__all__ = ["METHODS", "TorchFrontend"]

@@ -1,0 +1,120 @@
+"""Guards on tensors and on torch's global state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ....inductor.graph import Dim, TensorMeta, contiguous_strides
+from ...sources import Source
+from .state import TorchState, state_of
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+
+#: torch's own C++ comparison of tensors with what they were (class, dtype, device, sizes, strides, dispatch keys)
+_TensorGuards: Any = getattr(getattr(getattr(torch._C, "_dynamo", None), "guards", None), "TensorGuards", None)
+
+
+# ---------------------------------------------------------------- tensors
+
+
+def tensor_key(x: torch.Tensor) -> int:
+    """Identity of a tensor's memory."""
+    return x.untyped_storage()._cdata
+
+
+def checker(tensors: Sequence[torch.Tensor], sizes: Any = None, strides: Any = None) -> Callable[..., bool]:
+    """A function of as many tensors: True when each agrees with its example in class, dtype, device, shape, strides and
+    whether it requires gradients. `sizes`, `strides`: per tensor, None at dims that may differ.
+    """
+    if _TensorGuards is not None:
+        sizes = sizes or [list(t.shape) for t in tensors]
+        strides = strides or [list(t.stride()) for t in tensors]
+        return _TensorGuards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides).check
+    wanted = [(type(t), t.dtype, t.device, t.requires_grad, tuple(sizes[i] if sizes else t.shape),
+               tuple(strides[i] if strides else t.stride())) for i, t in enumerate(tensors)]  # fmt: skip
+
+    def agrees(x: Any, cls: type, dtype: Any, device: Any, grad: bool, shape: Any, stride: Any) -> bool:
+        if type(x) is not cls or x.dtype is not dtype or x.device != device or x.requires_grad is not grad:
+            return False
+        have = (*x.shape, *x.stride())
+        want = (*shape, *stride)
+        return len(have) == len(want) and all(w is None or w == h for w, h in zip(want, have))
+
+    return lambda *found: all(agrees(x, *w) for x, w in zip(found, wanted))
+
+
+def guard_tensor(ev: Evaluator, x: torch.Tensor, source: Source, meta: TensorMeta, shape: tuple[Dim, ...]) -> TensorMeta:
+    """Guard what is relied on of the tensor at `source`; its meta, with symbols for the sizes that may differ.
+
+    A tensor of dynamic size must be contiguous at later calls when it is now; otherwise its strides are fixed.
+    """
+    dynamic = [not isinstance(s, int) for s in shape]
+    label = f"{{label}} was a {str(x.dtype).removeprefix('torch.')} tensor of shape {tuple(x.shape)} with strides {x.stride()}"
+    if not any(dynamic):
+        check = ev.names.inject(checker([x]), "tensor_check")
+        ev.guards.test(source, f"{check}({{x}})", label, 0)
+        return meta
+    contiguous = x.is_contiguous()
+    sizes = [[None if d else s for d, s in zip(dynamic, x.shape)]]
+    strides = [[None] * x.ndim if contiguous else list(x.stride())]
+    check = ev.names.inject(checker([x], sizes, strides), "tensor_check")
+    ev.guards.test(source, f"{check}({{x}})", label, 0)
+    if contiguous:
+        ev.guards.test(source, "{x}.is_contiguous()", "{label} was contiguous", 1)
+    return replace(meta, shape=shape, stride=contiguous_strides(shape) if contiguous else meta.stride)
+
+
+def guard_together(ev: Evaluator, state: TorchState) -> None:
+    """One check for all tensors that the entry holds, and one for all hook dicts."""
+    if state.held:
+        unique = list({id(t): t for t in state.held}.values())
+        held = ev.names.inject(unique, "held")
+        check = ev.names.inject(checker(unique), "held_check")
+        ev.guards.test(None, f"{check}(*{held})", "parameters and buffers had other dtypes, shapes or devices", 2)
+    if state.hooks:
+        hooks = ev.names.inject(tuple(state.hooks.values()), "hooks")
+        ev.guards.test(None, f"not any({hooks})", "no module had forward hooks", 2)
+
+
+# ---------------------------------------------------------------- global state
+
+
+def _modes_active() -> bool:
+    """Whether Python code sits between torch's API and its kernels."""
+    return (
+        torch._C._len_torch_function_stack() > 0
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )
+
+
+def check_state(ev: Evaluator) -> None:
+    """Break where captured code would not mean what it means in eager."""
+    if torch._C._is_any_autocast_enabled():
+        raise ev.break_("autocast", "running under torch.autocast", "its implicit casts are not captured",
+                        "call the compiled function outside of autocast")  # fmt: skip
+    if _modes_active():
+        raise ev.break_("torch-mode", "a torch function mode, dispatch mode or torch.func transform is active",
+                        "it would not see what runs in a compiled graph")  # fmt: skip
+    if torch.get_default_dtype() is not torch.float32:
+        raise ev.break_("default-dtype", f"the default dtype is {torch.get_default_dtype()}",
+                        "graphs take float32 for the default", "torch.set_default_dtype(torch.float32)")  # fmt: skip
+
+
+def guard_state(ev: Evaluator) -> None:
+    """Guards on grad mode and on all that `check_state` asks."""
+
+    def call(fn: Any, stem: str) -> str:
+        return f"{ev.names.inject(fn, stem)}()"
+
+    grad = state_of(ev).entry_grad
+    ev.guards.test(None, f"{call(torch.is_grad_enabled, 'grad_mode')} is {grad}", f"grad mode was {'on' if grad else 'off'}", 0)
+    ev.guards.test(None, f"not {call(torch._C._is_any_autocast_enabled, 'autocast')}", "autocast was off", 0)
+    ev.guards.test(None, f"not {call(_modes_active, 'modes')}", "no torch mode was active", 0)
+    float32 = ev.names.inject(torch.float32, "float32")
+    ev.guards.test(None, f"{call(torch.get_default_dtype, 'default_dtype')} is {float32}", "the default dtype was float32", 0)

@@ -1,0 +1,90 @@
+"""In-place methods by rule: `x.name_(...)` is the functional `name`, written into `x`. The exceptions have their own rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...values.base import Value
+from ...values.tensor import ArrayValue
+from .calls import METHODS, Context, assign, unwrap
+from .names_index import fill
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+
+#: methods that end in `_` and are no in-place form of another: (cx, self, *args, **kwargs) -> what they return
+INPLACE: dict[str, Callable[..., Any]] = {}
+
+
+def _method(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def add(fn: Callable[..., Any]) -> Callable[..., Any]:
+        INPLACE[name] = fn
+        return fn
+
+    return add
+
+
+def is_inplace(name: str) -> bool:
+    """True for method names that write to the tensor."""
+    return name.endswith("_") and not name.endswith("__") and (name in INPLACE or name[:-1] in METHODS)
+
+
+def call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
+    """`x.name_(*args, **kwargs)`; answers with `x` itself."""
+    special = INPLACE.get(name)
+    if special is not None:
+        special(Context(ev), x, *[unwrap(ev, a) for a in args], **{k: unwrap(ev, v) for k, v in kwargs.items()})
+        return x
+    result = METHODS[name[:-1]](ev, [x, *args], kwargs)
+    if result is x:
+        return x
+    if not isinstance(result, ArrayValue) or result.storage is x.storage:
+        raise ev.break_("metadata-inplace", f"the in-place method {name}", "it changes the tensor's layout, not its content",
+                        f"use x = x.{name[:-1]}(...)")  # fmt: skip
+    assign(Context(ev), x, result)
+    return x
+
+
+@_method("copy_")
+def _copy(cx: Context, self: ArrayValue, src: Any, non_blocking: bool = False) -> None:
+    source = cx.node(src)
+    if isinstance(src, ArrayValue) and src.meta.device != self.meta.device:
+        source = cx.op("to_device", source, device=self.meta.device)
+    self.write(cx.ev, cx.op("copy", self, source))
+
+
+@_method("fill_")
+def _fill(cx: Context, self: ArrayValue, value: Any) -> None:
+    fill(cx, self, value)
+
+
+@_method("zero_")
+def _zero(cx: Context, self: ArrayValue) -> None:
+    fill(cx, self, 0)
+
+
+@_method("detach_")
+def _detach(cx: Context, self: ArrayValue) -> None:
+    """Without gradients there is nothing to cut."""
+
+
+@_method("requires_grad_")
+def _requires_grad(cx: Context, self: ArrayValue, requires_grad: bool = True) -> None:
+    if requires_grad:
+        raise cx.broken("requires-grad", "Tensor.requires_grad_() inside a compiled function", "gradients are not captured",
+                        "call it outside")  # fmt: skip
+
+
+def _refused(name: str, why: str) -> None:
+    def call(cx: Context, self: ArrayValue, *args: Any, **kwargs: Any) -> None:
+        raise cx.broken("unsupported-inplace", f"the in-place method Tensor.{name}", why)
+
+    INPLACE[name] = call
+
+
+for _name in ("set_", "resize_", "resize_as_", "swapaxes_", "t_", "transpose_", "squeeze_", "unsqueeze_", "as_strided_",
+              "share_memory_", "rename_", "swapdims_", "detach_copy_", "sparse_resize_"):  # fmt: skip
+    _refused(_name, "it changes the tensor's layout or memory, not its content")
+for _name in ("random_", "normal_", "uniform_", "bernoulli_", "exponential_", "log_normal_", "cauchy_", "geometric_"):
+    _refused(_name, "random in-place methods are not captured")

@@ -1,0 +1,135 @@
+"""nn.Module instances during capture.
+
+A module that an entry holds is guarded by identity; its parameters, buffers and submodules are read from its own dicts,
+so that no guard depends on how deep the module stands. A call evaluates `forward`; where hooks are registered, all of
+`Module._call_impl`. Both are watched: hooks that appear later make the entry invalid.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.modules import module as torch_module
+
+from ...objects import MISSING
+from ...sources import Source
+from ...values.base import Args, Kwargs, Value
+from ...values.functions import BoundMethodValue
+from ...values.objects import ObjectValue
+from ...values.tensor import ArrayValue
+from .state import state_of
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+    from ...rebuild import Rebuilder
+
+_REGISTRIES = ("_parameters", "_buffers", "_modules")
+#: forward hooks of one module, and those of all modules
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+_GLOBAL_HOOKS = (torch_module._global_forward_hooks, torch_module._global_forward_pre_hooks)
+_CALL_IMPL = torch.nn.Module._call_impl
+_GETATTR = torch.nn.Module.__getattr__
+_SETATTR = torch.nn.Module.__setattr__
+_CALL = torch.nn.Module.__call__
+
+
+class NNModuleValue(ObjectValue):
+    """One real nn.Module.
+
+    written: buffers that the program assigned (`self.buffer = ...`), by name
+    """
+
+    __slots__ = ("written",)
+
+    def __init__(self, info: Any, source: Source, real: torch.nn.Module) -> None:
+        super().__init__(info, source, real)
+        self.written: dict[str, Value] = {}
+
+    def describe(self) -> str:
+        label = f" `{self.source.label}`" if self.source is not None and self.source.label else ""
+        return f"the module{label} ({self.info.name})"
+
+    # ------------------------------------------------------------ attributes
+
+    def generic_getattr(self, ev: Evaluator, name: str, hook: bool = True) -> Value:
+        found = self.written.get(name)
+        if found is not None:
+            return found
+        names = self.real_dict
+        assert names is not None
+        if name not in names and name not in self.attrs and self.info.find(name) is MISSING:
+            if self.info.getattr is _GETATTR or not hook:
+                registered = self.registered(ev, name)
+                if registered is not None:
+                    return registered
+        return super().generic_getattr(ev, name, hook)
+
+    def registered(self, ev: Evaluator, name: str) -> Value | None:
+        """A parameter, buffer or submodule, as `Module.__getattr__` finds it."""
+        assert self.real_dict is not None
+        for registry in _REGISTRIES:
+            members = self.real_dict.get(registry)
+            if members is not None and name in members:
+                return ev.wrap(members[name], self.member_source(ev, registry, members, name))
+        return None
+
+    def member_source(self, ev: Evaluator, registry: str, members: dict[str, Any], name: str) -> Source:
+        """Where a registered member stands: the dict itself is held when the module is."""
+        assert self.source is not None
+        if self.source.is_const:
+            label = self.source.label
+            return ev.names.const(members, label=label).step("", f"[{name!r}]", f".{name}")
+        return self.source.step("", f".{registry}[{name!r}]", f".{name}")
+
+    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+        if self.info.setattr is not _SETATTR:
+            super().setattr_(ev, name, value)
+            return
+        assert self.real_dict is not None
+        if name in self.real_dict.get("_buffers", ()):
+            if not (isinstance(value, ArrayValue) or ev.is_none(value)):
+                raise ev.type_error(f"cannot assign '{value.python_type().__name__}' object to buffer '{name}'")
+            self.written[name] = value
+            ev.effects.touch(self)
+        elif name in self.real_dict.get("_parameters", ()) or name in self.real_dict.get("_modules", ()):
+            raise ev.break_("module-setattr", f"replacing {name!r} of {self.describe()}",
+                            "parameters and submodules are guarded by identity", "replace it outside")  # fmt: skip
+        elif isinstance(value, NNModuleValue) or issubclass(value.python_type(), (torch.nn.Module, torch.nn.Parameter)):
+            raise ev.break_("module-setattr", f"registering {name!r} in {self.describe()}", "", "register it outside")
+        else:
+            self.generic_setattr(ev, name, value)
+
+    def replay(self, rb: Rebuilder, target: str) -> None:
+        super().replay(rb, target)
+        for name, value in self.written.items():
+            rb.effect(f"{target}._buffers[{name!r}] = {rb.value(value)}")
+
+    # ------------------------------------------------------------ calls
+
+    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        if self.info.find("__call__") is not _CALL:
+            return super().call(ev, args, kwargs)
+        if self.has_hooks(ev):
+            implementation = ev.wrap(_CALL_IMPL, ev.names.const(_CALL_IMPL))
+            return BoundMethodValue(implementation, self).call(ev, args, kwargs)
+        return self.getattr_(ev, "forward").call(ev, args, kwargs)
+
+    def has_hooks(self, ev: Evaluator) -> bool:
+        """Whether forward hooks are registered. If not, that is watched."""
+        names = self.real_dict
+        assert names is not None
+        own = [names[h] for h in _HOOKS if h in names]
+        if any(own) or any(_GLOBAL_HOOKS) or "_forward_hooks" in self.attrs:
+            return True
+        state = state_of(ev)
+        for hooks in (*own, *_GLOBAL_HOOKS):
+            state.hooks[id(hooks)] = hooks
+        return False
+
+    def truth(self, ev: Evaluator) -> bool:
+        if self.info.find("__len__") is MISSING and self.info.find("__bool__") is MISSING:
+            return True
+        return super().truth(ev)
+
+

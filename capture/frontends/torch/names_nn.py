@@ -1,0 +1,349 @@
+"""Layers: products, convolutions, normalisation, activations, attention, pooling, dropout, resizing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ....inductor.graph import Node
+from ...values.tensor import ArrayValue
+from .calls import Context, assign, name, register
+
+# ------------------------------------------------------------------ products
+
+
+@name("*matmul Tensor.__matmul__ torch.linalg.matmul")
+def matmul(cx: Context, input: ArrayValue, other: ArrayValue) -> Node:
+    return cx.op("matmul", input, other)
+
+
+@name("Tensor.__rmatmul__")
+def rmatmul(cx: Context, self: ArrayValue, other: ArrayValue) -> Node:
+    return cx.op("matmul", other, self)
+
+
+def _product(op: str) -> Any:
+    def call(cx: Context, input: ArrayValue, other: ArrayValue) -> Node:
+        return cx.op(op, input, other)
+
+    call.__name__ = op
+    return call
+
+
+for _op, _second in (("mm", "mat2"), ("bmm", "mat2"), ("mv", "vec"), ("dot", "tensor"), ("outer", "vec2")):
+    register((f"torch.{_op}", f"Tensor.{_op}"), _product(_op))
+
+
+def _product_added(op: str) -> Any:
+    def call(cx: Context, input: ArrayValue, first: ArrayValue, second: ArrayValue, *, beta: Any = 1, alpha: Any = 1) -> Node:
+        return cx.op(op, input, first, second, beta=beta, alpha=alpha)
+
+    call.__name__ = op
+    return call
+
+
+for _op in ("addmm", "baddbmm"):
+    register((f"torch.{_op}", f"Tensor.{_op}"), _product_added(_op))
+
+
+@name("F.linear")
+def linear(cx: Context, input: ArrayValue, weight: ArrayValue, bias: ArrayValue | None = None) -> Node:
+    return cx.op("linear", input, weight, bias)
+
+
+def _convolution(op: str) -> Any:
+    def call(cx: Context, input: ArrayValue, weight: ArrayValue, bias: ArrayValue | None = None, stride: Any = 1,
+             padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Node:  # fmt: skip
+        return cx.op("convolution", input, weight, bias, stride=_fixed(stride), padding=_fixed(padding),
+                     dilation=_fixed(dilation), groups=groups)  # fmt: skip
+
+    def transposed(cx: Context, input: ArrayValue, weight: ArrayValue, bias: ArrayValue | None = None, stride: Any = 1,
+                   padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Node:  # fmt: skip
+        return cx.op("conv_transpose", input, weight, bias, stride=_fixed(stride), padding=_fixed(padding),
+                     dilation=_fixed(dilation), groups=groups, output_padding=_fixed(output_padding))  # fmt: skip
+
+    register((f"F.{op}", f"torch.{op}"), call)
+    register((f"F.{op.replace('conv', 'conv_transpose')}", f"torch.{op.replace('conv', 'conv_transpose')}"), transposed)
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+for _op in ("conv1d", "conv2d", "conv3d"):
+    _convolution(_op)
+
+# ------------------------------------------------------------------ activations
+
+#: op: F's parameters after the input, in order
+_ACTIVATIONS: dict[str, tuple[str, ...]] = {
+    "relu": (), "relu6": (), "hardtanh": ("min_val", "max_val"), "leaky_relu": ("negative_slope",),
+    "selu": (), "celu": ("alpha",), "silu": (), "mish": (), "hardsigmoid": (), "hardswish": (),
+    "threshold": ("threshold", "value"),
+}  # fmt: skip
+
+
+def _activation(op: str, parameters: Sequence[str]) -> Any:
+    """Activations with `inplace=`."""
+
+    def call(cx: Context, input: ArrayValue, *values: Any, inplace: bool = False, **named: Any) -> Any:
+        attrs = dict(zip(parameters, values))
+        if len(values) > len(parameters):
+            inplace = values[len(parameters)]
+        attrs.update(named)
+        out = cx.op(op, input, **attrs)
+        if not inplace:
+            return out
+        assign(cx, input, out)
+        return input
+
+    call.__name__ = op
+    return call
+
+
+for _op, _parameters in _ACTIVATIONS.items():
+    register((f"F.{_op}", f"torch.{_op}", f"Tensor.{_op}"), _activation(_op, _parameters))
+
+
+@name("F.elu")
+def elu(cx: Context, input: ArrayValue, alpha: float = 1.0, inplace: bool = False) -> Any:
+    out = cx.op("elu", input, alpha=alpha)
+    if not inplace:
+        return out
+    assign(cx, input, out)
+    return input
+
+
+@name("F.gelu")
+def gelu(cx: Context, input: ArrayValue, approximate: str = "none") -> Node:
+    return cx.op("gelu", input, approximate=approximate)
+
+
+@name("F.softplus")
+def softplus(cx: Context, input: ArrayValue, beta: float = 1, threshold: float = 20) -> Node:
+    return cx.op("softplus", input, beta=beta, threshold=threshold)
+
+
+@name("F.logsigmoid")
+def logsigmoid(cx: Context, input: ArrayValue) -> Node:
+    return cx.op("log_sigmoid", input)
+
+
+for _op in ("softsign", "tanhshrink"):
+    register(f"F.{_op}", lambda cx, input, op=_op: cx.op(op, input))
+
+
+@name("F.softshrink")
+def softshrink(cx: Context, input: ArrayValue, lambd: float = 0.5) -> Node:
+    return cx.op("softshrink", input, lambd=lambd)
+
+
+@name("F.hardshrink Tensor.hardshrink torch.hardshrink")
+def hardshrink(cx: Context, input: ArrayValue, lambd: float = 0.5) -> Node:
+    return cx.op("hardshrink", input, lambd=lambd)
+
+
+# ------------------------------------------------------------------ softmax
+
+
+def _softmax_dim(input: ArrayValue, dim: int | None) -> int:
+    """The dim that eager picks when none is given."""
+    if dim is not None:
+        return dim
+    return 0 if len(input.meta.shape) in (0, 1, 3) else 1
+
+
+def _softmax(op: str) -> Any:
+    def call(cx: Context, input: ArrayValue, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Node:
+        if isinstance(_stacklevel, torch.dtype):  # torch.softmax(input, dim, dtype)
+            dtype = _stacklevel
+        return cx.op(op, input, dim=_softmax_dim(input, dim), dtype=cx.dtype(dtype))
+
+    call.__name__ = op
+    return call
+
+
+for _op in ("softmax", "log_softmax"):
+    register((f"F.{_op}", f"torch.{_op}", f"Tensor.{_op}", f"torch.special.{_op}"), _softmax(_op))
+
+
+@name("F.softmin")
+def softmin(cx: Context, input: ArrayValue, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Node:
+    return cx.op("softmax", cx.op("neg", input), dim=_softmax_dim(input, dim), dtype=cx.dtype(dtype))
+
+
+# ------------------------------------------------------------------ normalisation
+
+
+@name("F.layer_norm torch.layer_norm")
+def layer_norm(cx: Context, input: ArrayValue, normalized_shape: Any, weight: Any = None, bias: Any = None,
+               eps: float = 1e-5, cudnn_enable: bool = True) -> Node:  # fmt: skip
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    return cx.op("layer_norm", input, weight, bias, normalized_shape=shape, eps=eps)
+
+
+@name("F.rms_norm torch.rms_norm")
+def rms_norm(cx: Context, input: ArrayValue, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Node:
+    return cx.op("rms_norm", input, weight, normalized_shape=tuple(normalized_shape), eps=eps)
+
+
+@name("F.group_norm torch.group_norm")
+def group_norm(cx: Context, input: ArrayValue, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
+               cudnn_enabled: bool = True) -> Node:  # fmt: skip
+    return cx.op("group_norm", input, weight, bias, num_groups=num_groups, eps=eps)
+
+
+@name("F.batch_norm")
+def batch_norm(cx: Context, input: ArrayValue, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
+               training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Node:  # fmt: skip
+    if not training:
+        return cx.op("batch_norm", input, running_mean, running_var, weight, bias, eps=eps)
+    out, mean, var = cx.results("batch_norm_train", input, running_mean, running_var, weight, bias,
+                                momentum=momentum, eps=eps)  # fmt: skip
+    if running_mean is not None:
+        assign(cx, running_mean, mean)
+        assign(cx, running_var, var)
+    return out
+
+
+@name("F.instance_norm")
+def instance_norm(cx: Context, input: ArrayValue, running_mean: Any = None, running_var: Any = None, weight: Any = None,
+                  bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5) -> Node:  # fmt: skip
+    if running_mean is not None or not use_input_stats:
+        raise cx.broken("instance-norm", "F.instance_norm with running statistics")
+    return cx.op("group_norm", input, weight, bias, num_groups=input.meta.shape[1], eps=eps)
+
+
+# ------------------------------------------------------------------ tables and attention
+
+
+@name("F.embedding")
+def embedding(cx: Context, input: ArrayValue, weight: ArrayValue, padding_idx: int | None = None,
+              max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
+              sparse: bool = False) -> Node:  # fmt: skip
+    if max_norm is not None:
+        raise cx.broken("embedding-max-norm", "F.embedding with max_norm=", "it rewrites the table's rows")
+    if padding_idx is not None and padding_idx < 0:
+        padding_idx = weight.meta.shape[0] + padding_idx
+    return cx.op("embedding", input, weight, padding_idx=padding_idx)
+
+
+@name("F.one_hot")
+def one_hot(cx: Context, tensor: ArrayValue, num_classes: int = -1) -> Node:
+    if num_classes == -1:
+        raise cx.broken("data-dependent-shape", "F.one_hot without num_classes", "the number of classes is in the data",
+                        "pass num_classes=")  # fmt: skip
+    return cx.op("one_hot", tensor, num_classes=num_classes)
+
+
+@name("F.scaled_dot_product_attention")
+def attention(cx: Context, query: ArrayValue, key: ArrayValue, value: ArrayValue, attn_mask: ArrayValue | None = None,
+              dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
+              enable_gqa: bool = False) -> Node:  # fmt: skip
+    if dropout_p:
+        raise cx.broken("attention-dropout", "scaled_dot_product_attention with dropout", "its mask cannot be reproduced",
+                        "call model.eval(), or pass dropout_p=0.0")  # fmt: skip
+    return cx.op("scaled_dot_product_attention", query, key, value, attn_mask, is_causal=is_causal, scale=scale,
+                 enable_gqa=enable_gqa)  # fmt: skip
+
+
+# ------------------------------------------------------------------ dropout
+
+
+def _dropout(whole_channels: bool) -> Any:
+    def call(cx: Context, input: ArrayValue, p: float = 0.5, training: bool = True, inplace: bool = False,
+             train: bool | None = None) -> Any:  # fmt: skip
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        if not (training if train is None else train) or p == 0.0:
+            return input
+        if whole_channels:
+            raise cx.broken("channel-dropout", "dropout of whole channels in training")
+        out = cx.op("dropout", input, p=p)
+        if not inplace:
+            return out
+        assign(cx, input, out)
+        return input
+
+    call.__name__ = "dropout"
+    return call
+
+
+register("F.dropout torch.dropout", _dropout(False))
+register("F.dropout1d F.dropout2d F.dropout3d F.feature_alpha_dropout F.alpha_dropout", _dropout(True))
+
+# ------------------------------------------------------------------ pooling and resizing
+
+
+def _pools(n: int) -> None:
+    def max_pool(cx: Context, input: ArrayValue, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+                 ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+        attrs = {"kernel_size": _fixed(kernel_size), "stride": _fixed(stride) or None, "padding": _fixed(padding),
+                 "dilation": _fixed(dilation), "ceil_mode": ceil_mode}  # fmt: skip
+        if return_indices:
+            return cx.results(f"max_pool{n}d_with_indices", input, **attrs)
+        return cx.op(f"max_pool{n}d", input, **attrs)
+
+    def avg_pool(cx: Context, input: ArrayValue, kernel_size: Any, stride: Any = None, padding: Any = 0,
+                 ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Node:  # fmt: skip
+        return cx.op(f"avg_pool{n}d", input, kernel_size=_fixed(kernel_size), stride=_fixed(stride) or None,
+                     padding=_fixed(padding), ceil_mode=ceil_mode, count_include_pad=count_include_pad,
+                     divisor_override=divisor_override)  # fmt: skip
+
+    def output_size(input: ArrayValue, size: Any) -> Any:
+        given = (size,) * n if isinstance(size, int) else tuple(size)
+        return tuple(have if want is None else want for have, want in zip(input.meta.shape[-n:], given))
+
+    def adaptive_avg_pool(cx: Context, input: ArrayValue, output: Any) -> Node:
+        return cx.op(f"adaptive_avg_pool{n}d", input, output_size=output_size(input, output))
+
+    def adaptive_max_pool(cx: Context, input: ArrayValue, output: Any, return_indices: bool = False) -> Any:
+        results = cx.results(f"adaptive_max_pool{n}d", input, output_size=output_size(input, output))
+        return results if return_indices else results[0]
+
+    register((f"F.max_pool{n}d", f"torch.max_pool{n}d"), max_pool)
+    register((f"F.max_pool{n}d_with_indices",), lambda cx, *a, **k: max_pool(cx, *a, **{**k, "return_indices": True}))
+    register((f"F.avg_pool{n}d", f"torch.avg_pool{n}d"), avg_pool)
+    register((f"F.adaptive_avg_pool{n}d",), adaptive_avg_pool)
+    register((f"F.adaptive_max_pool{n}d",), adaptive_max_pool)
+
+
+for _n in (1, 2, 3):
+    _pools(_n)
+
+
+@name("F.interpolate")
+def interpolate(cx: Context, input: ArrayValue, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+                align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
+                antialias: bool = False) -> Any:  # fmt: skip
+    spatial = input.meta.shape[2:]
+    n = len(spatial)
+    if antialias or mode not in ("nearest", "linear", "bilinear", "trilinear") or n == 0:
+        raise cx.broken("interpolate", f"F.interpolate with mode={mode!r}" + (" and antialias" if antialias else ""))
+    scales: Any = None
+    if size is not None:
+        out = (size,) * n if isinstance(size, int) else tuple(size)
+    else:
+        factors = (scale_factor,) * n if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
+        out = tuple(int(s * f) for s, f in zip(spatial, factors))
+        scales = None if recompute_scale_factor else tuple(float(f) for f in factors)
+    if mode == "nearest":
+        return cx.op("upsample_nearest", input, size=out, scales=scales)
+    return cx.op("upsample_linear", input, size=out, scales=scales, align_corners=bool(align_corners))
+
+
+@name("F.pad")
+def pad(cx: Context, input: ArrayValue, pad: Any, mode: str = "constant", value: float | None = None) -> Node:
+    return cx.op("pad", input, pad=tuple(pad), mode=mode, value=value)
+
+
+@name("F.pixel_shuffle torch.pixel_shuffle")
+def pixel_shuffle(cx: Context, input: ArrayValue, upscale_factor: int) -> Node:
+    *lead, c, h, w = input.meta.shape
+    r, k = upscale_factor, len(lead)
+    split = cx.op("reshape", input, shape=(*lead, c // (r * r), r, r, h, w))
+    moved = cx.op("permute", split, dims=(*range(k), k, k + 3, k + 1, k + 4, k + 2))
+    flat = cx.op("reshape", moved, shape=(*lead, c // (r * r), h * r, w * r))
+    return cx.op("clone", flat, memory_format="contiguous")

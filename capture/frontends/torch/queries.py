@@ -1,0 +1,254 @@
+"""torch functions that answer with Python objects or change torch's state: modes, dtype queries, checks.
+
+Handlers here take Values. What they answer about global state is guarded by the front end's global guards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...values.base import Args, Kwargs, Value
+from ...values.constant import FALSE, NONE, TRUE
+from ...values.tensor import ArrayValue
+from .calls import Context, register_handler, resolve
+from .checks import check_all
+from .externs import call_target
+from .results import SizeValue
+from .state import state_of
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+
+#: handlers of callables that only these full paths name
+QUERIES: dict[Any, Callable[..., Value]] = {}
+
+
+def _query(*places: str) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
+    """Register a handler `(ev, *args, **kwargs)` of Values."""
+
+    def add(fn: Callable[..., Value]) -> Callable[..., Value]:
+        for place in places:
+            register_handler(place, lambda ev, args, kwargs: fn(ev, *args, **kwargs))
+        return fn
+
+    return add
+
+
+def _answers(value: Any, *places: str) -> None:
+    """Functions whose answer in captured code is always the same."""
+    for place in places:
+        register_handler(place, lambda ev, args, kwargs: ev.constant(value))
+
+
+_answers(
+    True, "torch.compiler.is_compiling", "torch.compiler.is_dynamo_compiling", "torch._utils.is_compiling"
+)
+_answers(
+    False, "torch.compiler.is_exporting", "torch.jit.is_scripting", "torch.jit.is_tracing", "torch._jit_internal.is_scripting",
+    "torch.onnx.is_in_onnx_export", "torch.overrides.has_torch_function",
+    "torch.overrides.has_torch_function_unary", "torch.overrides.has_torch_function_variadic", "torch._C._has_torch_function",
+    "torch._C._has_torch_function_unary", "torch._C._has_torch_function_variadic", "torch.is_autocast_enabled",
+    "torch.is_autocast_cpu_enabled", "torch._C._is_any_autocast_enabled", "torch.backends.mha.get_fastpath_enabled",
+    "torch.cuda.is_current_stream_capturing", "torch.is_deterministic_algorithms_warn_only_enabled",
+    "torch._C._functorch.is_functorch_wrapped_tensor", "torch._C._is_torch_function_mode_enabled",
+)  # fmt: skip
+_answers(None, "torch._C._get_tracing_state", "torch._C._log_api_usage_once", "torch._C._functorch.peek_interpreter_stack")
+
+
+def _folded(*places: str) -> None:
+    """Questions about the machine or about dtypes: answered during capture, on constants."""
+    for place in places:
+        fn = resolve(place)
+        if fn is not None:
+            register_handler(place, _fold(fn))
+
+
+def _fold(fn: Any) -> Callable[..., Value]:
+    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        plain = [ev.as_python(a) for a in args]
+        named = {k: ev.as_python(v) for k, v in kwargs.items()}
+        return ev.fold(lambda: fn(*plain, **named))
+
+    return handler
+
+
+_folded(
+    "torch.device", "torch.finfo", "torch.iinfo", "torch.get_default_dtype", "torch.get_default_device", "torch.cuda.is_available",
+    "torch.cuda.device_count", "torch.cuda.get_device_capability", "torch.cuda.is_bf16_supported", "torch.get_num_threads",
+    "torch.are_deterministic_algorithms_enabled", "torch.backends.mps.is_available", "torch.xpu.is_available",
+    "torch.backends.cudnn.is_available", "torch.backends.cuda.flash_sdp_enabled", "torch.backends.cuda.mem_efficient_sdp_enabled",
+    "torch.backends.cuda.math_sdp_enabled", "torch.backends.mps.is_built", "torch.distributed.is_available",
+    "torch.distributed.is_initialized", "torch.is_storage", "torch.get_autocast_dtype", "torch.get_autocast_gpu_dtype",
+    "torch.get_autocast_cpu_dtype", "torch.typename", "torch.mps.is_available", "torch.accelerator.is_available",
+    "torch.amp.autocast_mode.is_autocast_available", "torch.get_float32_matmul_precision", "torch.xpu.is_current_stream_capturing",
+)  # fmt: skip
+
+
+@_query("torch.is_tensor")
+def _is_tensor(ev: Evaluator, obj: Value) -> Value:
+    return TRUE if isinstance(obj, ArrayValue) else FALSE
+
+
+@_query("torch.overrides.is_tensor_like")
+def _is_tensor_like(ev: Evaluator, obj: Value) -> Value:
+    return TRUE if isinstance(obj, ArrayValue) else FALSE
+
+
+@_query("torch.Size")
+def _size(ev: Evaluator, items: Value | None = None) -> Value:
+    return SizeValue(items.items(ev) if items is not None else [])
+
+
+# ------------------------------------------------------------------ modes
+
+
+@_query("torch.is_grad_enabled")
+def _is_grad_enabled(ev: Evaluator) -> Value:
+    return TRUE if state_of(ev).grad else FALSE
+
+
+@_query("torch._C._set_grad_enabled")
+def _set_grad_enabled(ev: Evaluator, mode: Value) -> Value:
+    state_of(ev).grad = bool(mode.as_constant())
+    return NONE
+
+
+@_query("torch.is_inference_mode_enabled")
+def _is_inference(ev: Evaluator) -> Value:
+    return TRUE if state_of(ev).inference else FALSE
+
+
+class InferenceModeValue(Value):
+    """The C object behind `torch.inference_mode`: inside, nothing is recorded for gradients."""
+
+    __slots__ = ("mode", "before")
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self.mode = mode
+        self.before = (False, False)
+
+    def python_type(self) -> type:
+        return torch._C._InferenceMode
+
+    def m___enter__(self, ev: Evaluator) -> Value:
+        state = state_of(ev)
+        self.before = (state.grad, state.inference)
+        state.inference = self.mode
+        if self.mode:
+            state.grad = False
+        return NONE
+
+    def m___exit__(self, ev: Evaluator, *error: Value) -> Value:
+        state = state_of(ev)
+        state.grad, state.inference = self.before
+        return NONE
+
+
+@_query("torch._C._InferenceMode")
+def _inference_mode(ev: Evaluator, mode: Value = TRUE) -> Value:
+    return InferenceModeValue(bool(mode.as_constant()))
+
+
+def _autocast(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    """Autocast is off around captured code (guarded): switching it off changes nothing; switching it on is not captured."""
+    enabled = kwargs.get("enabled", args[2] if len(args) > 2 else TRUE)
+    if enabled.is_constant and not enabled.as_constant():
+        return ev.call_function(contextlib.nullcontext, [], {})
+    raise ev.break_("autocast", "torch.autocast", "its implicit casts are not captured", "cast explicitly, or enter it outside")
+
+
+register_handler("torch.autocast", _autocast)
+register_handler("torch.amp.autocast", _autocast)
+
+
+# ------------------------------------------------------------------ checks
+
+
+def _check(ev: Evaluator, condition: Value, message: Value = NONE, error: type[Exception] = RuntimeError) -> Value:
+    if isinstance(condition, ArrayValue):
+        raise ev.break_("tensor-check", "torch._check on a tensor", "a Python bool is needed")
+    if condition.truth(ev):
+        return NONE
+    text = message if ev.is_none(message) or message.is_constant else message.call(ev, [], {})
+    shown = "Expected cond to be True, but got False." if ev.is_none(text) else str(text.as_constant())
+    raise ev.raise_(error, shown)
+
+
+@_query("torch._check")
+def _torch_check(ev: Evaluator, cond: Value, message: Value = NONE) -> Value:
+    return _check(ev, cond, message)
+
+
+@_query("torch._check_with")
+def _torch_check_with(ev: Evaluator, error_type: Value, cond: Value, message: Value = NONE) -> Value:
+    return _check(ev, cond, message, error_type.as_constant())
+
+
+for _name, _error in (("index", IndexError), ("value", ValueError), ("type", TypeError), ("not_implemented", NotImplementedError)):
+    register_handler(
+        f"torch._check_{_name}",
+        lambda ev, args, kwargs, error=_error: _check(ev, *args, *kwargs.values(), error=error),
+    )
+
+
+@_query("torch._check_is_size")
+def _check_is_size(ev: Evaluator, i: Value, message: Value = NONE, *, max: Value = NONE) -> Value:
+    return NONE
+
+
+@_query("torch._check_tensor_all")
+def _check_tensor_all(ev: Evaluator, cond: Value, message: Value = NONE) -> Value:
+    """Checked when the graph runs."""
+    call_target(Context(ev), f"{check_all.__module__}:check_all", _check_on_meta, [cond], {}, effects=True)
+    return NONE
+
+
+def _check_on_meta(condition: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(condition)
+
+
+@_query("torch._check_tensor_all_with")
+def _check_tensor_all_with(ev: Evaluator, error_type: Value, cond: Value, message: Value = NONE) -> Value:
+    return _check_tensor_all(ev, cond, message)
+
+
+@_query("torch._assert")
+def _assert(ev: Evaluator, condition: Value, message: Value = NONE) -> Value:
+    if isinstance(condition, ArrayValue):
+        return _check_tensor_all(ev, condition, message)
+    return _check(ev, condition, message, AssertionError)
+
+
+# ------------------------------------------------------------------ refused, with a reason
+
+
+def _refused(place: str, code: str, why: str, rewrite: str = "") -> None:
+    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        raise ev.break_(code, place, why, rewrite)
+
+    register_handler(place, handler)
+
+
+_refused("torch.manual_seed", "random-state", "it changes the random state", "seed outside of the compiled function")
+_refused("torch.seed", "random-state", "it changes the random state", "seed outside of the compiled function")
+_refused("torch.set_rng_state", "random-state", "it changes the random state", "set it outside of the compiled function")
+_refused("torch.get_rng_state", "random-state", "the random state is known only when the graph runs")
+_refused("torch.set_default_dtype", "global-state", "it changes torch for everyone", "call it outside")
+_refused("torch.save", "input-output", "it writes a file", "call it outside")
+_refused("torch.load", "input-output", "it reads a file", "call it outside")
+_refused("torch.from_numpy", "foreign-memory", "the tensor would share memory with a NumPy array", "call it outside")
+_refused("torch.cuda.synchronize", "device-synchronisation", "it waits for the device", "call it outside")
+_refused("torch.vmap", "function-transform", "torch.func transforms are not captured")
+_refused("torch.func.grad", "function-transform", "torch.func transforms are not captured")
+_refused("torch.autograd.grad", "autograd", "gradients are not captured")
+_refused("Tensor.backward", "autograd", "gradients are not captured", "call backward() outside of the compiled function")
+_refused("Tensor.register_hook", "autograd", "gradients are not captured")
+_refused("Tensor.data_ptr", "memory-address", "addresses are known only when the graph runs")
+_refused("Tensor.storage_offset", "memory-address", "it depends on memory that is not tracked")
+_refused("Tensor.untyped_storage", "memory-address", "storage objects are not tracked")
+

@@ -1,0 +1,323 @@
+"""Tensors during capture: attributes, operators and methods of torch.Tensor over `ArrayValue`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ....inductor.graph import Node
+from ...breaks import Break
+from ...guards import Guard
+from ...objects import MethodValue
+from ...values.base import Args, Kwargs, Value
+from ...values.constant import FALSE, NONE, TRUE, ConstantValue
+from ...values.tensor import ArrayState, ArrayValue, InputStorage
+from . import names_index
+from .calls import METHODS, TENSOR_CLASS, Context, size_value, unwrap, wrap
+from .dtypes import to_device, to_torch
+from .externs import extern_call
+from .inplace import call_inplace, is_inplace
+from .results import SizeValue
+from .state import state_of
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+    from ...rebuild import Rebuilder
+
+_BINARY = {
+    "+": "__add__", "-": "__sub__", "*": "__mul__", "/": "__truediv__", "//": "__floordiv__", "%": "__mod__",
+    "**": "__pow__", "@": "__matmul__", "&": "__and__", "|": "__or__", "^": "__xor__", "<<": "__lshift__",
+    ">>": "__rshift__",
+}  # fmt: skip
+_REFLECTED = {op: f"__r{name[2:]}" for op, name in _BINARY.items()}
+_INPLACE = {
+    "+": "add_", "-": "sub_", "*": "mul_", "/": "div_", "//": "floor_divide_", "%": "remainder_", "**": "pow_",
+    "&": "bitwise_and_", "|": "bitwise_or_", "^": "bitwise_xor_", "<<": "bitwise_left_shift_", ">>": "bitwise_right_shift_",
+}  # fmt: skip
+_COMPARE = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+_UNARY = {"-": "neg", "+": "positive", "~": "bitwise_not"}
+
+
+class TensorValue(ArrayValue):
+    """One tensor of the program."""
+
+    __slots__ = ()
+
+    #: only a jump may ask for its truth
+    branches = True
+
+    def python_type(self) -> type:
+        storage = self.storage
+        if isinstance(storage, InputStorage) and self.parent is None:
+            return type(storage.real)
+        return torch.Tensor
+
+    def describe(self) -> str:
+        label = f" `{self.source.label}`" if self.source is not None else ""
+        return f"a tensor{label}"
+
+    def requires_grad(self) -> bool:
+        """Only tensors from outside may: what capture makes has no history."""
+        storage = self.storage
+        return isinstance(storage, InputStorage) and storage.real.requires_grad
+
+    def node(self, ev: Evaluator) -> Node:
+        if self.requires_grad():
+            state_of(ev).refuse_gradients(ev, self)
+        return super().node(ev)
+
+    # ------------------------------------------------------------ attributes
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        attribute = _ATTRIBUTES.get(name)
+        if attribute is not None:
+            return attribute(ev, self)
+        if name in METHODS or is_inplace(name):
+            return MethodValue(self, name)
+        storage = self.storage
+        if isinstance(storage, InputStorage) and self.parent is None and name in getattr(storage.real, "__dict__", ()):
+            return ev.wrap(storage.real.__dict__[name], storage.source.attr(name))
+        if name == "__class__":
+            return ev.class_value(self.python_type())
+        if not hasattr(torch.Tensor, name):
+            raise ev.attribute_error(self, name)
+        found = getattr(torch.Tensor, name)
+        if callable(found):
+            return MethodValue(self, name)
+        raise ev.break_("tensor-attribute", f"the tensor attribute {name!r}", "capture does not model it")
+
+    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+        if name == "requires_grad" and value.is_constant and not value.as_constant() and not self.requires_grad():
+            return
+        raise ev.break_("tensor-setattr", f"setting attribute {name!r} of {self.describe()}",
+                        "tensors' attributes are not tracked", "set it outside of the compiled function")  # fmt: skip
+
+    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+        handler = METHODS.get(name)
+        if handler is not None:
+            return handler(ev, [self, *args], kwargs)
+        if is_inplace(name):
+            return call_inplace(ev, self, name, args, kwargs)
+        special = _SPECIAL.get(name)
+        if special is not None:
+            return special(ev, self, *args)
+        if name.startswith("__"):
+            return super().call_method(ev, name, args, kwargs)
+        plain = [unwrap(ev, a) for a in args]
+        named = {k: unwrap(ev, v) for k, v in kwargs.items()}
+        return wrap(ev, extern_call(Context(ev), f"Tensor.{name}", [self, *plain], named))
+
+    # ------------------------------------------------------------ protocols
+
+    def truth(self, ev: Evaluator) -> bool:
+        raise ev.break_(
+            "data-dependent-branch",
+            f"branching on the value of {self.describe()}",
+            "which way to go is known only when the graph runs",
+            "use torch.where, or move the decision out of the compiled function",
+        )
+
+    def len_(self, ev: Evaluator) -> Value:
+        if not self.meta.shape:
+            raise ev.type_error("len() of a 0-d tensor")
+        return size_value(ev, self.meta.shape[0])
+
+    def iter_(self, ev: Evaluator) -> Value:
+        if not self.meta.shape:
+            raise ev.type_error("iteration over a 0-d tensor")
+        return METHODS["unbind"](ev, [self], {}).iter_(ev)
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        raise ev.break_("data-dependent-value", f"`in` over the content of {self.describe()}", "the content is not known",
+                        "use (tensor == value).any()")  # fmt: skip
+
+    def getitem(self, ev: Evaluator, key: Value) -> Value:
+        return wrap(ev, _with_errors(ev, names_index.getitem, self, unwrap(ev, key)))
+
+    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+        _with_errors(ev, names_index.setitem, self, unwrap(ev, key), unwrap(ev, value))
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        if not _is_operand(other):
+            return None
+        return METHODS[(_REFLECTED if reflected else _BINARY)[op]](ev, [self, other], {})
+
+    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        name = _INPLACE.get(op)
+        if name is None or not _is_operand(other):
+            return None
+        return call_inplace(ev, self, name, [other], {})
+
+    def unary(self, ev: Evaluator, op: str) -> Value:
+        return METHODS[_UNARY[op]](ev, [self], {})
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if not _is_operand(other):
+            return None
+        return METHODS[_COMPARE[op]](ev, [self, other], {})
+
+    def repr_(self, ev: Evaluator) -> Value:
+        raise ev.break_("tensor-text", f"formatting {self.describe()}", "its content is known only when the graph runs",
+                        "print outside of the compiled function")  # fmt: skip
+
+    def isinstance_(self, ev: Evaluator, cls: type) -> bool:
+        if cls in _LEGACY:
+            device, dtype = _LEGACY[cls]
+            return self.meta.dtype.name == dtype and self.meta.device.startswith(device)
+        if cls is torch.nn.Parameter:
+            storage = self.storage
+            return isinstance(storage, InputStorage) and self.parent is None and isinstance(storage.real, cls)
+        return issubclass(self.python_type(), cls)
+
+    # ------------------------------------------------------------ aliasing
+
+    def state(self, ev: Evaluator) -> ArrayState:
+        return state_of(ev).arrays
+
+    def guard_apart(self, ev: Evaluator, one: InputStorage, other: InputStorage) -> None:
+        same = ev.names.inject(share_memory, "share_memory")
+        if one.source.is_const and other.source.is_const:
+            ev.guards.test(None, f"not {same}({one.source.text}, {other.source.text})", "two parameters did not share memory")
+            return
+        held, place = (one, other) if one.source.is_const else (other, one)
+        if held.source.is_const:
+            text = f"not {same}({{x}}, {held.source.text})"
+            ev.guards.test(place.source, text, f"{{label}} and {held.source.label} did not share memory", 3)
+            return
+        reason = f"{{label}} and {other.source.label} did not share memory"
+        ev.guards.add(Guard(one.source, f"not {same}({{x}}, {{y}})", reason, other.source, 3))
+
+    def rebuild_view(self, rb: Rebuilder, base: str) -> str:
+        restore = rb.inject(view_of, "view_of")
+        shape, stride = (f"({''.join(f'{d}, ' for d in dims)})" for dims in (self.meta.shape, self.meta.stride))
+        return f"{restore}({base}, {shape}, {stride}, {self.offset})"
+
+
+TENSOR_CLASS.append(TensorValue)
+
+
+def share_memory(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether two tensors stand in one storage."""
+    return a.untyped_storage()._cdata == b.untyped_storage()._cdata
+
+
+def view_of(base: torch.Tensor, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> torch.Tensor:
+    """The part of `base`'s memory with this layout; the offset counts from base's first element."""
+    return base.as_strided(shape, stride, base.storage_offset() + offset)
+
+
+def _is_operand(value: Value) -> bool:
+    """What tensor operators take: tensors and numbers (known or symbolic)."""
+    if isinstance(value, ArrayValue):
+        return True
+    if value.is_constant:
+        return isinstance(value.as_constant(), (bool, int, float, complex))
+    return getattr(value, "expr", None) is not None
+
+
+def _with_errors(ev: Evaluator, fn: Callable[..., Any], *args: Any) -> Any:
+    """Call a handler function; what it refuses is the program's own error."""
+    try:
+        return fn(Context(ev), *args)
+    except Break:
+        raise
+    except (TypeError, ValueError, IndexError) as error:
+        raise ev.framework_error(error) from error
+
+
+_LEGACY: dict[type, tuple[str, str]] = {
+    getattr(torch, f"{name}Tensor"): ("cpu", dtype)
+    for name, dtype in (
+        ("Float", "float32"), ("Double", "float64"), ("Half", "float16"), ("BFloat16", "bfloat16"), ("Int", "int32"),
+        ("Long", "int64"), ("Short", "int16"), ("Char", "int8"), ("Byte", "uint8"), ("Bool", "bool"),
+    )
+}  # fmt: skip
+
+
+# ---------------------------------------------------------------- attributes
+
+Attribute = Callable[["Evaluator", TensorValue], Value]
+
+
+def _shape(ev: Evaluator, x: TensorValue) -> Value:
+    return SizeValue([size_value(ev, s) for s in x.meta.shape])
+
+
+def _size(ev: Evaluator, x: TensorValue, dim: Value | None = None) -> Value:
+    if dim is None or ev.is_none(dim):
+        return _shape(ev, x)
+    return _shape(ev, x).getitem(ev, dim)
+
+
+def _transposed(ev: Evaluator, x: TensorValue) -> Value:
+    rank = len(x.meta.shape)
+    return x.view(ev, "permute", dims=tuple(reversed(range(rank))))
+
+
+def _matrix_transposed(ev: Evaluator, x: TensorValue) -> Value:
+    return _with_errors(ev, lambda cx: x.view(ev, "transpose", dim0=-2, dim1=-1))
+
+
+def _grad(ev: Evaluator, x: TensorValue) -> Value:
+    if not isinstance(x.storage, InputStorage) or x.parent is not None:
+        return NONE
+    return ev.wrap(x.storage.real.grad, x.storage.source.attr("grad"))
+
+
+def _grad_fn(ev: Evaluator, x: TensorValue) -> Value:
+    if x.requires_grad():
+        raise ev.break_("autograd-attribute", "the tensor attribute 'grad_fn'", "gradients are not captured")
+    return NONE
+
+
+def _needs_grad(ev: Evaluator, x: TensorValue) -> Value:
+    if isinstance(x.storage, InputStorage) and x.parent is None:
+        state_of(ev).guard_requires_grad(ev, x.storage)
+    return TRUE if x.requires_grad() else FALSE
+
+
+def _on(kind: str) -> Attribute:
+    return lambda ev, x: TRUE if x.meta.device.split(":")[0] == kind else FALSE
+
+
+def _fixed(value: Any) -> Attribute:
+    return lambda ev, x: ev.constant(value)
+
+
+_ATTRIBUTES: dict[str, Attribute] = {
+    "shape": _shape,
+    "dtype": lambda ev, x: ev.constant(to_torch(x.meta.dtype)),
+    "device": lambda ev, x: ev.constant(to_device(x.meta.device)),
+    "ndim": lambda ev, x: ConstantValue(len(x.meta.shape)),
+    "layout": _fixed(torch.strided),
+    "itemsize": lambda ev, x: ConstantValue(x.meta.dtype.size),
+    "nbytes": lambda ev, x: size_value(ev, x.meta.numel * x.meta.dtype.size),
+    "T": _transposed,
+    "mT": _matrix_transposed,
+    "data": lambda ev, x: x.view(ev, "alias"),
+    "grad": _grad,
+    "grad_fn": _grad_fn,
+    "requires_grad": _needs_grad,
+    "is_leaf": lambda ev, x: TRUE,
+    "is_cpu": _on("cpu"),
+    "is_cuda": _on("cuda"),
+    "is_xpu": _on("xpu"),
+    "is_mps": _on("mps"),
+    "is_meta": _on("meta"),
+    "is_sparse": _fixed(False),
+    "is_sparse_csr": _fixed(False),
+    "is_quantized": _fixed(False),
+    "is_nested": _fixed(False),
+    "is_mkldnn": _fixed(False),
+    "names": lambda ev, x: ev.from_python((None,) * len(x.meta.shape)),
+    "_is_view": lambda ev, x: MethodValue(x, "_is_view"),
+}
+
+#: methods that take and give Values
+_SPECIAL: dict[str, Callable[..., Value]] = {
+    "size": _size,
+    "_is_view": lambda ev, x: TRUE if x.parent is not None else FALSE,
+}
+METHODS["size"] = lambda ev, args, kwargs: _size(ev, *args, *kwargs.values())  # type: ignore[arg-type]
