@@ -118,9 +118,9 @@ def test_readers_beside_prune_and_clear(tmp_path, verb):
     while any(reader.poll() is None for reader in readers):
         prune(layout, max_bytes=0) if verb == "prune" else remove_all(layout)
         rounds += 1
-        time.sleep(0.002)
+        time.sleep(0.01)
     results = [tuple(map(int, finish(reader).split())) for reader in readers]
-    assert rounds > 5 and all(reads > 100 for _, reads, _ in results)
+    assert rounds > 5 and all(reads > 20 for _, reads, _ in results)
     if verb == "prune":  # what was used a moment ago is never pruned
         assert sum(builds for _, _, builds in results) == 10 and all(gone == 0 for gone, _, _ in results)
     else:
