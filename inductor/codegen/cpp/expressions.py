@@ -1,0 +1,463 @@
+"""Expressions to C++ statements, each in the outermost loop where its operands are known.
+
+A `Writer` holds the open blocks of a function, outermost first. `value(e)` returns the name of an expression's value; if no
+open block has it yet, a statement is added to the block where its last operand is defined. Closing a loop forgets
+what was computed in it, so the next pass over the same loop computes anew.
+
+A value is a scalar, or a vector over the lanes of the vector variable. Inside a lane-by-lane function (gathers, scatters) the
+vector variable is a scalar again, and known vectors are read at one lane.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ....errors import InternalError
+from ...dtypes import DType, bfloat16, bool_, float16, int64
+from ...loops import Atom, Expr, Index, Indirect, Store, Var, expr, postorder
+from .emit import is_operator, text_of
+from .indexing import dim_text, index_text, stride_along
+from .ranges import fits_i32
+
+_CTYPES = {
+    "bool": "bool", "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64", "int8": "i8", "int16": "i16",
+    "int32": "i32", "int64": "i64", "float16": "f32", "bfloat16": "f32", "float32": "f32", "float64": "f64",
+}  # fmt: skip
+_STORAGE = {**_CTYPES, "float16": "f16", "bfloat16": "bf16"}
+_HALF = (float16, bfloat16)
+SIZES = {"bool": 1, "u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "f32": 4, "u64": 8, "i64": 8, "f64": 8}
+
+#: names that the emitted functions use themselves
+_RESERVED = frozenset("begin end n k l full task block threads buffers symbols auto float double int bool const".split())
+
+
+def storage_type(d: DType) -> str:
+    """The C++ type of an element in memory. Raises InternalError for complex numbers, which kernels do not hold."""
+    if d.name not in _STORAGE:
+        raise InternalError(f"[cpp] a kernel cannot hold {d}; lowering splits complex numbers or leaves them to the framework")
+    return _STORAGE[d.name]
+
+
+def value_type(e: Expr, vector: bool) -> str:
+    """The C++ element type in which `e` is computed: in vectors, int64 that surely fits 32 bits is i32."""
+    if vector and e.dtype == int64 and fits_i32(e):
+        return "i32"
+    storage_type(e.dtype)
+    return _CTYPES[e.dtype.name]
+
+
+def c_name(name: str) -> str:
+    """A buffer's name as a C++ identifier."""
+    clean = re.sub(r"\W", "_", name)
+    return f"{clean}_" if clean in _RESERVED or re.fullmatch(r"[pr]\d+|[ta]\d+|\d.*", clean) else clean
+
+
+@dataclass(frozen=True)
+class Value:
+    """text: a name or a literal; ctype: element type; level: number of the block that defines it."""
+
+    text: str
+    ctype: str
+    vector: bool
+    level: int
+
+
+@dataclass
+class Block:
+    """One open scope. header: the line that opens it; scalar_lanes: the vector variable runs lane by lane (inside a gather)."""
+
+    level: int
+    header: str = ""
+    lines: list[str] = field(default_factory=list)
+    values: dict[tuple[Expr, Expr | None], Value] = field(default_factory=dict)
+    vars: tuple[Var, ...] = ()
+    scalar_lanes: bool = False
+
+
+class Writer:
+    """Emits one function's body. vector: the variable that runs in lanes, N at a time; None for scalar code."""
+
+    def __init__(self, dtypes: dict[str, DType], written: set[str], vector: Var | None, N: int, vector_bytes: int) -> None:
+        self.dtypes, self.written, self.vector, self.N, self.vector_bytes = dtypes, written, vector, N, vector_bytes
+        self.blocks = [Block(0)]
+        self.may_hoist_loads = True
+        #: running prefixes of this pass: scan -> (variable, whether it runs along the lanes)
+        self.scans: dict[Expr, tuple[str, bool]] = {}
+        self._names = 0
+        self._loads: dict[Expr, bool] = {}
+        self._free: dict[Expr, frozenset[Var]] = {}
+
+    # ----------------------------------------------------------------- blocks
+
+    def line(self, text: str) -> None:
+        """A statement in the innermost block."""
+        self.blocks[-1].lines.append(text)
+
+    def open(self, header: str, *vars: Var, scalar_lanes: bool = False) -> None:
+        """Begin a block; `vars` become known in it."""
+        self.blocks.append(Block(len(self.blocks), header, vars=vars, scalar_lanes=scalar_lanes))
+
+    def close(self, footer: str = "}") -> None:
+        """End the innermost block; its values are forgotten."""
+        done = self.blocks.pop()
+        # the header goes in only now: what was hoisted out of the block stands before it
+        self.blocks[-1].lines += [done.header, *(f"  {line}" for line in done.lines), footer]
+
+    def fresh(self, stem: str = "t") -> str:
+        self._names += 1
+        return f"{stem}{self._names - 1}"
+
+    def define(self, e: Expr, value: Value) -> None:
+        """Make `value` known as `e` in its block."""
+        self.blocks[value.level].values[e, None] = value
+
+    @property
+    def level(self) -> int:
+        return len(self.blocks) - 1
+
+    @property
+    def in_scalar_lanes(self) -> bool:
+        return any(b.scalar_lanes for b in self.blocks)
+
+    def _var_level(self, v: Var) -> int:
+        for block in reversed(self.blocks):
+            if v in block.vars:
+                return block.level
+        raise InternalError(f"[cpp] {v} is used outside its loop")
+
+    # ----------------------------------------------------------------- types
+
+    def type_name(self, ctype: str, vector: bool) -> str:
+        if not vector:
+            return ctype
+        return f"i{8 * self.vector_bytes // self.N}x{self.N}" if ctype == "bool" else f"{ctype}x{self.N}"
+
+    def as_vector(self, v: Value) -> str:
+        """The value as a vector."""
+        if v.vector:
+            return v.text
+        name = "splat_mask" if v.ctype == "bool" else "splat"
+        return f"{name}<{self.type_name(v.ctype, True)}>({v.text})"
+
+    def as_type(self, v: Value, ctype: str) -> Value:
+        """The value in another element type."""
+        if v.ctype == ctype:
+            return v
+        if ctype == "bool":
+            text = f"as_mask({v.text} != 0)" if v.vector else f"({v.text} != 0)"
+        elif v.ctype == "bool" and v.vector:
+            text = f"ones<{self.type_name(ctype, True)}>({v.text})"
+        else:
+            text = f"convert<{self.type_name(ctype, v.vector)}>({v.text})"
+        return Value(text, ctype, v.vector, v.level)
+
+    def varies(self, e: Expr) -> bool:
+        """Whether `e` differs from lane to lane here: a reduction does so only when the lanes are not what it reduces over."""
+        return self.vector is not None and not self.in_scalar_lanes and self.vector in free_vars(e, self._free)
+
+    # ----------------------------------------------------------------- expressions
+
+    def value(self, e: Expr, mask: Expr | None = None) -> Value:
+        """The value of `e`; loads below it happen only where `mask` holds."""
+        if mask is not None and not self.has_loads(e):
+            mask = None
+        known = self._lookup(e, mask)
+        if known is not None:
+            return known
+        made = self._compute(e, mask)
+        if e.op != "const":
+            made = self._name(e, mask, made)
+        return made
+
+    def _lookup(self, e: Expr, mask: Expr | None) -> Value | None:
+        for block in reversed(self.blocks):
+            found = block.values.get((e, mask))
+            if found is not None:
+                if found.vector and self.in_scalar_lanes:
+                    text = f"({found.text}[l] != 0)" if found.ctype == "bool" else f"{found.text}[l]"
+                    return Value(text, found.ctype, False, self.level)
+                return found
+        return None
+
+    def _name(self, e: Expr, mask: Expr | None, made: Value) -> Value:
+        if made.text.isidentifier():  # a conversion that changes nothing, or a value that named itself
+            self.blocks[made.level].values[e, mask] = made
+            return made
+        name = self.fresh()
+        self.blocks[made.level].lines.append(f"{self.type_name(made.ctype, made.vector)} {name} = {made.text};")
+        value = Value(name, made.ctype, made.vector, made.level)
+        self.blocks[made.level].values[e, mask] = value
+        return value
+
+    def has_loads(self, e: Expr) -> bool:
+        """Whether `e` reads memory: only then does a mask matter to it."""
+        if e not in self._loads:
+            below = postorder([e])
+            self._loads[e] = any(x.op == "load" for x in below)
+        return self._loads[e]
+
+    def _compute(self, e: Expr, mask: Expr | None) -> Value:
+        if e.op == "const":
+            return self._const(e)
+        if e.op == "index":
+            return self._index(e, mask)
+        if e.op == "load":
+            return self._load(e, mask)
+        if e.op == "cast":
+            return self._cast(e, mask)
+        if e.op == "masked":
+            return self._masked(e, mask)
+        if e.op == "scan":
+            return self._scan(e, mask)
+        if e.op == "reduce":
+            raise InternalError(f"[cpp] {e} is read before it was computed")
+        return self._scalar_op(e, mask)
+
+    def _const(self, e: Expr) -> Value:
+        ctype = value_type(e, False)
+        text = literal(e.attr, ctype)
+        if e.dtype in _HALF:
+            text = f"round_{storage_type(e.dtype)}({text})"
+        return Value(text, ctype, False, 0)
+
+    def _cast(self, e: Expr, mask: Expr | None) -> Value:
+        source = self.value(e.args[0], mask)
+        made = self.as_type(source, value_type(e, source.vector))
+        if e.dtype in _HALF and e.args[0].dtype != e.dtype:
+            return Value(f"round_{storage_type(e.dtype)}({made.text})", made.ctype, made.vector, made.level)
+        return made
+
+    def _masked(self, e: Expr, mask: Expr | None) -> Value:
+        cond, inner, other = e.args
+        both = cond if mask is None else expr("and", mask, cond, dtype=bool_)
+        return self._where(e, [self.value(cond, mask), self.value(inner, both), self.value(other, mask)])
+
+    def _where(self, e: Expr, parts: list[Value]) -> Value:
+        cond, a, b = parts
+        vector = any(v.vector for v in parts)
+        ctype = value_type(e, vector)
+        a, b = self.as_type(a, ctype), self.as_type(b, ctype)
+        level = max(v.level for v in parts)
+        if not vector:
+            return Value(f"{cond.text} ? {a.text} : {b.text}", ctype, False, level)
+        arms = f"{self.as_vector(a)}, {self.as_vector(b)}"
+        if not cond.vector:
+            return Value(f"{cond.text} ? {arms.replace(', ', ' : ', 1)}", ctype, True, level)
+        return Value(f"where({cond.text}, {arms})", ctype, True, level)
+
+    def _scan(self, e: Expr, mask: Expr | None) -> Value:
+        if e not in self.scans or mask is not None:
+            raise InternalError(f"[cpp] {e} is read {'under a mask' if mask is not None else 'outside its loop'}")
+        state, along_lanes = self.scans[e]
+        x = self.as_type(self.value(e.args[0]), value_type(e, self.vector is not None))
+        if self.vector is None:
+            return Value(f"{state}.next({x.text})", x.ctype, False, self.level)
+        active = ", n" if along_lanes else ""
+        return Value(f"{state}.next({self.as_vector(x)}{active})", x.ctype, True, self.level)
+
+    def _scalar_op(self, e: Expr, mask: Expr | None) -> Value:
+        parts = [self.value(a, mask) for a in e.args]
+        if e.op == "where":
+            return self._where(e, parts)
+        vector = any(v.vector for v in parts)
+        level = max((v.level for v in parts), default=0)
+        operand = self._common_type(e, parts, vector)
+        parts = [self.as_type(v, operand) for v in parts]
+        name = "ipow" if e.op == "pow" and not operand.startswith("f") else e.op
+        template = text_of(name, operand == "bool", vector)
+        if vector and (not is_operator(template.removeprefix("as_mask(").removesuffix(")")) or operand == "bool"):
+            texts = [self.as_vector(v) for v in parts]
+        else:
+            texts = [v.text for v in parts]
+        ctype = "bool" if e.dtype == bool_ else operand
+        return Value(template.format(*texts), ctype, vector, level)
+
+    def _common_type(self, e: Expr, parts: list[Value], vector: bool) -> str:
+        """The element type in which the operands meet: i32 only where everything surely fits."""
+        if e.args[0].dtype != int64:
+            return value_type(e.args[0], vector)
+        narrow = vector and all(fits_i32(a) for a in e.args) and (e.dtype != int64 or fits_i32(e))
+        return "i32" if narrow else "i64"
+
+    # ----------------------------------------------------------------- indices and memory
+
+    def index(self, i: Index, mask: Expr | None = None) -> tuple[str, int]:
+        """An index as int64 text at the first lane, and the level where that text makes sense."""
+        level = 0
+
+        def atom_text(atom: Atom) -> str:
+            nonlocal level
+            if isinstance(atom, Var):
+                level = max(level, self._var_level(atom))
+                return f"({atom.name} + l)" if atom == self.vector and self.in_scalar_lanes else atom.name
+            if isinstance(atom, Indirect):
+                value = self.as_type(self.value(atom.value, mask), "i64")
+                level = max(level, value.level)
+                return value.text
+            raise InternalError(f"[cpp] unknown index atom {atom!r}")
+
+        text = index_text(i, atom_text)
+        if self.in_scalar_lanes and self.vector is not None and self.vector in i.vars():
+            level = max(level, next(b.level for b in self.blocks if b.scalar_lanes))
+        return text, level
+
+    def _stride(self, i: Index) -> object:
+        """Step per lane: 0 for a uniform index, None for an irregular one."""
+        if self.vector is None or self.in_scalar_lanes:
+            return 0
+        return stride_along(i, self.vector)
+
+    def _index(self, e: Expr, mask: Expr | None) -> Value:
+        stride = self._stride(e.attr)
+        ctype = value_type(e, self.varies(e))
+        if stride is not None and stride == 0:
+            text, level = self.index(e.attr, mask)
+            return Value(text, "i64", False, level)
+        if stride is None:
+            return self._by_lane(ctype, lambda: self.index(e.attr, mask)[0], None)
+        text, level = self.index(e.attr, mask)
+        step = "" if stride == 1 else f", {dim_text(stride)}"  # type: ignore[arg-type]
+        return Value(f"count<{self.type_name(ctype, True)}>({text}{step})", ctype, True, level)
+
+    def _load(self, e: Expr, mask: Expr | None) -> Value:
+        name, i = e.attr
+        ctype = value_type(e, False)
+        pointer = c_name(name)
+        stride = self._stride(i)
+        vector_mask = mask is not None and self.varies(mask)
+        if stride is None or (stride not in (0, 1)):
+            return self._by_lane(
+                ctype, lambda: self._element(pointer, ctype, i, mask, vector_mask), mask if vector_mask else None
+            )
+        text, level = self.index(i, mask)
+        if name in self.written or not self.may_hoist_loads:
+            level = self.level
+        at = f"{pointer} + ({text})" if " " in text else f"{pointer} + {text}"
+        cond = self.value(mask) if mask is not None else None
+        if cond is not None:
+            level = max(level, cond.level)
+        if stride == 0:
+            text = f"load<{ctype}>({at})"
+            if cond is not None:
+                text = f"{f'any({self._active(cond)})' if cond.vector else cond.text} ? {text} : {ctype}(0)"
+            return Value(text, ctype, False, level)
+        type_name = self.type_name(ctype, True)
+        level = max(level, self._lanes_level())
+        if cond is not None and not cond.vector:
+            return Value(f"{cond.text} ? load<{type_name}>({at}, n) : {type_name}{{}}", ctype, True, level)
+        return Value(f"load<{type_name}>({at}, {self._active(cond)})", ctype, True, level)
+
+    def _active(self, cond: Value | None) -> str:
+        """The lanes that take part here: n, and those of a vector mask."""
+        return "n" if cond is None or not cond.vector else f"both<{self.N}>(n, {cond.text})"
+
+    def _lanes_level(self) -> int:
+        assert self.vector is not None
+        return self._var_level(self.vector)
+
+    def _element(self, pointer: str, ctype: str, i: Index, mask: Expr | None, lane_is_active: bool) -> str:
+        text, _ = self.index(i, mask)
+        load = f"load<{ctype}>({pointer} + ({text}))"
+        if mask is not None and not lane_is_active:
+            load = f"{self.value(mask).text} ? {load} : {ctype}(0)"
+        return load
+
+    def _by_lane(self, ctype: str, element: Callable[[], str], mask: Expr | None) -> Value:
+        """A vector whose lanes are computed one by one; `element` emits what lane `l` needs and gives its text."""
+        cond = self.value(mask) if mask is not None else None
+        name = self.fresh()
+        type_name = self.type_name(ctype, True)
+        self.open(f"{type_name} {name} = gather<{type_name}>({self._active(cond)}, [&](int l) INLINE_BODY {{", scalar_lanes=True)
+        text = element()
+        self.line(f"return {f'({text}) ? -1 : 0' if ctype == 'bool' else text};")
+        self.close("});")
+        return Value(name, ctype, True, self.level)
+
+    def store(self, s: Store) -> None:
+        """Write a store's value in the innermost block."""
+        dtype = self.dtypes[s.buffer]
+        pointer = c_name(s.buffer)
+        source = s.value
+        if source.op == "cast" and source.dtype == dtype and dtype in _HALF:
+            source = source.args[0]  # storing rounds
+        value = self.value(source)
+        ctype = _CTYPES[dtype.name]
+        stride = self._stride(s.index)
+        if value.ctype != ctype and not (ctype == "i64" and value.ctype == "i32" and value.vector and stride == 1):
+            value = self.as_type(value, ctype)
+        if self.vector is None or self.in_scalar_lanes or (stride == 0 and not value.vector):
+            return self._store_one(s, pointer, value.text, ctype)
+        if stride != 1:
+            if value.vector and not value.text.isidentifier():
+                value = self._name_here(value)
+            self.open(f"scatter<{self.N}>(n, [&](int l) INLINE_BODY {{", scalar_lanes=True)
+            lane = value.text
+            if value.vector:
+                lane = f"({value.text}[l] != 0)" if ctype == "bool" else f"{value.text}[l]"
+            self._store_one(s, pointer, lane, ctype)
+            return self.close("});")
+        text, _ = self.index(s.index)
+        at = f"{pointer} + ({text})" if " " in text else f"{pointer} + {text}"
+        vector = self.as_vector(value)
+        if s.mode == "add":
+            vector = f"load<{self.type_name(ctype, True)}>({at}, n) + {vector}"
+        self.line(f"store({at}, {vector}, n);")
+
+    def _name_here(self, value: Value) -> Value:
+        name = self.fresh()
+        self.line(f"{self.type_name(value.ctype, value.vector)} {name} = {value.text};")
+        return Value(name, value.ctype, value.vector, self.level)
+
+    def _store_one(self, s: Store, pointer: str, value: str, ctype: str) -> None:
+        text, _ = self.index(s.index)
+        at = f"{pointer} + ({text})" if " " in text else f"{pointer} + {text}"
+        if s.mode == "add":
+            value = f"load<{ctype}>({at}) + {value}"
+        self.line(f"store<{ctype}>({at}, {value});")
+
+
+def literal(value: object, ctype: str) -> str:
+    """A constant as C++ text of exactly that type."""
+    if not isinstance(value, (bool, int, float)):
+        return f"({dim_text(value)})"  # a size, int64
+    if ctype == "bool":
+        return "true" if value else "false"
+    if ctype in ("f32", "f64"):
+        number, suffix = float(value), "f" if ctype == "f32" else ""
+        if number != number:
+            return f"__builtin_nan{suffix}(\"\")"
+        if number in (float("inf"), float("-inf")):
+            return f"{'-' if number < 0 else ''}__builtin_inf{suffix}()"
+        if ctype == "f32" and abs(number) > 3.4028235677973366e38:
+            return f"{'-' if number < 0 else ''}__builtin_inff()"
+        text = repr(number)
+        return f"{text}{suffix}" if "." in text or "e" in text else f"{text}.0{suffix}"
+    number = int(value)
+    if ctype == "i64" and number == -(1 << 63):
+        return "(-9223372036854775807LL - 1)"
+    return f"{ctype}({number}{'ULL' if ctype == 'u64' else 'LL' if ctype == 'i64' else ''})"
+
+
+def free_vars(root: Expr, memo: dict[Expr, frozenset[Var]]) -> frozenset[Var]:
+    """Loop variables that the value depends on: reduction variables only where they are outside reductions."""
+    if root in memo:
+        return memo[root]
+    for e in postorder([root]):
+        if e in memo:
+            continue
+        own: set[Var] = set()
+        if e.op in ("index", "load"):
+            i: Index = e.attr if e.op == "index" else e.attr[1]
+            for atom in i.atoms():
+                if isinstance(atom, Var):
+                    own.add(atom)
+                elif isinstance(atom, Indirect):
+                    own |= memo[atom.value]
+        for a in e.args:
+            own |= memo[a]
+        if e.op == "reduce":
+            own = {v for v in own if not v.is_reduction}
+        memo[e] = frozenset(own)
+    return memo[root]

@@ -1,0 +1,113 @@
+"""Which int64 values surely fit 32 bits: index arithmetic in vectors is twice as wide then."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
+
+from ...dtypes import DType
+from ...dtypes import int64 as int64_
+from ...loops import Expr, FloorDiv, Index, Mod, Var
+
+Interval = tuple[int, int]
+
+_LOW, _HIGH = -(1 << 31), (1 << 31) - 1
+
+
+def fits_i32(e: Expr) -> bool:
+    """Whether an int64 expression can be computed in 32 bits, its operands included."""
+    return interval(e) is not None
+
+
+_known: WeakKeyDictionary[Expr, Interval | None] = WeakKeyDictionary()
+
+
+def interval(e: Expr) -> Interval | None:
+    """The range of an integer expression within 32 bits; None where it, or an operand, may leave them."""
+    if e not in _known:
+        found = _interval(e)
+        _known[e] = found if found is not None and _LOW <= found[0] and found[1] <= _HIGH else None
+    return _known[e]
+
+
+def _interval(e: Expr) -> Interval | None:
+    if e.op == "const":
+        return (int(e.attr), int(e.attr)) if isinstance(e.attr, (bool, int)) else None
+    if e.op == "index":
+        return index_interval(e.attr)
+    if e.op == "cast":
+        return _dtype_interval(e.args[0].dtype) if e.args[0].dtype != int64_ else interval(e.args[0])
+    if e.op == "where" or e.op == "masked":
+        return _union([interval(a) for a in e.args[1:]])
+    if e.op in ("add", "sub", "mul", "neg", "max", "min"):
+        args = [interval(a) for a in e.args]
+        return None if any(a is None for a in args) else _ARITHMETIC[e.op](*args)
+    return None
+
+
+def _dtype_interval(d: DType) -> Interval | None:
+    if d.kind == "bool":
+        return (0, 1)
+    if d.is_int and d.size <= 2 or d.name == "int32":
+        bits = 8 * d.size
+        return (0, (1 << bits) - 1) if d.kind == "uint" else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    return None
+
+
+def index_interval(index: Index) -> Interval | None:
+    """The range of an index whose sizes are all plain ints and which reads nothing from memory."""
+    if not isinstance(index.const, int):
+        return None
+    low = high = index.const
+    for atom, c in index.terms:
+        if not isinstance(c, int):
+            return None
+        part = _atom_interval(atom)
+        if part is None:
+            return None
+        ends = (c * part[0], c * part[1])
+        low, high = low + min(ends), high + max(ends)
+    return low, high
+
+
+def _atom_interval(atom: object) -> Interval | None:
+    if isinstance(atom, Var):
+        return (0, max(atom.extent - 1, 0)) if isinstance(atom.extent, int) else None
+    if isinstance(atom, (FloorDiv, Mod)) and isinstance(atom.divisor, int):
+        base = index_interval(atom.base)
+        if base is None:
+            return None
+        if isinstance(atom, Mod):
+            return (0, min(base[1], atom.divisor - 1))
+        return (base[0] // atom.divisor, base[1] // atom.divisor)
+    return None
+
+
+def _union(parts: list[Interval | None]) -> Interval | None:
+    known = [p for p in parts if p is not None]
+    return (min(p[0] for p in known), max(p[1] for p in known)) if len(known) == len(parts) else None
+
+
+def _mul(a: Interval, b: Interval) -> Interval:
+    ends = [x * y for x in a for y in b]
+    return min(ends), max(ends)
+
+
+_ARITHMETIC: Mapping = {
+    "add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
+    "sub": lambda a, b: (a[0] - b[1], a[1] - b[0]),
+    "mul": _mul,
+    "neg": lambda a: (-a[1], -a[0]),
+    "max": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
+    "min": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
+}
+
+
+def sum_fits_i32(value: Expr, extents: list[object]) -> bool:
+    """Whether summing `value` over so many points stays within 32 bits."""
+    part = interval(value)
+    if part is None or not all(isinstance(e, int) for e in extents):
+        return False
+    count = math.prod(extents)  # type: ignore[arg-type]
+    return max(abs(part[0]), abs(part[1])) * count <= _HIGH

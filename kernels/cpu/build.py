@@ -1,0 +1,196 @@
+"""C++ source to a loaded library, by way of the cache.
+
+    library = load(build([source.text], label="softmax_0"))
+    library.softmax_0(buffers, symbols, threads)
+
+One g++ command builds and links a single unit; several units compile in parallel and are linked once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...cache import CacheKey, Entry, Store, default_store
+from ...errors import CompilerFailed, CompilerNotFound
+from .openmp import runtime
+from .toolchain import Compiler, Target, find_compiler, host_target
+
+HEADERS = Path(__file__).parent
+LIBRARY = "kernel.so"
+
+#: No -ffast-math: results follow IEEE. No contraction: a*b+c rounds twice, as eager's; fused steps are explicit.
+#: -nostdlib halves the time of the linker; what remains undefined (memcpy) the process has loaded.
+FLAGS = (
+    "-std=c++17", "-O2", "-fPIC", "-w",
+    "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fwrapv",
+    "-fno-exceptions", "-fno-rtti", "-fno-asynchronous-unwind-tables", "-fvisibility=hidden",
+)  # fmt: skip
+LINK_FLAGS = ("-shared", "-nostdlib", "-Wl,--build-id=none")
+LIBRARIES = ("-lm",)
+
+
+def build(units: Sequence[str], *, label: str, origin: str = "", store: Store | None = None) -> Path:
+    """The shared library of some translation units, compiled unless the cache has it.
+
+    units:  C++ texts; they may include the headers beside this file
+    label:  what the cache's listing calls it; origin: where it came from (a model's name, a source line)
+
+    Raises CompilerNotFound where a compiler is needed and missing, CompilerFailed where it rejects the source
+    (the message has the compiler's words and where the source was kept), and what the store raises.
+    """
+    store = default_store() if store is None else store
+    target = host_target()
+    about = {"label": f"{label} (cpp)", "origin": origin}
+    try:
+        compiler = find_compiler()
+    except CompilerNotFound:
+        entry = _built_elsewhere(store, units, target)
+        if entry is None:
+            raise
+        return entry.path(LIBRARY)
+    key = _key(units, target, compiler.identity)
+    entry = store.get_or_build(key, lambda folder: compile_units(units, folder, compiler, target), about)
+    _remember_compiler(store, target, compiler.identity)
+    return entry.path(LIBRARY)
+
+
+def load(path: Path | str) -> ctypes.CDLL:
+    """Load a kernel library and give it the process's OpenMP runtime."""
+    library = ctypes.CDLL(str(path))
+    library.quern_set_runtime(ctypes.byref(runtime()))
+    return library
+
+
+def compile_units(units: Sequence[str], folder: Path, compiler: Compiler, target: Target) -> None:
+    """Write the units into `folder` as kernel_0.cpp, ... and compile them there into one library.
+
+    Raises CompilerFailed; then the sources are kept in a temporary folder that the message names.
+    """
+    sources = [folder / f"kernel_{i}.cpp" for i in range(len(units))]
+    for path, text in zip(sources, units):
+        path.write_text(text)
+    base = [*compiler.command, *FLAGS, *target.flags, f"-I{HEADERS}"]
+    output = str(folder / LIBRARY)
+    if len(sources) == 1:
+        _run([[*base, *LINK_FLAGS, str(sources[0]), "-o", output, *LIBRARIES]], units)
+        return
+    objects = [path.with_suffix(".o") for path in sources]
+    _run([[*base, "-c", str(s), "-o", str(o)] for s, o in zip(sources, objects)], units)
+    _run([[*base, *LINK_FLAGS, *map(str, objects), "-o", output, *LIBRARIES]], units)
+    for path in objects:
+        path.unlink()
+
+
+def _run(commands: list[list[str]], units: Sequence[str]) -> None:
+    """Run the commands, as many at once as there are processors. Raises CompilerFailed at the first that fails."""
+    waiting, running = list(commands), []
+    width = os.cpu_count() or 1
+    try:
+        while waiting or running:
+            while waiting and len(running) < width:
+                # close_fds=False lets Python use posix_spawn: no copy of a large process's page tables
+                errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed below; outlives this line on purpose)
+                command = waiting.pop(0)
+                started = subprocess.Popen(command, close_fds=False, stdin=subprocess.DEVNULL, stderr=errors)
+                running.append((started, command, errors))
+            process, command, errors = running.pop(0)
+            code = process.wait()
+            with errors:
+                if code != 0:
+                    errors.seek(0)
+                    raise _failure(command, code, errors.read().decode(errors="replace"), units)
+    finally:
+        for process, _, errors in running:
+            process.kill()
+            process.wait()
+            errors.close()
+
+
+def _failure(command: list[str], code: int, message: str, units: Sequence[str]) -> CompilerFailed:
+    kept = Path(tempfile.mkdtemp(prefix="quern-failed-"))
+    for i, text in enumerate(units):
+        (kept / f"kernel_{i}.cpp").write_text(text)
+    lines = message.strip().splitlines()
+    shown = "\n  ".join(lines[:20] + ([f"... ({len(lines) - 20} more lines)"] if len(lines) > 20 else []))
+    return CompilerFailed(
+        f"the C++ compiler rejected a generated kernel (exit code {code}); this is a defect in quern, or the compiler is too "
+        f"old (GCC 11 or newer is needed). The source is kept in {kept}; please report it.\n"
+        f"  command: {' '.join(command)}\n  {shown}"
+    )
+
+
+# --------------------------------------------------------------------------- keys
+
+
+def _key(units: Sequence[str], target: Target, compiler: str) -> CacheKey:
+    flags = [*FLAGS, *LINK_FLAGS, *LIBRARIES, *target.flags]
+    parts = {"source": list(units), "headers": headers_hash(), "target": target.name, "compiler": compiler, "flags": flags}
+    return CacheKey.make("cpp-kernel", parts)
+
+
+@functools.cache
+def headers_hash() -> str:
+    """A hash of every header that a kernel may include."""
+    digest = hashlib.sha256()
+    for path in sorted(HEADERS.glob("*.h")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+# Keys hold the compiler's version. Where no compiler is installed, the versions that filled this cache are known from
+# small entries numbered 0, 1, ...; the kernel is looked up under each.
+
+
+def _note_key(target: Target, number: int) -> CacheKey:
+    return CacheKey.make("cpp-compiler", {"target": target.name, "number": number})
+
+
+def known_compilers(store: Store, target: Target) -> list[str]:
+    """Identities of the compilers that have filled this cache for `target`, oldest first."""
+    found: list[str] = []
+    while (entry := store.get(_note_key(target, len(found)))) is not None:
+        found.append(entry.read("compiler.txt").decode())
+    return found
+
+
+_remembered: set[tuple[int, str, str]] = set()
+
+
+def _remember_compiler(store: Store, target: Target, identity: str) -> None:
+    once = (id(store), target.name, identity)
+    if once in _remembered:
+        return
+    known = known_compilers(store, target)
+    if identity not in known:
+        store.put(_note_key(target, len(known)), {"compiler.txt": identity.encode()}, {"label": identity})
+    _remembered.add(once)
+
+
+def _built_elsewhere(store: Store, units: Sequence[str], target: Target) -> Entry | None:
+    for identity in reversed(known_compilers(store, target)):
+        if (entry := store.get(_key(units, target, identity))) is not None:
+            return entry
+    return None
+
+
+def toolchain_identity(store: Store | None = None) -> str:
+    """What a plan's cache key must hold of the compiler and the CPU.
+
+    Without a compiler: the one that last filled the cache. Raises CompilerNotFound where there is none either.
+    """
+    target = host_target()
+    try:
+        identity = find_compiler().identity
+    except CompilerNotFound:
+        known = known_compilers(default_store() if store is None else store, target)
+        if not known:
+            raise
+        identity = known[-1]
+    return f"{identity}; {target.name}; {headers_hash()[:16]}"

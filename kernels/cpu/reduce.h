@@ -1,0 +1,212 @@
+// Loops over vectors, and what accumulates in them: reductions, positions of extremes, prefix sums.
+#pragma once
+#include "vecmath.h"
+
+namespace quern {
+
+template <int K> struct Int { static constexpr int value = K; };
+
+// body(i, n, k) for i = begin, begin + N, ...: n is `full`, or the number of lanes left at the end; k = 0 .. U-1 tells unrolled
+// copies apart, so that each has its own accumulators. exact: (end - begin) is known to be a multiple of N.
+template <int N, int U, bool exact, class F> INLINE void vector_loop(i64 begin, i64 end, F body) {
+  i64 i = begin;
+  if constexpr (U >= 2) {
+    for (; i + U * N <= end; i += U * N) {
+      body(i, full, Int<0>{});
+      body(i + N, full, Int<1>{});
+      if constexpr (U >= 4) {
+        body(i + 2 * N, full, Int<2>{});
+        body(i + 3 * N, full, Int<3>{});
+      }
+    }
+  }
+  for (; i + N <= end; i += N) body(i, full, Int<0>{});
+  if constexpr (!exact)
+    if (i < end) body(i, (int)(end - i), Int<0>{});
+}
+
+// ------------------------------------------------------------------ reductions
+
+template <class T> struct limits {
+  static constexpr T lowest = is_signed<T> ? (T)((u64)1 << (8 * sizeof(T) - 1)) : (T)0;
+  static constexpr T highest = (T)~lowest;
+};
+template <> struct limits<f32> {
+  static constexpr f32 lowest = -__builtin_inff(), highest = __builtin_inff();
+};
+template <> struct limits<f64> {
+  static constexpr f64 lowest = -__builtin_inf(), highest = __builtin_inf();
+};
+
+struct Sum {
+  template <class V> static INLINE V start() { return V{}; }
+  template <class V> static INLINE V step(V a, V x) { return a + x; }
+};
+struct Prod {
+  template <class V> static INLINE V start() { return splat<V>(1); }
+  template <class V> static INLINE V step(V a, V x) { return a * x; }
+};
+struct Max {
+  template <class V> static INLINE V start() { return splat<V>(limits<lane<V>>::lowest); }
+  template <class V> static INLINE V step(V a, V x) { return max(a, x); }
+};
+struct Min {
+  template <class V> static INLINE V start() { return splat<V>(limits<lane<V>>::highest); }
+  template <class V> static INLINE V step(V a, V x) { return min(a, x); }
+};
+struct Any {  // of truth values: masks, or bool
+  template <class V> static INLINE V start() { return V{}; }
+  template <class V> static INLINE V step(V a, V x) { return a | x; }
+};
+struct All {
+  template <class V> static INLINE V start() {
+    if constexpr (same<V, bool>) return true;
+    else return ~V{};
+  }
+  template <class V> static INLINE V step(V a, V x) { return a & x; }
+};
+
+// a over the lanes of v, halving: lane l with lane l + N/2, then N/4, ...
+template <class Op, class V> INLINE lane<V> horizontal(V v) {
+  typedef bits<V> B;
+  constexpr int N = lanes<V>;
+  if constexpr (N > 32) v = Op::step(v, (V)__builtin_shuffle(v, iota<B>() ^ (lane<B>)32));
+  if constexpr (N > 16) v = Op::step(v, (V)__builtin_shuffle(v, iota<B>() ^ (lane<B>)16));
+  if constexpr (N > 8) v = Op::step(v, (V)__builtin_shuffle(v, iota<B>() ^ (lane<B>)8));
+  if constexpr (N > 4) v = Op::step(v, (V)__builtin_shuffle(v, iota<B>() ^ (lane<B>)4));
+  if constexpr (N > 2) v = Op::step(v, (V)__builtin_shuffle(v, iota<B>() ^ (lane<B>)2));
+  v = Op::step(v, (V)__builtin_shuffle(v, iota<B>() ^ (lane<B>)1));
+  return v[0];
+}
+
+// One reduction's running value, in U independent vectors (or one scalar).
+template <class Op, class V, int U = 1> struct Accumulator {
+  V a = Op::template start<V>(), b = a, c = a, d = a;
+  V total = a;  // of finished runs
+
+  template <int K> INLINE V& part(Int<K>) {
+    if constexpr (K == 0) return a;
+    else if constexpr (K == 1) return b;
+    else if constexpr (K == 2) return c;
+    else return d;
+  }
+  template <int K> INLINE void add(V x, Full, Int<K> k) { part(k) = Op::step(part(k), x); }
+  template <int K> INLINE void add(V x, int n, Int<K> k) {
+    part(k) = where(first<lanes<V>>(n), Op::step(part(k), x), part(k));
+  }
+  INLINE V run() {
+    if constexpr (U == 1) return a;
+    else if constexpr (U == 2) return Op::step(a, b);
+    else return Op::step(Op::step(a, b), Op::step(c, d));
+  }
+  INLINE V all() { return Op::step(total, run()); }
+  // end a run: long sums stay accurate when runs of bounded length are added up
+  INLINE void flush() {
+    total = all();
+    a = b = c = d = Op::template start<V>();
+  }
+  INLINE lane<V> value() {
+    if constexpr (is_scalar<V>) return all();
+    else return horizontal<Op>(all());
+  }
+  // truth values: lanes of masks are 0 or -1
+  INLINE bool truth() { return value() != 0; }
+};
+
+// Where the largest (sign > 0) or smallest value is: the first such position, NaN winning over numbers.
+// V: values, I: positions, as many lanes.
+template <int sign, class V, class I> struct ArgAccumulator {
+  V best;
+  I at;
+  INLINE ArgAccumulator(i64 begin) {
+    best = splat<V>(sign > 0 ? limits<lane<V>>::lowest : limits<lane<V>>::highest);
+    at = splat<I>((lane<I>)begin);
+  }
+  static INLINE auto better(V x, V y) {
+    if constexpr (is_scalar<V>) return (bool)((sign > 0 ? x > y : x < y) | ((x != x) & (y == y)));
+    else return as_mask((sign > 0 ? x > y : x < y) | ((x != x) & (y == y)));
+  }
+  INLINE void add(V x, I i, Full) {
+    auto take = better(x, best);
+    best = where(take, x, best);
+    at = where(take, i, at);
+  }
+  INLINE void add(V x, I i, int n) {
+    auto take = better(x, best) & first<lanes<V>>(n);
+    best = where(take, x, best);
+    at = where(take, i, at);
+  }
+  // another candidate for one lane; ties go to the lower position
+  static INLINE void merge(lane<V>& best, i64& at, lane<V> x, i64 i) {
+    bool wins = (sign > 0 ? x > best : x < best) || (x != x && best == best);
+    bool ties = (x == best || (x != x && best != best)) && i < at;
+    if (wins || ties) best = x, at = i;
+  }
+  INLINE void fold(lane<V>& one, i64& position) {
+    if constexpr (is_scalar<V>) one = best, position = at;
+    else {
+      one = best[0], position = at[0];
+      for (int l = 1; l < lanes<V>; ++l) merge(one, position, best[l], at[l]);
+    }
+  }
+  INLINE i64 value() {
+    lane<V> one;
+    i64 position;
+    fold(one, position);
+    return position;
+  }
+};
+
+// ------------------------------------------------------------------ prefixes
+
+// Running sums and products of floats keep their carry in double, as eager's do.
+template <class T> struct carry_of { typedef T type; };
+template <> struct carry_of<f32> { typedef f64 type; };
+
+// An inclusive prefix along the lanes and from one vector to the next.
+template <class Op, class V> struct Scan {
+  typedef typename carry_of<lane<V>>::type C;
+  C carry = Op::template start<C>();
+
+  template <int shift> static INLINE V shifted(V v) {  // lanes moved up by `shift`, the neutral element moving in
+    typedef bits<V> B;
+    constexpr int N = lanes<V>;
+    return __builtin_shuffle(Op::template start<V>(), v, iota<B>() + (lane<B>)(N - shift));
+  }
+  template <class P> INLINE V next(V x, P n) {
+    constexpr int N = lanes<V>;
+    if constexpr (!same<P, Full>) x = where(first<N>(n), x, Op::template start<V>());
+    x = Op::step(shifted<1>(x), x);
+    if constexpr (N > 2) x = Op::step(shifted<2>(x), x);
+    if constexpr (N > 4) x = Op::step(shifted<4>(x), x);
+    if constexpr (N > 8) x = Op::step(shifted<8>(x), x);
+    if constexpr (N > 16) x = Op::step(shifted<16>(x), x);
+    if constexpr (N > 32) x = Op::step(shifted<32>(x), x);
+    C before = carry;
+    carry = Op::step(before, (C)x[N - 1]);
+    if constexpr (same<C, lane<V>>) return Op::step(splat<V>(before), x);
+    else return vector_math::in_double(x, [before](auto d) { return Op::step(splat<decltype(d)>(before), d); });
+  }
+};
+
+// The same for one lane, or for lanes that each run on their own (carries in double for float lanes: two vectors).
+template <class Op, class V> struct ScanAcross {
+  typedef typename carry_of<lane<V>>::type C;
+  typedef vec<C, lanes<V>> W;
+  C carry[lanes<V>];
+  INLINE ScanAcross() {
+    for (int l = 0; l < lanes<V>; ++l) carry[l] = Op::template start<C>();
+  }
+  INLINE V next(V x) {
+    if constexpr (is_scalar<V>) return (V)(carry[0] = Op::step(carry[0], (C)x));
+    else {
+      for (int l = 0; l < lanes<V>; ++l) {
+        carry[l] = Op::step(carry[l], (C)x[l]);
+        x[l] = (lane<V>)carry[l];
+      }
+      return x;
+    }
+  }
+};
+
+}  // namespace quern

@@ -1,0 +1,663 @@
+// Vector mathematics for float and double, over vector.h. No -ffast-math: NaN, infinities, signed zeros and denormals
+// come out as IEEE and libm have them. Results are within 2 ulp (most within 1; see tests/kernels/cpu).
+//
+// Polynomials are minimax fits (Lawson's reweighted least squares in 40 digits, coefficients then rounded one by one with
+// the rest refitted), by relative error on the reduced range named beside each. Reductions are Cody and Waite's: constants
+// in two or three parts, subtracted with fused multiply-adds. What has no vector form runs libm lane by lane (`each`).
+#pragma once
+#include "vector.h"
+
+namespace quern {
+namespace vector_math {
+
+template <class V> constexpr bool is_f32 = same<lane<V>, f32>;
+
+// ------------------------------------------------------------------ one instruction each
+
+template <class V> INLINE V fma(V a, V b, V c) {
+  constexpr int size = sizeof(V);
+#if QUERN_AVX512 && !__clang__
+  if constexpr (size == 64 && is_f32<V>) return __builtin_ia32_vfmaddps512_mask(a, b, c, -1, 4);
+  if constexpr (size == 64 && !is_f32<V>) return __builtin_ia32_vfmaddpd512_mask(a, b, c, -1, 4);
+#endif
+#if __FMA__
+  if constexpr (size == 32 && is_f32<V>) return __builtin_ia32_vfmaddps256(a, b, c);
+  if constexpr (size == 32 && !is_f32<V>) return __builtin_ia32_vfmaddpd256(a, b, c);
+  if constexpr (size == 16 && is_f32<V>) return __builtin_ia32_vfmaddps(a, b, c);
+  if constexpr (size == 16 && !is_f32<V>) return __builtin_ia32_vfmaddpd(a, b, c);
+#endif
+  for (int l = 0; l < lanes<V>; ++l) {
+    if constexpr (is_f32<V>) a[l] = __builtin_fmaf(a[l], b[l], c[l]);
+    else a[l] = __builtin_fma(a[l], b[l], c[l]);
+  }
+  return a;
+}
+template <class V> INLINE V fma(V a, lane<V> b, V c) { return fma(a, splat<V>(b), c); }
+template <class V> INLINE V fma(V a, V b, lane<V> c) { return fma(a, b, splat<V>(c)); }
+template <class V> INLINE V fma(V a, lane<V> b, lane<V> c) { return fma(a, splat<V>(b), splat<V>(c)); }
+
+// c0 + c1 x + c2 x^2 + ...
+template <class V> INLINE V poly(V, lane<V> c) { return splat<V>(c); }
+template <class V, class... C> INLINE V poly(V x, lane<V> c, C... rest) { return fma(poly(x, (lane<V>)rest...), x, c); }
+
+template <class V> INLINE V sqrt(V x) {
+#if QUERN_AVX512
+  if constexpr (sizeof(V) == 64 && is_f32<V>) return __builtin_ia32_sqrtps512_mask(x, x, -1, 4);
+  if constexpr (sizeof(V) == 64 && !is_f32<V>) return __builtin_ia32_sqrtpd512_mask(x, x, -1, 4);
+#endif
+#if __AVX__
+  if constexpr (sizeof(V) == 32 && is_f32<V>) return __builtin_ia32_sqrtps256(x);
+  if constexpr (sizeof(V) == 32 && !is_f32<V>) return __builtin_ia32_sqrtpd256(x);
+#endif
+  for (int l = 0; l < lanes<V>; ++l) {
+    if constexpr (is_f32<V>) x[l] = __builtin_sqrtf(x[l]);
+    else x[l] = __builtin_sqrt(x[l]);
+  }
+  return x;
+}
+template <class V> INLINE V rsqrt(V x) { return 1 / sqrt(x); }
+
+template <class V> INLINE bits<V> sign_bit(V x) { return (bits<V>)x & (bits<V>)splat<V>(-0.0f); }
+template <class V> INLINE V abs_float(V x) { return (V)((bits<V>)x & ~(bits<V>)splat<V>(-0.0f)); }
+// |x| with the sign of s
+template <class V> INLINE V copysign(V x, V s) { return (V)((bits<V>)abs_float(x) | sign_bit(s)); }
+template <class V> INLINE mask<lanes<V>> isnan(V x) { return as_mask(x != x); }
+template <class V> INLINE mask<lanes<V>> isinf(V x) {
+  return as_mask(abs_float(x) == splat<V>(is_f32<V> ? __builtin_inff() : __builtin_inf()));
+}
+template <class V> INLINE mask<lanes<V>> signbit(V x) { return as_mask((bits<V>)x < 0); }
+
+// the smaller and the larger of two; the second where either is NaN
+template <class V> INLINE V lesser(V a, V b) {
+#if QUERN_AVX512
+  if constexpr (sizeof(V) == 64 && is_f32<V>) return __builtin_ia32_minps512_mask(a, b, a, -1, 4);
+  if constexpr (sizeof(V) == 64 && !is_f32<V>) return __builtin_ia32_minpd512_mask(a, b, a, -1, 4);
+#endif
+  return a < b ? a : b;
+}
+template <class V> INLINE V greater(V a, V b) {
+#if QUERN_AVX512
+  if constexpr (sizeof(V) == 64 && is_f32<V>) return __builtin_ia32_maxps512_mask(a, b, a, -1, 4);
+  if constexpr (sizeof(V) == 64 && !is_f32<V>) return __builtin_ia32_maxpd512_mask(a, b, a, -1, 4);
+#endif
+  return a > b ? a : b;
+}
+template <class V> INLINE V clamp(V x, lane<V> low, lane<V> high) {  // NaN stays
+  return lesser(splat<V>(high), greater(splat<V>(low), x));
+}
+
+// rounding to an integer; mode as in the x86 instruction: 0 nearest even, 1 down, 2 up, 3 to zero
+template <int mode, class V> INLINE V round_to(V x) {
+#if QUERN_AVX512
+  if constexpr (sizeof(V) == 64 && is_f32<V>) return __builtin_ia32_rndscaleps_mask(x, mode, x, -1, 4);
+  if constexpr (sizeof(V) == 64 && !is_f32<V>) return __builtin_ia32_rndscalepd_mask(x, mode, x, -1, 4);
+#endif
+#if __AVX__
+  if constexpr (sizeof(V) == 32 && is_f32<V>) return __builtin_ia32_roundps256(x, mode);
+  if constexpr (sizeof(V) == 32 && !is_f32<V>) return __builtin_ia32_roundpd256(x, mode);
+#endif
+  for (int l = 0; l < lanes<V>; ++l) {
+    if constexpr (is_f32<V>)
+      x[l] = mode == 0 ? __builtin_rintf(x[l]) : mode == 1 ? __builtin_floorf(x[l])
+           : mode == 2 ? __builtin_ceilf(x[l]) : __builtin_truncf(x[l]);
+    else
+      x[l] = mode == 0 ? __builtin_rint(x[l]) : mode == 1 ? __builtin_floor(x[l])
+           : mode == 2 ? __builtin_ceil(x[l]) : __builtin_trunc(x[l]);
+  }
+  return x;
+}
+template <class V> INLINE V round(V x) { return round_to<0>(x); }
+template <class V> INLINE V floor(V x) { return round_to<1>(x); }
+template <class V> INLINE V ceil(V x) { return round_to<2>(x); }
+template <class V> INLINE V trunc(V x) { return round_to<3>(x); }
+
+// Adding `magic` rounds to the nearest integer and leaves it in the low bits of the sum.
+template <class V> constexpr lane<V> magic = is_f32<V> ? 0x1.8p23 : 0x1.8p52;
+
+template <class V> INLINE V power_of_two(bits<V> k) {  // k within the normal exponents
+  if constexpr (is_f32<V>) return (V)((k + 127) << 23);
+  else return (V)((k + 1023) << 52);
+}
+
+// 2^n for an integer-valued n within the normal exponents
+template <class V> INLINE V small_power_of_two(V n) {
+  return power_of_two<V>((bits<V>)(n + magic<V>) - (bits<V>)splat<V>(magic<V>));
+}
+
+// x * 2^n for an integer-valued n, rounding once; overflow and denormals included
+template <class V> INLINE V scale(V x, V n) {
+#if QUERN_AVX512
+  if constexpr (sizeof(V) == 64 && is_f32<V>) return __builtin_ia32_scalefps512_mask(x, n, x, -1, 4);
+  if constexpr (sizeof(V) == 64 && !is_f32<V>) return __builtin_ia32_scalefpd512_mask(x, n, x, -1, 4);
+#endif
+  bits<V> k = (bits<V>)(n + magic<V>) - (bits<V>)splat<V>(magic<V>);
+  bits<V> half = k >> 1;
+  return x * power_of_two<V>(half) * power_of_two<V>(k - half);
+}
+
+// A function of doubles applied to floats: for those where single precision would not reach 2 ulp.
+template <class V, class F> INLINE V in_double(V x, F f) {
+  constexpr int N = lanes<V>;
+  if constexpr (N * 8 > QUERN_VECTOR_BYTES) {
+    typedef vec<f32, N / 2> H;
+    return join<V>(in_double(part<H>(x, 0), f), in_double(part<H>(x, 1), f));
+  } else {
+    return __builtin_convertvector(f(__builtin_convertvector(x, vec<f64, N>)), V);
+  }
+}
+template <class V, class F> INLINE V in_double(V x, V y, F f) {
+  constexpr int N = lanes<V>;
+  if constexpr (N * 8 > QUERN_VECTOR_BYTES) {
+    typedef vec<f32, N / 2> H;
+    return join<V>(in_double(part<H>(x, 0), part<H>(y, 0), f), in_double(part<H>(x, 1), part<H>(y, 1), f));
+  } else {
+    typedef vec<f64, N> D;
+    return __builtin_convertvector(f(__builtin_convertvector(x, D), __builtin_convertvector(y, D)), V);
+  }
+}
+
+// ------------------------------------------------------------------ exponentials
+
+// x = n ln2 + r, |r| <= ln2/2. Returns r.
+template <class V> INLINE V reduce_ln2(V x, V& n) {
+  if constexpr (is_f32<V>) {
+    n = fma(x, 0x1.715476p0f, magic<V>) - magic<V>;
+    return fma(n, -0x1.7f7d1cp-20f, fma(n, -0x1.62e4p-1f, x));
+  } else {
+    n = fma(x, 0x1.71547652b82fep0, magic<V>) - magic<V>;
+    return fma(n, -0x1.a39ef35793c76p-33, fma(n, -0x1.62e42feep-1, x));
+  }
+}
+
+// exp(r) on |r| <= ln2/2: error 2^-28 (float), 2^-57 (double)
+template <class V> INLINE V exp_reduced(V r) {
+  if constexpr (is_f32<V>) {
+    return poly(r, 1.0f, 1.0f, 0.49999994f, 0.16666521f, 0.041668274f, 0.008368686f, 0.0013820136f);
+  } else {
+    return poly(r, 1.0, 1.0, 0.5, 0.16666666666666433, 0.041666666666603736, 0.008333333333500611,
+                0.0013888888926895954, 0.00019841269465255759, 2.4801508545406437e-05, 2.755764141453287e-06,
+                2.762524584422495e-07, 2.4978317421951946e-08);
+  }
+}
+// exp(r) - 1 on the same range, relative error 2^-31, 2^-61
+template <class V> INLINE V expm1_reduced(V r) {
+  V p;
+  if constexpr (is_f32<V>) {
+    p = poly(r, 0.5f, 0.16666666f, 0.041666493f, 0.008333544f, 0.0013932342f, 0.00019763397f);
+  } else {
+    p = poly(r, 0.5, 0.16666666666666677, 0.041666666666666574, 0.008333333333322118, 0.0013888888888942735,
+             0.00019841269885059984, 2.4801587198204782e-05, 2.755724516377322e-06, 2.755738694123687e-07,
+             2.510873578677789e-08, 2.0878981716557688e-09);
+  }
+  return fma(r * r, p, r);
+}
+
+template <class V> INLINE V exp(V x) {
+  x = is_f32<V> ? clamp(x, -105.0f, 89.0f) : clamp(x, -746.0, 710.0);
+  V n, r = reduce_ln2(x, n);
+  return scale(exp_reduced(r), n);
+}
+
+template <class V> INLINE V exp2(V x) {
+  if constexpr (is_f32<V>) {
+    x = clamp(x, -151.0f, 129.0f);
+    V n = round(x), r = x - n;
+    return scale(poly(r, 1.0f, 0.6931472f, 0.24022648f, 0.055503596f, 0.009618503f, 0.0013390997f, 0.00015327803f), n);
+  } else {
+    x = clamp(x, -1076.0, 1025.0);
+    V n = round(x), r = x - n;
+    return scale(exp_reduced(fma(r, 0x1.62e42fefa39efp-1, r * 0x1.abc9e3b39803fp-56)), n);
+  }
+}
+
+// 2^n (1 + p) - 1 without cancellation: 2^n p + (2^n - 1), computed at half size so that n = 128 does not overflow
+template <class V> INLINE V expm1(V x) {
+  V y = is_f32<V> ? clamp(x, -18.0f, 89.0f) : clamp(x, -38.0, 710.0);
+  V n, r = reduce_ln2(y, n);
+  V half = scale(splat<V>(0.5f), n);
+  return copysign(2 * fma(half, expm1_reduced(r), half - 0.5f), x);
+}
+
+template <class V> INLINE V sigmoid(V x) {
+  V e = exp((V)((bits<V>)x | (bits<V>)splat<V>(-0.0f)));  // exp(-|x|)
+  return (((bits<V>)x < 0) ? e : splat<V>(1)) / (1 + e);
+}
+
+// |x| < 0.55: x + x^3 P(x^2), error 2^-29, 2^-60; beyond, with e = exp(-2|x|): 1 - 2e / (1 + e)
+template <class V> INLINE V tanh(V x) {
+  V a = abs_float(x), z = x * x, p;
+  if constexpr (is_f32<V>) {
+    p = poly(z, -0.33333313f, 0.13332437f, -0.053835757f, 0.021000376f, -0.006169614f);
+  } else {
+    p = poly(z, -0.3333333333333328, 0.13333333333323943, -0.05396825396218922, 0.021869488340429243,
+             -0.008863231850091522, 0.0035920843731810964, -0.0014554931286122753, 0.0005882383491569523,
+             -0.00023285332297700667, 8.255437145497519e-05, -1.9021435207067473e-05);
+  }
+  V n, r = reduce_ln2(-2 * lesser(splat<V>(is_f32<V> ? 10 : 22), a), n);
+  V e = exp_reduced(r) * small_power_of_two(n);
+  return copysign((a < 0.55f) ? fma(x * z, p, x) : 1 - 2 * e / (1 + e), x);
+}
+
+template <class V> INLINE V sinh(V x) {
+  if constexpr (is_f32<V>) {
+    return in_double(x, [](auto d) {
+      auto t = expm1(clamp(abs_float(d), 0, 100));
+      return copysign(0.5 * (t + t / (t + 1)), d);
+    });
+  } else return each(x, [](f64 l) { return __builtin_sinh(l); });
+}
+template <class V> INLINE V cosh(V x) {
+  if constexpr (is_f32<V>) {
+    return in_double(x, [](auto d) {
+      auto e = exp(d);
+      return 0.5 * (e + 1 / e);
+    });
+  } else return each(x, [](f64 l) { return __builtin_cosh(l); });
+}
+
+// ------------------------------------------------------------------ logarithms
+
+// x = 2^e (1 + f), 1 + f within sqrt(1/2) .. sqrt(2), for positive finite x
+template <class V> INLINE V split_power(V x, V& e) {
+  bits<V> b;
+  if constexpr (is_f32<V>) {
+    auto tiny = x < 0x1p-126f;
+    b = (bits<V>)(tiny ? x * 0x1p24f : x) - 0x3f3504f3;
+    e = __builtin_convertvector(b >> 23, V) - (tiny ? splat<V>(24) : V{});
+    return (V)((b & 0x7fffff) + 0x3f3504f3) - 1;
+  } else {
+    auto tiny = x < 0x1p-1022;
+    b = (bits<V>)(tiny ? x * 0x1p54 : x) - 0x3fe6a09e667f3bcd;
+    // the exponent by way of the adder: no 64-bit conversion needed
+    e = (V)((b >> 52) + (bits<V>)splat<V>(magic<V>)) - magic<V> - (tiny ? splat<V>(54) : V{});
+    return (V)((b & 0xfffffffffffff) + 0x3fe6a09e667f3bcd) - 1;
+  }
+}
+
+// log(1 + f) - f on the range of split_power. f^2/2 is exact enough to be subtracted last.
+template <class V> INLINE V log_tail(V f) {
+  V half = 0.5f * f * f;
+  if constexpr (is_f32<V>) {
+    V p = poly(f, 0.33333313f, -0.2500001f, 0.20002072f, -0.1666799f, 0.14220363f, -0.124062076f, 0.118834704f,
+               -0.11670192f, 0.06749556f);
+    return fma(f * f * f, p, -half);
+  } else {  // s = f / (2 + f): log(1 + f) = f - f^2/2 + s (f^2/2 + R(s^2))
+    V s = f / (2 + f), z = s * s;
+    V p = poly(z, 0.6666666666666666, 0.40000000000006253, 0.28571428569084345, 0.22222222647022916,
+               0.18181775647690243, 0.1538709152850411, 0.13250100875232151, 0.1325148525719606);
+    return fma(s, fma(z, p, half), -half);
+  }
+}
+
+// what every logarithm gives outside (0, inf)
+template <class V> INLINE V log_special(V x, V y) {
+  const V inf = splat<V>(__builtin_inff());
+  y = (x == inf) ? inf : y;
+  y = (x == 0) ? -inf : y;
+  return (x >= 0) ? y : splat<V>(__builtin_nanf(""));
+}
+
+template <class V> INLINE V log(V x) {
+  V e, f = split_power(x, e);
+  if constexpr (is_f32<V>) return log_special(x, fma(e, 0x1.62e4p-1f, f + fma(e, 0x1.7f7d1cp-20f, log_tail(f))));
+  else return log_special(x, fma(e, 0x1.62e42feep-1, f + fma(e, 0x1.a39ef35793c76p-33, log_tail(f))));
+}
+
+// f / ln2 + tail / ln2 in two parts, so that results near 0 keep their bits
+template <class V> INLINE V log2(V x) {
+  V e, f = split_power(x, e), t = log_tail(f);
+  if constexpr (is_f32<V>) {
+    V low = fma(t, 0x1.715476p0f, f * 0x1.4ae0cp-26f);
+    return log_special(x, e + fma(f, 0x1.715476p0f, low));
+  } else {
+    V low = fma(t, 0x1.71547652b82fep0, f * 0x1.777d0ffda0d24p-56);
+    return log_special(x, e + fma(f, 0x1.71547652b82fep0, low));
+  }
+}
+template <class V> INLINE V log10(V x) {
+  V e, f = split_power(x, e), t = log_tail(f);
+  if constexpr (is_f32<V>) {
+    V low = fma(e, 0x1.3509f8p-18f, fma(t, 0x1.bcb7b2p-2f, f * -0x1.5b235ep-27f));
+    return log_special(x, fma(e, 0x1.344p-2f, fma(f, 0x1.bcb7b2p-2f, low)));
+  } else {
+    V low = fma(e, 0x1.3fde623e2566bp-43, fma(t, 0x1.bcb7b1526e50ep-2, f * 0x1.95355baaafad3p-57));
+    return log_special(x, fma(e, 0x1.34413509f7p-2, fma(f, 0x1.bcb7b1526e50ep-2, low)));
+  }
+}
+
+// u = 1 + x rounded; what the rounding lost is put back to first order
+template <class V> INLINE V log1p(V x) {
+  V u = 1 + x;
+  V lost = (u < (is_f32<V> ? 0x1p24f : 0x1p53)) ? (x - (u - 1)) / u : V{};
+  V e, f = split_power(u, e), y;
+  if constexpr (is_f32<V>) y = fma(e, 0x1.62e4p-1f, f + (fma(e, 0x1.7f7d1cp-20f, log_tail(f)) + lost));
+  else y = fma(e, 0x1.62e42feep-1, f + (fma(e, 0x1.a39ef35793c76p-33, log_tail(f)) + lost));
+  y = log_special(u, y);
+  return (x == 0) ? x : y;
+}
+
+template <class V> INLINE V asinh(V x) {
+  if constexpr (is_f32<V>) {
+    return in_double(x, [](auto d) {
+      auto a = abs_float(d), y = log1p(a + a * a / (1 + sqrt(1 + a * a)));
+      return copysign((a == __builtin_inf()) ? a : y, d);
+    });
+  } else return each(x, [](f64 l) { return __builtin_asinh(l); });
+}
+template <class V> INLINE V acosh(V x) {
+  if constexpr (is_f32<V>) {
+    return in_double(x, [](auto d) {
+      auto y = log(d + sqrt(d * d - 1));
+      return (d < 1) ? d - d + __builtin_nan("") : y;
+    });
+  } else return each(x, [](f64 l) { return __builtin_acosh(l); });
+}
+template <class V> INLINE V atanh(V x) {
+  if constexpr (is_f32<V>) {
+    return in_double(x, [](auto d) { return copysign(0.5 * log1p(2 * abs_float(d) / (1 - abs_float(d))), d); });
+  } else return each(x, [](f64 l) { return __builtin_atanh(l); });
+}
+
+// exp(y log|x|) is not exact enough in double; float has bits to spare when computed in double
+template <class V> INLINE V pow(V x, V y) {
+  if constexpr (!is_f32<V>) return each(x, y, [](f64 a, f64 b) { return __builtin_pow(a, b); });
+  else {
+    V r = in_double(abs_float(x), y, [](auto a, auto b) { return exp(b * log(a)); });
+    bits<V> integral = (round_to<3>(y) == y) | (abs_float(y) >= 0x1p24f);
+    V half = 0.5f * y;
+    bits<V> odd = integral & (round_to<3>(half) != half) & (abs_float(y) < 0x1p24f);
+    bits<V> negative = (bits<V>)x < 0;
+    r = (V)((bits<V>)r ^ (negative & odd & (bits<V>)splat<V>(-0.0f)));
+    r = (negative & ~integral & (x < 0) & (x > -__builtin_inff())) ? splat<V>(__builtin_nanf("")) : r;
+    bits<V> one = (x == 1) | (y == 0) | ((x == -1) & (abs_float(y) == __builtin_inff()));
+    return one ? splat<V>(1) : r;
+  }
+}
+
+// ------------------------------------------------------------------ circular functions
+
+// sin r on |r| <= pi/2
+template <class V> INLINE V sin_reduced(V r) {
+  V z = r * r, p;
+  if constexpr (is_f32<V>) p = poly(z, -0.1666666f, 0.008333069f, -0.00019809768f, 2.6060538e-06f);
+  else
+    p = poly(z, -0.16666666666666666, 0.008333333333333194, -0.00019841269841209142, 2.755731921112367e-06,
+             -2.5052106871532223e-08, 1.605893964081408e-10, -7.642989763551585e-13, 2.72115645970823e-15);
+  return fma(r * z, p, r);
+}
+
+// a - n c in three parts of c; n small enough that n times the first part is exact
+template <class V> INLINE V minus_multiple(V a, V n, lane<V> c1, lane<V> c2, lane<V> c3) {
+  return fma(n, -c3, fma(n, -c2, fma(n, -c1, a)));
+}
+
+// lanes beyond the range where the three-part reduction is exact go to libm
+#define QUERN_LARGE_ANGLE(name, x, y) \
+  auto large = is_f32<V> ? (abs_float(x) > 30000.0f) : (abs_float(x) > 1e8f); \
+  if (__builtin_expect(any(large), 0)) { \
+    for (int l = 0; l < lanes<V>; ++l) \
+      if (large[l]) y[l] = is_f32<V> ? __builtin_##name##f(x[l]) : __builtin_##name(x[l]); \
+  }
+
+template <class V> INLINE V sin(V x) {
+  V a = abs_float(x), q, r;
+  if constexpr (is_f32<V>) {
+    q = fma(a, 0x1.45f306p-2f, magic<V>);
+    r = minus_multiple(a, q - magic<V>, 0x1.921fb6p1f, -0x1.777a5cp-24f, -0x1.ee59dap-49f);
+  } else {
+    q = fma(a, 0x1.45f306dc9c883p-2, magic<V>);
+    r = minus_multiple(a, q - magic<V>, 0x1.921fb54442d18p1, 0x1.1a62633145c07p-53, -0x1.f1976b7ed8fbcp-109);
+  }
+  V y = (V)((bits<V>)sin_reduced(r) ^ ((bits<V>)q << (8 * sizeof(lane<V>) - 1)) ^ sign_bit(x));
+  QUERN_LARGE_ANGLE(sin, x, y)
+  return y;
+}
+
+// x = (n + 1/2) pi + r: cos x = -sin r for even n, sin r for odd
+template <class V> INLINE V cos(V x) {
+  V a = abs_float(x), q, r;
+  if constexpr (is_f32<V>) {
+    q = fma(a, 0x1.45f306p-2f, -0.5f) + magic<V>;
+    r = minus_multiple(a, fma(q - magic<V>, 2, 1), 0x1.921fb6p0f, -0x1.777a5cp-25f, -0x1.ee59dap-50f);
+  } else {
+    q = fma(a, 0x1.45f306dc9c883p-2, -0.5) + magic<V>;
+    r = minus_multiple(a, fma(q - magic<V>, 2, 1), 0x1.921fb54442d18p0, 0x1.1a62633145c07p-54, -0x1.f1976b7ed8fbcp-110);
+  }
+  V y = (V)((bits<V>)sin_reduced(r) ^ ((~(bits<V>)q) << (8 * sizeof(lane<V>) - 1)));
+  QUERN_LARGE_ANGLE(cos, x, y)
+  return y;
+}
+
+// x = n pi/2 + r: tan r for even n, -1 / tan r for odd
+template <class V> INLINE V tan(V x) {
+  if constexpr (is_f32<V>) {
+    V y = in_double(x, [](auto d) {
+      typedef decltype(d) D;
+      D q = fma(d, 0x1.45f306dc9c883p-1, magic<D>), n = q - magic<D>;
+      D r = fma(n, -0x1.1a62633145c07p-54, fma(n, -0x1.921fb54442d18p0, d)), z = r * r;
+      D t = fma(r * z, poly(z, 0.3333335, 0.13332672, 0.05405943, 0.02128295, 0.010836962, 8.512512e-05, 0.004379599), r);
+      D y = (((bits<D>)q & 1) != 0) ? -1 / t : t;
+      return (d == 0) ? d : y;
+    });
+    QUERN_LARGE_ANGLE(tan, x, y)
+    return y;
+  } else return each(x, [](f64 l) { return __builtin_tan(l); });
+}
+
+// atan on [0, 1], error 2^-28
+template <class V> INLINE V atan_unit(V a) {
+  V z = a * a;
+  return fma(a * z, poly(z, -0.333333f, 0.19998531f, -0.14264052f, 0.10951175f, -0.08400475f, 0.057906546f,
+                         -0.031127002f, 0.010887361f, -0.0017875476f), a);
+}
+template <class V> INLINE V atan(V x) {
+  if constexpr (is_f32<V>) {
+    V a = abs_float(x);
+    auto big = a > 1;
+    V t = atan_unit(big ? 1 / a : a);
+    return copysign(big ? 0x1.921fb6p0f - t : t, x);
+  } else return each(x, [](f64 l) { return __builtin_atan(l); });
+}
+
+// asin a on [0, 1/2]; beyond, asin a = pi/2 - 2 asin sqrt((1 - a)/2)
+template <class V> INLINE V asin_half(V a, V z) {
+  return fma(a * z, poly(z, 0.1666666f, 0.07500521f, 0.04451369f, 0.03183493f, 0.014336277f, 0.037658975f), a);
+}
+template <class V> INLINE V asin(V x) {
+  if constexpr (is_f32<V>) {
+    return in_double(x, [](auto d) {
+      auto a = abs_float(d), big_z = 0.5 - 0.5 * a;
+      auto big = a > 0.5;
+      auto z = big ? big_z : a * a, t = asin_half(big ? sqrt(big_z) : a, z);
+      return copysign(big ? 0x1.921fb54442d18p0 - 2 * t : t, d);
+    });
+  } else return each(x, [](f64 l) { return __builtin_asin(l); });
+}
+template <class V> INLINE V acos(V x) {
+  if constexpr (is_f32<V>) {
+    V a = abs_float(x);
+    auto big = a > 0.5f;
+    V z = big ? 0.5f - 0.5f * a : a * a;
+    V t = asin_half(big ? sqrt(z) : a, z);
+    V near_one = 2 * t, pi = splat<V>(0x1.921fb6p1f);
+    V inner = 0x1.921fb6p0f - (copysign(t, x) + 0x1.777a5cp-25f);
+    return big ? ((x < 0) ? pi - near_one : near_one) : inner;
+  } else return each(x, [](f64 l) { return __builtin_acos(l); });
+}
+
+// ------------------------------------------------------------------ error function
+
+// |x| < 0.92: x + x P(x^2); beyond: 1 - exp(Q(|x|)) with Q a fit of log erfc
+template <class V> INLINE V erf(V x) {
+  if constexpr (is_f32<V>) {
+    V a = lesser(splat<V>(3.93f), abs_float(x)), z = x * x;
+    V small = fma(x, poly(z, 0.12837917f, -0.3761263f, 0.11283626f, -0.026855731f, 0.005192405f, -0.00080497697f,
+                          7.99665e-05f), x);
+    V q = poly(a, -0.0002070089f, -1.1276274f, -0.63726586f, -0.103856206f, 0.02218965f, -0.0030336473f, 0.00019494063f);
+    V n, r = reduce_ln2(q, n);
+    V e = exp_reduced(r) * small_power_of_two(n);
+    return (abs_float(x) < 0.92f) ? small : copysign(1 - e, x);
+  } else return each(x, [](f64 l) { return __builtin_erf(l); });
+}
+
+// in double for floats too: libm's float versions are off by up to 4 ulp
+#define QUERN_LIBM_UNARY(name) \
+  template <class V> INLINE V name(V x) { \
+    return each(x, [](lane<V> l) { return (lane<V>)__builtin_##name((f64)l); }); \
+  }
+#define QUERN_LIBM_BINARY(name) \
+  template <class V> INLINE V name(V x, V y) { \
+    return each(x, y, [](lane<V> a, lane<V> b) -> lane<V> { \
+      if constexpr (is_f32<V>) return __builtin_##name##f(a, b); \
+      else return __builtin_##name(a, b); \
+    }); \
+  }
+QUERN_LIBM_UNARY(erfc)
+QUERN_LIBM_UNARY(lgamma)
+QUERN_LIBM_BINARY(atan2)
+QUERN_LIBM_BINARY(hypot)
+QUERN_LIBM_BINARY(nextafter)
+
+}  // namespace vector_math
+
+// ------------------------------------------------------------------ the functions by name, for vectors and scalars
+
+// a scalar runs on one lane of the vector version
+template <class T> using whole = vec<T, QUERN_VECTOR_BYTES / sizeof(T)>;
+#define QUERN_UNARY(name) \
+  template <class T> INLINE auto name(T x) { \
+    if constexpr (is_scalar<T>) return vector_math::name(splat<whole<T>>(x))[0]; \
+    else return vector_math::name(x); \
+  }
+QUERN_UNARY(exp) QUERN_UNARY(exp2) QUERN_UNARY(expm1) QUERN_UNARY(log) QUERN_UNARY(log2) QUERN_UNARY(log10)
+QUERN_UNARY(log1p) QUERN_UNARY(sin) QUERN_UNARY(cos) QUERN_UNARY(tan) QUERN_UNARY(asin) QUERN_UNARY(acos)
+QUERN_UNARY(atan) QUERN_UNARY(sinh) QUERN_UNARY(cosh) QUERN_UNARY(tanh) QUERN_UNARY(asinh) QUERN_UNARY(acosh)
+QUERN_UNARY(atanh) QUERN_UNARY(erf) QUERN_UNARY(erfc) QUERN_UNARY(lgamma) QUERN_UNARY(sigmoid) QUERN_UNARY(sqrt)
+QUERN_UNARY(rsqrt) QUERN_UNARY(round) QUERN_UNARY(floor) QUERN_UNARY(ceil) QUERN_UNARY(trunc)
+template <class T> INLINE auto isnan(T x) {
+  if constexpr (is_scalar<T>) return x != x;
+  else return vector_math::isnan(x);
+}
+template <class T> INLINE auto isinf(T x) {
+  if constexpr (is_scalar<T>) return (bool)__builtin_isinf(x);
+  else return vector_math::isinf(x);
+}
+template <class T> INLINE auto signbit(T x) {
+  if constexpr (is_scalar<T>) return (bool)__builtin_signbit(x);
+  else return vector_math::signbit(x);
+}
+#define QUERN_BINARY(name) \
+  template <class T> INLINE T name(T x, T y) { \
+    if constexpr (is_scalar<T>) return vector_math::name(splat<whole<T>>(x), splat<whole<T>>(y))[0]; \
+    else return vector_math::name(x, y); \
+  }
+QUERN_BINARY(pow) QUERN_BINARY(atan2) QUERN_BINARY(hypot) QUERN_BINARY(nextafter) QUERN_BINARY(copysign)
+template <class T> INLINE T fma(T a, T b, T c) {
+  if constexpr (same<T, f32>) return __builtin_fmaf(a, b, c);
+  else if constexpr (same<T, f64>) return __builtin_fma(a, b, c);
+  else return vector_math::fma(a, b, c);
+}
+
+// ------------------------------------------------------------------ arithmetic for every type
+
+template <class V> INLINE V abs(V x) {
+  if constexpr (is_scalar<V>) return is_float<V> ? (V)__builtin_fabs((f64)x) : x < 0 ? -x : x;
+  else if constexpr (is_float<lane<V>>) return vector_math::abs_float(x);
+  else if constexpr (!is_signed<lane<V>>) return x;
+  else return x < 0 ? -x : x;
+}
+template <class V> INLINE V sign(V x) {
+  if constexpr (is_float<lane<V>>) {
+    if constexpr (is_scalar<V>) return x != x ? x : (V)((x > 0) - (x < 0));
+    else return (x > 0) ? splat<V>(1) : (x < 0) ? splat<V>(-1) : (x == 0) ? V{} : x;
+  }
+  else if constexpr (is_scalar<V>) return (V)((x > 0) - (x < 0));
+  else return (x > 0) ? splat<V>(1) : (x < 0) ? splat<V>((lane<V>)-1) : V{};
+}
+
+// max and min keep NaN; the first operand where both are equal
+template <class V> INLINE V max(V a, V b) {
+  if constexpr (is_scalar<V>) return (a >= b || a != a) ? a : b;
+  else if constexpr (is_float<lane<V>>) return (b != b) ? b : vector_math::greater(b, a);
+  else return a >= b ? a : b;
+}
+template <class V> INLINE V min(V a, V b) {
+  if constexpr (is_scalar<V>) return (a <= b || a != a) ? a : b;
+  else if constexpr (is_float<lane<V>>) return (b != b) ? b : vector_math::lesser(b, a);
+  else return a <= b ? a : b;
+}
+// fmax and fmin ignore NaN
+template <class V> INLINE V fmax(V a, V b) {
+  if constexpr (is_scalar<V>) return b != b || a >= b ? a : b;
+  else return (b != b) ? a : (a >= b) ? a : b;
+}
+template <class V> INLINE V fmin(V a, V b) {
+  if constexpr (is_scalar<V>) return b != b || a <= b ? a : b;
+  else return (b != b) ? a : (a <= b) ? a : b;
+}
+
+// Integer division never traps: by zero it gives 0, and the smallest integer by -1 wraps around.
+template <class T> INLINE T quotient(T a, T b) {
+  if (b == 0) return 0;
+  if (is_signed<T> && b == (T)-1) return (T)(0 - a);
+  return a / b;
+}
+template <class T> INLINE T remainder(T a, T b) {
+  if (b == 0 || (is_signed<T> && b == (T)-1)) return 0;
+  return a % b;
+}
+// C's remainder: the dividend's sign
+template <class V> INLINE V fmod(V a, V b) {
+  if constexpr (!is_scalar<V>) return each(a, b, [](lane<V> x, lane<V> y) { return fmod(x, y); });
+  else if constexpr (same<V, f32>) return __builtin_fmodf(a, b);
+  else if constexpr (same<V, f64>) return __builtin_fmod(a, b);
+  else return remainder(a, b);
+}
+// Python's remainder: the divisor's sign
+template <class V> INLINE V mod(V a, V b) {
+  if constexpr (!is_scalar<V>) return each(a, b, [](lane<V> x, lane<V> y) { return mod(x, y); });
+  else {
+    V r = fmod(a, b);
+    return r != 0 && (r < 0) != (b < 0) ? (V)(r + b) : r;
+  }
+}
+// Python's //. For floats by way of the exact remainder, as eager does: 1 // 0.1 is 9.
+template <class V> INLINE V floordiv(V a, V b) {
+  if constexpr (!is_scalar<V>) return each(a, b, [](lane<V> x, lane<V> y) { return floordiv(x, y); });
+  else if constexpr (is_float<V>) {
+    if (b == 0) return a / b;
+    V r = fmod(a, b), q = (a - r) / b;
+    if (r != 0 && (b < 0) != (r < 0)) q -= 1;
+    if (q == 0) return copysign((V)0, a / b);
+    V whole = floor(q);
+    return q - whole > (V)0.5 ? whole + 1 : whole;
+  } else {
+    V q = quotient(a, b);
+    return q * b != a && b != 0 && (a < 0) != (b < 0) ? (V)(q - 1) : q;
+  }
+}
+// integer powers wrap around; a negative exponent gives 0 but for bases 1 and -1
+template <class T> INLINE T int_power(T a, T n) {
+  if (n < 0) return a == 1 ? 1 : a == (T)-1 ? (n & 1 ? a : (T)1) : (T)0;
+  T r = 1;
+  for (; n; n >>= 1, a *= a)
+    if (n & 1) r *= a;
+  return r;
+}
+// shifting by the width or more leaves nothing (or the sign)
+template <class V> INLINE V shl(V a, V b) {
+  constexpr lane<V> width = 8 * sizeof(lane<V>);
+  if constexpr (is_scalar<V>) return b < 0 || b >= width ? (V)0 : (V)(a << b);
+  else return ((b < 0) | (b >= width)) ? V{} : a << b;
+}
+template <class V> INLINE V shr(V a, V b) {
+  constexpr lane<V> width = 8 * sizeof(lane<V>);
+  if constexpr (is_scalar<V>) return b < 0 || b >= width ? (V)(a < 0 ? -1 : 0) : (V)(a >> b);
+  else return ((b < 0) | (b >= width)) ? (V)(a < 0) : a >> b;
+}
+template <class V> INLINE V ipow(V a, V b) {
+  if constexpr (is_scalar<V>) return int_power(a, b);
+  else return each(a, b, [](lane<V> x, lane<V> y) { return int_power(x, y); });
+}
+
+}  // namespace quern
