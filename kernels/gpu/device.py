@@ -145,8 +145,14 @@ def shift_left(a, b):
 
 
 @triton.jit
-def shift_right(a, b):
+def shift_right_int(a, b):
     # shifting by the width or more leaves only the sign
     last = tl.full([], a.dtype.primitive_bitwidth - 1, a.dtype)
     inside = (b >= 0) & (b < a.dtype.primitive_bitwidth)
     return a >> tl.where(inside, b, last)
+
+
+@triton.jit
+def shift_right_uint(a, b):
+    inside = b < a.dtype.primitive_bitwidth
+    return tl.where(inside, a >> tl.where(inside, b, b ^ b), a ^ a)

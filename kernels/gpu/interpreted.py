@@ -159,8 +159,10 @@ def _block_operations() -> tuple[type, type]:
             parts, axis = arrays(input), self.axis
             step = 1
             while step < parts[0].shape[axis]:
-                later = combine(self, cut(parts, axis, None, -step), cut(parts, axis, step, None), input)
-                parts = [np.concatenate(pair, axis) for pair in zip(cut(parts, axis, None, step), later)]
+                # whole blocks, since Triton's have power-of-two sizes; what wrapped around is put back
+                made = combine(self, [np.roll(a, step, axis) for a in parts], parts, input)
+                first, later = cut(parts, axis, None, step), cut(made, axis, step, None)
+                parts = [np.concatenate(pair, axis) for pair in zip(first, later)]
                 step *= 2
             return [self.to_tensor(a, t.dtype) for a, t in zip(parts, input)]
 

@@ -77,7 +77,7 @@ class TritonSource:
 
     def program_count(self) -> Callable[..., int]:
         """A function of the symbols' values giving the number of programs (0 for an empty index space)."""
-        factors = [f"(({size}) + {block - 1}) // {block}" if block > 1 else f"({size})" for size, block in self.grid]
+        factors = [f"((({size}) + {block - 1}) // {block})" if block > 1 else f"({size})" for size, block in self.grid]
         return _size_function(self.symbols, " * ".join(factors) or "1")
 
     def needs_int64(self) -> Callable[..., bool]:

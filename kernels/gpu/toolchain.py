@@ -218,10 +218,11 @@ def _resources(cubin: bytes, ptx: str, target: Target) -> tuple[int, int, int]:
             return registers, 0, 0
         # Stack may also hold arrays of library functions (sin's range reduction); the assembler tells them apart.
         file.with_suffix(".ptx").write_text(ptx)
-        ptxas = _tool("ptxas-blackwell" if target.arch >= 100 else "ptxas")
-        arch = re.search(r"\.target\s+(\w+)", ptx)
-        command = [ptxas, "-v", f"--gpu-name={arch[1] if arch else f'sm_{target.arch}'}"]
-        text = _output([*command, str(file.with_suffix(".ptx")), "-o", str(file)])
+        from triton.backends.nvidia.compiler import get_ptxas
+
+        chip = re.search(r"\.target\s+(\w+)", ptx)
+        name = f"--gpu-name={chip[1] if chip else f'sm_{target.arch}'}"
+        text = _output([get_ptxas(target.arch).path, "-v", name, str(file.with_suffix(".ptx")), "-o", str(file)])
         return registers, stack, sum(map(int, re.findall(r"(\d+) bytes spill stores", text)))
 
 

@@ -85,6 +85,7 @@ class _Generator:
         blocks = {a.constant for a in tiling.axes}
         self.taken = _RESERVED | helper_names() | blocks | set(self.pointers.values()) | set(kernel.symbols)
         self.taken |= {v.name for v in self.axis_of} | {f"{a.name}_mask" for a in tiling.axes}
+        self.name = f"{kernel.name}_kernel" if kernel.name in self.taken else kernel.name
         self.carries: list[tuple[str, str]] = []
         self.wide = self._needs_int64()
 
@@ -92,6 +93,7 @@ class _Generator:
 
     def source(self) -> TritonSource:
         kernel, tiling = self.kernel, self.tiling
+        self._refuse_masked_rows()
         self._open_axes()
         if self.looped:
             self._loops()
@@ -99,15 +101,16 @@ class _Generator:
             self._stores(list(kernel.stores), self.outer)
         constants = [(a.constant, a.block) for a in tiling.axes if a.role != "program"]
         params = [*self.pointers.values(), *kernel.symbols, *(f"{name}: tl.constexpr" for name, _ in constants)]
-        comments = [f"    # {line}" for line in (*kernel.origins, *self._space_comment())]
+        origins = [line for origin in kernel.origins for line in origin.splitlines()]
+        comments = [f"    # {line}" for line in (*origins, *self._space_comment())]
         body = [f"    {line}" for line in self.outer.lines]
-        function = "\n".join(["@triton.jit", f"def {kernel.name}({', '.join(params)}):", *comments, *body])
+        function = "\n".join(["@triton.jit", f"def {self.name}({', '.join(params)}):", *comments, *body])
         words = set(re.findall(r"\w+", "\n".join(body)))
         helpers = helper_source(sorted(words & helper_names()))
         header = _HEADER + (_LIBDEVICE if "libdevice" in words or "libdevice" in helpers else "")
         text = "\n\n\n".join(part for part in (header.rstrip("\n"), helpers, function) if part) + "\n"
         return TritonSource(
-            name=kernel.name,
+            name=self.name,
             text=text,
             pointers=tuple((self.pointers[b.name], b.dtype.name) for b in kernel.args),
             symbols=kernel.symbols,
@@ -117,6 +120,14 @@ class _Generator:
             num_warps=tiling.num_warps,
             num_stages=1,
         )
+
+    def _refuse_masked_rows(self) -> None:
+        """Reductions run outside any mask. One that reads memory and stands only under masks might read out of bounds."""
+        roots = [e for s in self.kernel.stores for e in _below(s.value, s.index)]
+        free = {id(e) for s in self.kernel.stores for e in _below(s.value, s.index, through_masks=False)}
+        for e in roots:
+            if e.op in ("reduce", "scan") and id(e) not in free and _has_load(e):
+                raise InternalError(f"[triton] a {e.op} that reads memory stands under a mask: {e}\n{self.kernel}")
 
     def _space_comment(self) -> Iterator[str]:
         for a in self.tiling.axes:
@@ -325,6 +336,8 @@ class _Generator:
         elif e.op == "cast":
             inner = self.value(e.args[0], conds)
             self._know(e, conds, Value(cast_text(inner.text, e.args[0].dtype, e.dtype), inner.axes))
+        elif e.op in ("reduce", "scan") and conds:
+            self._remember(e, conds, self.value(e))  # `_refuse_masked_rows` made sure that it may run unmasked
         elif e.op == "reduce":
             if self.looped:
                 raise InternalError(f"[triton] a reduction is used before its loop ran: {e}\n{self.kernel}")
@@ -517,7 +530,7 @@ class _Generator:
             if first > 0:
                 text = f"{text} % {_atom_text(product_text(tuple(v.extent for v in axis.vars[first:last])))}"
             block.known[name] = Value(name, frozenset({axis.name}))
-            self.taken.add(name)
+            self.taken = self.taken | {name}
             block.lines.append(f"{name} = {text}")
         return name
 
@@ -584,9 +597,22 @@ def _emission_order(root: Expr) -> list[Expr]:
     return out
 
 
-def _below(value: Expr, index: Index | None = None) -> list[Expr]:
+def _below(value: Expr, index: Index | None = None, *, through_masks: bool = True) -> list[Expr]:
+    """Every expression below a value and an index; optionally not the values of `masked` expressions."""
     from_index = [a.value for a in index.atoms() if isinstance(a, Indirect)] if index is not None else []
-    return postorder([value, *from_index])
+    if through_masks:
+        return postorder([value, *from_index])
+    seen: dict[int, Expr] = {}
+    stack = [value, *from_index]
+    while stack:
+        e = stack.pop()
+        if id(e) in seen:
+            continue
+        seen[id(e)] = e
+        stack += (e.args[0], e.args[2]) if e.op == "masked" else e.args
+        where = e.attr if e.op == "index" else e.attr[1] if e.op == "load" else None
+        stack += [a.value for a in where.atoms() if isinstance(a, Indirect)] if where is not None else []
+    return list(seen.values())
 
 
 def _unique(exprs: list[Expr]) -> list[Expr]:

@@ -63,7 +63,7 @@ TEMPLATES: dict[str, dict[str, str]] = {
     "or": {"int": "{0} | {1}", "uint": "{0} | {1}", "bool": "{0} | {1}"},
     "xor": {"int": "{0} ^ {1}", "uint": "{0} ^ {1}", "bool": "{0} ^ {1}"},
     "shl": {"int": "shift_left({0}, {1})", "uint": "shift_left({0}, {1})"},
-    "shr": {"int": "shift_right({0}, {1})", "uint": "shift_right({0}, {1})"},
+    "shr": {"int": "shift_right_int({0}, {1})", "uint": "shift_right_uint({0}, {1})"},
     "eq": {"float": "{0} == {1}", "int": "{0} == {1}", "uint": "{0} == {1}", "bool": "({0} ^ {1}) == 0"},
     "ne": {"float": "{0} != {1}", "int": "{0} != {1}", "uint": "{0} != {1}", "bool": "{0} ^ {1}"},
     "lt": {"float": "{0} < {1}", "int": "{0} < {1}", "uint": "{0} < {1}", "bool": "({0} == 0) & {1}"},
@@ -101,7 +101,9 @@ def takes_literals(op: str, dtype: DType) -> bool:
 
     Triton gives a bare number float32 or int32, and lets it take the other operand's type only beside an operator.
     """
-    return dtype.name in ("float32", "int32") or (op in _OPERATORS and dtype.kind != "bool" and dtype.name != "uint64")
+    if op in _OPERATORS:
+        return dtype.kind != "bool" and dtype.name != "uint64"
+    return dtype.name in ("float32", "int32") and template(op, dtype).startswith(("tl.", "libdevice."))
 
 
 def literal(value: Any, dtype: DType) -> str:
