@@ -1,0 +1,155 @@
+"""From a captured graph to a callable: the pipeline's schedule, code for it, and a plan bound to the framework.
+
+A finished plan is stored under the graph's key, so another process skips all of it and only loads its kernels.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..cache import CacheKey, default_store
+from ..config import Options, config
+from .codegen.target import Target, target_for
+from .execute import bind
+from .graph import Graph
+from .pipeline import schedule_graph, timed
+from .plan import PLAN_FORMAT, Plan, make_plan
+from .runtime import Runtime
+
+
+@dataclass
+class CompileRecord:
+    """What one compilation did, for `explain`, the demo and the benchmarks.
+
+    kernels: generated kernels; loops_before: loop nests before fusion; launches and calls: steps of one run
+    times: seconds by stage; cached: True when the plan came from the disk
+    """
+
+    plan: Plan
+    key: str
+    cached: bool
+    times: dict[str, float] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def kernels(self) -> int:
+        return len(self.plan.kernels)
+
+    @property
+    def loops_before(self) -> int:
+        return self.plan.loops_before
+
+    @property
+    def launches(self) -> int:
+        return sum(len(s.launches) for s in self.plan.steps if hasattr(s, "launches"))
+
+    @property
+    def calls(self) -> int:
+        return sum(1 for s in self.plan.steps if not hasattr(s, "launches"))
+
+
+#: counters of this process: a warm process lowers and builds nothing
+COUNTERS = {"graphs": 0, "lowerings": 0, "plans_loaded": 0}
+
+
+def compile_graph(
+    graph: Graph, runtime: Runtime, options: Options, *, label: str = "", origin: str = ""
+) -> tuple[Callable[..., tuple[Any, ...]], CompileRecord]:
+    """Compile a graph for a framework: the callable takes the graph's inputs (and symbol ints), returns its outputs.
+
+    Raises LoweringError, CompilerNotFound or CompilerFailed.
+    """
+    COUNTERS["graphs"] += 1
+    times: dict[str, float] = {}
+    target = target_for(graph, options)
+    with timed(times, "key"):
+        key = plan_key(graph, runtime, options, target)
+    store = default_store()
+    with timed(times, "load"):
+        entry = store.get(key)
+        plan = Plan.from_json(entry.read("plan.json")) if entry is not None else None
+    cached = plan is not None
+    if plan is None:
+        plan = _make(graph, options, target, times)
+        store.put(key, {"plan.json": plan.to_json().encode()}, {"label": label or graph.name, "origin": origin})
+    else:
+        COUNTERS["plans_loaded"] += 1
+    with timed(times, "kernels"):
+        segments, launchers = target.build(plan, runtime, label or graph.name)
+    with timed(times, "bind"):
+        run = bind(plan, runtime, segments, launchers)
+    record = CompileRecord(plan, key.digest, cached, times, run.__quern_source__)  # type: ignore[attr-defined]
+    _log(graph, record)
+    return run, record
+
+
+def _make(graph: Graph, options: Options, target: Target, times: dict[str, float]) -> Plan:
+    COUNTERS["lowerings"] += 1
+    scheduled = schedule_graph(graph, fuse=options.fuse, verify=config.verify, times=times)
+    with timed(times, "codegen"):
+        plan = make_plan(graph, scheduled, {}, target.name)
+        return replace(plan, sources=target.generate(scheduled, plan))
+
+
+def plan_key(graph: Graph, runtime: Runtime, options: Options, target: Target) -> CacheKey:
+    """Everything that can change the plan, and nothing of this process or machine beyond the target's features."""
+    return CacheKey.make(
+        "plan",
+        {
+            "graph": graph_text(graph),
+            "options": {k: v for k, v in options.key()},
+            "framework": f"{runtime.name} {runtime.version()}",
+            "target": target.key(),
+            "format": PLAN_FORMAT,
+            "compiler": compiler_id(),
+        },
+    )
+
+
+def graph_text(graph: Graph) -> str:
+    """The graph without source locations: equal text means equal meaning."""
+    lines = [str(n).split("   # ", 1)[0] if n.loc else str(n) for n in graph.nodes]
+    lines += [f"mutate {i} {n!r}" for i, n in graph.mutations]
+    lines += [f"symbol {s.symbol} {s.input} {s.dim} {s.low} {s.high}" for s in graph.symbols]
+    lines.append("return " + ", ".join(map(repr, graph.outputs)))
+    return "\n".join(lines)
+
+
+@functools.cache
+def compiler_id() -> str:
+    """Hash of quern's own code that turns graphs into kernels: an edited compiler never meets its old plans."""
+    digest = hashlib.sha256(f"python {sys.version_info[:2]}".encode())
+    here = Path(__file__).resolve().parent
+    for folder in (here, here.parent / "kernels"):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".h"):
+                digest.update(path.name.encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _log(graph: Graph, record: CompileRecord) -> None:
+    for channel in config.logs:
+        if channel == "graph":
+            _print("graph", str(graph))
+        elif channel == "fusion":
+            loops = [f"{k.loops}\n  computes: {'; '.join(k.origins)}" for k in record.plan.kernels]
+            head = f"{record.loops_before} loop nests -> {record.kernels} kernels, {record.calls} framework calls"
+            _print("fusion", "\n".join([head, *loops, *(f"not fused: {n}" for n in record.plan.notes)]))
+        elif channel == "code":
+            _print("code", "\n".join([*record.plan.sources.values(), record.source]))
+        elif channel == "times":
+            _print("times", ", ".join(f"{k} {v * 1e3:.1f} ms" for k, v in record.times.items()))
+        elif channel == "cache":
+            _print("cache", f"plan {record.key[:16]} {'found' if record.cached else 'made'}")
+
+
+def _print(channel: str, text: str) -> None:
+    body = "\n".join(f"[quern {channel}] {line}" for line in text.splitlines())
+    print(body, file=sys.stderr)
