@@ -1,0 +1,105 @@
+"""What `quern.compile(module)` returns, and what `module.compile()` installs.
+
+A compiled module shares the original's `__dict__`: parameters, buffers, submodules, hooks and flags are one and the same,
+so state dicts have no prefix and nothing can go stale. It is an instance of a subclass of the module's own class, in which
+only calling differs.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn.modules import module as torch_module
+
+#: what makes a compiled function of a function: `quern.compile` with its settings filled in
+Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_OWN_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_PLAIN_CALL = torch.nn.Module.__call__
+
+
+def compile_call(module: torch.nn.Module, compile_function: Compile) -> Callable[..., Any]:
+    """A compiled `module(...)`. As long as no hook is registered, `forward` alone is compiled; otherwise all of
+    `Module._call_impl`, hooks included. `.parts()` lists the compiled functions made so far.
+    """
+    if type(module).__call__ is not _PLAIN_CALL:
+        whole = compile_function(module.__call__)
+        return _with_parts(lambda *args, **kwargs: whole(*args, **kwargs), lambda: [whole])
+    names = module.__dict__
+    hooks = tuple(names[h] for h in _OWN_HOOKS if h in names) + (
+        torch_module._global_forward_hooks,
+        torch_module._global_forward_pre_hooks,
+        torch_module._global_backward_hooks,
+        torch_module._global_backward_pre_hooks,
+    )
+    own_forward = names.get("forward")
+    compiled = [compile_function(module.forward)]
+    forward = compiled[0]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if any(hooks) or names.get("forward") is not own_forward:
+            if len(compiled) == 1:
+                compiled.append(compile_function(module._call_impl))
+            return compiled[1](*args, **kwargs)
+        return forward(*args, **kwargs)
+
+    return _with_parts(call, lambda: list(compiled))
+
+
+def _with_parts(call: Any, parts: Callable[[], list[Any]]) -> Callable[..., Any]:
+    call.parts = parts
+    return call
+
+
+class CompiledModule:
+    """Mixed into the class of every compiled module. `_orig_mod` is the module that was compiled."""
+
+    #: set in the class made for each compiled module
+    _quern_module: torch.nn.Module
+    _quern_call: Any
+    _quern_compile: Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Hooks of the module's own class are for the user's subclasses, not for this one."""
+
+    @property
+    def _orig_mod(self) -> torch.nn.Module:
+        return type(self)._quern_module
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Saved as the plain module: compiled code belongs to a process. Loading needs no quern: the first of a tuple that
+        holds the module is the module.
+        """
+        return operator.itemgetter(0), ((type(self)._quern_module,),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """A copy is compiled anew, with the same settings."""
+        return compile_module(copy.deepcopy(type(self)._quern_module, memo), type(self)._quern_compile)
+
+    def __copy__(self) -> Any:
+        return compile_module(copy.copy(type(self)._quern_module), type(self)._quern_compile)
+
+
+def compile_module(module: torch.nn.Module, compile_function: Compile) -> torch.nn.Module:
+    """The compiled form of `module`. Raises TypeError for a class that cannot be extended (conflicting layouts)."""
+    if isinstance(module, CompiledModule):
+        module = module._orig_mod
+    cls = type(module)
+    call = compile_call(module, compile_function)
+    members = {
+        "__call__": staticmethod(call),
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__doc__": cls.__doc__,
+        "_quern_module": module,
+        "_quern_call": staticmethod(call),
+        "_quern_compile": staticmethod(compile_function),
+    }
+    made = type(cls)(cls.__name__, (CompiledModule, cls), members)
+    compiled = object.__new__(made)
+    object.__setattr__(compiled, "__dict__", module.__dict__)
+    return compiled
