@@ -64,11 +64,12 @@ class TritonSource:
         body, mark, line = text.rpartition(_LAUNCH_MARK)
         if not mark:
             raise UserError(f"a Triton kernel file must end with its {_LAUNCH_MARK.strip()!r} line; put it back")
-        data = json.loads(line)
-        pairs = ("pointers", "constants", "grid")
-        fixed = {k: tuple(tuple(p) for p in v) if k in pairs else v for k, v in data.items()}
-        fixed.update({k: tuple(data[k]) for k in ("symbols", "extents")})
-        return TritonSource(text=body.rstrip("\n") + "\n", **fixed)
+        fields: dict[str, Any] = json.loads(line)
+        for name in ("pointers", "constants", "grid"):
+            fields[name] = tuple(map(tuple, fields[name]))
+        for name in ("symbols", "extents"):
+            fields[name] = tuple(fields[name])
+        return TritonSource(text=body.rstrip("\n") + "\n", **fields)
 
     @property
     def is_dynamic(self) -> bool:

@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-
-from quern.errors import InternalError
 from quern.inductor import dtypes as D
 from quern.inductor import loops as L
 from quern.inductor.codegen.triton import TritonOptions, generate
@@ -16,6 +14,8 @@ from quern.inductor.codegen.triton.scalars import TEMPLATES, template
 from quern.inductor.dtypes import DType, bool_, float32, float64, int8, int32, int64, uint8, uint32
 from quern.inductor.loops import Buffer, Expr, Kernel, Store, Var, as_index
 from quern.inductor.ops.scalar import SCALAR, ScalarOp
+
+from quern.errors import InternalError
 
 pytest.importorskip("triton")
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 pytest.importorskip("triton")
 
-from quern.errors import CompilerFailed  # noqa: E402
 from quern.inductor.codegen.triton import generate  # noqa: E402
-from quern.kernels.gpu.source import TritonSource  # noqa: E402
-from quern.kernels.gpu.toolchain import CompiledInfo, Target, Variant, compile_for  # noqa: E402
-from triton_zoo import ZOO, softmax  # noqa: E402
+from quern.kernels.gpu.toolchain import CompiledInfo, Target, compile_for  # noqa: E402
+from triton_zoo import ZOO  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import sympy
-
 from quern.inductor import loops as L
 from quern.inductor.codegen.triton import TritonOptions
 from quern.inductor.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64, uint8
 from quern.inductor.loops import Buffer, Expr, Index, Kernel, Store, Var, as_index
 from quern.inductor.reference import numpy_dtype, to_bfloat16_bits
+
+DEFAULT = TritonOptions()
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Case:
 
     kernel: Kernel
     inputs: Mapping[str, np.ndarray]
-    options: TritonOptions = TritonOptions()
+    options: TritonOptions = DEFAULT
     symbols: Mapping[str, int] = field(default_factory=dict)
     tolerance: float = 2e-6
     standard: bool = True  # must compile without spills
@@ -56,7 +57,7 @@ def buffers(**specs: tuple[DType, object]) -> tuple[Buffer, ...]:
     return tuple(Buffer(name, dtype, size) for name, (dtype, size) in specs.items())
 
 
-def softmax(rows: int, columns: int, dtype: DType = float32, options: TritonOptions = TritonOptions()) -> Case:
+def softmax(rows: int, columns: int, dtype: DType = float32, options: TritonOptions = DEFAULT) -> Case:
     p, r = space(rows), space(columns, name="r")
     where = at((*p, *r), columns, 1)
     a = L.cast(L.load("x", where, dtype), float32)
@@ -68,7 +69,7 @@ def softmax(rows: int, columns: int, dtype: DType = float32, options: TritonOpti
     return Case(kernel, {"x": data}, options, tolerance=0.01 if dtype.size == 2 else 2e-6)
 
 
-def layer_norm(rows: int, columns: int, options: TritonOptions = TritonOptions()) -> Case:
+def layer_norm(rows: int, columns: int, options: TritonOptions = DEFAULT) -> Case:
     """Also stores mean and rstd, as training needs."""
     p, r = space(rows), space(columns, name="r")
     where = at((*p, *r), columns, 1)
@@ -89,7 +90,7 @@ def layer_norm(rows: int, columns: int, options: TritonOptions = TritonOptions()
     return Case(Kernel("layer_norm", p, r, stores, args), {k: v.astype("f") for k, v in data.items()}, options, tolerance=1e-5)
 
 
-def pointwise(n: int, dtype: DType = float32, options: TritonOptions = TritonOptions()) -> Case:
+def pointwise(n: int, dtype: DType = float32, options: TritonOptions = DEFAULT) -> Case:
     p = space(n)
     x, y = (L.cast(L.load(name, as_index(p[0]), dtype), float32) for name in ("x", "y"))
     out = op("tanh", op("add", op("mul", x, y), f32(0.5)))
@@ -132,7 +133,7 @@ def broadcast(rows: int, columns: int) -> Case:
     return Case(kernel, {k: v.astype("f") for k, v in data.items()})
 
 
-def reduce_all(n: int, kind: str = "sum", dtype: DType = float32, options: TritonOptions = TritonOptions()) -> Case:
+def reduce_all(n: int, kind: str = "sum", dtype: DType = float32, options: TritonOptions = DEFAULT) -> Case:
     r = space(n, name="r")
     value = L.reduce(kind, L.load("x", as_index(r[0]), dtype))
     args = buffers(x=(dtype, n), out=(value.dtype, 1))
@@ -149,7 +150,7 @@ def numbers(n: int, dtype: DType) -> np.ndarray:
     return storage(g.normal(size=n), dtype)
 
 
-def rows(rows: int, columns: int, kinds: tuple[str, ...], dtype: DType, options: TritonOptions = TritonOptions(), nans: bool = False) -> Case:
+def rows(rows: int, columns: int, kinds: tuple[str, ...], dtype: DType, options: TritonOptions = DEFAULT, nans: bool = False) -> Case:
     """Several reductions of the same rows into one output each."""
     p, r = space(rows), space(columns, name="r")
     x = L.load("x", at((*p, *r), columns, 1), dtype)
@@ -164,7 +165,7 @@ def rows(rows: int, columns: int, kinds: tuple[str, ...], dtype: DType, options:
     return Case(Kernel("rows", p, r, stores, args), {"x": data}, options, tolerance=1e-5)
 
 
-def columns(rows: int, columns: int, options: TritonOptions = TritonOptions()) -> Case:
+def columns(rows: int, columns: int, options: TritonOptions = DEFAULT) -> Case:
     """Sum and maximum over the slow axis."""
     p, r = space(columns), space(rows, name="r")
     x = L.load("x", at((*p, *r), 1, columns), float32)
@@ -173,7 +174,7 @@ def columns(rows: int, columns: int, options: TritonOptions = TritonOptions()) -
     return Case(Kernel("columns", p, r, stores, args), {"x": numbers(rows * columns, float32)}, options, tolerance=1e-5)
 
 
-def scan(rows: int, columns: int, kind: str, dtype: DType = float32, options: TritonOptions = TritonOptions()) -> Case:
+def scan(rows: int, columns: int, kind: str, dtype: DType = float32, options: TritonOptions = DEFAULT) -> Case:
     """A prefix along each row, and the row's sum of prefixes."""
     p, r = space(rows), space(columns, name="r")
     where = at((*p, *r), columns, 1)
@@ -236,7 +237,7 @@ def pad(rows: int, columns: int, left: int, right: int) -> Case:
     return Case(kernel, {"x": numbers(rows * columns, float32)})
 
 
-def causal_row_max(n: int, options: TritonOptions = TritonOptions()) -> Case:
+def causal_row_max(n: int, options: TritonOptions = DEFAULT) -> Case:
     """A masked reduction: the load of a row stops at the diagonal."""
     p, r = space(n), space(n, name="r")
     seen = op("le", L.index_value(as_index(r[0])), L.index_value(as_index(p[0])), dtype=bool_)
