@@ -1,1 +1,26 @@
-"""What generated Triton kernels stand on: device functions, compiling, the interpreter, launching."""
+"""What generated Triton kernels stand on: device functions, compiling, the interpreter, launching.
+
+    source = TritonSource.from_file_text(text)
+    launch = build(source, "cuda:0")                    # or "cpu": under Triton's interpreter
+    launch(x.data_ptr(), out.data_ptr(), stream=handle)
+
+    compile_for(source, Target(arch=90)).summary()      # needs no GPU
+
+Importing this package imports neither Triton nor a framework.
+"""
+
+from .launch import Launcher, build, prepare
+from .source import TritonSource
+from .toolchain import CompiledInfo, Target, Variant, compile_for, toolchain_identity
+
+__all__ = [
+    "CompiledInfo",
+    "Launcher",
+    "Target",
+    "TritonSource",
+    "Variant",
+    "build",
+    "compile_for",
+    "prepare",
+    "toolchain_identity",
+]

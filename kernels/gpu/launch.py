@@ -86,7 +86,7 @@ class CudaKernel:
         """The binary for a launch key: alignment alone, or (alignment, 64-bit?, multiple of 16? per symbol)."""
         with self._mutex:
             if key not in self.known:
-                variant = Variant(*key[:2], even=key[2:]) if self.source.symbols else Variant(aligned=key)
+                variant = Variant(key[0], key[1], key[2:]) if self.source.symbols else Variant(aligned=key)
                 info = compile_for(self.source, self.target, variant)
                 function = self.driver.load(self.device, info.cubin, info.name, info.shared)
                 # Parameters lie in order with C's alignment. Triton appends pointers to scratch memory: null here.

@@ -98,6 +98,11 @@ def triton_version() -> str:
         raise UserError("Triton is not installed; GPU kernels need it: pip install 'triton>=3.6,<4'") from None
 
 
+def toolchain_identity() -> str:
+    """What of this installation decides about compiled kernels; enters cache keys. Raises UserError without Triton."""
+    return f"triton {triton_version()}, binaries {BINARY_FORMAT}"
+
+
 def load_module(source: TritonSource) -> ModuleType:
     """Execute a kernel's text as a module. Its functions are found by `inspect`, as Triton's front end needs."""
     file = f"<quern {source.name}>"
