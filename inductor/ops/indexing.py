@@ -28,7 +28,7 @@ from .common import (
     wrap_dim,
 )
 from .dims import is_one, is_zero, less, product, same
-from .promotion import broadcast_shapes, common_device, like_strides, pointwise_strides
+from .promotion import broadcast_shapes, common_device, expands_to, like_strides, pointwise_strides
 
 # --------------------------------------------------------------------------- index values
 
@@ -258,7 +258,7 @@ def _meta_index_put(x: TensorMeta, value: TensorMeta, *indices: TensorMeta | Non
     if value.dtype != x.dtype and not value.weak:
         raise TypeError(f"index_put: the values are {value.dtype}, the tensor {x.dtype}")
     target = _put_shape(x, indices)
-    if broadcast_shapes(value.shape, target) != target:
+    if not expands_to(value.shape, target):
         raise ValueError(f"index_put: values of shape {value.shape} do not expand to {target}")
     return TensorMeta(x.shape, like_strides(x), x.dtype, x.device)
 

@@ -8,9 +8,9 @@ from typing import Any
 from ..dtypes import int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from .common import args, new_meta, row
-from .dims import same
+from .dims import product, same
 from .promotion import pointwise_meta, result_dtype
-from .reductions import accumulation_dtype, to
+from .reductions import accumulation_dtype, size_scalar, to
 
 
 def _check_reduction(reduction: str) -> None:
@@ -176,7 +176,7 @@ def _decompose_cross_entropy(b: GraphBuilder, node: Node) -> Node:
     if smoothing:
         smooth = _smooth_loss(b, logs, target, weight, **attrs)
         rest = b.scalar(value=1.0 - smoothing)
-        share = b.scalar(value=smoothing / x.shape[d])
+        share = b.div(b.scalar(value=smoothing), size_scalar(b, x.shape[d]))
         loss = b.add(b.mul(loss, rest), b.mul(smooth, share))
     return to(b, loss, node.dtype)
 
@@ -196,12 +196,11 @@ def _soft_cross_entropy(
     d = _class_dim(logs.ndim)
     target = to(b, target, logs.dtype)
     if smoothing:
-        spread = b.scalar(value=smoothing / logs.shape[d])
+        spread = b.div(b.scalar(value=smoothing), size_scalar(b, logs.shape[d]))
         target = b.add(b.mul(target, b.scalar(value=1.0 - smoothing)), spread)
     each = b.neg(b.sum(_weighted(b, b.mul(logs, target), weight), dim=d))
     if reduction == "mean":
-        rows = 1 if logs.ndim == 1 else logs.meta.numel // logs.shape[d]
-        return b.div(b.sum(each), b.scalar(value=rows))
+        return b.div(b.sum(each), size_scalar(b, product(_without(logs.shape, d))))
     return _finish(b, each, reduction)
 
 

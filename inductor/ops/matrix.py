@@ -9,7 +9,7 @@ from ..dtypes import bool_
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from .common import REQUIRED, args, new_meta, row
 from .dims import floor_divide, less, same
-from .promotion import broadcast_shapes, channels_last_strides, common_device, prefers_channels_last
+from .promotion import broadcast_shapes, channels_last_strides, common_device, expands_to, prefers_channels_last
 
 
 def _same_dtype(name: str, *metas: TensorMeta | None) -> None:
@@ -99,7 +99,7 @@ def _meta_baddbmm(x: TensorMeta, a: TensorMeta, b: TensorMeta, *, beta: float, a
 
 def _added(name: str, x: TensorMeta, product: TensorMeta) -> TensorMeta:
     _same_dtype(name, x, product)
-    if broadcast_shapes(x.shape, product.shape) != product.shape:
+    if not expands_to(x.shape, product.shape):
         raise ValueError(f"{name}: a tensor of shape {x.shape} does not expand to {product.shape}")
     return product
 
@@ -116,7 +116,7 @@ def _meta_linear(x: TensorMeta, weight: TensorMeta, bias: TensorMeta | None) -> 
     if not same(x.shape[-1], weight.shape[-1]):
         raise ValueError(f"linear: input {x.shape} and weight {weight.shape} differ in their last size")
     out = (*x.shape[:-1], *weight.shape[:-1])
-    if bias is not None and broadcast_shapes(bias.shape, out) != out:
+    if bias is not None and not expands_to(bias.shape, out):
         raise ValueError(f"linear: bias {bias.shape} does not fit the result {out}")
     return _new(out, x, weight)
 

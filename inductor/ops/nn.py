@@ -56,12 +56,16 @@ row("log_softmax", "composite", _meta_softmax, attrs={"dim": REQUIRED, "dtype": 
 # --------------------------------------------------------------------------- normalisation
 
 
+def _same_shape(a: Sequence[Dim], b: Sequence[Dim]) -> bool:
+    return len(a) == len(b) and all(map(same, a, b))
+
+
 def _check_normalized(name: str, x: TensorMeta, normalized_shape: Sequence[Dim], *affine: TensorMeta | None) -> None:
     k = len(normalized_shape)
-    if k == 0 or k > x.ndim or any(not same(a, c) for a, c in zip(x.shape[x.ndim - k :], normalized_shape)):
+    if k == 0 or k > x.ndim or not _same_shape(x.shape[x.ndim - k :], normalized_shape):
         raise ValueError(f"{name}: normalized_shape {tuple(normalized_shape)} is not the end of shape {x.shape}")
     for p in affine:
-        if p is not None and p.shape != tuple(normalized_shape):
+        if p is not None and not _same_shape(p.shape, normalized_shape):
             raise ValueError(f"{name}: weight and bias must have shape {tuple(normalized_shape)}, not {p.shape}")
     if not x.dtype.is_float:
         raise TypeError(f"{name} needs a float tensor, not {x.dtype}")
@@ -137,7 +141,7 @@ def _meta_group_norm(
     if isinstance(x.shape[1], int) and x.shape[1] % num_groups:
         raise ValueError(f"group_norm: {x.shape[1]} channels do not divide into {num_groups} groups")
     for p in (weight, bias):
-        if p is not None and p.shape != (x.shape[1],):
+        if p is not None and not _same_shape(p.shape, x.shape[1:2]):
             raise ValueError(f"group_norm: weight and bias must have shape ({x.shape[1]},), not {p.shape}")
     strides = channels_last_strides(x.shape) if prefers_channels_last(x) else contiguous_strides(x.shape)
     return TensorMeta(x.shape, strides, x.dtype, x.device)
@@ -283,8 +287,11 @@ def decompose_attention(b: GraphBuilder, node: Node) -> Node:
         k, v = (b.repeat_interleave(t, repeats=times, dim=-3) for t in (k, v))
     acc = accumulation_dtype(node.dtype)
     scores = to(b, b.matmul(q, b.transpose(k, dim0=-2, dim1=-1)), acc)
-    factor = 1.0 / math.sqrt(q.shape[-1]) if scale is None else float(scale)
-    scores = b.mul(scores, b.scalar(value=factor))
+    if scale is None:
+        root = b.sqrt(to(b, size_scalar(b, q.shape[-1]), acc))
+        scores = b.div(scores, root)
+    else:
+        scores = b.mul(scores, b.scalar(value=float(scale)))
     length, context = q.shape[-2], k.shape[-2]
     if node.attrs["is_causal"]:
         ones = b.full(shape=(length, context), value=True, dtype=dtypes.bool_, device=q.meta.device)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ...errors import LoweringError
 from .. import dtypes
 from ..dtypes import DType, bool_, compute_dtype
 from ..graph import GraphBuilder, Node, TensorMeta, contiguous_strides
@@ -488,6 +489,8 @@ def literal(value: Any, dtype: DType) -> Expr:
         return number(value, dtype)
     if isinstance(value, complex):
         return convert(const(0, dtype), dtype)
+    if not getattr(value, "is_integer", True):
+        raise LoweringError(f"[ops] the symbolic number {value} is not an integer")
     return convert(index_value(as_index(value)), dtype)
 
 

@@ -72,6 +72,12 @@ def broadcast_shapes(*shapes: Sequence[Dim]) -> tuple[Dim, ...]:
     return tuple(out)
 
 
+def expands_to(shape: Sequence[Dim], wanted: Sequence[Dim]) -> bool:
+    """Whether `shape` broadcasts to exactly `wanted`."""
+    offset = len(wanted) - len(shape)
+    return offset >= 0 and all(is_one(s) or same(s, w) for s, w in zip(shape, wanted[offset:]))
+
+
 def common_device(*metas: TensorMeta) -> str:
     """The device of the result: that of the tensors with dims; 0-dim CPU tensors go anywhere.
 
@@ -162,7 +168,7 @@ def pointwise_strides(metas: Sequence[TensorMeta], shape: tuple[Dim, ...]) -> tu
     if len(shape) <= 1 and all(m.ndim <= 1 for m in metas):
         return (1,) * len(shape)
     if all(m.shape == metas[0].shape for m in metas):
-        if all(m.is_contiguous for m in metas):
+        if any(is_zero(s) for s in shape) or all(m.is_contiguous for m in metas):
             return contiguous_strides(shape)
         if all(is_channels_last(m.shape, m.stride) for m in metas):
             return channels_last_strides(shape)

@@ -25,9 +25,9 @@ from .common import (
 from .creation import format_strides
 from .dims import is_zero, less, product, same
 from .promotion import (
-    broadcast_shapes,
     channels_last_strides,
     common_device,
+    expands_to,
     is_channels_last,
     like_strides,
     prefers_channels_last,
@@ -66,7 +66,7 @@ row("restride", "pointwise", _meta_restride, attrs={"stride": REQUIRED}, lower=_
 
 
 def _meta_copy(x: TensorMeta, src: TensorMeta) -> TensorMeta:
-    if broadcast_shapes(x.shape, src.shape) != x.shape:
+    if not expands_to(src.shape, x.shape):
         raise ValueError(f"copy: a tensor of shape {src.shape} does not expand to {x.shape}")
     return TensorMeta(x.shape, like_strides(x), x.dtype, x.device)
 
@@ -192,6 +192,10 @@ def _meta_pad(x: TensorMeta, *, pad: Sequence[int], mode: str, value: float | No
     return TensorMeta(tuple(shape), strides, x.dtype, x.device)
 
 
+def _certainly_crops(border: Dim) -> bool:
+    return isinstance(border, int) and border <= 0
+
+
 def _lower_pad(node: Node, fn: Fn) -> Fn:
     old = args(node)[0].shape
     borders = _borders(node.attrs["pad"], node.ndim)
@@ -201,9 +205,9 @@ def _lower_pad(node: Node, fn: Fn) -> Fn:
         inside, point = TRUE, []
         for i, size, (before, after) in zip(index, old, borders):
             moved = i - before
-            if before > 0:
+            if not _certainly_crops(before):
                 inside = both(inside, compare("ge", index_value(moved), number(0, int64)))
-            if after > 0:
+            if not _certainly_crops(after):
                 inside = both(inside, compare("lt", index_value(moved), size_value(size)))
             point.append(moved)
         fill = number(node.attrs["value"] or 0, node.dtype)

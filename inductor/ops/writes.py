@@ -14,13 +14,13 @@ from ..graph import Dim, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, Scatter, as_index, floordiv, index_value, masked, mod
 from .common import REQUIRED, TRUE, args, at, both, compare, convert, number, row, size_value, wrap_dim
 from .dims import same
-from .promotion import broadcast_shapes, like_strides
+from .promotion import broadcast_shapes, expands_to, like_strides
 from .views import DIAGONAL_ATTRS, SLICE_ATTRS, diagonal_layout, slice_part, storage_point, wrap_index
 
 
 def _written(name: str, x: TensorMeta, src: TensorMeta, part: Sequence[Dim]) -> TensorMeta:
     part = tuple(part)
-    if broadcast_shapes(src.shape, part) != part:
+    if not expands_to(src.shape, part):
         raise ValueError(f"{name}: a source of shape {src.shape} does not expand to {part}")
     return TensorMeta(x.shape, x.stride, x.dtype, x.device)
 

@@ -6,6 +6,9 @@ no fusion, no scheduling, no code generation.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -56,8 +59,11 @@ def storage_dtype(dtype: DType) -> np.dtype:
 class Evaluator:
     """Values of nodes, computed on demand."""
 
-    def __init__(self, eager: Any) -> None:
-        self.eager = eager
+    def __init__(
+        self, eager: Any, size: Callable[[Any], int] = int, symbols: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        """eager: op name -> the framework's function; size: a dim as an int; symbols: their values by name."""
+        self.eager, self.size, self.symbols = eager, size, symbols
         self.builder = GraphBuilder(OPS, Graph())
         self.values: dict[Node, Any] = {}
         self.depth: dict[Node, int] = {}
@@ -111,7 +117,8 @@ class Evaluator:
     def tensor(self, node: Node) -> Any:
         if node.op.name == "scalar":
             return node.attrs["value"]
-        return to_tensor(self.run(node), node.meta)
+        shape = tuple(map(self.size, node.shape))
+        return to_tensor(self.run(node), TensorMeta(shape, shape, node.dtype))
 
     def lower(self, node: Node) -> np.ndarray:
         arrays: dict[str, np.ndarray] = {}
@@ -125,13 +132,15 @@ class Evaluator:
             else:
                 fns.append(self.reader(f"in{k}", i, arrays, args))
         lowered = node.op.lower(node, *fns)
-        out = Buffer("out", node.dtype, max(int(np.prod(node.shape)), 1))
+        shape = tuple(map(self.size, node.shape))
+        count = math.prod(shape)
+        out = Buffer("out", node.dtype, max(count, 1))
         array = np.zeros(out.size, storage_dtype(node.dtype))
         arrays["out"] = array
         for kernel in kernels(node, lowered, out, args):
             kernel.verify()
-            run_kernel(kernel, arrays)
-        return array[: int(np.prod(node.shape))].reshape(node.shape)
+            run_kernel(kernel, arrays, self.symbols)
+        return array[:count].reshape(shape)
 
     def reader(self, name: str, node: Node, arrays: dict[str, np.ndarray], args: list[Buffer]) -> Fn:
         arrays[name] = self.run(node).reshape(-1)
