@@ -98,7 +98,9 @@ def _pow(a: Any, b: Any) -> Any:
     except OverflowError:
         return -math.inf if a < 0 and b % 2 == 1 else math.inf
     except ValueError:
-        return math.inf if a == 0 else math.nan
+        if a == 0:  # a negative power of zero: only an odd one keeps the zero's sign
+            return math.copysign(math.inf, a) if b % 2 == 1 else math.inf
+        return math.nan
 
 
 def _atanh(x: float) -> float:
