@@ -132,9 +132,10 @@ def unsupported(what: str, *, why: str = "", rewrite: str = "", code: str = "num
 class ArrayBuilder:
     """Appends nodes to a graph for symbolic arrays."""
 
-    def __init__(self, ev: Evaluator) -> None:
+    def __init__(self, ev: Evaluator, array_class: type[Array] = Array) -> None:
         self.ev = ev
         self.builder = ev.builder
+        self.array_class = array_class
 
     # ------------------------------------------------------------ nodes
 
@@ -176,7 +177,7 @@ class ArrayBuilder:
 
     def fresh(self, node: Node, scalar: bool = False) -> Array:
         """An array with memory of its own that holds `node`."""
-        return Array(Storage(node, node.meta), node.meta, node, scalar=scalar)
+        return self.array_class(Storage(node, node.meta), node.meta, node, scalar=scalar)
 
     def extern(
         self,
@@ -190,16 +191,21 @@ class ArrayBuilder:
         kwargs: Mapping[str, Any] | None = None,
         scalar: bool | None = None,
     ) -> Array:
-        """A fresh array from a NumPy function called as it is: `args` is the call, `Input(i)` standing for arrays[i]."""
-        meta = self.meta(shape, dtype, strides)
+        """A fresh array from a NumPy function called as it is: `args` is the call, `Input(i)` standing for arrays[i].
+
+        The runtime makes results of calls row-major; `strides` are those that NumPy would have given the array.
+        """
+        meta = self.meta(shape, dtype)
         ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
         node = self.builder.append(self.builder.ops["extern"], [self.node(a) for a in arrays], {"ref": ref}, meta)
+        if strides is not None and not same_layout(meta, strides):
+            node = self.emit("restride", node, stride=tuple(strides))
         return self.fresh(node, scalar=not meta.shape if scalar is None else scalar)
 
     def extern_several(
         self, target: str, arrays: Sequence[Array], args: Sequence[Any], metas: Sequence[TensorMeta]
     ) -> tuple[Array, ...]:
-        """As `extern`, for a function with several results."""
+        """As `extern`, for a function with several results, all row-major."""
         ref = ExternRef(target, tuple(args))
         row = self.builder.ops["extern"]
         node = self.builder.append(row, [self.node(a) for a in arrays], {"ref": ref}, tuple(metas))  # type: ignore[arg-type]

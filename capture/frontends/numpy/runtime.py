@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -69,12 +68,7 @@ class NumpyRuntime:
         return table_ops.run(op)
 
     def resolve(self, target: str) -> Callable[..., Any]:
-        """The function called "module:qualified.name". Raises ImportError or AttributeError when there is none."""
-        module, _, name = target.partition(":")
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-        return found
+        return table_ops.resolve(target)
 
     def encode(self, value: Any) -> Any:
         return layout.numpy_dtype(value) if isinstance(value, DType) else value

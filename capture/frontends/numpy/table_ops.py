@@ -7,6 +7,7 @@ their memory.
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from ....inductor.dtypes import DType
-from ....inductor.graph import Graph, GraphBuilder, Node, TensorMeta
+from ....inductor.graph import ExternRef, Graph, GraphBuilder, Input, Node, TensorMeta
 from ....inductor.ops import OPS
 from .layout import element_strides, graph_dtype, numpy_dtype
 
@@ -438,10 +439,62 @@ def _getitem(values: Sequence[Any], *, index: int) -> Any:
 
 
 def run(name: str) -> Function:
-    """The implementation of a table op. Raises KeyError for one that NumPy has not."""
-    found = TABLE.get(name)
+    """The implementation of a table op, giving arrays (never NumPy scalars). Raises KeyError for one that NumPy has not.
+
+    Ops that plans call (kind "extern") give row-major arrays: kernels behind them rely on the layout that was promised.
+    """
+    found = _ready.get(name)
     if found is None:
-        found = TABLE[name] = by_decomposition(name)
+        function = TABLE.get(name) or by_decomposition(name)
+        found = _ready[name] = _row_major(function) if OPS[name].kind == "extern" else _as_arrays(function)
+    return found
+
+
+_ready: dict[str, Function] = {}
+
+
+def _as_arrays(function: Function) -> Function:
+    def call(*arrays: Any, **attrs: Any) -> Any:
+        made = function(*arrays, **attrs)
+        if type(made) is tuple:
+            return tuple(map(np.asarray, made))
+        return made if isinstance(made, np.ndarray) or not isinstance(made, np.generic) else np.asarray(made)
+
+    return call
+
+
+def _row_major(function: Function) -> Function:
+    def call(*arrays: Any, **attrs: Any) -> Any:
+        made = function(*arrays, **attrs)
+        if isinstance(made, tuple):
+            return tuple(np.asarray(m, order="C") for m in made)
+        return np.asarray(made, order="C")
+
+    return call
+
+
+@table_op("extern")
+def _extern(*arrays: Any, ref: ExternRef) -> Any:
+    """A NumPy function called as the graph says."""
+    found = _externs.get(id(ref))
+    if found is None:
+        found = _externs[id(ref)] = (ref, resolve(ref.target))
+    return found[1](
+        *[arrays[a.index] if type(a) is Input else a for a in ref.args],
+        **{k: arrays[v.index] if type(v) is Input else v for k, v in ref.kwargs},
+    )
+
+
+#: resolved functions, by the identity of the reference (which is kept, so that no other can take its place)
+_externs: dict[int, tuple[ExternRef, Function]] = {}
+
+
+def resolve(target: str) -> Function:
+    """The function called "module:qualified.name". Raises ImportError or AttributeError when there is none."""
+    module, _, name = target.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
     return found
 
 

@@ -1,0 +1,209 @@
+"""The NumPy front end: what capture asks of NumPy (see `capture.frontend`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....errors import UserError
+from ...frontend import Handler
+from ...guards import DESCRIBERS
+from ...sources import Source
+from ...values.base import Args, Kwargs, Value
+from ...values.constant import ConstantValue
+from ...wrapping import anchor
+from . import layout, names
+from .arrays import Memory
+from .runtime import NumpyRuntime
+from .values import InputArray, NumpyArray, NumpyState, UfuncValue, handler_of, unwrap
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+    from ...rebuild import Rebuilder
+
+_FOLDER = os.path.dirname(np.__file__) + os.sep
+#: what np.sum and most functions of NumPy are: Python functions behind a dispatcher written in C
+_DISPATCHER = type(np.sum)
+#: held objects of NumPy that are called
+_CALLABLES = (np.ufunc, _DISPATCHER)
+#: Python functions of NumPy that are captured like the user's: they are written with functions that `names` knows
+_INLINED = frozenset((np.cov, np.corrcoef, np.vander, np.allclose, np.array_equal, np.fliplr, np.nanargmax))
+
+
+class NumpyFrontend:
+    """`capture.frontend.Frontend` for NumPy 2 and newer. Raises UserError for an older one, whose promotion differs."""
+
+    name = "numpy"
+
+    def __init__(self) -> None:
+        if int(np.__version__.partition(".")[0]) < 2:
+            raise UserError(
+                f"quern compiles NumPy functions with NumPy 2 or newer; this is {np.__version__}. Run: pip install -U numpy"
+            )
+        self.runtime = NumpyRuntime()
+
+    # ------------------------------------------------------------ objects
+
+    def owns_type(self, cls: type) -> bool:
+        return cls is np.ndarray or issubclass(cls, (np.generic, np.dtype, *_CALLABLES))
+
+    def wrap(self, ev: Evaluator, obj: Any, source: Source) -> Value | None:
+        if isinstance(obj, np.ndarray):
+            return _wrap_array(ev, obj, source)
+        if isinstance(obj, _CALLABLES):
+            return UfuncValue(obj, anchor(ev, obj, source, by_identity=True))
+        if isinstance(obj, np.inexact) and not source.is_const:
+            return _wrap_number(ev, obj, source)
+        if not source.is_const:
+            ev.guards.equals(source, obj)
+        return ConstantValue(obj)
+
+    # ------------------------------------------------------------ callables
+
+    def function(self, fn: Any) -> Handler | None:
+        if fn is np.errstate:
+            return _errstate
+        try:
+            known = names.handler(fn) is not None
+        except TypeError:  # not hashable
+            return None
+        if known:
+            return handler_of(fn)
+        if isinstance(fn, _DISPATCHER):
+            return _inlined(fn) if fn in _INLINED else _refused(fn)
+        return _refused(fn) if _is_numpy(fn) and not isinstance(fn, type) else None
+
+    def is_framework_code(self, fn: Any) -> bool:
+        return _is_numpy(fn)
+
+    def may_inline(self, fn: Any) -> bool:
+        return True
+
+    # ------------------------------------------------------------ one capture
+
+    def new_state(self, ev: Evaluator) -> NumpyState:
+        return NumpyState(ev)
+
+    def global_guards(self, ev: Evaluator) -> None:
+        """None: `np.seterr` concerns warnings and errors only, see `_wrap_array`."""
+
+    def finish(self, ev: Evaluator, rb: Rebuilder) -> None:
+        ev.graph.mutations.extend(ev.states["numpy"].mutations(ev))
+
+    def location_is_framework(self, filename: str) -> bool:
+        return filename.startswith(_FOLDER)
+
+
+def _is_numpy(fn: Any) -> bool:
+    module = getattr(fn, "__module__", None)
+    return isinstance(module, str) and (module == "numpy" or module.startswith("numpy."))
+
+
+# ---------------------------------------------------------------- wrapping
+
+
+def _wrap_array(ev: Evaluator, obj: np.ndarray, source: Source) -> Value | None:
+    """An input of the graph, once it is used. None for an array that graphs cannot hold."""
+    if "raise" in np.geterr().values():
+        raise ev.break_("numpy-errstate", "NumPy is told to raise floating-point errors", "compiled code cannot",
+                        'call np.seterr(all="warn") before')  # fmt: skip
+    dtype, strides = layout.graph_dtype(obj.dtype), layout.element_strides(obj)
+    if dtype is None or strides is None:
+        return None
+    dims = tuple(obj.shape) if source.is_const else _guard_array(ev, obj, source)
+    if dims != obj.shape:
+        strides = layout.c_strides(dims)
+    backward = tuple(d for d, s in enumerate(strides) if s < 0) if dims == obj.shape else ()
+    place = source.step("", _flip_text(backward, obj.ndim), "") if backward else source
+    forward = np.flip(obj, backward) if backward else obj
+    meta = layout.TensorMeta(dims, tuple(abs(s) if i in backward else s for i, s in enumerate(strides)), dtype)
+    storage = InputArray(meta, place, forward, Memory(obj), _input_name(source))
+    ev.states["numpy"].inputs.append(storage)
+    if not backward:
+        return NumpyArray(storage, meta, source=source)
+    # memory is walked forwards: the array itself is a flipped view of what the graph takes
+    value = NumpyArray(storage, meta).view(ev, "flip", dims=backward)
+    value.source = source
+    return value
+
+
+def _flip_text(axes: tuple[int, ...], ndim: int) -> str:
+    return f"[{', '.join('::-1' if d in axes else ':' for d in range(ndim))}]"
+
+
+def _guard_array(ev: Evaluator, obj: np.ndarray, source: Source) -> tuple[Any, ...]:
+    """Guard type, element type and layout; the sizes, symbols among them where a dim is dynamic."""
+    ev.guards.type_is(source, np.ndarray)
+    dims = tuple(ev.dim(source, axis, size) for axis, size in enumerate(obj.shape))
+    dtype = ev.names.inject(obj.dtype, obj.dtype.name)
+    ev.guards.test(source, f"{{x}}.dtype == {dtype}", f"{{label}} had dtype {obj.dtype}")
+    if all(isinstance(d, int) for d in dims):
+        ev.guards.test(source, f"{{x}}.shape == {obj.shape}", f"{{label}} had shape {obj.shape}")
+        ev.guards.test(source, f"{{x}}.strides == {obj.strides}", f"{{label}} had strides {obj.strides}")
+        return dims
+    if not obj.flags.c_contiguous:
+        raise ev.break_(
+            "dynamic-layout", f"`{source.label}` has a dynamic size and gaps in memory", "", "pass a contiguous copy"
+        )
+    ev.guards.test(source, f"{{x}}.ndim == {obj.ndim}", f"{{label}} had {obj.ndim} dimensions")
+    ev.guards.test(source, "{x}.flags.c_contiguous", "{label} was contiguous")
+    for axis, d in enumerate(dims):
+        if isinstance(d, int):
+            ev.guards.test(source, f"{{x}}.shape[{axis}] == {d}", f"{{label}} had size {d} along axis {axis}")
+    return dims
+
+
+def _wrap_number(ev: Evaluator, obj: np.inexact, source: Source) -> Value:
+    """A NumPy float from outside: an input without axes, so that another number needs no new capture."""
+    dtype = layout.graph_dtype(obj.dtype)
+    if dtype is None:
+        ev.guards.equals(source, obj)
+        return ConstantValue(obj)
+    ev.guards.type_is(source, type(obj))
+    place = source.step(f"{ev.names.inject(np.asarray, 'asarray')}(", ")", "")
+    array = np.asarray(obj)
+    meta = layout.TensorMeta((), (), dtype)
+    storage = InputArray(meta, place, array, Memory(array), _input_name(source))
+    ev.states["numpy"].inputs.append(storage)
+    return NumpyArray(storage, meta, source=source, scalar=True)
+
+
+def _input_name(source: Source) -> str:
+    label = "".join(c if c.isalnum() else "_" for c in source.label).strip("_")
+    return label or "arg"
+
+
+# ---------------------------------------------------------------- callables
+
+
+def _errstate(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    """`with np.errstate(...)`: compiled code warns of nothing; what would raise is not captured."""
+    if any(unwrap(ev, v) not in ("ignore", "warn") for v in (*args, *kwargs.values())):
+        raise ev.break_(
+            "numpy-errstate", "np.errstate with other modes than 'ignore' and 'warn'", "compiled code cannot raise"
+        )
+    return ev.call_function(contextlib.nullcontext, [], {})
+
+
+def _inlined(fn: Any) -> Handler:
+    return lambda ev, args, kwargs: ev.call_function(fn._implementation, args, kwargs)
+
+
+def _refused(fn: Any) -> Handler:
+    name = f"{fn.__module__}.{getattr(fn, '__qualname__', None) or fn.__name__}"
+
+    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        raise ev.break_("numpy-unsupported", f"calling {name}", "it has no counterpart in a graph",
+                        "call it outside of the compiled function, or pass its result in")  # fmt: skip
+
+    return handler
+
+
+def _describe_array(x: np.ndarray) -> str:
+    return f"an array of dtype {x.dtype}, shape {x.shape}, strides {x.strides}"
+
+
+DESCRIBERS[np.ndarray] = _describe_array
