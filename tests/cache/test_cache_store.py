@@ -52,6 +52,17 @@ def test_nothing_is_left_beside_the_entry(store, key, build):
     assert os.listdir(layout.tmp) == [] and os.listdir(layout.locks) == []
 
 
+def test_everything_reaches_the_disk_before_it_is_published(store, key, build, monkeypatch):
+    steps = []
+    fsync, rename = os.fsync, os.rename
+    monkeypatch.setattr(os, "fsync", lambda fd: steps.append(os.readlink(f"/proc/self/fd/{fd}")) or fsync(fd))
+    monkeypatch.setattr(os, "rename", lambda *args: steps.append("publish") or rename(*args))
+    store.get_or_build(key, build)
+    *synced, folder, last = steps
+    assert last == "publish" and os.path.basename(folder).startswith(key.digest)
+    assert [os.path.basename(path) for path in synced] == ["kernel_cpp", "kernel_so", "manifest.json"]
+
+
 def test_a_failing_build_leaves_nothing_and_passes_its_error_on(store, key, build):
     def fails(folder):
         (folder / "half").write_bytes(b"x")
