@@ -38,6 +38,8 @@ class Break(Exception):
         self.eager = eager
         self.location: SourceLocation | None = None
         self.stack: tuple[SourceLocation, ...] = ()
+        #: it happened inside an inlined call
+        self.nested = False
 
 
 class UserRaise(Exception):

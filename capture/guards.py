@@ -129,10 +129,11 @@ class GuardSet:
         """Shallow places first, so that nothing is looked into before it was tested."""
         return sorted(self._guards.values(), key=lambda g: (g.depth, g.rank))
 
-    def conditions(self, extra: Iterable[Source] = ()) -> tuple[list[str], dict[Source, str]]:
-        """(conditions to hold, in order; names that their evaluation leaves assigned, by place).
+    def conditions(self, extra: Iterable[Source] = ()) -> tuple[list[str], Callable[[Source], str]]:
+        """(conditions that must hold, in order; a function that gives the expression of a place).
 
-        extra: places that the caller will read as well: what they share with the guards gets a name too.
+        extra: places that the caller will read as well, after the conditions held, in this order: what they share
+        with the guards and among each other is read once.
         """
         ordered = self.ordered()
         uses: dict[Source, int] = {}
@@ -152,7 +153,7 @@ class GuardSet:
             if name is not None:
                 return name
             text = source.render(read(source.parent))
-            if uses[source] > 1:
+            if uses.get(source, 0) > 1:
                 name = assigned[source] = f"_v{len(assigned)}"
                 return f"({name} := {text})"
             return text
@@ -170,7 +171,7 @@ class GuardSet:
             if guard.other is not None:
                 test = test.replace("{y}", read(guard.other))
             lines.append(test)
-        return lines, assigned
+        return lines, read
 
     def explain_failure(self, namespace: dict[str, Any], arguments: dict[str, Any]) -> str:
         """The first guard that does not hold for `arguments`, in the user's words; "" when all hold."""

@@ -61,7 +61,7 @@ class Value:
 
     def getattr_(self, ev: Evaluator, name: str) -> Value:
         """`self.name`. Default: `__class__`, and the methods and data of the type."""
-        return ev.objects.builtin_getattr(self, name)
+        return ev.objects.getattr_default(ev, self, name)
 
     def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
         raise ev.break_("unsupported-setattr", f"setting attribute {name!r} of {self.describe()}")
@@ -78,7 +78,7 @@ class Value:
 
         Default: the Python methods `m_<name>(ev, *args, **kwargs)` of this class, then the operator protocol below.
         """
-        return ev.objects.call_builtin_method(self, name, args, kwargs)
+        return ev.objects.call_method_default(ev, self, name, args, kwargs)
 
     # ------------------------------------------------------------ protocols
 

@@ -1,0 +1,447 @@
+"""Capturing one target for one set of arguments: from bytecode to the source text of an entry.
+
+An attempt runs the evaluator over the root frame. It ends in one of three ways: the frame returns; it reaches a stop (a place
+where an earlier attempt had to break) and goes on in a continuation; or it breaks, which adds a stop and starts anew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import InternalError
+from ..inductor.graph import Graph, Node
+from . import builtin_functions, library, opcodes, opcodes_control, polyfills
+from .breaks import Break, BreakReason, UserRaise
+from .continuation import CannotContinue, TailSpec, build_continuation, tail_stack
+from .evaluator import Evaluator
+from .frames import NULL, STOPPED, Frame, Program
+from .frontend import Frontend, frontends
+from .guards import GuardSet
+from .instructions import Slot, live_locals, loops, stack_shape, successors
+from .rebuild import Rebuilder
+from .sources import Source
+from .target import LazySlots, Target
+from .values.base import Value
+from .values.functions import BoundMethodValue, CellValue, FunctionValue
+from .values.objects import ObjectValue
+from .wrapping import Policy
+
+#: modules whose import fills the tables of instructions and of modelled callables
+TABLES = (builtin_functions, library, opcodes, opcodes_control, polyfills)
+
+#: attempts at one frame before it is left to plain Python
+MAX_ATTEMPTS = 40
+
+
+@dataclass
+class Captured:
+    """What one capture found.
+
+    graph:     what the frame computed up to its end or stop; None when it runs as plain Python
+    guards:    what must hold for it to be used again
+    names:     the entry's globals
+    conditions, body: the entry's code: one expression per guard, then statements
+    outputs:   names that receive the graph's outputs
+    inputs:    expressions of the graph's inputs; examples: their values of this capture
+    reason:    the graph break it ends with
+    """
+
+    graph: Graph | None
+    guards: GuardSet
+    names: dict[str, Any]
+    conditions: list[str]
+    fetch: list[str]
+    inputs: list[str]
+    outputs: list[str]
+    body: list[str]
+    examples: list[Any]
+    frontend: Frontend | None
+    reason: BreakReason | None = None
+    seconds: float = 0.0
+    identity_places: dict[str, tuple[Source, Any]] = field(default_factory=dict)
+    symbols: Any = None
+    _check: Any = None
+
+    def set_check(self, check: Any) -> None:
+        self._check = check
+
+    def holds(self, values: tuple[Any, ...]) -> bool:
+        """Whether all guards hold for these arguments."""
+        return self._check(*values)
+
+    def learn(self, policy: Policy, arguments: Mapping[str, Any]) -> None:
+        """Note which places hold other objects now: they are guarded by structure in later captures."""
+        scope = {**self.names, **arguments}
+        for label, (source, held) in self.identity_places.items():
+            try:
+                found = eval(source.text, scope)  # noqa: S307 - text that quern generated
+            except Exception:
+                continue
+            if found is not held and type(found) is type(held):
+                policy.structural.add(label)
+
+
+def capture(target: Target, arguments: Mapping[str, Any], engine: Any, policy: Policy) -> Captured:
+    """Capture `target` for real arguments by parameter name.
+
+    engine offers `fullgraph`, `note_break(reason)`, `resume(target, index, ...)` and `compiled(function)`.
+    Raises errors.Unsupported for a break under `fullgraph`.
+    """
+    began = time.perf_counter()
+    family = target.family
+    for _ in range(MAX_ATTEMPTS):
+        ev = Evaluator(frontends(), policy, engine)
+        try:
+            found = _attempt(ev, target, arguments)
+        except Break as broken:
+            if not _learn(target, ev, broken):
+                found = plain(ev, target, BreakReason.of(broken))
+                if engine.fullgraph:  # plain Python is expected to raise; if it does not, say why this was not captured
+                    failed = ev.names.inject(BreakReason.of(broken).unsupported(), "unsupported")
+                    found.body = [found.body[0].removeprefix("return "), f"raise {failed}"]
+                engine.note_break(BreakReason.of(broken), broken.eager)
+            else:
+                continue
+        found.seconds = time.perf_counter() - began
+        return found
+    reason = next(iter(family.stops.values()), BreakReason("attempts", "capture did not settle"))
+    return plain(Evaluator(frontends(), policy, engine), target, reason)
+
+
+def _attempt(ev: Evaluator, target: Target, arguments: Mapping[str, Any]) -> Captured:
+    for frontend in ev.frontends:
+        frontend.global_guards(ev)
+    frame = target.frame(ev, arguments)
+    frame.program = with_stops(frame.program, target)
+    ev.root = frame
+    try:
+        value = ev.run(frame)
+    except UserRaise as raised:
+        return _raises(ev, target, raised)
+    except RecursionError:
+        raise ev.break_("deep-recursion", "calls inside calls without end", "capture ran out of Python stack") from None
+    if value is STOPPED:
+        return _finish_stopped(ev, target, frame)
+    rb = Rebuilder(ev)
+    for frontend in ev.frontends:
+        frontend.finish(ev, rb)
+    text = rb.value(value)
+    rb.replay_effects()
+    rb.settle()
+    return assemble(ev, rb, f"return {text}", None)
+
+
+def with_stops(program: Program, target: Target) -> Program:
+    """The root's program, with the handlers at stops replaced."""
+    stops = target.family.stops
+    if not stops:
+        return program
+    changed = list(program)
+    for index in stops:
+        changed[index] = (_stop, index)
+    return tuple(changed)
+
+
+def _stop(ev: Evaluator, frame: Frame, index: int) -> Value:
+    frame.pc = index
+    return STOPPED
+
+
+# ---------------------------------------------------------------- learning from breaks
+
+
+def _learn(target: Target, ev: Evaluator, broken: Break) -> bool:
+    """Add the stop that a break asks for. False when the frame must run as plain Python.
+
+    Under `fullgraph` the break is raised as errors.Unsupported, except where plain Python is expected to raise.
+    """
+    engine = ev.engine
+    if engine.fullgraph and broken.eager:
+        return False
+    if engine.fullgraph:
+        raise BreakReason.of(broken).unsupported() from None
+    root = ev.root
+    if root is None or target.view.can_suspend:
+        return False
+    index = max(root.pc - 1, target.start)
+    stops = target.family.stops
+    reason = BreakReason.of(broken)
+    if index in stops:  # the stop itself failed: what lives there cannot be made again, or no code can start there
+        index = _earlier_stop(target, index)
+        if index is None:
+            return False
+    stops[index] = reason
+    if broken.nested:
+        target.family.inlined.add(index)
+    for loop in loops(target.view):
+        if index in loop.body and loop.header not in stops and _can_start(target, loop.header):
+            stops[loop.header] = reason
+    return True
+
+
+def _can_start(target: Target, index: int) -> bool:
+    try:
+        tail_stack(target.view.code, index)
+    except (CannotContinue, InternalError):
+        return False
+    return True
+
+
+def _earlier_stop(target: Target, index: int) -> int | None:
+    """The nearest `with` or loop that is entered before `index` and still open there."""
+    view = target.view
+    shape = stack_shape(view, index)
+    if shape is None:
+        return None
+    for earlier in range(index - 1, target.start - 1, -1):
+        if view.instructions[earlier].op not in ("BEFORE_WITH", "GET_ITER") or earlier in target.family.stops:
+            continue
+        before = stack_shape(view, earlier)
+        if before is not None and len(before) <= len(shape) and _can_start(target, earlier):
+            return earlier
+    return None
+
+
+# ---------------------------------------------------------------- endings
+
+
+def plain(ev: Evaluator, target: Target, reason: BreakReason | None) -> Captured:
+    """An entry that runs the target as plain Python."""
+    names = ev.names
+    if target.is_whole:
+        parts = call_parts(target)
+        text = f"return {names.inject(target.function, 'plain')}({parts})"
+    else:
+        text = f"return {_plain_rest(ev, target)}"
+    return Captured(None, ev.guards, names.namespace, ev.guards.conditions()[0], [], [], [], [text], [], None, reason, identity_places=ev.identity_places)
+
+
+def call_parts(target: Target) -> str:
+    """Arguments that pass the parameters of a whole function on to it."""
+    view, names = target.view, target.names
+    parts = list(names[: view.argcount])
+    total = view.argcount + view.kwonlyargcount
+    if view.has_varargs:
+        parts.append(f"*{names[total]}")
+    parts += [f"{real}={name}" for real, name in zip(view.local_names[view.argcount : total], names[view.argcount : total])]
+    if view.has_varkw:
+        parts.append(f"**{names[total + view.has_varargs]}")
+    return ", ".join(parts)
+
+
+def _plain_rest(ev: Evaluator, target: Target) -> str:
+    """The call of a continuation without tails: the rest of the function as plain Python."""
+    plain_names = tuple(p.slot for p in target.parameters if p.slot and p.kind == "value")
+    bound = [p for p in target.parameters if not p.slot or p.kind == "value"]
+    continuation = build_continuation(target.view.code, target.start, _without_maybe(target.stack), plain_names)
+    cells = {p.slot: p.name for p in target.parameters if p.kind == "cell"}
+    return continue_call(ev, target, continuation, cells, [p.name for p in bound])
+
+
+def _without_maybe(stack: tuple[Slot, ...]) -> tuple[Slot, ...]:
+    return tuple(Slot.VALUE if kind is Slot.MAYBE_NULL else kind for kind in stack)
+
+
+def _raises(ev: Evaluator, target: Target, raised: UserRaise) -> Captured:
+    """The program's own exception leaves the frame. Plain Python raises it, with its true traceback."""
+    reason = BreakReason("raises", f"{raised.value.python_type().__name__} leaves the function", "plain Python raises it", location=raised.location)
+    return plain(ev, target, reason)
+
+
+def _finish_stopped(ev: Evaluator, target: Target, frame: Frame) -> Captured:
+    """The frame stands before a stop: rebuild its state and hand it to a continuation."""
+    index = frame.pc
+    reason = target.family.stops[index]
+    frame.pc = index + 1
+    ev.frame = frame  # messages about what cannot be made again name this place
+    rb = Rebuilder(ev)
+    for frontend in ev.frontends:
+        frontend.finish(ev, rb)
+    try:
+        text = _continue(ev, rb, target, frame, index)
+    except CannotContinue as error:
+        raise ev.break_("cannot-continue", reason.what, str(error)) from None
+    finally:
+        ev.frame = None
+    rb.replay_effects()
+    rb.settle()
+    ev.engine.note_break(reason, False)
+    return assemble(ev, rb, f"return {text}", reason)
+
+
+def _continue(ev: Evaluator, rb: Rebuilder, target: Target, frame: Frame, index: int) -> str:
+    view = target.view
+    cells = {*view.cell_names, *view.free_names}
+    live = live_locals(view, index)
+    names = tuple(n for n in view.local_names if n in live and n not in cells and n in frame.slots)
+    kinds = tuple(Slot.NULL if v is NULL else Slot.VALUE for v in frame.stack)
+    callee = _callee_position(frame, index) if index in target.family.inlined else -1
+    stack = [
+        compiled_callee(ev, rb, v) if i == callee else rb.value(v) for i, v in enumerate(frame.stack) if v is not NULL
+    ]
+    values = [_variable(rb, frame, n) for n in names]
+    tails = _tails(ev, target, index)
+    continuation = build_continuation(view.code, index, kinds, names, tails)
+    cell_texts = {n: _cell(rb, frame, n) for n in (*view.cell_names, *view.free_names)}
+    return continue_call(ev, target, continuation, cell_texts, [*stack, *values])
+
+
+def _variable(rb: Rebuilder, frame: Frame, name: str) -> str:
+    slots = frame.slots
+    if isinstance(slots, LazySlots):
+        source = slots.untouched(name)
+        if source is not None:
+            return rb.source(source)
+    return rb.value(slots[name])
+
+
+def _cell(rb: Rebuilder, frame: Frame, name: str) -> str:
+    cell = frame.slots[name]
+    assert isinstance(cell, CellValue)
+    return rb.value(cell)
+
+
+def continue_call(ev: Evaluator, target: Target, continuation: Any, cells: dict[str, str], args: list[str]) -> str:
+    """The expression that runs a continuation."""
+    names = ev.names
+    if not continuation.cells:
+        function = names.inject(continuation.make(target.function.__globals__, {}), "continue")
+    else:
+        own = dict(zip(target.view.free_names, target.function.__closure__ or ()))
+        texts = {n: cells.get(n) or names.inject(own[n], "cell") if n in own or n in cells else "" for n in continuation.cells}
+        given = ", ".join(f"{n!r}: {t or names.inject(_new_cell, 'cell') + '()'}" for n, t in texts.items())
+        make, scope = names.inject(continuation.make, "make"), names.inject(target.function.__globals__, "globals")
+        function = f"{make}({scope}, {{{given}}})"
+    return f"{function}({', '.join(args)})"
+
+
+def _new_cell() -> Any:
+    return (lambda x: lambda: x)(None).__closure__[0]  # type: ignore[index]
+
+
+def _tails(ev: Evaluator, target: Target, index: int) -> dict[int, TailSpec]:
+    """Where the continuation of a break at `index` may be compiled again: right behind the instruction."""
+    view = target.view
+    if view.instructions[index].op in ("RETURN_VALUE", "RAISE_VARARGS", "RERAISE"):
+        return {}
+    tails = {}
+    for place in successors(view, index):
+        place = _startable(target, place)
+        if place is None:
+            continue
+        cells = {*view.cell_names, *view.free_names}
+        live = live_locals(view, place)
+        names = tuple(n for n in view.local_names if n in live and n not in cells)
+        held = tuple(n for n in (*view.cell_names, *view.free_names))
+        resume = ev.engine.resume(target, place, tail_stack(view.code, place), names, held)
+        tails[place] = TailSpec(resume, names, held)
+    return tails
+
+
+def _startable(target: Target, place: int) -> int | None:
+    """The first instruction from `place` on, along straight code, where code can start again and something is left to do."""
+    view = target.view
+    while place < len(view):
+        op = view.instructions[place].op
+        if op == "RETURN_VALUE":
+            return None
+        if _can_start(target, place):
+            return place
+        following = successors(view, place)
+        if len(following) != 1:
+            return None
+        place = following[0]
+    return None
+
+
+# ---------------------------------------------------------------- calls that are compiled by themselves
+
+
+def _callee_position(frame: Frame, index: int) -> int:
+    """Stack position of what a call instruction calls; -1 for other instructions."""
+    instr = frame.view.instructions[index]
+    size = len(frame.stack)
+    if instr.op == "CALL":
+        base = size - instr.arg.count - 2
+    elif instr.op == "CALL_FUNCTION_EX":
+        base = size - 3 - bool(instr.arg)
+    else:
+        return -1
+    return base if frame.stack[base] is not NULL else base + 1
+
+
+def compiled_callee(ev: Evaluator, rb: Rebuilder, value: Value) -> str:
+    """A callable that a break left to plain Python, wrapped so that it is compiled by itself."""
+    if isinstance(value, FunctionValue) and value.real is not None and value.source is not None and value.source.is_const:
+        compiled = ev.engine.compiled(value.real)
+        return rb.inject(compiled, "compiled") if compiled is not None else rb.value(value)
+    method = value
+    if isinstance(value, ObjectValue):
+        bound = value.special(ev, "__call__")
+        method = bound if bound is not None else value
+    if isinstance(method, BoundMethodValue) and isinstance(method.function, FunctionValue) and method.function.real is not None:
+        compiled = ev.engine.compiled(method.function.real)
+        if compiled is not None:
+            return f"{rb.inject(compiled, 'compiled')}.__get__({rb.value(method.owner)})"
+    return rb.value(value)
+
+
+# ---------------------------------------------------------------- the entry's code
+
+
+def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | None) -> Captured:
+    """Put the pieces of an entry together; drop what the graph computes for nobody."""
+    ev.guard_aliases()
+    kept = prune(ev.graph)
+    inputs = [(source, example) for (source, example), keep in zip(ev.inputs, kept) if keep]
+    guards = ev.guards
+    places = [s for s, _ in inputs] + list(rb.fetched)
+    conditions, read = guards.conditions(places)
+    expressions = [read(s) for s, _ in inputs]
+    fetch = [f"{name} = {read(source)}" for source, name in rb.fetched.items()]
+    body = [*rb.built, *rb.effects, *rb.entered, ending]
+    graph = ev.graph
+    frontend = owner_of(ev, inputs)
+    return Captured(
+        graph, guards, ev.names.namespace, conditions, fetch, expressions, rb.output_names, body, [e for _, e in inputs], frontend,
+        reason, identity_places=ev.identity_places, symbols=ev.symbols,
+    )  # fmt: skip
+
+
+def owner_of(ev: Evaluator, inputs: list[tuple[Source, Any]]) -> Frontend | None:
+    """The front end whose arrays the graph takes."""
+    for _, example in inputs:
+        for frontend in ev.frontends:
+            if frontend.owns_type(type(example)):
+                return frontend
+    return ev.frontends[0] if ev.frontends else None
+
+
+def prune(graph: Graph) -> list[bool]:
+    """Drop nodes that no output and no mutation needs. Returns, per former input, whether it stayed."""
+    needed: set[Node] = set()
+    todo = [*graph.outputs, *(node for _, node in graph.mutations)]
+    bound = {info.input for info in graph.symbols if info.dim is not None}
+    todo += [graph.inputs[i] for i in {position for position, _ in graph.mutations} | bound]
+    while todo:
+        node = todo.pop()
+        if node not in needed:
+            needed.add(node)
+            todo.extend(i for i in node.inputs if i is not None)
+    kept = [node in needed for node in graph.inputs]
+    position = {old: new for new, old in enumerate(i for i, keep in enumerate(kept) if keep)}
+    graph.mutations[:] = [(position[i], node) for i, node in graph.mutations]
+    graph.symbols[:] = [_moved(info, position) for info in graph.symbols if info.dim is None or info.input in position]
+    graph.inputs[:] = [node for node in graph.inputs if node in needed]
+    graph.nodes[:] = [node for node in graph.nodes if node in needed]
+    return kept
+
+
+def _moved(info: Any, position: dict[int, int]) -> Any:
+    if info.dim is None or position[info.input] == info.input:
+        return info
+    return type(info)(info.symbol, position[info.input], info.dim, info.hint, info.low, info.high)
+

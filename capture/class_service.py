@@ -1,0 +1,123 @@
+"""What one capture knows of classes: looked-up attributes, the guards on them, functions found on them."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any
+
+from .objects import MISSING, MethodValue
+from .values.base import Args, Kwargs, Value
+from .values.classes import ClassValue
+from .values.objects import ClassInfo, ObjectValue
+
+if TYPE_CHECKING:
+    from .guards import GuardSet
+    from .sources import Names, Source
+
+
+class Written:
+    """Stands in a class for an attribute that the captured program set."""
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+
+class ClassService:
+    """A part of the Evaluator."""
+
+    guards: GuardSet
+    names: Names
+
+    def init_classes(self) -> None:
+        self._infos: dict[type, ClassInfo] = {}
+        self._class_guards: set[tuple[type, str]] = set()
+        self._class_values: dict[type, ClassValue] = {}
+        self._class_writes: list[tuple[type, str, Value]] = []
+
+    def trusted_module(self, name: Any) -> bool:
+        raise NotImplementedError
+
+    def is_steady(self, obj: Any) -> bool:
+        raise NotImplementedError
+
+    def wrap(self, obj: Any, source: Source) -> Value:
+        raise NotImplementedError
+
+    def class_info(self, cls: type) -> ClassInfo:
+        info = self._infos.get(cls)
+        if info is None:
+            info = self._infos[cls] = ClassInfo(cls, self.trusted_module(cls.__module__))
+            for written, name, value in self._class_writes:
+                self._override(info, written, name, value)
+        return info
+
+    def class_value(self, cls: type) -> ClassValue:
+        """The Value of a class that is known."""
+        found = self._class_values.get(cls)
+        if found is None:
+            value = self.wrap(cls, self.names.const(cls, label=cls.__name__))
+            assert isinstance(value, ClassValue)
+            found = self._class_values[cls] = value
+        return found
+
+    def new_object(self, info: ClassInfo, payload: Value | None = None) -> ObjectValue:
+        """A Value for an instance made during capture."""
+        return ObjectValue(info, payload=payload)
+
+    def guard_class_attr(self, info: ClassInfo, name: str, raw: Any) -> None:
+        """The class must still hold `raw` under this name."""
+        key = (info.cls, name)
+        if info.steady or key in self._class_guards:
+            return
+        self._class_guards.add(key)
+        source = self.names.const(info.cls, label=info.cls.__name__).attr(name)
+        kind = type(raw)
+        if kind is types.FunctionType or kind is property:
+            self.guards.is_(source, raw)
+        elif kind is staticmethod:
+            self.guards.is_(source, raw.__func__)
+        elif kind is classmethod:
+            self.guards.is_(source.attr("__func__"), raw.__func__)
+        elif not isinstance(raw, Written):
+            owner = next(base for base in info.cls.__mro__ if name in base.__dict__)
+            holder = self.names.const(owner, label=owner.__name__).step("", f".__dict__[{name!r}]", f".{name}")
+            self.guards.is_(holder, raw)
+
+    def class_function(self, info: ClassInfo, name: str, raw: Any) -> Value:
+        """The function `raw` found on a class."""
+        self.guard_class_attr(info, name, raw)
+        return self.wrap(raw, self.names.const(raw))
+
+    def class_attr(self, info: ClassInfo, name: str, raw: Any) -> Value:
+        """Plain data found on a class."""
+        if isinstance(raw, Written):
+            return raw.value
+        if info.steady and self.is_steady(raw):
+            return self.wrap(raw, self.names.const(raw))
+        return self.wrap(raw, self.names.const(info.cls, label=info.cls.__name__).attr(name))
+
+    def class_c_attr(self, value: ClassValue, name: str, raw: Any) -> Value:
+        """An attribute of the metaclass written in C, seen through the class: `Cls.mro`, `Cls.__subclasses__`."""
+        found = getattr(value.real, name)
+        return self.wrap(found, self.names.const(found))
+
+    def c_method(self, owner: Value, name: str, raw: Any) -> Value:
+        """A method written in C, bound to a Value."""
+        return MethodValue(owner, name)
+
+    def class_written(self, cls: ClassValue, name: str, value: Value) -> None:
+        """The captured program set a class attribute: later lookups see it."""
+        self._class_writes.append((cls.real, name, value))
+        for info in self._infos.values():
+            self._override(info, cls.real, name, value)
+
+    @staticmethod
+    def _override(info: ClassInfo, cls: type, name: str, value: Value) -> None:
+        if not issubclass(info.cls, cls):
+            return
+        owner = next((b for b in info.cls.__mro__ if name in b.__dict__ or b is cls), None)
+        if owner is cls:
+            info._found[name] = Written(value)
+
+
+__all__ = ["MISSING", "Args", "ClassService", "Kwargs"]

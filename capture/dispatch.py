@@ -1,0 +1,439 @@
+"""Compiled functions: guards and entries behind a callable, capture when none fits.
+
+A call runs one generated function with the signature of the user's. It asks the entries in turn; each checks its guards
+and, when they hold, runs. When none holds, the function is captured for these arguments. Entries are kept most recently
+made first; the least recently made goes when there are too many.
+
+An entry that ends at a graph break calls a continuation, which may come to a `ResumeFunction`. That answers with a
+`Tail`: the call still to be made. The outermost compiled function makes it, so that loops over graph breaks do not
+deepen Python's stack.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import threading
+import time
+import types
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..config import Options, config
+from ..errors import BackendFailed, QuernError, RecompileLimitExceeded, Unsupported
+from ..inductor.graph import Graph
+from .breaks import BreakReason
+from .capture import Captured, call_parts, capture, plain
+from .evaluator import Evaluator
+from .frontend import Frontend, frontends
+from .instructions import Slot
+from .target import Family, Target
+from .wrapping import Policy
+
+
+class _Miss:
+    def __repr__(self) -> str:
+        return "MISS"
+
+
+#: what an entry answers when its guards do not hold
+MISS = _Miss()
+
+
+@dataclass(frozen=True)
+class BackendContext:
+    """What a backend may want to know beside the graph.
+
+    frontend: the array framework of the graph (`frontend.runtime` runs ops); name: a readable name for the graph
+    """
+
+    frontend: Frontend | None
+    options: Options
+    name: str
+
+
+Backend = Callable[[Graph, Sequence[Any], BackendContext], Callable[..., Any]]
+
+
+@dataclass
+class Callbacks:
+    """Functions to call around each compilation of a graph, with the function's name."""
+
+    on_start: list[Callable[[str], None]] = field(default_factory=list)
+    on_end: list[Callable[[str], None]] = field(default_factory=list)
+
+
+@dataclass
+class Entry:
+    """One compiled version: code that checks its guards, then runs.
+
+    source: the generated Python; captured: what it was made from
+    """
+
+    run: Callable[..., Any]
+    source: str
+    captured: Captured
+    number: int
+    compiled_graph: Callable[..., Any] | None = None
+    compile_seconds: float = 0.0
+
+    @property
+    def graph(self) -> Graph | None:
+        return self.captured.graph
+
+    @property
+    def is_plain(self) -> bool:
+        """The target runs as plain Python."""
+        return self.captured.graph is None
+
+    def why_not(self, arguments: dict[str, Any]) -> str:
+        """The first guard that fails for these arguments, in the user's words."""
+        return self.captured.guards.explain_failure(self.captured.names, arguments)
+
+
+@dataclass(frozen=True)
+class Recompile:
+    """One capture beyond the first: which function, and the guard that failed in each entry there was."""
+
+    function: str
+    location: str
+    failures: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"recompiling {self.function} ({self.location})"]
+        lines += [f"  entry {i}: {text}" for i, text in enumerate(self.failures)]
+        return "\n".join(lines)
+
+
+class Tail:
+    """A call of a resume function, still to be made."""
+
+    __slots__ = ("dispatcher", "args")
+
+    def __init__(self, dispatcher: Dispatcher, args: tuple[Any, ...]) -> None:
+        self.dispatcher = dispatcher
+        self.args = args
+
+    def finish(self) -> Any:
+        """Make the call, and those it leads to."""
+        result: Any = self
+        while type(result) is Tail:
+            result = result.dispatcher.step(*result.args)
+        return result
+
+
+class ResumeFunction:
+    """The rest of a function behind a graph break, as a continuation calls it."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
+
+    def __call__(self, *args: Any) -> Tail:
+        return Tail(self.dispatcher, args)
+
+
+class Dispatcher:
+    """The entries of one target.
+
+    step: the generated function that asks the entries; it may answer with a Tail
+    """
+
+    def __init__(self, target: Target, owner: CompiledFunction) -> None:
+        self.target = target
+        self.owner = owner
+        self.entries: list[Entry] = []
+        #: the `run` of each entry, as the generated function iterates over them; replaced, never changed
+        self.policy = Policy()
+        self.captures = 0
+        self.gave_up = False
+        self._table: list[Any] = []
+        self.namespace: dict[str, Any] = {"_MISS": MISS, "_miss": self._miss, "_Tail": Tail, "_table": self._table}
+        self.step = self._make("step", "return _r")
+        self.run = self._make(target.function.__name__, "return _r if type(_r) is not _Tail else _r.finish()")
+
+    def _make(self, name: str, ending: str) -> Callable[..., Any]:
+        target = self.target
+        args = ", ".join(target.names)
+        lines = [
+            f"def {_identifier(name)}({target.signature(self.namespace)}):",
+            "    for _entry in _table:",
+            f"        _r = _entry({args})",
+            "        if _r is not _MISS:",
+            f"            {ending}",
+            f"    _r = _miss({args})",
+            f"    {ending}",
+        ]
+        scope: dict[str, Any] = self.namespace
+        exec(compile("\n".join(lines), f"<quern dispatch of {name}>", "exec"), scope)  # noqa: S102 - our own text
+        return scope[_identifier(name)]
+
+    # ------------------------------------------------------------ no entry fits
+
+    def _miss(self, *values: Any) -> Any:
+        arguments = dict(zip(self.target.names, values))
+        owner = self.owner
+        with owner.lock:
+            entry = self._find(values)
+            if entry is None:
+                entry = self._capture(arguments)
+        if entry is None:
+            return self._run_plain(values)
+        result = entry.run(*values)
+        if result is MISS:  # the arguments changed meanwhile, or a guard does not even hold for what it was made from
+            return self._run_plain(values)
+        return result
+
+    def _find(self, values: tuple[Any, ...]) -> Entry | None:
+        """An entry that another thread made while this one waited."""
+        for entry in self.entries:
+            if entry.captured.holds(values):
+                return entry
+        return None
+
+    def _capture(self, arguments: dict[str, Any]) -> Entry | None:
+        owner = self.owner
+        if config.disable or self.gave_up:
+            return None
+        if self.entries:
+            self._note_recompile(arguments)
+        limit = owner.recompile_limit()
+        if self.captures >= limit and self._over_limit(limit):
+            return None
+        try:
+            entry = owner.build(self, arguments)
+        except (Unsupported, RecompileLimitExceeded, BackendFailed):
+            raise
+        except Exception as error:
+            if config.on_error == "raise":
+                raise
+            self.gave_up = True
+            warnings.warn(
+                f"quern could not compile {self.target.name} ({type(error).__name__}: {error}); it runs as plain Python. "
+                "Set quern.config.on_error = 'raise' to see the whole error.",
+                stacklevel=4,
+            )
+            return None
+        self.captures += 1
+        self.entries.insert(0, entry)
+        if len(self.entries) > limit:
+            self.entries.pop()
+        self._table[:] = [e.run for e in self.entries]
+        return entry
+
+    def _over_limit(self, limit: int) -> bool:
+        """Past the limit the least recently made entry goes for each new one; far past it, the function stays plain."""
+        owner = self.owner
+        last = owner.recompiles[-1] if owner.recompiles else None
+        text = f"{self.target.name} was compiled {self.captures} times, the limit is {limit}"
+        why = f"; the last time because: {last.failures[0]}" if last and last.failures else ""
+        if owner.fullgraph:
+            raise RecompileLimitExceeded(f"{text}{why}. Raise quern.config.recompile_limit, or make the value that changes an array")
+        if self.captures == limit:
+            warnings.warn(f"quern: {text}{why}. Older versions are dropped from now on.", stacklevel=6)
+        if self.captures >= 4 * limit:
+            self.gave_up = True
+            warnings.warn(f"quern: {text}{why}. It runs as plain Python from now on.", stacklevel=6)
+            return True
+        return False
+
+    def _note_recompile(self, arguments: dict[str, Any]) -> None:
+        failures = []
+        for entry in self.entries:
+            failures.append(entry.why_not(arguments))
+            entry.captured.learn(self.policy, arguments)
+        code = self.target.function.__code__
+        self.owner.note_recompile(Recompile(self.target.name, f"{code.co_filename}:{code.co_firstlineno}", tuple(failures)))
+
+    def _run_plain(self, values: tuple[Any, ...]) -> Any:
+        return self.plain_run(*values)
+
+    @functools.cached_property
+    def plain_run(self) -> Callable[..., Any]:
+        """The target as plain Python, with the entry's parameters."""
+        ev = Evaluator([], None, self.owner)
+        captured = plain(ev, self.target, None)
+        lines = [f"def plain({', '.join(self.target.names)}):", *(f"    {line}" for line in captured.body)]
+        exec("\n".join(lines), captured.names)  # noqa: S102 - our own text
+        return captured.names["plain"]
+
+
+class CompiledFunction:
+    """A function compiled on call. Works as a method: instances are passed as first argument.
+
+    backend:   (graph, example inputs, BackendContext) -> callable over the graph's inputs, giving a sequence of outputs
+    fullgraph: a graph break is an error (errors.Unsupported)
+    dynamic:   True: sizes are symbols from the first call; None: once they changed; False: never
+    limit:     entries kept per target; None: config.recompile_limit
+    """
+
+    def __init__(
+        self,
+        fn: types.FunctionType,
+        *,
+        backend: Backend,
+        fullgraph: bool = False,
+        dynamic: bool | None = None,
+        options: Options | None = None,
+        callbacks: Callbacks | None = None,
+        limit: int | None = None,
+        parent: CompiledFunction | None = None,
+    ) -> None:
+        self.fn = fn
+        self.backend = backend
+        self.fullgraph = fullgraph
+        self.dynamic = dynamic
+        self.options = options if options is not None else Options()
+        self.callbacks = callbacks if callbacks is not None else Callbacks()
+        self.limit = limit
+        functools.update_wrapper(self, fn)
+        self.__dict__["__quern_wrapped__"] = fn
+        self.parent = parent
+        self.lock: Any = parent.lock if parent is not None else threading.RLock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all entries and records."""
+        self.breaks: list[BreakReason] = []
+        self.recompiles: list[Recompile] = []
+        self.explain_records: list[Entry] = []
+        self.family = Family()
+        self.callees: dict[int, CompiledFunction] = {}
+        self.dispatcher = Dispatcher(Target(self.fn, self.family), self)
+        self._run = self.dispatcher.run
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The entries of the function itself (not of the rests behind its breaks)."""
+        return self.dispatcher.entries
+
+    def recompile_limit(self) -> int:
+        return self.limit if self.limit is not None else config.recompile_limit
+
+    # ------------------------------------------------------------ what capture asks (see `capture.capture`)
+
+    @property
+    def records(self) -> CompiledFunction:
+        """Where breaks, recompiles and graphs are recorded: with the function that the user compiled."""
+        return self.parent.records if self.parent is not None else self
+
+    def note_break(self, reason: BreakReason, eager: bool) -> None:
+        if not eager and reason not in self.records.breaks:
+            self.records.breaks.append(reason)
+
+    def note_recompile(self, record: Recompile) -> None:
+        self.records.recompiles.append(record)
+
+    def resume(
+        self, target: Target, index: int, stack: tuple[Slot, ...], names: tuple[str, ...], cells: tuple[str, ...]
+    ) -> ResumeFunction:
+        """The resume function for the rest of a target's code from `index`; the same request gives the same object."""
+        key = (index, stack, names, cells)
+        found = self.family.resumes.get(key)
+        if found is None:
+            rest = Target(target.function, self.family, start=index, stack=stack, locals_=names, cells=cells)
+            found = self.family.resumes[key] = ResumeFunction(Dispatcher(rest, self))
+        return found
+
+    def compiled(self, fn: Any) -> CompiledFunction | None:
+        """A callee that a break left to plain Python, compiled by itself; None when it is not to be compiled."""
+        if not isinstance(fn, types.FunctionType) or getattr(fn, "_quern_disable", False):
+            return None
+        if any(f.is_framework_code(fn) and not f.may_inline(fn) for f in frontends()):
+            return None
+        found = self.records.callees.get(id(fn))
+        if found is None:
+            found = CompiledFunction(
+                fn, backend=self.backend, dynamic=self.dynamic, options=self.options, callbacks=self.callbacks,
+                limit=self.limit, parent=self.records,
+            )  # fmt: skip
+            self.records.callees[id(fn)] = found
+        return found
+
+    # ------------------------------------------------------------ making an entry
+
+    def build(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> Entry:
+        """Capture a target for these arguments and compile its graph."""
+        captured = capture(dispatcher.target, arguments, self, dispatcher.policy)
+        compiled, seconds = self._compile_graph(captured, dispatcher.target.name)
+        number = len(self.records.explain_records)
+        source = entry_source(dispatcher.target, captured)
+        names = captured.names
+        names["_MISS"] = MISS
+        if compiled is not None:
+            names["_graph"] = compiled
+        filename = f"<quern entry {number} of {dispatcher.target.name}>"
+        exec(compile(source, filename, "exec"), names)  # noqa: S102 - our own text
+        linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+        entry = Entry(names["entry"], source, captured, number, compiled, seconds)
+        captured.set_check(names["check"])
+        self.records.explain_records.append(entry)
+        return entry
+
+    def _compile_graph(self, captured: Captured, name: str) -> tuple[Callable[..., Any] | None, float]:
+        graph = captured.graph
+        if graph is None or not (graph.outputs or graph.mutations):
+            return None, 0.0
+        if not graph.op_count and not graph.mutations and all(node in graph.inputs for node in graph.outputs):
+            where = {node: i for i, node in enumerate(graph.inputs)}
+            positions = [where[node] for node in graph.outputs]
+            return (lambda *inputs: [inputs[i] for i in positions]), 0.0
+        graph.name = _identifier(name)
+        context = BackendContext(captured.frontend, self.options, graph.name)
+        began = time.perf_counter()
+        for call in self.callbacks.on_start:
+            call(name)
+        try:
+            return self.backend(graph, captured.examples, context), time.perf_counter() - began
+        except QuernError:
+            raise
+        except Exception as error:
+            if config.on_error == "raise":
+                raise BackendFailed(f"the backend failed on a graph of {name}: {type(error).__name__}: {error}") from error
+            raise
+        finally:
+            for call in self.callbacks.on_end:
+                call(name)
+
+
+def entry_source(target: Target, captured: Captured) -> str:
+    """The entry as Python text: guards, then the body. `check` is the guards alone."""
+    params = ", ".join(target.names)
+    test = "\n            and ".join(captured.conditions) or "True"
+    lines = [
+        f"def check({params}):",
+        "    try:",
+        f"        return bool({test})",
+        "    except Exception:",
+        "        return False",
+        "",
+        f"def entry({params}):",
+        "    try:",
+        "        if not (",
+        f"            {test}",
+        "        ):",
+        "            return _MISS",
+        "    except Exception:",
+        "        return _MISS",
+        *(f"    {line}" for line in captured.fetch),
+    ]
+    if captured.outputs or captured.graph is not None and captured.graph.mutations:
+        called = f"_graph({', '.join(captured.inputs)})"
+        lines.append(f"    {', '.join(captured.outputs)}, = {called}" if captured.outputs else f"    {called}")
+    lines += [f"    {line}" for line in captured.body]
+    return "\n".join(lines) + "\n"
+
+
+def _identifier(name: str) -> str:
+    text = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
+    return text if text.isidentifier() else f"f_{text}"
+
+
+__all__ = ["MISS", "Backend", "BackendContext", "Callbacks", "CompiledFunction", "Entry", "Recompile", "Tail", "call_parts"]

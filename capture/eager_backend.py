@@ -1,0 +1,118 @@
+"""The debug backend: runs a graph op by op with the framework's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import LoweringError
+from ..inductor.graph import ExternRef, Graph, Input, Node
+
+if TYPE_CHECKING:
+    from ..inductor.runtime import Runtime
+    from .dispatch import BackendContext
+
+
+def eager_backend(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Callable[..., list[Any]]:
+    """A callable over the graph's inputs (tensors, then ints). It writes the graph's mutations into them and returns the
+    outputs in order. Raises LoweringError at once for an op that the framework does not have.
+    """
+    assert context.frontend is not None
+    return interpret(graph, context.frontend.runtime)
+
+
+def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
+    """As `eager_backend`, with the framework given."""
+    symbols = {str(info.symbol): info for info in graph.symbols}
+    steps = [(node, _step(node, runtime)) for node in graph.nodes if node.op.name != "input"]
+    last_use = {}
+    for position, (node, _) in enumerate(steps):
+        for used in node.inputs:
+            if used is not None:
+                last_use[used] = position
+    keep = {*graph.outputs, *(node for _, node in graph.mutations), *graph.inputs}
+    dead: dict[int, list[Node]] = {}
+    for node, position in last_use.items():
+        if node not in keep:
+            dead.setdefault(position, []).append(node)
+
+    def run(*inputs: Any) -> list[Any]:
+        values: dict[Node, Any] = dict(zip(graph.inputs, inputs))
+        sizes = {name: _size(info, inputs, graph) for name, info in symbols.items()}
+        for position, (node, step) in enumerate(steps):
+            values[node] = step(values, sizes)
+            for gone in dead.get(position, ()):
+                values.pop(gone, None)
+        outputs = [values[node] for node in graph.outputs]
+        for position, node in graph.mutations:
+            runtime.copy_(inputs[position], values[node])
+        return outputs
+
+    return run
+
+
+def _size(info: Any, inputs: Sequence[Any], graph: Graph) -> int:
+    if info.dim is None:
+        return inputs[info.input]
+    return inputs[info.input].shape[info.dim]
+
+
+Step = Callable[[dict[Node, Any], dict[str, int]], Any]
+
+
+def _step(node: Node, runtime: Runtime) -> Step:
+    """How one node is computed from the values before it."""
+    name = node.op.name
+    if name == "extern":
+        return _extern_step(node, runtime)
+    if name == "getitem":
+        source, index = node.inputs[0], node.attrs["index"]
+        return lambda values, sizes: values[source][index]  # type: ignore[index]
+    try:
+        call = runtime.run_op(name)
+    except KeyError:
+        raise LoweringError(f"[eager backend] the framework has no {name!r}; node: {node}") from None
+    attrs = dict(node.attrs)
+    inputs = node.inputs
+    if any(_symbolic(v) for v in attrs.values()):
+        return lambda values, sizes: call(*[None if i is None else values[i] for i in inputs], **_concrete(attrs, sizes))
+    return lambda values, sizes: call(*[None if i is None else values[i] for i in inputs], **attrs)
+
+
+def _extern_step(node: Node, runtime: Runtime) -> Step:
+    ref: ExternRef = node.attrs["ref"]
+    target = runtime.resolve(ref.target)
+
+    def fill(template: Any, values: dict[Node, Any], sizes: dict[str, int]) -> Any:
+        if isinstance(template, Input):
+            source = node.inputs[template.index]
+            return None if source is None else values[source]
+        if isinstance(template, (list, tuple)):
+            return type(template)(fill(t, values, sizes) for t in template)
+        if isinstance(template, dict):
+            return {k: fill(t, values, sizes) for k, t in template.items()}
+        return runtime.encode(_concrete(template, sizes))
+
+    def step(values: dict[Node, Any], sizes: dict[str, int]) -> Any:
+        args = [fill(a, values, sizes) for a in ref.args]
+        kwargs = {k: fill(v, values, sizes) for k, v in ref.kwargs}
+        return target(*args, **kwargs)
+
+    return step
+
+
+def _symbolic(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_symbolic(v) for v in value)
+    return hasattr(value, "free_symbols")
+
+
+def _concrete(value: Any, sizes: dict[str, int]) -> Any:
+    """A static argument with the sizes of this call in place of symbols."""
+    if isinstance(value, dict):
+        return {k: _concrete(v, sizes) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_concrete(v, sizes) for v in value)
+    if hasattr(value, "free_symbols"):
+        return int(value.subs({s: sizes[str(s)] for s in value.free_symbols}))
+    return value

@@ -1,0 +1,513 @@
+"""The evaluator: the state of one capture and the services that Values, handlers and front ends use.
+
+One `Evaluator` lives for one attempt at capturing one frame. All that the program does is kept in it (and in the Values it
+made), so an attempt is discarded by forgetting it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ..errors import SourceLocation
+from ..inductor.graph import Graph, GraphBuilder, Node, TensorMeta
+from ..inductor.ops import OPS
+from . import builtin_table, calls, frames, locations, objects, operators, wrapping
+from .breaks import Break, NotConstant, UserRaise
+from .class_service import ClassService
+from .effects import Effects
+from .frames import Frame
+from .frontend import Frontend
+from .guards import GuardSet
+from .scopes import GlobalScope
+from .sources import Names, Source
+from .symbols import Symbols
+from .values.base import Args, Kwargs, Value
+from .values.classes import ClassValue, ExceptionValue
+from .values.constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
+from .values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue
+from .values.iterators import DictIterator, FixedIterator, IteratorValue, RangeIterator, SequenceIterator
+from .values.mappings import DictValue, DictViewValue, Lazy, SetValue
+from .values.objects import ObjectValue
+from .values.sequences import DequeValue, ListValue, SequenceValue, TupleValue
+from .wrapping import Policy
+
+#: iterations of one loop that are unrolled before capture gives up
+MAX_ITERATIONS = 20_000
+
+
+class Evaluator(ClassService):
+    """See the module's text.
+
+    frontends: the array frameworks in use
+    policy:    what earlier captures taught about places that change
+    """
+
+    UserRaise = UserRaise
+    Break = Break
+    operators = operators
+    objects = objects
+    quotes_abstract = sys.version_info >= (3, 12)
+
+    def __init__(self, frontends: Iterable[Frontend], policy: Policy | None = None, engine: Any = None) -> None:
+        self.frontends = list(frontends)
+        self.policy = policy if policy is not None else Policy()
+        self.engine = engine
+        self.graph = Graph()
+        self.builder = GraphBuilder(OPS, self.graph)
+        self.names = Names()
+        self.guards = GuardSet(self.names)
+        self.effects = Effects()
+        self.symbols = Symbols(self)
+        #: Values of real objects, by id; the objects are kept alive while their ids are in use
+        self.memo: dict[int, Value] = {}
+        self.kept: list[Any] = []
+        self.wrappers: dict[type, Any] = {}
+        #: graph inputs: (source, example), in the order of `graph.inputs`
+        self.inputs: list[tuple[Source, Any]] = []
+        self.frame: Frame | None = None
+        self.root: Frame | None = None
+        self.depth = 0
+        #: the exception that the program is handling
+        self.handled: Value | None = None
+        #: places guarded by identity, and what they held, by label
+        self.identity_places: dict[str, tuple[Source, Any]] = {}
+        self._scopes: dict[int, GlobalScope] = {}
+        self._iterations: dict[Any, int] = {}
+        self._in_repr: set[int] = set()
+        self._trusted: dict[str | None, bool] = {}
+        self._roots = {f.name for f in self.frontends}
+        self.init_classes()
+        self.states: dict[str, Any] = {}
+        for frontend in self.frontends:
+            self.states[frontend.name] = frontend.new_state(self)
+
+    # ------------------------------------------------------------ real objects to Values and back
+
+    def wrap(self, obj: Any, source: Source) -> Value:
+        """The Value of a real object found at `source`. See `wrapping`."""
+        return wrapping.wrap(self, obj, source)
+
+    def constant(self, obj: Any) -> Value:
+        """A Value for an immutable object known now; other objects are held by the entry."""
+        if type(obj) in wrapping.CONSTANT_TYPES:
+            return ConstantValue(obj)
+        return self.wrap(obj, self.names.const(obj))
+
+    def from_python(self, obj: Any) -> Value:
+        """A Value for a real object that capture just made: nobody else has it, so containers become new ones."""
+        cls = type(obj)
+        if cls in wrapping.CONSTANT_TYPES:
+            return ConstantValue(obj)
+        if cls is tuple:
+            return TupleValue([self.from_python(o) for o in obj])
+        if cls is list:
+            return ListValue([self.from_python(o) for o in obj])
+        if cls is dict:
+            new = DictValue()
+            for k, v in obj.items():
+                new.put(self, self.from_python(k), self.from_python(v))
+            return new
+        if cls in (set, frozenset):
+            return SetValue.of(self, [self.from_python(o) for o in obj], cls)
+        if isinstance(obj, Value):
+            return obj
+        return self.wrap(obj, self.names.const(obj))
+
+    def to_python(self, value: Value) -> Any:
+        """The real object of a constant Value, or a new container of such. Raises NotConstant."""
+        if value.is_constant or isinstance(value, TupleValue):
+            return value.as_constant() if value.is_constant else tuple(self.to_python(v) for v in value.items(self))
+        if isinstance(value, ListValue):
+            return [self.to_python(v) for v in value.elements(self)]
+        if isinstance(value, DictValue):
+            return value.cls((self.to_python(k), self.to_python(v)) for k, v in value.pairs(self))
+        if isinstance(value, DictViewValue):
+            return [self.to_python(v) for v in value.items(self)]
+        if isinstance(value, SetValue):
+            return value.cls(self.to_python(v) for v in value.items(self))
+        return value.as_constant()
+
+    def as_python(self, value: Value) -> Any:
+        """As `to_python`; a Break when the value is not constant."""
+        try:
+            return self.to_python(value)
+        except NotConstant:
+            raise self.break_("not-constant", f"{value.describe()} is needed as a constant", "its value is not known during capture") from None
+
+    def fold(self, function: Callable[..., Any], *args: Any) -> Value:
+        """A Value for what a pure function gives; its exceptions become the program's."""
+        return self.from_python(self.fold_raw(function, *args))
+
+    def fold_raw(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a pure function during capture; its exceptions become the program's."""
+        try:
+            return function(*args)
+        except (Break, UserRaise, NotConstant):
+            raise
+        except Exception as error:
+            raise self.user_exception(error) from None
+
+    # ------------------------------------------------------------ small questions
+
+    def is_none(self, value: Value) -> bool:
+        return type(value) is ConstantValue and value.value is None
+
+    is_same = staticmethod(operators.is_same)
+
+    def has_index(self, value: Value) -> bool:
+        """True when `value` can stand as an index."""
+        if type(value) is ConstantValue:
+            return isinstance(value.value, int)
+        return hasattr(value.python_type(), "__index__")
+
+    def index(self, value: Value) -> int:
+        """`operator.index(value)`, known now."""
+        if type(value) is ConstantValue and isinstance(value.value, int):
+            return int(value.value)
+        if isinstance(value, ObjectValue):
+            if type(value.payload) is ConstantValue:
+                return int(value.payload.value)
+            method = value.special(self, "__index__")
+            if method is not None:
+                return self.index(method.call(self, [], {}))
+        if not self.has_index(value):
+            raise self.type_error(f"'{value.python_type().__name__}' object cannot be interpreted as an integer")
+        return self.symbols.specialize(value)
+
+    def is_iterable(self, value: Value) -> bool:
+        cls = value.python_type()
+        return hasattr(cls, "__iter__") or hasattr(cls, "__getitem__")
+
+    def is_mapping(self, value: Value) -> bool:
+        cls = value.python_type()
+        return isinstance(self.payload(value), DictValue) or issubclass(cls, Mapping) or hasattr(cls, "keys")
+
+    def payload(self, value: Value) -> Value:
+        """The builtin content of a subclass's instance; other Values as they are."""
+        return value.payload if isinstance(value, ObjectValue) and value.payload is not None else value
+
+    def isinstance(self, value: Value, cls: Any) -> bool:
+        if isinstance(cls, tuple):
+            return any(self.isinstance(value, c) for c in cls)
+        return value.isinstance_(self, cls)
+
+    def branches_itself(self, value: Value) -> bool:
+        """True for a value whose truth only a jump may ask for (an array's): the jump breaks the graph better."""
+        return getattr(value, "branches", False)
+
+    # ------------------------------------------------------------ operations
+
+    def binary(self, op: str, left: Value, right: Value) -> Value:
+        return operators.binary(self, op, left, right)
+
+    def compare(self, op: str, left: Value, right: Value) -> Value:
+        return operators.compare(self, op, left, right)
+
+    def equal(self, left: Value, right: Value) -> bool:
+        return operators.equal(self, left, right)
+
+    def call(self, function: Value, args: Args, kwargs: Kwargs | None = None) -> Value:
+        return function.call(self, args, kwargs or {})
+
+    def call_method(self, value: Value, name: str, args: Args, kwargs: Kwargs | None = None) -> Value:
+        """`value.name(*args)`."""
+        return value.getattr_(self, name).call(self, args, kwargs or {})
+
+    def call_function(self, function: Any, args: Args, kwargs: Kwargs | None = None) -> Value:
+        """Call a real function with Values: inlined when it is Python."""
+        return calls.call_python(self, function, args, kwargs)
+
+    def inline(self, fn: FunctionValue, args: Args, kwargs: Kwargs) -> Value:
+        return calls.inline(self, fn, args, kwargs)
+
+    def run(self, frame: Frame, error: UserRaise | None = None) -> Value:
+        return frames.run(self, frame, error)
+
+    def handler(self, fn: Any) -> Any:
+        """What models a call of the real callable `fn`: (ev, args, kwargs) -> Value; None to inline it."""
+        return builtin_table.find_handler(self, fn)
+
+    def unknown_callable(self, value: Value, args: Args, kwargs: Kwargs) -> BaseException:
+        """The Break for a C function that nothing models."""
+        return self.break_(
+            "unknown-builtin", f"calling {value.describe()}", "it is written in C and quern does not model it",
+            "call it outside of the compiled function, or pass its result in",
+        )  # fmt: skip
+
+    def iterator_of(self, values: list[Value]) -> Value:
+        return FixedIterator(values)
+
+    def sequence_iterator(self, owner: SequenceValue) -> Value:
+        return SequenceIterator(owner)
+
+    def range_iterator(self, values: range) -> Value:
+        return RangeIterator(values)
+
+    def dict_iterator(self, owner: DictValue, kind: str) -> Value:
+        return DictIterator(self, owner, kind)
+
+    def next_with_result(self, it: Value) -> tuple[Value | None, Value]:
+        """`next(it)`, and what the iterator returned if it ended."""
+        if not isinstance(it, ObjectValue):
+            return it.next_(self), getattr(it, "result", NONE)
+        method = it.special(self, "__next__")
+        if method is None:
+            return it.next_(self), NONE
+        try:
+            return method.call(self, [], {}), NONE
+        except UserRaise as error:
+            if not issubclass(error.value.python_type(), StopIteration):
+                raise
+            return None, error.value.getattr_(self, "value")
+
+    def mapping_pairs(self, value: Value) -> list[tuple[Value, Value]]:
+        """(key, value) pairs as `dict(value)` takes them."""
+        inside = self.payload(value)
+        if isinstance(inside, DictValue) and (inside is value or not self._overrides_reading(value)):
+            return inside.pairs(self)
+        if hasattr(value.python_type(), "keys"):
+            keys = self.call_method(value, "keys", []).items(self)
+            return [(k, value.getitem(self, k)) for k in keys]
+        pairs = []
+        for number, item in enumerate(value.items(self)):
+            parts = item.items(self)
+            if len(parts) != 2:
+                raise self.raise_(ValueError, f"dictionary update sequence element #{number} has length {len(parts)}; 2 is required")
+            pairs.append((parts[0], parts[1]))
+        return pairs
+
+    def _overrides_reading(self, value: Value) -> bool:
+        assert isinstance(value, ObjectValue)
+        return isinstance(value.info.find("__iter__"), types.FunctionType) or isinstance(value.info.find("keys"), types.FunctionType)
+
+    def getattr_or_none(self, value: Value, name: str) -> Value | None:
+        """`value.name`, or None when that raises AttributeError."""
+        try:
+            return value.getattr_(self, name)
+        except UserRaise as error:
+            if issubclass(error.value.python_type(), AttributeError):
+                return None
+            raise
+
+    def has_special(self, value: Value, name: str) -> bool:
+        return objects.type_find(value.python_type(), name) is not objects.MISSING
+
+    def get_special(self, value: Value, name: str) -> Value:
+        """A special method, looked up on the class as the interpreter does."""
+        if isinstance(value, ObjectValue):
+            found = value.special(self, name)
+            if found is not None:
+                return found
+        return value.getattr_(self, name)
+
+    def got_count(self, source: Value, items: list[Value]) -> str:
+        """What UNPACK_SEQUENCE's error says of the number it got (Python 3.13 said no more than 3.11 does)."""
+        return ""
+
+    def hash_of(self, value: Value) -> Value:
+        """`hash(value)`."""
+        key = value.key(self)
+        if isinstance(key, Value):
+            raise self.break_("object-hash", f"hash of {value.describe()}", "it depends on the object's address")
+        return ConstantValue(hash(key))
+
+    def key_object(self, key: Any) -> Any:
+        """The real object behind a dict key made by `Value.key`."""
+        if isinstance(key, tuple):
+            return tuple(self.key_object(k) for k in key)
+        if isinstance(key, ObjectValue) and key.real is not None:
+            return key.real
+        return key
+
+    def key_value(self, key: Any) -> Value:
+        return self.from_python(key)
+
+    # ------------------------------------------------------------ text
+
+    def repr_text(self, value: Value) -> str:
+        return value.repr_(self).as_constant()
+
+    @contextlib.contextmanager
+    def repr_guard(self, value: Value) -> Iterator[bool]:
+        """True inside when the repr of `value` is being taken already."""
+        again = id(value) in self._in_repr
+        self._in_repr.add(id(value))
+        try:
+            yield again
+        finally:
+            if not again:
+                self._in_repr.discard(id(value))
+
+    def payload_repr(self, value: ObjectValue) -> Value:
+        """repr of an instance of a builtin container's subclass that does not override it."""
+        inside = value.payload
+        assert inside is not None
+        text = self.repr_text(inside)
+        base = inside.python_type()
+        if issubclass(value.cls, (set, frozenset)) or base.__name__ in ("OrderedDict", "deque"):
+            name = base.__name__
+            text = text[len(name) + 1 : -1] if text.startswith(name + "(") else text
+            return ConstantValue(f"{value.cls.__name__}({text if inside.truth(self) else ''})")
+        if value.cls.__name__ == "defaultdict":
+            factory = value.attrs.get("default_factory", NONE)
+            return ConstantValue(f"defaultdict({self.repr_text(factory)}, {text})")
+        return ConstantValue(text)
+
+    # ------------------------------------------------------------ scopes, cells, variables
+
+    def scope(self, real: dict[str, Any]) -> GlobalScope:
+        found = self._scopes.get(id(real))
+        if found is None:
+            found = self._scopes[id(real)] = GlobalScope(self, real)
+        return found
+
+    def cell(self, real: types.CellType, source: Source) -> CellValue:
+        found = self.wrap(real, source)
+        assert isinstance(found, CellValue)
+        return found
+
+    def forget(self, frame: Frame, name: str) -> None:
+        """Unbind a local variable."""
+        frame.slots.pop(name, None)
+        removed = getattr(frame.slots, "removed", None)
+        if removed is not None:
+            removed.add(name)
+
+    def trusted_module(self, name: Any) -> bool:
+        """True for modules whose functions and classes are taken not to change: the standard library, the frameworks."""
+        found = self._trusted.get(name) if isinstance(name, str) else False
+        if found is None:
+            root = name.partition(".")[0]
+            found = root in sys.stdlib_module_names and root != "__main__" or root in self._roots or name in ("quern",)
+            self._trusted[name] = found
+        return found
+
+    def is_steady(self, obj: Any) -> bool:
+        """True for an object of a trusted module that needs no guard: all but plain data."""
+        return type(obj) not in LITERAL_TYPES and not isinstance(obj, (list, dict, set, tuple)) or isinstance(obj, float) and obj in _MATHS
+
+    def guard_builtin(self, name: str, obj: Any) -> None:
+        self.guards.is_(self.names.const(_BUILTINS, label="builtins").step("", f"[{name!r}]", name), obj)
+
+    def count_iteration(self, frame: Frame, target: int) -> None:
+        """Called at each jump backwards: gives up on loops that would unroll without end."""
+        key = (id(frame), target)
+        count = self._iterations[key] = self._iterations.get(key, 0) + 1
+        if count > MAX_ITERATIONS:
+            raise self.break_("long-loop", f"a loop ran {MAX_ITERATIONS} times", "capture unrolls loops", "write the loop over arrays")
+
+    # ------------------------------------------------------------ graph
+
+    def emit(self, op: str, *nodes: Node | None, **attrs: Any) -> Node:
+        """Append a table op at the current place. Arguments that the op refuses become the program's own error: plain
+        Python is left to raise it.
+        """
+        self.builder.loc = locations.current(self)
+        try:
+            return self.builder.call(op, *nodes, **attrs)
+        except (ValueError, TypeError, IndexError, NotImplementedError) as error:
+            raise self.framework_error(error) from error
+
+    def framework_error(self, error: Exception) -> Break:
+        """The Break for a call that the framework itself would refuse."""
+        return self.break_("framework-error", f"{type(error).__name__}: {error}", "the framework refuses this call", eager=True)
+
+    def add_input(self, source: Source, meta: TensorMeta, example: Any, name: str = "arg") -> Node:
+        """A graph input that the entry fetches at `source`."""
+        self.builder.loc = None
+        node = self.builder.input(meta, name)
+        self.inputs.append((source, example))
+        return node
+
+    def dim(self, source: Source, axis: int, size: int) -> Any:
+        """Size `axis` of the array at `source`: the int, or a symbol when that dim is dynamic."""
+        return self.symbols.dim(source, axis, size)
+
+    def is_dynamic_int(self, source: Source) -> bool:
+        return self.symbols.wants_int(source)
+
+    def dynamic_int(self, value: int, source: Source) -> Value:
+        return self.symbols.int_input(source, value)
+
+    def size(self, dim: Any) -> Value:
+        """A Value for a size: a constant, or a symbolic int."""
+        return ConstantValue(dim) if isinstance(dim, int) else self.symbols.value(dim)
+
+    def hint(self, dim: Any) -> int:
+        """What a size is in this capture."""
+        return dim if isinstance(dim, int) else self.symbols.hint(dim)
+
+    def guard_aliases(self) -> None:
+        """What was changed must not be, at a later call, the same object as something else that was looked at."""
+        for changed in self.effects:
+            if not isinstance(changed, _ALIASABLE) or changed.source is None:
+                continue
+            cls = changed.python_type()
+            for other in self.memo.values():
+                if other is changed or type(other) is not type(changed) or other.source is None or other.python_type() is not cls:
+                    continue
+                if not (changed.source.is_const and other.source.is_const):
+                    self.guards.different(changed.source, other.source)
+
+    # ------------------------------------------------------------ errors
+
+    def raise_(self, cls: type[BaseException], *args: Any) -> UserRaise:
+        """`raise ev.raise_(ValueError, "...")`: the program raises."""
+        return UserRaise(ExceptionValue(self.class_info(cls), [self.from_python(a) for a in args]))
+
+    def raise_value(self, cls: type[BaseException], *args: Value) -> UserRaise:
+        return UserRaise(ExceptionValue(self.class_info(cls), list(args)))
+
+    def type_error(self, text: str) -> UserRaise:
+        return self.raise_(TypeError, text)
+
+    def attribute_error(self, value: Value, name: str) -> UserRaise:
+        return self.raise_(AttributeError, f"'{value.python_type().__name__}' object has no attribute '{name}'")
+
+    def user_exception(self, error: BaseException) -> UserRaise:
+        """A real exception, raised by something pure that was done during capture, as the program's."""
+        value = ExceptionValue(self.class_info(type(error)), [])
+        value.args = [self.from_python(a) if type(a) in LITERAL_TYPES or type(a) is tuple else ConstantValue(str(a)) for a in error.args]
+        return UserRaise(value)
+
+    def stop_iteration_error(self, error: Value) -> Value:
+        """What a StopIteration that leaves a generator becomes."""
+        new = ExceptionValue(self.class_info(RuntimeError), [ConstantValue("generator raised StopIteration")])
+        new.attrs["__cause__"] = new.attrs["__context__"] = error
+        new.attrs["__suppress_context__"] = TRUE
+        return new
+
+    def note_raised(self, raised: UserRaise) -> None:
+        """Bookkeeping of CPython's raise: the exception being handled becomes the context."""
+        value = raised.value
+        if raised.location is None:
+            raised.location = locations.current(self, text=True)
+            if isinstance(value, ExceptionValue) and self.handled is not None and self.handled is not value:
+                value.attrs.setdefault("__context__", self.handled)
+
+    def break_(self, code: str, what: str, why: str = "", rewrite: str = "", eager: bool = False) -> Break:
+        """`raise ev.break_(...)`: this cannot be captured."""
+        error = Break(code, what, why, rewrite, eager)
+        self.locate(error)
+        return error
+
+    def break_globals(self) -> Value:
+        raise self.break_("globals-dict", "taking a module's globals as a dict", "writes to it could not be followed")
+
+    def locate(self, error: Break) -> None:
+        """Note where in the user's code the break happened."""
+        error.nested = self.frame is not None and self.frame.parent is not None
+        error.stack = locations.stack(self)
+        error.location = error.stack[-1] if error.stack else SourceLocation("<unknown>", 0, "<unknown>")
+
+
+_ALIASABLE = (ListValue, DictValue, SetValue, DequeValue, ObjectValue, CellValue)
+_BUILTINS: dict[str, Any] = __builtins__ if isinstance(__builtins__, dict) else __builtins__.__dict__
+_MATHS = frozenset((math.pi, math.e, math.tau, math.inf))
+
+__all__ = ["FALSE", "BoundMethodValue", "BuiltinValue", "ClassValue", "Evaluator", "IteratorValue", "Lazy"]

@@ -1,0 +1,302 @@
+"""Functions of the standard library that need more than Python code in their place: functools, operator, copy, contextlib,
+warnings and logging.
+"""
+
+from __future__ import annotations
+
+import abc
+import collections
+import copy
+import functools
+import itertools
+import logging
+import operator
+import reprlib
+import types
+import typing
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from . import operators, polyfills
+from .breaks import NotConstant
+from .builtin_functions import CallEffect, boolean
+from .builtin_table import TABLE, TYPE_CALLS, handles, simple
+from .values.base import Args, Kwargs, Value
+from .values.constant import NONE, ConstantValue
+from .values.functions import BoundMethodValue, CellValue, FunctionValue, PartialValue
+from .values.iterators import CountValue
+from .values.mappings import DictValue, SetValue
+from .values.objects import ObjectValue
+from .values.sequences import DequeValue, ListValue, TupleValue
+
+if TYPE_CHECKING:
+    from .evaluator import Evaluator
+
+
+# ---------------------------------------------------------------- functools
+
+
+@handles(functools.partial)
+def _partial(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    return PartialValue(args[0], list(args[1:]), dict(kwargs))
+
+
+@handles(functools.update_wrapper)
+def _update_wrapper(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    named = dict(zip(("wrapper", "wrapped", "assigned", "updated"), args)) | dict(kwargs)
+    wrapper, wrapped = named["wrapper"], named["wrapped"]
+    assigned = named["assigned"].items(ev) if "assigned" in named else [ConstantValue(n) for n in functools.WRAPPER_ASSIGNMENTS]
+    for name in assigned:
+        text = name.as_constant()
+        if text in ("__annotations__", "__type_params__"):
+            continue
+        value = ev.getattr_or_none(wrapped, text)
+        if value is not None:
+            wrapper.setattr_(ev, text, value)
+    if isinstance(wrapped, FunctionValue):
+        for text, value in wrapped.own_attributes(ev).items():
+            wrapper.setattr_(ev, text, value)
+    wrapper.setattr_(ev, "__wrapped__", wrapped)
+    return wrapper
+
+
+def _lru_call(ev: Evaluator, wrapper: Any, args: Args, kwargs: Kwargs) -> Value:
+    """A cached function is called as if its cache were empty: what it computes is the same."""
+    return ev.wrap(wrapper.__wrapped__, ev.names.const(wrapper.__wrapped__)).call(ev, args, kwargs)
+
+
+TYPE_CALLS[functools._lru_cache_wrapper] = _lru_call
+
+
+def _getter_call(make: Any) -> Any:
+    """Real itemgetter, attrgetter and methodcaller objects: by the Python functions that stand for their classes."""
+
+    def call(ev: Evaluator, obj: Any, args: Args, kwargs: Kwargs) -> Value:
+        made = obj.__reduce__()
+        parts = [ev.from_python(a) for a in made[1]]
+        function = made[0]
+        keywords = {}
+        if isinstance(function, functools.partial):
+            keywords = {k: ev.from_python(v) for k, v in function.keywords.items()}
+            parts = [ev.from_python(a) for a in function.args] + parts
+        return ev.call(ev.call_function(make, parts, keywords), args, kwargs)
+
+    return call
+
+
+TYPE_CALLS[operator.itemgetter] = _getter_call(polyfills.itemgetter)
+TYPE_CALLS[operator.attrgetter] = _getter_call(polyfills.attrgetter)
+TYPE_CALLS[operator.methodcaller] = _getter_call(polyfills.methodcaller)
+
+# ---------------------------------------------------------------- operator
+
+
+def _operators() -> None:
+    for table, call in ((operators.BINARY, operators.binary), (operators.COMPARE, operators.compare)):
+        for symbol, fn in table.items():
+            TABLE[fn] = lambda ev, args, kwargs, symbol=symbol, call=call: call(ev, symbol, args[0], args[1])
+    for symbol, fn in operators.UNARY.items():
+        TABLE[fn] = lambda ev, args, kwargs, symbol=symbol: args[0].unary(ev, symbol)
+    for symbol, stem in operators.STEMS.items():
+        fn = getattr(operator, f"i{stem}")
+        TABLE[fn] = lambda ev, args, kwargs, symbol=symbol: operators.inplace(ev, symbol, args[0], args[1])
+
+
+_operators()
+TABLE[operator.getitem] = lambda ev, args, kwargs: args[0].getitem(ev, args[1])
+TABLE[operator.contains] = lambda ev, args, kwargs: boolean(args[0].contains(ev, args[1]))
+TABLE[operator.truth] = lambda ev, args, kwargs: boolean(args[0].truth(ev))
+TABLE[operator.not_] = lambda ev, args, kwargs: boolean(not args[0].truth(ev))
+TABLE[operator.is_] = lambda ev, args, kwargs: boolean(ev.is_same(args[0], args[1]))
+TABLE[operator.is_not] = lambda ev, args, kwargs: boolean(not ev.is_same(args[0], args[1]))
+TABLE[operator.index] = lambda ev, args, kwargs: ConstantValue(ev.index(args[0]))
+TABLE[operator.abs] = lambda ev, args, kwargs: TABLE[abs](ev, args, kwargs)
+TABLE[operator.concat] = lambda ev, args, kwargs: operators.binary(ev, "+", args[0], args[1])
+TABLE[operator.iconcat] = lambda ev, args, kwargs: operators.inplace(ev, "+", args[0], args[1])
+
+
+@simple(operator.setitem)
+def _setitem(ev: Evaluator, obj: Value, key: Value, value: Value, /) -> Value:
+    obj.setitem(ev, key, value)
+    return NONE
+
+
+@simple(operator.delitem)
+def _delitem(ev: Evaluator, obj: Value, key: Value, /) -> Value:
+    obj.delitem(ev, key)
+    return NONE
+
+
+@simple(operator.countOf)
+def _count_of(ev: Evaluator, obj: Value, item: Value, /) -> Value:
+    return ConstantValue(sum(ev.equal(v, item) for v in obj.items(ev)))
+
+
+@simple(operator.call) if hasattr(operator, "call") else (lambda f: f)
+def _call(ev: Evaluator, function: Value, /, *args: Value, **kwargs: Value) -> Value:
+    return function.call(ev, args, kwargs)
+
+
+@simple(itertools.count)
+def _count(ev: Evaluator, start: Value = ConstantValue(0), step: Value = ConstantValue(1)) -> Value:  # noqa: B008 - immutable
+    return CountValue(start, step)
+
+
+# ---------------------------------------------------------------- copy
+
+
+@simple(copy.copy)
+def _copy(ev: Evaluator, value: Value) -> Value:
+    if isinstance(value, (TupleValue, FunctionValue)) or value.is_constant:
+        return value
+    if isinstance(value, (ListValue, DictValue, SetValue, DequeValue)):
+        return value.m_copy(ev)
+    if not isinstance(value, ObjectValue):
+        return ev.call_method(value, "__copy__", [])
+    hook = value.special(ev, "__copy__")
+    return hook.call(ev, [], {}) if hook is not None else _same_parts(ev, value, lambda v: v)
+
+
+@simple(copy.deepcopy)
+def _deepcopy(ev: Evaluator, value: Value, memo: Value = NONE) -> Value:
+    return _deep(ev, value, {})
+
+
+def _deep(ev: Evaluator, value: Value, memo: dict[int, Value]) -> Value:
+    known = memo.get(id(value))
+    if known is not None:
+        return known
+    if value.is_constant or isinstance(value, FunctionValue):
+        return value
+    if isinstance(value, TupleValue):
+        parts = [_deep(ev, v, memo) for v in value.items(ev)]
+        same = all(a is b for a, b in zip(parts, value.items(ev)))
+        memo[id(value)] = value if same else TupleValue(parts)
+        return memo[id(value)]
+    if isinstance(value, (ListValue, DequeValue)):
+        new = value.new([])
+        memo[id(value)] = new
+        new._elements.extend(_deep(ev, v, memo) for v in value.items(ev))  # type: ignore[attr-defined]
+        return new
+    if isinstance(value, DictValue):
+        made = memo[id(value)] = DictValue(cls=value.cls)
+        for k, v in value.pairs(ev):
+            made.put(ev, _deep(ev, k, memo), _deep(ev, v, memo))
+        return made
+    if isinstance(value, SetValue):
+        return SetValue.of(ev, [_deep(ev, v, memo) for v in value.items(ev)], value.cls)
+    if not isinstance(value, ObjectValue):
+        return ev.call_method(value, "__deepcopy__", [DictValue()])
+    hook = value.special(ev, "__deepcopy__")
+    if hook is not None:
+        return hook.call(ev, [DictValue()], {})
+    return _same_parts(ev, value, lambda v: _deep(ev, v, memo), memo)
+
+
+def _same_parts(ev: Evaluator, value: ObjectValue, part: Any, memo: dict[int, Value] | None = None) -> Value:
+    """A new object of the same class with the same attributes."""
+    for name in ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__"):
+        if isinstance(value.info.find(name), types.FunctionType):
+            raise ev.break_("unsupported-copy", f"copying {value.describe()}", f"its class defines {name}")
+    payload = part(value.payload) if value.payload is not None else None
+    if payload is value.payload and payload is not None and not isinstance(payload, (TupleValue, ConstantValue)):
+        payload = payload.call_method(ev, "copy", [], {})
+    new = ev.new_object(value.info, payload)
+    if memo is not None:
+        memo[id(value)] = new
+    if value.info.has_dict:
+        for k, v in value.instance_dict(ev).pairs(ev):  # type: ignore[attr-defined]
+            new.store(ev, k.as_constant(), part(v))
+    for name, raw in _slots(value.info.cls):
+        found = ev.getattr_or_none(value, name) if raw is not None else None
+        if found is not None:
+            new.store(ev, name, part(found))
+    return new
+
+
+def _slots(cls: type) -> list[tuple[str, Any]]:
+    return [(n, r) for base in cls.__mro__ for n, r in base.__dict__.items() if isinstance(r, types.MemberDescriptorType) and base.__flags__ & 512]
+
+
+# ---------------------------------------------------------------- namespaces, typing, text
+
+
+@handles(types.SimpleNamespace)
+def _namespace(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    new = ev.new_object(ev.class_info(types.SimpleNamespace))
+    new.new_args = []
+    for k, v in ev.mapping_pairs(args[0]) if args else ():
+        new.store(ev, k.as_constant(), v)
+    for name, value in kwargs.items():
+        new.store(ev, name, value)
+    return new
+
+
+@simple(types.MethodType)
+def _method_type(ev: Evaluator, function: Value, owner: Value, /) -> Value:
+    return BoundMethodValue(function, owner)
+
+
+@handles(types.CellType)
+def _cell_type(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    return CellValue(args[0] if args else None)
+
+
+@simple(typing.cast)
+def _cast(ev: Evaluator, typ: Value, val: Value) -> Value:
+    return val
+
+
+@handles(reprlib.recursive_repr)
+def _recursive_repr(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    raise ev.break_("unsupported-builtin", "reprlib.recursive_repr during capture", "decorate outside of the compiled function")
+
+
+@handles(abc.ABCMeta.register)
+def _register(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    raise ev.break_("unsupported-builtin", "registering a class with an ABC", "classes are not changed during capture")
+
+
+@handles(collections.namedtuple)
+def _namedtuple(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    raise ev.break_("class-statement", "making a class with namedtuple()", "classes are not made during capture", "make it outside of the compiled function")
+
+
+# ---------------------------------------------------------------- messages
+
+
+@handles(warnings.warn)
+def _warn(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    return _message(ev, warnings.warn, args, kwargs)
+
+
+def _message(ev: Evaluator, fn: Any, args: Args, kwargs: Kwargs) -> Value:
+    """A message about constants is given when the entry runs; one about anything else breaks the graph."""
+    try:
+        for value in (*args, *kwargs.values()):
+            ev.to_python(value)
+    except NotConstant:
+        raise ev.break_(
+            "message", f"calling {fn.__qualname__} with a value that is not known during capture", "it shows values while the program runs",
+            "move it outside of the compiled function, or test quern.is_compiling()",
+        ) from None  # fmt: skip
+    ev.effects.touch(CallEffect(fn, args, kwargs))
+    return NONE
+
+
+def _logging() -> None:
+    for name in ("debug", "info", "warning", "error", "exception", "critical", "log"):
+        method = getattr(logging.Logger, name)
+        TABLE[method] = lambda ev, args, kwargs, method=method: _message(ev, _logger_call(ev, args[0], method), args[1:], kwargs)
+        function = getattr(logging, name)
+        TABLE[function] = lambda ev, args, kwargs, function=function: _message(ev, function, args, kwargs)
+
+
+def _logger_call(ev: Evaluator, logger: Value, method: Any) -> Any:
+    real = getattr(logger, "real", None)
+    if real is None or logger.source is None or not logger.source.is_const:
+        raise ev.break_("message", f"calling {method.__qualname__} on a logger that is not a global", "its level could not be followed")
+    return method.__get__(real)
+
+
+_logging()

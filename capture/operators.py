@@ -1,0 +1,121 @@
+"""Python's operator protocol over Values: who is asked first, what a missing method means."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+from .values.base import Value
+from .values.constant import FALSE, TRUE, ConstantValue
+
+if TYPE_CHECKING:
+    from .evaluator import Evaluator
+
+BINARY: dict[str, Any] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
+    "%": operator.mod, "**": operator.pow, "@": operator.matmul, "<<": operator.lshift, ">>": operator.rshift,
+    "&": operator.and_, "|": operator.or_, "^": operator.xor,
+}  # fmt: skip
+UNARY: dict[str, Any] = {"+": operator.pos, "-": operator.neg, "~": operator.invert}
+COMPARE: dict[str, Any] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+#: dunder stem by operator: `__add__`, `__radd__`, `__iadd__`
+STEMS = {
+    "+": "add", "-": "sub", "*": "mul", "/": "truediv", "//": "floordiv", "%": "mod", "**": "pow", "@": "matmul",
+    "<<": "lshift", ">>": "rshift", "&": "and", "|": "or", "^": "xor",
+}  # fmt: skip
+UNARY_STEMS = {"+": "pos", "-": "neg", "~": "invert"}
+COMPARE_STEMS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+_MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+BY_DUNDER = {f"__{stem}__": op for op, stem in STEMS.items()}
+BY_REFLECTED = {f"__r{stem}__": op for op, stem in STEMS.items()}
+BY_INPLACE = {f"__i{stem}__": op for op, stem in STEMS.items()}
+BY_UNARY = {f"__{stem}__": op for op, stem in UNARY_STEMS.items()}
+BY_COMPARE = {f"__{stem}__": op for op, stem in COMPARE_STEMS.items()}
+
+
+def binary(ev: Evaluator, op: str, left: Value, right: Value) -> Value:
+    """`left op right`."""
+    if type(left) is ConstantValue and type(right) is ConstantValue:
+        return ev.fold(BINARY[op], left.value, right.value)
+    found = None
+    asked = False
+    lt, rt = left.python_type(), right.python_type()
+    if lt is not rt and issubclass(rt, lt) and _overrides(ev, rt, lt, f"__r{STEMS[op]}__"):
+        found = right.binary(ev, op, left, True)
+        asked = True
+    if found is None:
+        found = left.binary(ev, op, right, False)
+    if found is None and not asked and (lt is not rt or left is not right):
+        found = right.binary(ev, op, left, True)
+    if found is None:
+        shown = "** or pow()" if op == "**" else op
+        raise ev.type_error(f"unsupported operand type(s) for {shown}: '{lt.__name__}' and '{rt.__name__}'")
+    return found
+
+
+def _overrides(ev: Evaluator, sub: type, base: type, name: str) -> bool:
+    mine = ev.objects.type_lookup(sub, name)
+    return mine is not None and mine is not ev.objects.type_lookup(base, name)
+
+
+def inplace(ev: Evaluator, op: str, left: Value, right: Value) -> Value:
+    """`left op= right`: the object that replaces `left`."""
+    if type(left) is not ConstantValue:
+        found = left.inplace(ev, op, right)
+        if found is not None:
+            return found
+    try:
+        return binary(ev, op, left, right)
+    except ev.UserRaise as error:
+        # the message names the operator that was written
+        if error.value.python_type() is TypeError:
+            args = error.value.items_of_args()
+            if len(args) == 1 and args[0].is_constant:
+                text = str(args[0].as_constant())
+                head = f"unsupported operand type(s) for {op}: "
+                if text.startswith(head):
+                    raise ev.type_error(text.replace(f"for {op}:", f"for {op}=:", 1)) from None
+        raise
+
+
+def compare(ev: Evaluator, op: str, left: Value, right: Value) -> Value:
+    """`left op right` for one of the six comparisons."""
+    if type(left) is ConstantValue and type(right) is ConstantValue:
+        return ev.fold(COMPARE[op], left.value, right.value)
+    lt, rt = left.python_type(), right.python_type()
+    found = None
+    asked = False
+    if lt is not rt and issubclass(rt, lt):
+        found = right.compare(ev, _MIRRORED[op], left)
+        asked = True
+    if found is None:
+        found = left.compare(ev, op, right)
+    if found is None and not asked:
+        found = right.compare(ev, _MIRRORED[op], left)
+    if found is not None:
+        return found
+    if op == "==":
+        return TRUE if is_same(left, right) else FALSE
+    if op == "!=":
+        return FALSE if is_same(left, right) else TRUE
+    raise ev.type_error(f"'{op}' not supported between instances of '{lt.__name__}' and '{rt.__name__}'")
+
+
+def equal(ev: Evaluator, left: Value, right: Value) -> bool:
+    """`bool(left == right)`."""
+    return compare(ev, "==", left, right).truth(ev)
+
+
+def is_same(left: Value, right: Value) -> bool:
+    """`left is right`."""
+    if left is right:
+        return True
+    if left.is_constant and right.is_constant:
+        one, other = left.as_constant(), right.as_constant()
+        if one is other:
+            return True
+        # constants are rebuilt from their values: equal ones of a type that Python interns count as one
+        return type(one) is type(other) and isinstance(one, (int, str, bytes)) and one == other and not isinstance(one, bool)
+    return False

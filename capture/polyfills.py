@@ -1,0 +1,301 @@
+"""Python code that stands for C functions of the standard library. It is never run: capture inlines it.
+
+Each function follows the library's documented behaviour.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import itertools
+import operator
+from typing import Any
+
+from .builtin_table import polyfills
+
+_missing = object()
+
+
+@polyfills(functools.reduce)
+def reduce(function: Any, iterable: Any, initial: Any = _missing, /) -> Any:
+    it = iter(iterable)
+    if initial is _missing:
+        try:
+            value = next(it)
+        except StopIteration:
+            raise TypeError("reduce() of empty iterable with no initial value") from None
+    else:
+        value = initial
+    for item in it:
+        value = function(value, item)
+    return value
+
+
+class _CmpKey:
+    def __init__(self, obj: Any, compare: Any) -> None:
+        self.obj = obj
+        self.compare = compare
+
+    def __lt__(self, other: Any) -> bool:
+        return self.compare(self.obj, other.obj) < 0
+
+    def __gt__(self, other: Any) -> bool:
+        return self.compare(self.obj, other.obj) > 0
+
+    def __eq__(self, other: object) -> bool:
+        return self.compare(self.obj, other.obj) == 0  # type: ignore[attr-defined]
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@polyfills(functools.cmp_to_key)
+def cmp_to_key(mycmp: Any) -> Any:
+    return lambda obj: _CmpKey(obj, mycmp)
+
+
+# ---------------------------------------------------------------- operator
+
+
+@polyfills(operator.itemgetter)
+def itemgetter(item: Any, /, *items: Any) -> Any:
+    if not items:
+        return lambda obj: obj[item]
+    return lambda obj: tuple([obj[i] for i in (item, *items)])
+
+
+def resolve(obj: Any, path: str) -> Any:
+    for name in path.split("."):
+        obj = getattr(obj, name)
+    return obj
+
+
+@polyfills(operator.attrgetter)
+def attrgetter(attr: str, /, *attrs: str) -> Any:
+    if not attrs:
+        return lambda obj: resolve(obj, attr)
+    return lambda obj: tuple([resolve(obj, a) for a in (attr, *attrs)])
+
+
+@polyfills(operator.methodcaller)
+def methodcaller(name: str, /, *args: Any, **kwargs: Any) -> Any:
+    return lambda obj: getattr(obj, name)(*args, **kwargs)
+
+
+# ---------------------------------------------------------------- itertools
+
+
+@polyfills(itertools.chain)
+def chain(*iterables: Any) -> Any:
+    for iterable in iterables:
+        yield from iterable
+
+
+@polyfills(itertools.chain.from_iterable)
+def chain_from_iterable(iterables: Any) -> Any:
+    for iterable in iterables:
+        yield from iterable
+
+
+@polyfills(itertools.repeat)
+def repeat(obj: Any, times: Any = None) -> Any:
+    if times is None:
+        while True:
+            yield obj
+    else:
+        for _ in range(times):
+            yield obj
+
+
+@polyfills(itertools.cycle)
+def cycle(iterable: Any, /) -> Any:
+    saved = []
+    for item in iterable:
+        yield item
+        saved.append(item)
+    while saved:
+        yield from saved
+
+
+@polyfills(itertools.accumulate)
+def accumulate(iterable: Any, func: Any = None, *, initial: Any = None) -> Any:
+    it = iter(iterable)
+    total = initial
+    if initial is None:
+        try:
+            total = next(it)
+        except StopIteration:
+            return
+    yield total
+    for item in it:
+        total = total + item if func is None else func(total, item)
+        yield total
+
+
+@polyfills(itertools.compress)
+def compress(data: Any, selectors: Any) -> Any:
+    return (d for d, s in zip(data, selectors) if s)
+
+
+@polyfills(itertools.dropwhile)
+def dropwhile(predicate: Any, iterable: Any, /) -> Any:
+    it = iter(iterable)
+    for item in it:
+        if not predicate(item):
+            yield item
+            break
+    yield from it
+
+
+@polyfills(itertools.takewhile)
+def takewhile(predicate: Any, iterable: Any, /) -> Any:
+    for item in iterable:
+        if not predicate(item):
+            break
+        yield item
+
+
+@polyfills(itertools.filterfalse)
+def filterfalse(function: Any, iterable: Any, /) -> Any:
+    for item in iterable:
+        if not (item if function is None else function(item)):
+            yield item
+
+
+@polyfills(itertools.starmap)
+def starmap(function: Any, iterable: Any, /) -> Any:
+    for args in iterable:
+        yield function(*args)
+
+
+@polyfills(itertools.islice)
+def islice(iterable: Any, *args: Any) -> Any:
+    bounds = slice(*args)
+    start = 0 if bounds.start is None else bounds.start
+    step = 1 if bounds.step is None else bounds.step
+    stop = bounds.stop
+    it = iter(iterable)
+    position = 0
+    wanted = start
+    while stop is None or wanted < stop:
+        try:
+            item = next(it)
+        except StopIteration:
+            return
+        if position == wanted:
+            yield item
+            wanted += step
+        position += 1
+
+
+@polyfills(itertools.pairwise)
+def pairwise(iterable: Any, /) -> Any:
+    it = iter(iterable)
+    previous = next(it, _missing)
+    if previous is _missing:
+        return
+    for item in it:
+        yield previous, item
+        previous = item
+
+
+@polyfills(itertools.zip_longest)
+def zip_longest(*iterables: Any, fillvalue: Any = None) -> Any:
+    its = [iter(i) for i in iterables]
+    left = len(its)
+    ended = [False] * left
+    while left:
+        row = []
+        for i, it in enumerate(its):
+            value = fillvalue
+            if not ended[i]:
+                found = next(it, _missing)
+                if found is _missing:
+                    ended[i] = True
+                    left -= 1
+                    if not left:
+                        return
+                else:
+                    value = found
+            row.append(value)
+        yield tuple(row)
+
+
+@polyfills(itertools.product)
+def product(*iterables: Any, repeat: int = 1) -> Any:
+    pools = [tuple(i) for i in iterables] * repeat
+    rows: list[tuple[Any, ...]] = [()]
+    for pool in pools:
+        rows = [(*row, item) for row in rows for item in pool]
+    return iter(rows)
+
+
+@polyfills(itertools.permutations)
+def permutations(iterable: Any, r: Any = None) -> Any:
+    pool = tuple(iterable)
+    length = len(pool) if r is None else r
+    rows: list[tuple[int, ...]] = [()]
+    for _ in range(length):
+        rows = [(*row, i) for row in rows for i in range(len(pool)) if i not in row]
+    return iter([tuple([pool[i] for i in row]) for row in rows])
+
+
+@polyfills(itertools.combinations)
+def combinations(iterable: Any, r: int) -> Any:
+    pool = tuple(iterable)
+    rows: list[tuple[int, ...]] = [()]
+    for _ in range(r):
+        rows = [(*row, i) for row in rows for i in range(row[-1] + 1 if row else 0, len(pool))]
+    return iter([tuple([pool[i] for i in row]) for row in rows])
+
+
+@polyfills(itertools.combinations_with_replacement)
+def combinations_with_replacement(iterable: Any, r: int) -> Any:
+    pool = tuple(iterable)
+    rows: list[tuple[int, ...]] = [()]
+    for _ in range(r):
+        rows = [(*row, i) for row in rows for i in range(row[-1] if row else 0, len(pool))]
+    return iter([tuple([pool[i] for i in row]) for row in rows])
+
+
+@polyfills(itertools.groupby)
+def groupby(iterable: Any, key: Any = None) -> Any:
+    groups: list[tuple[Any, list[Any]]] = []
+    for item in iterable:
+        k = item if key is None else key(item)
+        if groups and groups[-1][0] == k:
+            groups[-1][1].append(item)
+        else:
+            groups.append((k, [item]))
+    return ((k, iter(items)) for k, items in groups)
+
+
+@polyfills(itertools.tee)
+def tee(iterable: Any, n: int = 2, /) -> Any:
+    items = list(iterable)
+    return tuple([iter(items) for _ in range(n)])
+
+
+def batched(iterable: Any, n: int, *, strict: bool = False) -> Any:
+    if n < 1:
+        raise ValueError("n must be at least one")
+    items = list(iterable)
+    for start in range(0, len(items), n):
+        part = tuple(items[start : start + n])
+        if strict and len(part) != n:
+            raise ValueError("batched(): incomplete batch")
+        yield part
+
+
+if hasattr(itertools, "batched"):  # from Python 3.12
+    polyfills(itertools.batched)(batched)
+
+
+# ---------------------------------------------------------------- collections
+
+
+def count_elements(mapping: Any, iterable: Any) -> None:
+    for item in iterable:
+        mapping[item] = mapping.get(item, 0) + 1
+
+
+polyfills(collections._count_elements)(count_elements)  # type: ignore[attr-defined]

@@ -1,0 +1,86 @@
+"""Module globals and builtins as a captured frame sees them, with writes kept until the entry replays them."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+
+from .values.base import Value
+
+if TYPE_CHECKING:
+    from .evaluator import Evaluator
+    from .rebuild import Rebuilder
+
+
+class GlobalScope:
+    """One module's `__dict__`."""
+
+    def __init__(self, ev: Evaluator, real: dict[str, Any]) -> None:
+        self.real = real
+        self.root = ev.names.const(real, label="")
+        #: names that were read or written so far
+        self.values: dict[str, Value] = {}
+        #: names written (a Value) or deleted (None)
+        self.written: dict[str, Value | None] = {}
+        self.trusted = ev.trusted_module(real.get("__name__"))
+
+    def read(self, ev: Evaluator, name: str) -> Value:
+        """The value of a global or builtin name. Raises UserRaise(NameError)."""
+        found = self.values.get(name)
+        if found is not None:
+            return found
+        if name in self.real and self.written.get(name, name) is not None:
+            obj = self.real[name]
+            source = ev.names.const(obj) if self.trusted and ev.is_steady(obj) else self._source(name)
+            found = ev.wrap(obj, source)
+        else:
+            if name not in self.written and not self.trusted:
+                ev.guards.lacks(self.root, name)
+            names = self._builtins()
+            if name not in names:
+                raise ev.raise_(NameError, f"name '{name}' is not defined")
+            obj = names[name]
+            if not self.trusted and names is not builtins.__dict__ or obj is not _ORIGINAL.get(name):
+                root = ev.names.const(names, label="")
+                found = ev.wrap(obj, root.step("", f"[{name!r}]", name))
+            else:
+                ev.guard_builtin(name, obj)
+                found = ev.wrap(obj, ev.names.const(obj, label=name))
+        self.values[name] = found
+        return found
+
+    def _source(self, name: str) -> Any:
+        return self.root.step("", f"[{name!r}]", name)
+
+    def _builtins(self) -> dict[str, Any]:
+        found = self.real.get("__builtins__", builtins)
+        return found if isinstance(found, dict) else found.__dict__
+
+    def write(self, ev: Evaluator, name: str, value: Value) -> None:
+        self.values[name] = value
+        self.written.pop(name, None)
+        self.written[name] = value
+        ev.effects.touch(self)
+
+    def delete(self, ev: Evaluator, name: str) -> None:
+        present = name in self.values or name in self.real
+        if self.written.get(name, name) is None or not present:
+            raise ev.raise_(NameError, f"name '{name}' is not defined")
+        if name not in self.written:
+            self.read(ev, name)
+        self.values.pop(name, None)
+        self.written.pop(name, None)
+        self.written[name] = None
+        ev.effects.touch(self)
+
+    def replay(self, rb: Rebuilder, target: str) -> None:
+        """Write changed globals into the module's dict."""
+        for name, value in self.written.items():
+            if value is not None:
+                rb.effect(f"{target}[{name!r}] = {rb.value(value)}")
+            elif name in self.real:
+                rb.effect(f"del {target}[{name!r}]")
+
+
+#: builtins as they were when quern was imported: one flag guard per name tells when one was replaced
+_ORIGINAL = dict(builtins.__dict__)

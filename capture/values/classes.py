@@ -1,0 +1,494 @@
+"""Classes, `super()`, Python modules, and exceptions."""
+
+from __future__ import annotations
+
+import collections
+import enum
+import types
+from typing import TYPE_CHECKING, Any
+
+from ..objects import MISSING, type_find
+from ..sources import Source
+from .base import Args, Kwargs, Value
+from .constant import CONSTANT_TYPES, FALSE, NONE, TRUE, ConstantValue
+from .functions import BoundMethodValue
+from .mappings import DictValue, SetValue
+from .objects import ClassInfo, ObjectValue, is_data_descriptor
+from .sequences import DequeValue, ListValue, TupleValue
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluator
+    from ..rebuild import Rebuilder
+
+_FunctionType = types.FunctionType
+
+
+class ClassValue(Value):
+    """A class that exists: its identity is guarded, its attributes are guarded one by one as they are read."""
+
+    __slots__ = ("real", "info", "written")
+
+    is_constant = True
+
+    def __init__(self, info: ClassInfo, source: Source) -> None:
+        self.source = source
+        self.real = info.cls
+        self.info = info
+        self.written: dict[str, Value] = {}
+
+    def python_type(self) -> type:
+        return type(self.real)
+
+    def as_constant(self) -> Any:
+        return self.real
+
+    def key(self, ev: Evaluator) -> Any:
+        return self.real
+
+    def describe(self) -> str:
+        return f"the class {self.real.__name__}"
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        found = self.written.get(name)
+        if found is not None:
+            return found
+        special = _CLASS_ATTRIBUTES.get(name)
+        if special is not None:
+            return special(ev, self)
+        if isinstance(self.real, enum.EnumMeta):
+            member = getattr(self.real, name, None)
+            if isinstance(member, self.real):
+                return ev.wrap(member, ev.names.const(member, label=f"{self.real.__name__}.{name}"))
+        raw = self.info.find(name)
+        if raw is not MISSING:
+            return self.bind(ev, name, raw)
+        meta = ev.class_info(type(self.real))
+        raw = meta.find(name)
+        if raw is not MISSING:
+            if isinstance(raw, _FunctionType):
+                return BoundMethodValue(ev.class_function(meta, name, raw), self)
+            if type(raw) is property:
+                return ev.wrap(raw.fget, ev.names.const(raw.fget)).call(ev, [self], {})
+            return ev.class_c_attr(self, name, raw)
+        if meta.getattr is not None:
+            return ev.class_function(meta, "__getattr__", meta.getattr).call(ev, [self, ConstantValue(name)], {})
+        raise ev.raise_(AttributeError, f"type object '{self.real.__name__}' has no attribute '{name}'")
+
+    def bind(self, ev: Evaluator, name: str, raw: Any) -> Value:
+        """The attribute `raw` seen through the class."""
+        kind = type(raw)
+        if kind is _FunctionType:
+            return ev.class_function(self.info, name, raw)
+        if kind is staticmethod:
+            ev.guard_class_attr(self.info, name, raw)
+            return ev.wrap(raw.__func__, ev.names.const(raw.__func__))
+        if kind is classmethod:
+            ev.guard_class_attr(self.info, name, raw)
+            return BoundMethodValue(ev.wrap(raw.__func__, ev.names.const(raw.__func__)), self)
+        if kind is types.ClassMethodDescriptorType or kind is types.BuiltinMethodType:
+            found = getattr(self.real, name)
+            return ev.wrap(found, ev.names.const(found))
+        getter = type_find(kind, "__get__")
+        if isinstance(getter, _FunctionType):
+            ev.guard_class_attr(self.info, name, raw)
+            descriptor = ev.wrap(raw, ev.names.const(raw))
+            return ev.wrap(getter, ev.names.const(getter)).call(ev, [descriptor, NONE, self], {})
+        if getter is not MISSING:  # property, slots, C methods: the descriptor itself
+            ev.guard_class_attr(self.info, name, raw)
+            return ev.wrap(raw, ev.names.const(raw))
+        return ev.class_attr(self.info, name, raw)
+
+    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+        raw = self.info.find(name)
+        meta = ev.class_info(type(self.real))
+        if meta.setattr is not None or isinstance(self.real, enum.EnumMeta) or name.startswith("__"):
+            raise ev.break_("class-setattr", f"setting attribute {name!r} of {self.describe()}")
+        if raw is not MISSING and is_data_descriptor(raw) or isinstance(value, (ClassValue, PyModuleValue)):
+            raise ev.break_("class-setattr", f"replacing the descriptor {name!r} of {self.describe()}")
+        if isinstance(value, Value) and value.python_type() is types.FunctionType:
+            raise ev.break_("class-setattr", f"replacing the method {name!r} of {self.describe()}")
+        self.written[name] = value
+        ev.class_written(self, name, value)
+        ev.effects.touch(self)
+
+    def replay(self, rb: Rebuilder, target: str) -> None:
+        for name, value in self.written.items():
+            rb.effect(f"{target}.{name} = {rb.value(value)}")
+
+    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        handler = ev.handler(self.real)
+        if handler is not None:
+            return handler(ev, args, kwargs)
+        maker = type_find(type(self.real), "__call__")
+        if isinstance(self.real, enum.EnumMeta):
+            member = ev.fold_raw(lambda: self.real(*[ev.as_python(a) for a in args]))
+            return ev.wrap(member, ev.names.const(member))
+        if isinstance(maker, _FunctionType):
+            return ev.class_function(ev.class_info(type(self.real)), "__call__", maker).call(ev, [self, *args], kwargs)
+        return instantiate(ev, self, args, kwargs)
+
+    def iter_(self, ev: Evaluator) -> Value:
+        if isinstance(self.real, enum.EnumMeta):
+            return ev.iterator_of([ev.wrap(m, ev.names.const(m)) for m in self.real])
+        return self._meta_call(ev, "__iter__", [])
+
+    def len_(self, ev: Evaluator) -> Value:
+        if isinstance(self.real, enum.EnumMeta):
+            return ConstantValue(len(self.real))
+        return self._meta_call(ev, "__len__", [])
+
+    def getitem(self, ev: Evaluator, key: Value) -> Value:
+        if isinstance(self.real, enum.EnumMeta):
+            member = ev.fold_raw(lambda: self.real[key.as_constant()])
+            return ev.wrap(member, ev.names.const(member))
+        meta = ev.class_info(type(self.real)).find("__getitem__")
+        if isinstance(meta, _FunctionType):
+            return self._meta_call(ev, "__getitem__", [key])
+        item = self.info.find("__class_getitem__")
+        if isinstance(item, classmethod) and isinstance(item.__func__, _FunctionType) and not ev.trusted_module(item.__func__.__module__):
+            return self.getattr_(ev, "__class_getitem__").call(ev, [key], {})
+        return ev.fold(lambda: self.real[ev.as_python(key)])
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        if isinstance(self.real, enum.EnumMeta):
+            return ev.fold_raw(lambda: ev.as_python(item) in self.real)
+        return self._meta_call(ev, "__contains__", [item]).truth(ev)
+
+    def _meta_call(self, ev: Evaluator, name: str, args: list[Value]) -> Value:
+        meta = ev.class_info(type(self.real))
+        raw = meta.find(name)
+        if not isinstance(raw, _FunctionType):
+            raise ev.type_error(f"'{type(self.real).__name__}' object does not support {name}")
+        return ev.class_function(meta, name, raw).call(ev, [self, *args], {})
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        if op == "|":
+            mine, theirs = self.real, ev.as_python(other)
+            return ev.fold(lambda: theirs | mine if reflected else mine | theirs)
+        return None
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if op in ("==", "!=") and isinstance(other, ClassValue):
+            return TRUE if (self.real == other.real) == (op == "==") else FALSE
+        return None
+
+    def repr_(self, ev: Evaluator) -> Value:
+        return ConstantValue(repr(self.real))
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return rb.inject(self.real, self.real.__name__)
+
+
+def _class_dict(ev: Evaluator, value: ClassValue) -> Value:
+    raise ev.break_("class-dict", f"reading __dict__ of {value.describe()}", rewrite="use getattr with a known name")
+
+
+_CLASS_ATTRIBUTES: dict[str, Any] = {
+    "__name__": lambda ev, c: ConstantValue(c.real.__name__),
+    "__qualname__": lambda ev, c: ConstantValue(c.real.__qualname__),
+    "__module__": lambda ev, c: ConstantValue(c.real.__module__),
+    "__doc__": lambda ev, c: ConstantValue(c.real.__doc__),
+    "__mro__": lambda ev, c: TupleValue([ev.class_value(b) for b in c.real.__mro__]),
+    "__bases__": lambda ev, c: TupleValue([ev.class_value(b) for b in c.real.__bases__]),
+    "__base__": lambda ev, c: ev.class_value(c.real.__base__),
+    "__class__": lambda ev, c: ev.class_value(type(c.real)),
+    "__dict__": _class_dict,
+}
+
+
+# ---------------------------------------------------------------- making instances
+
+
+def instantiate(ev: Evaluator, cls: ClassValue, args: Args, kwargs: Kwargs) -> Value:
+    """`type.__call__`: `__new__`, then `__init__`."""
+    info = cls.info
+    new = info.find("__new__")
+    if new is object.__new__:
+        obj = object_new(ev, info)
+    elif isinstance(new, staticmethod):
+        ev.guard_class_attr(info, "__new__", new)
+        obj = ev.wrap(new.__func__, ev.names.const(new.__func__)).call(ev, [cls, *args], kwargs)
+    elif isinstance(new, types.BuiltinFunctionType):
+        obj = builtin_new(ev, new.__self__, info, args, kwargs)
+    else:
+        raise ev.break_("unsupported-class", f"making an instance of {cls.describe()}")
+    if not isinstance(obj, ObjectValue) or not issubclass(obj.cls, info.cls):
+        return obj
+    init = obj.info.find("__init__")
+    if isinstance(init, _FunctionType):
+        result = ev.class_function(obj.info, "__init__", init).call(ev, [obj, *args], kwargs)
+        if not ev.is_none(result):
+            raise ev.type_error(f"__init__() should return None, not '{result.python_type().__name__}'")
+    elif init is object.__init__:
+        if (args or kwargs) and new is object.__new__:
+            raise ev.type_error(f"{info.name}() takes no arguments")
+    else:
+        obj.call_method(ev, "__init__", args, kwargs)
+    return obj
+
+
+def object_new(ev: Evaluator, info: ClassInfo) -> ObjectValue:
+    """`object.__new__(cls)`."""
+    missing = getattr(info.cls, "__abstractmethods__", None)
+    if missing:
+        names = ", ".join(f"'{n}'" for n in sorted(missing)) if ev.quotes_abstract else ", ".join(sorted(missing))
+        plural = "s" if len(missing) > 1 else ""
+        without = f"without an implementation for abstract method{plural} {names}" if ev.quotes_abstract else f"with abstract method{plural} {names}"
+        raise ev.type_error(f"Can't instantiate abstract class {info.name} {without}")
+    return ev.new_object(info)
+
+
+_EMPTY: dict[type, Any] = {
+    list: ListValue,
+    dict: DictValue,
+    set: SetValue,
+    collections.deque: DequeValue,
+    collections.OrderedDict: lambda: DictValue(cls=collections.OrderedDict),
+    collections.defaultdict: DictValue,
+}
+
+
+def builtin_new(ev: Evaluator, base: type, info: ClassInfo, args: Args, kwargs: Kwargs) -> Value:
+    """`base.__new__(info.cls, *args)` for a builtin base: an object with the base's own content as payload."""
+    if issubclass(base, BaseException):
+        return ExceptionValue(info, list(args))
+    if base is object:
+        return object_new(ev, info)
+    if base in _EMPTY:
+        return ev.new_object(info, payload=_EMPTY[base]())
+    if base is tuple:
+        payload: Value = TupleValue(args[0].items(ev) if args else [])
+    elif base is frozenset:
+        payload = SetValue.of(ev, args[0].items(ev) if args else [], frozenset)
+    elif base in CONSTANT_TYPES:
+        payload = ev.call(ev.class_value(base), args, kwargs)
+        if type(payload) is not ConstantValue:
+            raise ev.break_("unsupported-class", f"making a {info.name} from what is not a constant")
+    else:
+        raise ev.break_("unsupported-class", f"making an instance of {info.name}", f"its base {base.__name__} is written in C and not modelled")
+    return payload if info.cls is base else ev.new_object(info, payload=payload)
+
+
+# ---------------------------------------------------------------- super
+
+
+class SuperValue(Value):
+    """super(cls, obj): names are looked up behind `cls` in the MRO of the object's class."""
+
+    __slots__ = ("cls", "owner")
+
+    def __init__(self, cls: type, owner: Value) -> None:
+        self.source = None
+        self.cls = cls
+        self.owner = owner
+
+    def python_type(self) -> type:
+        return super
+
+    def describe(self) -> str:
+        return f"super() of {self.owner.describe()}"
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        owner = self.owner
+        by_class = isinstance(owner, ClassValue)
+        mro = (owner.real if isinstance(owner, ClassValue) else owner.python_type()).__mro__
+        if by_class and self.cls not in mro:
+            mro = owner.python_type().__mro__
+            by_class = False
+        for base in mro[mro.index(self.cls) + 1 :]:
+            if name in base.__dict__:
+                return self._bind(ev, name, base.__dict__[name], base, by_class)
+        if name == "__class__":
+            return ev.class_value(super)
+        raise ev.raise_(AttributeError, f"'super' object has no attribute '{name}'")
+
+    def _bind(self, ev: Evaluator, name: str, raw: Any, base: type, by_class: bool) -> Value:
+        info = ev.class_info(base)
+        owner = self.owner
+        if type(raw) is classmethod and isinstance(owner, (ClassValue, ObjectValue)):
+            ev.guard_class_attr(info, name, raw)
+            cls = owner if isinstance(owner, ClassValue) else ev.class_value(owner.cls)
+            return BoundMethodValue(ev.wrap(raw.__func__, ev.names.const(raw.__func__)), cls)
+        if name == "__new__" or type(raw) is staticmethod:
+            fn = raw.__func__ if isinstance(raw, staticmethod) else raw
+            return ev.wrap(fn, ev.names.const(fn))
+        if isinstance(raw, _FunctionType) and by_class:
+            return ev.class_function(info, name, raw)
+        if isinstance(raw, _FunctionType):
+            return BoundMethodValue(ev.class_function(info, name, raw), owner)
+        if isinstance(owner, ObjectValue):
+            return owner.bind(ev, name, raw, info)
+        if by_class and isinstance(owner, ClassValue):
+            return owner.bind(ev, name, raw)
+        return ev.c_method(owner, name, raw)
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"super({rb.inject(self.cls, self.cls.__name__)}, {rb.value(self.owner)})"
+
+
+# ---------------------------------------------------------------- modules
+
+
+class PyModuleValue(Value):
+    """A Python module."""
+
+    __slots__ = ("real",)
+
+    is_constant = True
+
+    def __init__(self, real: types.ModuleType, source: Source) -> None:
+        self.source = source
+        self.real = real
+
+    def python_type(self) -> type:
+        return type(self.real)
+
+    def as_constant(self) -> Any:
+        return self.real
+
+    def key(self, ev: Evaluator) -> Any:
+        return self.real
+
+    def describe(self) -> str:
+        return f"the module {self.real.__name__}"
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        scope = ev.scope(self.real.__dict__)
+        if name in scope.values and name in self.real.__dict__ or name in scope.written:
+            return scope.read(ev, name)
+        if name in self.real.__dict__:
+            obj = self.real.__dict__[name]
+            label = f"{self.real.__name__}.{name}"
+            if scope.trusted and ev.is_steady(obj):
+                source = ev.names.const(obj, label=label)
+            else:
+                source = ev.names.const(self.real.__dict__).step("", f"[{name!r}]", label)
+            scope.values[name] = ev.wrap(obj, source)
+            return scope.values[name]
+        if name == "__class__":
+            return ev.class_value(type(self.real))
+        if name == "__dict__":
+            raise ev.break_("module-dict", f"reading __dict__ of {self.describe()}")
+        hook = self.real.__dict__.get("__getattr__")
+        if hook is not None or type(self.real) is not types.ModuleType:
+            found = ev.fold_raw(lambda: getattr(self.real, name))
+            return ev.wrap(found, ev.names.const(found, label=f"{self.real.__name__}.{name}"))
+        raise ev.raise_(AttributeError, f"module '{self.real.__name__}' has no attribute '{name}'")
+
+    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+        ev.scope(self.real.__dict__).write(ev, name, value)
+
+    def delattr_(self, ev: Evaluator, name: str) -> None:
+        ev.scope(self.real.__dict__).delete(ev, name)
+
+    def repr_(self, ev: Evaluator) -> Value:
+        return ConstantValue(repr(self.real))
+
+
+# ---------------------------------------------------------------- exceptions
+
+
+class ExceptionValue(ObjectValue):
+    """An exception instance."""
+
+    __slots__ = ("args", "location")
+
+    def __init__(self, info: ClassInfo, args: list[Value], source: Source | None = None, real: Any = None) -> None:
+        super().__init__(info, source, real)
+        self.args = args
+        self.location: Any = None
+
+    def items_of_args(self) -> list[Value]:
+        return self.args
+
+    def generic_getattr(self, ev: Evaluator, name: str, hook: bool = True) -> Value:
+        if name == "args":
+            return TupleValue(self.args)
+        found = self.attrs.get(name)
+        if found is not None:
+            return found
+        if name in ("__cause__", "__context__"):
+            return NONE
+        if name == "__suppress_context__":
+            return FALSE
+        if name == "__traceback__":
+            return TracebackValue()
+        if name == "value" and issubclass(self.cls, StopIteration):
+            return self.args[0] if self.args else NONE
+        if name == "code" and issubclass(self.cls, SystemExit):
+            return self.args[0] if self.args else NONE
+        return super().generic_getattr(ev, name, hook)
+
+    def generic_setattr(self, ev: Evaluator, name: str, value: Value) -> None:
+        if name == "args":
+            self.args = value.items(ev)
+            self.changed["args"] = None
+            self.attrs.pop("args", None)
+        elif name == "__traceback__":
+            pass
+        elif name in ("__cause__", "__context__", "__suppress_context__"):
+            if name == "__cause__":
+                self.attrs["__suppress_context__"] = TRUE
+            self.store(ev, name, value)
+        else:
+            super().generic_setattr(ev, name, value)
+
+    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+        if name == "__init__":
+            self.args = list(args)
+            return NONE
+        if name in ("__str__", "__repr__"):
+            return self._text(ev) if name == "__str__" else self._repr(ev)
+        if name == "with_traceback":
+            return self
+        if name == "add_note":
+            notes = self.attrs.get("__notes__")
+            if notes is None:
+                notes = ListValue([])
+                self.store(ev, "__notes__", notes)
+            return notes.call_method(ev, "append", args, {})
+        return super().call_method(ev, name, args, kwargs)
+
+    def _text(self, ev: Evaluator) -> Value:
+        if not self.args:
+            return ConstantValue("")
+        if len(self.args) == 1:
+            return self.args[0].repr_(ev) if issubclass(self.cls, KeyError) else self.args[0].str_(ev)
+        return TupleValue(self.args).repr_(ev)
+
+    def _repr(self, ev: Evaluator) -> Value:
+        return ConstantValue(f"{self.cls.__name__}({', '.join(ev.repr_text(a) for a in self.args)})")
+
+    def str_(self, ev: Evaluator) -> Value:
+        method = self.special(ev, "__str__")
+        return method.call(ev, [], {}) if method is not None else self._text(ev)
+
+    def repr_(self, ev: Evaluator) -> Value:
+        method = self.special(ev, "__repr__")
+        return method.call(ev, [], {}) if method is not None else self._repr(ev)
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        self.new_args = self.args
+        self.changed.pop("args", None)
+        return super().rebuild(rb)
+
+    def _assignment(self, rb: Rebuilder, target: str, attr: str) -> str:
+        return f"{target}.{attr} = {rb.value(self.attrs[attr])}"
+
+    def replay(self, rb: Rebuilder, target: str) -> None:
+        if "args" in self.changed:
+            rb.effect(f"{target}.args = {rb.value(TupleValue(self.args))}")
+            self.changed.pop("args")
+        super().replay(rb, target)
+
+
+class TracebackValue(Value):
+    """A traceback: it exists, and nothing can be asked of it during capture."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.source = None
+
+    def python_type(self) -> type:
+        return types.TracebackType

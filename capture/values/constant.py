@@ -1,0 +1,221 @@
+"""Values that are fully known: immutable builtins and other immutable objects of the standard library."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import fractions
+import math
+import re
+import types
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from ..breaks import NotConstant
+from .base import Args, Kwargs, Value
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluator
+    from ..rebuild import Rebuilder
+
+#: exact types whose objects are compared by value and written as literals or held by the entry
+LITERAL_TYPES = frozenset((int, float, complex, str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented)))
+#: further immutable types: an object is held by the entry; operations on it are done at capture
+CONSTANT_TYPES = LITERAL_TYPES | {
+    range, re.Pattern, re.Match, decimal.Decimal, fractions.Fraction, uuid.UUID, datetime.date, datetime.datetime, datetime.timedelta,
+    types.CodeType, types.GenericAlias, types.UnionType,
+}  # fmt: skip
+
+
+class ConstantValue(Value):
+    """An immutable object, known now. It has no source: generated code writes it down again."""
+
+    __slots__ = ("value",)
+
+    is_constant = True
+
+    def __init__(self, value: Any) -> None:
+        self.source = None
+        self.value = value
+
+    def python_type(self) -> type:
+        return type(self.value)
+
+    def as_constant(self) -> Any:
+        return self.value
+
+    def describe(self) -> str:
+        return repr(self.value)
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return rb.constant(self.value)
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        cls = type(self.value)
+        attr = ev.objects.type_lookup(cls, name)
+        if attr is None:
+            raise ev.attribute_error(self, name)
+        if name != "__class__" and isinstance(attr, (types.GetSetDescriptorType, types.MemberDescriptorType, property)):
+            return ev.fold(getattr, self.value, name)
+        return super().getattr_(ev, name)
+
+    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        if isinstance(self.value, types.GenericAlias):
+            return ev.call(ev.constant(self.value.__origin__), args, kwargs)
+        raise ev.type_error(f"'{type(self.value).__name__}' object is not callable")
+
+    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+        special = getattr(self, "m_" + name, None)
+        if special is not None:
+            found = special(ev, args, kwargs)
+            if found is not None:
+                return found
+        try:
+            plain = [ev.to_python(a) for a in args]
+            named = {k: ev.to_python(v) for k, v in kwargs.items()}
+        except NotConstant:
+            if name.startswith("__"):
+                return ev.objects.call_method_default(ev, self, name, args, kwargs)
+            raise ev.break_(
+                "constant-method",
+                f"calling {type(self.value).__name__}.{name} with arguments that are not known during capture",
+            ) from None
+        return ev.fold(lambda: getattr(self.value, name)(*plain, **named))
+
+    # str methods that take other than constants
+
+    def m_join(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
+        if not isinstance(self.value, (str, bytes)) or len(args) != 1:
+            return None
+        parts = [item.as_constant() for item in args[0].items(ev)]
+        return ev.fold(self.value.join, parts)
+
+    def m_format(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
+        if not isinstance(self.value, str):
+            return None
+        plain = [_Formatted(ev, a) for a in args]
+        named = {k: _Formatted(ev, v) for k, v in kwargs.items()}
+        return ev.constant(self.value.format(*plain, **named))
+
+    def m___mod__(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
+        return self.binary(ev, "%", args[0], False)
+
+    # ------------------------------------------------------------ protocols
+
+    def truth(self, ev: Evaluator) -> bool:
+        return bool(self.value)
+
+    def len_(self, ev: Evaluator) -> Value:
+        return ev.fold(len, self.value)
+
+    def iter_(self, ev: Evaluator) -> Value:
+        if type(self.value) is range:
+            return ev.range_iterator(self.value)
+        try:
+            return ev.iterator_of([ConstantValue(v) for v in self.value])
+        except TypeError as error:
+            raise ev.user_exception(error) from None
+
+    def items(self, ev: Evaluator) -> list[Value]:
+        try:
+            return [ConstantValue(v) for v in self.value]
+        except TypeError as error:
+            raise ev.user_exception(error) from None
+
+    def getitem(self, ev: Evaluator, key: Value) -> Value:
+        return ev.fold(lambda: self.value[ev.as_python(key)])
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        return ev.fold(lambda: ev.as_python(item) in self.value).as_constant()
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        if type(other) is ConstantValue:
+            return ev.fold(ev.operators.BINARY[op], *((other.value, self.value) if reflected else (self.value, other.value)))
+        if op == "%" and not reflected and isinstance(self.value, str):
+            return self._percent(ev, other)
+        if op == "*" and not reflected and isinstance(self.value, int):
+            return None  # the sequence's own turn
+        return None
+
+    def _percent(self, ev: Evaluator, other: Value) -> Value:
+        """`"..." % other`: what is not constant is formatted by its own str and repr."""
+        try:
+            plain = ev.to_python(other)
+        except NotConstant:
+            if issubclass(other.python_type(), tuple):
+                plain = tuple(v.as_constant() if v.is_constant else _Formatted(ev, v) for v in other.items(ev))
+            else:
+                plain = _Formatted(ev, other)
+        return ev.fold(lambda: self.value % plain)
+
+    def unary(self, ev: Evaluator, op: str) -> Value:
+        return ev.fold(ev.operators.UNARY[op], self.value)
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if type(other) is ConstantValue:
+            return ev.fold(ev.operators.COMPARE[op], self.value, other.value)
+        return None
+
+    def key(self, ev: Evaluator) -> Any:
+        try:
+            hash(self.value)
+        except TypeError as error:
+            raise ev.user_exception(error) from None
+        return self.value
+
+    def str_(self, ev: Evaluator) -> Value:
+        return ConstantValue(str(self.value))
+
+    def repr_(self, ev: Evaluator) -> Value:
+        return ConstantValue(repr(self.value))
+
+    def format_(self, ev: Evaluator, spec: str) -> Value:
+        return ev.fold(format, self.value, spec)
+
+    def __repr__(self) -> str:
+        return f"<constant {self.value!r}>"
+
+
+class _Formatted:
+    """Lets `str.format` and `%` call back for a Value's own text."""
+
+    def __init__(self, ev: Evaluator, value: Value) -> None:
+        self._ev, self._value = ev, value
+
+    def __format__(self, spec: str) -> str:
+        return self._value.format_(self._ev, spec).as_constant()
+
+    def __str__(self) -> str:
+        return self._value.str_(self._ev).as_constant()
+
+    def __repr__(self) -> str:
+        return self._value.repr_(self._ev).as_constant()
+
+    def __getattr__(self, name: str) -> Any:
+        return _Formatted(self._ev, self._value.getattr_(self._ev, name))
+
+    def __getitem__(self, key: Any) -> Any:
+        return _Formatted(self._ev, self._value.getitem(self._ev, ConstantValue(key)))
+
+    def __int__(self) -> int:
+        return int(self._value.as_constant())
+
+    def __index__(self) -> int:
+        return self._value.as_constant().__index__()
+
+    def __float__(self) -> float:
+        return float(self._value.as_constant())
+
+
+def is_same_constant(one: Any, other: Any) -> bool:
+    """Same type and same value, told apart where Python's == does not: 1 and True, 0.0 and -0.0, nan and nan."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, float):
+        return one == other and math.copysign(1, one) == math.copysign(1, other) or one != one and other != other
+    return one == other
+
+
+NONE = ConstantValue(None)
+TRUE = ConstantValue(True)
+FALSE = ConstantValue(False)

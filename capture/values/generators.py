@@ -1,0 +1,168 @@
+"""Generators: frames that wait."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any
+
+from ..breaks import UserRaise
+from .base import Value
+from .constant import FALSE, NONE, TRUE
+from .iterators import IteratorValue
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluator
+    from ..frames import Frame
+    from ..rebuild import Rebuilder
+    from .functions import FunctionValue
+
+
+class GeneratorValue(IteratorValue):
+    """A generator made during capture. `result` is what it returned, once `finished`."""
+
+    __slots__ = ("frame", "started", "running", "finished", "result", "handled", "function", "arguments")
+
+    cls = types.GeneratorType
+
+    def __init__(self, frame: Frame, function: FunctionValue, arguments: Any) -> None:
+        self.source = None
+        self.frame = frame
+        self.function = function
+        #: (args, kwargs) of the call that made it: enough to make it again before it starts
+        self.arguments = arguments
+        self.started = self.running = self.finished = False
+        self.result: Value = NONE
+        #: the exception that it is handling while it waits
+        self.handled: Value | None = None
+
+    def describe(self) -> str:
+        return f"the generator {self.function.name}"
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        return self.resume(ev, NONE)
+
+    def resume(self, ev: Evaluator, sent: Value, error: UserRaise | None = None) -> Value | None:
+        """Send a value or throw an exception in: the next value it yields, or None when it ended (see `result`)."""
+        if self.running:
+            raise ev.raise_(ValueError, "generator already executing")
+        if self.finished:
+            if error is not None:
+                raise error
+            self.result = NONE
+            return None
+        if not self.started:
+            if not ev.is_none(sent):
+                raise ev.type_error("can't send non-None value to a just-started generator")
+            self.started = True
+        elif error is None:
+            self.frame.push(sent)
+        outer = ev.handled
+        if self.handled is not None:
+            ev.handled = self.handled
+        self.running = True
+        try:
+            found = ev.run(self.frame, error)
+        except UserRaise as raised:
+            self.finished = True
+            if issubclass(raised.value.python_type(), StopIteration):
+                raise UserRaise(ev.stop_iteration_error(raised.value)) from None
+            raise
+        finally:
+            self.running = False
+            self.handled = ev.handled if ev.handled is not outer else None
+            ev.handled = outer
+        if self.frame.done:
+            self.finished = True
+            self.result = found
+            return None
+        return found
+
+    def throw(self, ev: Evaluator, error: UserRaise) -> Value | None:
+        inner = self._delegate()
+        if inner is None or self.finished or not self.started:
+            return self.resume(ev, NONE, error)
+        return self._throw_inside(ev, inner, error)
+
+    def _throw_inside(self, ev: Evaluator, inner: Value, error: UserRaise) -> Value | None:
+        """`yield from` passes exceptions on to what it delegates to."""
+        try:
+            if isinstance(inner, GeneratorValue):
+                if issubclass(error.value.python_type(), GeneratorExit):
+                    inner.close(ev)
+                else:
+                    found = inner.throw(ev, error)
+                    if found is not None:
+                        return found
+                    return self._finish_delegate(ev, inner.result)
+        except UserRaise as raised:
+            error = raised
+        return self.resume(ev, NONE, error)
+
+    def _finish_delegate(self, ev: Evaluator, result: Value) -> Value | None:
+        """The inner iterator returned while an exception was thrown in: go on behind the SEND."""
+        frame = self.frame
+        send = frame.view.instructions[frame.pc - 2]
+        frame.stack.pop()
+        frame.pc = send.arg
+        return self.resume(ev, result)
+
+    def _delegate(self) -> Value | None:
+        """What `yield from` waits for; None when the generator waits in a plain `yield`."""
+        frame = self.frame
+        if not self.started or self.finished or frame.pc < 2:
+            return None
+        if frame.view.instructions[frame.pc - 2].op == "SEND" and frame.view.instructions[frame.pc - 1].op == "YIELD_VALUE":
+            return frame.stack[-1]
+        return None
+
+    def close(self, ev: Evaluator) -> None:
+        if self.finished:
+            return
+        if not self.started:
+            self.finished = True
+            return
+        try:
+            found = self.throw(ev, ev.raise_(GeneratorExit))
+        except UserRaise as raised:
+            if issubclass(raised.value.python_type(), (GeneratorExit, StopIteration)):
+                return
+            raise
+        if found is not None:
+            raise ev.raise_(RuntimeError, "generator ignored GeneratorExit")
+
+    def _found(self, ev: Evaluator, found: Value | None) -> Value:
+        if found is None:
+            raise ev.raise_value(StopIteration, *([] if ev.is_none(self.result) else [self.result]))
+        return found
+
+    def m_send(self, ev: Evaluator, value: Value) -> Value:
+        return self._found(ev, self.resume(ev, value))
+
+    def m___next__(self, ev: Evaluator) -> Value:
+        return self._found(ev, self.resume(ev, NONE))
+
+    def m_throw(self, ev: Evaluator, error: Value, value: Value = NONE, tb: Value = NONE) -> Value:
+        made = error if ev.is_none(value) else value
+        if ev.isinstance(made, type):
+            made = ev.call(made, [], {})
+        return self._found(ev, self.throw(ev, UserRaise(made)))
+
+    def m_close(self, ev: Evaluator) -> Value:
+        self.close(ev)
+        return NONE
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        if name == "gi_running":
+            return TRUE if self.running else FALSE
+        if name in ("__name__", "__qualname__"):
+            return self.function.getattr_(ev, name)
+        return super().getattr_(ev, name)
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        if self.finished:
+            return "(_ for _ in ())"
+        if self.started:
+            raise rb.cannot(self, "it is suspended in the middle of its code")
+        args, kwargs = self.arguments
+        parts = [*map(rb.value, args), *(f"{k}={rb.value(v)}" for k, v in kwargs.items())]
+        return f"{rb.value(self.function)}({', '.join(parts)})"

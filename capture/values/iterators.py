@@ -1,0 +1,328 @@
+"""Iterators made during capture. Each keeps enough to be made again where it stands, at a graph break.
+
+`next_` answers None at the end, so that loops cost no exceptions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from .base import Value
+from .constant import NONE, ConstantValue
+from .mappings import DictValue
+from .sequences import TupleValue
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluator
+    from ..rebuild import Rebuilder
+
+
+class IteratorValue(Value):
+    """What all iterators share."""
+
+    __slots__ = ()
+
+    cls: type = type(iter(()))
+
+    def python_type(self) -> type:
+        return self.cls
+
+    def iter_(self, ev: Evaluator) -> Value:
+        return self
+
+    def m___length_hint__(self, ev: Evaluator) -> Value:
+        return NONE
+
+
+class SequenceIterator(IteratorValue):
+    """Over a list or tuple by index: a list may grow meanwhile."""
+
+    __slots__ = ("owner", "position")
+
+    _TYPES = {list: type(iter([])), tuple: type(iter(()))}
+
+    def __init__(self, owner: Any) -> None:
+        self.source = None
+        self.owner = owner
+        self.position = 0
+
+    def python_type(self) -> type:
+        return self._TYPES.get(self.owner.python_type(), self._TYPES[list])
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        if self.owner is None:
+            return None
+        found = self.owner.at(ev, self.position)
+        if found is None:
+            self.owner = None
+        self.position += 1
+        return found
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        if self.owner is None:
+            return "iter(())"
+        name = rb.temp(f"iter({rb.value(self.owner)})")
+        if self.position:
+            rb.emit(f"{name}.__setstate__({self.position})")
+        return name
+
+
+class FixedIterator(IteratorValue):
+    """Over Values that are all known."""
+
+    __slots__ = ("values", "position")
+
+    def __init__(self, values: list[Value]) -> None:
+        self.source = None
+        self.values = values
+        self.position = 0
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        if self.position < len(self.values):
+            self.position += 1
+            return self.values[self.position - 1]
+        return None
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"iter([{', '.join(rb.value(v) for v in self.values[self.position :])}])"
+
+
+class RangeIterator(IteratorValue):
+    """Over a range."""
+
+    __slots__ = ("left",)
+
+    cls = type(iter(range(0)))
+
+    def __init__(self, values: range) -> None:
+        self.source = None
+        self.left = values
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        if not self.left:
+            return None
+        first = self.left[0]
+        self.left = self.left[1:]
+        return ConstantValue(first)
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"iter({self.left!r})"
+
+
+class DictIterator(IteratorValue):
+    """Over keys, values or items of a dict; growing or shrinking it meanwhile is the program's error."""
+
+    __slots__ = ("owner", "kind", "keys", "position")
+
+    _TYPES = {"keys": type(iter({})), "values": type(iter({}.values())), "items": type(iter({}.items()))}
+
+    def __init__(self, ev: Evaluator, owner: DictValue, kind: str) -> None:
+        self.source = None
+        self.owner = owner
+        self.kind = kind
+        owner.guard_keys(ev)
+        self.keys = list(owner.table)
+        self.position = 0
+
+    def python_type(self) -> type:
+        return self._TYPES[self.kind]
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        if len(self.owner.table) != len(self.keys):
+            raise ev.raise_(RuntimeError, "dictionary changed size during iteration")
+        if self.position >= len(self.keys):
+            return None
+        key = self.keys[self.position]
+        self.position += 1
+        if self.kind == "keys":
+            return self.owner.key_value(ev, key)
+        value = self.owner.get(ev, key)
+        if value is None:
+            raise ev.raise_(RuntimeError, "dictionary keys changed during iteration")
+        return value if self.kind == "values" else TupleValue([self.owner.key_value(ev, key), value])
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        whole = f"iter({rb.value(self.owner)}.{self.kind}())"
+        if not self.position:
+            return whole
+        name = rb.temp(whole)
+        rb.emit(f"for _ in range({self.position}): next({name})")
+        return name
+
+
+class EnumerateValue(IteratorValue):
+    """enumerate(it, start)."""
+
+    __slots__ = ("inner", "count")
+
+    cls = enumerate
+
+    def __init__(self, inner: Value, start: int) -> None:
+        self.source = None
+        self.inner = inner
+        self.count = start
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        item = self.inner.next_(ev)
+        if item is None:
+            return None
+        self.count += 1
+        return TupleValue([ConstantValue(self.count - 1), item])
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"enumerate({rb.value(self.inner)}, {self.count})"
+
+
+class ZipValue(IteratorValue):
+    """zip(*its, strict=...)."""
+
+    __slots__ = ("inner", "strict")
+
+    cls = zip
+
+    def __init__(self, inner: list[Value], strict: bool) -> None:
+        self.source = None
+        self.inner = inner
+        self.strict = strict
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        found = []
+        for number, it in enumerate(self.inner):
+            item = it.next_(ev)
+            if item is None:
+                if self.strict:
+                    self._check_strict(ev, number)
+                return None
+            found.append(item)
+        return TupleValue(found) if found else None
+
+    def _check_strict(self, ev: Evaluator, ended: int) -> None:
+        def plural(n: int) -> str:
+            return " " if n == 1 else "s 1-"
+
+        if ended > 0:
+            raise ev.raise_(ValueError, f"zip() argument {ended + 1} is shorter than argument{plural(ended)}{ended}")
+        for number, it in enumerate(self.inner[1:], 1):
+            if it.next_(ev) is not None:
+                raise ev.raise_(ValueError, f"zip() argument {number + 1} is longer than argument{plural(number)}{number}")
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        strict = ", strict=True" if self.strict else ""
+        return f"zip({', '.join(rb.value(it) for it in self.inner)}{strict})"
+
+
+class MapValue(IteratorValue):
+    """map(function, *its)."""
+
+    __slots__ = ("function", "inner")
+
+    cls = map
+
+    def __init__(self, function: Value, inner: list[Value]) -> None:
+        self.source = None
+        self.function = function
+        self.inner = inner
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        args = []
+        for it in self.inner:
+            item = it.next_(ev)
+            if item is None:
+                return None
+            args.append(item)
+        return self.function.call(ev, args, {})
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"map({rb.value(self.function)}, {', '.join(rb.value(it) for it in self.inner)})"
+
+
+class FilterValue(IteratorValue):
+    """filter(function, it)."""
+
+    __slots__ = ("function", "inner")
+
+    cls = filter
+
+    def __init__(self, function: Value, inner: Value) -> None:
+        self.source = None
+        self.function = function
+        self.inner = inner
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        while (item := self.inner.next_(ev)) is not None:
+            kept = item if ev.is_none(self.function) else self.function.call(ev, [item], {})
+            if kept.truth(ev):
+                return item
+        return None
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"filter({rb.value(self.function)}, {rb.value(self.inner)})"
+
+
+class CountValue(IteratorValue):
+    """itertools.count(start, step)."""
+
+    __slots__ = ("value", "step")
+
+    cls = itertools.count
+
+    def __init__(self, start: Value, step: Value) -> None:
+        self.source = None
+        self.value = start
+        self.step = step
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        found = self.value
+        self.value = ev.binary("+", found, self.step)
+        return found
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"{rb.inject(itertools.count, 'count')}({rb.value(self.value)}, {rb.value(self.step)})"
+
+
+class CallIterator(IteratorValue):
+    """iter(function, sentinel)."""
+
+    __slots__ = ("function", "sentinel")
+
+    cls = type(iter(int, 1))
+
+    def __init__(self, function: Value, sentinel: Value) -> None:
+        self.source = None
+        self.function = function
+        self.sentinel = sentinel
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        found = self.function.call(ev, [], {})
+        return None if ev.equal(found, self.sentinel) else found
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"iter({rb.value(self.function)}, {rb.value(self.sentinel)})"
+
+
+class ItemIterator(IteratorValue):
+    """Over an object that only has `__getitem__`: asks for 0, 1, 2 ... until IndexError."""
+
+    __slots__ = ("owner", "position")
+
+    def __init__(self, owner: Value) -> None:
+        self.source = None
+        self.owner = owner
+        self.position = 0
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        try:
+            found = self.owner.getitem(ev, ConstantValue(self.position))
+        except ev.UserRaise as error:
+            if issubclass(error.value.python_type(), (IndexError, StopIteration)):
+                return None
+            raise
+        self.position += 1
+        return found
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        name = rb.temp(f"iter({rb.value(self.owner)})")
+        if self.position:
+            rb.emit(f"{name}.__setstate__({self.position})")
+        return name

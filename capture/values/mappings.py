@@ -1,0 +1,606 @@
+"""Dicts, their views, and sets.
+
+A dict from outside is looked into key by key: reading a key guards that key alone; only what depends on all keys
+(iteration, length) guards them all. Values are wrapped when they are first read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..sources import Source, is_literal
+from .base import Value
+from .constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
+from .sequences import TupleValue
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluator
+    from ..rebuild import Rebuilder
+
+
+class Lazy:
+    """A real object inside a container, not wrapped yet."""
+
+    __slots__ = ("obj", "source")
+
+    def __init__(self, obj: Any, source: Source) -> None:
+        self.obj = obj
+        self.source = source
+
+
+class DictValue(Value):
+    """A dict. `table` maps `key(key Value)` to a Value, or a `Lazy` one."""
+
+    __slots__ = ("table", "key_values", "real", "whole", "cls", "reordered", "cleared")
+
+    def __init__(
+        self, entries: Iterable[tuple[Any, Any]] = (), source: Source | None = None, real: Any = None, cls: type = dict
+    ) -> None:
+        self.source = source
+        self.table: dict[Any, Any] = dict(entries)
+        #: key Values that are not constants, by key
+        self.key_values: dict[Any, Value] = {}
+        self.real = real
+        #: all keys are guarded (or the dict is our own)
+        self.whole = real is None
+        self.cls = cls
+        #: keys were deleted or moved; the dict was emptied, whatever was in it
+        self.reordered = self.cleared = False
+
+    def python_type(self) -> type:
+        return self.cls
+
+    # ------------------------------------------------------------ inside
+
+    def guard_keys(self, ev: Evaluator) -> None:
+        """From here on the result depends on which keys there are."""
+        if not self.whole:
+            self.whole = True
+            if self.source is not None:
+                ev.guards.keys(self.source, tuple(self.real))
+
+    def get(self, ev: Evaluator, key: Any) -> Value | None:
+        """The Value at a key (as `Value.key` gives it); None when absent."""
+        found = self.table.get(key)
+        if found is None:
+            if not self.whole and self.source is not None and key not in self.table and not self._was_real(key):
+                ev.guards.lacks(self.source, key if is_literal(key) else ev.key_object(key))
+            return None
+        if type(found) is Lazy:
+            found = self.table[key] = ev.wrap(found.obj, found.source)
+        return found
+
+    def _was_real(self, key: Any) -> bool:
+        try:
+            return key in self.real
+        except TypeError:
+            return False
+
+    def has(self, ev: Evaluator, key: Any) -> bool:
+        if key in self.table:
+            if not self.whole and type(self.table[key]) is Lazy:
+                text = repr(key) if is_literal(key) and "{" not in repr(key) else ev.names.inject(ev.key_object(key), "key")
+                ev.guards.test(self.source, f"{text} in {{x}}", f"{{label}} had the key {text}")
+            return True
+        return self.get(ev, key) is not None
+
+    def put(self, ev: Evaluator, key_value: Value, value: Value) -> None:
+        key = key_value.key(ev)
+        if key not in self.table:
+            if not self.whole:
+                self.get(ev, key)  # guards its absence: the order of keys depends on it
+            if type(key) not in LITERAL_TYPES:
+                self.key_values[key] = key_value
+        self.table[key] = value
+        self.touch(ev)
+
+    def remove(self, ev: Evaluator, key: Any) -> None:
+        self.has(ev, key)
+        del self.table[key]
+        self.reordered = True
+        self.touch(ev)
+
+    def touch(self, ev: Evaluator) -> None:
+        if self.source is not None:
+            ev.effects.touch(self)
+
+    def key_value(self, ev: Evaluator, key: Any) -> Value:
+        found = self.key_values.get(key)
+        return found if found is not None else ev.from_python(key)
+
+    def pairs(self, ev: Evaluator) -> list[tuple[Value, Value]]:
+        """All (key, value), in order."""
+        self.guard_keys(ev)
+        return [(self.key_value(ev, k), self.get(ev, k)) for k in list(self.table)]  # type: ignore[misc]
+
+    def keys(self, ev: Evaluator) -> list[Value]:
+        self.guard_keys(ev)
+        return [self.key_value(ev, k) for k in self.table]
+
+    def as_constant(self) -> Any:
+        raise TypeError("dicts are not constants")
+
+    # ------------------------------------------------------------ protocols
+
+    def truth(self, ev: Evaluator) -> bool:
+        if not self.whole and self.source is not None:
+            ev.guards.test(self.source, "{x}" if self.real else "not {x}", f"{{label}} was {'not ' if self.real else ''}empty")
+        return bool(self.table)
+
+    def len_(self, ev: Evaluator) -> Value:
+        self.guard_keys(ev)
+        return ConstantValue(len(self.table))
+
+    def iter_(self, ev: Evaluator) -> Value:
+        return ev.dict_iterator(self, "keys")
+
+    def items(self, ev: Evaluator) -> list[Value]:
+        return self.keys(ev)
+
+    def getitem(self, ev: Evaluator, key: Value) -> Value:
+        found = self.get(ev, key.key(ev))
+        if found is None:
+            raise ev.raise_value(KeyError, key)
+        return found
+
+    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+        self.put(ev, key, value)
+
+    def delitem(self, ev: Evaluator, key: Value) -> None:
+        k = key.key(ev)
+        if not self.has(ev, k):
+            raise ev.raise_value(KeyError, key)
+        self.remove(ev, k)
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        return self.has(ev, item.key(ev))
+
+    def key(self, ev: Evaluator) -> Any:
+        raise ev.type_error(f"unhashable type: '{self.cls.__name__}'")
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        other = ev.payload(other)
+        if op not in ("==", "!=") or not isinstance(other, DictValue):
+            return None
+        mine, theirs = self.pairs(ev), other.pairs(ev)
+        same = len(mine) == len(theirs)
+        for key, value in mine if same else ():
+            found = other.get(ev, key.key(ev))
+            if found is None or not (found is value or ev.equal(value, found)):
+                same = False
+                break
+        return TRUE if same == (op == "==") else FALSE
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        other = ev.payload(other)
+        if op != "|" or not isinstance(other, DictValue):
+            return None
+        first, second = (other, self) if reflected else (self, other)
+        result = DictValue(cls=first.cls)
+        for key, value in [*first.pairs(ev), *second.pairs(ev)]:
+            result.put(ev, key, value)
+        return result
+
+    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if op == "|":
+            self.m_update(ev, other)
+            return self
+        return None
+
+    def repr_(self, ev: Evaluator) -> Value:
+        with ev.repr_guard(self) as again:
+            if again:
+                return ConstantValue("{...}")
+            parts = [f"{ev.repr_text(k)}: {ev.repr_text(v)}" for k, v in self.pairs(ev)]
+            return ConstantValue("{" + ", ".join(parts) + "}")
+
+    # ------------------------------------------------------------ methods
+
+    def m___init__(self, ev: Evaluator, *args: Value, **kwargs: Value) -> Value:
+        return self.m_update(ev, *args, **kwargs)
+
+    def m_get(self, ev: Evaluator, key: Value, default: Value = NONE) -> Value:
+        found = self.get(ev, key.key(ev))
+        return default if found is None else found
+
+    def m_setdefault(self, ev: Evaluator, key: Value, default: Value = NONE) -> Value:
+        found = self.get(ev, key.key(ev))
+        if found is None:
+            self.put(ev, key, default)
+            return default
+        return found
+
+    def m_pop(self, ev: Evaluator, key: Value, *default: Value) -> Value:
+        k = key.key(ev)
+        found = self.get(ev, k)
+        if found is None:
+            if default:
+                return default[0]
+            raise ev.raise_value(KeyError, key)
+        self.remove(ev, k)
+        return found
+
+    def m_popitem(self, ev: Evaluator, last: Value = TRUE) -> Value:
+        self.guard_keys(ev)
+        if not self.table:
+            raise ev.raise_(KeyError, "popitem(): dictionary is empty")
+        k = list(self.table)[-1 if last.truth(ev) else 0]
+        pair = TupleValue([self.key_value(ev, k), self.get(ev, k)])  # type: ignore[list-item]
+        self.remove(ev, k)
+        return pair
+
+    def m_move_to_end(self, ev: Evaluator, key: Value, last: Value = TRUE) -> Value:
+        self.guard_keys(ev)
+        k = key.key(ev)
+        if k not in self.table:
+            raise ev.raise_value(KeyError, key)
+        moved = self.table.pop(k)
+        if last.truth(ev):
+            self.table[k] = moved
+        else:
+            rest = dict(self.table)
+            self.table.clear()
+            self.table[k] = moved
+            self.table.update(rest)
+        self.reordered = True
+        self.touch(ev)
+        return NONE
+
+    def m_update(self, ev: Evaluator, *args: Value, **kwargs: Value) -> Value:
+        for arg in args:
+            for key, value in ev.mapping_pairs(arg):
+                self.put(ev, key, value)
+        for name, value in kwargs.items():
+            self.put(ev, ConstantValue(name), value)
+        return NONE
+
+    def m_clear(self, ev: Evaluator) -> Value:
+        self.table.clear()
+        self.whole = True
+        self.reordered = self.cleared = True
+        self.touch(ev)
+        return NONE
+
+    def m_copy(self, ev: Evaluator) -> Value:
+        self.guard_keys(ev)
+        new = DictValue(((k, self.get(ev, k)) for k in list(self.table)), cls=self.cls)
+        new.key_values.update(self.key_values)
+        return new
+
+    m___copy__ = m_copy
+
+    def m_keys(self, ev: Evaluator) -> Value:
+        return DictViewValue(self, "keys")
+
+    def m_values(self, ev: Evaluator) -> Value:
+        return DictViewValue(self, "values")
+
+    def m_items(self, ev: Evaluator) -> Value:
+        return DictViewValue(self, "items")
+
+    def m___reversed__(self, ev: Evaluator) -> Value:
+        return ev.iterator_of(self.keys(ev)[::-1])
+
+    def m_fromkeys(self, ev: Evaluator, keys: Value, value: Value = NONE) -> Value:
+        new = DictValue(cls=self.cls)
+        for key in keys.items(ev):
+            new.put(ev, key, value)
+        return new
+
+    # ------------------------------------------------------------ making it again
+
+    def display(self, rb: Rebuilder) -> str:
+        """A dict display with all entries."""
+        return "{" + ", ".join(f"{self._key_text(rb, k)}: {self._value_text(rb, v)}" for k, v in self.table.items()) + "}"
+
+    def _key_text(self, rb: Rebuilder, key: Any) -> str:
+        known = self.key_values.get(key)
+        return rb.value(known) if known is not None else rb.constant(key)
+
+    @staticmethod
+    def _value_text(rb: Rebuilder, value: Any) -> str:
+        return rb.source(value.source) if type(value) is Lazy else rb.value(value)
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        if self.cls is dict:
+            return rb.fill(self, "{}", lambda: self.display(rb), "{0}.update({1})")
+        cls = rb.inject(self.cls, self.cls.__name__)
+        return rb.fill(self, f"{cls}()", lambda: f"{cls}({self.display(rb)})", "{0}.update({1})")
+
+    def replay(self, rb: Rebuilder, target: str) -> None:
+        """Write the changes into the dict at `target`, keeping the order of its keys."""
+        base = rb.inject(self.cls, self.cls.__name__)
+        if self.reordered:
+            kept = [k for k in self.real if k in self.table]
+            if self.cleared or list(self.table)[: len(kept)] != kept:
+                display = self.display(rb)
+                rb.effect(f"{base}.clear({target})")
+                rb.effect(f"{base}.update({target}, {display})")
+                return
+            for key in self.real:
+                if key not in self.table:
+                    rb.effect(f"{base}.__delitem__({target}, {self._key_text(rb, key)})")
+        for key, value in self.table.items():
+            if type(value) is Lazy or self._unchanged(key, value):
+                continue
+            rb.effect(f"{base}.__setitem__({target}, {self._key_text(rb, key)}, {rb.value(value)})")
+
+    def _unchanged(self, key: Any, value: Value) -> bool:
+        """The value is the one read from this very place."""
+        return self._was_real(key) and value.source is not None and value.source.parent is self.source
+
+
+class DictViewValue(Value):
+    """`d.keys()`, `d.values()`, `d.items()`."""
+
+    __slots__ = ("owner", "kind")
+
+    _TYPES = {"keys": type({}.keys()), "values": type({}.values()), "items": type({}.items())}
+
+    def __init__(self, owner: DictValue, kind: str) -> None:
+        self.source = None
+        self.owner = owner
+        self.kind = kind
+
+    def python_type(self) -> type:
+        return self._TYPES[self.kind]
+
+    def items(self, ev: Evaluator) -> list[Value]:
+        if self.kind == "keys":
+            return self.owner.keys(ev)
+        pairs = self.owner.pairs(ev)
+        return [v for _, v in pairs] if self.kind == "values" else [TupleValue([k, v]) for k, v in pairs]
+
+    def iter_(self, ev: Evaluator) -> Value:
+        return ev.dict_iterator(self.owner, self.kind)
+
+    def len_(self, ev: Evaluator) -> Value:
+        return self.owner.len_(ev)
+
+    def truth(self, ev: Evaluator) -> bool:
+        return self.owner.truth(ev)
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        if self.kind == "keys":
+            return self.owner.contains(ev, item)
+        if self.kind == "items" and isinstance(item, TupleValue):
+            key, value = item.items(ev)
+            found = self.owner.get(ev, key.key(ev))
+            return found is not None and (found is value or ev.equal(found, value))
+        return super().contains(ev, item)
+
+    def m___reversed__(self, ev: Evaluator) -> Value:
+        return ev.iterator_of(self.items(ev)[::-1])
+
+    def m_isdisjoint(self, ev: Evaluator, other: Value) -> Value:
+        return self._as_set(ev).m_isdisjoint(ev, other)
+
+    def _as_set(self, ev: Evaluator) -> SetValue:
+        return SetValue.of(ev, self.items(ev))
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        if self.kind == "values" or op not in ("&", "|", "-", "^"):
+            return None
+        theirs = SetValue.of(ev, other.items(ev))
+        one, two = (theirs, self._as_set(ev)) if reflected else (self._as_set(ev), theirs)
+        return one.binary(ev, op, two, False)
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if self.kind == "values" or not isinstance(ev.payload(other), (DictViewValue, SetValue)):
+            return None
+        return self._as_set(ev).compare(ev, op, SetValue.of(ev, other.items(ev)))
+
+    def repr_(self, ev: Evaluator) -> Value:
+        inside = ", ".join(ev.repr_text(v) for v in self.items(ev))
+        return ConstantValue(f"dict_{self.kind}([{inside}])")
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"{rb.value(self.owner)}.{self.kind}()"
+
+
+class SetValue(Value):
+    """A set or frozenset. The keys live in a real set, so that iteration has Python's own order."""
+
+    __slots__ = ("keys", "key_values", "cls", "real", "whole")
+
+    def __init__(self, cls: type = set, source: Source | None = None, real: Any = None) -> None:
+        self.source = source
+        self.cls = cls
+        self.keys: set[Any] = set()
+        self.key_values: dict[Any, Value] = {}
+        self.real = real
+        self.whole = True
+
+    @classmethod
+    def of(cls, ev: Evaluator, items: Iterable[Value], kind: type = set) -> SetValue:
+        new = SetValue(kind)
+        for item in items:
+            new.add(ev, item)
+        return new
+
+    def add(self, ev: Evaluator, item: Value) -> None:
+        key = item.key(ev)
+        if key not in self.keys:
+            self.keys.add(key)
+            if type(key) not in LITERAL_TYPES:
+                self.key_values[key] = item
+
+    def touch(self, ev: Evaluator) -> None:
+        if self.source is not None:
+            ev.effects.touch(self)
+
+    def python_type(self) -> type:
+        return self.cls
+
+    def as_constant(self) -> Any:
+        if self.cls is not frozenset:
+            return super().as_constant()
+        return frozenset(self.key_values[k].as_constant() if k in self.key_values else k for k in self.keys)
+
+    def items(self, ev: Evaluator) -> list[Value]:
+        return [self.key_values[k] if k in self.key_values else ev.from_python(k) for k in self.keys]
+
+    def iter_(self, ev: Evaluator) -> Value:
+        return ev.iterator_of(self.items(ev))
+
+    def truth(self, ev: Evaluator) -> bool:
+        return bool(self.keys)
+
+    def len_(self, ev: Evaluator) -> Value:
+        return ConstantValue(len(self.keys))
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        return self._lookup_key(ev, item) in self.keys
+
+    def _lookup_key(self, ev: Evaluator, item: Value) -> Any:
+        # a set looks up another set by its frozen content
+        other = ev.payload(item)
+        if isinstance(other, SetValue) and other.cls is set:
+            return frozenset(other.keys)
+        return item.key(ev)
+
+    def key(self, ev: Evaluator) -> Any:
+        if self.cls is frozenset:
+            return frozenset(self.keys)
+        raise ev.type_error("unhashable type: 'set'")
+
+    _OPS = {"&": "intersection", "|": "union", "-": "difference", "^": "symmetric_difference"}
+
+    def _combine(self, ev: Evaluator, method: str, others: Iterable[Value]) -> SetValue:
+        result = SetValue(self.cls)
+        result.keys = set(self.keys)
+        result.key_values.update(self.key_values)
+        for other in others:
+            theirs = ev.payload(other)
+            if not isinstance(theirs, SetValue):
+                theirs = SetValue.of(ev, theirs.items(ev))
+            result.keys = getattr(result.keys, method)(theirs.keys)
+            result.key_values = {**theirs.key_values, **result.key_values}
+        result.key_values = {k: v for k, v in result.key_values.items() if k in result.keys}
+        return result
+
+    def _become(self, ev: Evaluator, other: SetValue) -> None:
+        self.keys, self.key_values = other.keys, other.key_values
+        self.touch(ev)
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        theirs = ev.payload(other)
+        if op not in self._OPS or not isinstance(theirs, (SetValue, DictViewValue)):
+            return None
+        if isinstance(theirs, DictViewValue):
+            theirs = theirs._as_set(ev)
+        one, two = (theirs, self) if reflected else (self, theirs)
+        return one._combine(ev, self._OPS[op], [two])
+
+    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if self.cls is frozenset or op not in self._OPS or not isinstance(ev.payload(other), (SetValue, DictViewValue)):
+            return None
+        self._become(ev, self._combine(ev, self._OPS[op], [other]))
+        return self
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        theirs = ev.payload(other)
+        if isinstance(theirs, DictViewValue):
+            theirs = theirs._as_set(ev)
+        if not isinstance(theirs, SetValue):
+            return None
+        return ev.fold(ev.operators.COMPARE[op], self.keys, theirs.keys)
+
+    def repr_(self, ev: Evaluator) -> Value:
+        inside = ", ".join(ev.repr_text(v) for v in self.items(ev))
+        if self.cls is frozenset:
+            return ConstantValue(f"frozenset({{{inside}}})" if inside else "frozenset()")
+        return ConstantValue(f"{{{inside}}}" if inside else "set()")
+
+    # ------------------------------------------------------------ methods
+
+    def m___init__(self, ev: Evaluator, items: Value | None = None) -> Value:
+        self._become(ev, SetValue.of(ev, items.items(ev) if items is not None else []))
+        return NONE
+
+    def m_add(self, ev: Evaluator, item: Value) -> Value:
+        self.add(ev, item)
+        self.touch(ev)
+        return NONE
+
+    def m_discard(self, ev: Evaluator, item: Value) -> Value:
+        key = self._lookup_key(ev, item)
+        self.keys.discard(key)
+        self.key_values.pop(key, None)
+        self.touch(ev)
+        return NONE
+
+    def m_remove(self, ev: Evaluator, item: Value) -> Value:
+        if self._lookup_key(ev, item) not in self.keys:
+            raise ev.raise_value(KeyError, item)
+        return self.m_discard(ev, item)
+
+    def m_pop(self, ev: Evaluator) -> Value:
+        if not self.keys:
+            raise ev.raise_(KeyError, "pop from an empty set")
+        key = self.keys.pop()
+        self.touch(ev)
+        found = self.key_values.pop(key, None)
+        return found if found is not None else ev.from_python(key)
+
+    def m_clear(self, ev: Evaluator) -> Value:
+        self._become(ev, SetValue())
+        return NONE
+
+    def m_copy(self, ev: Evaluator) -> Value:
+        return self if self.cls is frozenset else self._combine(ev, "union", [])
+
+    m___copy__ = m_copy
+
+    def m_update(self, ev: Evaluator, *others: Value) -> Value:
+        self._become(ev, self._combine(ev, "union", others))
+        return NONE
+
+    def m_intersection_update(self, ev: Evaluator, *others: Value) -> Value:
+        self._become(ev, self._combine(ev, "intersection", others))
+        return NONE
+
+    def m_difference_update(self, ev: Evaluator, *others: Value) -> Value:
+        self._become(ev, self._combine(ev, "difference", others))
+        return NONE
+
+    def m_symmetric_difference_update(self, ev: Evaluator, other: Value) -> Value:
+        self._become(ev, self._combine(ev, "symmetric_difference", [other]))
+        return NONE
+
+    def m_union(self, ev: Evaluator, *others: Value) -> Value:
+        return self._combine(ev, "union", others)
+
+    def m_intersection(self, ev: Evaluator, *others: Value) -> Value:
+        return self._combine(ev, "intersection", others)
+
+    def m_difference(self, ev: Evaluator, *others: Value) -> Value:
+        return self._combine(ev, "difference", others)
+
+    def m_symmetric_difference(self, ev: Evaluator, other: Value) -> Value:
+        return self._combine(ev, "symmetric_difference", [other])
+
+    def m_isdisjoint(self, ev: Evaluator, other: Value) -> Value:
+        return TRUE if not self._combine(ev, "intersection", [other]).keys else FALSE
+
+    def m_issubset(self, ev: Evaluator, other: Value) -> Value:
+        return TRUE if len(self._combine(ev, "intersection", [other]).keys) == len(self.keys) else FALSE
+
+    def m_issuperset(self, ev: Evaluator, other: Value) -> Value:
+        return TRUE if len(self._combine(ev, "union", [other]).keys) == len(self.keys) else FALSE
+
+    # ------------------------------------------------------------ making it again
+
+    def _display(self, rb: Rebuilder) -> str:
+        parts = [rb.value(self.key_values[k]) if k in self.key_values else rb.constant(k) for k in self.keys]
+        return f"{{{', '.join(parts)}}}" if parts else "set()"
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        display = self._display(rb)
+        return display if self.cls is set else f"frozenset({display if self.keys else ''})"
+
+    def replay(self, rb: Rebuilder, target: str) -> None:
+        display = self._display(rb)
+        rb.effect(f"{target}.clear()")
+        rb.effect(f"{target}.update({display})")

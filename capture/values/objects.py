@@ -1,0 +1,732 @@
+"""Instances of classes written in Python (and of C classes that nothing else models): Python's attribute protocol.
+
+An `ObjectValue` from outside reads its instance attributes one by one, each guarded when read; what was set during
+capture is kept and replayed. One made during capture holds all its attributes. A subclass of a builtin
+container has a `payload`: the builtin's own Value, which the builtin's C methods work on.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import TYPE_CHECKING, Any
+
+from ..objects import MISSING, type_find
+from ..operators import BY_DUNDER, COMPARE_STEMS, STEMS, UNARY_STEMS
+from ..sources import Source
+from .base import Args, Kwargs, Value
+from .constant import FALSE, NONE, TRUE, ConstantValue
+from .functions import BoundMethodValue
+from .iterators import ItemIterator
+from .mappings import DictValue, Lazy
+from .sequences import TupleValue
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluator
+    from ..rebuild import Rebuilder
+
+_FunctionType = types.FunctionType
+_C_METHODS = (
+    types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType, types.BuiltinFunctionType,
+    types.MethodWrapperType,
+)  # fmt: skip
+_C_DATA = (types.GetSetDescriptorType, types.MemberDescriptorType)
+
+
+class ClassInfo:
+    """What one capture knows of a class: looked-up names, and which hooks it overrides."""
+
+    __slots__ = ("cls", "_found", "getattribute", "getattr", "setattr", "delattr", "has_dict", "steady", "name")
+
+    def __init__(self, cls: type, steady: bool) -> None:
+        self.cls = cls
+        self.name = cls.__name__
+        self._found: dict[str, Any] = {}
+        self.getattribute = self._hook("__getattribute__", object.__getattribute__)
+        self.getattr = self._hook("__getattr__", None)
+        self.setattr = self._hook("__setattr__", object.__setattr__)
+        self.delattr = self._hook("__delattr__", object.__delattr__)
+        self.has_dict = bool(cls.__dictoffset__)
+        #: the class is trusted not to change
+        self.steady = steady
+
+    def _hook(self, name: str, default: Any) -> Any:
+        """The Python function that overrides `name`; None for the default or C code."""
+        found = self.find(name)
+        return found if isinstance(found, _FunctionType) and found is not default else None
+
+    def find(self, name: str) -> Any:
+        """Raw attribute by the MRO; MISSING when absent."""
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = type_find(self.cls, name)
+        return found
+
+
+class ObjectValue(Value):
+    """One instance. See the module's text.
+
+    real:    the object itself, when it came from outside
+    attrs:   instance attributes read or set so far
+    changed: names set, in order of first setting; removed: names deleted
+    """
+
+    __slots__ = ("info", "cls", "real", "real_dict", "attrs", "changed", "removed", "payload", "_dict_source", "_dict_value", "new_args")
+
+    def __init__(
+        self, info: ClassInfo, source: Source | None = None, real: Any = None, payload: Value | None = None
+    ) -> None:
+        self.source = source
+        self.info = info
+        self.cls = info.cls
+        self.real = real
+        self.real_dict: dict[str, Any] | None = None
+        if real is not None and info.has_dict:
+            self.real_dict = object.__getattribute__(real, "__dict__")
+        self.attrs: dict[str, Value] = {}
+        self.changed: dict[str, None] = {}
+        self.removed: set[str] = set()
+        self.payload = payload
+        self._dict_source: Source | None = None
+        self._dict_value: Value | None = None
+        #: arguments for `cls.__new__` when it is not object's (exceptions)
+        self.new_args: list[Value] | None = None
+
+    def python_type(self) -> type:
+        return self.cls
+
+    def describe(self) -> str:
+        label = f" `{self.source.label}`" if self.source is not None and self.source.label else ""
+        return f"a {self.info.name} object{label}"
+
+    # ------------------------------------------------------------ reading attributes
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        hook = self.info.getattribute
+        if hook is not None:
+            try:
+                return self._call_hook(ev, "__getattribute__", hook, [ConstantValue(name)])
+            except ev.UserRaise as error:
+                return self._missing(ev, name, error)
+        return self.generic_getattr(ev, name)
+
+    def generic_getattr(self, ev: Evaluator, name: str, hook: bool = True) -> Value:
+        """`object.__getattribute__`, then `__getattr__` when `hook`."""
+        raw = self.info.find(name)
+        if raw is MISSING:
+            found = self.instance_attr(ev, name)
+            if found is not None:
+                return found
+            if self.payload is not None and name in ("__dict__",):
+                return self.instance_dict(ev)
+            return self._missing(ev, name, None) if hook else self._raise_missing(ev, name)
+        if is_data_descriptor(raw):
+            try:
+                return self.bind(ev, name, raw)
+            except ev.UserRaise as error:
+                return self._missing(ev, name, error) if hook else self._reraise(error)
+        found = self.instance_attr(ev, name)
+        if found is not None:
+            return found
+        try:
+            return self.bind(ev, name, raw)
+        except ev.UserRaise as error:
+            return self._missing(ev, name, error) if hook else self._reraise(error)
+
+    @staticmethod
+    def _reraise(error: BaseException) -> Value:
+        raise error
+
+    def _missing(self, ev: Evaluator, name: str, error: Any) -> Value:
+        """AttributeError so far: ask `__getattr__`."""
+        hook = self.info.getattr
+        if error is not None and not issubclass(error.value.python_type(), AttributeError):
+            raise error
+        if hook is not None:
+            return self._call_hook(ev, "__getattr__", hook, [ConstantValue(name)])
+        if error is not None:
+            raise error
+        return self._raise_missing(ev, name)
+
+    def _raise_missing(self, ev: Evaluator, name: str) -> Value:
+        raise ev.attribute_error(self, name)
+
+    def _call_hook(self, ev: Evaluator, name: str, hook: Any, args: list[Value]) -> Value:
+        return ev.class_function(self.info, name, hook).call(ev, [self, *args], {})
+
+    def instance_attr(self, ev: Evaluator, name: str) -> Value | None:
+        """The instance's own attribute, past the class."""
+        found = self.attrs.get(name)
+        if found is not None:
+            return found
+        names = self.real_dict
+        if names is not None and name not in self.removed:
+            if name in names:
+                value = self.attrs[name] = ev.wrap(names[name], self.attr_source(ev, name))
+                return value
+            if not (self.info.steady and self.info.find(name) is not MISSING):
+                ev.guards.lacks(self.dict_source(ev), name)
+        return None
+
+    def dict_source(self, ev: Evaluator) -> Source:
+        """Where the instance's `__dict__` is."""
+        found = self._dict_source
+        if found is None:
+            assert self.source is not None
+            if self.source.is_const:
+                if not self.info.steady:
+                    ev.guards.is_(self.source.attr("__dict__"), self.real_dict)
+                found = ev.names.const(self.real_dict, label=self.source.label)
+            else:
+                found = self.source.step("", ".__dict__", "")
+            self._dict_source = found
+        return found
+
+    def attr_source(self, ev: Evaluator, name: str) -> Source:
+        assert self.source is not None
+        if self.source.is_const:
+            return self.dict_source(ev).step("", f"[{name!r}]", f".{name}")
+        if self.info.getattribute is not None or self.info.find(name) is not MISSING:
+            return self.source.dict_item(name)
+        return self.source.attr(name)
+
+    def instance_dict(self, ev: Evaluator) -> Value:
+        """`vars(self)`."""
+        if self._dict_value is None:
+            self._dict_value = InstanceDictValue(self)
+        return self._dict_value
+
+    # ------------------------------------------------------------ binding what the class holds
+
+    def bind(self, ev: Evaluator, name: str, raw: Any, info: ClassInfo | None = None) -> Value:
+        """The attribute `raw` of the class (or of a base's `info`), seen through this instance."""
+        kind = type(raw)
+        info = info or self.info
+        if kind is _FunctionType:
+            return BoundMethodValue(ev.class_function(info, name, raw), self)
+        if kind is property:
+            if raw.fget is None:
+                raise ev.raise_(AttributeError, f"property '{name}' of '{self.info.name}' object has no getter")
+            ev.guard_class_attr(info, name, raw)
+            return ev.wrap(raw.fget, ev.names.const(raw.fget)).call(ev, [self], {})
+        if kind is staticmethod:
+            ev.guard_class_attr(info, name, raw)
+            return ev.wrap(raw.__func__, ev.names.const(raw.__func__))
+        if kind is classmethod:
+            ev.guard_class_attr(info, name, raw)
+            return BoundMethodValue(ev.wrap(raw.__func__, ev.names.const(raw.__func__)), ev.class_value(self.cls))
+        if kind is functools.cached_property:
+            ev.guard_class_attr(info, name, raw)
+            value = ev.wrap(raw.func, ev.names.const(raw.func)).call(ev, [self], {})
+            self.store(ev, raw.attrname or name, value)
+            return value
+        if kind in _C_DATA:
+            return self._c_data(ev, name, raw)
+        if isinstance(raw, _C_METHODS):
+            return ev.c_method(self, name, raw)
+        getter = type_find(kind, "__get__")
+        if isinstance(getter, _FunctionType):
+            ev.guard_class_attr(info, name, raw)
+            descriptor = ev.wrap(raw, ev.names.const(raw))
+            return ev.wrap(getter, ev.names.const(getter)).call(ev, [descriptor, self, ev.class_value(self.cls)], {})
+        if getter is not MISSING:
+            return self._c_descriptor(ev, name, raw)
+        return ev.class_attr(info, name, raw)
+
+    def _c_data(self, ev: Evaluator, name: str, raw: Any) -> Value:
+        """A slot, or data computed in C."""
+        if name == "__class__":
+            return ev.class_value(self.cls)
+        if name == "__dict__":
+            return self.instance_dict(ev)
+        found = self.attrs.get(name)
+        if found is not None:
+            return found
+        if self.real is None or name in self.removed:
+            raise ev.attribute_error(self, name)
+        try:
+            obj = raw.__get__(self.real)
+        except AttributeError as error:
+            assert self.source is not None
+            has = ev.names.inject(hasattr)
+            ev.guards.test(self.source, f"not {has}({{x}}, {name!r})", f"{{label}} had no attribute {name}")
+            raise ev.user_exception(error) from None
+        assert self.source is not None
+        value = ev.wrap(obj, self.source.attr(name))
+        if isinstance(raw, types.MemberDescriptorType):
+            self.attrs[name] = value
+        return value
+
+    def _c_descriptor(self, ev: Evaluator, name: str, raw: Any) -> Value:
+        """A descriptor written in C: namedtuple fields, partialmethod..."""
+        if isinstance(raw, _TupleGetter) and self.payload is not None:
+            index = raw.__reduce__()[1][0]
+            return self.payload.getitem(ev, ConstantValue(index))
+        if callable(raw) and not is_data_descriptor(raw):
+            return BoundMethodValue(ev.wrap(raw, ev.names.const(raw)), self)
+        if self.real is not None and self.source is not None:
+            return ev.wrap(raw.__get__(self.real, self.cls), self.source.attr(name))
+        raise ev.break_("unsupported-descriptor", f"attribute {name!r} of {self.describe()} is a {type(raw).__name__}")
+
+    # ------------------------------------------------------------ writing attributes
+
+    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+        hook = self.info.setattr
+        if hook is not None:
+            self._call_hook(ev, "__setattr__", hook, [ConstantValue(name), value])
+        else:
+            self.generic_setattr(ev, name, value)
+
+    def generic_setattr(self, ev: Evaluator, name: str, value: Value) -> None:
+        """`object.__setattr__`."""
+        raw = self.info.find(name)
+        if raw is not MISSING and is_data_descriptor(raw):
+            if type(raw) is property:
+                if raw.fset is None:
+                    raise ev.raise_(AttributeError, f"property '{name}' of '{self.info.name}' object has no setter")
+                ev.guard_class_attr(self.info, name, raw)
+                ev.wrap(raw.fset, ev.names.const(raw.fset)).call(ev, [self, value], {})
+                return
+            setter = type_find(type(raw), "__set__")
+            if isinstance(setter, _FunctionType):
+                ev.guard_class_attr(self.info, name, raw)
+                descriptor = ev.wrap(raw, ev.names.const(raw))
+                ev.wrap(setter, ev.names.const(setter)).call(ev, [descriptor, self, value], {})
+                return
+            if name in ("__class__", "__dict__"):
+                raise ev.break_("object-surgery", f"setting {name} of {self.describe()}")
+        elif not self.info.has_dict:
+            raise ev.attribute_error(self, name)
+        self.store(ev, name, value)
+
+    def store(self, ev: Evaluator, name: str, value: Value) -> None:
+        """Set an instance attribute, past all descriptors."""
+        if name in self.removed:
+            self.changed.pop(name, None)  # deleted and set again: it comes last
+        self.attrs[name] = value
+        self.changed[name] = None
+        if self.source is not None:
+            ev.effects.touch(self)
+
+    def delattr_(self, ev: Evaluator, name: str) -> None:
+        hook = self.info.delattr
+        if hook is not None:
+            self._call_hook(ev, "__delattr__", hook, [ConstantValue(name)])
+        else:
+            self.generic_delattr(ev, name)
+
+    def generic_delattr(self, ev: Evaluator, name: str) -> None:
+        raw = self.info.find(name)
+        if type(raw) is property:
+            if raw.fdel is None:
+                raise ev.raise_(AttributeError, f"property '{name}' of '{self.info.name}' object has no deleter")
+            ev.wrap(raw.fdel, ev.names.const(raw.fdel)).call(ev, [self], {})
+            return
+        deleter = type_find(type(raw), "__delete__") if raw is not MISSING else MISSING
+        if isinstance(deleter, _FunctionType):
+            ev.wrap(deleter, ev.names.const(deleter)).call(ev, [ev.wrap(raw, ev.names.const(raw)), self], {})
+            return
+        if isinstance(raw, _C_DATA):
+            self._c_data(ev, name, raw)
+        elif self.instance_attr(ev, name) is None:
+            raise ev.attribute_error(self, name)
+        self.attrs.pop(name, None)
+        self.changed.pop(name, None)
+        self.removed.add(name)
+        if self.source is not None:
+            ev.effects.touch(self)
+
+    # ------------------------------------------------------------ special methods
+
+    def special(self, ev: Evaluator, name: str) -> Value | None:
+        """The special method `name` of the class, bound, when it is Python code; None when absent or C."""
+        raw = self.info.find(name)
+        if raw is MISSING or raw is None or isinstance(raw, _C_METHODS):
+            return None
+        return self.bind(ev, name, raw)
+
+    def _has(self, name: str) -> bool:
+        raw = self.info.find(name)
+        return raw is not MISSING and raw is not None
+
+    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        method = self.special(ev, "__call__")
+        if method is None:
+            handler = ev.handler(self.real) if self.real is not None and self.source is not None and self.source.is_const else None
+            if handler is not None:
+                return handler(ev, args, kwargs)
+            if self._has("__call__"):
+                raise ev.break_("unsupported-call", f"calling {self.describe()}", "its __call__ is not Python code")
+            raise ev.type_error(f"'{self.info.name}' object is not callable")
+        return method.call(ev, args, kwargs)
+
+    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+        """A C method of the class: object's own, or the payload's."""
+        generic = _OBJECT_METHODS.get(name)
+        if self.payload is not None and (generic is None or name in ("__init__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__")):
+            return self.payload.call_method(ev, name, args, kwargs)
+        if generic is not None:
+            return generic(ev, self, *args, **kwargs)
+        raise ev.break_("unsupported-method", f"calling {self.info.name}.{name}", "it is written in C and not modelled")
+
+    def truth(self, ev: Evaluator) -> bool:
+        method = self.special(ev, "__bool__")
+        if method is not None:
+            found = method.call(ev, [], {})
+            if not (found.is_constant and isinstance(found.as_constant(), bool)):
+                return found.truth(ev)
+            return found.as_constant()
+        method = self.special(ev, "__len__")
+        if method is not None:
+            return method.call(ev, [], {}).truth(ev)
+        return self.payload.truth(ev) if self.payload is not None else True
+
+    def len_(self, ev: Evaluator) -> Value:
+        method = self.special(ev, "__len__")
+        if method is not None:
+            return method.call(ev, [], {})
+        return self.payload.len_(ev) if self.payload is not None else super().len_(ev)
+
+    def iter_(self, ev: Evaluator) -> Value:
+        method = self.special(ev, "__iter__")
+        if method is not None:
+            return method.call(ev, [], {})
+        if self.payload is not None:
+            return self.payload.iter_(ev)
+        if self._has("__iter__"):
+            raise ev.break_("unsupported-iterator", f"iterating over {self.describe()}", "its __iter__ is not Python code")
+        return ItemIterator(self) if self._has("__getitem__") else super().iter_(ev)
+
+    def items(self, ev: Evaluator) -> list[Value]:
+        if self.payload is not None and self.special(ev, "__iter__") is None:
+            return self.payload.items(ev)
+        return super().items(ev)
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        method = self.special(ev, "__next__")
+        if method is None:
+            if self._has("__next__"):
+                raise ev.break_("unsupported-iterator", f"advancing {self.describe()}", "its __next__ is not Python code")
+            return super().next_(ev)
+        try:
+            return method.call(ev, [], {})
+        except ev.UserRaise as error:
+            if issubclass(error.value.python_type(), StopIteration):
+                return None
+            raise
+
+    def getitem(self, ev: Evaluator, key: Value) -> Value:
+        method = self.special(ev, "__getitem__")
+        if method is not None:
+            return method.call(ev, [key], {})
+        if self.payload is None:
+            return super().getitem(ev, key)
+        if isinstance(self.payload, DictValue):
+            found = self.payload.get(ev, key.key(ev))
+            if found is not None:
+                return found
+            return self._missing_key(ev, key)
+        return self.payload.getitem(ev, key)
+
+    def _missing_key(self, ev: Evaluator, key: Value) -> Value:
+        hook = self.special(ev, "__missing__")
+        if hook is not None:
+            return hook.call(ev, [key], {})
+        factory = self.attrs.get("default_factory")
+        if factory is None and self._has("default_factory"):
+            factory = self._c_data(ev, "default_factory", self.info.find("default_factory"))
+        if factory is None or ev.is_none(factory):
+            raise ev.raise_value(KeyError, key)
+        value = factory.call(ev, [], {})
+        self.setitem(ev, key, value)
+        return value
+
+    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+        method = self.special(ev, "__setitem__")
+        if method is not None:
+            method.call(ev, [key, value], {})
+        elif self.payload is not None:
+            self.payload.setitem(ev, key, value)
+        else:
+            super().setitem(ev, key, value)
+
+    def delitem(self, ev: Evaluator, key: Value) -> None:
+        method = self.special(ev, "__delitem__")
+        if method is not None:
+            method.call(ev, [key], {})
+        elif self.payload is not None:
+            self.payload.delitem(ev, key)
+        else:
+            super().delitem(ev, key)
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        method = self.special(ev, "__contains__")
+        if method is not None:
+            return method.call(ev, [item], {}).truth(ev)
+        if self.payload is not None and self.special(ev, "__iter__") is None:
+            return self.payload.contains(ev, item)
+        return super().contains(ev, item)
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        name = f"__r{STEMS[op]}__" if reflected else f"__{STEMS[op]}__"
+        method = self.special(ev, name)
+        if method is not None:
+            return _none_if_not_implemented(method.call(ev, [other], {}))
+        return self.payload.binary(ev, op, other, reflected) if self.payload is not None else None
+
+    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        method = self.special(ev, f"__i{STEMS[op]}__")
+        if method is not None:
+            return _none_if_not_implemented(method.call(ev, [other], {}))
+        if self.payload is not None:
+            found = self.payload.inplace(ev, op, other)
+            return self if found is self.payload else found
+        return None
+
+    def unary(self, ev: Evaluator, op: str) -> Value:
+        method = self.special(ev, f"__{UNARY_STEMS[op]}__")
+        if method is not None:
+            return method.call(ev, [], {})
+        return self.payload.unary(ev, op) if self.payload is not None else super().unary(ev, op)
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        method = self.special(ev, f"__{COMPARE_STEMS[op]}__")
+        if method is not None:
+            return _none_if_not_implemented(method.call(ev, [other], {}))
+        if op == "!=":
+            found = self.compare(ev, "==", other)
+            return None if found is None else FALSE if found.truth(ev) else TRUE
+        return self.payload.compare(ev, op, other) if self.payload is not None else None
+
+    def key(self, ev: Evaluator) -> Any:
+        hasher = self.special(ev, "__hash__")
+        if hasher is None:
+            if self.info.find("__hash__") is None:
+                raise ev.type_error(f"unhashable type: '{self.info.name}'")
+            if self.payload is not None and self.special(ev, "__eq__") is None:
+                return self.payload.key(ev)
+            return self
+        return UserKey(ev, self, hasher.call(ev, [], {}).as_constant())
+
+    def str_(self, ev: Evaluator) -> Value:
+        method = self.special(ev, "__str__")
+        if method is not None:
+            return method.call(ev, [], {})
+        if self.special(ev, "__repr__") is not None or self.payload is None:
+            return self.repr_(ev)
+        return self.payload.str_(ev)
+
+    def repr_(self, ev: Evaluator) -> Value:
+        method = self.special(ev, "__repr__")
+        if method is not None:
+            return method.call(ev, [], {})
+        if self.payload is not None:
+            return ev.payload_repr(self)
+        raise ev.break_("object-repr", f"taking the repr of {self.describe()}", "it holds the object's address")
+
+    def format_(self, ev: Evaluator, spec: str) -> Value:
+        method = self.special(ev, "__format__")
+        if method is not None:
+            return method.call(ev, [ConstantValue(spec)], {})
+        if self.payload is not None and spec:
+            return self.payload.format_(ev, spec)
+        return super().format_(ev, spec)
+
+    # ------------------------------------------------------------ making it again
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        name = rb.name_value(self, self._shell(rb))
+        if self.payload is not None and not isinstance(self.payload, (TupleValue, ConstantValue)):
+            self.payload.source = None
+            self._fill_payload(rb, name)
+        for attr in self.changed:
+            if attr in self.attrs:
+                rb.emit(self._assignment(rb, name, attr))
+        return name
+
+    def _shell(self, rb: Rebuilder) -> str:
+        cls = rb.inject(self.cls, self.info.name)
+        payload = self.payload
+        if payload is None:
+            if self.new_args is not None:
+                return f"{cls}.__new__({', '.join([cls, *map(rb.value, self.new_args)])})"
+            return f"{rb.inject(object.__new__, 'new')}({cls})"
+        base = rb.inject(payload.python_type(), payload.python_type().__name__)
+        if isinstance(payload, (TupleValue, ConstantValue)) or payload.python_type() is frozenset:
+            return f"{base}.__new__({cls}, {payload.rebuild(rb)})"
+        return f"{base}.__new__({cls})"
+
+    def _fill_payload(self, rb: Rebuilder, name: str) -> None:
+        payload = self.payload
+        assert payload is not None
+        base = rb.inject(payload.python_type(), payload.python_type().__name__)
+        if isinstance(payload, DictValue):
+            for k, v in payload.table.items():
+                value = rb.source(v.source) if type(v) is Lazy else rb.value(v)
+                rb.emit(f"{base}.__setitem__({name}, {payload._key_text(rb, k)}, {value})")
+        else:
+            maxlen = getattr(payload, "maxlen", None)
+            rb.emit(f"{base}.__init__({name}, {payload.rebuild(rb)}{f', {maxlen}' if maxlen is not None else ''})")
+
+    def _assignment(self, rb: Rebuilder, target: str, attr: str) -> str:
+        value = rb.value(self.attrs[attr])
+        if self.info.setattr is None and (self.info.find(attr) is MISSING or not is_data_descriptor(self.info.find(attr))):
+            return f"{target}.{attr} = {value}" if attr.isidentifier() else f"{target}.__dict__[{attr!r}] = {value}"
+        if isinstance(self.info.find(attr), types.MemberDescriptorType) or not self.info.has_dict:
+            return f"{rb.inject(object.__setattr__, 'setattr')}({target}, {attr!r}, {value})"
+        return f"{target}.__dict__[{attr!r}] = {value}"
+
+    def replay(self, rb: Rebuilder, target: str) -> None:
+        """Write the changes into the object at `target`, in order."""
+        delete = rb.inject(object.__delattr__, "delattr")
+        for attr in sorted(self.removed):
+            readded = attr in self.changed
+            was_there = self.real_dict is None or attr in self.real_dict
+            if was_there and (not readded or self.real_dict is not None):
+                rb.effect(f"{delete}({target}, {attr!r})")
+        for attr in self.changed:
+            if attr in self.attrs:
+                rb.effect(self._assignment(rb, target, attr))
+
+
+class UserKey:
+    """A dict key whose hash and equality are the program's own."""
+
+    __slots__ = ("ev", "value", "hash")
+
+    def __init__(self, ev: Evaluator, value: Value, hash_: int) -> None:
+        self.ev, self.value, self.hash = ev, value, hash_
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, UserKey):
+            return other.value is self.value or self.ev.equal(self.value, other.value)
+        return self.ev.equal(self.value, self.ev.key_value(other))
+
+
+class InstanceDictValue(DictValue):
+    """`obj.__dict__`: the instance's attributes as a dict, kept in the object."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: ObjectValue) -> None:
+        super().__init__()
+        self.owner = owner
+        self.key_values = {}
+        self.real = owner.real_dict
+        self.whole = owner.real_dict is None
+
+    @property
+    def table(self) -> dict[str, Any]:  # type: ignore[override]
+        owner = self.owner
+        if owner.real_dict is None:
+            return dict(owner.attrs)
+        names = {k: owner.attrs.get(k, owner) for k in owner.real_dict if k not in owner.removed}
+        names.update({k: v for k, v in owner.attrs.items() if k not in names})
+        return names
+
+    @table.setter
+    def table(self, value: dict[str, Any]) -> None:
+        pass
+
+    def guard_keys(self, ev: Evaluator) -> None:
+        if not self.whole:
+            self.whole = True
+            ev.guards.keys(self.owner.dict_source(ev), tuple(self.owner.real_dict or ()))
+
+    def get(self, ev: Evaluator, key: Any) -> Value | None:
+        return self.owner.instance_attr(ev, key) if isinstance(key, str) else None
+
+    def has(self, ev: Evaluator, key: Any) -> bool:
+        return self.get(ev, key) is not None
+
+    def put(self, ev: Evaluator, key_value: Value, value: Value) -> None:
+        self.owner.store(ev, key_value.as_constant(), value)
+
+    def remove(self, ev: Evaluator, key: Any) -> None:
+        self.owner.attrs.pop(key, None)
+        self.owner.changed.pop(key, None)
+        self.owner.removed.add(key)
+        if self.owner.source is not None:
+            ev.effects.touch(self.owner)
+
+    def m_clear(self, ev: Evaluator) -> Value:
+        for key in self.keys(ev):
+            self.remove(ev, key.as_constant())
+        return NONE
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"{rb.value(self.owner)}.__dict__"
+
+
+_TupleGetter: Any = type(__import__("collections").namedtuple("_T", "a").a)
+
+
+def is_data_descriptor(raw: Any) -> bool:
+    """True when an attribute of the class goes before the instance's own."""
+    kind = type(raw)
+    if kind is _FunctionType:
+        return False
+    if kind is property or kind in _C_DATA:
+        return True
+    return type_find(kind, "__set__") is not MISSING or type_find(kind, "__delete__") is not MISSING
+
+
+def _none_if_not_implemented(value: Value) -> Value | None:
+    return None if type(value) is ConstantValue and value.value is NotImplemented else value
+
+
+# ---------------------------------------------------------------- object's own methods
+
+
+def _object_init(ev: Evaluator, obj: ObjectValue, *args: Value, **kwargs: Value) -> Value:
+    return NONE
+
+
+def _get(ev: Evaluator, obj: ObjectValue, name: Value) -> Value:
+    return obj.generic_getattr(ev, name.as_constant(), hook=False)
+
+
+def _set(ev: Evaluator, obj: ObjectValue, name: Value, value: Value) -> Value:
+    obj.generic_setattr(ev, name.as_constant(), value)
+    return NONE
+
+
+def _delete(ev: Evaluator, obj: ObjectValue, name: Value) -> Value:
+    obj.generic_delattr(ev, name.as_constant())
+    return NONE
+
+
+def _eq(ev: Evaluator, obj: ObjectValue, other: Value) -> Value:
+    return TRUE if other is obj else ConstantValue(NotImplemented)
+
+
+def _ne(ev: Evaluator, obj: ObjectValue, other: Value) -> Value:
+    found = obj.compare(ev, "==", other)
+    return ConstantValue(NotImplemented) if found is None else FALSE if found.truth(ev) else TRUE
+
+
+def _dir(ev: Evaluator, obj: ObjectValue) -> Value:
+    names = {n for base in obj.cls.__mro__ for n in base.__dict__} | {k.as_constant() for k in obj.instance_dict(ev).items(ev)}
+    return ev.from_python(sorted(names))
+
+
+_OBJECT_METHODS: dict[str, Any] = {
+    "__init__": _object_init,
+    "__init_subclass__": _object_init,
+    "__getattribute__": _get,
+    "__setattr__": _set,
+    "__delattr__": _delete,
+    "__eq__": _eq,
+    "__ne__": _ne,
+    "__hash__": lambda ev, obj: ev.hash_of(obj),
+    "__dir__": _dir,
+    "__str__": lambda ev, obj: obj.repr_(ev),
+    "__repr__": lambda ev, obj: obj.repr_(ev),
+    "__format__": lambda ev, obj, spec: obj.str_(ev),
+    "__missing__": lambda ev, obj, key: obj._missing_key(ev, key),
+}
+
+__all__ = ["BY_DUNDER", "ClassInfo", "InstanceDictValue", "ObjectValue", "UserKey", "is_data_descriptor"]

@@ -1,0 +1,465 @@
+"""Lists, tuples, deques and slices.
+
+A list that came from outside starts *closed*: only its type is guarded. Appending to it keeps it closed; anything that
+looks inside opens it, which guards its length and wraps its elements. So a loop that only collects results in
+a list does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..breaks import NotConstant
+from .base import Args, Value
+from .constant import FALSE, NONE, TRUE, ConstantValue
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluator
+    from ..rebuild import Rebuilder
+
+
+class SliceValue(Value):
+    """A slice object."""
+
+    __slots__ = ("start", "stop", "step")
+
+    def __init__(self, start: Value, stop: Value, step: Value) -> None:
+        self.source = None
+        self.start, self.stop, self.step = start, stop, step
+
+    def python_type(self) -> type:
+        return slice
+
+    def as_constant(self) -> slice:
+        return slice(self.start.as_constant(), self.stop.as_constant(), self.step.as_constant())
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        if name in ("start", "stop", "step"):
+            return getattr(self, name)
+        return super().getattr_(ev, name)
+
+    def m_indices(self, ev: Evaluator, length: Value) -> Value:
+        return ev.fold(lambda: self.concrete(ev).indices(length.as_constant()))
+
+    def concrete(self, ev: Evaluator) -> slice:
+        """The slice with Python ints in it."""
+        return slice(*(None if ev.is_none(v) else ev.index(v) for v in (self.start, self.stop, self.step)))
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if op in ("==", "!=") and isinstance(other, SliceValue):
+            pairs = ((self.start, other.start), (self.stop, other.stop), (self.step, other.step))
+            same = all(ev.equal(a, b) for a, b in pairs)
+            return TRUE if same == (op == "==") else FALSE
+        return None
+
+    def repr_(self, ev: Evaluator) -> Value:
+        parts = ", ".join(ev.repr_text(v) for v in (self.start, self.stop, self.step))
+        return ConstantValue(f"slice({parts})")
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"slice({rb.value(self.start)}, {rb.value(self.stop)}, {rb.value(self.step)})"
+
+
+class SequenceValue(Value):
+    """What tuples, lists and deques share. `elements` is a tuple or a list of Values."""
+
+    __slots__ = ("_elements",)
+
+    cls: type = tuple
+    brackets = "()"
+
+    def __init__(self, elements: Iterable[Value], source: Any = None) -> None:
+        self.source = source
+        self._elements: Any = elements
+
+    def elements(self, ev: Evaluator) -> Any:
+        return self._elements
+
+    def python_type(self) -> type:
+        return self.cls
+
+    def truth(self, ev: Evaluator) -> bool:
+        return bool(self.elements(ev))
+
+    def len_(self, ev: Evaluator) -> Value:
+        return ConstantValue(len(self.elements(ev)))
+
+    def items(self, ev: Evaluator) -> list[Value]:
+        return list(self.elements(ev))
+
+    def iter_(self, ev: Evaluator) -> Value:
+        self.elements(ev)
+        return ev.sequence_iterator(self)
+
+    def at(self, ev: Evaluator, i: int) -> Value | None:
+        """Element `i`, for an iterator: None behind the end."""
+        elements = self.elements(ev)
+        return elements[i] if i < len(elements) else None
+
+    def new(self, elements: Iterable[Value]) -> Value:
+        """A new object of the same builtin type."""
+        raise NotImplementedError
+
+    def getitem(self, ev: Evaluator, key: Value) -> Value:
+        if type(key) is ConstantValue and type(key.value) is int:
+            try:
+                return self.elements(ev)[key.value]
+            except IndexError:
+                raise ev.raise_(IndexError, f"{self.cls.__name__} index out of range") from None
+        if isinstance(key, SliceValue):
+            return self.new(list(self.elements(ev))[key.concrete(ev)])
+        if not ev.has_index(key):
+            raise ev.type_error(
+                f"{self.cls.__name__} indices must be integers or slices, not {key.python_type().__name__}"
+            )
+        try:
+            return self.elements(ev)[ev.index(key)]
+        except IndexError:
+            raise ev.raise_(IndexError, f"{self.cls.__name__} index out of range") from None
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        return any(e is item or ev.equal(e, item) for e in self.elements(ev))
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        if op == "+":
+            # a subclass's payload stands for it
+            other = ev.payload(other)
+            if isinstance(other, SequenceValue) and other.cls is self.cls:
+                one, two = (other, self) if reflected else (self, other)
+                return self.new([*one.elements(ev), *two.elements(ev)])
+            if not reflected and self.cls is not collections.deque:
+                raise ev.type_error(
+                    f"can only concatenate {self.cls.__name__} (not \"{other.python_type().__name__}\") to {self.cls.__name__}"
+                )
+        if op == "*" and ev.has_index(other):
+            return self.new(list(self.elements(ev)) * ev.index(other))
+        return None
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        other = ev.payload(other)
+        if not isinstance(other, SequenceValue) or other.cls is not self.cls:
+            return None
+        mine, theirs = self.elements(ev), other.elements(ev)
+        if op in ("==", "!="):
+            same = len(mine) == len(theirs) and all(a is b or ev.equal(a, b) for a, b in zip(mine, theirs))
+            return TRUE if same == (op == "==") else FALSE
+        for a, b in zip(mine, theirs):
+            if a is not b and not ev.equal(a, b):
+                return ev.compare(op, a, b)
+        return ev.fold(ev.operators.COMPARE[op], len(mine), len(theirs))
+
+    def m_index(self, ev: Evaluator, item: Value, start: Value | None = None, stop: Value | None = None) -> Value:
+        elements = list(self.elements(ev))
+        low, high, _ = slice(ev.index(start) if start else 0, ev.index(stop) if stop else None).indices(len(elements))
+        for i in range(low, high):
+            if elements[i] is item or ev.equal(elements[i], item):
+                return ConstantValue(i)
+        what = "tuple.index(x): x not in tuple" if self.cls is tuple else f"{ev.repr_text(item)} is not in {self.cls.__name__}"
+        raise ev.raise_(ValueError, what)
+
+    def m_count(self, ev: Evaluator, item: Value) -> Value:
+        return ConstantValue(sum(e is item or ev.equal(e, item) for e in self.elements(ev)))
+
+    def m___reversed__(self, ev: Evaluator) -> Value:
+        return ev.iterator_of(list(reversed(self.elements(ev))))
+
+    def repr_(self, ev: Evaluator) -> Value:
+        with ev.repr_guard(self) as again:
+            if again:
+                return ConstantValue("[...]" if self.cls is list else "(...)")
+            return ConstantValue(self.wrap_text([ev.repr_text(e) for e in self.elements(ev)]))
+
+    def wrap_text(self, parts: list[str]) -> str:
+        return f"[{', '.join(parts)}]"
+
+
+class TupleValue(SequenceValue):
+    """A tuple. Immutable, so it may be shared between captures when all its elements are constants."""
+
+    __slots__ = ()
+
+    cls = tuple
+
+    def __init__(self, elements: Iterable[Value], source: Any = None) -> None:
+        self.source = source
+        self._elements = elements if type(elements) is list else list(elements)
+
+    def as_constant(self) -> tuple[Any, ...]:
+        return tuple([e.as_constant() for e in self._elements])
+
+    def new(self, elements: Iterable[Value]) -> Value:
+        return TupleValue(elements)
+
+    def key(self, ev: Evaluator) -> Any:
+        return tuple([e.key(ev) for e in self._elements])
+
+    def wrap_text(self, parts: list[str]) -> str:
+        return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"
+
+    def m___getnewargs__(self, ev: Evaluator) -> Value:
+        return TupleValue([TupleValue(self._elements)])
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        parts = [rb.value(e) for e in self._elements]
+        return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+class MutableSequence(SequenceValue):
+    """Lists and deques: `change` gives the elements for writing and records the effect."""
+
+    __slots__ = ("real", "closed", "appended")
+
+    def __init__(self, elements: Iterable[Value] = (), source: Any = None, real: Any = None) -> None:
+        self.source = source
+        #: the object itself, when it came from outside
+        self.real = real
+        self.closed = real is not None
+        self._elements = [] if self.closed else list(elements)
+        self.appended = False
+
+    def elements(self, ev: Evaluator) -> Any:
+        if self.closed:
+            self.open(ev)
+        return self._elements
+
+    def open(self, ev: Evaluator) -> None:
+        """Look inside a list from outside."""
+        self.closed = False
+        if self.source is not None:
+            ev.guards.length(self.source, len(self.real))
+            inside = [ev.wrap(obj, self.source.item(i)) for i, obj in enumerate(self.real)]
+            self._elements[:0] = inside
+
+    def change(self, ev: Evaluator) -> list[Value]:
+        if self.closed:
+            self.open(ev)
+        if self.source is not None:
+            ev.effects.touch(self)
+        return self._elements
+
+    def key(self, ev: Evaluator) -> Any:
+        raise ev.type_error(f"unhashable type: '{self.cls.__name__}'")
+
+    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+        elements = self.change(ev)
+        if isinstance(key, SliceValue):
+            try:
+                elements[key.concrete(ev)] = value.items(ev)
+            except ValueError as error:
+                raise ev.user_exception(error) from None
+            return
+        if not ev.has_index(key):
+            raise ev.type_error(f"{self.cls.__name__} indices must be integers or slices, not {key.python_type().__name__}")
+        try:
+            elements[ev.index(key)] = value
+        except IndexError:
+            raise ev.raise_(IndexError, f"{self.cls.__name__} assignment index out of range") from None
+
+    def delitem(self, ev: Evaluator, key: Value) -> None:
+        elements = self.change(ev)
+        try:
+            del elements[key.concrete(ev) if isinstance(key, SliceValue) else ev.index(key)]
+        except IndexError:
+            raise ev.raise_(IndexError, f"{self.cls.__name__} assignment index out of range") from None
+
+    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if op == "+":
+            self.m_extend(ev, other)
+            return self
+        if op == "*" and ev.has_index(other):
+            elements = self.change(ev)
+            elements[:] = elements * ev.index(other)
+            return self
+        return None
+
+    def m_append(self, ev: Evaluator, item: Value) -> Value:
+        if self.closed:
+            # stays closed: what lies before is not looked at
+            self._elements.append(item)
+            self.appended = True
+            ev.effects.touch(self)
+        else:
+            self.change(ev).append(item)
+        return NONE
+
+    def m_extend(self, ev: Evaluator, items: Value) -> Value:
+        new = items.items(ev)
+        if self.closed:
+            self._elements.extend(new)
+            self.appended = True
+            ev.effects.touch(self)
+        else:
+            self.change(ev).extend(new)
+        return NONE
+
+    def m_insert(self, ev: Evaluator, index: Value, item: Value) -> Value:
+        self.change(ev).insert(ev.index(index), item)
+        return NONE
+
+    def m_pop(self, ev: Evaluator, index: Value | None = None) -> Value:
+        elements = self.change(ev)
+        try:
+            return elements.pop(-1 if index is None else ev.index(index))
+        except IndexError as error:
+            raise ev.user_exception(error) from None
+
+    def m_remove(self, ev: Evaluator, item: Value) -> Value:
+        elements = self.change(ev)
+        for i, element in enumerate(elements):
+            if element is item or ev.equal(element, item):
+                del elements[i]
+                return NONE
+        raise ev.raise_(ValueError, f"{self.cls.__name__}.remove(x): x not in {self.cls.__name__}")
+
+    def m_clear(self, ev: Evaluator) -> Value:
+        self.change(ev).clear()
+        return NONE
+
+    def m_reverse(self, ev: Evaluator) -> Value:
+        self.change(ev).reverse()
+        return NONE
+
+    def m_copy(self, ev: Evaluator) -> Value:
+        return self.new(list(self.elements(ev)))
+
+    m___copy__ = m_copy
+
+
+class ListValue(MutableSequence):
+    """A list."""
+
+    __slots__ = ()
+
+    cls = list
+
+    def as_constant(self) -> Any:
+        raise NotConstant(self)
+
+    def new(self, elements: Iterable[Value]) -> Value:
+        return ListValue(elements)
+
+    def m___init__(self, ev: Evaluator, items: Value | None = None) -> Value:
+        self.change(ev)[:] = items.items(ev) if items is not None else []
+        return NONE
+
+    def m_sort(self, ev: Evaluator, key: Value | None = None, reverse: Value = FALSE) -> Value:
+        elements = self.change(ev)
+        elements[:] = sort_values(ev, elements, key, reverse.truth(ev))
+        return NONE
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return rb.fill(self, "[]", lambda: f"[{', '.join([rb.value(e) for e in self._elements])}]", "{0}[:] = {1}")
+
+    def replay(self, rb: Rebuilder, target: str) -> None:
+        """Write the changes into the list at `target`."""
+        new = f"[{', '.join([rb.value(e) for e in self._elements])}]"
+        rb.effect(f"{target}.extend({new})" if self.closed else f"{target}[:] = {new}")
+
+
+class DequeValue(MutableSequence):
+    """A collections.deque; its elements are kept in a list."""
+
+    __slots__ = ("maxlen",)
+
+    cls = collections.deque
+
+    def __init__(
+        self, elements: Iterable[Value] = (), source: Any = None, real: Any = None, maxlen: int | None = None
+    ) -> None:
+        super().__init__(elements, source, real)
+        self.maxlen = maxlen
+        self._trim()
+
+    def _trim(self, left: bool = False) -> None:
+        if self.maxlen is not None and len(self._elements) > self.maxlen:
+            extra = len(self._elements) - self.maxlen
+            del self._elements[slice(-extra, None) if left else slice(0, extra)]
+
+    def new(self, elements: Iterable[Value]) -> Value:
+        return DequeValue(elements, maxlen=self.maxlen)
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        if name == "maxlen":
+            return ConstantValue(self.maxlen)
+        return super().getattr_(ev, name)
+
+    def m___init__(self, ev: Evaluator, iterable: Value | None = None, maxlen: Value = NONE) -> Value:
+        self.maxlen = maxlen.as_constant()
+        self.change(ev)[:] = iterable.items(ev) if iterable is not None else []
+        self._trim()
+        return NONE
+
+    def m_append(self, ev: Evaluator, item: Value) -> Value:
+        self.change(ev).append(item)
+        self._trim()
+        return NONE
+
+    def m_extend(self, ev: Evaluator, items: Value) -> Value:
+        self.change(ev).extend(items.items(ev))
+        self._trim()
+        return NONE
+
+    def m_appendleft(self, ev: Evaluator, item: Value) -> Value:
+        self.change(ev).insert(0, item)
+        self._trim(left=True)
+        return NONE
+
+    def m_extendleft(self, ev: Evaluator, items: Value) -> Value:
+        self.change(ev)[:0] = items.items(ev)[::-1]
+        self._trim(left=True)
+        return NONE
+
+    def m_pop(self, ev: Evaluator, index: Value | None = None) -> Value:
+        if not self.elements(ev):
+            raise ev.raise_(IndexError, "pop from an empty deque")
+        return self.change(ev).pop()
+
+    def m_popleft(self, ev: Evaluator) -> Value:
+        if not self.elements(ev):
+            raise ev.raise_(IndexError, "pop from an empty deque")
+        return self.change(ev).pop(0)
+
+    def m_rotate(self, ev: Evaluator, n: Value = ConstantValue(1)) -> Value:  # noqa: B008 - immutable
+        elements = self.change(ev)
+        if elements:
+            k = ev.index(n) % len(elements)
+            elements[:] = elements[-k:] + elements[:-k] if k else elements
+        return NONE
+
+    def repr_(self, ev: Evaluator) -> Value:
+        inside = ", ".join(ev.repr_text(e) for e in self.elements(ev))
+        bound = f", maxlen={self.maxlen}" if self.maxlen is not None else ""
+        return ConstantValue(f"deque([{inside}]{bound})")
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        cls = rb.inject(collections.deque, "deque")
+        empty = f"{cls}(maxlen={self.maxlen})"
+        whole = lambda: f"{cls}([{', '.join([rb.value(e) for e in self._elements])}], {self.maxlen})"  # noqa: E731
+        return rb.fill(self, empty, whole, "{0}.extend({1})")
+
+    def replay(self, rb: Rebuilder, target: str) -> None:
+        new = f"[{', '.join([rb.value(e) for e in self._elements])}]"
+        rb.effect(f"{target}.clear(); {target}.extend({new})")
+
+
+class _SortKey:
+    """Lets Python's own sort compare Values."""
+
+    __slots__ = ("ev", "value")
+
+    def __init__(self, ev: Evaluator, value: Value) -> None:
+        self.ev, self.value = ev, value
+
+    def __lt__(self, other: _SortKey) -> bool:
+        return self.ev.compare("<", self.value, other.value).truth(self.ev)
+
+
+def sort_values(ev: Evaluator, values: Iterable[Value], key: Value | None, reverse: bool) -> list[Value]:
+    """`sorted(values, key=key, reverse=reverse)`, stable as Python's."""
+    keys = [v if key is None or ev.is_none(key) else ev.call(key, [v], {}) for v in values]
+    make: Callable[[Value], Any] = lambda k: _SortKey(ev, k)  # noqa: E731
+    pairs = list(zip(keys, values))
+    pairs.sort(key=lambda pair: make(pair[0]), reverse=reverse)
+    return [value for _, value in pairs]

@@ -1,0 +1,447 @@
+"""From real objects to Values: which kind of Value stands for an object, and what is guarded about it.
+
+`wrap` is the only way in for objects of the program. How the object is guarded depends on how it was reached:
+
+  by identity   what is reached from objects that the entry holds (globals, attributes of held objects), and functions,
+                classes and modules everywhere. Its parts are then read from the held object itself: a guard's cost does not
+                grow with the depth of the path.
+  by structure  arguments and what hangs on them: type, and each part that was looked at.
+
+A place whose identity guard failed once is guarded by structure from then on (`Policy.structural`).
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+import functools
+import itertools
+import types
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .frontend import Frontend
+from .sources import Source, is_literal
+from .values.base import Value
+from .values.classes import ClassValue, ExceptionValue, PyModuleValue
+from .values.constant import CONSTANT_TYPES, FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
+from .values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue, PartialValue
+from .values.mappings import DictValue, Lazy, SetValue
+from .values.objects import ObjectValue
+from .values.sequences import DequeValue, ListValue, SliceValue, TupleValue
+
+if TYPE_CHECKING:
+    from .evaluator import Evaluator
+
+
+@dataclass
+class Policy:
+    """What earlier captures of the same function taught.
+
+    structural: labels of places whose identity changed between calls
+    dynamic:    labels of ints whose value changed, and (label, axis) of dims whose size changed
+    """
+
+    structural: set[str] = field(default_factory=set)
+    dynamic: set[Any] = field(default_factory=set)
+
+    def is_structural(self, source: Source) -> bool:
+        if not self.structural:
+            return False
+        return source.label in self.structural or any(a.label in self.structural for a in source.ancestors())
+
+
+def wrap(ev: Evaluator, obj: Any, source: Source) -> Value:
+    """The Value of `obj`, found at `source`, with the guards that make it valid at the next call."""
+    cls = type(obj)
+    if cls in LITERAL_TYPES:
+        return wrap_literal(ev, obj, source)
+    known = ev.memo.get(id(obj))
+    if known is not None:
+        return _again(ev, known, obj, source)
+    wrapper = WRAPPERS.get(cls)
+    if wrapper is None:
+        wrapper = _find_wrapper(ev, cls)
+    value = wrapper(ev, obj, source)
+    ev.memo[id(obj)] = value
+    ev.kept.append(obj)
+    return value
+
+
+def _again(ev: Evaluator, known: Value, obj: Any, source: Source) -> Value:
+    """An object reached by a second path: guard that both paths lead to it."""
+    first = known.source
+    if source is not first and not source.is_const:
+        if first is None or first.is_const:
+            ev.guards.is_(source, obj)
+        else:
+            ev.guards.same(source, first)
+    return known
+
+
+def wrap_literal(ev: Evaluator, obj: Any, source: Source) -> Value:
+    """int, str, None and the like: by value. An int may be dynamic."""
+    if not source.is_const:
+        if type(obj) is int and ev.is_dynamic_int(source):
+            return ev.dynamic_int(obj, source)
+        ev.guards.equals(source, obj)
+    return _SINGLETONS[obj] if obj is None or obj is True or obj is False else ConstantValue(obj)
+
+
+_SINGLETONS: dict[Any, Value] = {None: NONE, True: TRUE, False: FALSE}
+
+
+def anchor(ev: Evaluator, obj: Any, source: Source, by_identity: bool = False) -> Source:
+    """Guard what stands at `source`; the source that the parts of `obj` are read from.
+
+    By identity when the place hangs on an object that the entry holds, or when `by_identity` asks for it; else by type.
+    """
+    if source.is_const:
+        return source
+    if (by_identity or source.root.is_const) and not ev.policy.is_structural(source):
+        ev.guards.is_(source, obj)
+        ev.identity_places[source.label] = (source, obj)
+        return ev.names.const(obj, label=source.label)
+    ev.guards.type_is(source, type(obj))
+    return source
+
+
+def _find_wrapper(ev: Evaluator, cls: type) -> Any:
+    """By the front ends, then by base class; remembered for the capture."""
+    found = ev.wrappers.get(cls)
+    if found is None:
+        found = ev.wrappers[cls] = _choose_wrapper(ev, cls)
+    return found
+
+
+def _choose_wrapper(ev: Evaluator, cls: type) -> Any:
+    for frontend in ev.frontends:
+        if frontend.owns_type(cls):
+            return _by_frontend(frontend)
+    if issubclass(cls, type):
+        return wrap_class
+    if issubclass(cls, types.ModuleType):
+        return wrap_module
+    if issubclass(cls, enum.Enum):
+        return wrap_held_object
+    if issubclass(cls, BaseException):
+        return wrap_exception
+    for base, wrapper in _PAYLOADS:
+        if issubclass(cls, base):
+            return functools.partial(wrap_with_payload, base=base, make=wrapper)
+    return wrap_object
+
+
+def _by_frontend(frontend: Frontend) -> Any:
+    def wrapper(ev: Evaluator, obj: Any, source: Source) -> Value:
+        found = frontend.wrap(ev, obj, source)
+        return found if found is not None else wrap_object(ev, obj, source)
+
+    return wrapper
+
+
+# ---------------------------------------------------------------- wrappers by type
+
+
+def wrap_constant(ev: Evaluator, obj: Any, source: Source) -> Value:
+    if not source.is_const:
+        ev.guards.equals(source, obj)
+    return ConstantValue(obj)
+
+
+def wrap_tuple(ev: Evaluator, obj: tuple[Any, ...], source: Source) -> Value:
+    source = anchor(ev, obj, source) if source.is_const else _type_and_length(ev, obj, source)
+    value = TupleValue([wrap(ev, o, source.item(i)) for i, o in enumerate(obj)], source)
+    return value
+
+
+def _type_and_length(ev: Evaluator, obj: Any, source: Source) -> Source:
+    ev.guards.type_is(source, type(obj))
+    ev.guards.length(source, len(obj))
+    return source
+
+
+def wrap_list(ev: Evaluator, obj: list[Any], source: Source) -> Value:
+    return ListValue(source=anchor(ev, obj, source), real=obj)
+
+
+def wrap_deque(ev: Evaluator, obj: collections.deque[Any], source: Source) -> Value:
+    source = anchor(ev, obj, source)
+    ev.guards.equals(source.attr("maxlen"), obj.maxlen)
+    return DequeValue(source=source, real=obj, maxlen=obj.maxlen)
+
+
+def wrap_dict(ev: Evaluator, obj: dict[Any, Any], source: Source, cls: type | None = None) -> Value:
+    return fill_dict(ev, obj, anchor(ev, obj, source), cls or type(obj))
+
+
+def fill_dict(ev: Evaluator, obj: dict[Any, Any], source: Source, cls: type) -> DictValue:
+    """A DictValue over a real dict whose place is guarded. Items are wrapped when they are read."""
+    value = DictValue(source=source, real=obj, cls=cls)
+    table = value.table
+    reader = "" if type(obj).__getitem__ is cls.__getitem__ else f"{ev.names.inject(cls, cls.__name__)}.__getitem__("
+    for i, (key, item) in enumerate(cls.items(obj)):  # type: ignore[attr-defined]
+        if is_literal(key):
+            table[key] = Lazy(item, source.step(reader, f", {key!r})", f"[{key!r}]") if reader else source.item(key))
+        else:
+            key_value = wrap(ev, key, source.step("[*", f"][{i}]"))
+            text = ev.names.inject(key, "key")
+            k = key_value.key(ev)
+            table[k] = Lazy(item, source.step(reader, f", {text})") if reader else source.step("", f"[{text}]"))
+            value.key_values[k] = key_value
+    return value
+
+
+def wrap_set(ev: Evaluator, obj: Any, source: Source) -> Value:
+    held = source.is_const
+    source = anchor(ev, obj, source)
+    value = SetValue(type(obj), source, obj)
+    if not (held and type(obj) is frozenset):
+        # the order of iteration is part of what the program can see
+        ev.guards.test(source, f"[*{{x}}] == {ev.names.inject(list(obj), 'items')}", "{label} had other items")
+    for i, item in enumerate(obj):
+        key = item if type(item) in LITERAL_TYPES else None
+        if key is None:
+            item_value = wrap(ev, item, source.step("[*", f"][{i}]"))
+            key = item_value.key(ev)
+            if type(key) not in LITERAL_TYPES:
+                value.key_values[key] = item_value
+        value.keys.add(key)
+    value.keys = _in_order(value, obj)
+    return value
+
+
+def _in_order(value: SetValue, obj: Any) -> set[Any]:
+    """A copy of the real set when all its items stand for themselves: it iterates in the same order."""
+    return value.keys if value.key_values else set(obj)
+
+
+def wrap_slice(ev: Evaluator, obj: slice, source: Source) -> Value:
+    if not source.is_const:
+        ev.guards.type_is(source, slice)
+    return SliceValue(*(wrap(ev, getattr(obj, n), source.attr(n)) for n in ("start", "stop", "step")))
+
+
+def wrap_function(ev: Evaluator, obj: types.FunctionType, source: Source) -> Value:
+    """By identity, except for functions that arrive as arguments or closures of those: by code, globals and parts."""
+    by_identity = source.root.is_const or obj.__closure__ is None and not _made_per_call(obj)
+    anchored = source
+    if not source.is_const:
+        if by_identity and not ev.policy.is_structural(source):
+            anchored = anchor(ev, obj, source, by_identity=True)
+        else:
+            ev.guards.type_is(source, types.FunctionType)
+            ev.guards.is_(source.attr("__code__"), obj.__code__)
+            ev.guards.is_(source.attr("__globals__"), obj.__globals__)
+    value = FunctionValue(obj.__code__, ev.scope(obj.__globals__), anchored, obj)
+    if anchored.is_const and not value.scope.trusted:
+        ev.guards.is_(anchored.attr("__code__"), obj.__code__)
+        if obj.__defaults__:
+            ev.guards.is_(anchored.attr("__defaults__"), obj.__defaults__)
+    return value
+
+
+def _made_per_call(fn: types.FunctionType) -> bool:
+    """True for a function that is made again whenever an outer one runs."""
+    return "<locals>" in fn.__qualname__
+
+
+def wrap_method(ev: Evaluator, obj: types.MethodType, source: Source) -> Value:
+    if not source.is_const:
+        ev.guards.type_is(source, types.MethodType)
+    function = wrap(ev, obj.__func__, source.attr("__func__"))
+    owner = wrap(ev, obj.__self__, source.attr("__self__"))
+    return BoundMethodValue(function, owner, source)
+
+
+def wrap_builtin(ev: Evaluator, obj: Any, source: Source) -> Value:
+    owner = getattr(obj, "__self__", None)
+    if owner is not None and not isinstance(owner, (type, types.ModuleType)):
+        # a method bound to an object: [].append
+        if not source.is_const:
+            ev.guards.type_is(source, type(obj))
+            ev.guards.equals(source.attr("__name__"), obj.__name__)
+        return ev.c_method(wrap(ev, owner, source.attr("__self__")), obj.__name__, obj)
+    return BuiltinValue(obj, anchor(ev, obj, source, by_identity=True))
+
+
+def wrap_class(ev: Evaluator, obj: type, source: Source) -> Value:
+    anchor(ev, obj, source, by_identity=True)
+    return ClassValue(ev.class_info(obj), ev.names.const(obj, label=obj.__name__))
+
+
+def wrap_module(ev: Evaluator, obj: types.ModuleType, source: Source) -> Value:
+    return PyModuleValue(obj, anchor(ev, obj, source, by_identity=True))
+
+
+def wrap_partial(ev: Evaluator, obj: functools.partial[Any], source: Source) -> Value:
+    source = anchor(ev, obj, source)
+    if obj.__dict__:
+        return wrap_object(ev, obj, source)
+    args = wrap(ev, obj.args, source.attr("args")).items(ev)
+    keywords = wrap(ev, obj.keywords, source.attr("keywords"))
+    pairs = {k.as_constant(): v for k, v in ev.mapping_pairs(keywords)}
+    return PartialValue(wrap(ev, obj.func, source.attr("func")), args, pairs, source)
+
+
+def wrap_cell(ev: Evaluator, obj: types.CellType, source: Source) -> Value:
+    if not source.is_const:
+        ev.guards.type_is(source, types.CellType)
+    return CellValue(None, source, obj)
+
+
+def wrap_object(ev: Evaluator, obj: Any, source: Source) -> Value:
+    """Any other object: by its class's attribute protocol."""
+    return ObjectValue(ev.class_info(type(obj)), anchor(ev, obj, source), obj)
+
+
+def wrap_held_object(ev: Evaluator, obj: Any, source: Source) -> Value:
+    """Objects that are what they are: enum members. By identity everywhere."""
+    source = anchor(ev, obj, source, by_identity=True)
+    payload = None
+    for base in (int, str, float, bytes, tuple):
+        if isinstance(obj, base):
+            payload = ev.from_python(base(obj) if base is not str else str.__str__(obj))
+    return EnumValue(ev.class_info(type(obj)), ev.names.const(obj, label=source.label), obj, payload)
+
+
+class EnumValue(ObjectValue):
+    """A member of an enum: a constant."""
+
+    __slots__ = ()
+
+    is_constant = True
+
+    def as_constant(self) -> Any:
+        return self.real
+
+    def key(self, ev: Evaluator) -> Any:
+        return self.real
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        if name in ("name", "value", "_name_", "_value_"):
+            found = getattr(self.real, name)
+            return ev.wrap(found, ev.names.const(found))
+        return super().getattr_(ev, name)
+
+    def str_(self, ev: Evaluator) -> Value:
+        return self._text(ev, "__str__", str)
+
+    def repr_(self, ev: Evaluator) -> Value:
+        return self._text(ev, "__repr__", repr)
+
+    def _text(self, ev: Evaluator, name: str, function: Any) -> Value:
+        method = self.special(ev, name)
+        if method is None or ev.trusted_module(self.info.find(name).__module__):
+            return ConstantValue(function(self.real))
+        return method.call(ev, [], {})
+
+    def format_(self, ev: Evaluator, spec: str) -> Value:
+        return ev.fold(format, self.real, spec)
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        if isinstance(self.real, enum.Flag) and other.is_constant:
+            fn = ev.operators.BINARY[op]
+            theirs = other.as_constant()
+            return ev.fold(lambda: fn(theirs, self.real) if reflected else fn(self.real, theirs))
+        return super().binary(ev, op, other, reflected)
+
+    def unary(self, ev: Evaluator, op: str) -> Value:
+        if isinstance(self.real, enum.Flag):
+            return ev.fold(ev.operators.UNARY[op], self.real)
+        return super().unary(ev, op)
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        if isinstance(self.real, enum.Flag) and item.is_constant:
+            return ev.fold_raw(lambda: item.as_constant() in self.real)
+        return super().contains(ev, item)
+
+    def truth(self, ev: Evaluator) -> bool:
+        if isinstance(self.real, enum.Flag):
+            return bool(self.real)
+        return super().truth(ev)
+
+    def rebuild(self, rb: Any) -> str:
+        return rb.inject(self.real, self.info.name)
+
+
+def wrap_exception(ev: Evaluator, obj: BaseException, source: Source) -> Value:
+    source = anchor(ev, obj, source)
+    args = wrap(ev, obj.args, source.attr("args")).items(ev)
+    value = ExceptionValue(ev.class_info(type(obj)), args, source, obj)
+    for name in ("__cause__", "__context__"):
+        value.attrs[name] = wrap(ev, getattr(obj, name), source.attr(name))
+    return value
+
+
+def wrap_with_payload(ev: Evaluator, obj: Any, source: Source, base: type, make: Any) -> Value:
+    """An instance of a subclass of a builtin container or number."""
+    source = anchor(ev, obj, source)
+    return ObjectValue(ev.class_info(type(obj)), source, obj, make(ev, obj, source, base))
+
+
+def _payload_tuple(ev: Evaluator, obj: Any, source: Source, base: type) -> Value:
+    if not source.is_const:
+        ev.guards.length(source, len(obj))
+    item = lambda i: source.step("tuple.__getitem__(", f", {i})", f"[{i}]")  # noqa: E731
+    return TupleValue([wrap(ev, o, item(i)) for i, o in enumerate(tuple.__iter__(obj))])
+
+
+def _payload_dict(ev: Evaluator, obj: Any, source: Source, base: type) -> Value:
+    return fill_dict(ev, obj, source, base)
+
+
+def _payload_list(ev: Evaluator, obj: Any, source: Source, base: type) -> Value:
+    return ListValue(source=source, real=obj)
+
+
+def _payload_set(ev: Evaluator, obj: Any, source: Source, base: type) -> Value:
+    value = wrap_set(ev, base(obj), source)
+    return value
+
+
+def _payload_literal(ev: Evaluator, obj: Any, source: Source, base: type) -> Value:
+    plain = base.__new__(base, obj) if base is not str else str.__str__(obj)
+    if not source.is_const:
+        ev.guards.test(source, f"{base.__name__}.__eq__({{x}}, {ev.names.inject(plain)})", f"{{label}} was {plain!r}")
+    return ConstantValue(plain)
+
+
+_PAYLOADS: tuple[tuple[type, Any], ...] = (
+    (collections.OrderedDict, _payload_dict),
+    (dict, _payload_dict),
+    (tuple, _payload_tuple),
+    (list, _payload_list),
+    (set, _payload_set),
+    (frozenset, _payload_set),
+    (int, _payload_literal),
+    (float, _payload_literal),
+    (str, _payload_literal),
+    (bytes, _payload_literal),
+)
+
+_BUILTIN_CALLABLES = (
+    types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType,
+    types.MethodWrapperType, types.GetSetDescriptorType, types.MemberDescriptorType, functools._lru_cache_wrapper,
+    type(functools.reduce), staticmethod,
+)  # fmt: skip
+
+WRAPPERS: dict[type, Any] = {
+    **dict.fromkeys(CONSTANT_TYPES - LITERAL_TYPES, wrap_constant),
+    **dict.fromkeys(_BUILTIN_CALLABLES, wrap_builtin),
+    tuple: wrap_tuple,
+    list: wrap_list,
+    collections.deque: wrap_deque,
+    dict: wrap_dict,
+    collections.OrderedDict: wrap_dict,
+    set: wrap_set,
+    frozenset: wrap_set,
+    slice: wrap_slice,
+    types.FunctionType: wrap_function,
+    types.MethodType: wrap_method,
+    type: wrap_class,
+    types.ModuleType: wrap_module,
+    functools.partial: wrap_partial,
+    types.CellType: wrap_cell,
+    itertools.count: wrap_object,
+}
