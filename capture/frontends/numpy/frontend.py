@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import UserError
+from ....inductor.graph import TensorMeta
 from ...frontend import Handler
 from ...guards import DESCRIBERS
 from ...sources import Source
@@ -119,7 +120,7 @@ def _wrap_array(ev: Evaluator, obj: np.ndarray, source: Source) -> Value | None:
     backward = tuple(d for d, s in enumerate(strides) if s < 0) if dims == obj.shape else ()
     place = source.step("", _flip_text(backward, obj.ndim), "") if backward else source
     forward = np.flip(obj, backward) if backward else obj
-    meta = layout.TensorMeta(dims, tuple(abs(s) if i in backward else s for i, s in enumerate(strides)), dtype)
+    meta = TensorMeta(dims, tuple(abs(s) if i in backward else s for i, s in enumerate(strides)), dtype)
     storage = InputArray(meta, place, forward, Memory(obj), _input_name(source))
     ev.states["numpy"].inputs.append(storage)
     if not backward:
@@ -165,7 +166,7 @@ def _wrap_number(ev: Evaluator, obj: np.inexact, source: Source) -> Value:
     ev.guards.type_is(source, type(obj))
     place = source.step(f"{ev.names.inject(np.asarray, 'asarray')}(", ")", "")
     array = np.asarray(obj)
-    meta = layout.TensorMeta((), (), dtype)
+    meta = TensorMeta((), (), dtype)
     storage = InputArray(meta, place, array, Memory(array), _input_name(source))
     ev.states["numpy"].inputs.append(storage)
     return NumpyArray(storage, meta, source=source, scalar=True)

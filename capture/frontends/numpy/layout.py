@@ -15,7 +15,7 @@ import numpy as np
 
 from ....inductor import dtypes
 from ....inductor.dtypes import DType
-from ....inductor.graph import Dim, TensorMeta
+from ....inductor.graph import Dim
 from ....inductor.ops.dims import is_one, is_zero, less, product, same
 
 #: NumPy's name of an element type -> ours; what is not here stays outside of graphs
