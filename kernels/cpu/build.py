@@ -131,7 +131,13 @@ def _failure(command: list[str], code: int, message: str, units: Sequence[str]) 
 
 def _key(units: Sequence[str], target: Target, compiler: str) -> CacheKey:
     flags = [*FLAGS, *LINK_FLAGS, *LIBRARIES, *target.flags]
-    parts = {"source": list(units), "headers": headers_hash(), "target": target.name, "compiler": compiler, "flags": flags}
+    parts = {
+        "source": list(units),
+        "headers": headers_hash(),
+        "target": target.name,
+        "compiler": compiler,
+        "flags": flags,
+    }
     return CacheKey.make("cpp-kernel", parts)
 
 

@@ -18,7 +18,7 @@ from ....errors import InternalError
 from ...dtypes import DType, bfloat16, bool_, float16, int64
 from ...loops import Atom, Expr, Index, Indirect, Store, Var, expr, postorder
 from .emit import is_operator, text_of
-from .indexing import dim_text, index_text, stride_along
+from .indexing import dim_text, free_vars, index_text, index_vars, stride_along
 from .ranges import fits_i32
 
 _CTYPES = {
@@ -30,13 +30,17 @@ _HALF = (float16, bfloat16)
 SIZES = {"bool": 1, "u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "f32": 4, "u64": 8, "i64": 8, "f64": 8}
 
 #: names that the emitted functions use themselves
-_RESERVED = frozenset("begin end n k l full task block threads buffers symbols auto float double int bool const".split())
+_RESERVED = frozenset(
+    "begin end n k l full task block threads buffers symbols auto float double int bool const".split()
+)
 
 
 def storage_type(d: DType) -> str:
     """The C++ type of an element in memory. Raises InternalError for complex numbers, which kernels do not hold."""
     if d.name not in _STORAGE:
-        raise InternalError(f"[cpp] a kernel cannot hold {d}; lowering splits complex numbers or leaves them to the framework")
+        raise InternalError(
+            f"[cpp] a kernel cannot hold {d}; lowering splits complex numbers or leaves them to the framework"
+        )
     return _STORAGE[d.name]
 
 
@@ -79,7 +83,9 @@ class Block:
 class Writer:
     """Emits one function's body. vector: the variable that runs in lanes, N at a time; None for scalar code."""
 
-    def __init__(self, dtypes: dict[str, DType], written: set[str], vector: Var | None, N: int, vector_bytes: int) -> None:
+    def __init__(
+        self, dtypes: dict[str, DType], written: set[str], vector: Var | None, N: int, vector_bytes: int
+    ) -> None:
         self.dtypes, self.written, self.vector, self.N, self.vector_bytes = dtypes, written, vector, N, vector_bytes
         self.blocks = [Block(0)]
         self.may_hoist_loads = True
@@ -299,7 +305,7 @@ class Writer:
             raise InternalError(f"[cpp] unknown index atom {atom!r}")
 
         text = index_text(i, atom_text)
-        if self.in_scalar_lanes and self.vector is not None and self.vector in i.vars():
+        if self.in_scalar_lanes and self.vector is not None and self.vector in index_vars(i, self._free):
             level = max(level, next(b.level for b in self.blocks if b.scalar_lanes))
         return text, level
 
@@ -307,7 +313,7 @@ class Writer:
         """Step per lane: 0 for a uniform index, None for an irregular one."""
         if self.vector is None or self.in_scalar_lanes:
             return 0
-        return stride_along(i, self.vector)
+        return stride_along(i, self.vector, self._free)
 
     def _index(self, e: Expr, mask: Expr | None) -> Value:
         stride = self._stride(e.attr)
@@ -369,7 +375,10 @@ class Writer:
         cond = self.value(mask) if mask is not None else None
         name = self.fresh()
         type_name = self.type_name(ctype, True)
-        self.open(f"{type_name} {name} = gather<{type_name}>({self._active(cond)}, [&](int l) INLINE_BODY {{", scalar_lanes=True)
+        self.open(
+            f"{type_name} {name} = gather<{type_name}>({self._active(cond)}, [&](int l) INLINE_BODY {{",
+            scalar_lanes=True,
+        )
         text = element()
         self.line(f"return {f'({text}) ? -1 : 0' if ctype == 'bool' else text};")
         self.close("});")
@@ -427,7 +436,7 @@ def literal(value: object, ctype: str) -> str:
     if ctype in ("f32", "f64"):
         number, suffix = float(value), "f" if ctype == "f32" else ""
         if number != number:
-            return f"__builtin_nan{suffix}(\"\")"
+            return f'__builtin_nan{suffix}("")'
         if number in (float("inf"), float("-inf")):
             return f"{'-' if number < 0 else ''}__builtin_inf{suffix}()"
         if ctype == "f32" and abs(number) > 3.4028235677973366e38:
@@ -438,26 +447,3 @@ def literal(value: object, ctype: str) -> str:
     if ctype == "i64" and number == -(1 << 63):
         return "(-9223372036854775807LL - 1)"
     return f"{ctype}({number}{'ULL' if ctype == 'u64' else 'LL' if ctype == 'i64' else ''})"
-
-
-def free_vars(root: Expr, memo: dict[Expr, frozenset[Var]]) -> frozenset[Var]:
-    """Loop variables that the value depends on: reduction variables only where they are outside reductions."""
-    if root in memo:
-        return memo[root]
-    for e in postorder([root]):
-        if e in memo:
-            continue
-        own: set[Var] = set()
-        if e.op in ("index", "load"):
-            i: Index = e.attr if e.op == "index" else e.attr[1]
-            for atom in i.atoms():
-                if isinstance(atom, Var):
-                    own.add(atom)
-                elif isinstance(atom, Indirect):
-                    own |= memo[atom.value]
-        for a in e.args:
-            own |= memo[a]
-        if e.op == "reduce":
-            own = {v for v in own if not v.is_reduction}
-        memo[e] = frozenset(own)
-    return memo[root]

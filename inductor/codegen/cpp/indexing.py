@@ -7,7 +7,7 @@ from typing import Any
 
 from ....errors import InternalError
 from ...graph import Dim
-from ...loops import Atom, FloorDiv, Index, Indirect, Mod, Var
+from ...loops import Atom, Expr, FloorDiv, Index, Indirect, Mod, Var, postorder
 
 #: how an atom that is not plain arithmetic reads: a loop variable's name, an indirect value's name
 AtomText = Callable[[Atom], str]
@@ -38,18 +38,13 @@ def _sympy_text(e: Any) -> str:
     if e.is_Pow and e.exp.is_Integer and e.exp > 0:
         return "(" + " * ".join([_sympy_text(e.base)] * int(e.exp)) + ")"
     name = type(e).__name__
-    if name == "floor":
-        return _floor_text(e.args[0])
+    if name in ("floor", "ceiling"):
+        top, bottom = (_sympy_text(x) for x in e.args[0].as_numer_denom())
+        return f"({top} / {bottom})" if name == "floor" else f"(({top} + {bottom} - 1) / {bottom})"
     if name in ("Mod", "Max", "Min"):
         a, b = (_sympy_text(x) for x in e.args)
         return {"Mod": f"({a} % {b})", "Max": f"max<i64>({a}, {b})", "Min": f"min<i64>({a}, {b})"}[name]
     raise InternalError(f"[cpp] size {e} has no C++ form: {name}")
-
-
-def _floor_text(e: Any) -> str:
-    """floor(a/b) of non-negative sizes."""
-    top, bottom = e.as_numer_denom()
-    return f"({_sympy_text(top)} / {_sympy_text(bottom)})"
 
 
 def index_text(index: Index, atom_text: AtomText) -> str:
@@ -80,11 +75,47 @@ def _inner(index: Index, atom_text: AtomText) -> str:
     return text if simple else f"({text})"
 
 
-def stride_along(index: Index, v: Var) -> Dim | None:
+#: variables that expressions depend on, kept for one kernel
+Memo = dict[Expr, frozenset[Var]]
+
+
+def free_vars(root: Expr, memo: Memo) -> frozenset[Var]:
+    """Loop variables that the value depends on: reduction variables only where they are outside reductions."""
+    if root in memo:
+        return memo[root]
+    for e in postorder([root]):
+        if e in memo:
+            continue
+        own: set[Var] = set()
+        if e.op in ("index", "load"):
+            i: Index = e.attr if e.op == "index" else e.attr[1]
+            for atom in i.atoms():
+                if isinstance(atom, Var):
+                    own.add(atom)
+                elif isinstance(atom, Indirect):
+                    own |= memo[atom.value]
+        for a in e.args:
+            own |= memo[a]
+        if e.op == "reduce":
+            own = {v for v in own if not v.is_reduction}
+        memo[e] = frozenset(own)
+    return memo[root]
+
+
+def index_vars(index: Index, memo: Memo) -> set[Var]:
+    """Loop variables that an index depends on, as `free_vars` counts them."""
+    found: set[Var] = set()
+    for atom in index.atoms():
+        if isinstance(atom, Var):
+            found.add(atom)
+        elif isinstance(atom, Indirect):
+            found |= free_vars(atom.value, memo)
+    return found
+
+
+def stride_along(index: Index, v: Var, memo: Memo) -> Dim | None:
     """The constant step of `index` per step of `v`; None where it is not one (//, %, or an indirect part depends on v)."""
     for atom, _ in index.terms:
-        if isinstance(atom, (FloorDiv, Mod)) and v in atom.base.vars():
-            return None
-        if isinstance(atom, Indirect) and v in atom.value.vars():
+        if not isinstance(atom, Var) and v in index_vars(Index(((atom, 1),)), memo):
             return None
     return index.coefficient(v)

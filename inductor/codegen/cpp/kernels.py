@@ -77,7 +77,9 @@ class _Emitter:
         """How many blocks the vector variable is cut into."""
         assert self.plan.vector is not None
         extent, block = self.plan.vector.extent, self.plan.block
-        return str(-(-extent // block)) if isinstance(extent, int) else f"(({dim_text(extent)} + {block - 1}) / {block})"
+        return (
+            str(-(-extent // block)) if isinstance(extent, int) else f"(({dim_text(extent)} + {block - 1}) / {block})"
+        )
 
     def _tasks(self) -> None:
         """The loop over tasks, and inside it the p variables that tasks do not share."""
@@ -122,7 +124,9 @@ class _Emitter:
         assert self.plan.vector is not None
         block = self.plan.block
         start = f"task % {self._blocks()} * {block}"
-        self.writer.line(f"const i64 low = {start}, high = min<i64>(low + {block}, {dim_text(self.plan.vector.extent)});")
+        self.writer.line(
+            f"const i64 low = {start}, high = min<i64>(low + {block}, {dim_text(self.plan.vector.extent)});"
+        )
         return "low", "high"
 
     # ----------------------------------------------------------------- points
@@ -196,7 +200,9 @@ class _Emitter:
             return 1
         if any(e.attr.startswith("arg") for e, _ in one.reductions):
             return 1
-        exprs = postorder([e.args[0] for e, _ in one.reductions] + [s.value for s in one.stores], through_indirect=False)
+        exprs = postorder(
+            [e.args[0] for e, _ in one.reductions] + [s.value for s in one.stores], through_indirect=False
+        )
         cost = sum(1 + HEAVY.get(e.op, 0) / 5 for e in exprs if e.op not in ("const", "reduce"))
         return 4 if cost <= 8 else 2 if cost <= 16 else 1
 

@@ -14,8 +14,8 @@ from ...graph import Dim
 from ...loops import Expr, Index, Indirect, Kernel, Store, Var, expr, postorder
 from ..simplify_loops import is_order_sensitive, simplify, size_hint
 from .emit import HEAVY
-from .expressions import SIZES, free_vars, value_type
-from .indexing import stride_along
+from .expressions import SIZES, value_type
+from .indexing import free_vars, index_vars, stride_along
 from .ranges import sum_fits_i32
 
 #: a reduction and the condition under which its loads may happen (None: always)
@@ -62,7 +62,10 @@ def make_plan(kernel: Kernel, vector_bytes: int) -> Plan:
     vector = choose_vector(kernel, vector_bytes)
     N = lanes_for(kernel, vector, vector_bytes) if vector is not None else 1
     if vector is not None:
-        p, r = (tuple(v for v in space if v != vector) + ((vector,) if vector in space else ()) for space in (kernel.p, kernel.r))
+        p, r = (
+            tuple(v for v in space if v != vector) + ((vector,) if vector in space else ())
+            for space in (kernel.p, kernel.r)
+        )
         kernel = replace(kernel, p=p, r=r)
     tasks, block = share(kernel, vector, N)
     return Plan(kernel, vector, N, vector_bytes, passes, final, tasks, block, _nanoseconds(kernel, vector, N))
@@ -95,11 +98,7 @@ def find_passes(kernel: Kernel) -> tuple[tuple[Pass, ...], tuple[Store, ...]]:
 
 
 def store_varies_in_r(s: Store) -> bool:
-    return s.value.varies_in_r or any(v.is_reduction for v in _index_vars(s.index))
-
-
-def _index_vars(index: Index) -> frozenset[Var]:
-    return free_vars(expr("index", dtype=int64, attr=index), {})
+    return s.value.varies_in_r or any(v.is_reduction for v in index_vars(s.index, {}))
 
 
 def _store_depth(s: Store) -> int:
@@ -190,7 +189,9 @@ def choose_vector(kernel: Kernel, vector_bytes: int) -> Var | None:
 
 def accesses(kernel: Kernel) -> list[tuple[Index, float]]:
     """Every load and store with its weight."""
-    found = [(e.attr[1], 1.0) for e in postorder([s.value for s in kernel.stores], through_indirect=False) if e.op == "load"]
+    found = [
+        (e.attr[1], 1.0) for e in postorder([s.value for s in kernel.stores], through_indirect=False) if e.op == "load"
+    ]
     return found + [(s.index, 2.0 if s.mode == "store" else 4.0) for s in kernel.stores]
 
 
@@ -201,8 +202,9 @@ def _cost(kernel: Kernel, v: Var | None, N: int) -> float:
     if v is None:
         return 4 * ops + sum(weight for _, weight in accesses(kernel))
     total = float(ops)
+    memo: dict[Expr, frozenset[Var]] = {}
     for index, weight in accesses(kernel):
-        stride = stride_along(index, v)
+        stride = stride_along(index, v, memo)
         total += weight * (1 if stride == 1 else 0.5 if stride is not None and stride == 0 else 1.5 * N)
     extent = size_hint(v.extent, kernel.hints)
     cost = total * math.ceil(extent / N) / extent
@@ -219,8 +221,9 @@ def _nanoseconds(kernel: Kernel, vector: Var | None, N: int) -> float:
     if vector is None:
         return 0.5 * len(exprs) + heavy * 5
     memory = 0.0
+    memo: dict[Expr, frozenset[Var]] = {}
     for index, weight in accesses(kernel):
-        stride = stride_along(index, vector)
+        stride = stride_along(index, vector, memo)
         memory += weight * (0.1 if stride == 1 else 0.01 if stride is not None and stride == 0 else 0.8)
     return memory + heavy * 16 / N
 
@@ -247,7 +250,9 @@ def share(kernel: Kernel, vector: Var | None, N: int) -> tuple[tuple[Var, ...], 
     block = 0
     if lanes_in_p and vector in safe and count < _TASKS:
         extent = size_hint(vector.extent, kernel.hints)
-        inner = math.prod(size_hint(v.extent, kernel.hints) for v in (*kernel.p, *kernel.r) if v not in chosen and v != vector)
+        inner = math.prod(
+            size_hint(v.extent, kernel.hints) for v in (*kernel.p, *kernel.r) if v not in chosen and v != vector
+        )
         block = max(_BLOCK // max(inner, 1), 64) // N * N or N
         if extent < 2 * block and chosen:
             block = 0
@@ -262,7 +267,7 @@ def _is_disjoint(s: Store, v: Var) -> bool:
     if not isinstance(step, int) or step == 0 or not isinstance(v.extent, int):
         return False
     others = [c for a, c in s.index.terms if a != v]
-    if any(v in _index_vars(Index(((a, 1),))) for a, _ in s.index.terms if a != v):
+    if any(v in index_vars(Index(((a, 1),)), {}) for a, _ in s.index.terms if a != v):
         return False
     return all(isinstance(c, int) and c % (abs(step) * v.extent) == 0 for c in others)
 

@@ -31,8 +31,8 @@ class Launch:
 @dataclass(frozen=True)
 class CppSource:
     """units: texts to compile and link into one library. entries: functions callable as
-    `f(void* const* buffers, const int64_t* symbols, int threads)`, one per kernel under its name, and `run_all` if there were
-    launches. symbols: the order of the size symbols."""
+    `f(void* const* buffers, const int64_t* symbols, int threads)`, one per kernel under its name and one per segment.
+    symbols: the order of the size symbols."""
 
     units: tuple[str, ...]
     entries: tuple[str, ...]
@@ -47,14 +47,14 @@ class CppSource:
 def generate(
     kernels: Sequence[Kernel],
     *,
-    launches: Sequence[Launch] = (),
+    segments: Mapping[str, Sequence[Launch]] | None = None,
     symbols: Sequence[str] | None = None,
     vector_bytes: int = 64,
     units: int = 1,
 ) -> CppSource:
     """C++ for `kernels`.
 
-    launches:     calls that `run_all` does in order, for a graph in one native call
+    segments:     further entries by name, each of which calls kernels in order: several launches in one native call
     symbols:      order of the size symbols in the `symbols` argument; default: as the kernels name them first
     vector_bytes: register width of the target (`host_target().vector_bytes`)
     units:        into how many texts to spread the kernels, for compiling in parallel
@@ -66,9 +66,10 @@ def generate(
     groups = _spread(texts, max(1, min(units, len(texts))))
     bodies = ["\n\n".join(group) for group in groups]
     entries = [c_name(k.name) for k in kernels]
-    if launches:
-        bodies[-1] += "\n\n" + _run_all(launches, {c_name(k.name): k for k in kernels})
-        entries.append("run_all")
+    if segments:
+        bodies[-1] += "\n\n" + "\n".join(f'extern "C" void {name}(void* const*, const i64*, int);' for name in entries)
+        bodies[-1] += "".join(f"\n\n{_segment(name, launches)}" for name, launches in segments.items())
+        entries += segments
     return CppSource(tuple(f"{_HEAD}\n{body}\n\n}}  // namespace quern\n" for body in bodies), tuple(entries), order)
 
 
@@ -80,9 +81,8 @@ def _spread(texts: list[str], count: int) -> list[list[str]]:
     return groups
 
 
-def _run_all(launches: Sequence[Launch], kernels: Mapping[str, Kernel]) -> str:
-    declared = [f'extern "C" void {name}(void* const*, const i64*, int);' for name in kernels]
-    lines = [*declared, "", 'extern "C" QUERN_EXPORT void run_all(void* const* buffers, const i64* symbols, int threads) {']
+def _segment(name: str, launches: Sequence[Launch]) -> str:
+    lines = [f'extern "C" QUERN_EXPORT void {name}(void* const* buffers, const i64* symbols, int threads) {{']
     for launch in launches:
         slots = ", ".join(f"buffers[{i}]" for i in launch.slots)
         lines.append(f"  {{ void* a[] = {{{slots}}}; {c_name(launch.kernel)}(a, symbols, threads); }}")
