@@ -1,10 +1,12 @@
 """Generated Triton kernels on the CPU, under Triton's own interpreter: every program in turn, blocks as NumPy arrays.
 
-Works whether or not TRITON_INTERPRET is set. Three things of the interpreter are replaced while a kernel runs:
+Works whether or not TRITON_INTERPRET is set. Some things of the interpreter are replaced while a kernel runs:
 
   - reductions and scans combine halves of a whole block at a time with the kernel's own combining function
     (Triton's interpreter calls it per element, or puts NumPy's reduction in its place)
   - conversion from float32 to bfloat16 rounds half to even, as GPUs do (Triton's interpreter truncates)
+  - a scalar can bound a loop (the interpreter of Triton 3.6 fails with NumPy 2.4)
+  - fmax and fmin ignore NaN (the interpreter of Triton 3.6 propagates it)
   - `libdevice`, which exists for GPUs only, is given by NumPy (see `interpreted_math`)
 """
 
@@ -101,14 +103,27 @@ def _repaired_interpreter() -> ExitStack:
 
     stack = ExitStack()
     reduce_class, scan_class = _block_operations()
-    original = interpreter._convert_float
+    original, patch_tensor = interpreter._convert_float, interpreter._patch_lang_tensor
+
+    def patch_lang_tensor(tensor: Any, scope: Any) -> None:
+        patch_tensor(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
+
     for name, replacement in (
+        ("_patch_lang_tensor", patch_lang_tensor),
         ("ReduceOps", reduce_class),
         ("ScanOps", scan_class),
         ("_convert_float", functools.partial(_convert_float, original)),
     ):
         stack.enter_context(mock.patch.object(interpreter, name, replacement))
+    builder = interpreter.InterpreterBuilder
+    for name, function in (("create_maxnumf", np.fmax), ("create_minnumf", np.fmin)):
+        stack.enter_context(mock.patch.object(builder, name, _binary(function)))
     return stack
+
+
+def _binary(function: Callable[..., np.ndarray]) -> Callable[..., Any]:
+    return lambda builder, left, right: builder.binary_op(left, right, function)
 
 
 def _convert_float(original: Callable[..., np.ndarray], data: np.ndarray, source: Any, target: Any, mode: Any) -> np.ndarray:

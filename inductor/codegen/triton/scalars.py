@@ -39,10 +39,14 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "float32": "{0}.to(tl.int32, bitcast=True) < 0",
         "float64": "{0}.to(tl.int64, bitcast=True) < 0",
     },
-    "neg": {"float": "-{0}", "int": "-{0}", "uint": "-{0}"},
+    # not -x, which older Tritons compute as 0 - x: that loses the sign of a zero
+    "neg": {"float": "{0} * -1.0", "int": "-{0}", "uint": "-{0}"},
     "abs": {"float": "tl.abs({0})", "int": "tl.abs({0})", "uint": "{0}"},
     "sign": {"float": "sign_float({0})", "int": "sign_int({0})", "uint": "sign_int({0})"},
-    "not": {"bool": "{0} == 0", "int": "~{0}", "uint": "~{0}"},
+    "not": {
+        "bool": "{0} == 0", "int": "~{0}",
+        **{f"uint{bits}": f"{{0}} ^ {(1 << bits) - 1}" for bits in (8, 16, 32, 64)},
+    },
     "add": {"float": "{0} + {1}", "int": "{0} + {1}", "uint": "{0} + {1}"},
     "sub": {"float": "{0} - {1}", "int": "{0} - {1}", "uint": "{0} - {1}"},
     "mul": {"float": "{0} * {1}", "int": "{0} * {1}", "uint": "{0} * {1}"},
