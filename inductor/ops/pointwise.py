@@ -44,17 +44,21 @@ def _meta(name: str, result: str, allowed: str = "any") -> Callable[..., TensorM
     return meta
 
 
+#: which dtypes a rule refuses
+_REFUSED: dict[str, Callable[[DType], bool]] = {
+    "any": lambda d: False,
+    "no-bool": lambda d: d == bool_,
+    "integral": lambda d: not (d.is_int or d == bool_),
+    "int": lambda d: not d.is_int,
+    "real": lambda d: d.is_complex,
+    "real-no-bool": lambda d: d.is_complex or d == bool_,
+    "float": lambda d: not d.is_float,
+}
+
+
 def check_dtype(name: str, dtype: DType, allowed: str) -> None:
-    refused = {
-        "any": False,
-        "no-bool": dtype == bool_,
-        "integral": not (dtype.is_int or dtype == bool_),
-        "int": not dtype.is_int,
-        "real": dtype.is_complex,
-        "real-no-bool": dtype.is_complex or dtype == bool_,
-        "float": not dtype.is_float,
-    }[allowed]
-    if refused:
+    """Raise TypeError for a dtype that the op `name` is not defined for; `allowed` is a key of `_REFUSED`."""
+    if _REFUSED[allowed](dtype):
         raise TypeError(f"{name} is not defined for {dtype}")
 
 

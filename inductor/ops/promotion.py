@@ -5,7 +5,9 @@ Sources: the behaviour documented for torch.result_type, and TensorIterator's ru
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 from .. import dtypes
 from ..dtypes import DType
@@ -223,8 +225,21 @@ def like_strides(meta: TensorMeta) -> tuple[Dim, ...]:
     return permuted_strides(meta.shape, order, keep_zero=False)
 
 
+@functools.lru_cache(maxsize=8192)
+def _static_layout(operands: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]) -> tuple[Any, Any]:
+    """Shape and strides of a pointwise result over operands of static (shape, strides): capture asks this for every op."""
+    return _layout([TensorMeta(shape, stride, DEFAULT_FLOAT) for shape, stride in operands])
+
+
+def _layout(metas: Sequence[TensorMeta]) -> tuple[tuple[Dim, ...], tuple[Dim, ...]]:
+    shape = broadcast_shapes(*(m.shape for m in metas))
+    return shape, pointwise_strides(metas, shape)
+
+
 def pointwise_meta(*metas: TensorMeta, dtype: DType | None = None) -> TensorMeta:
     """The meta of a pointwise op over `metas`; `dtype` None: their promoted dtype."""
-    shape = broadcast_shapes(*(m.shape for m in metas))
-    strides = pointwise_strides(metas, shape)
+    if any(m.is_dynamic for m in metas):
+        shape, strides = _layout(metas)  # never cached: the decider must see every open relation
+    else:
+        shape, strides = _static_layout(tuple([(m.shape, m.stride) for m in metas]))  # type: ignore[misc]
     return TensorMeta(shape, strides, dtype or result_dtype(*metas), common_device(*metas))
