@@ -34,7 +34,9 @@ test-slow: $(VENV)/.ready
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p quern
+	rm -rf $(VENV)/tree && mkdir -p $(VENV)/tree/quern
+	ln -s $(CURDIR)/quern/* $(CURDIR)/capture $(CURDIR)/inductor $(CURDIR)/kernels $(CURDIR)/cache $(VENV)/tree/quern
+	MYPYPATH=$(VENV)/tree $(BIN)/mypy -p quern
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m bench

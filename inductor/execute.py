@@ -23,7 +23,7 @@ _ALIGN = 64
 
 #: starts kernels: (pointers, symbol values, threads) -> None
 Segment = Callable[[Any, Any, int], None]
-#: starts one GPU (or interpreted) kernel: (arrays..., symbol values...) -> None
+#: starts one GPU (or interpreted) kernel: (addresses..., symbol values..., stream=) -> None
 LaunchOne = Callable[..., None]
 
 
@@ -54,6 +54,7 @@ class _Binder:
             "as_strided": runtime.as_strided,
             "copy_": runtime.copy_,
             "threads": runtime.num_threads,
+            "stream": runtime.stream,
         }
         self.lines: list[str] = []
         self.arena = self._arena_offsets() if plan.codegen == "cpp" else {}
@@ -199,7 +200,9 @@ class _Binder:
         symbols = {k.name: k.symbols for k in self.plan.kernels}
         for kernel, buffers in step.launches:
             self.names[f"launch_{kernel}"] = self.launchers[kernel]
-            self.lines.append(f"launch_{kernel}({', '.join([*buffers, *symbols[kernel]])})")
+            pointers = [f"ptr({b})" for b in buffers]
+            stream = [] if step.device == "cpu" else [f"stream=stream({step.device!r})"]
+            self.lines.append(f"launch_{kernel}({', '.join([*pointers, *symbols[kernel], *stream])})")
 
     def _op(self, position: int, step: RunOp) -> None:
         args = ", ".join("None" if v is None else self._view(v) for v in step.inputs)

@@ -187,6 +187,8 @@ class Graph:
     symbols: list[SymbolInfo] = field(default_factory=list)
     int_inputs: list[str] = field(default_factory=list)
     name: str = "graph"
+    #: the front end that captured it ("torch", "numpy"), for backends that run it with the framework
+    framework: str = ""
 
     def __str__(self) -> str:
         lines = [str(n) for n in self.nodes]

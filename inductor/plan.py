@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import sympy
-
 from . import dtypes
 from .dtypes import DType
 from .graph import Dim, ExternRef, Graph, Input
@@ -34,6 +32,8 @@ def size(d: Dim) -> Size:
 
 def python_size(e: Any) -> str:
     """A sympy size expression as Python source (floor division and modulo in integer form)."""
+    import sympy  # heavy: only graphs with dynamic sizes pay for it
+
     if isinstance(e, (int, sympy.Integer)):
         return str(int(e))
     if isinstance(e, sympy.Symbol):
@@ -205,7 +205,7 @@ def encode(value: Any) -> Any:
         return {"$": "input", "v": value.index}
     if isinstance(value, ExternRef):
         return {"$": "extern", "v": [value.target, encode(value.args), encode(value.kwargs)]}
-    if isinstance(value, sympy.Expr):
+    if hasattr(value, "free_symbols"):
         return {"$": "size", "v": python_size(value)}
     raise TypeError(f"[plan] an attribute of type {type(value).__name__} cannot be stored: {value!r}")
 

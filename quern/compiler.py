@@ -9,8 +9,6 @@ from .api import (
     graph_break,
     is_compiling,
     reset,
-    set_stance,
-    substitute_in_graph,
 )
 from .backends import list_backends
 
@@ -22,6 +20,4 @@ __all__ = [
     "is_compiling",
     "list_backends",
     "reset",
-    "set_stance",
-    "substitute_in_graph",
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .capture.eager_backend import run_eagerly
+from .capture.eager_backend import interpret
+from .capture.frontend import frontends
 from .inductor.graph import Graph
 
 
@@ -26,7 +27,8 @@ class CompileCounter:
         self.frame_count += 1
         self.op_count += graph.op_count
         self.graphs.append(graph)
-        return run_eagerly(graph, example_inputs)
+        (frontend,) = (f for f in frontends() if f.name == graph.framework)
+        return interpret(graph, frontend.runtime)
 
     def clear(self) -> None:
         """Forget what was counted."""

@@ -1,0 +1,141 @@
+"""What `quern.explain` returns: one run of a function, explained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .capture.breaks import BreakReason
+from .capture.dispatch import CompiledFunction, Entry, Recompile
+from .inductor.compile import CompileRecord
+from .inductor.graph import Graph
+
+
+@dataclass(frozen=True)
+class GraphReport:
+    """One compiled graph. kernels and the rest are empty for backends other than inductor."""
+
+    name: str
+    graph: Graph
+    guards: tuple[str, ...]
+    entry_source: str
+    seconds: float
+    record: CompileRecord | None
+
+    @property
+    def ops(self) -> int:
+        return self.graph.op_count
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Graphs, guards, breaks, kernels and times of one run.
+
+    first_seconds: the call that captured and compiled; result: what it returned
+    """
+
+    graphs: tuple[GraphReport, ...]
+    breaks: tuple[BreakReason, ...]
+    recompiles: tuple[Recompile, ...]
+    first_seconds: float
+    result: Any = field(repr=False, default=None)
+
+    @property
+    def graph_count(self) -> int:
+        return len(self.graphs)
+
+    @property
+    def graph_break_count(self) -> int:
+        return len(self.breaks)
+
+    @property
+    def op_count(self) -> int:
+        return sum(g.ops for g in self.graphs)
+
+    @property
+    def break_reasons(self) -> tuple[BreakReason, ...]:
+        return self.breaks
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        return tuple(text for g in self.graphs for text in g.guards)
+
+    @property
+    def kernels(self) -> int:
+        """Distinct generated kernels in all graphs."""
+        return sum(g.record.kernels for g in self.graphs if g.record is not None)
+
+    @property
+    def loops_before_fusion(self) -> int:
+        return sum(g.record.loops_before for g in self.graphs if g.record is not None)
+
+    @property
+    def compile_times(self) -> dict[str, float]:
+        """Seconds by stage, over all graphs."""
+        total: dict[str, float] = {}
+        for g in self.graphs:
+            for stage, seconds in (g.record.times if g.record is not None else {}).items():
+                total[stage] = total.get(stage, 0.0) + seconds
+        total["capture and the rest"] = max(0.0, self.first_seconds - sum(total.values()))
+        return total
+
+    def __str__(self) -> str:
+        lines = [
+            f"{_count(self.graph_count, 'graph')}, {_count(self.graph_break_count, 'graph break')}, "
+            f"{_count(self.op_count, 'op')}, {_count(len(self.guards), 'guard')}; first call {self.first_seconds * 1e3:.0f} ms"
+        ]
+        for g in self.graphs:
+            lines.append(f"\ngraph {g.name}: {_count(g.ops, 'op')}, {_count(len(g.guards), 'guard')}")
+            lines += [f"  {line}" for line in str(g.graph).splitlines()]
+            if g.record is not None:
+                r = g.record
+                origin = "found in the cache" if r.cached else "made now"
+                lines.append(
+                    f"  {_count(r.loops_before, 'loop nest')} -> {_count(r.launches, 'kernel launch', 'kernel launches')} of "
+                    f"{_count(r.kernels, 'kernel')}, {_count(r.calls, 'framework call')}; plan {r.key[:12]} {origin}"
+                )
+                for k in r.plan.kernels:
+                    lines.append(f"    {k.name}: {'; '.join(k.origins)}")
+        for i, reason in enumerate(self.breaks):
+            lines.append(f"\nbreak {i + 1}: {reason}")
+        for recompile in self.recompiles:
+            lines.append(f"\n{recompile}")
+        if self.compile_times:
+            parts = ", ".join(f"{k} {v * 1e3:.1f}" for k, v in self.compile_times.items())
+            lines.append(f"\ntimes in ms: {parts}")
+        return "\n".join(lines)
+
+
+def _count(n: int, word: str, plural: str = "") -> str:
+    return f"{n} {word if n == 1 else plural or word + 's'}"
+
+
+def explain_call(
+    call: Callable[..., Any], functions: Sequence[CompiledFunction], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Explanation:
+    """Run `call` and collect what the compiled functions behind it recorded."""
+    start = time.perf_counter()
+    result = call(*args, **kwargs)
+    seconds = time.perf_counter() - start
+    entries = [e for f in functions for e in f.explain_records if e.graph is not None and e.graph.op_count]
+    return Explanation(
+        graphs=tuple(map(_report, entries)),
+        breaks=tuple(b for f in functions for b in f.breaks),
+        recompiles=tuple(r for f in functions for r in f.recompiles),
+        first_seconds=seconds,
+        result=result,
+    )
+
+
+def _report(entry: Entry) -> GraphReport:
+    assert entry.graph is not None
+    return GraphReport(
+        name=entry.graph.name,
+        graph=entry.graph,
+        guards=tuple(entry.captured.conditions),
+        entry_source=entry.source,
+        seconds=entry.compile_seconds,
+        record=getattr(entry.compiled_graph, "quern_record", None),
+    )
