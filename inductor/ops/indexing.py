@@ -361,7 +361,9 @@ def _lower_index_write(mode: str) -> Any:
         def target(point: tuple[Index, ...]) -> tuple[Index, ...]:
             if not base.ndim:
                 return ()
-            found = safe_index(index(point[d : d + 1] if chooser.ndim else ()), base.shape[d], wrap=mode == "add")
+            found = safe_index(
+                index(point[d : d + 1] if chooser.ndim else ()), base.shape[d], wrap=node.op.name == "index_fill"
+            )
             return (*point[:d], found, *point[d + 1 :])
 
         def value(point: tuple[Index, ...]) -> Expr:
