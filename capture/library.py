@@ -8,6 +8,7 @@ import abc
 import collections
 import copy
 import functools
+import inspect
 import itertools
 import logging
 import operator
@@ -300,3 +301,38 @@ def _logger_call(ev: Evaluator, logger: Value, method: Any) -> Any:
 
 
 _logging()
+
+
+# ---------------------------------------------------------------- inspect
+
+
+class SignatureValue(Value):
+    """An `inspect.Signature`, of which programs ask the parameters."""
+
+    __slots__ = ("signature",)
+
+    def __init__(self, signature: inspect.Signature) -> None:
+        super().__init__()
+        self.signature = signature
+
+    def python_type(self) -> type:
+        return inspect.Signature
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        if name == "parameters":
+            return ev.from_python(dict(self.signature.parameters))
+        return super().getattr_(ev, name)
+
+    def rebuild(self, rb: Any) -> str:
+        return rb.inject(self.signature, "signature")
+
+
+@simple(inspect.signature)
+def _signature(ev: Evaluator, fn: Value) -> Value:
+    """Of functions whose code is known; a bound method has no first parameter."""
+    bound = isinstance(fn, BoundMethodValue)
+    function = fn.function if isinstance(fn, BoundMethodValue) else fn
+    real = getattr(function, "real", None)
+    if not callable(real):
+        raise ev.break_("inspect", f"inspect.signature of {fn.describe()}", "", "call it outside of the compiled function")
+    return SignatureValue(inspect.signature(types.MethodType(real, object()) if bound else real))

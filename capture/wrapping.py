@@ -256,7 +256,7 @@ def wrap_method(ev: Evaluator, obj: types.MethodType, source: Source) -> Value:
 
 def wrap_builtin(ev: Evaluator, obj: Any, source: Source) -> Value:
     owner = getattr(obj, "__self__", None)
-    if owner is not None and not isinstance(owner, (type, types.ModuleType)):
+    if owner is not None and not isinstance(owner, (type, types.ModuleType)) and not any(f.function(obj) for f in ev.frontends):
         # a method bound to an object: [].append
         if not source.is_const:
             ev.guards.type_is(source, type(obj))

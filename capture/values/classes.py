@@ -255,7 +255,8 @@ def builtin_new(ev: Evaluator, base: type, info: ClassInfo, args: Args, kwargs: 
     if base is object:
         return object_new(ev, info)
     if base in _EMPTY:
-        return ev.new_object(info, payload=_EMPTY[base]())
+        # OrderedDict and defaultdict share dict's __new__: the nearest base says which content it is
+        return ev.new_object(info, payload=_EMPTY[next(b for b in info.cls.__mro__ if b in _EMPTY)]())
     if base is tuple:
         payload: Value = TupleValue(args[0].items(ev) if args else [])
     elif base is frozenset:

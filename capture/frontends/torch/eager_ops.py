@@ -84,12 +84,14 @@ EAGER.update(
     bitwise_left_shift=operator.lshift, bitwise_right_shift=operator.rshift,
 )  # fmt: skip
 
-_named("where masked_fill clamp lerp addcmul addcdiv", torch)
+_named("where masked_fill clamp lerp addcmul addcdiv nan_to_num isclose cosine_similarity", torch)
+EAGER["cross"] = torch.linalg.cross
 EAGER["cast"] = lambda x, *, dtype: _as_tensor(x).to(to_torch(dtype), copy=True)
 EAGER["scalar"] = lambda *, value, dtype: value
 EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"))
-EAGER["clamp_min"] = lambda x, low: torch.clamp(x, min=low)
-EAGER["clamp_max"] = lambda x, high: torch.clamp(x, max=high)
+EAGER["xlog1py"] = _lift(torch.special.xlog1py)
+EAGER["fix"] = torch.trunc
+EAGER["cbrt"] = lambda x: torch.sign(x) * torch.pow(torch.abs(x), 1.0 / 3.0)
 
 
 def _as_tensor(x: Any) -> torch.Tensor:
@@ -302,7 +304,19 @@ def _bce_logits(x: Any, y: Any, weight: Any = None, pos_weight: Any = None, *, r
 
 # ------------------------------------------------------------------ positions
 
-_named("gather index_select take take_along_dim scatter scatter_add index_add index_copy index_fill", torch)
+_named("take take_along_dim searchsorted", torch)
+EAGER.update(
+    gather=lambda x, index, *, dim: torch.gather(x, dim, index),
+    index_select=lambda x, index, *, dim: torch.index_select(x, dim, index),
+    scatter=lambda x, index, src, *, dim: torch.scatter(x, dim, index, src),
+    scatter_add=lambda x, index, src, *, dim: torch.scatter_add(x, dim, index, src),
+    scatter_reduce=lambda x, index, src, *, dim, reduce, include_self: torch.scatter_reduce(
+        x, dim, index, src, reduce, include_self=include_self
+    ),
+    index_add=lambda x, index, src, *, dim: torch.index_add(x, dim, index, src),
+    index_copy=lambda x, index, src, *, dim: torch.index_copy(x, dim, index, src),
+    index_fill=lambda x, index, value, *, dim: torch.index_fill(x, dim, index, value),
+)
 _named("slice_scatter select_scatter diagonal_scatter masked_scatter", torch)
 
 
@@ -358,3 +372,78 @@ def _pad(x: torch.Tensor, *, pad: Sequence[int], mode: str, value: float | None)
     flat = x.reshape(1, -1, *x.shape[x.ndim - spatial :])
     out = F.pad(flat, list(pad), mode)
     return out.reshape(*lead, *out.shape[2:])
+
+
+# ------------------------------------------------------------------ order statistics
+
+_named("argsort logcumsumexp", torch)
+EAGER["median_all"] = torch.median
+
+
+def _tuples(*names: str) -> None:
+    """Functions with several results: plain tuples."""
+    for name in names:
+        function = getattr(torch, name)
+        EAGER[name] = lambda x, function=function, **attrs: tuple(function(x, **attrs))
+
+
+_tuples("topk", "kthvalue", "median", "cummax", "cummin")
+EAGER["sort"] = lambda x, *, dim, descending, stable: tuple(torch.sort(x, dim=dim, descending=descending, stable=stable))
+
+# ------------------------------------------------------------------ pooling and resizing
+
+for _n in (1, 2, 3):
+    _named(f"max_pool{_n}d avg_pool{_n}d adaptive_avg_pool{_n}d", F)
+    EAGER[f"max_pool{_n}d_with_indices"] = lambda x, pool=getattr(F, f"max_pool{_n}d_with_indices"), **attrs: tuple(pool(x, **attrs))
+    EAGER[f"adaptive_max_pool{_n}d"] = lambda x, *, output_size, pool=getattr(F, f"adaptive_max_pool{_n}d_with_indices"): tuple(
+        pool(x, output_size)
+    )
+
+
+@_op("avg_pool1d")
+def _avg_pool1d(x: Any, *, kernel_size: Any, divisor_override: int | None = None, **attrs: Any) -> torch.Tensor:
+    """Eager's one-dimensional form knows no divisor."""
+    if divisor_override is not None:
+        raise ValueError("avg_pool1d takes no divisor_override")
+    return F.avg_pool1d(x, kernel_size, **attrs)
+
+
+def _scaled_size(scales: Any, size: Sequence[int]) -> dict[str, Any]:
+    return {"size": list(size)} if scales is None else {"scale_factor": list(scales), "recompute_scale_factor": False}
+
+
+@_op("upsample_nearest")
+def _upsample_nearest(x: Any, *, size: Sequence[int], scales: Any) -> torch.Tensor:
+    return F.interpolate(x, mode="nearest", **_scaled_size(scales, size))
+
+
+@_op("upsample_linear")
+def _upsample_linear(x: Any, *, size: Sequence[int], scales: Any, align_corners: bool) -> torch.Tensor:
+    mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(size)]
+    return F.interpolate(x, mode=mode, align_corners=align_corners, **_scaled_size(scales, size))
+
+
+# ------------------------------------------------------------------ random numbers
+
+
+def _random_fill(name: str) -> None:
+    function = getattr(torch, name)
+    like = getattr(torch, f"{name}_like")
+    EAGER[name] = lambda *, shape, dtype, device: function(tuple(shape), dtype=_dtype(dtype), device=to_device(device))
+    EAGER[f"{name}_like"] = lambda x, *, dtype: like(x, dtype=_dtype(dtype))
+
+
+_random_fill("rand")
+_random_fill("randn")
+_named("bernoulli multinomial", torch)
+EAGER["dropout"] = lambda x, *, p: F.dropout(x, p, training=True)
+
+
+@_op("randint")
+def _randint(*, low: int, high: int, shape: Sequence[int], dtype: DType | None, device: str) -> torch.Tensor:
+    return torch.randint(low, high, tuple(shape), dtype=_dtype(dtype) or torch.int64, device=to_device(device))
+
+
+@_op("randperm")
+def _randperm(*, n: int, dtype: DType | None, device: str) -> torch.Tensor:
+    return torch.randperm(n, dtype=_dtype(dtype) or torch.int64, device=to_device(device))

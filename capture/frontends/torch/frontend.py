@@ -37,8 +37,8 @@ _CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format, torc
 #: torch's Python code that is captured like the user's
 _INLINED = (
     "torch.nn.modules", "torch.nn.functional", "torch.autograd.grad_mode", "torch.utils._contextlib", "torch.functional",
-    "torch.nn.utils.parametrize", "torch._tensor", "torch.distributions", "torch.utils._pytree", "torch.nn.attention",
-    "torch.nn.init", "torch._jit_internal", "torch.nn.utils.rnn",
+    "torch.nn.utils", "torch._tensor", "torch.distributions", "torch.utils._pytree", "torch.nn.attention",
+    "torch._jit_internal",
 )  # fmt: skip
 _FOLDER = torch.__file__.rsplit("/", 1)[0]
 

@@ -32,6 +32,12 @@ _CALL_IMPL = torch.nn.Module._call_impl
 _GETATTR = torch.nn.Module.__getattr__
 _SETATTR = torch.nn.Module.__setattr__
 _CALL = torch.nn.Module.__call__
+_PLAIN = frozenset((int, float, bool, str, type(None), torch.dtype))
+
+
+def _is_plain(obj: Any) -> bool:
+    """Immutable settings: numbers, names, dtypes, and tuples of them."""
+    return type(obj) in _PLAIN or type(obj) is tuple and all(_is_plain(o) for o in obj)
 
 
 class NNModuleValue(ObjectValue):
@@ -64,6 +70,21 @@ class NNModuleValue(ObjectValue):
                 if registered is not None:
                     return registered
         return super().generic_getattr(ev, name, hook)
+
+    def instance_attr(self, ev: Evaluator, name: str) -> Value | None:
+        """Settings (sizes, flags, names) are guarded by identity: one comparison each, whatever their type."""
+        names = self.real_dict
+        if names is not None and name in names and name not in self.attrs and name not in self.removed:
+            obj = names[name]
+            assert self.source is not None
+            if self.source.is_const and _is_plain(obj):
+                source = self.dict_source(ev).step("", f"[{name!r}]", f".{name}")
+                if not ev.policy.is_structural(source):
+                    ev.guards.is_(source, obj)
+                    ev.identity_places[source.label] = source
+                    value = self.attrs[name] = ev.from_python(obj)
+                    return value
+        return super().instance_attr(ev, name)
 
     def registered(self, ev: Evaluator, name: str) -> Value | None:
         """A parameter, buffer or submodule, as `Module.__getattr__` finds it."""
