@@ -238,7 +238,7 @@ def _globals(ev: Evaluator) -> Value:
 def _callable(ev: Evaluator, x: Value, /) -> Value:
     if isinstance(x, (FunctionValue, BoundMethodValue, BuiltinValue, ClassValue, PartialValue)):
         return TRUE
-    return boolean(hasattr(x.python_type(), "__call__"))
+    return boolean(ev.has_special(x, "__call__"))
 
 
 @simple(isinstance)

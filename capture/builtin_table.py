@@ -24,6 +24,9 @@ PURE_MODULES = frozenset(("math", "cmath", "_operator", "unicodedata", "_string"
 #: how instances of C classes are called: (ev, object value, args, kwargs)
 TYPE_CALLS: dict[type, Any] = {}
 
+#: by code object, for functions that the library makes again and again: real function -> handler
+CODE_CALLS: dict[types.CodeType, Callable[[Any], Handler]] = {}
+
 _DESCRIPTORS = (types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
@@ -88,7 +91,7 @@ def find_handler(ev: Evaluator, fn: Any) -> Handler | None:
         if found is not None:
             return found
     if isinstance(fn, types.FunctionType):
-        return _framework_function(ev, fn)
+        return CODE_CALLS.get(fn.__code__) and CODE_CALLS[fn.__code__](fn) or _framework_function(ev, fn)
     return _c_callable(ev, fn)
 
 
@@ -125,6 +128,11 @@ def _not_inlined(fn: Any) -> Handler:
     return handler
 
 
+def _of_type(fn: Any) -> Handler | None:
+    call = TYPE_CALLS.get(type(fn))
+    return None if call is None else lambda ev, args, kwargs: call(ev, fn, args, kwargs)
+
+
 def _c_callable(ev: Evaluator, fn: Any) -> Handler | None:
     if isinstance(fn, _DESCRIPTORS):
         name = fn.__name__
@@ -135,7 +143,7 @@ def _c_callable(ev: Evaluator, fn: Any) -> Handler | None:
             return TABLE.get((owner, fn.__name__)) or _class_method(fn, owner)
         if fn.__module__ in PURE_MODULES:
             return pure(fn)
-    return None
+    return _of_type(fn)
 
 
 def _descriptor_call(ev: Evaluator, fn: Any, name: str, args: Args, kwargs: Kwargs) -> Value:

@@ -25,6 +25,7 @@ from .rebuild import Rebuilder
 from .sources import Source
 from .target import LazySlots, Target
 from .values.base import Value
+from .values.constant import ConstantValue
 from .values.functions import BoundMethodValue, CellValue, FunctionValue
 from .values.objects import ObjectValue
 from .wrapping import Policy
@@ -247,7 +248,9 @@ def _without_maybe(stack: tuple[Slot, ...]) -> tuple[Slot, ...]:
 
 def _raises(ev: Evaluator, target: Target, raised: UserRaise) -> Captured:
     """The program's own exception leaves the frame. Plain Python raises it, with its true traceback."""
-    reason = BreakReason("raises", f"{raised.value.python_type().__name__} leaves the function", "plain Python raises it", location=raised.location)
+    value = raised.value
+    said = ", ".join(repr(a.value) if type(a) is ConstantValue else a.describe() for a in getattr(value, "args", ()))
+    reason = BreakReason("raises", f"{value.python_type().__name__}({said}) leaves the function", "plain Python raises it", location=raised.location)
     return plain(ev, target, reason)
 
 

@@ -37,9 +37,20 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
             dead.setdefault(position, []).append(node)
 
     def run(*inputs: Any) -> list[Any]:
+        if not graph.autograd:
+            return compute(inputs)
+        before = runtime.set_grad(True)
+        try:
+            return compute(inputs)
+        finally:
+            runtime.set_grad(before)
+
+    def compute(inputs: Sequence[Any]) -> list[Any]:
         values: dict[Node, Any] = dict(zip(graph.inputs, inputs))
         sizes = {name: _size(info, inputs, graph) for name, info in symbols.items()}
         for position, (node, step) in enumerate(steps):
+            if graph.autograd:
+                runtime.set_grad(node.grad)
             values[node] = step(values, sizes)
             for gone in dead.get(position, ()):
                 values.pop(gone, None)

@@ -163,7 +163,7 @@ class Evaluator(ClassService):
         """True when `value` can stand as an index."""
         if type(value) is ConstantValue:
             return isinstance(value.value, int)
-        return hasattr(value.python_type(), "__index__")
+        return self.has_special(value, "__index__")
 
     def index(self, value: Value) -> int:
         """`operator.index(value)`, known now."""
@@ -180,12 +180,10 @@ class Evaluator(ClassService):
         return self.symbols.specialize(value)
 
     def is_iterable(self, value: Value) -> bool:
-        cls = value.python_type()
-        return hasattr(cls, "__iter__") or hasattr(cls, "__getitem__")
+        return self.has_special(value, "__iter__") or self.has_special(value, "__getitem__")
 
     def is_mapping(self, value: Value) -> bool:
-        cls = value.python_type()
-        return isinstance(self.payload(value), DictValue) or issubclass(cls, Mapping) or hasattr(cls, "keys")
+        return isinstance(self.payload(value), DictValue) or issubclass(value.python_type(), Mapping) or self.has_special(value, "keys")
 
     def payload(self, value: Value) -> Value:
         """The builtin content of a subclass's instance; other Values as they are."""
@@ -270,7 +268,7 @@ class Evaluator(ClassService):
         inside = self.payload(value)
         if isinstance(inside, DictValue) and (inside is value or not self._overrides_reading(value)):
             return inside.pairs(self)
-        if hasattr(value.python_type(), "keys"):
+        if self.has_special(value, "keys"):
             keys = self.call_method(value, "keys", []).items(self)
             return [(k, value.getitem(self, k)) for k in keys]
         pairs = []

@@ -7,11 +7,13 @@ from __future__ import annotations
 import abc
 import collections
 import copy
+import dataclasses
 import functools
 import inspect
 import itertools
 import logging
 import operator
+import os
 import reprlib
 import types
 import typing
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from . import operators, polyfills
 from .breaks import NotConstant
 from .builtin_functions import CallEffect, boolean
-from .builtin_table import TABLE, TYPE_CALLS, handles, simple
+from .builtin_table import CODE_CALLS, TABLE, TYPE_CALLS, handles, pure, simple
 from .values.base import Args, Kwargs, Value
 from .values.constant import NONE, ConstantValue
 from .values.functions import BoundMethodValue, CellValue, FunctionValue, PartialValue
@@ -88,6 +90,20 @@ def _getter_call(make: Any) -> Any:
 TYPE_CALLS[operator.itemgetter] = _getter_call(polyfills.itemgetter)
 TYPE_CALLS[operator.attrgetter] = _getter_call(polyfills.attrgetter)
 TYPE_CALLS[operator.methodcaller] = _getter_call(polyfills.methodcaller)
+
+
+def _guarded_repr(fn: Any) -> Any:
+    """`__repr__` made safe against recursion by an id(): the wrapped one is called, guarded here."""
+
+    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        with ev.repr_guard(args[0]) as again:
+            return ConstantValue("...") if again else ev.call_function(fn.__wrapped__, args)
+
+    return handler
+
+
+CODE_CALLS[dataclasses._recursive_repr(repr).__code__] = _guarded_repr  # type: ignore[attr-defined]
+CODE_CALLS[reprlib.recursive_repr()(repr).__code__] = _guarded_repr
 
 # ---------------------------------------------------------------- operator
 
@@ -218,6 +234,8 @@ def _same_parts(ev: Evaluator, value: ObjectValue, part: Any, memo: dict[int, Va
 def _slots(cls: type) -> list[tuple[str, Any]]:
     return [(n, r) for base in cls.__mro__ for n, r in base.__dict__.items() if isinstance(r, types.MemberDescriptorType) and base.__flags__ & 512]
 
+
+TABLE[os.fspath] = pure(os.fspath)
 
 # ---------------------------------------------------------------- namespaces, typing, text
 

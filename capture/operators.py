@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .values.base import Value
 from .values.constant import FALSE, TRUE, ConstantValue
+from .values.sequences import TupleValue
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator
@@ -112,6 +113,8 @@ def is_same(left: Value, right: Value) -> bool:
     """`left is right`."""
     if left is right:
         return True
+    if type(left) is TupleValue and type(right) is TupleValue:
+        return not left._elements and not right._elements  # there is one empty tuple
     if left.is_constant and right.is_constant:
         one, other = left.as_constant(), right.as_constant()
         if one is other:

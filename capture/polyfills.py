@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import heapq
 import itertools
 import operator
 from typing import Any
@@ -299,3 +300,82 @@ def count_elements(mapping: Any, iterable: Any) -> None:
 
 
 polyfills(collections._count_elements)(count_elements)  # type: ignore[attr-defined]
+
+
+# ---------------------------------------------------------------- heapq
+
+
+def _rise(heap: Any, first: int, position: int) -> None:
+    """Move the item at `position` towards the root until its parent is not larger."""
+    item = heap[position]
+    while position > first:
+        parent = (position - 1) // 2
+        if not item < heap[parent]:
+            break
+        heap[position] = heap[parent]
+        position = parent
+    heap[position] = item
+
+
+def _sink(heap: Any, position: int) -> None:
+    """Move the item at `position` down to a leaf along smaller children, then up to its place."""
+    end, first, item = len(heap), position, heap[position]
+    child = 2 * position + 1
+    while child < end:
+        right = child + 1
+        if right < end and not heap[child] < heap[right]:
+            child = right
+        heap[position] = heap[child]
+        position = child
+        child = 2 * position + 1
+    heap[position] = item
+    _rise(heap, first, position)
+
+
+@polyfills(heapq.heapify)
+def heapify(heap: Any, /) -> None:
+    for i in reversed(range(len(heap) // 2)):
+        _sink(heap, i)
+
+
+@polyfills(heapq.heappush)
+def heappush(heap: Any, item: Any, /) -> None:
+    heap.append(item)
+    _rise(heap, 0, len(heap) - 1)
+
+
+@polyfills(heapq.heappop)
+def heappop(heap: Any, /) -> Any:
+    last = heap.pop()
+    if not heap:
+        return last
+    smallest = heap[0]
+    heap[0] = last
+    _sink(heap, 0)
+    return smallest
+
+
+@polyfills(heapq.heapreplace)
+def heapreplace(heap: Any, item: Any, /) -> Any:
+    smallest = heap[0]
+    heap[0] = item
+    _sink(heap, 0)
+    return smallest
+
+
+@polyfills(heapq.heappushpop)
+def heappushpop(heap: Any, item: Any, /) -> Any:
+    if heap and heap[0] < item:
+        item, heap[0] = heap[0], item
+        _sink(heap, 0)
+    return item
+
+
+@polyfills(heapq.nsmallest)
+def nsmallest(n: int, iterable: Any, key: Any = None) -> Any:
+    return sorted(iterable, key=key)[: max(n, 0)]
+
+
+@polyfills(heapq.nlargest)
+def nlargest(n: int, iterable: Any, key: Any = None) -> Any:
+    return sorted(iterable, key=key, reverse=True)[: max(n, 0)]

@@ -193,15 +193,19 @@ def fill_dict(ev: Evaluator, obj: dict[Any, Any], source: Source, cls: type) -> 
 
 
 def wrap_set(ev: Evaluator, obj: Any, source: Source) -> Value:
-    held = source.is_const
-    source = anchor(ev, obj, source)
-    value = SetValue(type(obj), source, obj)
-    if not (held and type(obj) is frozenset):
+    held = source.is_const and type(obj) is frozenset
+    return fill_set(ev, obj, anchor(ev, obj, source), type(obj), held)
+
+
+def fill_set(ev: Evaluator, obj: Any, source: Source, cls: type, held: bool = False) -> SetValue:
+    """A SetValue over a real set whose place is guarded."""
+    value = SetValue(cls, source, obj)
+    if not held:
         # the order of iteration is part of what the program can see
         ev.guards.test(source, f"[*{{x}}] == {ev.names.inject(list(obj), 'items')}", "{label} had other items")
     for i, item in enumerate(obj):
-        key = item if type(item) in LITERAL_TYPES else None
-        if key is None:
+        key = item
+        if type(item) not in LITERAL_TYPES:
             item_value = wrap(ev, item, source.step("[*", f"][{i}]"))
             key = item_value.key(ev)
             if type(key) not in LITERAL_TYPES:
@@ -396,8 +400,7 @@ def _payload_list(ev: Evaluator, obj: Any, source: Source, base: type) -> Value:
 
 
 def _payload_set(ev: Evaluator, obj: Any, source: Source, base: type) -> Value:
-    value = wrap_set(ev, base(obj), source)
-    return value
+    return fill_set(ev, obj, source, base)
 
 
 def _payload_literal(ev: Evaluator, obj: Any, source: Source, base: type) -> Value:

@@ -321,6 +321,8 @@ class SuperValue(Value):
             return owner.bind(ev, name, raw, info)
         if by_class and isinstance(owner, ClassValue):
             return owner.bind(ev, name, raw)
+        if isinstance(owner, ClassValue):  # a metaclass's method
+            return BoundMethodValue(ev.wrap(raw, ev.names.const(raw)), owner)
         return ev.c_method(owner, name, raw)
 
     def rebuild(self, rb: Rebuilder) -> str:

@@ -129,6 +129,7 @@ class ConstantValue(Value):
         return ev.fold(lambda: ev.as_python(item) in self.value).as_constant()
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        other = ev.payload(other)
         if type(other) is ConstantValue:
             return ev.fold(ev.operators.BINARY[op], *((other.value, self.value) if reflected else (self.value, other.value)))
         if op == "%" and not reflected and isinstance(self.value, str):
@@ -152,6 +153,7 @@ class ConstantValue(Value):
         return ev.fold(ev.operators.UNARY[op], self.value)
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        other = ev.payload(other)
         if type(other) is ConstantValue:
             return ev.fold(ev.operators.COMPARE[op], self.value, other.value)
         return None

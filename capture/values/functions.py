@@ -395,10 +395,11 @@ class BuiltinValue(Value):
 class PartialValue(Value):
     """functools.partial."""
 
-    __slots__ = ("function", "args", "keywords")
+    __slots__ = ("function", "args", "keywords", "attrs")
 
     def __init__(self, function: Value, args: list[Value], keywords: dict[str, Value], source: Source | None = None) -> None:
         self.source = source
+        self.attrs: dict[str, Value] = {}
         if isinstance(function, PartialValue):
             function, args, keywords = function.function, [*function.args, *args], {**function.keywords, **keywords}
         self.function, self.args, self.keywords = function, args, keywords
@@ -416,9 +417,18 @@ class PartialValue(Value):
             return TupleValue(self.args)
         if name == "keywords":
             return DictValue(self.keywords.items())
-        return super().getattr_(ev, name)
+        found = self.attrs.get(name)
+        return found if found is not None else super().getattr_(ev, name)
+
+    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+        if self.source is not None:
+            super().setattr_(ev, name, value)
+        self.attrs[name] = value
 
     def rebuild(self, rb: Rebuilder) -> str:
         parts = [rb.value(self.function), *map(rb.value, self.args)]
         parts += [f"{k}={rb.value(v)}" for k, v in self.keywords.items()]
-        return f"{rb.inject(functools.partial, 'partial')}({', '.join(parts)})"
+        name = rb.name_value(self, f"{rb.inject(functools.partial, 'partial')}({', '.join(parts)})")
+        for attr, value in self.attrs.items():
+            rb.emit(f"{name}.{attr} = {rb.value(value)}")
+        return name

@@ -6,6 +6,7 @@ A dict from outside is looked into key by key: reading a key guards that key alo
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ from .sequences import TupleValue
 if TYPE_CHECKING:
     from ..evaluator import Evaluator
     from ..rebuild import Rebuilder
+
+
+#: how this Python shows an OrderedDict
+_ORDERED_AS_PAIRS = repr(collections.OrderedDict(a=1)).startswith("OrderedDict([")
 
 
 class Lazy:
@@ -192,8 +197,14 @@ class DictValue(Value):
         with ev.repr_guard(self) as again:
             if again:
                 return ConstantValue("{...}")
-            parts = [f"{ev.repr_text(k)}: {ev.repr_text(v)}" for k, v in self.pairs(ev)]
-            return ConstantValue("{" + ", ".join(parts) + "}")
+            pairs = [(ev.repr_text(k), ev.repr_text(v)) for k, v in self.pairs(ev)]
+            if self.cls is dict:
+                return ConstantValue("{" + ", ".join(f"{k}: {v}" for k, v in pairs) + "}")
+            if not pairs:
+                return ConstantValue(f"{self.cls.__name__}()")
+            if _ORDERED_AS_PAIRS:
+                return ConstantValue(f"{self.cls.__name__}([{', '.join(f'({k}, {v})' for k, v in pairs)}])")
+            return ConstantValue(f"{self.cls.__name__}({{{', '.join(f'{k}: {v}' for k, v in pairs)}}})")
 
     # ------------------------------------------------------------ methods
 
@@ -387,9 +398,18 @@ class DictViewValue(Value):
         return one.binary(ev, op, two, False)
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
-        if self.kind == "values" or not isinstance(ev.payload(other), (DictViewValue, SetValue)):
+        other = ev.payload(other)
+        if self.kind == "values" or not isinstance(other, (DictViewValue, SetValue)):
             return None
-        return self._as_set(ev).compare(ev, op, SetValue.of(ev, other.items(ev)))
+        mine, theirs = self.items(ev), other.items(ev)
+        if op in ("<", "<=") or op in ("==", "!=") and len(mine) == len(theirs):
+            inside = all(other.contains(ev, v) for v in mine)
+        else:
+            inside = op in (">", ">=") and all(self.contains(ev, v) for v in theirs)
+        sizes = ev.operators.COMPARE[op](len(mine), len(theirs))
+        if op == "!=":
+            return FALSE if inside else TRUE
+        return TRUE if inside and sizes else FALSE
 
     def repr_(self, ev: Evaluator) -> Value:
         inside = ", ".join(ev.repr_text(v) for v in self.items(ev))
@@ -467,18 +487,31 @@ class SetValue(Value):
 
     _OPS = {"&": "intersection", "|": "union", "-": "difference", "^": "symmetric_difference"}
 
+    def _as_set(self, ev: Evaluator, other: Value) -> SetValue:
+        theirs = ev.payload(other)
+        return theirs if isinstance(theirs, SetValue) else SetValue.of(ev, theirs.items(ev))
+
     def _combine(self, ev: Evaluator, method: str, others: Iterable[Value]) -> SetValue:
+        """A new set. The real sets do the work, so that the order of iteration is Python's."""
         result = SetValue(self.cls)
-        result.keys = set(self.keys)
-        result.key_values.update(self.key_values)
-        for other in others:
-            theirs = ev.payload(other)
-            if not isinstance(theirs, SetValue):
-                theirs = SetValue.of(ev, theirs.items(ev))
-            result.keys = getattr(result.keys, method)(theirs.keys)
-            result.key_values = {**theirs.key_values, **result.key_values}
-        result.key_values = {k: v for k, v in result.key_values.items() if k in result.keys}
+        theirs = [self._as_set(ev, o) for o in others]
+        result.keys = set(getattr(self.keys, method)(*[t.keys for t in theirs]))
+        values = dict(self.key_values)
+        for t in theirs:
+            values = {**t.key_values, **values}
+        result.key_values = {k: v for k, v in values.items() if k in result.keys}
         return result
+
+    def _change(self, ev: Evaluator, method: str, others: Iterable[Value]) -> Value:
+        """Change this set by one of its own in-place methods."""
+        theirs = [self._as_set(ev, o) for o in others]
+        getattr(self.keys, method)(*[t.keys for t in theirs])
+        values = dict(self.key_values)
+        for t in theirs:
+            values = {**t.key_values, **values}
+        self.key_values = {k: v for k, v in values.items() if k in self.keys}
+        self.touch(ev)
+        return NONE
 
     def _become(self, ev: Evaluator, other: SetValue) -> None:
         self.keys, self.key_values = other.keys, other.key_values
@@ -489,20 +522,20 @@ class SetValue(Value):
         if op not in self._OPS or not isinstance(theirs, (SetValue, DictViewValue)):
             return None
         if isinstance(theirs, DictViewValue):
-            theirs = theirs._as_set(ev)
+            theirs = self._as_set(ev, theirs)
         one, two = (theirs, self) if reflected else (self, theirs)
         return one._combine(ev, self._OPS[op], [two])
 
     def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         if self.cls is frozenset or op not in self._OPS or not isinstance(ev.payload(other), (SetValue, DictViewValue)):
             return None
-        self._become(ev, self._combine(ev, self._OPS[op], [other]))
+        self._change(ev, "update" if op == "|" else f"{self._OPS[op]}_update", [other])
         return self
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         theirs = ev.payload(other)
         if isinstance(theirs, DictViewValue):
-            theirs = theirs._as_set(ev)
+            theirs = self._as_set(ev, theirs)
         if not isinstance(theirs, SetValue):
             return None
         return ev.fold(ev.operators.COMPARE[op], self.keys, theirs.keys)
@@ -554,20 +587,16 @@ class SetValue(Value):
     m___copy__ = m_copy
 
     def m_update(self, ev: Evaluator, *others: Value) -> Value:
-        self._become(ev, self._combine(ev, "union", others))
-        return NONE
+        return self._change(ev, "update", others)
 
     def m_intersection_update(self, ev: Evaluator, *others: Value) -> Value:
-        self._become(ev, self._combine(ev, "intersection", others))
-        return NONE
+        return self._change(ev, "intersection_update", others)
 
     def m_difference_update(self, ev: Evaluator, *others: Value) -> Value:
-        self._become(ev, self._combine(ev, "difference", others))
-        return NONE
+        return self._change(ev, "difference_update", others)
 
     def m_symmetric_difference_update(self, ev: Evaluator, other: Value) -> Value:
-        self._become(ev, self._combine(ev, "symmetric_difference", [other]))
-        return NONE
+        return self._change(ev, "symmetric_difference_update", [other])
 
     def m_union(self, ev: Evaluator, *others: Value) -> Value:
         return self._combine(ev, "union", others)

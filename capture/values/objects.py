@@ -7,6 +7,7 @@ container has a `payload`: the builtin's own Value, which the builtin's C method
 
 from __future__ import annotations
 
+import collections
 import functools
 import types
 from typing import TYPE_CHECKING, Any
@@ -362,12 +363,33 @@ class ObjectValue(Value):
 
     def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
         """A C method of the class: object's own, or the payload's."""
+        if name == "__init__" and issubclass(self.cls, collections.defaultdict):
+            self.store(ev, "default_factory", args[0] if args else NONE)
+            args = args[1:]
+        if name in ("update", "__init__", "setdefault") and issubclass(self.cls, collections.OrderedDict):
+            setter = self.special(ev, "__setitem__")
+            if setter is not None:  # OrderedDict fills itself by the subclass's own method
+                return self._fill_by(ev, setter, name, args, kwargs)
         generic = _OBJECT_METHODS.get(name)
         if self.payload is not None and (generic is None or name in ("__init__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__")):
             return self.payload.call_method(ev, name, args, kwargs)
         if generic is not None:
             return generic(ev, self, *args, **kwargs)
         raise ev.break_("unsupported-method", f"calling {self.info.name}.{name}", "it is written in C and not modelled")
+
+    def _fill_by(self, ev: Evaluator, setter: Value, name: str, args: Args, kwargs: Kwargs) -> Value:
+        if name == "setdefault":
+            if self.contains(ev, args[0]):
+                return self.getitem(ev, args[0])
+            default = args[1] if len(args) > 1 else NONE
+            setter.call(ev, [args[0], default], {})
+            return default
+        for arg in args:
+            for key, value in ev.mapping_pairs(arg):
+                setter.call(ev, [key, value], {})
+        for text, value in kwargs.items():
+            setter.call(ev, [ConstantValue(text), value], {})
+        return NONE
 
     def truth(self, ev: Evaluator) -> bool:
         method = self.special(ev, "__bool__")
@@ -661,7 +683,7 @@ class InstanceDictValue(DictValue):
         return f"{rb.value(self.owner)}.__dict__"
 
 
-_TupleGetter: Any = type(__import__("collections").namedtuple("_T", "a").a)
+_TupleGetter: Any = type(collections.namedtuple("_Pair", "first").first)  # type: ignore[attr-defined]
 
 
 def is_data_descriptor(raw: Any) -> bool:

@@ -145,6 +145,7 @@ class ToyValue(Value):
         return super().getattr_(ev, name)
 
     def _node_of(self, ev: Any, other: Value) -> Any:
+        other = ev.payload(other)
         if isinstance(other, ToyValue):
             return other.node
         if type(other) is ConstantValue and isinstance(other.value, (int, float)):

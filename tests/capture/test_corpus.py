@@ -1,0 +1,56 @@
+"""The public corpus: every program does, compiled, exactly what it does as plain Python.
+
+Each program runs twice in both forms, side by side, on fresh arguments of the same values: results, what happened to arguments,
+globals and objects, aliasing, what was printed, and the exception with its traceback must agree. Programs that
+torch.compile captures whole are captured whole here: one graph and no break, under `fullgraph=True`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+sys.path.insert(0, str(Path(__file__).parent / "corpus"))
+
+from corpus_compare import agree  # noqa: E402
+from corpus_registry import Program, all_programs, modes  # noqa: E402
+
+import quern  # noqa: E402
+
+pytestmark = pytest.mark.torch
+PROGRAMS = all_programs()
+MODES = modes()
+
+
+class Watch:
+    """Compiles with the eager backend and keeps what was compiled."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.compiled: Any = None
+
+    def __call__(self, fn: Callable[..., Any]) -> Any:
+        self.compiled = quern.compile(fn, backend="eager", **self.settings)
+        return self.compiled
+
+    def breaks(self) -> list[Any]:
+        return [b for f in quern.api.functions_of(self.compiled) for b in f.breaks]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+def test_program(program: Program) -> None:
+    full = MODES[str(program)]["mode"] == "full"
+    watch = Watch(fullgraph=full)
+    with quern.config.patch(on_error="raise"):
+        agree(program, watch)
+    if full:
+        assert not watch.breaks()
+
+
+def test_every_program_is_classified() -> None:
+    assert sorted(map(str, PROGRAMS)) == sorted(MODES) or sys.version_info[:2] != (3, 11)
