@@ -59,10 +59,10 @@ class TensorMeta:
     @property
     def is_contiguous(self) -> bool:
         """Row-major without gaps; dims of size 1 may have any stride, an empty tensor always is."""
+        if 0 in self.shape:
+            return True
         expected: Dim = 1
         for size, stride in zip(reversed(self.shape), reversed(self.stride)):
-            if size == 0:
-                return True
             if size != 1:
                 if stride != expected:
                     return False
@@ -125,6 +125,8 @@ class Node:
     name: str
     loc: SourceLocation | None = None
     origin: str = ""
+    #: False where the program had turned gradient recording off (matters in `autograd` graphs only)
+    grad: bool = True
 
     @property
     def shape(self) -> tuple[Dim, ...]:
@@ -189,6 +191,8 @@ class Graph:
     name: str = "graph"
     #: the front end that captured it ("torch", "numpy"), for backends that run it with the framework
     framework: str = ""
+    #: gradients are wanted of what it computes: it must run through the framework's own differentiable ops
+    autograd: bool = False
 
     def __str__(self) -> str:
         lines = [str(n) for n in self.nodes]
@@ -241,6 +245,7 @@ class GraphBuilder:
         self._taken = {n.name for n in self.graph.nodes}
         self.loc: SourceLocation | None = None
         self.origin = ""
+        self.grad = True
 
     def fresh_name(self, stem: str) -> str:
         """`stem`, then `stem_1`, `stem_2`, ... unique within the graph."""
@@ -271,7 +276,8 @@ class GraphBuilder:
 
     def append(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
         """Append a node whose meta is already known (extern nodes, rewrites)."""
-        node = Node(row, tuple(inputs), dict(attrs), meta, self.fresh_name(row.name), self.loc, self.origin or row.name)
+        name = self.fresh_name(row.name)
+        node = Node(row, tuple(inputs), dict(attrs), meta, name, self.loc, self.origin or row.name, self.grad)
         self.graph.nodes.append(node)
         return node
 

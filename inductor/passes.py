@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import InternalError, LoweringError
-from .graph import Graph, GraphBuilder, Node
+from .graph import Graph, GraphBuilder, Node, TensorMeta
 from .ops.table import Op
 
-#: extern calls may have effects (random state), so they are neither merged nor dropped when unused... unless pure
+#: never merged: inputs are distinct, and what a framework function does is not known
 _OPAQUE = ("extern", "input")
 
 
 def _rebuild(
-    graph: Graph, ops: Mapping[str, Op], visit: Callable[[GraphBuilder, Node, list[Node | None]], Node]
+    graph: Graph,
+    ops: Mapping[str, Op],
+    visit: Callable[[Any, Node, list[Node | None]], Node],
+    builder: type[GraphBuilder] = GraphBuilder,
 ) -> Graph:
     """Copy the graph node by node; `visit` gets the builder, the old node and its new inputs, and returns the new node."""
     new = Graph(symbols=graph.symbols, int_inputs=graph.int_inputs, name=graph.name)
-    b = GraphBuilder(ops, new)
+    b = builder(ops, new)
     env: dict[Node, Node] = {}
     for n in graph.nodes:
         b.loc, b.origin = n.loc, n.origin or n.op.name
@@ -31,61 +34,46 @@ def _rebuild(
     return new
 
 
-def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
-    """Replace composite ops by simpler ones until every node is a primitive or an extern call.
+class _Expanding(GraphBuilder):
+    """Puts the decomposition of a composite op in place of the op, down to primitives and extern calls."""
 
-    The result keeps each node's dtype and shape; the strides of what leaves the graph are restored by lowering, which lays
-    outputs out as their original meta says (recorded in `output_metas`).
-    """
+    def __init__(self, ops: Mapping[str, Op], graph: Graph) -> None:
+        super().__init__(ops, graph)
+        #: composites with several results, which `getitem` picks from
+        self.several: dict[Node | None, tuple[Node, ...]] = {}
 
-    def expand(b: GraphBuilder, n: Node, depth: int = 0) -> Node:
-        if n.op.decompose is None:
-            return n
-        if depth > 20:
-            raise InternalError(f"[decompose] {n.op.name} does not end in primitives")
-        return n.op.decompose(b, n)
-
-    def visit(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> Node:
-        if n.op.decompose is None:
-            return b.append(n.op, inputs, n.attrs, n.meta)
-        start = len(b.graph.nodes)
-        # the composite itself stays out of the new graph: its decomposition reads a detached node
-        detached = Node(n.op, tuple(inputs), n.attrs, n.meta, n.name, n.loc, n.origin)
+    def append(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
+        if row.name == "getitem" and inputs[0] in self.several:
+            return self.several[inputs[0]][attrs["index"]]
+        if row.decompose is None:
+            return super().append(row, inputs, attrs, meta)
+        # the composite stays out of the graph: its decomposition reads a detached node
+        composite = Node(row, tuple(inputs), dict(attrs), meta, row.name, self.loc, self.origin)
         try:
-            result = expand(b, detached)
+            made = row.decompose(self, composite)
         except (InternalError, LoweringError):
             raise
         except Exception as error:
-            raise LoweringError(f"[decompose] {n}: {type(error).__name__}: {error}") from error
-        return _decompose_new(b, start, result)
+            raise LoweringError(f"[decompose] {composite}: {type(error).__name__}: {error}") from error
+        if isinstance(made, tuple):
+            self.several[composite] = made
+            return composite
+        return made
 
-    return _rebuild(graph, ops, visit)
 
+def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
+    """Replace composite ops by simpler ones until every node is a primitive or an extern call.
 
-def _decompose_new(b: GraphBuilder, start: int, result: Node) -> Node:
-    """Expand composites among the nodes appended since `start`, in place, until none is left."""
-    while True:
-        fresh = b.graph.nodes[start:]
-        if all(m.op.decompose is None for m in fresh):
-            return result
-        del b.graph.nodes[start:]
-        env: dict[Node, Node] = {}
-        for m in fresh:
-            inputs = tuple(env.get(i, i) if i is not None else None for i in m.inputs)
-            moved = Node(m.op, inputs, m.attrs, m.meta, m.name, m.loc, m.origin)
-            if m.op.decompose is None:
-                b.graph.nodes.append(moved)
-                env[m] = moved
-            else:
-                env[m] = m.op.decompose(b, moved)
-        result = env.get(result, result)
+    Dtypes and shapes stay; strides may not: lowering gives outputs those of their original meta.
+    """
+    return _rebuild(graph, ops, lambda b, n, inputs: b.append(n.op, inputs, n.attrs, n.meta), _Expanding)
 
 
 def eliminate_dead(graph: Graph, ops: Mapping[str, Op]) -> Graph:
-    """Drop nodes that reach no output; random and other effectful extern calls stay."""
+    """Drop nodes that reach no output; random ops stay: they move the generator's state."""
     live: set[Node] = {*graph.outputs, *(n for _, n in graph.mutations), *graph.inputs}
     for n in reversed(graph.nodes):
-        if n in live or (n.op.kind == "extern" and n.attrs.get("effects")):
+        if n in live or n.op.effects:
             live.add(n)
             live.update(i for i in n.inputs if i is not None)
     if len(live) == len(graph.nodes):
@@ -95,11 +83,11 @@ def eliminate_dead(graph: Graph, ops: Mapping[str, Op]) -> Graph:
 
 
 def merge_common(graph: Graph, ops: Mapping[str, Op]) -> Graph:
-    """One node for equal computations (same op, inputs and attributes). Extern calls are never merged."""
+    """One node for equal computations (same op, inputs and attributes). Extern calls and random ops are never merged."""
     seen: dict[Any, Node] = {}
 
     def visit(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> Node:
-        if n.op.name in _OPAQUE:
+        if n.op.name in _OPAQUE or n.op.effects:
             return b.append(n.op, inputs, n.attrs, n.meta)
         key = (n.op.name, tuple(id(i) for i in inputs), _freeze(n.attrs), n.meta)
         found = seen.get(key)

@@ -63,6 +63,10 @@ class Runtime(Protocol):
         """CPU threads that generated kernels may use."""
         ...
 
+    def set_grad(self, mode: bool) -> bool:
+        """Turn gradient recording on or off in this thread; the previous mode. False where there is no such thing."""
+        ...
+
     def stream(self, device: str) -> int:
         """Handle of the current stream of a GPU (0 on the CPU)."""
         ...

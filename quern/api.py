@@ -7,6 +7,7 @@ import functools
 import importlib
 import sys
 import types
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -178,9 +179,21 @@ def _adapt(backend: str | Backend) -> Callable[[Graph, Sequence[Any], BackendCon
 def inductor_backend(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Callable[..., Any]:
     """The compiling backend. The result carries what was done as `quern_record` (a `CompileRecord`)."""
     assert context.frontend is not None
+    if graph.autograd:
+        _say_once_about_gradients()
+        return eager_backend(graph, example_inputs, context)
     run, record = compile_graph(graph, context.frontend.runtime, context.options, label=context.name)
     run.quern_record = record  # type: ignore[attr-defined]
     return run
+
+
+@functools.cache
+def _say_once_about_gradients() -> None:
+    warnings.warn(
+        "quern: gradients are asked for, so graphs run op by op through the framework's autograd; "
+        "call under torch.no_grad() for generated kernels",
+        stacklevel=2,
+    )
 
 
 def _callbacks() -> Callbacks:

@@ -80,5 +80,8 @@ class NumpyRuntime:
         given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
         return int(given) if given.isdigit() and int(given) > 0 else _usable_cpus()
 
+    def set_grad(self, mode: bool) -> bool:
+        return False
+
     def stream(self, device: str) -> int:
         return 0

@@ -92,7 +92,7 @@ class TorchFrontend:
     # ------------------------------------------------------------ one capture
 
     def new_state(self, ev: Evaluator) -> TorchState:
-        return TorchState()
+        return TorchState(ev.builder)
 
     def global_guards(self, ev: Evaluator) -> None:
         check_state(ev)

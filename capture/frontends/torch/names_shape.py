@@ -15,6 +15,7 @@ from .calls import Context, name, register
 from .calls import expand as places
 from .dtypes import from_torch
 from .names_create import tensor_from
+from .state import detached
 
 _FORMATS = {
     torch.contiguous_format: "contiguous",
@@ -287,7 +288,7 @@ def as_strided(cx: Context, input: ArrayValue, size: Any, stride: Any, storage_o
 
 @name("*detach")
 def detach(cx: Context, input: ArrayValue) -> ArrayValue:
-    return input.view(cx.ev, "alias")
+    return detached(cx.ev, input)
 
 
 @name("torch.lift_fresh")

@@ -76,6 +76,11 @@ class TorchRuntime:
     def num_threads(self) -> int:
         return torch.get_num_threads()
 
+    def set_grad(self, mode: bool) -> bool:
+        before = torch.is_grad_enabled()
+        torch._C._set_grad_enabled(mode)
+        return before
+
     def stream(self, device: str) -> int:
         if not device.startswith("cuda"):
             return 0

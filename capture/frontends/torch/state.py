@@ -9,6 +9,7 @@ import torch
 from ...values.tensor import ArrayState, ArrayValue, InputStorage
 
 if TYPE_CHECKING:
+    from ....inductor.graph import GraphBuilder, Node
     from ...evaluator import Evaluator
 
 
@@ -21,23 +22,34 @@ class TorchState:
     hooks:    hook dicts of the modules that were called: all must stay empty
     """
 
-    def __init__(self) -> None:
+    def __init__(self, builder: GraphBuilder) -> None:
         self.arrays = ArrayState()
+        self.builder = builder
         self.grad = torch.is_grad_enabled()
         self.inference = torch.is_inference_mode_enabled()
         self.entry_grad = self.grad
+        #: graph nodes, and whether gradients flow through them
+        self.differentiated: dict[Node, bool] = {}
         self.held: list[torch.Tensor] = []
         self.hooks: dict[int, dict[Any, Any]] = {}
 
-    def refuse_gradients(self, ev: Evaluator, x: ArrayValue) -> None:
-        """Called when the content of a tensor that requires gradients is used. Breaks where grad mode is on."""
-        if self.grad:
-            raise ev.break_(
-                "training",
-                f"{x.describe()} requires gradients",
-                "compiled graphs do not record gradients yet; the function runs as plain Python",
-                "call it under torch.no_grad(), or give tensors that do not require gradients",
-            )
+    @property
+    def grad(self) -> bool:
+        return self.builder.grad
+
+    @grad.setter
+    def grad(self, mode: bool) -> None:
+        self.builder.grad = mode
+
+    def requires_grad(self, node: Node) -> bool:
+        """Whether eager's tensor at this node would record gradients."""
+        known = self.differentiated.get(node)
+        if known is None:
+            meta = node.meta
+            floats = isinstance(meta, tuple) or meta.dtype.is_float or meta.dtype.is_complex
+            inputs = (i for i in node.inputs if i is not None)
+            known = self.differentiated[node] = node.grad and floats and any(map(self.requires_grad, inputs))
+        return known
 
     def guard_requires_grad(self, ev: Evaluator, storage: InputStorage) -> None:
         """The program looked at `requires_grad`."""
@@ -47,3 +59,13 @@ class TorchState:
 
 def state_of(ev: Evaluator) -> TorchState:
     return ev.states["torch"]
+
+
+def detached(ev: Evaluator, x: ArrayValue) -> ArrayValue:
+    """A view that gradients do not flow through."""
+    state = state_of(ev)
+    before, state.grad = state.grad, False
+    try:
+        return x.view(ev, "alias")
+    finally:
+        state.grad = before

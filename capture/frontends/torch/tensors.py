@@ -20,7 +20,7 @@ from .dtypes import to_device, to_torch
 from .externs import extern_call
 from .inplace import call_inplace, is_inplace
 from .results import SizeValue
-from .state import state_of
+from .state import detached, state_of
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
@@ -58,15 +58,28 @@ class TensorValue(ArrayValue):
         label = f" `{self.source.label}`" if self.source is not None else ""
         return f"a tensor{label}"
 
-    def requires_grad(self) -> bool:
-        """Only tensors from outside may: what capture makes has no history."""
+    def requires_grad(self, ev: Evaluator) -> bool:
+        """Whether eager's tensor would."""
         storage = self.storage
-        return isinstance(storage, InputStorage) and storage.real.requires_grad
+        if isinstance(storage, InputStorage) and self.parent is None and storage.version == 0:
+            return storage.real.requires_grad
+        return state_of(ev).requires_grad(self.node(ev))
 
     def node(self, ev: Evaluator) -> Node:
-        if self.requires_grad():
-            state_of(ev).refuse_gradients(ev, self)
-        return super().node(ev)
+        node = super().node(ev)
+        storage = self.storage
+        if node.op.name == "input" and isinstance(storage, InputStorage) and storage.real.requires_grad:
+            state = state_of(ev)
+            state.differentiated[node] = True
+            ev.graph.autograd = ev.graph.autograd or state.grad
+        return node
+
+    def write(self, ev: Evaluator, node: Node) -> None:
+        state = state_of(ev)
+        if state.grad and isinstance(self.storage, InputStorage) and (self.requires_grad(ev) or state.requires_grad(node)):
+            raise ev.break_("training-inplace", f"writing into {self.describe()}, which takes part in differentiation",
+                            "autograd must see the write itself", "write into a copy, or under torch.no_grad()")  # fmt: skip
+        super().write(ev, node)
 
     # ------------------------------------------------------------ attributes
 
@@ -89,7 +102,7 @@ class TensorValue(ArrayValue):
         raise ev.break_("tensor-attribute", f"the tensor attribute {name!r}", "capture does not model it")
 
     def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
-        if name == "requires_grad" and value.is_constant and not value.as_constant() and not self.requires_grad():
+        if name == "requires_grad" and value.is_constant and not value.as_constant() and not self.requires_grad(ev):
             return
         raise ev.break_("tensor-setattr", f"setting attribute {name!r} of {self.describe()}",
                         "tensors' attributes are not tracked", "set it outside of the compiled function")  # fmt: skip
@@ -267,15 +280,24 @@ def _grad(ev: Evaluator, x: TensorValue) -> Value:
 
 
 def _grad_fn(ev: Evaluator, x: TensorValue) -> Value:
-    if x.requires_grad():
+    if x.requires_grad(ev):
         raise ev.break_("autograd-attribute", "the tensor attribute 'grad_fn'", "gradients are not captured")
     return NONE
+
+
+def _is_leaf(ev: Evaluator, x: TensorValue) -> Value:
+    storage = x.storage
+    if isinstance(storage, InputStorage) and x.parent is None and storage.version == 0:
+        leaf = storage.real.is_leaf
+        ev.guards.test(storage.source, f"{{x}}.is_leaf is {leaf}", f"{{label}}.is_leaf was {leaf}", 2)
+        return TRUE if leaf else FALSE
+    return FALSE if x.requires_grad(ev) else TRUE
 
 
 def _needs_grad(ev: Evaluator, x: TensorValue) -> Value:
     if isinstance(x.storage, InputStorage) and x.parent is None:
         state_of(ev).guard_requires_grad(ev, x.storage)
-    return TRUE if x.requires_grad() else FALSE
+    return TRUE if x.requires_grad(ev) else FALSE
 
 
 def _on(kind: str) -> Attribute:
@@ -296,11 +318,11 @@ _ATTRIBUTES: dict[str, Attribute] = {
     "nbytes": lambda ev, x: size_value(ev, x.meta.numel * x.meta.dtype.size),
     "T": _transposed,
     "mT": _matrix_transposed,
-    "data": lambda ev, x: x.view(ev, "alias"),
+    "data": lambda ev, x: detached(ev, x),
     "grad": _grad,
     "grad_fn": _grad_fn,
     "requires_grad": _needs_grad,
-    "is_leaf": lambda ev, x: TRUE,
+    "is_leaf": _is_leaf,
     "is_cpu": _on("cpu"),
     "is_cuda": _on("cuda"),
     "is_xpu": _on("xpu"),
