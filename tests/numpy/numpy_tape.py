@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from quern.capture.frontends.numpy import names
 from quern.capture.frontends.numpy.arrays import Array, ArrayBuilder, Memory
 from quern.capture.frontends.numpy.layout import element_strides
@@ -125,6 +126,8 @@ def equal(found: Any, expected: Any, rtol: float = 1e-6, where: str = "result") 
             np.testing.assert_allclose(found, expected, rtol=rtol, atol=tiny, equal_nan=True, err_msg=where)
         else:
             np.testing.assert_array_equal(found, expected, err_msg=where)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=rtol, nan_ok=True), where
     else:
         assert found == expected or (found != found and expected != expected), f"{where}: {found!r}, expected {expected!r}"
 

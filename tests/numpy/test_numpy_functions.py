@@ -324,7 +324,7 @@ def test_choices(call):
 
 
 @pytest.mark.parametrize(("call", "code"), [
-    (("__getitem__", X, B), "data-dependent-shape"), ((np.where, B), "data-dependent-shape"),
+    (("__getitem__", X, (0, B[0])), "data-dependent-shape"), ((np.where, B), "data-dependent-shape"),
     (("__setitem__", X, B, V), "data-dependent-shape"), ((np.unique, X), "numpy-unsupported"),
     ((np.nonzero, X), "numpy-unsupported"), ((np.choose, I, [X, Y]), "numpy-unsupported"),
 ])  # fmt: skip

@@ -49,15 +49,17 @@ class Array(ArrayValue):
     """A symbolic ndarray, or a NumPy scalar when `scalar` is set.
 
     strides: as NumPy has them, in elements
+    number:  float, int or bool for a Python number that was taken out of an array (`float(x)`, `x.item()`)
     """
 
-    __slots__ = ("strides", "scalar")
+    __slots__ = ("strides", "scalar", "number")
 
     def __init__(self, storage: Storage, meta: TensorMeta, node: Node | None = None, *,
                  strides: tuple[Dim, ...] | None = None, scalar: bool = False, **fields: Any) -> None:  # fmt: skip
         super().__init__(storage, meta, node, **fields)
         self.strides = meta.stride if strides is None else strides
         self.scalar = scalar
+        self.number: type | None = None
 
     @property
     def shape(self) -> tuple[Dim, ...]:
@@ -95,7 +97,7 @@ class Array(ArrayValue):
         return made
 
     def python_type(self) -> type:
-        return self.dtype.type if self.scalar else np.ndarray
+        return self.number or (self.dtype.type if self.scalar else np.ndarray)
 
     def state(self, ev: Evaluator) -> ArrayState:
         return ev.states["numpy"]
@@ -107,7 +109,7 @@ class Array(ArrayValue):
 
     def rebuild(self, rb: Rebuilder) -> str:
         text = super().rebuild(rb)
-        return f"{text}[()]" if self.scalar else text
+        return f"{text}.item()" if self.number else f"{text}[()]" if self.scalar else text
 
     def rebuild_view(self, rb: Rebuilder, base: str) -> str:
         steps = []
@@ -122,6 +124,49 @@ class Array(ArrayValue):
 
     def __repr__(self) -> str:
         return f"<{'scalar' if self.scalar else 'array'} {self.dtype}{list(self.shape)}>"
+
+
+class Masked:
+    """`array[mask]`: elements chosen by a mask, so many as the data says. Not an array: its size is not known.
+
+    What is done to each element is done to all, what is summed is summed over the chosen ones; what is returned is
+    indexed when the compiled function has run.
+
+    array: all the elements, its leading axes those of the mask; mask: which of them
+    """
+
+    __slots__ = ("array", "mask", "value")
+
+    def __init__(self, array: Array, mask: Array) -> None:
+        self.array = array
+        self.mask = mask
+        #: the evaluator's object for it, once there is one
+        self.value: Any = None
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.array.dtype
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the mask covers every axis, so that the elements stand in a line."""
+        return self.mask.ndim == self.array.ndim
+
+
+def same_mask(one: Masked, other: Masked, ev: Evaluator) -> bool:
+    """Whether two selections choose by the same condition: one node, or two that compute the same."""
+    return _same_node(one.mask.node(ev), other.mask.node(ev), 8)
+
+
+def _same_node(a: Node | None, b: Node | None, depth: int) -> bool:
+    if a is b:
+        return True
+    if a is None or b is None or a.op is not b.op or depth == 0 or a.op.kind in ("input", "extern"):
+        return False
+    same_inputs = len(a.inputs) == len(b.inputs) and all(
+        _same_node(x, y, depth - 1) for x, y in zip(a.inputs, b.inputs)
+    )
+    return same_inputs and a.meta == b.meta and dict(a.attrs) == dict(b.attrs)
 
 
 def unsupported(what: str, *, why: str = "", rewrite: str = "", code: str = "numpy-unsupported") -> Unsupported:
@@ -254,6 +299,9 @@ class ArrayBuilder:
         """An operand as an array: arrays as they are, numbers as 0-d, nested lists stacked."""
         if isinstance(value, Array):
             return value
+        if isinstance(value, Masked):
+            raise unsupported("a NumPy call on elements chosen by a mask", why="their number depends on the data",
+                              rewrite="use np.where(mask, x, 0)", code="data-dependent-shape")  # fmt: skip
         if isinstance(value, np.generic):
             return self.number(value, value.dtype)
         if isinstance(value, (bool, int, float, complex)):
@@ -289,6 +337,28 @@ class ArrayBuilder:
         out = self.elementwise("cast", a, dtype=self.dtype(dtype))
         out.scalar = a.scalar
         return out
+
+    def snapshot(self, a: Array) -> Array:
+        """The array's present elements: later writes do not show. (Nothing is copied: nodes do not change.)"""
+        return self.fresh(self.node(a), scalar=a.scalar)
+
+    def python_number(self, a: Array, kind: type) -> Array:
+        """The only element of an array as a Python number. Raises Unsupported where Python could raise."""
+        if not layout.same(a.size, 1):
+            raise TypeError("only length-1 arrays can be converted to Python scalars")
+        if a.kind == "c" or (kind is int and a.kind == "f") or kind is bool and a.kind != "b":
+            raise unsupported(
+                f"{kind.__name__}() of {a.dtype}", why="it depends on the number", code="data-dependent-scalar"
+            )
+        flat = a if not a.ndim else self.call("reshape", a, shape=())
+        wanted = (
+            a.dtype
+            if kind is bool or (kind is int and a.dtype.itemsize == 8)
+            else np.dtype(np.int64 if kind is int else np.float64)
+        )
+        made = self.fresh(self.node(self.cast(flat, wanted)), scalar=True)
+        made.number = kind
+        return made
 
     def copy(self, a: Array, order: str = "K", scalar: bool = False) -> Array:
         """Fresh memory with the array's elements."""
@@ -346,7 +416,7 @@ def any_array(value: Any) -> bool:
         return any(any_array(v) for v in value)
     if isinstance(value, dict):
         return any(any_array(v) for v in value.values())
-    return isinstance(value, Array)
+    return isinstance(value, (Array, Masked))
 
 
 def _numbers_in(item: Any) -> np.dtype | None:

@@ -30,6 +30,13 @@ def weights(scale: Any) -> np.ndarray:
     return np.array(scale)
 
 
+def some(result: Any, count: Any, name: str) -> np.ndarray:
+    """A copy of an extremum. Raises ValueError when it was taken over no element."""
+    if not count:
+        raise ValueError(f"zero-size array to reduction operation {name} which has no identity")
+    return np.array(result)
+
+
 def fresh(function: Any) -> Any:
     """`function` with its result in row-major memory of its own."""
 

@@ -19,7 +19,7 @@ from ...wrapping import anchor
 from . import layout, names
 from .arrays import Memory
 from .runtime import NumpyRuntime
-from .values import InputArray, NumpyArray, NumpyState, UfuncValue, handler_of, unwrap
+from .values import DTypeValue, InputArray, NumpyArray, NumpyState, UfuncValue, handler_of, unwrap
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
@@ -60,7 +60,7 @@ class NumpyFrontend:
             return _wrap_number(ev, obj, source)
         if not source.is_const:
             ev.guards.equals(source, obj)
-        return ConstantValue(obj)
+        return DTypeValue(obj) if isinstance(obj, np.dtype) else ConstantValue(obj)
 
     # ------------------------------------------------------------ callables
 
@@ -122,11 +122,12 @@ def _wrap_array(ev: Evaluator, obj: np.ndarray, source: Source) -> Value | None:
     forward = np.flip(obj, backward) if backward else obj
     meta = TensorMeta(dims, tuple(abs(s) if i in backward else s for i, s in enumerate(strides)), dtype)
     storage = InputArray(meta, place, forward, Memory(obj), _input_name(source))
-    ev.states["numpy"].inputs.append(storage)
+    array = NumpyArray(storage, meta, source=None if backward else source)
+    array.enter(ev)
     if not backward:
-        return NumpyArray(storage, meta, source=source)
+        return array
     # memory is walked forwards: the array itself is a flipped view of what the graph takes
-    value = NumpyArray(storage, meta).view(ev, "flip", dims=backward)
+    value = array.view(ev, "flip", dims=backward)
     value.source = source
     return value
 

@@ -16,7 +16,7 @@ import numpy as np
 from ....inductor.graph import Dim, Input, Node
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, ArrayBuilder, unsupported
+from .arrays import Array, ArrayBuilder, Masked, same_mask, unsupported
 from .shaping import _axis, _is_symbolic, moveaxis, ravel
 
 _BOOL, _INT64 = np.dtype(bool), np.dtype(np.int64)
@@ -137,8 +137,7 @@ def getitem(b: ArrayBuilder, x: Array, key: Any) -> Any:
     """`x[key]`."""
     parts = _items(key)
     if any(_is_mask(p) for p in parts):
-        raise unsupported("reading an array through a boolean mask", why="the size of the result depends on the data",
-                          rewrite="use np.where(mask, x, 0), or a sum over x * mask", code="data-dependent-shape")  # fmt: skip
+        return _chosen(b, x, parts)
     parts = _expanded(parts, x.ndim)
     if any(_is_positions(p) for p in parts):
         view, indices = _advanced(b, x, parts)
@@ -149,6 +148,24 @@ def getitem(b: ArrayBuilder, x: Array, key: Any) -> Any:
     if not view.ndim and Ellipsis not in _identity_items(key):
         return b.fresh(b.node(view), scalar=True)
     return view if view is not x else b.view(x, "alias")
+
+
+def _chosen(b: ArrayBuilder, x: Array, parts: list[Any]) -> Masked:
+    """`x[mask]`, the mask alone or followed by plain slices."""
+    parts = _expanded(parts, x.ndim)
+    mask = b.lift(parts[0]) if _is_mask(parts[0]) else None
+    if mask is None or not mask.ndim or any(not (isinstance(p, slice) and p == slice(None)) for p in parts[1:]):
+        raise unsupported("a boolean mask together with other indices", why="the size of the result depends on the data",
+                          rewrite="use np.where(mask, x, 0)", code="data-dependent-shape")  # fmt: skip
+    _check_mask(x, mask, x.shape, 0)
+    return Masked(b.snapshot(x), b.snapshot(mask))
+
+
+def _check_mask(x: Array, mask: Array, shape: Sequence[Dim], axis: int) -> None:
+    """Raises IndexError for a mask of another shape than the axes it stands for."""
+    if not all(layout.same(m, n) for m, n in zip(mask.shape, shape[axis : axis + mask.ndim])):
+        raise IndexError(f"boolean index did not match indexed array along axis {axis}; shape of the array is {x.shape} but "
+                         f"the mask's is {mask.shape}")  # fmt: skip
 
 
 def _identity_items(key: Any) -> list[Any]:
@@ -314,16 +331,25 @@ def _set_mask(b: ArrayBuilder, x: Array, parts: list[Any], value: Any) -> None:
     for p in parts:
         stand_ins.extend([slice(None)] * mask.ndim if _is_mask(p) else [p])
     view = _basic(b, x, stand_ins)
-    covered = view.shape[axis : axis + mask.ndim]
-    if not all(layout.same(m, n) for m, n in zip(mask.shape, covered)):
-        raise IndexError(f"boolean index did not match indexed array along axis {axis}; shape of the array is {x.shape} but "
-                         f"the mask's is {mask.shape}")  # fmt: skip
+    _check_mask(x, mask, view.shape, axis)
+    if isinstance(value, Masked):
+        if axis or view.ndim != value.array.ndim or not same_mask(value, Masked(view, mask), b.ev):
+            raise unsupported("elements chosen by one mask written through another", code="data-dependent-shape")
+        value = value.array
+        new = b.cast(value, x.dtype)
+        _put_where(b, view, mask, new, axis)
+        return
     new = _value(b, value, x.dtype)
     if new.ndim and (axis or new.ndim > view.ndim - mask.ndim):
         if not (new.ndim == 1 and layout.is_one(new.shape[0])):
             raise unsupported("assigning several values through a boolean mask", why="how many are needed depends on the data",
                               rewrite="use np.where(mask, values, x)", code="data-dependent-shape")  # fmt: skip
         new = b.view(new, "select", dim=0, index=0)
+    _put_where(b, view, mask, new, axis)
+
+
+def _put_where(b: ArrayBuilder, view: Array, mask: Array, new: Array, axis: int) -> None:
+    """New elements where the mask, which stands for the axes from `axis` on, holds."""
     for _ in range(view.ndim - axis - mask.ndim):
         mask = b.view(mask, "unsqueeze", dim=mask.ndim)
     b.write(view, b.elementwise("where", mask, new, view))

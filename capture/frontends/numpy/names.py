@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import creation, indexing, linalg, reductions, selection, shaping
-from .arrays import Array, ArrayBuilder, Handler, any_array, unsupported
+from .arrays import Array, ArrayBuilder, Handler, Masked, any_array, unsupported
 from .ufuncs import call_ufunc, operator_power, outer
 
 # --------------------------------------------------------------------------- functions
@@ -193,7 +193,7 @@ FUNCTIONS.update(QUERIES)
 
 
 def _type_of(value: Any) -> Any:
-    return value.dtype if isinstance(value, Array) else value
+    return value.dtype if isinstance(value, (Array, Masked)) else value
 
 
 UFUNC_METHODS: dict[str, Handler] = {
@@ -302,11 +302,22 @@ def binary(b: ArrayBuilder, op: str, left: Any, right: Any) -> Any:
 
 def inplace(b: ArrayBuilder, op: str, left: Array, right: Any) -> Any:
     """`left op= right`: arrays are written into; scalars give way to a new object."""
+    if isinstance(left, Masked):
+        return _inplace_chosen(b, op, left, right)
     if left.scalar:
         return binary(b, op, left, right)
     if op in ("**", "@"):
         return b.into(left, binary(b, op, left, right))
     return call_ufunc(b, BINARY[op], left, right, out=left)
+
+
+def _inplace_chosen(b: ArrayBuilder, op: str, left: Masked, right: Any) -> Masked:
+    """`x[mask] op= right`, before it is put back through the mask."""
+    made = binary(b, op, left, right)
+    if not np.can_cast(made.dtype, left.dtype, "same_kind"):
+        raise TypeError(f"Cannot cast ufunc output from {made.dtype!r} to {left.dtype!r} with casting rule 'same_kind'")
+    left.array = b.cast(made.array, left.dtype)
+    return left
 
 
 # --------------------------------------------------------------------------- the call

@@ -15,7 +15,7 @@ import numpy as np
 from ....inductor.graph import Dim, Input
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, ArrayBuilder, unsupported
+from .arrays import Array, ArrayBuilder, Masked, unsupported
 from .shaping import moveaxis, ravel, swapaxes
 from .ufuncs import call_ufunc
 
@@ -43,6 +43,19 @@ def wrap_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     if len(set(axes)) != len(axes):
         raise ValueError("duplicate value in 'axis'")
     return axes
+
+
+def over_chosen(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a reduction with `where=` take elements chosen by a mask: it runs over all, where the mask holds."""
+
+    def apply(b: ArrayBuilder, a: Any, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(a, Masked):
+            return function(b, a, axis, *args, **kwargs)
+        if not a.is_flat or axis not in (None, 0, -1) or kwargs.get("keepdims") or "where" in kwargs or len(args) > 1:
+            raise unsupported("this reduction of elements chosen by a mask", code="data-dependent-shape")
+        return function(b, a.array, None, *args, where=a.mask, **kwargs)
+
+    return apply
 
 
 def _reduce(b: ArrayBuilder, op: str, x: Array, axes: Sequence[int], keepdims: bool, **attrs: Any) -> Array:
@@ -104,8 +117,8 @@ def _only(b: ArrayBuilder, x: Array, where: Any, otherwise: Array) -> Array:
     return b.elementwise("where", mask, x, otherwise)
 
 
-sum_ = _accumulate("sum", "sum", np.add, 0)
-prod = _accumulate("prod", "prod", np.multiply, 1)
+sum_ = over_chosen(_accumulate("sum", "sum", np.add, 0))
+prod = over_chosen(_accumulate("prod", "prod", np.multiply, 1))
 
 
 def _truth(op: str, function: str, identity: bool) -> Callable[..., Any]:
@@ -121,18 +134,46 @@ def _truth(op: str, function: str, identity: bool) -> Callable[..., Any]:
     return apply
 
 
-any_ = _truth("any", "any", False)
-all_ = _truth("all", "all", True)
+any_ = over_chosen(_truth("any", "any", False))
+all_ = over_chosen(_truth("all", "all", True))
 
 
 def count_nonzero(b: ArrayBuilder, a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     if axis is None and type(np.count_nonzero(np.zeros(1))) is int:
         raise unsupported("np.count_nonzero over all axes", why="this NumPy gives a Python int",
                           rewrite="use np.sum(x != 0)")  # fmt: skip
+    if isinstance(a, Masked):
+        return sum_(b, Masked(b.cast(a.array, _BOOL), a.mask), axis, keepdims=keepdims)
     return sum_(b, b.cast(b.lift(a), _BOOL), axis, keepdims=keepdims)
 
 
 # --------------------------------------------------------------------------- extrema
+
+
+def _extremum_of_chosen(function: Callable[..., Any], low: bool) -> Callable[..., Any]:
+    """The same for max and min: over nothing they raise, when the compiled function runs."""
+
+    def apply(b: ArrayBuilder, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None,
+              where: Any = True) -> Any:  # fmt: skip
+        if not isinstance(a, Masked):
+            return function(b, a, axis, out, keepdims, initial, where)
+        if not a.is_flat or axis not in (None, 0, -1) or keepdims or where is not True or a.array.kind not in "iuf":
+            raise unsupported("this reduction of elements chosen by a mask", code="data-dependent-shape")
+        if initial is None:
+            info = np.iinfo(a.dtype) if a.array.kind in "iu" else None
+            start: Any = (-np.inf if low else np.inf) if info is None else (info.min if low else info.max)
+            made = function(b, a.array, None, None, False, b.number(start, a.dtype), a.mask)
+            count = sum_(b, a.mask)
+            target = "quern.capture.frontends.numpy.checks:some"
+            made = b.extern(target, [made, count], [Input(0), Input(1), function_name(low)], (), made.dtype)
+            return b.into(out, made)
+        return function(b, a.array, None, out, False, initial, a.mask)
+
+    return apply
+
+
+def function_name(low: bool) -> str:
+    return "maximum" if low else "minimum"
 
 
 def _extremum(op: str, function: str, ufunc: np.ufunc) -> Callable[..., Any]:
@@ -164,8 +205,8 @@ def _extremum(op: str, function: str, ufunc: np.ufunc) -> Callable[..., Any]:
     return apply
 
 
-max_ = _extremum("amax", "max", np.maximum)
-min_ = _extremum("amin", "min", np.minimum)
+max_ = _extremum_of_chosen(_extremum("amax", "max", np.maximum), low=True)
+min_ = _extremum_of_chosen(_extremum("amin", "min", np.minimum), low=False)
 
 
 def ptp(b: ArrayBuilder, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
@@ -217,6 +258,7 @@ def _size_operand(count: Dim) -> Any:
     return float(count) if isinstance(count, int) else count
 
 
+@over_chosen
 def mean(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *,
          where: Any = True) -> Any:  # fmt: skip
     x = b.lift(a)
@@ -265,12 +307,14 @@ def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdim
     return b.cast(call_ufunc(b, np.sqrt, result) if root else result, wanted)
 
 
+@over_chosen
 def var(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
         keepdims: bool = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Any:  # fmt: skip
     ddof = ddof if correction is None else correction
     return b.into(out, _variance(b, a, axis, dtype, ddof, keepdims, where, mean, False), "unsafe")
 
 
+@over_chosen
 def std(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
         keepdims: bool = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Any:  # fmt: skip
     ddof = ddof if correction is None else correction

@@ -14,7 +14,7 @@ from . import layout
 from .arrays import Array, ArrayBuilder, any_array, unsupported
 from .reductions import wrap_axis
 from .shaping import ravel, reshape
-from .ufuncs import call_ufunc, is_weak, operand
+from .ufuncs import call_ufunc, is_weak, operand, weak_type
 
 _BOOL, _INT64, _FLOAT64 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float64)
 
@@ -22,7 +22,7 @@ _BOOL, _INT64, _FLOAT64 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float6
 def _common(*values: Any) -> np.dtype:
     """np.result_type where Python numbers are weak."""
     return np.result_type(
-        *(v if is_weak(v) else v.dtype if hasattr(v, "dtype") else np.asarray(v).dtype for v in values)
+        *(weak_type(v)() if is_weak(v) else v.dtype if hasattr(v, "dtype") else np.asarray(v).dtype for v in values)
     )
 
 
@@ -187,7 +187,9 @@ def _complex_part(b: ArrayBuilder, x: Array, part: str) -> Array:
     dtype = np.dtype(np.float32 if x.dtype.itemsize == 8 else np.float64)
     target = f"quern.capture.frontends.numpy.checks:{part}"
     strides = layout.order_strides(x.shape, x.strides, "K")
-    return b.extern(target, [x], [Input(0)], x.shape, dtype, strides=strides, scalar=x.scalar)
+    made = b.extern(target, [x], [Input(0)], x.shape, dtype, strides=strides, scalar=x.scalar)
+    made.storage.frozen = "it is a copy here, and a part of the complex array's memory in NumPy"
+    return made
 
 
 def sinc(b: ArrayBuilder, x: Any) -> Any:

@@ -232,7 +232,7 @@ TABLE["to_device"] = lambda x, *, device: x
 TABLE["copy"] = lambda x, src: np.broadcast_to(src, x.shape).astype(x.dtype)
 TABLE["cat"] = lambda *parts, dim: np.concatenate(parts, axis=dim)
 TABLE["stack"] = lambda *parts, dim: np.stack(parts, axis=dim)
-TABLE["flip"] = lambda x, *, dims: np.flip(x, tuple(dims)).copy()
+TABLE["flip"] = lambda x, *, dims: np.flip(x, tuple(dims)).copy(order="K")
 TABLE["roll_dims"] = lambda x, *, shifts, dims: np.roll(x, tuple(shifts), tuple(dims))
 TABLE["repeat"] = lambda x, *, repeats: np.tile(x, tuple(repeats))
 TABLE["repeat_interleave"] = lambda x, *, repeats, dim: np.repeat(x, repeats, dim)
@@ -455,7 +455,8 @@ _ready: dict[str, Function] = {}
 
 def _as_arrays(function: Function) -> Function:
     def call(*arrays: Any, **attrs: Any) -> Any:
-        made = function(*arrays, **attrs)
+        with np.errstate(all="ignore"):  # compiled code warns of nothing
+            made = function(*arrays, **attrs)
         if type(made) is tuple:
             return tuple(map(np.asarray, made))
         return made if isinstance(made, np.ndarray) or not isinstance(made, np.generic) else np.asarray(made)

@@ -19,7 +19,7 @@ import numpy as np
 from ....inductor.graph import Input
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, ArrayBuilder, any_array, unsupported
+from .arrays import Array, ArrayBuilder, Masked, any_array, same_mask, unsupported
 
 Rule = Callable[..., Array]
 
@@ -38,16 +38,21 @@ _COMPARISONS: dict[np.ufunc, tuple[bool, bool]] = {
 
 def is_weak(value: Any) -> bool:
     """A Python number, whose type gives way to an array's. (A bool is as strong as an array of bools.)"""
-    return type(value) in (int, float, complex)
+    return type(value) in (int, float, complex) or (isinstance(value, Array) and value.number in (int, float))
+
+
+def weak_type(value: Any) -> type:
+    """int, float or complex for a weak operand."""
+    return value.number if isinstance(value, Array) else type(value)  # type: ignore[return-value]
 
 
 def resolve(
     ufunc: np.ufunc, operands: Sequence[Any], dtype: Any = None, casting: Any = "same_kind"
 ) -> Sequence[np.dtype]:
     """The loop's dtypes: those of the inputs, then of the outputs. Raises what the ufunc itself would raise."""
-    given = [type(o) if is_weak(o) else o.dtype if hasattr(o, "dtype") else np.result_type(o) for o in operands]
+    given = [weak_type(o) if is_weak(o) else o.dtype if hasattr(o, "dtype") else np.result_type(o) for o in operands]
     if all(isinstance(g, type) for g in given):
-        given = [np.result_type(o) for o in operands]
+        given = [np.dtype(weak_type(o)) for o in operands]
     more: dict[str, Any] = (
         {} if dtype is None else {"signature": (*(None,) * ufunc.nin, *(np.dtype(dtype),) * ufunc.nout)}
     )
@@ -56,9 +61,11 @@ def resolve(
 
 def operand(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:
     """A ufunc's operand in the loop's dtype. Raises OverflowError for a Python int that does not fit."""
-    if is_weak(value):
+    if type(value) in (int, float, complex):
         with np.errstate(all="ignore"):
             return b.number(value, dtype)
+    if isinstance(value, Array) and value.number is int and dtype.kind in "iu" and dtype.itemsize < 8:
+        raise unsupported("a computed Python int with an array of small integers", why="NumPy checks that it fits")
     return b.cast(b.lift(value), dtype)
 
 
@@ -78,11 +85,31 @@ def call_ufunc(b: ArrayBuilder, ufunc: np.ufunc, *args: Any, out: Any = None, wh
         outs = list(out) if isinstance(out, tuple) else [out]
     outs += [None] * (ufunc.nout - len(outs))
     inputs = [b.from_list(i) if isinstance(i, (list, tuple)) else i for i in inputs]
+    if any(isinstance(i, Masked) for i in inputs):
+        if where is not True or dtype is not None or ufunc.nout != 1 or any(o is not None for o in outs):
+            raise unsupported(f"np.{ufunc.__name__} with these arguments on elements chosen by a mask")
+        return _on_chosen(b, ufunc, inputs)
     results = _results(b, ufunc, inputs, dtype, casting)
     if where is not True:
         results = [_choose(b, where, r, o) for r, o in zip(results, outs)]
     finished = tuple(b.into(o, r, casting) for o, r in zip(outs, results))
     return finished[0] if len(finished) == 1 else finished
+
+
+def _on_chosen(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any]) -> Masked:
+    """A ufunc of elements chosen by one mask, and of numbers: done to all elements."""
+    chosen = [i for i in inputs if isinstance(i, Masked)]
+    rest = chosen[0].array.ndim - chosen[0].mask.ndim
+    if not all(same_mask(chosen[0], c, b.ev) for c in chosen[1:]):
+        raise unsupported("elements chosen by different masks", code="data-dependent-shape")
+    if any(c.array.ndim - c.mask.ndim != rest for c in chosen) or any(
+        isinstance(i, Array) and i.ndim > rest for i in inputs
+    ):
+        raise unsupported(
+            "elements chosen by a mask together with an array of another shape", code="data-dependent-shape"
+        )
+    result = call_ufunc(b, ufunc, *[i.array if isinstance(i, Masked) else i for i in inputs])
+    return Masked(result, chosen[0].mask)
 
 
 def _choose(b: ArrayBuilder, where: Any, result: Array, out: Array | None) -> Array:
@@ -142,9 +169,11 @@ def _as_numpy(
     args: list[Any] = []
     shapes = []
     for value in inputs:
-        if is_weak(value):
+        if type(value) in (int, float, complex):
             args.append(value)
             continue
+        if isinstance(value, Array) and value.number:
+            raise unsupported(f"np.{ufunc.__name__} of a computed Python number")
         a = b.lift(value)
         args.append(Input(len(arrays)))
         arrays.append(a)
@@ -197,7 +226,7 @@ def _op(name: str) -> Rule:
 
 for _ufunc, _name in (
     (np.add, "add"), (np.subtract, "sub"), (np.multiply, "mul"), (np.true_divide, "div"), (np.negative, "neg"),
-    (np.fabs, "abs"), (np.sign, "sign"), (np.rint, "round"), (np.signbit, "signbit"),
+    (np.fabs, "abs"), (np.rint, "round"), (np.signbit, "signbit"),
     (np.exp, "exp"), (np.exp2, "exp2"), (np.expm1, "expm1"), (np.log, "log"), (np.log2, "log2"), (np.log10, "log10"),
     (np.log1p, "log1p"), (np.sqrt, "sqrt"), (np.sin, "sin"), (np.cos, "cos"), (np.tan, "tan"), (np.arcsin, "asin"),
     (np.arccos, "acos"), (np.arctan, "atan"), (np.sinh, "sinh"), (np.cosh, "cosh"), (np.tanh, "tanh"),
@@ -233,6 +262,12 @@ def _absolute(b: ArrayBuilder, x: Array) -> Array:
 
 
 RULES[np.floor], RULES[np.ceil], RULES[np.trunc] = _rounding("floor"), _rounding("ceil"), _rounding("trunc")
+
+
+@rule(np.sign)
+def _sign(b: ArrayBuilder, x: Array) -> Array:
+    sign = b.elementwise("sign", x)
+    return b.elementwise("where", b.elementwise("isnan", x), x, sign) if x.kind == "f" else sign
 
 
 @rule(np.square)
@@ -365,12 +400,19 @@ def _is_integer_power(inputs: Sequence[Any], types: Sequence[np.dtype]) -> bool:
     return types[0].kind in "iu" and not (isinstance(inputs[1], (int, np.integer)) and inputs[1] >= 0)
 
 
+with np.errstate(all="ignore"):
+    #: whether this NumPy's power takes square roots for an exponent of 0.5 (it then gives NaN for -inf, not inf)
+    _ROOTS = bool(np.isnan(np.power(np.array([-np.inf]), 0.5))[0])
+
+
 @rule(np.power, np.float_power)
 def _power(b: ArrayBuilder, x: Array, y: Array) -> Array:
     """x ** y as C's pow does it; square roots differ from it at -inf and -0 only."""
     known = _known(y)
     if x.kind != "f" or known not in (0.5, -0.5):
         return b.elementwise("pow", x, y)
+    if known == 0.5 and _ROOTS and not x.scalar:
+        return b.elementwise("sqrt", x)
     root = b.elementwise("add", b.elementwise("sqrt", x), _c(b, x, 0.0))
     value = root if known > 0 else b.elementwise("div", _c(b, x, 1.0), root)
     at_minus_infinity = _c(b, x, math.inf if known > 0 else 0.0)

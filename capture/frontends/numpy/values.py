@@ -23,16 +23,19 @@ from ...values.mappings import DictValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayState, InputStorage
 from . import names
-from .arrays import Array, ArrayBuilder
+from .arrays import Array, ArrayBuilder, Masked
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
+    from ...rebuild import Rebuilder
 
 #: methods that give Python numbers or text: known when the program runs only
 _CONVERSIONS = frozenset((
     "item", "tolist", "tobytes", "__float__", "__int__", "__index__", "__complex__", "__bool__", "__round__",
     "__format__", "__str__", "__repr__", "__trunc__", "is_integer", "as_integer_ratio", "hex",
 ))  # fmt: skip
+#: those of them that a graph can compute and hand on
+_NUMBERS = {"__float__": float, "__int__": int, "item": None}
 #: what NumPy raises for bad arguments
 ERRORS = (ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError, np.linalg.LinAlgError)
 
@@ -57,16 +60,35 @@ class InputArray(InputStorage):
         return super().entry_node(ev)
 
 
+class DTypeValue(ConstantValue):
+    """A dtype: equal to all that NumPy compares it with (`x.dtype == np.float32`, `== "f4"`)."""
+
+    __slots__ = ()
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        return ev.fold(ev.operators.COMPARE[op], self.value, other.as_constant()) if other.is_constant else None
+
+
 class NumpyArray(Array):
     """An ndarray or a NumPy scalar of the program."""
 
     __slots__ = ()
 
+    def enter(self, ev: Evaluator) -> None:
+        """An array from outside is met: what was written before must not show in it."""
+        state, storage = ev.states["numpy"], self.storage
+        for written in state.entries:
+            if written.key == storage.key:
+                raise ev.break_("aliased-input-write", f"an array whose memory was written to as `{written.source.label}`",
+                                "the two arrays would have to be updated together", "pass one of them, or a copy")  # fmt: skip
+            self.guard_apart(ev, written, storage)
+        state.inputs.append(storage)
+
     #: its truth is not known during capture
     branches = True
 
     def derived_type(self) -> str:
-        return "NumPy scalar" if self.scalar else "array"
+        return "number from an array" if self.number else "NumPy scalar" if self.scalar else "array"
 
     def describe(self) -> str:
         label = f" `{self.source.label}`" if self.source is not None else ""
@@ -75,6 +97,10 @@ class NumpyArray(Array):
     # ------------------------------------------------------------ attributes and calls
 
     def getattr_(self, ev: Evaluator, name: str) -> Value:
+        if self.number is not None and name not in _CONVERSIONS and name not in _PROTOCOL and name != "__class__":
+            raise ev.break_(
+                "data-dependent-scalar", f"the attribute {name!r} of {self.describe()}", "quern does not model it"
+            )
         reader = names.ATTRIBUTES.get(name)
         if reader is not None:
             return attempt(ev, lambda b: reader(b, self))
@@ -94,6 +120,9 @@ class NumpyArray(Array):
                         "use reshape, view or astype")  # fmt: skip
 
     def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+        if name in _NUMBERS and not args and not kwargs:
+            kind = _NUMBERS[name] or {"f": float, "i": int, "u": int, "b": bool, "c": complex}[self.kind]
+            return attempt(ev, lambda b: b.python_number(self, kind))
         if name in _CONVERSIONS:
             raise ev.break_("data-dependent-scalar", f"{name}() of {self.describe()}", "the number is known when the program runs only",
                             "keep it an array")  # fmt: skip
@@ -118,12 +147,14 @@ class NumpyArray(Array):
             raise ev.type_error("iteration over a 0-d array")
         if not isinstance(self.shape[0], int):
             raise ev.break_("dynamic-iteration", f"iterating over {self.describe()}", "its length is dynamic")
-        return ev.iterator_of(
-            [attempt(ev, lambda b, i=i: names.METHODS["__getitem__"](b, self, i)) for i in range(self.shape[0])]
-        )
+        rows = range(self.shape[0])
+        return ev.iterator_of([call_handler(ev, self._item, [ConstantValue(i)], {}) for i in rows])
+
+    def _item(self, b: ArrayBuilder, key: Any) -> Any:
+        return names.METHODS["__getitem__"](b, self, key)
 
     def getitem(self, ev: Evaluator, key: Value) -> Value:
-        return call_handler(ev, lambda b, k: names.METHODS["__getitem__"](b, self, k), [key], {})
+        return call_handler(ev, self._item, [key], {})
 
     def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
         call_handler(ev, lambda b, k, v: names.METHODS["__setitem__"](b, self, k, v), [key, value], {})
@@ -134,8 +165,26 @@ class NumpyArray(Array):
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
         if not _is_operand(other):
             return None
+        if self.number is not None:
+            self._check_python(ev, op, other, reflected)
         pair = (other, self) if reflected else (self, other)
-        return call_handler(ev, lambda b, left, right: names.binary(b, op, left, right), pair, {})
+        made = call_handler(ev, lambda b, left, right: names.binary(b, op, left, right), pair, {})
+        if self.number is not None and not isinstance(other, NumpyArray):
+            made.number = float  # type: ignore[attr-defined]
+        return made
+
+    def _check_python(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> None:
+        """A Python number next to an array is NumPy's affair; next to another number only + - * of floats are."""
+        array = isinstance(other, NumpyArray) and other.number is None
+        simple = op in ("+", "-", "*") or (
+            op == "/" and not reflected and other.is_constant and other.as_constant() != 0
+        )
+        if array or (
+            simple and self.number is float and other.is_constant and type(other.as_constant()) in (int, float)
+        ):
+            return
+        raise ev.break_("data-dependent-scalar", f"`{op}` on {self.describe()}", "the number is known when the program runs only",
+                        "keep it an array")  # fmt: skip
 
     def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         if self.scalar or not _is_operand(other):
@@ -143,12 +192,28 @@ class NumpyArray(Array):
         return call_handler(ev, lambda b, right: names.inplace(b, op, self, right), [other], {})
 
     def unary(self, ev: Evaluator, op: str) -> Value:
+        if self.number is not None:
+            raise ev.break_(
+                "data-dependent-scalar",
+                f"`{op}` on {self.describe()}",
+                "the number is known when the program runs only",
+            )
         return attempt(ev, lambda b: names.call(b, names.UNARY[op], [self], {}))
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         if not _is_operand(other):
             return None
+        if self.number is not None and not (isinstance(other, NumpyArray) and other.number is None):
+            raise ev.break_(
+                "data-dependent-branch", f"`{op}` on {self.describe()}", "it depends on the array's elements"
+            )
         return call_handler(ev, lambda b, right: names.call(b, names.COMPARE[op], [self, right], {}), [other], {})
+
+    def repr_(self, ev: Evaluator) -> Value:
+        raise ev.break_("data-dependent-text", f"the text of {self.describe()}", "it depends on the array's elements")
+
+    def format_(self, ev: Evaluator, spec: str) -> Value:
+        return self.repr_(ev)
 
     def key(self, ev: Evaluator) -> Any:
         if self.scalar:
@@ -169,11 +234,93 @@ _PROTOCOL = frozenset((
 
 def _is_operand(value: Value) -> bool:
     """What array operators take: arrays, numbers, sizes, and (nested) lists of those."""
-    if isinstance(value, (Array, ListValue, TupleValue)):
+    if isinstance(value, (Array, MaskedValue, ListValue, TupleValue)):
         return True
     if type(value) is ConstantValue:
         return isinstance(value.value, (bool, int, float, complex, np.generic))
     return hasattr(value, "expr")
+
+
+class MaskedValue(Value):
+    """Elements of an array chosen by a mask (see `arrays.Masked`). Returned, it is indexed after the graph has run."""
+
+    __slots__ = ("masked",)
+
+    def __init__(self, masked: Masked) -> None:
+        super().__init__()
+        self.masked = masked
+
+    def python_type(self) -> type:
+        return np.ndarray
+
+    def describe(self) -> str:
+        return f"elements of an array of dtype {self.masked.dtype} chosen by a mask"
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"{rb.value(self.masked.array)}[{rb.value(self.masked.mask)}]"
+
+    def _refuse(self, ev: Evaluator, what: str) -> Exception:
+        return ev.break_("data-dependent-shape", f"{what} {self.describe()}", "their number depends on the data",
+                         "use np.where(mask, x, other)")  # fmt: skip
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        if name == "dtype":
+            return rewrap(ev, self.masked.dtype)
+        if name == "ndim":
+            return ConstantValue(self.masked.array.ndim - self.masked.mask.ndim + 1)
+        if name == "__class__":
+            return super().getattr_(ev, name)
+        if name in _MASKED_METHODS or name in _PROTOCOL:
+            return MethodValue(self, name)
+        raise self._refuse(ev, f"the attribute {name!r} of")
+
+    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+        if name not in _MASKED_METHODS:
+            return super().call_method(ev, name, args, kwargs)
+        method = names.METHODS[name]
+        return call_handler(ev, lambda b, *a, **k: method(b, self.masked, *a, **k), args, kwargs)
+
+    def truth(self, ev: Evaluator) -> bool:
+        raise self._refuse(ev, "the truth of")
+
+    def len_(self, ev: Evaluator) -> Value:
+        raise self._refuse(ev, "the length of")
+
+    def iter_(self, ev: Evaluator) -> Value:
+        raise self._refuse(ev, "iterating over")
+
+    def getitem(self, ev: Evaluator, key: Value) -> Value:
+        raise self._refuse(ev, "indexing")
+
+    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+        raise self._refuse(ev, "writing to")
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        raise self._refuse(ev, "`in` on")
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        if not _is_operand(other):
+            return None
+        pair = (other, self) if reflected else (self, other)
+        return call_handler(ev, lambda b, left, right: names.binary(b, op, left, right), pair, {})
+
+    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if not _is_operand(other):
+            return None
+        return call_handler(ev, lambda b, right: names.inplace(b, op, self.masked, right), [other], {})
+
+    def unary(self, ev: Evaluator, op: str) -> Value:
+        return attempt(ev, lambda b: names.call(b, names.UNARY[op], [self.masked], {}))
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if not _is_operand(other):
+            return None
+        return call_handler(
+            ev, lambda b, right: names.call(b, names.COMPARE[op], [self.masked, right], {}), [other], {}
+        )
+
+
+_MASKED_METHODS = frozenset(("sum", "prod", "mean", "std", "var", "any", "all", "max", "min", "conj", "conjugate"))
 
 
 class UfuncValue(BuiltinValue):
@@ -222,7 +369,9 @@ def unwrap(ev: Evaluator, value: Value) -> Any:
     """An argument for a handler: arrays stay symbolic, sizes are expressions, all else is Python."""
     if isinstance(value, Array):
         return value
-    if type(value) is ConstantValue:
+    if isinstance(value, MaskedValue):
+        return value.masked
+    if isinstance(value, ConstantValue):
         return value.value
     if isinstance(value, TupleValue):
         return tuple(unwrap(ev, v) for v in value.items(ev))
@@ -247,6 +396,9 @@ def rewrap(ev: Evaluator, result: Any) -> Value:
         return NONE
     if isinstance(result, Array):
         return result
+    if isinstance(result, Masked):
+        result.value = result.value or MaskedValue(result)
+        return result.value
     if type(result) is tuple:
         return TupleValue([rewrap(ev, r) for r in result])
     if type(result) is list:
