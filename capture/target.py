@@ -80,6 +80,12 @@ class LazySlots(dict[str, Value]):
         self.removed.discard(name)
         super().__setitem__(name, value)
 
+    def assign(self, name: str, obj: Any, source: Source) -> None:
+        """Bind a variable to a real object, to be wrapped when it is read."""
+        super().pop(name, None)
+        self.removed.discard(name)
+        self.waiting[name] = (obj, source)
+
     def untouched(self, name: str) -> Source | None:
         """The source of a parameter that nobody read; None when it was read, set or deleted."""
         if super().__contains__(name) or name in self.removed or name not in self.waiting:
@@ -193,15 +199,32 @@ class Target:
         frame.root = True
         frame.pc = self.start
         remaining = iter(stack_values)
-        for kind in self.stack:
-            if kind is Slot.NULL:
+        inputs = [None if kind is Slot.NULL else next(remaining) for kind in self.stack]
+        self._store_directly(frame, slots, inputs)
+        for found in inputs:
+            if found is None:
+                frame.push(NULL)
+            elif found[0] is UNBOUND:
+                ev.guards.is_(found[1], UNBOUND)
                 frame.push(NULL)
             else:
-                obj, source = next(remaining)
-                frame.push(NULL if obj is UNBOUND else ev.wrap(obj, source))
-                if obj is UNBOUND:
-                    ev.guards.is_(source, UNBOUND)
+                frame.push(ev.wrap(*found))
         return frame
+
+    def _store_directly(self, frame: Frame, slots: LazySlots, inputs: list[Any]) -> None:
+        """What the first instructions only store in a variable, or drop, need not be looked at."""
+        plain = {*self.view.local_names} - {*self.view.cell_names}
+        while inputs and inputs[-1] is not None and inputs[-1][0] is not UNBOUND:
+            instr = self.view.instructions[frame.pc]
+            if frame.pc in self.family.stops:
+                return
+            if instr.op == "STORE_FAST" and instr.arg in plain:
+                slots.assign(instr.arg, *inputs.pop())
+            elif instr.op == "POP_TOP":
+                inputs.pop()
+            else:
+                return
+            frame.pc += 1
 
 
 def _fresh(name: str, taken: set[str]) -> str:
