@@ -63,7 +63,10 @@ class Driver:
         parts = []
         for attribute in (_COMPUTE_MAJOR, _COMPUTE_MINOR):
             value = c_int()
-            self.check("cuDeviceGetAttribute", self.library.cuDeviceGetAttribute(byref(value), c_int(attribute), self._handle(device)))
+            self.check(
+                "cuDeviceGetAttribute",
+                self.library.cuDeviceGetAttribute(byref(value), c_int(attribute), self._handle(device)),
+            )
             parts.append(value.value)
         return parts[0] * 10 + parts[1]
 
@@ -77,7 +80,9 @@ class Driver:
         with self._mutex:
             if device not in self._contexts:
                 made = c_void_p()
-                self.check("cuDevicePrimaryCtxRetain", self.library.cuDevicePrimaryCtxRetain(byref(made), self._handle(device)))
+                self.check(
+                    "cuDevicePrimaryCtxRetain", self.library.cuDevicePrimaryCtxRetain(byref(made), self._handle(device))
+                )
                 self._contexts[device] = made
             return self._contexts[device]
 
@@ -96,7 +101,10 @@ class Driver:
         with self.on(device):
             module, function = c_void_p(), c_void_p()
             self.check("cuModuleLoadData", self.library.cuModuleLoadData(byref(module), c_char_p(cubin)))
-            self.check("cuModuleGetFunction", self.library.cuModuleGetFunction(byref(function), module, c_char_p(name.encode())))
+            self.check(
+                "cuModuleGetFunction",
+                self.library.cuModuleGetFunction(byref(function), module, c_char_p(name.encode())),
+            )
             if shared > _SHARED_BY_DEFAULT:
                 code = self.library.cuFuncSetAttribute(function, c_int(_DYNAMIC_SHARED_BYTES), c_int(shared))
                 self.check("cuFuncSetAttribute", code)

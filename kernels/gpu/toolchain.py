@@ -113,7 +113,9 @@ def load_module(source: TritonSource) -> ModuleType:
     try:
         exec(compile(source.text, file, "exec"), module.__dict__)
     except Exception as error:
-        raise CompilerFailed(f"the text of kernel {source.name} is not a Python module: {error}\n{source.text}") from error
+        raise CompilerFailed(
+            f"the text of kernel {source.name} is not a Python module: {error}\n{source.text}"
+        ) from error
     return module
 
 
@@ -131,7 +133,9 @@ def compile_for(source: TritonSource, target: Target, variant: Variant | None = 
         manifest={"label": f"{source.name} (triton, {target})"},
     )
     facts = json.loads(entry.read("launch.json"))
-    return CompiledInfo(target=target, ptx=bytes(entry.read("kernel.ptx")).decode(), cubin=bytes(entry.read("kernel.cubin")), **facts)
+    return CompiledInfo(
+        target=target, ptx=bytes(entry.read("kernel.ptx")).decode(), cubin=bytes(entry.read("kernel.cubin")), **facts
+    )
 
 
 def binary_key(source: TritonSource, target: Target, variant: Variant) -> CacheKey:
@@ -194,7 +198,9 @@ def _run_triton(source: TritonSource, target: Target, variant: Variant) -> tuple
                 gpu = GPUTarget(target.backend, target.arch, target.warp_size)
                 made = triton.compile(tree, target=gpu, options=options)
             except Exception as error:
-                raise CompilerFailed(f"Triton could not compile {source.name} for {target}: {error}\n{source.text}") from error
+                raise CompilerFailed(
+                    f"Triton could not compile {source.name} for {target}: {error}\n{source.text}"
+                ) from error
             if made.metadata.global_scratch_size:
                 raise CompilerFailed(f"{source.name} asks for scratch memory, which quern's launcher does not provide")
             return made.asm["cubin"], made.asm["ptx"], made.metadata.shared

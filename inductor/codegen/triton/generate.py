@@ -20,10 +20,11 @@ from typing import Any
 from ....errors import InternalError
 from ....kernels.gpu.library import helper_names, helper_source
 from ....kernels.gpu.source import INT32_LIMIT, TritonSource
-from ...dtypes import DType, int32, int64
+from ...dtypes import DType, int32
 from ...graph import Dim
-from ...loops import Expr, FloorDiv, Index, Indirect, Kernel, Store, Var, postorder, upper_bound
+from ...loops import Expr, FloorDiv, Index, Indirect, Kernel, Store, Var
 from ..simplify_loops import simplify
+from .reading import COMPARISONS, below, emission_order, has_load, is_small, unique
 from .scalars import (
     COMBINE,
     cast_text,
@@ -40,7 +41,6 @@ from .tiling import Axis, Tiling, TritonOptions, choose_tiling, product
 _HEADER = "import triton\nimport triton.language as tl\n"
 _LIBDEVICE = "from triton.language.extra import libdevice\n"
 _RESERVED = frozenset({"tl", "triton", "libdevice", "float", "range", "x", "y", "z", "r", "pid", "start", "lanes"})
-_COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 
 
 def generate(kernel: Kernel, options: TritonOptions | None = None) -> TritonSource:
@@ -123,10 +123,10 @@ class _Generator:
 
     def _refuse_masked_rows(self) -> None:
         """Reductions run outside any mask. One that reads memory and stands only under masks might read out of bounds."""
-        roots = [e for s in self.kernel.stores for e in _below(s.value, s.index)]
-        free = {id(e) for s in self.kernel.stores for e in _below(s.value, s.index, through_masks=False)}
+        roots = [e for s in self.kernel.stores for e in below(s.value, s.index)]
+        free = {id(e) for s in self.kernel.stores for e in below(s.value, s.index, through_masks=False)}
         for e in roots:
-            if e.op in ("reduce", "scan") and id(e) not in free and _has_load(e):
+            if e.op in ("reduce", "scan") and id(e) not in free and has_load(e):
                 raise InternalError(f"[triton] a {e.op} that reads memory stands under a mask: {e}\n{self.kernel}")
 
     def _space_comment(self) -> Iterator[str]:
@@ -142,8 +142,11 @@ class _Generator:
                 yield f"{what}, {'in one block' if a.name == 'r' else 'per program'} of {a.block}"
 
     def _extents(self) -> list[Dim]:
-        return [*(b.size for b in self.kernel.args), *(a.numel for a in self.tiling.axes), product(
-            tuple(a.numel for a in self.tiling.outer))]
+        return [
+            *(b.size for b in self.kernel.args),
+            *(a.numel for a in self.tiling.axes),
+            product(tuple(a.numel for a in self.tiling.outer)),
+        ]
 
     def _needs_int64(self) -> bool | None:
         """None when it depends on symbols: then the symbols' own width decides."""
@@ -210,7 +213,7 @@ class _Generator:
 
     def _loops(self) -> None:
         """One loop per reduction depth, then what remains to be stored along r, then what is stored once per row."""
-        reduces = _unique([e for s in self.kernel.stores for e in _below(s.value, s.index) if e.op == "reduce"])
+        reduces = unique([e for s in self.kernel.stores for e in below(s.value, s.index) if e.op == "reduce"])
         along_r = [s for s in self.kernel.stores if self._along_r(s)]
         depths = {e.args[0].reduce_depth for e in reduces}
         placed = {id(s): self._earliest_loop(s, reduces) for s in along_r}
@@ -224,13 +227,15 @@ class _Generator:
 
     def _earliest_loop(self, s: Store, reduces: list[Expr]) -> int:
         """The depth at which a store may run: its value is ready, and no later loop reads the buffer again."""
-        depth = max((e.reduce_depth for e in _below(s.value, s.index)), default=0)
+        depth = max((e.reduce_depth for e in below(s.value, s.index)), default=0)
         for e in reduces:
-            if any(b.op == "load" and b.attr[0] == s.buffer for b in _below(e.args[0])):
+            if any(b.op == "load" and b.attr[0] == s.buffer for b in below(e.args[0])):
                 depth = max(depth, e.args[0].reduce_depth)
         for other in self.kernel.stores:
-            if other is not s and any(b.op == "load" and b.attr[0] == s.buffer for b in _below(other.value, other.index)):
-                depth = max(depth, max((b.reduce_depth for b in _below(other.value, other.index)), default=0))
+            if other is not s and any(
+                b.op == "load" and b.attr[0] == s.buffer for b in below(other.value, other.index)
+            ):
+                depth = max(depth, max((b.reduce_depth for b in below(other.value, other.index)), default=0))
         return depth
 
     def _one_loop(self, reduces: list[Expr], stores: list[Store]) -> None:
@@ -240,11 +245,16 @@ class _Generator:
         size = size_text(r.numel)
         accumulators = [(e, *self._accumulate(e)) for e in reduces]
         self._stores(stores, self.inner)
-        head = [f"for start in range(0, {size}, {r.constant}):", "    r = start + lanes" + ("" if self.wide is False else self._wide_lanes())]
+        head = [
+            f"for start in range(0, {size}, {r.constant}):",
+            "    r = start + lanes" + ("" if self.wide is False else self._wide_lanes()),
+        ]
         if "r" in self.masks:
             head.append(f"    r_mask = r < {size}")
         lines = [f"    {line}" for line in self.inner.lines]
-        first = [f"{name} = {initial}" for e, names, initials, _ in accumulators for name, initial in zip(names, initials)]
+        first = [
+            f"{name} = {initial}" for e, names, initials, _ in accumulators for name, initial in zip(names, initials)
+        ]
         first += [f"{name} = {initial}" for name, initial in self.carries]
         self.inner = None
         self.outer.lines += [*first, *head, *lines]
@@ -305,7 +315,7 @@ class _Generator:
 
     def value(self, root: Expr, conds: tuple[Value, ...] = ()) -> Value:
         """Emit `root` and all below it that is not there yet. conds: masks of the enclosing `masked` expressions."""
-        for e in _emission_order(root):
+        for e in emission_order(root):
             if self._find(e, conds) is None:
                 self._emit(e, conds)
         found = self._find(root, conds)
@@ -313,7 +323,7 @@ class _Generator:
         return found
 
     def _key(self, e: Expr, conds: tuple[Value, ...]) -> tuple[int, tuple[str, ...]]:
-        return (id(e), tuple(c.text for c in conds) if conds and _has_load(e) else ())
+        return (id(e), tuple(c.text for c in conds) if conds and has_load(e) else ())
 
     def _find(self, e: Expr, conds: tuple[Value, ...]) -> Value | None:
         key = self._key(e, conds)
@@ -361,7 +371,7 @@ class _Generator:
 
     def _narrow_comparison(self, e: Expr, conds: tuple[Value, ...]) -> list[Value] | None:
         """Index values that surely fit in 32 bits are compared without widening them to int64 first."""
-        if e.op not in _COMPARISONS or self.wide is not False or not all(map(_small, e.args)):
+        if e.op not in COMPARISONS or self.wide is not False or not all(map(is_small, e.args)):
             return None
         if all(a.op == "const" for a in e.args):
             return None
@@ -437,7 +447,9 @@ class _Generator:
         axes = value.axes | {"r"}
         combine, position = COMBINE[e.attr][dtype.kind], self.order.index("r")
         fill = literal(neutral(e.attr, dtype), dtype)
-        operand = self._name(Value(self._without_tail(value, fill, dtype), axes), f"{e.attr}_in", self.inner is not None)
+        operand = self._name(
+            Value(self._without_tail(value, fill, dtype), axes), f"{e.attr}_in", self.inner is not None
+        )
         text = f"tl.associative_scan({operand.text}, {position}, {combine})"
         if self.looped:
             keep = ", keep_dims=True" if len(self.order) > 1 else ""
@@ -524,9 +536,9 @@ class _Generator:
         block = self.inner if inner and self.inner is not None else self.outer
         if name not in block.known:
             text = axis.name
-            below = product_text(tuple(v.extent for v in axis.vars[last:]))
-            if below != "1":
-                text = f"{text} // {_atom_text(below)}"
+            faster = product_text(tuple(v.extent for v in axis.vars[last:]))
+            if faster != "1":
+                text = f"{text} // {_atom_text(faster)}"
             if first > 0:
                 text = f"{text} % {_atom_text(product_text(tuple(v.extent for v in axis.vars[first:last])))}"
             block.known[name] = Value(name, frozenset({axis.name}))
@@ -570,69 +582,7 @@ class _Generator:
         return name
 
 
-# --------------------------------------------------------------------------- reading expressions
-
-
-def _emission_order(root: Expr) -> list[Expr]:
-    """Operands before users. The value of a `masked` and the operand of a `reduce` are left to their own emission."""
-    done: set[int] = set()
-    out: list[Expr] = []
-    stack: list[tuple[Expr, bool]] = [(root, False)]
-    while stack:
-        e, ready = stack.pop()
-        if id(e) in done:
-            continue
-        if ready:
-            done.add(id(e))
-            out.append(e)
-            continue
-        stack.append((e, True))
-        below = [e.args[0]] if e.op == "masked" else [] if e.op in ("reduce", "scan") else list(e.args)
-        if e.op in _COMPARISONS and all(map(_small, e.args)):
-            below = []
-        index = e.attr if e.op == "index" else e.attr[1] if e.op == "load" else None
-        if index is not None:
-            below += [a.value for a in index.atoms() if isinstance(a, Indirect)]
-        stack.extend((b, False) for b in reversed(below))
-    return out
-
-
-def _below(value: Expr, index: Index | None = None, *, through_masks: bool = True) -> list[Expr]:
-    """Every expression below a value and an index; optionally not the values of `masked` expressions."""
-    from_index = [a.value for a in index.atoms() if isinstance(a, Indirect)] if index is not None else []
-    if through_masks:
-        return postorder([value, *from_index])
-    seen: dict[int, Expr] = {}
-    stack = [value, *from_index]
-    while stack:
-        e = stack.pop()
-        if id(e) in seen:
-            continue
-        seen[id(e)] = e
-        stack += (e.args[0], e.args[2]) if e.op == "masked" else e.args
-        where = e.attr if e.op == "index" else e.attr[1] if e.op == "load" else None
-        stack += [a.value for a in where.atoms() if isinstance(a, Indirect)] if where is not None else []
-    return list(seen.values())
-
-
-def _unique(exprs: list[Expr]) -> list[Expr]:
-    return list({id(e): e for e in exprs}.values())
-
-
-def _has_load(e: Expr) -> bool:
-    return any(b.op == "load" for b in postorder([e]))
-
-
-def _small(e: Expr) -> bool:
-    """An integer that surely fits in 32 bits: a small constant, or an index with a small bound."""
-    if e.dtype != int64:
-        return False
-    if e.op == "const":
-        return isinstance(e.attr, int) and abs(e.attr) < 1 << 31
-    if e.op != "index":
-        return False
-    top = upper_bound(e.attr)
-    return isinstance(top, int) and top < 1 << 31 and isinstance(e.attr.const, int) and abs(e.attr.const) < 1 << 31
+# --------------------------------------------------------------------------- index text
 
 
 def _sum_text(parts: list[tuple[Dim, str]], const: Dim) -> str:

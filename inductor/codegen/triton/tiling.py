@@ -55,7 +55,9 @@ class Axis:
     @property
     def exact(self) -> bool:
         """Blocks cover the axis without a rest, so no mask is needed."""
-        return self.role == "program" or (isinstance(self.numel, int) and self.numel > 0 and self.numel % self.block == 0)
+        return self.role == "program" or (
+            isinstance(self.numel, int) and self.numel > 0 and self.numel % self.block == 0
+        )
 
     @property
     def constant(self) -> str:

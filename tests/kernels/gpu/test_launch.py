@@ -39,7 +39,9 @@ def library(tmp_path_factory) -> Path:
     if compiler is None:
         pytest.skip("needs a C compiler")
     out = tmp_path_factory.mktemp("fake") / "libcuda.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-w", str(Path(__file__).with_name("fake_cuda.c")), "-o", str(out)], check=True)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-w", str(Path(__file__).with_name("fake_cuda.c")), "-o", str(out)], check=True
+    )
     return out
 
 
@@ -193,9 +195,15 @@ def test_on_a_gpu(name: str) -> None:
         flat[b.name] = case.inputs.get(b.name, empty).copy()
     arrays = {n: torch.from_numpy(a.view(np.int16) if a.dtype == np.uint16 else a).cuda() for n, a in flat.items()}
     launch = build(generate(kernel, case.options), "cuda:0")
-    launch(*(arrays[b.name].data_ptr() for b in kernel.args), *sizes.values(), stream=torch.cuda.current_stream().cuda_stream)
+    launch(
+        *(arrays[b.name].data_ptr() for b in kernel.args),
+        *sizes.values(),
+        stream=torch.cuda.current_stream().cuda_stream,
+    )
     torch.cuda.synchronize()
     run_kernel(kernel, flat, case.symbols)
     for written in kernel.writes:
         ours = arrays[written].cpu().numpy().view(flat[written].dtype)
-        np.testing.assert_allclose(ours, flat[written], rtol=10 * case.tolerance, atol=10 * case.tolerance, err_msg=written)
+        np.testing.assert_allclose(
+            ours, flat[written], rtol=10 * case.tolerance, atol=10 * case.tolerance, err_msg=written
+        )

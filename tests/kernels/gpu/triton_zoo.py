@@ -83,11 +83,18 @@ def layer_norm(rows: int, columns: int, options: TritonOptions = DEFAULT) -> Cas
     stores = (Store("out", where, y), Store("mean", as_index(p[0]), mean), Store("rstd", as_index(p[0]), rstd))
     n = rows * columns
     args = buffers(
-        x=(float32, n), w=(float32, columns), b=(float32, columns), out=(float32, n), mean=(float32, rows), rstd=(float32, rows)
+        x=(float32, n),
+        w=(float32, columns),
+        b=(float32, columns),
+        out=(float32, n),
+        mean=(float32, rows),
+        rstd=(float32, rows),
     )
     g = rng()
     data = {"x": g.normal(size=n), "w": g.normal(size=columns), "b": g.normal(size=columns)}
-    return Case(Kernel("layer_norm", p, r, stores, args), {k: v.astype("f") for k, v in data.items()}, options, tolerance=1e-5)
+    return Case(
+        Kernel("layer_norm", p, r, stores, args), {k: v.astype("f") for k, v in data.items()}, options, tolerance=1e-5
+    )
 
 
 def pointwise(n: int, dtype: DType = float32, options: TritonOptions = DEFAULT) -> Case:
@@ -114,12 +121,19 @@ def transpose(m: int, n: int, dtype: DType = float32) -> Case:
 def permute3(a: int, b: int, c: int) -> Case:
     """Three accesses, three unit strides: a three-dimensional tile."""
     p = space(a, b, c)
-    terms = [L.load("x", at(p, 1, a * c, a), float32), L.load("y", at(p, b, 1, a * b), float32), L.load("z", at(p, b * c, c, 1), float32)]
+    terms = [
+        L.load("x", at(p, 1, a * c, a), float32),
+        L.load("y", at(p, b, 1, a * b), float32),
+        L.load("z", at(p, b * c, c, 1), float32),
+    ]
     value = op("add", op("add", terms[0], terms[1]), terms[2])
     n = a * b * c
     args = buffers(x=(float32, n), y=(float32, n), z=(float32, n), out=(float32, n))
     g = rng()
-    return Case(Kernel("permute", p, (), (Store("out", at(p, b * c, c, 1), value),), args), {k: g.normal(size=n).astype("f") for k in "xyz"})
+    return Case(
+        Kernel("permute", p, (), (Store("out", at(p, b * c, c, 1), value),), args),
+        {k: g.normal(size=n).astype("f") for k in "xyz"},
+    )
 
 
 def broadcast(rows: int, columns: int) -> Case:
@@ -150,7 +164,9 @@ def numbers(n: int, dtype: DType) -> np.ndarray:
     return storage(g.normal(size=n), dtype)
 
 
-def rows(rows: int, columns: int, kinds: tuple[str, ...], dtype: DType, options: TritonOptions = DEFAULT, nans: bool = False) -> Case:
+def rows(
+    rows: int, columns: int, kinds: tuple[str, ...], dtype: DType, options: TritonOptions = DEFAULT, nans: bool = False
+) -> Case:
     """Several reductions of the same rows into one output each."""
     p, r = space(rows), space(columns, name="r")
     x = L.load("x", at((*p, *r), columns, 1), dtype)
@@ -261,7 +277,13 @@ def in_place_softmax(rows: int, columns: int, options: TritonOptions) -> Case:
     case = softmax(rows, columns)
     x = case.inputs["x"]
     where = case.kernel.stores[0].index
-    kernel = Kernel("softmax_", case.kernel.p, case.kernel.r, (Store("x", where, case.kernel.stores[0].value),), case.kernel.args[:1])
+    kernel = Kernel(
+        "softmax_",
+        case.kernel.p,
+        case.kernel.r,
+        (Store("x", where, case.kernel.stores[0].value),),
+        case.kernel.args[:1],
+    )
     return Case(kernel, {"x": x}, options)
 
 
@@ -299,7 +321,12 @@ def online_pair(rows: int, columns: int) -> Case:
     )
     n = rows * columns
     args = buffers(x=(float32, n), e=(float32, n), norm=(float32, rows), y=(float32, n))
-    return Case(Kernel("three", p, r, stores, args), {"x": numbers(n, float32)}, TritonOptions(persistent=False, row_block=64), tolerance=1e-5)
+    return Case(
+        Kernel("three", p, r, stores, args),
+        {"x": numbers(n, float32)},
+        TritonOptions(persistent=False, row_block=64),
+        tolerance=1e-5,
+    )
 
 
 LOOPED = TritonOptions(persistent=False, row_block=128)
@@ -338,7 +365,9 @@ ZOO: dict[str, Callable[[], Case]] = {
     "any all floats": lambda: rows(9, 100, ("any", "all"), float32, BLOCKS),
     "max min nan": lambda: rows(9, 100, ("max", "min", "argmax", "argmin"), float32, nans=True),
     "max min nan looped": lambda: rows(9, 300, ("max", "min", "argmax", "argmin"), float32, LOOPED, nans=True),
-    "max min nan blocks": lambda: rows(9, 300, ("max", "argmax"), float32, TritonOptions(persistent=False, row_block=64, block=4), True),
+    "max min nan blocks": lambda: rows(
+        9, 300, ("max", "argmax"), float32, TritonOptions(persistent=False, row_block=64, block=4), True
+    ),
     "argmax ints": lambda: rows(9, 100, ("argmax", "argmin", "max", "min"), int32, BLOCKS),
     "argmax int64 looped": lambda: rows(3, 300, ("argmax", "argmin", "max"), int64, LOOPED),
     "argmax uint8": lambda: rows(3, 100, ("argmax", "argmin", "min"), uint8),

@@ -1,0 +1,71 @@
+"""Questions that the generator asks of expressions."""
+
+from __future__ import annotations
+
+from ...dtypes import int64
+from ...loops import Expr, Index, Indirect, postorder, upper_bound
+
+#: comparisons of indices are made in 32 bits where the operands surely fit
+COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
+
+
+def emission_order(root: Expr) -> list[Expr]:
+    """Operands before users. The value of a `masked` and the operand of a `reduce` are left to their own emission."""
+    done: set[int] = set()
+    out: list[Expr] = []
+    stack: list[tuple[Expr, bool]] = [(root, False)]
+    while stack:
+        e, ready = stack.pop()
+        if id(e) in done:
+            continue
+        if ready:
+            done.add(id(e))
+            out.append(e)
+            continue
+        stack.append((e, True))
+        operands = [e.args[0]] if e.op == "masked" else [] if e.op in ("reduce", "scan") else list(e.args)
+        if e.op in COMPARISONS and all(map(is_small, e.args)):
+            operands = []
+        index = e.attr if e.op == "index" else e.attr[1] if e.op == "load" else None
+        if index is not None:
+            operands += [a.value for a in index.atoms() if isinstance(a, Indirect)]
+        stack.extend((b, False) for b in reversed(operands))
+    return out
+
+
+def below(value: Expr, index: Index | None = None, *, through_masks: bool = True) -> list[Expr]:
+    """Every expression below a value and an index; optionally not the values of `masked` expressions."""
+    from_index = [a.value for a in index.atoms() if isinstance(a, Indirect)] if index is not None else []
+    if through_masks:
+        return postorder([value, *from_index])
+    seen: dict[int, Expr] = {}
+    stack = [value, *from_index]
+    while stack:
+        e = stack.pop()
+        if id(e) in seen:
+            continue
+        seen[id(e)] = e
+        stack += (e.args[0], e.args[2]) if e.op == "masked" else e.args
+        where = e.attr if e.op == "index" else e.attr[1] if e.op == "load" else None
+        stack += [a.value for a in where.atoms() if isinstance(a, Indirect)] if where is not None else []
+    return list(seen.values())
+
+
+def unique(exprs: list[Expr]) -> list[Expr]:
+    return list({id(e): e for e in exprs}.values())
+
+
+def has_load(e: Expr) -> bool:
+    return any(b.op == "load" for b in postorder([e]))
+
+
+def is_small(e: Expr) -> bool:
+    """An integer that surely fits in 32 bits: a small constant, or an index with a small bound."""
+    if e.dtype != int64:
+        return False
+    if e.op == "const":
+        return isinstance(e.attr, int) and abs(e.attr) < 1 << 31
+    if e.op != "index":
+        return False
+    top = upper_bound(e.attr)
+    return isinstance(top, int) and top < 1 << 31 and isinstance(e.attr.const, int) and abs(e.attr.const) < 1 << 31
