@@ -9,6 +9,7 @@ list of these, or any Python constant.
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from ....inductor.graph import Node
 from ...breaks import Break, NotConstant
 from ...values.base import Value
 from ...values.constant import NONE, ConstantValue
+from ...values.functions import FunctionValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
 from .dtypes import device_text, from_torch
@@ -33,6 +35,10 @@ Function = Callable[..., Any]
 
 #: what an elementwise operand may be
 Operand = "ArrayValue | Node | bool | int | float | complex"
+
+
+class Declined(Exception):
+    """A handler leaves a call to the function's own Python code, or to the framework as an opaque node."""
 
 
 class Context:
@@ -56,8 +62,12 @@ class Context:
         return self.ev.emit("scalar", value=x)
 
     def op(self, name: str, *operands: Any, **attrs: Any) -> Node:
-        """Append a table op; None operands are absent optional tensors."""
-        return self.ev.emit(name, *[None if x is None else self.node(x) for x in operands], **attrs)
+        """Append a table op; None operands are absent optional tensors. Complex arithmetic is left to the framework."""
+        nodes = [None if x is None else self.node(x) for x in operands]
+        for n in nodes:
+            if n is not None and not isinstance(n.meta, tuple) and n.dtype.is_complex:
+                return COMPLEX[0](self, name, nodes, attrs)
+        return self.ev.emit(name, *nodes, **attrs)
 
     def results(self, name: str, *operands: Any, **attrs: Any) -> tuple[Node, ...]:
         """Append a table op that has several results."""
@@ -195,13 +205,17 @@ def eager_error(ev: Evaluator, what: str) -> Break:
     return ev.framework_error(ValueError(what))
 
 
-def handler_of(fn: Function) -> Handler:
-    """A `frontend.Handler` around a handler function. A call that does not bind is left to plain Python to refuse."""
+def handler_of(fn: Function, place: str = "") -> Handler:
+    """A `frontend.Handler` around a handler function for what stands at `place`. A call that does not bind is left to plain
+    Python to refuse.
+    """
     signature = inspect.signature(fn)
 
     def handler(ev: Evaluator, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
         try:
             return plain_call(ev, fn, args, kwargs)
+        except Declined as declined:
+            return call_original(ev, place, args, kwargs, declined)
         except (TypeError, KeyError) as error:
             given = {k: v for k, v in kwargs.items() if k != "out"}
             try:
@@ -215,6 +229,27 @@ def handler_of(fn: Function) -> Handler:
 
     handler.__name__ = fn.__name__
     return handler
+
+
+def call_original(
+    ev: Evaluator, place: str, args: Sequence[Value], kwargs: Mapping[str, Value], declined: Declined
+) -> Value:
+    """What a handler declined: Python code is inlined, a C function becomes an opaque node."""
+    original = resolve(place)
+    if isinstance(original, types.FunctionType):
+        value = ev.wrap(original, ev.names.const(original))
+        assert isinstance(value, FunctionValue)
+        return ev.inline(value, args, kwargs)
+    unknown = UNKNOWN[0](original) if original is not None else None
+    if unknown is None:
+        raise ev.break_("framework-function", f"calling {place}", str(declined))
+    return unknown(ev, args, kwargs)
+
+
+#: appends a table op over complex tensors; set by `externs`
+COMPLEX: list[Any] = []
+#: makes the handler of a C function that no table names; set by `externs`
+UNKNOWN: list[Any] = []
 
 
 # ------------------------------------------------------------------ the registry
@@ -240,9 +275,8 @@ def resolve(place: str) -> Any:
 
 def register(places: str | Iterable[str], fn: Function) -> None:
     """Add a handler function under names such as "torch.add Tensor.add"."""
-    handler = handler_of(fn)
     for place in places.split() if isinstance(places, str) else places:
-        register_handler(place, handler)
+        register_handler(place, handler_of(fn, place))
 
 
 def register_handler(place: str, handler: Handler) -> None:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from ....inductor.dtypes import DType
-from .dtypes import to_device, to_torch
+from .dtypes import FROM_TORCH, to_device, to_torch
 
 EAGER: dict[str, Callable[..., Any]] = {}
 
@@ -392,12 +392,17 @@ EAGER["sort"] = lambda x, *, dim, descending, stable: tuple(torch.sort(x, dim=di
 
 # ------------------------------------------------------------------ pooling and resizing
 
+
+def _pools(n: int) -> None:
+    _named(f"max_pool{n}d avg_pool{n}d adaptive_avg_pool{n}d", F)
+    with_indices = getattr(F, f"max_pool{n}d_with_indices")
+    adaptive = getattr(F, f"adaptive_max_pool{n}d_with_indices")
+    EAGER[f"max_pool{n}d_with_indices"] = lambda x, **attrs: tuple(with_indices(x, **attrs))
+    EAGER[f"adaptive_max_pool{n}d"] = lambda x, *, output_size: tuple(adaptive(x, output_size))
+
+
 for _n in (1, 2, 3):
-    _named(f"max_pool{_n}d avg_pool{_n}d adaptive_avg_pool{_n}d", F)
-    EAGER[f"max_pool{_n}d_with_indices"] = lambda x, pool=getattr(F, f"max_pool{_n}d_with_indices"), **attrs: tuple(pool(x, **attrs))
-    EAGER[f"adaptive_max_pool{_n}d"] = lambda x, *, output_size, pool=getattr(F, f"adaptive_max_pool{_n}d_with_indices"): tuple(
-        pool(x, output_size)
-    )
+    _pools(_n)
 
 
 @_op("avg_pool1d")
@@ -447,3 +452,30 @@ def _randint(*, low: int, high: int, shape: Sequence[int], dtype: DType | None, 
 @_op("randperm")
 def _randperm(*, n: int, dtype: DType | None, device: str) -> torch.Tensor:
     return torch.randperm(n, dtype=_dtype(dtype) or torch.int64, device=to_device(device))
+
+
+#: copies of what are views in eager: parts of complex tensors
+EAGER.update(
+    real=lambda x: x.real.clone(),
+    imag=lambda x: x.imag.clone(),
+    view_as_real=lambda x: torch.view_as_real(x).clone(),
+    view_as_complex=lambda x: torch.view_as_complex(x).clone(),
+)
+
+
+class _Named:
+    """`NAMED.exp` is `EAGER["exp"]` for code that finds functions by their qualified names; DTypes are taken as torch's."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        try:
+            function = EAGER[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+        def call(*args: Any, **attrs: Any) -> Any:
+            return function(*args, **{k: FROM_TORCH.get(v, v) if isinstance(v, torch.dtype) else v for k, v in attrs.items()})
+
+        return call
+
+
+NAMED = _Named()

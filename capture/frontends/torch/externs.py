@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional
 
+from ....inductor.dtypes import DType
 from ....inductor.graph import ExternRef, Input, Node, TensorMeta
 from ....inductor.ops import OPS
 from ...values.tensor import ArrayValue
-from .calls import Context, resolve, unwrap, wrap
+from . import eager_ops
+from .calls import COMPLEX, UNKNOWN, Context, register, resolve, unwrap, wrap
 from .dtypes import device_text, from_torch, to_torch
+from .eager_ops import EAGER
 from .results import Results
 
 if TYPE_CHECKING:
@@ -71,7 +74,7 @@ def _template(cx: Context, value: Any, inputs: list[Node]) -> Any:
         return device_text(value)
     if hasattr(value, "free_symbols"):
         return value
-    if value is None or isinstance(value, (bool, int, float, complex, str)):
+    if value is None or isinstance(value, (bool, int, float, complex, str, DType)):
         return value
     if isinstance(value, (torch.layout, torch.memory_format)):
         raise cx.broken("extern-argument", f"the argument {value} of a framework function")
@@ -163,7 +166,7 @@ def _meta(cx: Context, result: torch.Tensor, device: str | None) -> TensorMeta:
 
 def handler_of_unknown(fn: Any) -> Any:
     """A handler that puts a C function of torch into the graph as it is; None for what is not a tensor function."""
-    place = _places().get(id(fn))
+    place = _places().get(id(fn)) if isinstance(fn, types.BuiltinFunctionType) else None
     if place is None:
         return None
 
@@ -181,12 +184,14 @@ _known_places: dict[int, str] = {}
 def _places() -> dict[int, str]:
     """C functions over tensors, by id: "module:name"."""
     if not _known_places:
-        for module in (torch, torch.nn.functional, torch.linalg, torch.fft, torch.special, torch._C._nn):
-            for name in dir(module):
-                found = getattr(module, name)
-                prefix = _PREFIXES.get(module.__name__, "")
-                if isinstance(found, types.BuiltinFunctionType) and _is_tensor_function(name, prefix):
-                    _known_places.setdefault(id(found), f"{module.__name__}:{name}")
+        modules = (torch, torch.nn.functional, torch.linalg, torch.fft, torch.special, torch._C._nn)
+        listed = [(m, name) for m in modules for name in dir(m)]
+        listed += [(torch._VF, name) for name in dir(torch._C._VariableFunctions)]
+        for module, name in listed:
+            found = getattr(module, name, None)
+            prefix = _PREFIXES.get(module.__name__, "")
+            if isinstance(found, types.BuiltinFunctionType) and _is_tensor_function(name, prefix):
+                _known_places.setdefault(id(found), f"{module.__name__}:{name}")
     return _known_places
 
 
@@ -203,3 +208,46 @@ def _is_tensor_function(name: str, prefix: str) -> bool:
         return False
     overloads = [getattr(packet, o) for o in packet.overloads()]
     return not any(torch.Tag.nondeterministic_seeded in o.tags for o in overloads)
+
+
+UNKNOWN.append(handler_of_unknown)
+
+
+# ------------------------------------------------------------------ complex arithmetic
+
+
+def complex_op(cx: Context, name: str, nodes: Sequence[Node | None], attrs: Mapping[str, Any]) -> Any:
+    """A table op over complex tensors, as an opaque call of eager's implementation: generated kernels know real numbers."""
+    row = OPS[name]
+    if row.kind == "view" or name == "getitem":
+        return cx.ev.emit(name, *nodes, **attrs)
+    full = row.bind(attrs)
+    operands = [n.attrs["value"] if n is not None and n.op.name == "scalar" else n for n in nodes]
+    target = f"{eager_ops.__name__}:NAMED.{name}"
+    return call_target(cx, target, EAGER[name], operands, full, effects=False)
+
+
+COMPLEX.append(complex_op)
+
+
+def complex_view(name: str, step: int) -> Any:
+    """`real`, `imag`, `view_as_real`, `view_as_complex`: views of complex memory in eager, copies of the same layout here,
+    which must not be written to.
+    """
+
+    def call(cx: Context, input: ArrayValue) -> Any:
+        if name in ("real", "imag") and not input.meta.dtype.is_complex:
+            if name == "real":
+                return input
+            raise ValueError("imag is not implemented for real tensors")
+        node = call_target(cx, f"{eager_ops.__name__}:NAMED.{name}", EAGER[name], [input], {}, effects=False)
+        if step != 1:
+            node = cx.op("restride", node, stride=tuple(s * step for s in input.meta.stride))
+        return type(input).new(node, frozen="it is a view of a complex tensor")
+
+    call.__name__ = name
+    return call
+
+
+for _name, _step in (("real", 2), ("imag", 2), ("view_as_real", 1), ("view_as_complex", 1)):
+    register((f"torch.{_name}",), complex_view(_name, _step))

@@ -38,7 +38,7 @@ _CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format, torc
 _INLINED = (
     "torch.nn.modules", "torch.nn.functional", "torch.autograd.grad_mode", "torch.utils._contextlib", "torch.functional",
     "torch.nn.utils", "torch._tensor", "torch.distributions", "torch.utils._pytree", "torch.nn.attention",
-    "torch._jit_internal",
+    "torch._jit_internal", "torch.nn._reduction",
 )  # fmt: skip
 _FOLDER = torch.__file__.rsplit("/", 1)[0]
 

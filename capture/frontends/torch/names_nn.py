@@ -9,7 +9,8 @@ import torch
 
 from ....inductor.graph import Node
 from ...values.tensor import ArrayValue
-from .calls import Context, assign, name, register
+from .calls import Context, Declined, assign, name, register
+from .externs import extern_call
 
 # ------------------------------------------------------------------ products
 
@@ -189,6 +190,15 @@ def rms_norm(cx: Context, input: ArrayValue, normalized_shape: Any, weight: Any 
     return cx.op("rms_norm", input, weight, normalized_shape=tuple(normalized_shape), eps=eps)
 
 
+@name("torch._weight_norm")
+def weight_norm(cx: Context, v: ArrayValue, g: ArrayValue, dim: int = 0) -> Node:
+    """g * v / |v|, the norm taken over all dims but `dim`."""
+    rank = len(v.meta.shape)
+    others = tuple(d for d in range(rank) if d != dim % rank) if dim != -1 else None
+    length = cx.op("vector_norm", v, ord=2.0, dim=others, keepdim=True)
+    return cx.op("mul", v, cx.op("div", g, length))
+
+
 @name("F.group_norm torch.group_norm")
 def group_norm(cx: Context, input: ArrayValue, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
                cudnn_enabled: bool = True) -> Node:  # fmt: skip
@@ -212,7 +222,7 @@ def batch_norm(cx: Context, input: ArrayValue, running_mean: Any, running_var: A
 def instance_norm(cx: Context, input: ArrayValue, running_mean: Any = None, running_var: Any = None, weight: Any = None,
                   bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5) -> Node:  # fmt: skip
     if running_mean is not None or not use_input_stats:
-        raise cx.broken("instance-norm", "F.instance_norm with running statistics")
+        raise Declined("running statistics")
     return cx.op("group_norm", input, weight, bias, num_groups=input.meta.shape[1], eps=eps)
 
 
@@ -243,8 +253,8 @@ def attention(cx: Context, query: ArrayValue, key: ArrayValue, value: ArrayValue
               dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
               enable_gqa: bool = False) -> Node:  # fmt: skip
     if dropout_p:
-        raise cx.broken("attention-dropout", "scaled_dot_product_attention with dropout", "its mask cannot be reproduced",
-                        "call model.eval(), or pass dropout_p=0.0")  # fmt: skip
+        args = (query, key, value, attn_mask, dropout_p, is_causal)
+        return extern_call(cx, "F.scaled_dot_product_attention", args, {"scale": scale, "enable_gqa": enable_gqa}, effects=True)
     return cx.op("scaled_dot_product_attention", query, key, value, attn_mask, is_causal=is_causal, scale=scale,
                  enable_gqa=enable_gqa)  # fmt: skip
 
@@ -260,7 +270,7 @@ def _dropout(whole_channels: bool) -> Any:
         if not (training if train is None else train) or p == 0.0:
             return input
         if whole_channels:
-            raise cx.broken("channel-dropout", "dropout of whole channels in training")
+            raise Declined("whole channels are dropped")
         out = cx.op("dropout", input, p=p)
         if not inplace:
             return out
@@ -273,6 +283,17 @@ def _dropout(whole_channels: bool) -> Any:
 
 register("F.dropout torch.dropout", _dropout(False))
 register("F.dropout1d F.dropout2d F.dropout3d F.feature_alpha_dropout F.alpha_dropout", _dropout(True))
+
+
+def _random_extern(place: str) -> None:
+    def call(cx: Context, *args: Any, **kwargs: Any) -> Any:
+        return extern_call(cx, place, args, kwargs, effects=True)
+
+    register(place, call)
+
+
+for _name in ("feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout", "rrelu"):
+    _random_extern(f"torch.{_name}")
 
 # ------------------------------------------------------------------ pooling and resizing
 
@@ -321,7 +342,7 @@ def interpolate(cx: Context, input: ArrayValue, size: Any = None, scale_factor: 
     spatial = input.meta.shape[2:]
     n = len(spatial)
     if antialias or mode not in ("nearest", "linear", "bilinear", "trilinear") or n == 0:
-        raise cx.broken("interpolate", f"F.interpolate with mode={mode!r}" + (" and antialias" if antialias else ""))
+        raise Declined(f"mode {mode!r}" + (" and antialias" if antialias else ""))
     scales: Any = None
     if size is not None:
         out = (size,) * n if isinstance(size, int) else tuple(size)

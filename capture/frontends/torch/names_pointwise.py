@@ -218,9 +218,14 @@ def prelu(cx: Context, input: ArrayValue, weight: ArrayValue) -> Any:
     return cx.op("prelu", input, w)
 
 
-@name("torch.cross Tensor.cross torch.linalg.cross")
+@name("torch.linalg.cross")
+def linalg_cross(cx: Context, input: ArrayValue, other: ArrayValue, *, dim: int = -1) -> Node:
+    return cx.op("cross", input, other, dim=dim)
+
+
+@name("*cross")
 def cross(cx: Context, input: ArrayValue, other: ArrayValue, dim: int | None = None) -> Node:
-    """Without dim: the last one for linalg, the first of size 3 for torch.cross; both are -1 for what is common."""
+    """Without dim: the first of size 3."""
     if dim is None:
         dim = next((d for d, n in enumerate(input.meta.shape) if n == 3), -1)
     return cx.op("cross", input, other, dim=dim)

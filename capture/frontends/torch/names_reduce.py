@@ -9,7 +9,7 @@ import torch
 
 from ....inductor.graph import Node
 from ...values.tensor import ArrayValue
-from .calls import Context, name, register
+from .calls import Context, Declined, name, register
 from .results import Results
 
 Dim = int | Sequence[int] | None
@@ -154,7 +154,7 @@ def vector_norm(cx: Context, x: ArrayValue, ord: float = 2, dim: Dim = None, kee
 def norm(cx: Context, input: ArrayValue, p: Any = "fro", dim: Dim = None, keepdim: bool = False, dtype: Any = None) -> Node:
     """The vector norms; eager's "fro" without or with dims is the 2-norm over them."""
     if p == "nuc":
-        raise cx.broken("norm", "the nuclear norm", "it needs a singular value decomposition")
+        raise Declined("the nuclear norm")
     order = 2.0 if p is None or p == "fro" else float(p)
     return cx.op("vector_norm", input, ord=order, dim=_dims(dim), keepdim=keepdim, dtype=cx.dtype(dtype))
 
@@ -164,7 +164,7 @@ def linalg_norm(cx: Context, A: ArrayValue, ord: Any = None, dim: Dim = None, ke
                 dtype: Any = None) -> Node:  # fmt: skip
     is_vector = isinstance(dim, int) or (ord is None) or (dim is None and len(A.meta.shape) == 1)
     if not is_vector:
-        raise cx.broken("norm", f"a matrix norm of order {ord!r}", "only vector norms are captured")
+        raise Declined("a matrix norm")
     order = 2.0 if ord is None else float(ord)
     return cx.op("vector_norm", A, ord=order, dim=_dims(dim), keepdim=keepdim, dtype=cx.dtype(dtype))
 
@@ -239,7 +239,7 @@ for _name in ("nonzero", "argwhere", "masked_select", "unique", "unique_consecut
 
 def _check_reduce(cx: Context, reduction: str, size_average: Any, reduce: Any) -> str:
     if size_average is not None or reduce is not None:
-        raise cx.broken("legacy-reduction", "the arguments size_average and reduce", "", "use reduction=")
+        raise Declined("size_average and reduce")
     return reduction
 
 
@@ -248,7 +248,7 @@ def _pair_loss(op: str, extra: str | None = None, default: Any = None) -> Any:
              reduction: str = "mean", **more: Any) -> Node:  # fmt: skip
         attrs = {} if extra is None else {extra: more.pop(extra, default)}
         if more.pop("weight", None) is not None:
-            raise cx.broken("loss-weight", f"F.{op} with weight=")
+            raise Declined("weights")
         if more:
             raise TypeError(f"{op} got an unexpected argument {next(iter(more))!r}")
         return cx.op(op, input, target, reduction=_check_reduce(cx, reduction, size_average, reduce), **attrs)
@@ -287,7 +287,7 @@ def nll_loss(cx: Context, input: ArrayValue, target: ArrayValue, weight: Any = N
 def binary_cross_entropy(cx: Context, input: ArrayValue, target: ArrayValue, weight: Any = None, size_average: Any = None,
                          reduce: Any = None, reduction: str = "mean") -> Node:  # fmt: skip
     if weight is not None:
-        raise cx.broken("loss-weight", "F.binary_cross_entropy with weight=")
+        raise Declined("weights")
     return cx.op("binary_cross_entropy", input, target, reduction=_check_reduce(cx, reduction, size_average, reduce))
 
 
@@ -295,7 +295,7 @@ def binary_cross_entropy(cx: Context, input: ArrayValue, target: ArrayValue, wei
 def bce_with_logits(cx: Context, input: ArrayValue, target: ArrayValue, weight: Any = None, size_average: Any = None,
                     reduce: Any = None, reduction: str = "mean", pos_weight: Any = None) -> Node:  # fmt: skip
     if weight is not None or pos_weight is not None:
-        raise cx.broken("loss-weight", "F.binary_cross_entropy_with_logits with weights")
+        raise Declined("weights")
     reduction = _check_reduce(cx, reduction, size_average, reduce)
     return cx.op("binary_cross_entropy_with_logits", input, target, reduction=reduction)
 

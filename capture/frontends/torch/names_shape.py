@@ -163,7 +163,7 @@ def expand_as(cx: Context, self: ArrayValue, other: ArrayValue) -> ArrayValue:
 def broadcast_tensors(cx: Context, *tensors: Any) -> tuple[ArrayValue, ...]:
     from_list = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     shape = torch.broadcast_shapes(*(t.meta.shape for t in from_list))
-    return tuple(t.view(cx.ev, "expand", shape=tuple(shape)) for t in from_list)
+    return tuple(t if t.meta.shape == tuple(shape) else t.view(cx.ev, "expand", shape=tuple(shape)) for t in from_list)
 
 
 @name("torch.broadcast_shapes")
@@ -475,8 +475,7 @@ def meshgrid(cx: Context, *tensors: Any, indexing: str | None = None) -> Any:
     for k, t in enumerate(found):
         shape = [1] * len(found)
         shape[k] = counts[k]
-        grid = t.view(cx.ev, "view", shape=tuple(shape)).view(cx.ev, "expand", shape=tuple(counts))
-        out.append(grid.view(cx.ev, "transpose", dim0=0, dim1=1) if swap else grid)
+        out.append(t.view(cx.ev, "view", shape=tuple(shape)).view(cx.ev, "expand", shape=tuple(counts)))
     if swap:
         out[0], out[1] = out[1], out[0]
     return tuple(out)

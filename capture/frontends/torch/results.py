@@ -42,7 +42,7 @@ class ReturnTypeValue(TupleValue):
         return super().getattr_(ev, name)
 
     def rebuild(self, rb: Rebuilder) -> str:
-        return f"{rb.names.inject(self.cls, self.cls.__name__)}({super().rebuild(rb)})"
+        return f"{rb.inject(self.cls, self.cls.__name__)}({super().rebuild(rb)})"
 
 
 class SizeValue(TupleValue):
@@ -63,4 +63,4 @@ class SizeValue(TupleValue):
         return from_items
 
     def rebuild(self, rb: Rebuilder) -> str:
-        return f"{rb.names.inject(torch.Size, 'Size')}({super().rebuild(rb)})"
+        return f"{rb.inject(torch.Size, 'Size')}({super().rebuild(rb)})"

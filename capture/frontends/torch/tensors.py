@@ -15,7 +15,7 @@ from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
 from ...values.tensor import ArrayState, ArrayValue, InputStorage
 from . import names_index
-from .calls import METHODS, TENSOR_CLASS, Context, size_value, unwrap, wrap
+from .calls import FUNCTIONS, METHODS, TENSOR_CLASS, Context, size_value, unwrap, wrap
 from .dtypes import to_device, to_torch
 from .externs import extern_call
 from .inplace import call_inplace, is_inplace
@@ -316,6 +316,8 @@ _ATTRIBUTES: dict[str, Attribute] = {
     "layout": _fixed(torch.strided),
     "itemsize": lambda ev, x: ConstantValue(x.meta.dtype.size),
     "nbytes": lambda ev, x: size_value(ev, x.meta.numel * x.meta.dtype.size),
+    "real": lambda ev, x: FUNCTIONS[torch.real](ev, [x], {}),
+    "imag": lambda ev, x: FUNCTIONS[torch.imag](ev, [x], {}),
     "T": _transposed,
     "mT": _matrix_transposed,
     "data": lambda ev, x: detached(ev, x),
