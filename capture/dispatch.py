@@ -304,7 +304,10 @@ class CompiledFunction:
         self._run = self.dispatcher.run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._run(*args, **kwargs)
+        try:
+            return self._run(*args, **kwargs)
+        except Unsupported as error:
+            raise error.with_traceback(None) from None  # the message names the user's line; our frames say nothing
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)

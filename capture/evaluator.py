@@ -59,6 +59,7 @@ class Evaluator(ClassService):
         self.engine = engine
         self.graph = Graph()
         self.builder = GraphBuilder(OPS, self.graph)
+        self.builder.locate = lambda: locations.current(self)
         self.names = Names()
         self.guards = GuardSet(self.names)
         self.effects = Effects()
@@ -405,7 +406,6 @@ class Evaluator(ClassService):
         """Append a table op at the current place. Arguments that the op refuses become the program's own error: plain
         Python is left to raise it.
         """
-        self.builder.loc = locations.current(self)
         try:
             return self.builder.call(op, *nodes, **attrs)
         except (ValueError, TypeError, IndexError, NotImplementedError) as error:

@@ -244,6 +244,8 @@ class GraphBuilder:
         self._counters: dict[str, Iterator[int]] = {}
         self._taken = {n.name for n in self.graph.nodes}
         self.loc: SourceLocation | None = None
+        #: where the program stands; asked for each node when set, else `loc` is taken
+        self.locate: Callable[[], SourceLocation | None] | None = None
         self.origin = ""
         self.grad = True
 
@@ -277,7 +279,8 @@ class GraphBuilder:
     def append(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
         """Append a node whose meta is already known (extern nodes, rewrites)."""
         name = self.fresh_name(row.name)
-        node = Node(row, tuple(inputs), dict(attrs), meta, name, self.loc, self.origin or row.name, self.grad)
+        loc = self.loc if self.locate is None else self.locate()
+        node = Node(row, tuple(inputs), dict(attrs), meta, name, loc, self.origin or row.name, self.grad)
         self.graph.nodes.append(node)
         return node
 

@@ -7,6 +7,7 @@ Each message says what happened, where in the user's code, and what to do next.
 
 from __future__ import annotations
 
+import linecache
 from dataclasses import dataclass
 
 
@@ -68,7 +69,7 @@ class RecompileLimitExceeded(UserError):
 
 @dataclass(frozen=True)
 class SourceLocation:
-    """Where in the user's code something stands. `text` is the source line, stripped."""
+    """Where in the user's code something stands. `text` is the source line, stripped; looked up when empty."""
 
     file: str
     line: int
@@ -77,7 +78,8 @@ class SourceLocation:
 
     def __str__(self) -> str:
         head = f'File "{self.file}", line {self.line}, in {self.function}'
-        return f"{head}\n    {self.text}" if self.text else head
+        text = self.text or linecache.getline(self.file, self.line).strip()
+        return f"{head}\n    {text}" if text else head
 
 
 class Unsupported(UserError):
