@@ -247,7 +247,7 @@ class _Generator:
         self._stores(stores, self.inner)
         head = [
             f"for start in range(0, {size}, {r.constant}):",
-            "    r = start + lanes" + ("" if self.wide is False else self._wide_lanes()),
+            "    r = start + lanes" + self._widen(),
         ]
         if "r" in self.masks:
             head.append(f"    r_mask = r < {size}")
@@ -260,9 +260,6 @@ class _Generator:
         self.outer.lines += [*first, *head, *lines]
         for e, names, _, axes in accumulators:
             self._finish_reduce(e, names, axes)
-
-    def _wide_lanes(self) -> str:
-        return self._widen()
 
     def _accumulate(self, e: Expr) -> tuple[list[str], list[str], frozenset[str]]:
         """Emit the loop body of a reduction; (accumulators, their initial values, their axes)."""
@@ -405,7 +402,8 @@ class _Generator:
         return self._name(loaded, buffer, self._is_inner(e, conds))
 
     def _pointer(self, buffer: str, at: Value, axes: frozenset[str]) -> str:
-        text = self.pointers[buffer] if at.text == "0" else f"{self.pointers[buffer]} + ({at.text})"
+        offset = at.text if re.fullmatch(r"\w+", at.text) else f"({at.text})"
+        text = self.pointers[buffer] if offset == "0" else f"{self.pointers[buffer]} + {offset}"
         return text if axes == at.axes else f"tl.broadcast_to({text}, {self._shape(axes)})"
 
     # ------------------------------------------------------------------ reductions in one block, scans
