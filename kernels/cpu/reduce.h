@@ -81,6 +81,7 @@ template <class Op, class V> INLINE lane<V> horizontal(V v) {
 
 // One reduction's running value, in U independent vectors (or one scalar).
 template <class Op, class V, int U = 1> struct Accumulator {
+  static constexpr int N = lanes<V>;
   V a = Op::template start<V>(), b = a, c = a, d = a;
   V total = a;  // of finished runs
 
@@ -109,6 +110,11 @@ template <class Op, class V, int U = 1> struct Accumulator {
     if constexpr (is_scalar<V>) return all();
     else return horizontal<Op>(all());
   }
+  // running values that lie in an array between runs
+  template <class T, class P> INLINE void resume(const T* p, P n) { total = load_raw<V>(p, n); }
+  template <class T, class P> INLINE void save(T* p, P n) { store_raw(p, all(), n); }
+  // another part's result
+  template <class T, class P> INLINE void absorb(const T* p, P n) { total = Op::step(total, load_raw<V>(p, n)); }
   // truth values: lanes of masks are 0 or -1
   INLINE bool truth() { return value() != 0; }
 };
@@ -116,9 +122,10 @@ template <class Op, class V, int U = 1> struct Accumulator {
 // Where the largest (sign > 0) or smallest value is: the first such position, NaN winning over numbers.
 // V: values, I: positions, as many lanes.
 template <int sign, class V, class I> struct ArgAccumulator {
+  static constexpr int N = lanes<V>;
   V best;
   I at;
-  INLINE ArgAccumulator(i64 begin) {
+  INLINE ArgAccumulator(i64 begin = 0) {
     best = splat<V>(sign > 0 ? limits<lane<V>>::lowest : limits<lane<V>>::highest);
     at = splat<I>((lane<I>)begin);
   }
@@ -136,13 +143,26 @@ template <int sign, class V, class I> struct ArgAccumulator {
     best = where(take, x, best);
     at = where(take, i, at);
   }
+  // running values that lie in arrays between runs
+  template <class T, class S, class P> INLINE void resume(const T* p, const S* q, P n) {
+    best = load_raw<V>(p, n);
+    at = load_raw<I>(q, n);
+  }
+  template <class T, class S, class P> INLINE void save(T* p, S* q, P n) {
+    store_raw(p, best, n);
+    store_raw(q, at, n);
+  }
+  // another part's result, of later positions than those seen so far
+  template <class T, class S, class P> INLINE void absorb(const T* p, const S* q, P n) {
+    add(load_raw<V>(p, n), load_raw<I>(q, n), full);
+  }
   // another candidate for one lane; ties go to the lower position
   static INLINE void merge(lane<V>& best, i64& at, lane<V> x, i64 i) {
     bool wins = (sign > 0 ? x > best : x < best) || (x != x && best == best);
     bool ties = (x == best || (x != x && best != best)) && i < at;
     if (wins || ties) best = x, at = i;
   }
-  INLINE void fold(lane<V>& one, i64& position) {
+  INLINE void fold(lane<V>& one, i64& position) {  // all lanes into one
     if constexpr (is_scalar<V>) one = best, position = at;
     else {
       one = best[0], position = at[0];
@@ -155,6 +175,52 @@ template <int sign, class V, class I> struct ArgAccumulator {
     fold(one, position);
     return position;
   }
+};
+
+// The results of all chunks of a reduction, combined in a fixed order: pairs, pairs of pairs, ...
+template <class Op, class T> T combine(const T* partial, i64 count) {
+  if (count == 1) return partial[0];
+  if (count <= 0) return Op::template start<T>();
+  i64 half = count / 2;
+  return Op::step(combine<Op>(partial, half), combine<Op>(partial + half, count - half));
+}
+template <class Op, class T> void combine_rows(const T* partial, T* total, i64 rows, i64 chunks) {
+  for (i64 r = 0; r < rows; ++r) total[r] = combine<Op>(partial + r * chunks, chunks);
+}
+template <int sign, class T>
+void combine_positions(const T* partial, const i64* partial_at, T* total, i64* total_at, i64 rows, i64 chunks) {
+  for (i64 r = 0; r < rows; ++r) {
+    ArgAccumulator<sign, T, i64> all;
+    for (i64 c = r * chunks; c < (r + 1) * chunks; ++c) all.add(partial[c], partial_at[c], full);
+    total[r] = all.best, total_at[r] = all.at;
+  }
+}
+// A: the accumulator of the columns; partial[row][chunk][column] to total[row][column]
+template <class A, class T> void combine_columns(const T* partial, T* total, i64 rows, i64 chunks, i64 width) {
+  constexpr int N = A::N;
+  for (i64 r = 0; r < rows; ++r)
+    vector_loop<N, 1, false>(0, width, [&](i64 i, auto n, auto) {
+      A all;
+      for (i64 c = r * chunks; c < (r + 1) * chunks; ++c) all.absorb(partial + c * width + i, n);
+      all.save(total + r * width + i, n);
+    });
+}
+template <class A, class T, class I>
+void combine_columns(const T* partial, const I* partial_at, T* total, I* total_at, i64 rows, i64 chunks, i64 width) {
+  constexpr int N = A::N;
+  for (i64 r = 0; r < rows; ++r)
+    vector_loop<N, 1, false>(0, width, [&](i64 i, auto n, auto) {
+      A all;
+      for (i64 c = r * chunks; c < (r + 1) * chunks; ++c) all.absorb(partial + c * width + i, partial_at + c * width + i, n);
+      all.save(total + r * width + i, total_at + r * width + i, n);
+    });
+}
+
+// Memory for partial results, freed at the end of the scope.
+template <class T> struct Scratch {
+  T* data;
+  Scratch(i64 count) : data((T*)__builtin_malloc((count > 0 ? count : 1) * sizeof(T))) {}
+  ~Scratch() { __builtin_free(data); }
 };
 
 // ------------------------------------------------------------------ prefixes

@@ -583,10 +583,23 @@ ZOO: dict[str, Callable[[], Case]] = {
     "columns bool": lambda: columns(20, 70, ("any", "all", "argmin"), bool_),
     "columns many": lambda: columns(3000, 33, ("sum", "max")),
     "columns wide": lambda: columns(30, 9000, ("sum",)),
+    "columns split": lambda: columns(20000, 33, ("max", "min", "argmax", "argmin", "sum")),
+    "columns split int64": lambda: columns(9000, 20, ALL_KINDS, int64),
+    "columns split bool": lambda: columns(20000, 33, ("any", "all", "argmax"), bool_),
+    "rows split": lambda: rows(3, 100001, ALL_KINDS),
+    "rows split nan": lambda: rows(2, 100001, ALL_KINDS, nans=True),
+    "rows split bool": lambda: rows(2, 100001, ("any", "all", "argmin"), bool_),
+    "outer and inner split": lambda: outer_and_inner(64, 3, 1001, ("sum", "max", "argmax")),
+    "outer and inner many": lambda: outer_and_inner(3, 40, 1001, ("sum", "min")),
+    "middle split": lambda: middle(2, 5000, 20, ("sum", "argmin")),
+    "softmax columns split": lambda: softmax_columns(9000, 20),
+    "layer norm split": lambda: layer_norm(2, 100000),
     "all sum": lambda: everything(5000),
     "all sum long": lambda: everything(1 << 20),
     "all max": lambda: everything(70001, "max"),
     "all argmax": lambda: everything(70001, "argmax"),
+    "all argmax split": lambda: everything(700001, "argmax"),
+    "all max split": lambda: everything(700001, "max"),
     "all sum int64": lambda: everything(999, "sum", int64),
     "all prod double": lambda: everything(300, "prod", float64),
     "all of nothing": lambda: everything(0),
@@ -625,6 +638,7 @@ ZOO: dict[str, Callable[[], Case]] = {
     "dynamic pointwise": lambda: dynamic_pointwise(33, 50),
     "dynamic softmax": lambda: dynamic_softmax(5, 300),
     "dynamic columns": lambda: dynamic_columns(40, 300),
+    "dynamic softmax long": lambda: dynamic_softmax(3, 40000),
 }  # fmt: skip
 
 
@@ -689,3 +703,17 @@ def test_kernel_against_the_interpreter(
         whole, inner = got[b.name]
         same_storage(inner, want[b.name], b.dtype, c.tolerance, f"{b.name} of\n{c.kernel}")
         assert (whole[:128] == 85).all() and (whole[-128:] == 85).all(), f"{b.name} was written outside its bounds"
+
+
+@pytest.mark.parametrize("name", list(ZOO))
+def test_results_do_not_depend_on_the_number_of_threads(
+    zoo: tuple[ctypes.CDLL, dict[str, Case], tuple[str, ...]], name: str
+) -> None:
+    library, cases, order = zoo
+    c = cases[name]
+    results = []
+    for threads in (1, 2, 5):
+        arrays = {k: v.copy() for k, v in c.arrays.items()}
+        call(getattr(library, c.kernel.name), c.kernel, arrays, c.symbols, order, threads)
+        results.append({k: v.tobytes() for k, v in arrays.items()})
+    assert results[0] == results[1] == results[2]

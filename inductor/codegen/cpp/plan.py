@@ -1,6 +1,6 @@
 """How a kernel's loops will run: which variable goes into vector lanes, which passes over r there are, what threads share.
 
-`make_plan` only looks and decides; `kernels.py` writes the text. All sizes are weighed by hints where they are dynamic.
+`make_plan` only looks and decides; `parts.py` and `kernels.py` write the text. Dynamic sizes are weighed by their hints.
 """
 
 from __future__ import annotations
@@ -11,19 +11,30 @@ from dataclasses import dataclass, replace
 
 from ...dtypes import bool_, int64
 from ...graph import Dim
-from ...loops import Expr, Index, Indirect, Kernel, Store, Var, expr, postorder
-from ..simplify_loops import is_order_sensitive, simplify, size_hint
-from .emit import HEAVY
-from .expressions import SIZES, value_type
-from .indexing import free_vars, index_vars, stride_along
-from .ranges import sum_fits_i32
+from ...loops import Expr, Indirect, Kernel, Store, Var, expr, postorder
+from ..simplify_loops import simplify, size_hint
+from .cost import choose_vector, lanes_for, nanoseconds
+from .indexing import Memo, index_vars
 
 #: a reduction and the condition under which its loads may happen (None: always)
 Reduction = tuple[Expr, "Expr | None"]
 
-#: work enough per task that decoding its number costs nothing, and tasks enough for many threads
+#: tasks enough for many threads
 _TASKS = 128
+#: elements of the vector variable per task, where it is cut into blocks
 _BLOCK = 4096
+#: the same where a block's running reductions lie in scratch memory (they stay in the first-level cache)
+_SCRATCH_BLOCK = 1024
+#: rows added up in registers before scratch memory is touched
+ROWS = 8
+#: fewer points of r than this are reduced in registers alone
+_FEW_ROWS = 16
+#: a reduction is split among threads where fewer tasks than this remain, and there is this much to do
+_FEW_TASKS = 32
+_WORTH_SPLITTING = 1 << 17
+#: elements of a split reduction per task, at least; and how many tasks at most
+_CHUNK = 16384
+_CHUNKS = 128
 
 
 @dataclass(frozen=True)
@@ -36,17 +47,28 @@ class Pass:
 
 @dataclass(frozen=True)
 class Plan:
-    """kernel: simplified, the vector variable last in its space. tasks: the p variables that threads share;
-    block: elements of the vector variable per task (0: a task has all of it). nanoseconds: estimated time per point."""
+    """The decisions for one kernel.
+
+    kernel:      simplified; the vector variable stands last in its space
+    vector:      the variable that runs in lanes (None: scalar code); lanes: how many
+    passes:      runs over r, in order; final: the stores after them, once per p
+    tasks:       p variables that threads share; block: elements of the vector variable per task (0: a task has all)
+    scratch:     lanes run along p and running reductions are kept in memory, rows of r outermost
+    split:       the variable of r that is cut into chunks, so that threads share one reduction; chunk: its length
+    nanoseconds: estimated time per point on one thread
+    """
 
     kernel: Kernel
+    vector_bytes: int
     vector: Var | None
     lanes: int
-    vector_bytes: int
     passes: tuple[Pass, ...]
     final: tuple[Store, ...]
     tasks: tuple[Var, ...]
     block: int
+    scratch: bool
+    split: Var | None
+    chunk: int
     nanoseconds: float
 
     @property
@@ -54,21 +76,32 @@ class Plan:
         """Whether the lanes run along the reduction."""
         return self.vector is not None and self.vector.is_reduction
 
+    @property
+    def in_lanes(self) -> bool:
+        """Whether the lanes run along p: each lane is a point of its own."""
+        return self.vector is not None and not self.vector.is_reduction
+
 
 def make_plan(kernel: Kernel, vector_bytes: int) -> Plan:
     """Simplify the kernel and decide how it runs on vectors of so many bytes."""
     kernel = simplify(kernel)
     passes, final = find_passes(kernel)
-    vector = choose_vector(kernel, vector_bytes)
+    vector = choose_vector(kernel, vector_bytes, bool(passes))
     N = lanes_for(kernel, vector, vector_bytes) if vector is not None else 1
     if vector is not None:
-        p, r = (
-            tuple(v for v in space if v != vector) + ((vector,) if vector in space else ())
-            for space in (kernel.p, kernel.r)
-        )
-        kernel = replace(kernel, p=p, r=r)
-    tasks, block = share(kernel, vector, N)
-    return Plan(kernel, vector, N, vector_bytes, passes, final, tasks, block, _nanoseconds(kernel, vector, N))
+        kernel = replace(kernel, p=_last(kernel.p, vector), r=_last(kernel.r, vector))
+    scratch = vector is not None and not vector.is_reduction and _uses_scratch(kernel, passes)
+    tasks, block = _share(kernel, vector, N, _SCRATCH_BLOCK if scratch else _BLOCK)
+    split, chunk = _split(kernel, passes, final, vector, N, tasks, block, scratch)
+    if split is not None:
+        tasks, block = tuple(v for v in kernel.p if v != vector), 0
+    return Plan(
+        kernel, vector_bytes, vector, N, passes, final, tasks, block, scratch, split, chunk, nanoseconds(kernel, vector, N)
+    )  # fmt: skip
+
+
+def _last(space: tuple[Var, ...], v: Var) -> tuple[Var, ...]:
+    return (*(w for w in space if w != v), v) if v in space else space
 
 
 # --------------------------------------------------------------------------- passes
@@ -83,7 +116,7 @@ def find_passes(kernel: Kernel) -> tuple[tuple[Pass, ...], tuple[Store, ...]]:
     along: list[Store] = []
     final: list[Store] = []
     for s in kernel.stores:
-        (along if store_varies_in_r(s) else final).append(s)
+        (along if _varies_in_r(s) else final).append(s)
     depths = [_store_depth(s) for s in along]
     last = max([e.reduce_depth - 1 for e, _ in reductions] + depths, default=-1)
     when = [last if s.buffer in kernel.reads else d for s, d in zip(along, depths)]
@@ -97,7 +130,7 @@ def find_passes(kernel: Kernel) -> tuple[tuple[Pass, ...], tuple[Store, ...]]:
     return passes, tuple(final)
 
 
-def store_varies_in_r(s: Store) -> bool:
+def _varies_in_r(s: Store) -> bool:
     return s.value.varies_in_r or any(v.is_reduction for v in index_vars(s.index, {}))
 
 
@@ -139,122 +172,46 @@ def find_reductions(kernel: Kernel) -> list[Reduction]:
     return list(found)
 
 
-# --------------------------------------------------------------------------- lanes
-
-
-def lanes_for(kernel: Kernel, vector: Var, vector_bytes: int) -> int:
-    """Lanes such that the widest value computed in them fills one register."""
-    widest = 1
-    memo: dict[Expr, frozenset[Var]] = {}
-    direct = {s.value for s in kernel.stores}
-    for e in postorder([s.value for s in kernel.stores], through_indirect=False):
-        if e.op == "reduce":
-            inside = vector in free_vars(e.args[0], memo)
-            if inside or vector.is_reduction:
-                widest = max(widest, *(SIZES[t] for t in accumulator_types(kernel, e, vector, e in direct)))
-        elif vector in free_vars(e, memo) and e.dtype != bool_:
-            widest = max(widest, SIZES[value_type(e, True)])
-    return max(vector_bytes // widest, 2)
-
-
-def accumulator_types(kernel: Kernel, e: Expr, vector: Var | None, stored_as_is: bool) -> tuple[str, ...]:
-    """Element types of a reduction's running state in lanes: the value's, and the position's for argmax and argmin."""
-    extents = [v.extent for v in kernel.r]
-    may_narrow = vector is not None and (vector.is_reduction or stored_as_is)
-    if e.attr in ("argmax", "argmin"):
-        short = may_narrow and all(isinstance(x, int) for x in extents) and math.prod(extents) < 1 << 31  # type: ignore[arg-type]
-        inner = "i32" if e.args[0].dtype == bool_ else value_type(e.args[0], vector is not None)
-        return inner, "i32" if short else "i64"
-    if e.dtype == int64 and e.attr == "sum" and may_narrow and sum_fits_i32(e.args[0], list(extents)):
-        return ("i32",)
-    if e.dtype == int64 and e.attr in ("max", "min") and may_narrow:
-        return (value_type(e.args[0], True),)
-    return (value_type(e, False),)
-
-
-def choose_vector(kernel: Kernel, vector_bytes: int) -> Var | None:
-    """The variable whose lanes make the points cheapest, or None for scalar loops."""
-    candidates = [*kernel.p]
-    if kernel.r and find_passes(kernel)[0]:
-        candidates += kernel.r[-1:] if is_order_sensitive(kernel) else kernel.r
-    best, best_cost = None, _cost(kernel, None, 1)
-    for v in candidates:
-        if size_hint(v.extent, kernel.hints) < 2:
-            continue
-        cost = _cost(kernel, v, lanes_for(kernel, v, vector_bytes))
-        if cost < best_cost * 0.999:
-            best, best_cost = v, cost
-    return best
-
-
-def accesses(kernel: Kernel) -> list[tuple[Index, float]]:
-    """Every load and store with its weight."""
-    found = [
-        (e.attr[1], 1.0) for e in postorder([s.value for s in kernel.stores], through_indirect=False) if e.op == "load"
-    ]
-    return found + [(s.index, 2.0 if s.mode == "store" else 4.0) for s in kernel.stores]
-
-
-def _cost(kernel: Kernel, v: Var | None, N: int) -> float:
-    """Relative time per point with `v` in N lanes: instructions per vector, spread over the lanes in use."""
-    exprs = postorder([s.value for s in kernel.stores], through_indirect=False)
-    ops = sum(1 + HEAVY.get(e.op, 0) / 5 for e in exprs if e.op not in ("const", "load", "index"))
-    if v is None:
-        return 4 * ops + sum(weight for _, weight in accesses(kernel))
-    total = float(ops)
-    memo: dict[Expr, frozenset[Var]] = {}
-    for index, weight in accesses(kernel):
-        stride = stride_along(index, v, memo)
-        total += weight * (1 if stride == 1 else 0.5 if stride is not None and stride == 0 else 1.5 * N)
-    extent = size_hint(v.extent, kernel.hints)
-    cost = total * math.ceil(extent / N) / extent
-    if v.is_reduction:
-        run = math.prod(size_hint(x.extent, kernel.hints) for x in kernel.r)
-        cost += 25 * sum(1 for e in exprs if e.op == "reduce") / max(run, 1)
-    return cost
-
-
-def _nanoseconds(kernel: Kernel, vector: Var | None, N: int) -> float:
-    """Estimated time per point on one thread: only to decide whether threads are worth starting."""
-    exprs = postorder([s.value for s in kernel.stores], through_indirect=False)
-    heavy = sum(HEAVY.get(e.op, 2) / 100 for e in exprs if e.op not in ("const", "load", "index"))
-    if vector is None:
-        return 0.5 * len(exprs) + heavy * 5
-    memory = 0.0
-    memo: dict[Expr, frozenset[Var]] = {}
-    for index, weight in accesses(kernel):
-        stride = stride_along(index, vector, memo)
-        memory += weight * (0.1 if stride == 1 else 0.01 if stride is not None and stride == 0 else 0.8)
-    return memory + heavy * 16 / N
+def has_scan(kernel: Kernel) -> bool:
+    """Whether some value runs along r step by step."""
+    return any(e.op == "scan" for e in postorder([s.value for s in kernel.stores]))
 
 
 # --------------------------------------------------------------------------- threads
 
 
-def share(kernel: Kernel, vector: Var | None, N: int) -> tuple[tuple[Var, ...], int]:
+def _uses_scratch(kernel: Kernel, passes: tuple[Pass, ...]) -> bool:
+    """Many rows: walk memory row by row, for a block of columns at a time, rather than column by column."""
+    rows = math.prod(size_hint(v.extent, kernel.hints) for v in kernel.r)
+    return any(one.reductions for one in passes) and rows > _FEW_ROWS and not has_scan(kernel)
+
+
+def _share(kernel: Kernel, vector: Var | None, N: int, most: int) -> tuple[tuple[Var, ...], int]:
     """The p variables that make up tasks, outermost first, and the block of the vector variable per task.
 
     Only variables under which no two points touch the same element may be shared: all of them for plain stores; under a
     scatter those that the target counts off by itself. So results never depend on the number of threads.
     """
     safe = [v for v in kernel.p if all(_is_disjoint(s, v) for s in kernel.stores)]
-    lanes_in_p = vector is not None and not vector.is_reduction
-    outer = [v for v in safe if v != vector]
     chosen: list[Var] = []
     count = 1
-    for v in outer:
-        if count >= _TASKS:
-            break
+    for v in safe:
+        if count >= _TASKS or v == vector:
+            continue
         chosen.append(v)
         count *= size_hint(v.extent, kernel.hints)
     block = 0
-    if lanes_in_p and vector in safe and count < _TASKS:
+    if vector is not None and vector in safe:
         extent = size_hint(vector.extent, kernel.hints)
-        inner = math.prod(
-            size_hint(v.extent, kernel.hints) for v in (*kernel.p, *kernel.r) if v not in chosen and v != vector
-        )
-        block = max(_BLOCK // max(inner, 1), 64) // N * N or N
-        if extent < 2 * block and chosen:
+        rest = [v for v in (*kernel.p, *kernel.r) if v not in chosen and v != vector]
+        inner = math.prod(size_hint(v.extent, kernel.hints) for v in rest)
+        wanted = most if most == _SCRATCH_BLOCK else max(most // max(inner, 1), 64)
+        if count < _TASKS or most == _SCRATCH_BLOCK:
+            block = max(wanted // N, 1) * N
+        if isinstance(vector.extent, int) and most == _SCRATCH_BLOCK:
+            even = -(-extent // max(1, round(extent / block)))  # blocks of equal length
+            block = max(min(-(-even // N) * N, 2 * most), N)
+        if extent < 2 * block and chosen and most != _SCRATCH_BLOCK:
             block = 0
     return tuple(chosen), block
 
@@ -266,10 +223,49 @@ def _is_disjoint(s: Store, v: Var) -> bool:
     step = s.index.coefficient(v)
     if not isinstance(step, int) or step == 0 or not isinstance(v.extent, int):
         return False
-    others = [c for a, c in s.index.terms if a != v]
-    if any(v in index_vars(Index(((a, 1),)), {}) for a, _ in s.index.terms if a != v):
+    memo: Memo = {}
+    others = [(a, c) for a, c in s.index.terms if a != v]
+    if any(v in index_vars(replace(s.index, terms=((a, 1),), const=0), memo) for a, _ in others):
         return False
-    return all(isinstance(c, int) and c % (abs(step) * v.extent) == 0 for c in others)
+    return all(isinstance(c, int) and c % (abs(step) * v.extent) == 0 for _, c in others)
+
+
+def _split(
+    kernel: Kernel,
+    passes: tuple[Pass, ...],
+    final: tuple[Store, ...],
+    vector: Var | None,
+    N: int,
+    tasks: tuple[Var, ...],
+    block: int,
+    scratch: bool,
+) -> tuple[Var | None, int]:
+    """The variable of r to cut into chunks for threads, where p alone has too few tasks for them; and the chunk's length.
+
+    Chunks depend on sizes alone, so results do not depend on the number of threads.
+    """
+
+    def size(v: Var) -> int:
+        return size_hint(v.extent, kernel.hints)
+
+    runs = math.prod(map(size, kernel.r))
+    count = math.prod(map(size, tasks)) * (-(-size(vector) // block) if block and vector is not None else 1)
+    points = runs * math.prod(map(size, kernel.p))
+    scatters = any(not all(_is_disjoint(s, v) for v in kernel.p) for s in kernel.stores)
+    if not any(one.reductions for one in passes) or scatters or has_scan(kernel):
+        return None, 0
+    if vector is not None and not vector.is_reduction and not (scratch and size(vector) <= 2 * _SCRATCH_BLOCK):
+        return None, 0
+    if vector is not None and not vector.is_reduction and not isinstance(vector.extent, int):
+        return None, 0
+    if count >= _FEW_TASKS or points < _WORTH_SPLITTING or runs < 256:
+        return None, 0
+    widest = max(kernel.r, key=size)
+    per_step = points // max(size(widest) * count, 1) if scratch else runs // max(size(widest), 1)
+    least = 4 * _CHUNK if scratch else _CHUNK
+    length = max(-(-least // max(per_step, 1)), -(-size(widest) // _CHUNKS) if isinstance(widest.extent, int) else 1)
+    grain = 4 * N if widest == vector else ROWS
+    return widest, -(-length // grain) * grain
 
 
 def total_points(spaces: Iterable[Var]) -> Dim:

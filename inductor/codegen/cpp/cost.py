@@ -1,0 +1,99 @@
+"""Which variable runs in vector lanes, in how many, and what a point costs: estimates that only steer, never decide results."""
+
+from __future__ import annotations
+
+import math
+
+from ...dtypes import bool_, int64
+from ...loops import Expr, Index, Kernel, Var, postorder
+from ..simplify_loops import is_order_sensitive, size_hint
+from .emit import HEAVY
+from .expressions import SIZES, value_type
+from .indexing import Memo, free_vars, stride_along
+from .ranges import sum_fits_i32
+
+
+def lanes_for(kernel: Kernel, vector: Var, vector_bytes: int) -> int:
+    """Lanes such that the widest value computed in them fills one register."""
+    widest = 1
+    memo: Memo = {}
+    direct = {s.value for s in kernel.stores}
+    for e in postorder([s.value for s in kernel.stores], through_indirect=False):
+        if e.op == "reduce":
+            if vector.is_reduction or vector in free_vars(e.args[0], memo):
+                widest = max(widest, *(SIZES[t] for t in accumulator_types(kernel, e, vector, e in direct)))
+        elif vector in free_vars(e, memo) and e.dtype != bool_:
+            widest = max(widest, SIZES[value_type(e, True)])
+    return max(vector_bytes // widest, 2)
+
+
+def accumulator_types(kernel: Kernel, e: Expr, vector: Var | None, stored_as_is: bool) -> tuple[str, ...]:
+    """Element types of a reduction's running state: the value's, and the position's for argmax and argmin."""
+    extents = [v.extent for v in kernel.r]
+    in_vectors = vector is not None
+    may_narrow = vector is not None and (vector.is_reduction or stored_as_is)
+    if e.attr in ("argmax", "argmin"):
+        sizes = [x for x in extents if isinstance(x, int)]
+        short = may_narrow and len(sizes) == len(extents) and math.prod(sizes) < 1 << 31
+        inner = "i32" if e.args[0].dtype == bool_ else value_type(e.args[0], in_vectors)
+        return inner, "i32" if short else "i64"
+    if e.dtype == int64 and e.attr == "sum" and may_narrow and sum_fits_i32(e.args[0], list(extents)):
+        return ("i32",)
+    if e.dtype == int64 and e.attr in ("max", "min") and may_narrow:
+        return (value_type(e.args[0], True),)
+    return (value_type(e, False),)
+
+
+def choose_vector(kernel: Kernel, vector_bytes: int, reduces: bool) -> Var | None:
+    """The variable whose lanes make the points cheapest, or None for scalar loops."""
+    candidates = [*kernel.p]
+    if reduces:
+        candidates += kernel.r[-1:] if is_order_sensitive(kernel) else kernel.r
+    best, best_cost = None, _cost(kernel, None, 1)
+    for v in candidates:
+        if size_hint(v.extent, kernel.hints) < 2:
+            continue
+        cost = _cost(kernel, v, lanes_for(kernel, v, vector_bytes))
+        if cost < best_cost * 0.999:
+            best, best_cost = v, cost
+    return best
+
+
+def _accesses(kernel: Kernel) -> list[tuple[Index, float]]:
+    """Every load and store with its weight."""
+    exprs = postorder([s.value for s in kernel.stores], through_indirect=False)
+    stores = [(s.index, 2.0 if s.mode == "store" else 4.0) for s in kernel.stores]
+    return [(e.attr[1], 1.0) for e in exprs if e.op == "load"] + stores
+
+
+def _cost(kernel: Kernel, v: Var | None, N: int) -> float:
+    """Relative time per point with `v` in N lanes: instructions per vector, spread over the lanes in use."""
+    exprs = postorder([s.value for s in kernel.stores], through_indirect=False)
+    ops = sum(1 + HEAVY.get(e.op, 0) / 5 for e in exprs if e.op not in ("const", "load", "index"))
+    if v is None:
+        return 4 * ops + sum(weight for _, weight in _accesses(kernel))
+    total = float(ops)
+    memo: Memo = {}
+    for index, weight in _accesses(kernel):
+        stride = stride_along(index, v, memo)
+        total += weight * (1 if stride == 1 else 0.5 if stride is not None and stride == 0 else 1.5 * N)
+    extent = size_hint(v.extent, kernel.hints)
+    cost = total * math.ceil(extent / N) / extent
+    if v.is_reduction:
+        run = math.prod(size_hint(x.extent, kernel.hints) for x in kernel.r)
+        cost += 25 * sum(1 for e in exprs if e.op == "reduce") / max(run, 1)
+    return cost
+
+
+def nanoseconds(kernel: Kernel, vector: Var | None, N: int) -> float:
+    """Estimated time per point on one thread: only to decide whether threads are worth starting."""
+    exprs = postorder([s.value for s in kernel.stores], through_indirect=False)
+    heavy = sum(HEAVY.get(e.op, 2) / 100 for e in exprs if e.op not in ("const", "load", "index"))
+    if vector is None:
+        return 0.5 * len(exprs) + heavy * 5
+    memory = 0.0
+    memo: Memo = {}
+    for index, weight in _accesses(kernel):
+        stride = stride_along(index, vector, memo)
+        memory += weight * (0.1 if stride == 1 else 0.01 if stride is not None and stride == 0 else 0.8)
+    return memory + heavy * 16 / N
