@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from triton_zoo import softmax
-
 from quern.inductor.codegen.triton import generate
 from quern.kernels.gpu import Target, compile_for
+from triton_zoo import softmax
 
 pytest.importorskip("triton")
 
