@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -51,9 +52,25 @@ def binary(ev: Evaluator, op: str, left: Value, right: Value) -> Value:
     if found is None and not asked and (lt is not rt or left is not right):
         found = right.binary(ev, op, left, True)
     if found is None:
-        shown = "** or pow()" if op == "**" else op
-        raise ev.type_error(f"unsupported operand type(s) for {shown}: '{lt.__name__}' and '{rt.__name__}'")
+        raise ev.type_error(_refusal(op, lt, rt))
     return found
+
+
+_CONCATENATES = (list, tuple, str, bytes, bytearray, collections.deque)
+
+
+def _refusal(op: str, lt: type, rt: type) -> str:
+    """What the TypeError says when neither side knows the operator. Sequences concatenate and repeat after all else."""
+    if op == "+" and issubclass(lt, _CONCATENATES):
+        base = next(c for c in _CONCATENATES if issubclass(lt, c))
+        if base in (bytes, bytearray):
+            return f"can't concat {rt.__name__} to {lt.__name__}"
+        return f'can only concatenate {base.__name__} (not "{rt.__name__}") to {base.__name__}'
+    if op == "*" and (issubclass(lt, _CONCATENATES) or issubclass(rt, _CONCATENATES)):
+        count = rt if issubclass(lt, _CONCATENATES) else lt
+        return f"can't multiply sequence by non-int of type '{count.__name__}'"
+    shown = "** or pow()" if op == "**" else op
+    return f"unsupported operand type(s) for {shown}: '{lt.__name__}' and '{rt.__name__}'"
 
 
 def _overrides(ev: Evaluator, sub: type, base: type, name: str) -> bool:

@@ -339,7 +339,9 @@ class DictValue(Value):
 
     def _unchanged(self, key: Any, value: Value) -> bool:
         """The value is the one read from this very place."""
-        return self._was_real(key) and value.source is not None and value.source.parent is self.source
+        if not self._was_real(key) or value.source is None or self.source is None or value.source.parent is not self.source:
+            return False
+        return is_literal(key) and value.source is self.source.item(key)
 
 
 class DictViewValue(Value):

@@ -129,10 +129,6 @@ class SequenceValue(Value):
             if isinstance(other, SequenceValue) and other.cls is self.cls:
                 one, two = (other, self) if reflected else (self, other)
                 return self.new([*one.elements(ev), *two.elements(ev)])
-            if not reflected and self.cls is not collections.deque:
-                raise ev.type_error(
-                    f"can only concatenate {self.cls.__name__} (not \"{other.python_type().__name__}\") to {self.cls.__name__}"
-                )
         if op == "*" and ev.has_index(other):
             return self.new(list(self.elements(ev)) * ev.index(other))
         return None

@@ -56,6 +56,9 @@ class SizeValue(TupleValue):
     def new(self, elements: Any) -> Value:
         return SizeValue(elements)
 
+    def wrap_text(self, parts: list[str]) -> str:
+        return f"torch.Size([{', '.join(parts)}])"
+
     def m_numel(self, ev: Evaluator) -> Value:
         from_items = ev.constant(1)
         for item in self.items(ev):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import copy
 import io
@@ -67,8 +68,9 @@ class Comparison:
             self.same(one.__cause__, other.__cause__, f"{path}.__cause__")
             self.same(one.__context__, other.__context__, f"{path}.__context__")
         elif isinstance(one, dict):
-            self.same(list(dict.keys(one)), list(dict.keys(other)), f"{path}.keys()")
-            for a, b in zip(dict.items(one), dict.items(other)):
+            kind = collections.OrderedDict if isinstance(one, collections.OrderedDict) else dict
+            self.same(list(kind.keys(one)), list(kind.keys(other)), f"{path}.keys()")
+            for a, b in zip(kind.items(one), kind.items(other)):
                 self.same(a[1], b[1], f"{path}[{a[0]!r}]")
         elif isinstance(one, (list, tuple)) or type(one).__name__ == "deque":
             if len(one) != len(other):

@@ -1,6 +1,6 @@
 """Exceptions: try, except, finally, raise from, groups of handlers, custom classes, errors that leave the program."""
 
-# ruff: noqa: B006, B007, B008, B010, B009, B011, B012, B015, B018, B020, B023, B024, B026, B027, B028, B904, B905, E701, E702, E711, E712, E721, E731, F402, F841, C408, UP028, UP031, UP032, UP034, SIM118
+# ruff: noqa
 # mypy: ignore-errors
 
 import contextlib
