@@ -92,6 +92,35 @@ class ViewStep:
     op: str
     attrs: Mapping[str, Any]
 
+    #: False when where the view stands is known only at run time
+    is_placed = True
+
+    def apply(self, ev: Evaluator, parent: Node) -> Node:
+        """The view's content from its parent's."""
+        return ev.emit(self.op, parent, **self.attrs)
+
+    def undo(self, ev: Evaluator, parent: Node, new: Node) -> Node | None:
+        """The parent's content once the view holds `new`; None when the op has no inverse."""
+        inverse = _INVERSES.get(self.op)
+        return inverse(ev, self.attrs, parent, new) if inverse is not None else None
+
+
+@dataclass(frozen=True)
+class PickStep(ViewStep):
+    """A view at places that index tensors without dimensions tell: `x[i]`. `indices` as for the table's `index`."""
+
+    indices: tuple[Node | None, ...] = ()
+
+    is_placed = False
+
+    def apply(self, ev: Evaluator, parent: Node) -> Node:
+        picked = ev.emit("index", parent, *self.indices)
+        left = [s for d, s in enumerate(parent.meta.stride) if d >= len(self.indices) or self.indices[d] is None]
+        return ev.emit("restride", picked, stride=tuple(left))
+
+    def undo(self, ev: Evaluator, parent: Node, new: Node) -> Node | None:
+        return ev.emit("index_put", parent, new, *self.indices)
+
 
 class ArrayState:
     """The arrays of one capture, as far as the end of the capture needs them."""
@@ -100,6 +129,14 @@ class ArrayState:
         self.inputs: list[InputStorage] = []
         #: graph inputs of the written storages, as they were before the first write
         self.entries: dict[InputStorage, Node] = {}
+
+    def add(self, ev: Evaluator, array: ArrayValue) -> None:
+        """Note an array from outside."""
+        storage = array.storage
+        assert isinstance(storage, InputStorage)
+        for written in self.entries:
+            array.check_apart(ev, written, storage)
+        self.inputs.append(storage)
 
     def mutations(self, ev: Evaluator) -> list[tuple[int, Node]]:
         """(input position, node) of every input whose content the program changed."""
@@ -144,10 +181,16 @@ class ArrayValue(Value):
 
     def view(self, ev: Evaluator, op: str, **attrs: Any) -> ArrayValue:
         """A view of this array by table op `op`."""
-        node = ev.emit(op, self.node(ev), **attrs)
         step = ViewStep(op, dict(attrs))
+        node = step.apply(ev, self.node(ev))
         offset = self.offset + _first_element(step, self.meta)
         return type(self)(self.storage, node.meta, node, parent=self, step=step, offset=offset)
+
+    def pick(self, ev: Evaluator, indices: tuple[Node | None, ...]) -> ArrayValue:
+        """The view at a place that 0-dim index tensors tell."""
+        step = PickStep("pick", {}, indices)
+        node = step.apply(ev, self.node(ev))
+        return type(self)(self.storage, node.meta, node, parent=self, step=step, offset=self.offset)
 
     # ------------------------------------------------------------ reading and writing
 
@@ -157,7 +200,8 @@ class ArrayValue(Value):
             if self.parent is None:
                 self._node = self.storage.current(ev)
             else:
-                self._node = ev.emit(self.step.op, self.parent.node(ev), **self.step.attrs)
+                assert self.step is not None
+                self._node = self.step.apply(ev, self.parent.node(ev))
             self._version = self.storage.version
         assert self._node is not None
         return self._node
@@ -172,15 +216,16 @@ class ArrayValue(Value):
             self.storage.node = node
             self.storage.version += 1
         else:
-            inverse = _INVERSES.get(self.step.op)
-            if inverse is None or _repeats(self.meta):
+            assert self.step is not None
+            whole = None if _repeats(self.meta) else self.step.undo(ev, self.parent.node(ev), node)
+            if whole is None:
                 raise ev.break_(
                     "write-through-view",
                     f"writing through a view made by {self.step.op}",
                     "the elements that the write reaches cannot be told apart",
                     "write to the array that the view was made from, or to a copy",
                 )
-            self.parent.write(ev, inverse(ev, self.step.attrs, self.parent.node(ev), node))
+            self.parent.write(ev, whole)
         self._node = node
         self._version = self.storage.version
 
@@ -198,16 +243,19 @@ class ArrayValue(Value):
             return
         state.entries[storage] = storage.current(ev)
         for other in state.inputs:
-            if other is storage:
-                continue
-            if other.key is not None and other.key == storage.key:
-                raise ev.break_(
-                    "aliased-input-write",
-                    f"writing to {self.describe()}, whose memory another input shares",
-                    "the two inputs would have to be updated together",
-                    "pass one of them, or a copy",
-                )
-            self.guard_apart(ev, storage, other)
+            if other is not storage:
+                self.check_apart(ev, storage, other)
+
+    def check_apart(self, ev: Evaluator, written: InputStorage, other: InputStorage) -> None:
+        """A written input must not share memory with another."""
+        if other.key is not None and other.key == written.key:
+            raise ev.break_(
+                "aliased-input-write",
+                f"writing to the input `{written.source.label}`, whose memory the input `{other.source.label}` shares",
+                "the two inputs would have to be updated together",
+                "pass one of them, or a copy",
+            )
+        self.guard_apart(ev, written, other)
 
     def state(self, ev: Evaluator) -> ArrayState:
         """The front end's `ArrayState` of this capture."""
@@ -221,14 +269,19 @@ class ArrayValue(Value):
 
     def rebuild(self, rb: Rebuilder) -> str:
         """A new base is a graph output; a view is made again from the real input, or from the base's output. (An input
-        itself has a source, and is not asked.)
+        itself has a source, and is not asked.) A view whose place only the data tell leaves as a copy.
         """
         storage = self.storage
+        if not self._is_placed():
+            return rb.output(self.node(rb.ev))
         if isinstance(storage, InputStorage):
             return self.rebuild_view(rb, rb.source(storage.source))
         if storage.output is None:
             storage.output = rb.output(storage.node)
         return storage.output if self.parent is None else self.rebuild_view(rb, storage.output)
+
+    def _is_placed(self) -> bool:
+        return self.parent is None or self.step is not None and self.step.is_placed and self.parent._is_placed()
 
     def rebuild_view(self, rb: Rebuilder, base: str) -> str:
         """Code for this array as a view of the real array `base` of its storage."""

@@ -139,8 +139,8 @@ def _wrap_tensor(ev: Evaluator, obj: torch.Tensor, source: Source) -> Value:
         shape = tuple(ev.dim(source, axis, size) for axis, size in enumerate(meta.shape))
         meta = guard_tensor(ev, obj, source, meta, shape)
     storage = InputStorage(meta, source, obj, tensor_key(obj), _input_name(source))
-    state.arrays.inputs.append(storage)
     value = TensorValue(storage, meta, source=source)
+    state.arrays.add(ev, value)
     if meta.is_dynamic:
         value.node(ev)  # its symbols are bound to a graph input
     return value

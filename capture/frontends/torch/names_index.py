@@ -40,8 +40,12 @@ def basic_index(cx: Context, x: ArrayValue, key: Any) -> tuple[ArrayValue, list[
             advanced.append(None)
             dim += 1
         elif _is_advanced(item):
-            advanced.append(_index_tensor(cx, item))
-            dim += 1
+            index = _index_tensor(cx, item)
+            if index.meta.shape:
+                advanced.append(index)
+                dim += 1
+            else:
+                x = x.pick(cx.ev, (*[None] * dim, index.node(cx.ev)))
         else:
             x = x.view(cx.ev, "select", dim=dim, index=item)
     return x, advanced if any(a is not None for a in advanced) else []
