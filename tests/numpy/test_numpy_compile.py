@@ -413,6 +413,44 @@ def test_complex_numbers(backend):
     agree(f, z, X, backend=backend, strides=False)
 
 
+@both
+def test_factorisations_and_transforms(backend):
+    def f(x):
+        m = x.T @ x + np.eye(x.shape[1])
+        w, v = np.linalg.eigh(m)
+        q, r = np.linalg.qr(x)
+        u, s, vt = np.linalg.svd(x, full_matrices=False)
+        sign, logdet = np.linalg.slogdet(m)
+        spectrum = np.fft.rfft(x, axis=0)
+        return v @ np.diag(w) @ v.T, q @ r, u * s @ vt, sign * logdet, np.abs(spectrum), np.fft.irfft(spectrum, x.shape[0], axis=0)
+
+    agree(f, X, backend=backend, strides=False)
+
+
+def test_named_results_of_factorisations():
+    def f(x):
+        return np.linalg.eigh(x @ x.T)
+
+    found = compiled(f)(X)
+    assert type(found) is type(np.linalg.eigh(np.eye(2)))
+    np.testing.assert_allclose(found.eigenvalues, f(X).eigenvalues)
+
+
+def test_functions_that_numpy_writes_in_python():
+    def f(x):
+        return np.cov(x), np.corrcoef(x[0], x[1]), np.vander(x[0], 3)
+
+    agree(f, X, strides=False)
+
+
+def test_closeness_is_a_python_bool():
+    def f(x, y):
+        return np.allclose(x, y), np.array_equal(x, x), np.array_equal(x, x[1:])
+
+    agree(f, X, Y)
+    assert type(compiled(f)(X, Y)[0]) is bool
+
+
 # ------------------------------------------------------------------ graph breaks
 
 

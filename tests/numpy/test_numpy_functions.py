@@ -292,6 +292,9 @@ def test_writing_through_masks(call):
     (np.linalg.norm, X, 1), (np.linalg.norm, X, np.inf), (np.linalg.norm, C, {"axis": (0, 2)}), (np.linalg.norm, I),
     (np.linalg.norm, X, {"axis": 0, "keepdims": True}), (np.linalg.inv, SPD), (np.linalg.det, SPD), (np.linalg.cholesky, SPD),
     (np.linalg.solve, SPD, V[:3]), (np.linalg.solve, SPD, X), (np.linalg.eigvalsh, SPD), (np.linalg.pinv, X),
+    (np.linalg.matrix_power, SPD, 5), (np.linalg.matrix_power, SPD, 1), (np.linalg.svdvals, X), (np.linalg.inv, SPD.astype("f4")),
+    (np.fft.fft, V), (np.fft.fft, X, {"axis": 0}), (np.fft.fft, X, 8), (np.fft.rfft, X), (np.fft.rfft, F), (np.fft.fft2, X),
+    (np.fft.fftshift, V), (np.fft.ifftshift, X), (np.convolve, V, V[:2]), (np.convolve, V, V[:2], "same"), (np.correlate, V, V[:2]),
 )  # fmt: skip
 def test_products(call):
     go(call, strides=call[0] not in (np.einsum, np.tensordot, np.dot, np.inner, "@", np.linalg.pinv, np.cross))
@@ -312,7 +315,8 @@ def test_products(call):
     (np.isclose, NAN, NAN, {"equal_nan": True}), (np.real, X), (np.imag, X), (".real", X), (np.sinc, V), (np.sinc, np.zeros(2)),
     (np.polyval, [1.0, -2.0, 3.0], X), (np.polyval, V, X), (np.sort, X), (np.sort, X, 0), (np.sort, X, None), (np.argsort, X),
     (np.argsort, V, {"kind": "stable"}), (np.searchsorted, np.sort(V), X), (np.digitize, X, np.sort(V)),
-    (np.interp, X, np.sort(V), V), ("sort", X), ("sort", X, 0), ("fill", X, 3), (np.copyto, X, 1.5), (np.copyto, X, Y, {"where": B}),
+    (np.interp, X, np.sort(V), V), (np.isin, I, [1, 2]), (np.isin, I, np.array([3])), (np.histogram, X, {"bins": 4, "range": (-1, 1)}),
+    (np.partition, V, 2), (np.argsort, X, 0), ("sort", X), ("sort", X, 0), ("fill", X, 3), (np.copyto, X, 1.5), (np.copyto, X, Y, {"where": B}),
     (np.putmask, X, B, 0.0), (np.shape, X), (np.ndim, X), (np.size, X), (np.size, X, 1), (np.result_type, F, I8), (".size", X),
     (".dtype", F), (".strides", T), (".nbytes", F), (".itemsize", F), (np.isscalar, X),
 )  # fmt: skip

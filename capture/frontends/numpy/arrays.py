@@ -248,10 +248,15 @@ class ArrayBuilder:
         return self.fresh(node, scalar=not meta.shape if scalar is None else scalar)
 
     def extern_several(
-        self, target: str, arrays: Sequence[Array], args: Sequence[Any], metas: Sequence[TensorMeta]
+        self,
+        target: str,
+        arrays: Sequence[Array],
+        args: Sequence[Any],
+        metas: Sequence[TensorMeta],
+        kwargs: Mapping[str, Any] | None = None,
     ) -> tuple[Array, ...]:
         """As `extern`, for a function with several results, all row-major."""
-        ref = ExternRef(target, tuple(args))
+        ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
         row = self.builder.ops["extern"]
         node = self.builder.append(row, [self.node(a) for a in arrays], {"ref": ref}, tuple(metas))  # type: ignore[arg-type]
         return tuple(
@@ -417,6 +422,15 @@ def any_array(value: Any) -> bool:
     if isinstance(value, dict):
         return any(any_array(v) for v in value.values())
     return isinstance(value, (Array, Masked))
+
+
+def known_number(a: Array) -> Any:
+    """The number that every element of an array is known to be during capture, else None."""
+    node = a.storage.node
+    if node is None or node.op.name not in ("scalar", "full"):
+        return None
+    value = node.attrs["value"]
+    return value if isinstance(value, (bool, int, float)) else None
 
 
 def _numbers_in(item: Any) -> np.dtype | None:

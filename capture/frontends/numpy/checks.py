@@ -52,12 +52,6 @@ contiguous_percentile, contiguous_nanpercentile = fresh(np.percentile), fresh(np
 contiguous_quantile, contiguous_nanquantile = fresh(np.quantile), fresh(np.nanquantile)
 
 
-def eigh(matrix: Any, uplo: Any) -> tuple[np.ndarray, np.ndarray]:
-    """np.linalg.eigh, both results in row-major memory."""
-    values, vectors = np.linalg.eigh(matrix, uplo)
-    return np.ascontiguousarray(values), np.ascontiguousarray(vectors)
-
-
 def real(array: Any) -> np.ndarray:
     """The real part, as a copy."""
     return np.array(np.real(array))

@@ -31,7 +31,8 @@ _DISPATCHER = type(np.sum)
 #: held objects of NumPy that are called
 _CALLABLES = (np.ufunc, _DISPATCHER)
 #: Python functions of NumPy that are captured like the user's: they are written with functions that `names` knows
-_INLINED = frozenset((np.cov, np.corrcoef, np.vander, np.allclose, np.array_equal, np.fliplr, np.nanargmax))
+_INLINED = frozenset((np.cov, np.corrcoef, np.vander, np.ediff1d, np.unwrap))
+_INLINED_CODE = frozenset(fn._implementation for fn in _INLINED)  # type: ignore[attr-defined]
 
 
 class NumpyFrontend:
@@ -75,6 +76,8 @@ class NumpyFrontend:
             return handler_of(fn)
         if isinstance(fn, _DISPATCHER):
             return _inlined(fn) if fn in _INLINED else _refused(fn)
+        if fn in _INLINED_CODE:
+            return None
         return _refused(fn) if _is_numpy(fn) and not isinstance(fn, type) else None
 
     def is_framework_code(self, fn: Any) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from ....inductor.graph import Dim, Input, Node
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, ArrayBuilder, Masked, same_mask, unsupported
+from .arrays import Array, ArrayBuilder, Masked, known_number, same_mask, unsupported
 from .shaping import _axis, _is_symbolic, moveaxis, ravel
 
 _BOOL, _INT64 = np.dtype(bool), np.dtype(np.int64)
@@ -146,6 +146,9 @@ def getitem(b: ArrayBuilder, x: Array, key: Any) -> Any:
         return x
     view = _basic(b, x, parts)
     if not view.ndim and Ellipsis not in _identity_items(key):
+        known = known_number(view)
+        if known is not None:
+            return b.number(known, view.dtype)
         return b.fresh(b.node(view), scalar=True)
     return view if view is not x else b.view(x, "alias")
 

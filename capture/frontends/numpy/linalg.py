@@ -1,9 +1,10 @@
-"""Products of vectors and matrices, einsum, norms, and np.linalg (whose factorisations run as NumPy's own calls)."""
+"""Products of vectors and matrices, einsum and norms."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
 from .arrays import Array, ArrayBuilder, unsupported
 from .reductions import max_, min_, sum_, wrap_axes, wrap_axis
-from .shaping import matrix_transpose, moveaxis, ravel, reshape, swapaxes
+from .shaping import moveaxis, ravel, reshape
 from .ufuncs import call_ufunc
 
 _FLOAT64 = np.dtype(np.float64)
@@ -312,57 +313,17 @@ def _matrix_norm(b: ArrayBuilder, a: Array, order: Any, axes: tuple[int, ...], k
     raise unsupported(f"np.linalg.norm with ord={order!r} of matrices")
 
 
-# --------------------------------------------------------------------------- factorisations
-
-
-def _float_kind(*arrays: Array) -> np.dtype:
-    """np.linalg's result type: float32 or float64. (float16 it refuses.)"""
-    kinds = [_FLOAT64 if a.kind in "biu" else a.dtype for a in arrays]
-    if any(k.kind != "f" or k == np.float16 for k in kinds):
-        raise unsupported(f"np.linalg of {' and '.join(str(a.dtype) for a in arrays)}")
-    return np.result_type(*kinds)
-
-
-def _square(a: Array) -> None:
-    if a.ndim < 2 or not layout.same(a.shape[-1], a.shape[-2]):
-        raise np.linalg.LinAlgError("Last 2 dimensions of the array must be square")
-
-
-def _linalg(name: str, shape: Callable[[Array], tuple[Dim, ...]], square: bool = True) -> Callable[..., Any]:
-    """A function of one matrix (or a stack of them) with one result, as NumPy's own call."""
-
-    def apply(b: ArrayBuilder, a: Any, **kwargs: Any) -> Any:
-        x = b.lift(a)
-        if kwargs:
-            raise unsupported(f"np.linalg.{name} with {', '.join(kwargs)}")
-        if square:
-            _square(x)
-        return b.extern(f"numpy:linalg.{name}", [x], [Input(0)], shape(x), _float_kind(x))
-
-    return apply
-
-
-inv = _linalg("inv", lambda x: x.shape)
-det = _linalg("det", lambda x: x.shape[:-2])
-cholesky = _linalg("cholesky", lambda x: x.shape)
-eigvalsh = _linalg("eigvalsh", lambda x: x.shape[:-1])
-pinv = _linalg("pinv", lambda x: (*x.shape[:-2], x.shape[-1], x.shape[-2]), square=False)
-
-
-def solve(b: ArrayBuilder, a: Any, b_: Any) -> Any:
-    x, y = b.lift(a), b.lift(b_)
-    _square(x)
-    if x.ndim != 2 or y.ndim not in (1, 2):
-        raise unsupported("np.linalg.solve of stacks of matrices")
-    return b.extern("numpy:linalg.solve", [x, y], [Input(0), Input(1)], y.shape, _float_kind(x, y))
-
-
-def eigh(b: ArrayBuilder, a: Any, UPLO: str = "L") -> Any:
-    x = b.lift(a)
-    _square(x)
-    kind = _float_kind(x)
-    metas = [b.meta(x.shape[:-1], kind), b.meta(x.shape, kind)]
-    return b.extern_several("quern.capture.frontends.numpy.checks:eigh", [x], [Input(0), UPLO], metas)
-
-
-__all__ = ["matrix_transpose", "swapaxes"]
+def matrix_power(b: ArrayBuilder, a: Any, n: Any) -> Any:
+    """Repeated squaring, as np.linalg.matrix_power does it."""
+    x, n = b.lift(a), operator.index(n)
+    if n < 0 or x.ndim < 2:
+        raise unsupported("np.linalg.matrix_power with a negative power")
+    if n == 0:
+        raise unsupported("np.linalg.matrix_power with power 0", rewrite="use np.eye")
+    made, square = None, x
+    while n:
+        n, bit = divmod(n, 2)
+        if bit:
+            made = square if made is None else matmul(b, made, square)
+        square = matmul(b, square, square) if n else square
+    return b.copy(made, "K") if made is x else made

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import creation, indexing, linalg, reductions, selection, shaping
+from . import creation, externs, indexing, linalg, reductions, selection, shaping
 from .arrays import Array, ArrayBuilder, Handler, Masked, any_array, unsupported
 from .ufuncs import call_ufunc, operator_power, outer
 
@@ -133,12 +133,28 @@ FUNCTIONS: dict[Callable[..., Any], Handler] = {
     np.cross: linalg.cross,
     np.kron: linalg.kron,
     np.linalg.norm: linalg.norm,
-    np.linalg.inv: linalg.inv,
-    np.linalg.det: linalg.det,
-    np.linalg.cholesky: linalg.cholesky,
-    np.linalg.eigvalsh: linalg.eigvalsh,
-    np.linalg.pinv: linalg.pinv,
-    np.linalg.solve: linalg.solve,
+    np.linalg.matrix_power: linalg.matrix_power,
+    np.linalg.inv: externs.inv,
+    np.linalg.det: externs.det,
+    np.linalg.slogdet: externs.slogdet,
+    np.linalg.cholesky: externs.cholesky,
+    np.linalg.eigvalsh: externs.eigvalsh,
+    np.linalg.eigh: externs.eigh,
+    np.linalg.svd: externs.svd,
+    np.linalg.svdvals: externs.svdvals,
+    np.linalg.qr: externs.qr,
+    np.linalg.pinv: externs.pinv,
+    np.linalg.solve: externs.solve,
+    np.fft.fft: externs.fft,
+    np.fft.ifft: externs.ifft,
+    np.fft.rfft: externs.rfft,
+    np.fft.irfft: externs.irfft,
+    np.fft.fft2: externs.fft2,
+    np.fft.ifft2: externs.ifft2,
+    np.fft.fftshift: externs.fftshift,
+    np.fft.ifftshift: externs.ifftshift,
+    np.convolve: externs.convolution("convolve"),
+    np.correlate: externs.convolution("correlate"),
     # choices, order, cleaning
     np.where: selection.where,
     np.clip: selection.clip,
@@ -154,12 +170,18 @@ FUNCTIONS: dict[Callable[..., Any], Handler] = {
     np.imag: selection.imag,
     np.sinc: selection.sinc,
     np.polyval: selection.polyval,
-    np.sort: selection.sort,
-    np.argsort: selection.argsort,
-    np.searchsorted: selection.searchsorted,
-    np.digitize: selection.digitize,
-    np.interp: selection.interp,
+    np.sort: externs.sort,
+    np.argsort: externs.argsort,
+    np.searchsorted: externs.searchsorted,
+    np.digitize: externs.digitize,
+    np.interp: externs.interp,
     np.gradient: selection.gradient,
+    np.allclose: selection.allclose,
+    np.array_equal: selection.array_equal,
+    np.partition: externs.partition,
+    np.argpartition: externs.argpartition,
+    np.isin: externs.isin,
+    np.histogram: externs.histogram,
     np.take: indexing.take,
     np.take_along_axis: indexing.take_along_axis,
 }
@@ -215,7 +237,7 @@ METHODS: dict[str, Handler] = {
     "any": reductions.any_,
     "argmax": reductions.argmax,
     "argmin": reductions.argmin,
-    "argsort": selection.argsort,
+    "argsort": externs.argsort,
     "astype": creation.astype,
     "clip": selection.clip,
     "conj": _ufunc(np.conjugate),
@@ -235,8 +257,8 @@ METHODS: dict[str, Handler] = {
     "repeat": shaping.repeat,
     "reshape": shaping.reshape_method,
     "round": selection.round_,
-    "searchsorted": selection.searchsorted,
-    "sort": selection.sort_method,
+    "searchsorted": externs.searchsorted,
+    "sort": externs.sort_method,
     "squeeze": shaping.squeeze,
     "std": reductions.std,
     "sum": reductions.sum_,
@@ -302,8 +324,6 @@ def binary(b: ArrayBuilder, op: str, left: Any, right: Any) -> Any:
 
 def inplace(b: ArrayBuilder, op: str, left: Array, right: Any) -> Any:
     """`left op= right`: arrays are written into; scalars give way to a new object."""
-    if isinstance(left, Masked):
-        return _inplace_chosen(b, op, left, right)
     if left.scalar:
         return binary(b, op, left, right)
     if op in ("**", "@"):
@@ -311,7 +331,7 @@ def inplace(b: ArrayBuilder, op: str, left: Array, right: Any) -> Any:
     return call_ufunc(b, BINARY[op], left, right, out=left)
 
 
-def _inplace_chosen(b: ArrayBuilder, op: str, left: Masked, right: Any) -> Masked:
+def inplace_chosen(b: ArrayBuilder, op: str, left: Masked, right: Any) -> Masked:
     """`x[mask] op= right`, before it is put back through the mask."""
     made = binary(b, op, left, right)
     if not np.can_cast(made.dtype, left.dtype, "same_kind"):

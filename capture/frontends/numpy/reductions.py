@@ -325,10 +325,16 @@ def average(b: ArrayBuilder, a: Any, axis: Any = None, weights: Any = None, retu
             keepdims: bool = False) -> Any:  # fmt: skip
     """Weighted mean. A zero sum of weights raises ZeroDivisionError when the compiled function runs, as in NumPy."""
     x = b.lift(a)
-    if returned:
-        raise unsupported("np.average with returned=True")
     if weights is None:
-        return mean(b, x, axis, keepdims=keepdims)
+        average_ = mean(b, x, axis, keepdims=keepdims)
+        if not returned:
+            return average_
+        count = layout.product([x.shape[d] for d in wrap_axes(axis, x.ndim)])
+        if not isinstance(count, int):
+            raise unsupported("np.average with returned=True over an axis whose size is dynamic")
+        return average_, b.full(average_.shape, float(count), average_.dtype)
+    if returned:
+        raise unsupported("np.average with weights and returned=True")
     w = b.lift(weights)
     dtype = np.result_type(x.dtype, w.dtype, _FLOAT64) if x.kind in "biu" else np.result_type(x.dtype, w.dtype)
     if w.shape != x.shape:

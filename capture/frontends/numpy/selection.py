@@ -1,4 +1,4 @@
-"""Choices between arrays, rounding, closeness, and the functions that sort or search (which run as NumPy's own)."""
+"""Choices between arrays, rounding, closeness, polynomials and slopes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import numpy as np
 from ....inductor.graph import Input
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, ArrayBuilder, any_array, unsupported
-from .reductions import wrap_axis
-from .shaping import ravel, reshape
+from .arrays import Array, ArrayBuilder, unsupported
+from .reductions import all_, wrap_axis
 from .ufuncs import call_ufunc, is_weak, operand, weak_type
 
 _BOOL, _INT64, _FLOAT64 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float64)
@@ -173,6 +172,21 @@ def isclose(b: ArrayBuilder, a: Any, b_: Any, rtol: Any = 1e-5, atol: Any = 1e-8
     return made
 
 
+def allclose(b: ArrayBuilder, a: Any, b_: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Array:
+    return b.python_number(all_(b, isclose(b, a, b_, rtol, atol, equal_nan)), bool)
+
+
+def array_equal(b: ArrayBuilder, a1: Any, a2: Any, equal_nan: bool = False) -> Any:
+    x, y = b.lift(a1), b.lift(a2)
+    if x.ndim != y.ndim or not all(layout.same(m, n) for m, n in zip(x.shape, y.shape)):
+        return False
+    same = call_ufunc(b, np.equal, x, y)
+    if equal_nan and x.kind == y.kind == "f":
+        both = call_ufunc(b, np.logical_and, call_ufunc(b, np.isnan, x), call_ufunc(b, np.isnan, y))
+        same = call_ufunc(b, np.logical_or, same, both)
+    return b.python_number(all_(b, same), bool)
+
+
 def real(b: ArrayBuilder, val: Any) -> Array:
     x = b.lift(val)
     return _complex_part(b, x, "real") if x.kind == "c" else x
@@ -214,64 +228,7 @@ def polyval(b: ArrayBuilder, p: Any, x: Any) -> Any:
     return made
 
 
-# --------------------------------------------------------------------------- sorting and searching
-
-
-def sort(b: ArrayBuilder, a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Array:
-    x = b.lift(a)
-    if order is not None:
-        raise unsupported("np.sort with order=")
-    if axis is None:
-        x, axis = ravel(b, x), -1
-    axis = wrap_axis(axis, x.ndim)
-    strides = layout.order_strides(x.shape, x.strides, "K")
-    return b.extern(
-        "numpy:sort", [x], [Input(0), axis], x.shape, x.dtype, strides=strides, kwargs=_kind(kind, stable), scalar=False
-    )
-
-
-def _kind(kind: Any, stable: Any) -> dict[str, Any]:
-    return {k: v for k, v in (("kind", kind), ("stable", stable)) if v is not None}
-
-
-def sort_method(
-    b: ArrayBuilder, a: Array, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
-) -> None:
-    """`a.sort()`, in place."""
-    b.write(a, sort(b, a, axis, kind, order, stable=stable))
-
-
-def argsort(
-    b: ArrayBuilder, a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
-) -> Array:
-    x = b.lift(a)
-    if order is not None:
-        raise unsupported("np.argsort with order=")
-    if axis is None:
-        x, axis = ravel(b, x), -1
-    axis = wrap_axis(axis, x.ndim)
-    return b.extern("numpy:argsort", [x], [Input(0), axis], x.shape, _INT64, kwargs=_kind(kind, stable), scalar=False)
-
-
-def searchsorted(b: ArrayBuilder, a: Any, v: Any, side: str = "left", sorter: Any = None) -> Array:
-    if sorter is not None:
-        raise unsupported("np.searchsorted with sorter=")
-    x = b.lift(a)
-    values = b.lift(v)
-    return b.extern("numpy:searchsorted", [x, values], [Input(0), Input(1), side], values.shape, _INT64)
-
-
-def digitize(b: ArrayBuilder, x: Any, bins: Any, right: bool = False) -> Array:
-    values, edges = b.lift(x), b.lift(bins)
-    return b.extern("numpy:digitize", [values, edges], [Input(0), Input(1), bool(right)], values.shape, _INT64)
-
-
-def interp(b: ArrayBuilder, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Array:
-    values, positions, heights = b.lift(x), b.lift(xp), b.lift(fp)
-    if heights.kind == "c" or any_array([left, right, period]):
-        raise unsupported("np.interp with complex values or computed bounds")
-    args = [Input(0), Input(1), Input(2), left, right, period]
-    return b.extern("numpy:interp", [values, positions, heights], args, values.shape, _FLOAT64)
+# --------------------------------------------------------------------------- slopes
 
 
 def gradient(b: ArrayBuilder, f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
@@ -300,6 +257,3 @@ def gradient(b: ArrayBuilder, f: Any, *varargs: Any, axis: Any = None, edge_orde
         parts = [slope(part(1, 2), part(0, 1), h), inner, slope(part(-1, None), part(-2, -1), h)]
         found.append(b.call("cat", *parts, dim=d, strides=layout.order_strides(x.shape, x.strides, "K")))
     return found[0] if len(found) == 1 else tuple(found)
-
-
-__all__ = ["reshape"]

@@ -19,7 +19,7 @@ import numpy as np
 from ....inductor.graph import Input
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, ArrayBuilder, Masked, any_array, same_mask, unsupported
+from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_mask, unsupported
 
 Rule = Callable[..., Array]
 
@@ -89,11 +89,26 @@ def call_ufunc(b: ArrayBuilder, ufunc: np.ufunc, *args: Any, out: Any = None, wh
         if where is not True or dtype is not None or ufunc.nout != 1 or any(o is not None for o in outs):
             raise unsupported(f"np.{ufunc.__name__} with these arguments on elements chosen by a mask")
         return _on_chosen(b, ufunc, inputs)
-    results = _results(b, ufunc, inputs, dtype, casting)
+    results = _at_once(b, ufunc, inputs, dtype, casting) or _results(b, ufunc, inputs, dtype, casting)
     if where is not True:
         results = [_choose(b, where, r, o) for r, o in zip(results, outs)]
     finished = tuple(b.into(o, r, casting) for o, r in zip(outs, results))
     return finished[0] if len(finished) == 1 else finished
+
+
+def _at_once(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any, casting: Any) -> Sequence[Array]:
+    """The results where all operands are numbers that are known now; nothing otherwise."""
+    values = []
+    for value in inputs:
+        if isinstance(value, Array):
+            number = known_number(value)
+            if number is None or value.ndim or value.number:
+                return []
+            value = np.asarray(number, value.dtype)[()]
+        values.append(value)
+    with np.errstate(all="ignore"):
+        results = ufunc(*values, **({} if dtype is None else {"dtype": dtype}), casting=casting)
+    return [b.number(r, r.dtype) for r in (results if isinstance(results, tuple) else (results,))]
 
 
 def _on_chosen(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any]) -> Masked:
@@ -320,15 +335,9 @@ RULES[np.logaddexp2] = _log_of_sum(
 # --------------------------------------------------------------------------- division
 
 
-def _known(a: Array) -> Any:
-    """The number behind a constant operand, else None."""
-    node = a.storage.node
-    return node.attrs["value"] if node is not None and a.parent is None and node.op.name == "scalar" else None
-
-
 def _integer_floor_divide(b: ArrayBuilder, x: Array, y: Array) -> Array:
     """Integer division; NumPy gives 0 for a zero divisor, and wraps for the smallest number by -1."""
-    known = _known(y)
+    known = known_number(y)
     if isinstance(known, int) and known not in (0, -1):
         return b.elementwise("floor_divide", x, y)
     zero, one = _c(b, y, 0), _c(b, y, 1)
@@ -345,7 +354,7 @@ def _integer_floor_divide(b: ArrayBuilder, x: Array, y: Array) -> Array:
 
 def _integer_remainder(b: ArrayBuilder, x: Array, y: Array, op: str) -> Array:
     """Integer remainder; NumPy gives 0 for a zero divisor. (By -1 it is 0 too, and must not reach the processor.)"""
-    known = _known(y)
+    known = known_number(y)
     if isinstance(known, int) and known not in (0, -1):
         return b.elementwise(op, x, y)
     one = _c(b, y, 1)
@@ -370,7 +379,7 @@ def _floor_divide(b: ArrayBuilder, x: Array, y: Array) -> Array:
     exact = b.elementwise("where", below, b.elementwise("sub", exact, one), exact)
     is_zero = b.elementwise("eq", exact, zero)
     whole = b.elementwise("where", is_zero, b.elementwise("copysign", zero, ratio), b.elementwise("round", exact))
-    if _known(y) not in (None, 0.0):
+    if known_number(y) not in (None, 0.0):
         return whole
     return b.elementwise("where", b.elementwise("eq", y, zero), ratio, whole)
 
@@ -408,7 +417,7 @@ with np.errstate(all="ignore"):
 @rule(np.power, np.float_power)
 def _power(b: ArrayBuilder, x: Array, y: Array) -> Array:
     """x ** y as C's pow does it; square roots differ from it at -inf and -0 only."""
-    known = _known(y)
+    known = known_number(y)
     if x.kind != "f" or known not in (0.5, -0.5):
         return b.elementwise("pow", x, y)
     if known == 0.5 and _ROOTS and not x.scalar:

@@ -23,7 +23,7 @@ from ...values.mappings import DictValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayState, InputStorage
 from . import names
-from .arrays import Array, ArrayBuilder, Masked
+from .arrays import Array, ArrayBuilder, Masked, known_number
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
@@ -76,7 +76,8 @@ class NumpyArray(Array):
 
     def enter(self, ev: Evaluator) -> None:
         """An array from outside is met: what was written before must not show in it."""
-        state, storage = ev.states["numpy"], self.storage
+        state: NumpyState = ev.states["numpy"]
+        storage: Any = self.storage
         for written in state.entries:
             if written.key == storage.key:
                 raise ev.break_("aliased-input-write", f"an array whose memory was written to as `{written.source.label}`",
@@ -134,6 +135,9 @@ class NumpyArray(Array):
     # ------------------------------------------------------------ protocols
 
     def truth(self, ev: Evaluator) -> bool:
+        known = known_number(self)
+        if known is not None and self.size == 1:
+            return bool(known)
         raise ev.break_("data-dependent-branch", f"the truth of {self.describe()}", "it depends on the array's elements",
                         "use np.where, or decide outside of the compiled function")  # fmt: skip
 
@@ -307,7 +311,7 @@ class MaskedValue(Value):
     def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         if not _is_operand(other):
             return None
-        return call_handler(ev, lambda b, right: names.inplace(b, op, self.masked, right), [other], {})
+        return call_handler(ev, lambda b, right: names.inplace_chosen(b, op, self.masked, right), [other], {})
 
     def unary(self, ev: Evaluator, op: str) -> Value:
         return attempt(ev, lambda b: names.call(b, names.UNARY[op], [self.masked], {}))
@@ -401,6 +405,8 @@ def rewrap(ev: Evaluator, result: Any) -> Value:
         return result.value
     if type(result) is tuple:
         return TupleValue([rewrap(ev, r) for r in result])
+    if isinstance(result, tuple) and hasattr(result, "_fields"):  # a named tuple
+        return ev.call(ev.constant(type(result)), [rewrap(ev, r) for r in result])
     if type(result) is list:
         return ListValue([rewrap(ev, r) for r in result])
     if hasattr(result, "free_symbols"):
