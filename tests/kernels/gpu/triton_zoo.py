@@ -18,14 +18,17 @@ DEFAULT = TritonOptions()
 
 @dataclass(frozen=True)
 class Case:
-    """A kernel, its data, and how it is to be compiled. inputs: values of buffers that are read (flat)."""
+    """A kernel, its data, and how it is to be compiled. data: values of buffers that are read (flat), or what makes them."""
 
     kernel: Kernel
-    inputs: Mapping[str, np.ndarray]
+    data: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]]
     options: TritonOptions = DEFAULT
     symbols: Mapping[str, int] = field(default_factory=dict)
     tolerance: float = 2e-6
-    standard: bool = True  # must compile without spills
+
+    @property
+    def inputs(self) -> Mapping[str, np.ndarray]:
+        return self.data() if callable(self.data) else self.data
 
 
 def storage(values: np.ndarray, dtype: DType) -> np.ndarray:
@@ -65,8 +68,11 @@ def softmax(rows: int, columns: int, dtype: DType = float32, options: TritonOpti
     out = L.cast(op("div", e, L.reduce("sum", e)), dtype)
     args = buffers(x=(dtype, rows * columns), out=(dtype, rows * columns))
     kernel = Kernel("softmax", p, r, (Store("out", where, out),), args, (), ("softmax = softmax(x, dim=-1)",))
-    data = storage(rng().normal(size=rows * columns) * 3, dtype)
-    return Case(kernel, {"x": data}, options, tolerance=0.01 if dtype.size == 2 else 2e-6)
+
+    def data() -> dict[str, np.ndarray]:
+        return {"x": storage(rng().normal(size=rows * columns) * 3, dtype)}
+
+    return Case(kernel, data, options, tolerance=0.01 if dtype.size == 2 else 2e-6)
 
 
 def layer_norm(rows: int, columns: int, options: TritonOptions = DEFAULT) -> Case:
@@ -90,11 +96,12 @@ def layer_norm(rows: int, columns: int, options: TritonOptions = DEFAULT) -> Cas
         mean=(float32, rows),
         rstd=(float32, rows),
     )
-    g = rng()
-    data = {"x": g.normal(size=n), "w": g.normal(size=columns), "b": g.normal(size=columns)}
-    return Case(
-        Kernel("layer_norm", p, r, stores, args), {k: v.astype("f") for k, v in data.items()}, options, tolerance=1e-5
-    )
+
+    def data() -> dict[str, np.ndarray]:
+        g = rng()
+        return {k: g.normal(size=size).astype("f") for k, size in (("x", n), ("w", columns), ("b", columns))}
+
+    return Case(Kernel("layer_norm", p, r, stores, args), data, options, tolerance=1e-5)
 
 
 def pointwise(n: int, dtype: DType = float32, options: TritonOptions = DEFAULT) -> Case:
@@ -103,9 +110,12 @@ def pointwise(n: int, dtype: DType = float32, options: TritonOptions = DEFAULT) 
     out = op("tanh", op("add", op("mul", x, y), f32(0.5)))
     args = buffers(x=(dtype, n), y=(dtype, n), out=(dtype, n))
     kernel = Kernel("chain", p, (), (Store("out", as_index(p[0]), L.cast(out, dtype)),), args)
-    g = rng()
-    tolerance = 0.01 if dtype.size == 2 else 2e-6
-    return Case(kernel, {k: storage(g.normal(size=n), dtype) for k in "xy"}, options, tolerance=tolerance)
+
+    def data() -> dict[str, np.ndarray]:
+        g = rng()
+        return {k: storage(g.normal(size=n), dtype) for k in "xy"}
+
+    return Case(kernel, data, options, tolerance=0.01 if dtype.size == 2 else 2e-6)
 
 
 def transpose(m: int, n: int, dtype: DType = float32) -> Case:
@@ -187,7 +197,9 @@ def columns(rows: int, columns: int, options: TritonOptions = DEFAULT) -> Case:
     x = L.load("x", at((*p, *r), 1, columns), float32)
     stores = tuple(Store(f"out{i}", as_index(p[0]), L.reduce(k, x)) for i, k in enumerate(("sum", "max")))
     args = buffers(x=(float32, rows * columns), out0=(float32, columns), out1=(float32, columns))
-    return Case(Kernel("columns", p, r, stores, args), {"x": numbers(rows * columns, float32)}, options, tolerance=1e-5)
+    return Case(
+        Kernel("columns", p, r, stores, args), lambda: {"x": numbers(rows * columns, float32)}, options, tolerance=1e-5
+    )
 
 
 def scan(rows: int, columns: int, kind: str, dtype: DType = float32, options: TritonOptions = DEFAULT) -> Case:
