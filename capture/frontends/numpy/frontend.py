@@ -15,7 +15,7 @@ from ...guards import DESCRIBERS
 from ...sources import Source
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
-from ...wrapping import anchor
+from ...wrapping import hold
 from . import layout, names
 from .arrays import Memory
 from .runtime import NumpyRuntime
@@ -56,7 +56,7 @@ class NumpyFrontend:
         if isinstance(obj, np.ndarray):
             return _wrap_array(ev, obj, source)
         if isinstance(obj, _CALLABLES):
-            return UfuncValue(obj, anchor(ev, obj, source, by_identity=True))
+            return UfuncValue(obj, hold(ev, obj, source))
         if isinstance(obj, np.inexact) and not source.is_const:
             return _wrap_number(ev, obj, source)
         if not source.is_const:
@@ -142,7 +142,7 @@ def _flip_text(axes: tuple[int, ...], ndim: int) -> str:
 def _guard_array(ev: Evaluator, obj: np.ndarray, source: Source) -> tuple[Any, ...]:
     """Guard type, element type and layout; the sizes, symbols among them where a dim is dynamic."""
     ev.guards.type_is(source, np.ndarray)
-    dims = tuple(ev.dim(source, axis, size) for axis, size in enumerate(obj.shape))
+    dims = tuple(ev.dim(source, axis, size, obj) for axis, size in enumerate(obj.shape))
     dtype = ev.names.inject(obj.dtype, obj.dtype.name)
     ev.guards.test(source, f"{{x}}.dtype == {dtype}", f"{{label}} had dtype {obj.dtype}")
     if all(isinstance(d, int) for d in dims):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ....config import config
-from ....inductor.dtypes import DType
+from ....inductor.dtypes import ALL, DType
 from ....inductor.graph import TensorMeta
 from . import layout, table_ops
 
@@ -38,6 +39,15 @@ def _usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+#: by name, which hashes faster than a DType
+_KINDS = {name: layout.numpy_dtype(dtype) for name, dtype in ALL.items() if name != "bfloat16"}
+
+
+@functools.lru_cache(4096)
+def _is_row_major(shape: tuple[int, ...], stride: tuple[int, ...]) -> bool:
+    return layout.is_c_contiguous(shape, stride)
+
+
 class NumpyRuntime:
     """`inductor.runtime.Runtime` for ndarrays."""
 
@@ -45,18 +55,23 @@ class NumpyRuntime:
 
     def __init__(self) -> None:
         self.data_ptr: Callable[[Any], int] = _fastest_address()
+        given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+        self._threads = int(given) if given.isdigit() and int(given) > 0 else _usable_cpus()
 
     def version(self) -> str:
         return np.__version__
 
     def empty(self, shape: tuple[int, ...], stride: tuple[int, ...], dtype: DType, device: str) -> np.ndarray:
-        kind = layout.numpy_dtype(dtype)
-        if stride == layout.c_strides(shape):
+        kind = _KINDS[dtype.name]
+        if _is_row_major(shape, stride):
             return np.empty(shape, kind)
         return table_ops.empty_strided(shape, stride, kind)
 
     def as_strided(self, array: Any, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> np.ndarray:
         return table_ops.strided(array, shape, stride, offset)
+
+    def laid_out(self, array: Any, stride: tuple[int, ...]) -> Any:
+        return table_ops.laid_out(array, stride)
 
     def meta_of(self, array: Any) -> TensorMeta:
         return table_ops.meta_of(array)
@@ -74,14 +89,8 @@ class NumpyRuntime:
         return layout.numpy_dtype(value) if isinstance(value, DType) else value
 
     def num_threads(self) -> int:
-        """`config.threads`, else OMP_NUM_THREADS, else the CPUs this process may use."""
-        if config.threads is not None:
-            return config.threads
-        given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-        return int(given) if given.isdigit() and int(given) > 0 else _usable_cpus()
-
-    def set_grad(self, mode: bool) -> bool:
-        return False
+        """`config.threads`, else what OMP_NUM_THREADS said at the start, else the CPUs this process may use."""
+        return self._threads if config.threads is None else config.threads
 
     def stream(self, device: str) -> int:
         return 0

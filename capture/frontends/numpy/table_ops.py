@@ -398,6 +398,13 @@ def empty_strided(shape: Sequence[int], stride: Sequence[int], dtype: np.dtype) 
     return np.ndarray(tuple(shape), dtype, np.empty(elements, dtype), 0, tuple(s * itemsize for s in stride))
 
 
+def laid_out(x: Array, stride: Sequence[int]) -> Array:
+    """`x` with these strides (in elements; axes of size 1 may have any): itself, or a copy."""
+    if 0 in x.shape or all(n == 1 or have == want * x.itemsize for n, have, want in zip(x.shape, x.strides, stride)):
+        return x
+    return _restride(x, stride=stride)
+
+
 def strided(x: Array, size: Sequence[int], stride: Sequence[int], offset: int) -> Array:
     """A view of x's memory from its first element on; strides and offset in elements."""
     steps = tuple(s * x.itemsize for s in stride)
