@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from ...cache import CacheKey, Entry, Store, default_store
 from ...errors import CompilerFailed, CompilerNotFound
@@ -90,13 +91,14 @@ def compile_units(units: Sequence[str], folder: Path, compiler: Compiler, target
 
 def _run(commands: list[list[str]], units: Sequence[str]) -> None:
     """Run the commands, as many at once as there are processors. Raises CompilerFailed at the first that fails."""
-    waiting, running = list(commands), []
+    waiting = list(commands)
+    running: list[tuple[subprocess.Popen, list[str], IO[bytes]]] = []
     width = os.cpu_count() or 1
     try:
         while waiting or running:
             while waiting and len(running) < width:
                 # close_fds=False lets Python use posix_spawn: no copy of a large process's page tables
-                errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed below; outlives this line on purpose)
+                errors: IO[bytes] = tempfile.TemporaryFile()
                 command = waiting.pop(0)
                 started = subprocess.Popen(command, close_fds=False, stdin=subprocess.DEVNULL, stderr=errors)
                 running.append((started, command, errors))

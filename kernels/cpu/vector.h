@@ -397,4 +397,49 @@ template <int N, class P, class F> INLINE void scatter(P n, F f) {
   }
 }
 
+// ------------------------------------------------------------------ tiles
+
+// one stage of a transposition: rows i and i + h exchange the blocks off the diagonal
+template <int h, class V> INLINE void exchange(V* m) {
+  typedef bits<V> B;
+  typedef lane<B> T;
+  constexpr int N = lanes<V>;
+  const B l = iota<B>();
+  const B low = (l & h) != 0 ? l + (T)(N - h) : l;       // a[l] or b[l - h]
+  const B high = (l & h) != 0 ? l + (T)N : l + (T)h;     // b[l] or a[l + h]
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i)
+    if (!(i & h)) {
+      V a = m[i], b = m[i + h];
+      m[i] = __builtin_shuffle(a, b, low);
+      m[i + h] = __builtin_shuffle(a, b, high);
+    }
+}
+
+// tile[r * N + l] = p[l * stride + r]: reads along r, lays down lane by lane. Lanes that take no part read as 0.
+template <class V, class T, class P> INLINE void load_turned(lane<V>* tile, const T* p, i64 stride, P n, int rows) {
+  constexpr int N = lanes<V>;
+  int count = N;
+  if constexpr (!same<P, Full>) count = n;
+  if constexpr (N <= 16) {
+    V m[N];
+#pragma GCC unroll 16
+    for (int l = 0; l < N; ++l) {
+      m[l] = V{};
+      if (l < count) m[l] = rows == N ? load<V>(p + l * stride, full) : load<V>(p + l * stride, rows);
+    }
+    if constexpr (N > 8) exchange<8>(m);
+    if constexpr (N > 4) exchange<4>(m);
+    if constexpr (N > 2) exchange<2>(m);
+    exchange<1>(m);
+#pragma GCC unroll 16
+    for (int r = 0; r < N; ++r) store_raw(tile + r * N, m[r], full);
+  } else {
+    for (int l = 0; l < N; ++l) {
+      V v = l < count ? load<V>(p + l * stride, rows) : V{};
+      for (int r = 0; r < N; ++r) tile[r * N + l] = v[r];
+    }
+  }
+}
+
 }  // namespace quern

@@ -31,7 +31,7 @@ SIZES = {"bool": 1, "u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "f
 
 #: names that the emitted functions use themselves
 _RESERVED = frozenset(
-    "begin end n k l full task block threads buffers symbols auto float double int bool const".split()
+    "tile rows run low high from to begin end n k l full task block threads buffers symbols auto float double int bool const".split()
 )
 
 
@@ -91,6 +91,12 @@ class Writer:
         self.may_hoist_loads = True
         #: running prefixes of this pass: scan -> (variable, whether it runs along the lanes)
         self.scans: dict[Expr, tuple[str, bool]] = {}
+        #: loads whose values lie turned around in a tile: load -> where this row of the tile is
+        self.tiles: dict[Expr, str] = {}
+        #: loop variables that go by another name for the moment
+        self.names: dict[Var, str] = {}
+        #: values kept from an earlier pass: expression -> (array, its index there)
+        self.rows: dict[Expr, tuple[str, Index]] = {}
         self._names = 0
         self._loads: dict[Expr, bool] = {}
         self._free: dict[Expr, frozenset[Var]] = {}
@@ -205,6 +211,14 @@ class Writer:
         return self._loads[e]
 
     def _compute(self, e: Expr, mask: Expr | None) -> Value:
+        if e in self.rows and mask is None and not self.in_scalar_lanes:
+            row, position = self.rows[e]
+            text, level = self.index(position)
+            ctype = value_type(e, True)
+            return Value(f"load<{self.type_name(ctype, True)}>({row} + ({text}), n)", ctype, True, level)
+        if e in self.tiles and mask is None and not self.in_scalar_lanes:
+            ctype = value_type(e, True)
+            return Value(f"load_raw<{self.type_name(ctype, True)}>({self.tiles[e]}, full)", ctype, True, self.level)
         if e.op == "const":
             return self._const(e)
         if e.op == "index":
@@ -297,7 +311,8 @@ class Writer:
             nonlocal level
             if isinstance(atom, Var):
                 level = max(level, self._var_level(atom))
-                return f"({atom.name} + l)" if atom == self.vector and self.in_scalar_lanes else atom.name
+                name = self.names.get(atom, atom.name)
+                return f"({name} + l)" if atom == self.vector and self.in_scalar_lanes else name
             if isinstance(atom, Indirect):
                 value = self.as_type(self.value(atom.value, mask), "i64")
                 level = max(level, value.level)

@@ -39,8 +39,8 @@ def _sympy_text(e: Any) -> str:
         return "(" + " * ".join([_sympy_text(e.base)] * int(e.exp)) + ")"
     name = type(e).__name__
     if name in ("floor", "ceiling"):
-        top, bottom = (_sympy_text(x) for x in e.args[0].as_numer_denom())
-        return f"({top} / {bottom})" if name == "floor" else f"(({top} + {bottom} - 1) / {bottom})"
+        above, below = (_sympy_text(x) for x in e.args[0].as_numer_denom())
+        return f"({above} / {below})" if name == "floor" else f"(({above} + {below} - 1) / {below})"
     if name in ("Mod", "Max", "Min"):
         a, b = (_sympy_text(x) for x in e.args)
         return {"Mod": f"({a} % {b})", "Max": f"max<i64>({a}, {b})", "Min": f"min<i64>({a}, {b})"}[name]

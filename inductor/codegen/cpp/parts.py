@@ -18,14 +18,17 @@ from ...graph import Dim
 from ...loops import Expr, Index, Store, Var, as_index, postorder
 from .cost import accumulator_types
 from .emit import BOOL_REDUCERS, HEAVY, REDUCERS
-from .expressions import Value, Writer, storage_type
+from .expressions import Value, Writer, c_name, storage_type, value_type
 from .indexing import dim_text
-from .plan import ROWS, Pass, Plan, Reduction, total_points
+from .plan import ROWS, Pass, Plan, Reduction, tiled_loads, total_points
 
 #: floats summed one after the other in a lane before they go to an outer total: bounds the rounding error
 _RUN = 8192
 #: the same where rows are added to a block of columns
 _RUN_ROWS = 32 * ROWS
+#: rows up to this long are kept between passes, if a value costs this much (in units of `HEAVY`)
+_KEEP = 16384
+_COSTLY = 25
 
 
 class Part:
@@ -60,8 +63,8 @@ class Part:
 
     def _blocks(self) -> str:
         """How many blocks the vector variable is cut into."""
-        assert self.plan.vector is not None
-        return _pieces(self.plan.vector.extent, self.plan.block)
+        assert self.plan.blocked is not None
+        return _pieces(self.plan.blocked.extent, self.plan.block)
 
     def chunks(self) -> str:
         """How many chunks the split variable is cut into."""
@@ -71,15 +74,15 @@ class Part:
     def _tasks(self) -> None:
         """The loop over tasks, and inside it the p variables that tasks do not share."""
         w, plan = self.writer, self.plan
-        low, high = "0", dim_text(plan.vector.extent) if plan.vector is not None else "0"
-        left = [v for v in self.kernel.p if v not in plan.tasks and v != plan.vector]
+        low, high = "0", dim_text(plan.blocked.extent) if plan.blocked is not None else "0"
+        left = [v for v in self.kernel.p if v not in plan.tasks and v not in (plan.vector, plan.tile)]
         opened = 0
         if not plan.tasks and not self.chunked:
-            if plan.block and not plan.scratch:
-                low, high = self._range("low", "high", f"begin * {plan.block}", f"end * {plan.block}", plan.vector)
+            if plan.block and not plan.scratch and plan.tile is None:
+                low, high = self._range("low", "high", f"begin * {plan.block}", f"end * {plan.block}", plan.blocked)
             elif plan.block:
                 w.open("for (i64 task = begin; task < end; ++task) {")
-                low, high = self._range("low", "high", f"task * {plan.block}", f"low + {plan.block}", plan.vector)
+                low, high = self._range("low", "high", f"task * {plan.block}", f"low + {plan.block}", plan.blocked)
                 opened = 1
         elif len(plan.tasks) == 1 and not plan.block and not self.chunked:
             v = plan.tasks[0]
@@ -106,7 +109,7 @@ class Part:
             rest = f"task / {self.chunks()}"
         if plan.block:
             low, high = self._range(
-                "low", "high", f"{rest} % {self._blocks()} * {plan.block}", f"low + {plan.block}", plan.vector
+                "low", "high", f"{rest} % {self._blocks()} * {plan.block}", f"low + {plan.block}", plan.blocked
             )
             rest = f"{rest} / {self._blocks()}"
         for v in reversed(plan.tasks[1:]):
@@ -129,16 +132,46 @@ class Part:
         plan, w = self.plan, self.writer
         if plan.in_lanes and plan.scratch:
             return self._columns(low, high)
+        if plan.tile is not None:
+            return self._tiles(plan.tile, low, high)
         if plan.in_lanes:
             self._open_lanes(low, high, 1, "auto")
         for x in self.earlier:
             self._fetch(x)
-        for one in self.passes:
-            self._pass(one)
+        kept = self._kept_rows()
+        for e in kept:
+            w.line(f"alignas(64) {value_type(e, True)} {kept[e][1]}[{total_points(self.kernel.r)}];")
+        for number, one in enumerate(self.passes):
+            self._pass(one, {e: row for e, (first, row) in kept.items() if first == number})
         for s in self.final:
             w.store(s)
         if plan.in_lanes:
             w.close("});")
+
+    def _tiles(self, u: Var, low: str, high: str) -> None:
+        """Pointwise over lanes and rows of `u`, N rows at a time: what is contiguous along `u` is turned around first."""
+        w, plan, N = self.writer, self.plan, self.plan.lanes
+        assert plan.vector is not None
+        self._open_lanes("0", dim_text(plan.vector.extent), 1, "auto")
+        w.open(f"for (i64 tile = {low}; tile < {high}; tile += {N}) {{", u)
+        w.line(f"const int rows = (int)min<i64>({N}, {high} - tile);")
+        w.names[u] = "tile"
+        for e in tiled_loads(self.kernel, plan.vector, u):
+            ctype = value_type(e, True)
+            element = self.mask_lane() if ctype == "bool" else ctype
+            name, kind = w.fresh("tile"), w.type_name(ctype, True)
+            text, _ = w.index(e.attr[1])
+            w.line(f"alignas(64) {element} {name}[{N * N}];")
+            stride = dim_text(e.attr[1].coefficient(plan.vector))
+            w.line(f"load_turned<{kind}>({name}, {c_name(e.attr[0])} + ({text}), {stride}, n, rows);")
+            w.tiles[e] = f"{name} + ({u.name} - tile) * {N}"
+        del w.names[u]
+        w.open(f"for (i64 {u.name} = tile; {u.name} < tile + rows; ++{u.name}) {{", u)
+        for s in self.final:
+            w.store(s)
+        w.close()
+        w.close()
+        w.close("});")
 
     def _open_lanes(self, low: str, high: str, unroll: int, copy: str) -> None:
         v, N = self.plan.vector, self.plan.lanes
@@ -147,8 +180,32 @@ class Part:
         flags = f"{N}, {unroll}, {'true' if exact else 'false'}"
         self.writer.open(f"vector_loop<{flags}>({low}, {high}, [&](i64 {v.name}, auto n, {copy}) INLINE_BODY {{", v)
 
-    def _pass(self, one: Pass) -> None:
-        """One run over r, then the results of its reductions."""
+    def _kept_rows(self) -> dict[Expr, tuple[int, str]]:
+        """Costly values that several passes need: expression -> (the pass that computes it, the array that keeps a row of it).
+
+        The row stays in the cache, so reading it again is cheaper than another exponential.
+        """
+        points = total_points(self.kernel.r)
+        if not self.plan.along_r or len(self.passes) < 2 or not isinstance(points, int) or points > _KEEP:
+            return {}
+        kept: dict[Expr, tuple[int, str]] = {}
+        needed = [_needed(one, under_masks=False) for one in self.passes]
+        for number, one in enumerate(self.passes[1:], 1):
+            stack, seen = _roots(one), set()
+            while stack:
+                e = stack.pop()
+                if e in seen or e.op == "reduce" or not e.varies_in_r:
+                    continue
+                seen.add(e)
+                first = next((i for i in range(number) if e in needed[i]), number)
+                if e in kept or (first < number and e.dtype.is_float and _own_cost(e) >= _COSTLY):
+                    kept.setdefault(e, (first, self.writer.fresh("row")))
+                    continue
+                stack.extend(e.args if e.op != "masked" else (e.args[0], e.args[2]))
+        return kept
+
+    def _pass(self, one: Pass, keep: dict[Expr, str] | None = None) -> None:
+        """One run over r, then the results of its reductions. keep: values to write into arrays for the passes that follow."""
         w, plan = self.writer, self.plan
         unroll = self._unroll(one)
         states = [self._declare(x[0], unroll) for x in one.reductions]
@@ -160,6 +217,10 @@ class Part:
             self._open_r(v)
         runs = self._open_row(one, unroll) if inner is not None else False
         self._visit(one, states)
+        for e, row in (keep or {}).items():
+            position, _ = w.index(_position(self.kernel.r))
+            w.line(f"store({row} + ({position}), {w.as_vector(w.value(e))}, n);")
+            w.rows[e] = (row, _position(self.kernel.r))
         if inner is not None:
             w.close("});")
         if runs:
@@ -469,20 +530,38 @@ def _reducer(e: Expr) -> str:
     return (BOOL_REDUCERS if e.dtype == bool_ else REDUCERS)[e.attr]
 
 
-def _scans(one: Pass) -> list[Expr]:
-    """The running prefixes that a pass computes: those not hidden under a reduction."""
+def _roots(one: Pass) -> list[Expr]:
+    """What a pass evaluates at each point of r."""
+    return [e.args[0] for e, _ in one.reductions] + [s.value for s in one.stores]
+
+
+def _needed(one: Pass, under_masks: bool = True) -> dict[Expr, None]:
+    """What a pass evaluates at each point of r, finished reductions aside; without `under_masks`, at surely every point."""
     found: dict[Expr, None] = {}
-    stack = [e.args[0] for e, _ in one.reductions] + [s.value for s in one.stores]
-    seen: set[Expr] = set()
+    stack = _roots(one)
     while stack:
         e = stack.pop()
-        if e in seen or e.op == "reduce":
-            continue
-        seen.add(e)
-        if e.op == "scan":
+        if e not in found and e.op != "reduce":
             found[e] = None
-        stack.extend(e.args)
-    return list(found)
+            stack.extend(e.args if under_masks or e.op != "masked" else (e.args[0], e.args[2]))
+    return found
+
+
+def _scans(one: Pass) -> list[Expr]:
+    """The running prefixes that a pass computes."""
+    return [e for e in _needed(one) if e.op == "scan"]
+
+
+def _own_cost(root: Expr) -> float:
+    """Nanoseconds times 100 per lane that computing `root` takes, finished reductions aside."""
+    total, stack, seen = 0.0, [root], set()
+    while stack:
+        e = stack.pop()
+        if e not in seen and e.op != "reduce":
+            seen.add(e)
+            total += HEAVY.get(e.op, 2)
+            stack.extend(e.args)
+    return total
 
 
 def _pieces(extent: Dim, length: int) -> str:

@@ -23,6 +23,8 @@ Reduction = tuple[Expr, "Expr | None"]
 _TASKS = 128
 #: elements of the vector variable per task, where it is cut into blocks
 _BLOCK = 4096
+#: elements of the tile's variable per task
+_TILE_BLOCK = 256
 #: the same where a block's running reductions lie in scratch memory (they stay in the first-level cache)
 _SCRATCH_BLOCK = 1024
 #: rows added up in registers before scratch memory is touched
@@ -52,7 +54,10 @@ class Plan:
     kernel:      simplified; the vector variable stands last in its space
     vector:      the variable that runs in lanes (None: scalar code); lanes: how many
     passes:      runs over r, in order; final: the stores after them, once per p
-    tasks:       p variables that threads share; block: elements of the vector variable per task (0: a task has all)
+    tasks:       p variables that threads share; block: elements of `blocked` per task (0: a task has all)
+    blocked:     the further variable of p that threads share by blocks: the tile's, else the vector variable
+    tile:        a variable of p along which some loads are contiguous that the lanes would stride through: they are read
+                 as square tiles and turned around in registers
     scratch:     lanes run along p and running reductions are kept in memory, rows of r outermost
     split:       the variable of r that is cut into chunks, so that threads share one reduction; chunk: its length
     nanoseconds: estimated time per point on one thread
@@ -66,6 +71,8 @@ class Plan:
     final: tuple[Store, ...]
     tasks: tuple[Var, ...]
     block: int
+    blocked: Var | None
+    tile: Var | None
     scratch: bool
     split: Var | None
     chunk: int
@@ -91,13 +98,19 @@ def make_plan(kernel: Kernel, vector_bytes: int) -> Plan:
     if vector is not None:
         kernel = replace(kernel, p=_last(kernel.p, vector), r=_last(kernel.r, vector))
     scratch = vector is not None and not vector.is_reduction and _uses_scratch(kernel, passes)
+    tile = find_tile(kernel, vector)
+    blocked = vector if tile is None else tile
     tasks, block = _share(kernel, vector, N, _SCRATCH_BLOCK if scratch else _BLOCK)
+    if tile is not None:
+        tasks = tuple(v for v in tasks if v != tile)
+        block = max(min(size_hint(tile.extent, kernel.hints) // 16, _TILE_BLOCK) // N, 2) * N
     split, chunk = _split(kernel, passes, final, vector, N, tasks, block, scratch)
     if split is not None:
         tasks, block = tuple(v for v in kernel.p if v != vector), 0
+    time = nanoseconds(kernel, vector, N)
     return Plan(
-        kernel, vector_bytes, vector, N, passes, final, tasks, block, scratch, split, chunk, nanoseconds(kernel, vector, N)
-    )  # fmt: skip
+        kernel, vector_bytes, vector, N, passes, final, tasks, block, blocked, tile, scratch, split, chunk, time
+    )
 
 
 def _last(space: tuple[Var, ...], v: Var) -> tuple[Var, ...]:
@@ -175,6 +188,38 @@ def find_reductions(kernel: Kernel) -> list[Reduction]:
 def has_scan(kernel: Kernel) -> bool:
     """Whether some value runs along r step by step."""
     return any(e.op == "scan" for e in postorder([s.value for s in kernel.stores]))
+
+
+def find_tile(kernel: Kernel, vector: Var | None) -> Var | None:
+    """The variable along which the most strided loads of a pointwise kernel are contiguous."""
+    if vector is None or vector.is_reduction or kernel.r:
+        return None
+    counts = {v: len(tiled_loads(kernel, vector, v)) for v in kernel.p if v != vector}
+    best = max(counts, key=lambda v: counts[v], default=None)
+    long = (
+        best is not None and size_hint(best.extent, kernel.hints) >= 4 and size_hint(vector.extent, kernel.hints) >= 4
+    )
+    safe = all(_is_disjoint(s, v) for s in kernel.stores for v in (vector, best) if v is not None)
+    return best if best is not None and counts[best] and long and safe else None
+
+
+def tiled_loads(kernel: Kernel, vector: Var, tile: Var) -> list[Expr]:
+    """Loads that step by one along `tile` and further along `vector`, and are done at every point."""
+    found: dict[Expr, None] = {}
+    stack = [s.value for s in kernel.stores]
+    seen: set[Expr] = set()
+    while stack:
+        e = stack.pop()
+        if e in seen:
+            continue
+        seen.add(e)
+        if e.op == "load":
+            i = e.attr[1]
+            step = i.coefficient(vector)
+            if i.is_affine and i.coefficient(tile) == 1 and not (isinstance(step, int) and step in (0, 1)):
+                found[e] = None
+        stack.extend(e.args if e.op != "masked" else (e.args[0], e.args[2]))
+    return [e for e in found if e.attr[0] not in kernel.writes]
 
 
 # --------------------------------------------------------------------------- threads
