@@ -80,7 +80,7 @@ def _step(node: Node, runtime: Runtime) -> Step:
         source, index = node.inputs[0], node.attrs["index"]
         return lambda values, sizes: values[source][index]  # type: ignore[index]
     try:
-        call = runtime.run_op(name)
+        call = _settled(node, runtime) if node.op.kind == "extern" else runtime.run_op(name)
     except KeyError:
         raise LoweringError(f"[eager backend] the framework has no {name!r}; node: {node}") from None
     attrs = dict(node.attrs)
@@ -88,6 +88,18 @@ def _step(node: Node, runtime: Runtime) -> Step:
     if any(_symbolic(v) for v in attrs.values()):
         return lambda values, sizes: call(*[None if i is None else values[i] for i in inputs], **_concrete(attrs, sizes))
     return lambda values, sizes: call(*[None if i is None else values[i] for i in inputs], **attrs)
+
+
+def _settled(node: Node, runtime: Runtime) -> Callable[..., Any]:
+    """A framework kernel whose result is laid out as the graph says, should the framework have chosen otherwise."""
+    call = runtime.run_op(node.op.name)
+    metas = node.meta if isinstance(node.meta, tuple) else (node.meta,)
+    strides = [m.stride for m in metas]
+    if _symbolic(strides):
+        return call
+    if not isinstance(node.meta, tuple):
+        return lambda *arrays, **attrs: runtime.laid_out(call(*arrays, **attrs), strides[0])
+    return lambda *arrays, **attrs: tuple(map(runtime.laid_out, call(*arrays, **attrs), strides))
 
 
 def _extern_step(node: Node, runtime: Runtime) -> Step:

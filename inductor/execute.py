@@ -52,6 +52,7 @@ class _Binder:
             "empty": runtime.empty,
             "ptr": runtime.data_ptr,
             "as_strided": runtime.as_strided,
+            "laid_out": runtime.laid_out,
             "copy_": runtime.copy_,
             "threads": runtime.num_threads,
             "stream": runtime.stream,
@@ -214,6 +215,8 @@ class _Binder:
             )
         target = step.outputs[0] if step.single else "".join(o + ", " for o in step.outputs)
         self.lines.append(f"{target} = {name}({args})")
+        for output in step.outputs:
+            self.lines.append(f"{output} = laid_out({output}, {_tuple(self.specs[output].stride)})")
 
     def _view(self, v: View) -> str:
         if v.whole:

@@ -31,6 +31,12 @@ class Runtime(Protocol):
         """A view of the array's storage; strides and offset in elements, offset counted from the array's first element."""
         ...
 
+    def laid_out(self, array: Any, stride: tuple[int, ...]) -> Any:
+        """`array` with these strides (in elements; those of dims of size 1 do not count): itself, or a copy. What the
+        framework's own kernels return is passed through here, since a plan relies on the layouts that it knows.
+        """
+        ...
+
     def data_ptr(self, array: Any) -> int:
         """Address of the first element."""
         ...

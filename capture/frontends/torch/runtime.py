@@ -38,6 +38,10 @@ class TorchRuntime:
         """A view; the offset counts from the array's first element, not from its storage's."""
         return torch.as_strided(array, shape, stride, array.storage_offset() + offset)
 
+    def laid_out(self, array: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
+        """`array` itself, or a copy with these strides."""
+        return array if array.stride() == stride else _laid_out(array, stride)
+
     def data_ptr(self, array: torch.Tensor) -> int:
         return array.data_ptr()
 
@@ -89,7 +93,7 @@ class TorchRuntime:
 
 def _laid_out(x: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
     """`x` with these strides: itself, or a copy (meta kernels and real ones do not always agree)."""
-    if x.stride() == tuple(stride):
+    if 0 in x.shape or all(have == want or n == 1 for n, have, want in zip(x.shape, x.stride(), stride)):
         return x
     return torch.empty_strided(x.shape, stride, dtype=x.dtype, device=x.device).copy_(x)
 
