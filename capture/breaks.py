@@ -45,15 +45,25 @@ class Break(Exception):
 class UserRaise(Exception):
     """The captured program raises `value`, an exception instance modelled as a Value."""
 
-    def __init__(self, value: Value) -> None:
+    def __init__(self, value: Value, again: bool = False) -> None:
         super().__init__()
         self.value = value
+        #: raised before: its context stays
+        self.again = again
         #: innermost place, for messages
         self.location: SourceLocation | None = None
 
 
-class Restart(Exception):
-    """Begin the capture anew: the set of stops grew."""
+class Restart(BaseException):
+    """Begin the capture anew: the attempt learnt what it must assume (see `symbols.Assumptions`). No handler of the
+    program's or a framework's errors may catch it.
+
+    error: what to raise to the caller instead
+    """
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from typing import Any
 
 from ..errors import InternalError
 from ..inductor.graph import Graph, Node
+from ..inductor.ops.dims import deciding
 from . import builtin_functions, library, opcodes, opcodes_control, polyfills
-from .breaks import Break, BreakReason, UserRaise
+from .breaks import Break, BreakReason, Restart, UserRaise
 from .continuation import CannotContinue, TailSpec, build_continuation, tail_stack
 from .evaluator import Evaluator
 from .frames import NULL, STOPPED, Frame, Program
@@ -23,6 +24,7 @@ from .guards import GuardSet
 from .instructions import Slot, live_locals, loops, stack_shape, successors
 from .rebuild import Rebuilder
 from .sources import Source
+from .symbols import Assumptions, Symbols
 from .target import LazySlots, Target
 from .values.base import Value
 from .values.constant import ConstantValue
@@ -63,7 +65,7 @@ class Captured:
     reason: BreakReason | None = None
     seconds: float = 0.0
     identity_places: dict[str, tuple[Source, Any]] = field(default_factory=dict)
-    symbols: Any = None
+    symbols: Symbols | None = None
     _check: Any = None
 
     def set_check(self, check: Any) -> None:
@@ -72,6 +74,14 @@ class Captured:
     def holds(self, values: tuple[Any, ...]) -> bool:
         """Whether all guards hold for these arguments."""
         return self._check(*values)
+
+    def guard_late(self) -> None:
+        """Conditions for what the backend decided about symbolic sizes after the capture had ended."""
+        assert self.symbols is not None
+        for guard in self.symbols.guards():
+            if guard not in self.guards:
+                self.guards.add(guard)
+                self.conditions.append(guard.plain_text())
 
     def learn(self, policy: Policy, arguments: Mapping[str, Any]) -> None:
         """Note which places hold other objects now: they are guarded by structure in later captures."""
@@ -83,20 +93,31 @@ class Captured:
                 continue
             if found is not held and type(found) is type(held):
                 policy.structural.add(label)
+        if self.symbols is not None:
+            self.symbols.learn(policy, scope)
 
 
-def capture(target: Target, arguments: Mapping[str, Any], engine: Any, policy: Policy) -> Captured:
+def capture(
+    target: Target, arguments: Mapping[str, Any], engine: Any, policy: Policy, assume: Assumptions | None = None
+) -> Captured:
     """Capture `target` for real arguments by parameter name.
 
+    assume: what earlier attempts found out about sizes; grows
     engine offers `fullgraph`, `note_break(reason)`, `resume(target, index, ...)` and `compiled(function)`.
     Raises errors.Unsupported for a break under `fullgraph`.
     """
     began = time.perf_counter()
     family = target.family
+    assume = assume if assume is not None else Assumptions()
     for _ in range(MAX_ATTEMPTS):
-        ev = Evaluator(frontends(), policy, engine)
+        ev = Evaluator(frontends(), policy, engine, assume)
         try:
-            found = _attempt(ev, target, arguments)
+            with deciding(ev.symbols.decide):
+                found = _attempt(ev, target, arguments)
+        except Restart as restart:
+            if restart.error is not None:
+                raise restart.error from None
+            continue
         except Break as broken:
             if not _learn(target, ev, broken):
                 found = plain(ev, target, BreakReason.of(broken))
@@ -115,6 +136,7 @@ def capture(target: Target, arguments: Mapping[str, Any], engine: Any, policy: P
 def _attempt(ev: Evaluator, target: Target, arguments: Mapping[str, Any]) -> Captured:
     for frontend in ev.frontends:
         frontend.global_guards(ev)
+    ev.resuming = not target.is_whole
     frame = target.frame(ev, arguments)
     frame.program = with_stops(frame.program, target)
     ev.root = frame
@@ -217,7 +239,8 @@ def plain(ev: Evaluator, target: Target, reason: BreakReason | None) -> Captured
         text = f"return {names.inject(target.function, 'plain')}({parts})"
     else:
         text = f"return {_plain_rest(ev, target)}"
-    return Captured(None, ev.guards, names.namespace, ev.guards.conditions()[0], [], [], [], [text], [], None, reason, identity_places=ev.identity_places)
+    return Captured(None, ev.guards, names.namespace, ev.guards.conditions()[0], [], [], [], [text], [], None, reason, identity_places=ev.identity_places,
+                    symbols=ev.symbols)  # fmt: skip
 
 
 def call_parts(target: Target) -> str:
@@ -400,7 +423,10 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
     ev.guard_aliases()
     kept = prune(ev.graph)
     inputs = [(source, example) for (source, example), keep in zip(ev.inputs, kept) if keep]
+    inputs += ev.symbols.bind(ev.graph, inputs)
     guards = ev.guards
+    for guard in ev.symbols.guards():
+        guards.add(guard)
     places = [s for s, _ in inputs] + list(rb.fetched)
     conditions, read = guards.conditions(places)
     expressions = [read(s) for s, _ in inputs]
@@ -427,8 +453,7 @@ def prune(graph: Graph) -> list[bool]:
     """Drop nodes that no output and no mutation needs. Returns, per former input, whether it stayed."""
     needed: set[Node] = set()
     todo = [*graph.outputs, *(node for _, node in graph.mutations)]
-    bound = {info.input for info in graph.symbols if info.dim is not None}
-    todo += [graph.inputs[i] for i in {position for position, _ in graph.mutations} | bound]
+    todo += [graph.inputs[position] for position, _ in graph.mutations]
     while todo:
         node = todo.pop()
         if node not in needed:
@@ -437,14 +462,7 @@ def prune(graph: Graph) -> list[bool]:
     kept = [node in needed for node in graph.inputs]
     position = {old: new for new, old in enumerate(i for i, keep in enumerate(kept) if keep)}
     graph.mutations[:] = [(position[i], node) for i, node in graph.mutations]
-    graph.symbols[:] = [_moved(info, position) for info in graph.symbols if info.dim is None or info.input in position]
     graph.inputs[:] = [node for node in graph.inputs if node in needed]
     graph.nodes[:] = [node for node in graph.nodes if node in needed]
     return kept
-
-
-def _moved(info: Any, position: dict[int, int]) -> Any:
-    if info.dim is None or position[info.input] == info.input:
-        return info
-    return type(info)(info.symbol, position[info.input], info.dim, info.hint, info.low, info.high)
 

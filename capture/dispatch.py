@@ -22,13 +22,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import Options, config
-from ..errors import BackendFailed, QuernError, RecompileLimitExceeded, Unsupported
+from ..errors import BackendFailed, QuernError, RecompileLimitExceeded, SpecializationError, Unsupported, UserError
 from ..inductor.graph import Graph
-from .breaks import BreakReason
+from ..inductor.ops.dims import deciding
+from .breaks import BreakReason, Restart
 from .capture import Captured, call_parts, capture, plain
 from .evaluator import Evaluator
 from .frontend import Frontend, frontends
 from .instructions import Slot
+from .symbols import Assumptions
 from .target import Family, Target
 from .wrapping import Policy
 
@@ -203,7 +205,7 @@ class Dispatcher:
             return None
         try:
             entry = owner.build(self, arguments)
-        except (Unsupported, RecompileLimitExceeded, BackendFailed):
+        except (Unsupported, RecompileLimitExceeded, BackendFailed, SpecializationError):
             raise
         except Exception as error:
             if config.on_error == "raise":
@@ -364,8 +366,7 @@ class CompiledFunction:
 
     def build(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> Entry:
         """Capture a target for these arguments and compile its graph."""
-        captured = capture(dispatcher.target, arguments, self, dispatcher.policy)
-        compiled, seconds = self._compile_graph(captured, dispatcher.target.name)
+        captured, compiled, seconds = self._compiled(dispatcher, arguments)
         number = len(self.records.explain_records)
         source = entry_source(dispatcher.target, captured)
         names = captured.names
@@ -379,6 +380,35 @@ class CompiledFunction:
         captured.set_check(names["check"])
         self.records.explain_records.append(entry)
         return entry
+
+    def _compiled(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> tuple[Captured, Callable[..., Any] | None, float]:
+        """The captured target and its compiled graph. Sizes that the backend needs as constants, or cannot have as symbols,
+        are constants in another attempt.
+        """
+        assume = Assumptions()
+        name = dispatcher.target.name
+        while True:
+            captured = capture(dispatcher.target, arguments, self, dispatcher.policy, assume)
+            symbols = captured.symbols
+            try:
+                if not symbols:
+                    return captured, *self._compile_graph(captured, name)
+                with deciding(symbols.decide):
+                    compiled, seconds = self._compile_graph(captured, name)
+                captured.guard_late()
+                return captured, compiled, seconds
+            except Restart as restart:
+                if restart.error is not None:
+                    raise restart.error from None
+            except Exception as error:
+                if not symbols or isinstance(error, UserError) or config.on_error == "raise":
+                    raise
+                warnings.warn(
+                    f"quern could not compile {name} for sizes that change ({type(error).__name__}: {error}); "
+                    "it is compiled for each size",
+                    stacklevel=5,
+                )
+                symbols.pin_all()
 
     def _compile_graph(self, captured: Captured, name: str) -> tuple[Callable[..., Any] | None, float]:
         graph = captured.graph

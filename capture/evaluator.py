@@ -25,7 +25,7 @@ from .frontend import Frontend
 from .guards import GuardSet
 from .scopes import GlobalScope
 from .sources import Names, Source
-from .symbols import Symbols
+from .symbols import Assumptions, Symbols
 from .values.base import Args, Kwargs, Value
 from .values.classes import ClassValue, ExceptionValue
 from .values.constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
@@ -33,7 +33,8 @@ from .values.functions import BoundMethodValue, BuiltinValue, CellValue, Functio
 from .values.iterators import DictIterator, FixedIterator, IteratorValue, RangeIterator, SequenceIterator
 from .values.mappings import DictValue, DictViewValue, Lazy, SetValue
 from .values.objects import ObjectValue
-from .values.sequences import DequeValue, ListValue, SequenceValue, TupleValue
+from .values.sequences import DequeValue, ListValue, SequenceValue, SliceValue, TupleValue
+from .values.symint import SymIntValue
 from .wrapping import Policy
 
 #: iterations of one loop that are unrolled before capture gives up
@@ -53,7 +54,9 @@ class Evaluator(ClassService):
     objects = objects
     quotes_abstract = sys.version_info >= (3, 12)
 
-    def __init__(self, frontends: Iterable[Frontend], policy: Policy | None = None, engine: Any = None) -> None:
+    def __init__(
+        self, frontends: Iterable[Frontend], policy: Policy | None = None, engine: Any = None, assume: Assumptions | None = None
+    ) -> None:
         self.frontends = list(frontends)
         self.policy = policy if policy is not None else Policy()
         self.engine = engine
@@ -63,7 +66,9 @@ class Evaluator(ClassService):
         self.names = Names()
         self.guards = GuardSet(self.names)
         self.effects = Effects()
-        self.symbols = Symbols(self)
+        self.symbols = Symbols(self, assume)
+        #: the target is a function's rest behind a graph break
+        self.resuming = False
         #: Values of real objects, by id; the objects are kept alive while their ids are in use
         self.memo: dict[int, Value] = {}
         self.kept: list[Any] = []
@@ -119,24 +124,40 @@ class Evaluator(ClassService):
             return obj
         return self.wrap(obj, self.names.const(obj))
 
-    def to_python(self, value: Value) -> Any:
-        """The real object of a constant Value, or a new container of such. Raises NotConstant."""
-        if value.is_constant or isinstance(value, TupleValue):
-            return value.as_constant() if value.is_constant else tuple(self.to_python(v) for v in value.items(self))
+    def to_python(self, value: Value, symbols: bool = False) -> Any:
+        """The real object of a constant Value, or a new container of such. Raises NotConstant.
+
+        A symbolic int becomes a constant, guarded; with `symbols` it is given as its expression.
+        """
+        if value.is_constant:
+            return value.as_constant()
+        if isinstance(value, TupleValue):
+            return tuple(self.to_python(v, symbols) for v in value.items(self))
         if isinstance(value, ListValue):
-            return [self.to_python(v) for v in value.elements(self)]
+            return [self.to_python(v, symbols) for v in value.elements(self)]
+        if isinstance(value, SymIntValue):
+            return value.expr if symbols else self.symbols.specialize(value)
+        if isinstance(value, SliceValue):
+            return slice(*(self.to_python(v, symbols) for v in (value.start, value.stop, value.step)))
         if isinstance(value, DictValue):
-            return value.cls((self.to_python(k), self.to_python(v)) for k, v in value.pairs(self))
+            return value.cls((self.to_python(k, symbols), self.to_python(v, symbols)) for k, v in value.pairs(self))
         if isinstance(value, DictViewValue):
-            return [self.to_python(v) for v in value.items(self)]
+            return [self.to_python(v, symbols) for v in value.items(self)]
         if isinstance(value, SetValue):
-            return value.cls(self.to_python(v) for v in value.items(self))
+            return value.cls(self.to_python(v, symbols) for v in value.items(self))
         return value.as_constant()
 
     def as_python(self, value: Value) -> Any:
-        """As `to_python`; a Break when the value is not constant."""
+        """Lists, tuples, dicts and constants as Python objects, symbolic sizes as expressions; a Break for anything else."""
+        return self._or_break(value, True)
+
+    def known(self, value: Value) -> Any:
+        """As `as_python`, with symbolic sizes made constants."""
+        return self._or_break(value, False)
+
+    def _or_break(self, value: Value, symbols: bool) -> Any:
         try:
-            return self.to_python(value)
+            return self.to_python(value, symbols)
         except NotConstant:
             raise self.break_("not-constant", f"{value.describe()} is needed as a constant", "its value is not known during capture") from None
 
@@ -422,19 +443,19 @@ class Evaluator(ClassService):
         self.inputs.append((source, example))
         return node
 
-    def dim(self, source: Source, axis: int, size: int) -> Any:
+    def dim(self, source: Source, axis: int, size: int, array: Any = None) -> Any:
         """Size `axis` of the array at `source`: the int, or a symbol when that dim is dynamic."""
-        return self.symbols.dim(source, axis, size)
+        return self.symbols.dim(source, axis, size, array)
 
-    def is_dynamic_int(self, source: Source) -> bool:
-        return self.symbols.wants_int(source)
+    def is_dynamic_int(self, source: Source, value: int) -> bool:
+        return self.symbols.wants_int(source, value)
 
     def dynamic_int(self, value: int, source: Source) -> Value:
         return self.symbols.int_input(source, value)
 
     def size(self, dim: Any) -> Value:
         """A Value for a size: a constant, or a symbolic int."""
-        return ConstantValue(dim) if isinstance(dim, int) else self.symbols.value(dim)
+        return ConstantValue(dim) if isinstance(dim, int) else self.symbols.value_of(dim)
 
     def hint(self, dim: Any) -> int:
         """What a size is in this capture."""
@@ -485,8 +506,19 @@ class Evaluator(ClassService):
         value = raised.value
         if raised.location is None:
             raised.location = locations.current(self, text=True)
-            if isinstance(value, ExceptionValue) and self.handled is not None and self.handled is not value:
-                value.attrs.setdefault("__context__", self.handled)
+            if not raised.again and isinstance(value, ExceptionValue) and self.handled is not None and self.handled is not value:
+                self._set_context(value, self.handled)
+
+    def _set_context(self, value: ExceptionValue, handled: Value) -> None:
+        """`value` is raised while `handled` is being handled. A chain that leads back to `value` is cut there."""
+        link, seen = handled, set()
+        while isinstance(link, ExceptionValue) and link not in seen:
+            seen.add(link)
+            before = link.attrs.get("__context__", NONE)
+            if before is value:
+                link.store(self, "__context__", NONE)
+            link = before
+        value.store(self, "__context__", handled)
 
     def break_(self, code: str, what: str, why: str = "", rewrite: str = "", eager: bool = False) -> Break:
         """`raise ev.break_(...)`: this cannot be captured."""

@@ -9,11 +9,15 @@ looked into after it was tested itself, and share common parts of their paths. A
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from .sources import Names, Source
+
+#: where the text of one of a guard's `places` goes
+_PLACE = re.compile(r"\{p(\d+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class Guard:
     source: the place, or None for global state (grad mode, default dtype)
     test:   the expression; `{x}` is the place, `{y}` that of `other`
     other:  a second place, for relations
-    reason: what a recompile report says when it fails; `{label}`, and `{value}` for what was found
+    places: further places, `{p0}`, `{p1}`, ... in the test
+    reason: what a recompile report says when it fails: `{label}` is the place, `{was}` the object `was`, shown then only
     rank:   lower runs earlier among guards of the same depth
     """
 
@@ -32,11 +37,22 @@ class Guard:
     reason: str = ""
     other: Source | None = None
     rank: int = 1
+    was: Any = None
+    places: tuple[Source, ...] = ()
 
     @property
     def depth(self) -> int:
-        deepest = self.source.depth if self.source is not None else -1
-        return max(deepest, self.other.depth) if self.other is not None else deepest
+        every = (self.source, self.other, *self.places)
+        return max((s.depth for s in every if s is not None), default=-1)
+
+    def plain_text(self) -> str:
+        """The condition with every place written out."""
+        test = self.test
+        if self.source is not None:
+            test = test.replace("{x}", f"({self.source.text})")
+        if self.other is not None:
+            test = test.replace("{y}", f"({self.other.text})")
+        return _PLACE.sub(lambda found: f"({self.places[int(found[1])].text})", test)
 
 
 class GuardSet:
@@ -44,10 +60,16 @@ class GuardSet:
 
     def __init__(self, names: Names) -> None:
         self.names = names
-        self._guards: dict[tuple[Source | None, str, Source | None], Guard] = {}
+        self._guards: dict[tuple[Source | None, str, Any], Guard] = {}
+        #: held dicts that must not change, and what they hold
+        self._live: list[dict[Any, Any]] = []
+        self._then: list[dict[Any, Any]] = []
 
     def add(self, guard: Guard) -> None:
-        self._guards.setdefault((guard.source, guard.test, guard.other), guard)
+        self._guards.setdefault((guard.source, guard.test, guard.places or guard.other), guard)
+
+    def __contains__(self, guard: Guard) -> bool:
+        return (guard.source, guard.test, guard.places or guard.other) in self._guards
 
     def __len__(self) -> int:
         return len(self._guards)
@@ -57,11 +79,11 @@ class GuardSet:
 
     # ------------------------------------------------------------ the usual kinds
 
-    def test(self, source: Source | None, test: str, reason: str = "", rank: int = 1) -> None:
-        """Any expression over `{x}`."""
+    def test(self, source: Source | None, test: str, reason: str = "", rank: int = 1, was: Any = None) -> None:
+        """Any expression over `{x}`. `reason` may show `{label}` and `{was}`."""
         key = (source, test, None)
         if key not in self._guards:
-            self._guards[key] = Guard(source, test, reason, None, rank)
+            self._guards[key] = Guard(source, test, reason, None, rank, was)
 
     def type_is(self, source: Source, cls: type) -> None:
         """`type(x) is cls`. Nothing to do for a place that the entry holds itself."""
@@ -78,7 +100,7 @@ class GuardSet:
             return
         stem = getattr(obj, "__name__", "")
         name = self.names.inject(obj, stem if isinstance(stem, str) else "")
-        self.test(source, f"{{x}} is {name}", f"{{label}} was another object: {_short(obj)}", 0)
+        self.test(source, f"{{x}} is {name}", "{label} was another object: {was}", 0, obj)
 
     def equals(self, source: Source, value: Any) -> None:
         """`x` has the same type and the same value (bit for bit for floats) as a constant."""
@@ -86,14 +108,14 @@ class GuardSet:
             self.is_(source, value)
             return
         self.type_is(source, type(value))
-        reason = f"{{label}} was {_short(value)}"
+        reason = "{label} was {was}"
         if isinstance(value, float) and value != value:
-            self.test(source, "{x} != {x}", reason, 2)
+            self.test(source, "{x} != {x}", reason, 2, value)
             return
-        self.test(source, f"{{x}} == {self._literal(value)}", reason, 2)
+        self.test(source, f"{{x}} == {self._literal(value)}", reason, 2, value)
         if isinstance(value, float) and value == 0.0:
             copysign = self.names.inject(math.copysign)
-            self.test(source, f"{copysign}(1.0, {{x}}) == {math.copysign(1.0, value)}", reason, 2)
+            self.test(source, f"{copysign}(1.0, {{x}}) == {math.copysign(1.0, value)}", reason, 2, value)
 
     def length(self, source: Source, n: int) -> None:
         self.test(source, f"len({{x}}) == {n}", f"len({{label}}) was {n}", 1)
@@ -102,18 +124,30 @@ class GuardSet:
         """The keys of a dict, in order."""
         if keys:
             name = self.names.inject(list(keys), "keys")
-            self.test(source, f"[*{{x}}] == {name}", f"the keys of {{label}} were {_short(list(keys))}", 1)
+            self.test(source, f"[*{{x}}] == {name}", "the keys of {label} were {was}", 1, list(keys))
         else:
             self.test(source, "not {x}", "{label} was empty", 1)
 
     def lacks(self, source: Source, key: Any) -> None:
         """`key` is not in the mapping."""
-        self.test(source, f"{self._literal(key)} not in {{x}}", f"{{label}} had no {_short(key)}", 1)
+        self.test(source, f"{self._literal(key)} not in {{x}}", "{label} had no {was}", 1, key)
 
     def _literal(self, value: Any) -> str:
         plain = type(value) in (int, str, bytes) or type(value) is float and math.isfinite(value)
         text = repr(value) if plain else ""
         return text if text and "{" not in text else self.names.inject(value)
+
+    def unchanged(self, held: dict[Any, Any], label: str = "") -> None:
+        """A dict that the entry holds must hold the same objects under the same keys: much cheaper than a guard per item.
+
+        Its values must not be equal to other objects (as modules are; not numbers, strings or containers).
+        """
+        if not self._live:
+            live, then = self.names.inject(self._live, "live"), self.names.inject(self._then, "then")
+            self.test(None, f"{live} == {then}", "a registry that is held was changed", 1)
+        if all(d is not held for d in self._live):
+            self._live.append(held)
+            self._then.append(dict(held))
 
     def same(self, one: Source, other: Source) -> None:
         """Both places hold one object."""
@@ -141,6 +175,8 @@ class GuardSet:
             for source in (guard.source, guard.other):
                 if source is not None:
                     _count(source, uses, guard.test.count("{x}") if source is guard.source else 1)
+            for i, source in enumerate(guard.places):
+                _count(source, uses, guard.test.count(f"{{p{i}}}"))
         for source in extra:
             _count(source, uses, 1)
         assigned: dict[Source, str] = {}
@@ -170,20 +206,17 @@ class GuardSet:
                 test = "".join(parts)
             if guard.other is not None:
                 test = test.replace("{y}", read(guard.other))
+            if guard.places:
+                test = _PLACE.sub(lambda found, places=guard.places: read(places[int(found[1])]), test)
             lines.append(test)
         return lines, read
 
     def explain_failure(self, namespace: dict[str, Any], arguments: dict[str, Any]) -> str:
         """The first guard that does not hold for `arguments`, in the user's words; "" when all hold."""
+        scope = {**namespace, **arguments}
         for guard in self.ordered():
-            scope = {**namespace, **arguments}
-            test = guard.test
-            if guard.source is not None:
-                test = test.replace("{x}", f"({guard.source.text})")
-            if guard.other is not None:
-                test = test.replace("{y}", f"({guard.other.text})")
             try:
-                if eval(test, scope):  # noqa: S307 - text that this module generated
+                if eval(guard.plain_text(), scope):  # noqa: S307 - text that this module generated
                     continue
             except Exception as error:
                 return self._say(guard, scope) + f" ({type(error).__name__}: {error})"
@@ -194,8 +227,10 @@ class GuardSet:
         label = guard.source.label if guard.source is not None else ""
         reason = guard.reason or guard.test.replace("{x}", label)
         text = reason.replace("{label}", label)
+        if "{was}" in text:
+            text = text.replace("{was}", _describe(guard.was))
         if guard.source is None:
-            return text
+            return "; now ".join([text, *(f"{p.label} is {eval(p.text, scope)}" for p in guard.places)])  # noqa: S307
         try:
             found = eval(guard.source.text, scope)  # noqa: S307
         except Exception:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..inductor.graph import Node
 from .breaks import Break
-from .sources import Source
+from .sources import Names, Source
 from .values.base import Value
 from .values.constant import LITERAL_TYPES, ConstantValue
 
@@ -99,6 +99,15 @@ class Rebuilder:
             name = self._outputs[node] = f"_g{len(self._outputs)}"
             self.graph.outputs.append(node)
         return name
+
+    @property
+    def names(self) -> Names:
+        """The entry's names."""
+        return self.ev.names
+
+    def size(self, dim: Any) -> str:
+        """Code for a size: an int, or an expression over symbols."""
+        return str(dim) if isinstance(dim, int) else self.ev.symbols.text(dim, self.source)
 
     def temp(self, expression: str) -> str:
         """Name an expression."""

@@ -1,39 +1,370 @@
-"""Sizes and ints: constants guarded by value, or symbols.
+"""Sizes and ints that change between calls: one capture's symbols, and what was assumed of them.
 
-The first capture takes every size and every int argument as a constant. One that changed between calls (see
-`wrapping.Policy.dynamic`) becomes a sympy symbol, except for the values 0 and 1. A branch on a relation between symbols is
-decided by the values seen and guarded.
+The first capture takes every size and every int as a constant. One that changed between calls (`learn` notes it in the
+`Policy`) becomes a sympy symbol in the next capture; so does a dim that the user marked, and with dynamic=True every dim
+of a tensor from outside. The values 0 and 1 stay constants. Equal sizes share one symbol.
+
+A relation between symbols that their ranges leave open is decided by the values at hand and guarded. Where the program
+needs one value (a loop over a size, a size that must equal a constant), the attempt is given up and the capture begins
+anew with that dim as a constant: `Assumptions` carries such knowledge from attempt to attempt.
 """
 
 from __future__ import annotations
 
+import importlib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..config import config
+from ..errors import SpecializationError
+from ..inductor.graph import Graph, SymbolInfo
+from ..inductor.sizes import Fact, Relations, linear, normal_form, python_size
+from . import locations, marks
+from .breaks import Restart
+from .guards import Guard
 from .sources import Source
 from .values.base import Value
+from .values.constant import ConstantValue
+from .values.symint import SymIntValue
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator
+    from .wrapping import Policy
+
+#: one dim or int: (label of the array, axis), or (label of the int, None)
+Key = tuple[str, "int | None"]
+
+#: ints beyond it stay constants: arithmetic on them could leave 64 bits
+LARGEST_INT = (1 << 31) - 1
+
+
+@dataclass
+class Assumptions:
+    """What earlier attempts at one capture found out.
+
+    pinned: dims and ints that must be constants
+    apart:  dims that must not share a symbol with others
+    joined: pairs that are one symbol: the program needs them to be equal
+    """
+
+    pinned: set[Key] = field(default_factory=set)
+    apart: set[Key] = field(default_factory=set)
+    joined: set[frozenset[Key]] = field(default_factory=set)
+
+    def partners(self, key: Key) -> set[Key]:
+        """All keys that are joined with `key`, directly or over others."""
+        found, todo = {key}, [key]
+        while todo:
+            one = todo.pop()
+            for pair in self.joined:
+                if one in pair:
+                    todo += pair - found
+                    found |= pair
+        return found
+
+
+@dataclass
+class Bound:
+    """A symbol and the places that have its value.
+
+    places: (key, source of the number), the first one gives the value
+    mark:   the range that the user gave, when one of the places was marked
+    """
+
+    symbol: Any
+    hint: int
+    places: list[tuple[Key, Source]]
+    mark: marks.Mark | None = None
 
 
 class Symbols:
     """The size symbols of one capture."""
 
-    def __init__(self, ev: Evaluator) -> None:
+    def __init__(self, ev: Evaluator, assume: Assumptions | None = None) -> None:
         self.ev = ev
+        self.assume = assume if assume is not None else Assumptions()
+        self.bound: dict[Key, Bound] = {}
+        self.by_name: dict[str, Bound] = {}
+        self.relations = Relations()
+        #: sizes and ints taken as constants: (key, source of the number, value)
+        self.constants: list[tuple[Key, Source, int]] = []
+        self._shared: dict[int, Bound] = {}
+        self._values: dict[Any, Value] = {}
 
-    def dim(self, source: Source, axis: int, size: int) -> Any:
-        """Size `axis` of the array at `source`."""
-        return size
+    def __bool__(self) -> bool:
+        return bool(self.bound)
 
-    def wants_int(self, source: Source) -> bool:
+    # ------------------------------------------------------------ from outside
+
+    @property
+    def _mode(self) -> bool | None:
+        return getattr(self.ev.engine, "dynamic", None)
+
+    def dim(self, source: Source, axis: int, size: int, array: Any = None) -> Any:
+        """Size `axis` of the array at `source`: an int, or its symbol."""
+        key = (source.label, axis)
+        known = self.bound.get(key)
+        if known is not None:
+            return known.symbol
+        place = source.attr("shape").item(axis)
+        mark = marks.of(array).get(axis) if array is not None else None
+        if not self._dim_varies(source, key, size, mark):
+            self.constants.append((key, place, size))
+            return size
+        made = self._bind(key, place, size, shares=True)
+        if mark is not None and mark.dynamic:
+            made.mark = mark
+            low, high = self.relations.ranges[made.symbol.name]
+            low, high = max(low, mark.low), min(high, math.inf if mark.high is None else mark.high)
+            self.relations.ranges[made.symbol.name] = (low, high)
+        return made.symbol
+
+    def _dim_varies(self, source: Source, key: Key, size: int, mark: marks.Mark | None) -> bool:
+        if size < 2 or self._mode is False or source.is_const or key in self.assume.pinned:
+            return False
+        if mark is not None:
+            return mark.dynamic
+        return self._mode is True or key in self.ev.policy.dynamic
+
+    def wants_int(self, source: Source, value: int) -> bool:
         """True when the int at `source` is to be a symbol."""
+        key = (source.label, None)
+        if key in self.bound:
+            return True
+        if 2 <= value <= LARGEST_INT and self._mode is not False and key not in self.assume.pinned:
+            # variables of a function's rest behind a graph break are often sizes
+            if key in self.ev.policy.dynamic or self._mode is True and self.ev.resuming and source.parent is None:
+                return True
+        self.constants.append((key, source, value))
         return False
 
     def int_input(self, source: Source, value: int) -> Value:
         """A symbol for the int at `source`."""
-        raise NotImplementedError
+        key = (source.label, None)
+        known = self.bound.get(key)
+        if known is None:
+            self.ev.guards.type_is(source, int)
+            known = self._bind(key, source, value, shares=False)
+            low, high = self.relations.ranges[known.symbol.name]
+            self.relations.ranges[known.symbol.name] = (low, min(high, LARGEST_INT))
+        return self.value_of(known.symbol)
 
-    def specialize(self, value: Value) -> int:
-        """The int of a symbolic value, from here on a constant: guarded."""
-        return int(value.as_constant())
+    def _bind(self, key: Key, place: Source, hint: int, shares: bool) -> Bound:
+        """The symbol of a place: one that others have already where they are joined, or equal and free to share."""
+        shares = shares and key not in self.assume.apart
+        joined = sorted(self.assume.partners(key) - {key}, key=str)
+        partner = next((self.bound[k] for k in joined if k in self.bound), None)
+        if partner is None and shares:
+            partner = self._shared.get(hint)
+            if partner is not None and any(frozenset((key, k)) in self.ev.policy.unequal for k, _ in partner.places):
+                partner = None
+        if partner is None:
+            symbol = _sympy().Symbol(f"s{len(self.by_name)}", integer=True, positive=True)
+            partner = Bound(symbol, hint, [])
+            self.by_name[symbol.name] = partner
+            self.relations.ranges[symbol.name] = (2, math.inf)
+            if shares:
+                self._shared.setdefault(hint, partner)
+        partner.places.append((key, place))
+        self.bound[key] = partner
+        return partner
+
+    # ------------------------------------------------------------ values
+
+    def value_of(self, size: Any) -> Value:
+        """A Value for a size."""
+        if isinstance(size, int):
+            return ConstantValue(size)
+        if size.is_Integer:
+            return ConstantValue(int(size))
+        found = self._values.get(size)
+        if found is None:
+            found = self._values[size] = SymIntValue(size, self)
+        return found
+
+    def hint(self, size: Any) -> int:
+        """What a size is in this capture."""
+        return size if isinstance(size, int) else int(self._with_hints(size))
+
+    def _with_hints(self, e: Any) -> Any:
+        return e.xreplace({s: _sympy().Integer(self.by_name[s.name].hint) for s in e.free_symbols})
+
+    # ------------------------------------------------------------ relations
+
+    def decide(self, relation: Any) -> bool:
+        """The truth of a relation between sizes, guarded where it is open. May raise Restart."""
+        known = self.relations.decided(relation)
+        if known is not None:
+            return known
+        holds = bool(self._with_hints(relation))
+        kind, d, positive = normal_form(relation)
+        if kind == "eq" and holds is positive:
+            self._equal(d)
+        self.relations.note(relation, holds)
+        return holds
+
+    def _equal(self, d: Any) -> None:
+        """`d == 0` is about to be guarded. One symbol alone is a constant then; two are one."""
+        line = linear(d)
+        if line is not None:
+            self.specialize(line[0], f"the program needs it to be {self.hint(line[0])}")
+        symbols = sorted(d.free_symbols, key=lambda s: s.name)
+        if len(symbols) == 2 and d in (symbols[0] - symbols[1], symbols[1] - symbols[0]):
+            one, other = (self.by_name[s.name] for s in symbols)
+            self.assume.joined.add(frozenset((one.places[0][0], other.places[0][0])))
+            raise Restart
+
+    def specialize(self, size: Any, why: str = "the program needs its value while it is captured") -> int:
+        """A size as an int, from here on a constant. Raises Restart for one with symbols: the capture begins anew with
+        them as constants. Where the user marked one, the Restart carries a SpecializationError.
+        """
+        if isinstance(size, Value):
+            if not isinstance(size, SymIntValue):
+                return int(size.as_constant())
+            size = size.expr
+        if isinstance(size, int):
+            return size
+        for symbol in sorted(size.free_symbols, key=lambda s: s.name):
+            bound = self.by_name[symbol.name]
+            keys = {k for k, _ in bound.places}
+            if len(keys) > 1 and not keys <= self.assume.apart and not any(keys & pair for pair in self.assume.joined):
+                self.assume.apart.update(keys)  # equal by chance, perhaps: find out which of them it is
+            elif bound.mark is not None:
+                raise Restart(self._marked_error(bound, why))
+            else:
+                self.assume.pinned.update(keys)
+        raise Restart
+
+    def pin_all(self) -> None:
+        """Every symbol is a constant in the next attempt."""
+        self.assume.pinned.update(self.bound)
+
+    def _marked_error(self, bound: Bound, why: str) -> SpecializationError:
+        (label, axis), _ = next((p for p in bound.places if p[0][1] is not None), bound.places[0])
+        where = locations.current(self.ev, text=True)
+        at = "\n  " + str(where).replace("\n", "\n  ") if where is not None else ""
+        return SpecializationError(
+            f"dimension {axis} of `{label}` is marked dynamic, but here it can only be {bound.hint}: {why}{at}\n"
+            f"  try: compute with {label}.shape[{axis}] as it is, instead of with a fixed number or in a Python loop over it; "
+            f"or quern.mark_static({label}, {axis})"
+        )
+
+    # ------------------------------------------------------------ at the end
+
+    def guards(self) -> list[Guard]:
+        """What the symbols' values must fulfil: equal places, ranges, facts."""
+        found = []
+        for bound in self.by_name.values():
+            (_, first), *others = bound.places
+            for _, place in others:
+                reason = f"{{label}} and {first.label} were equal"
+                found.append(Guard(place, "{x} == {p0}", reason, rank=2, places=(first,)))
+            found.append(self._range_guard(first, *self.relations.ranges[bound.symbol.name]))
+        found += map(self._fact_guard, self.relations.facts)
+        return found
+
+    def _range_guard(self, place: Source, low: Any, high: Any) -> Guard:
+        if low == high:
+            return Guard(place, f"{{x}} == {low}", f"{{label}} was {low}")
+        if math.isinf(high):
+            return Guard(place, f"{low} <= {{x}}", f"{{label}} was {low} or more")
+        return Guard(place, f"{low} <= {{x}} <= {high}", f"{{label}} was from {low} to {high}")
+
+    def _fact_guard(self, fact: Fact) -> Guard:
+        symbols = sorted(fact.d.free_symbols, key=lambda s: int(s.name[1:]))
+        numbers = {s.name: i for i, s in enumerate(symbols)}
+        said = fact.text(lambda s: self.place(s).label)
+        test = fact.text(lambda s: f"{{p{numbers[s.name]}}}")
+        return Guard(None, test, f"{said} held", rank=3, places=tuple(map(self.place, symbols)))
+
+    def place(self, symbol: Any) -> Source:
+        """Where a symbol's value is read."""
+        return self.by_name[symbol.name].places[0][1]
+
+    def text(self, size: Any, name: Callable[[Source], str]) -> str:
+        """A size as Python; `name` gives the text of a place."""
+        return python_size(size, lambda s: name(self.place(s)))
+
+    def bind(self, graph: Graph, inputs: Iterable[tuple[Source, Any]]) -> list[tuple[Source, int]]:
+        """Say in the graph where its symbols come from. Returns (place, value) of those that must be passed as ints."""
+        if not self.bound:
+            return []
+        position = {source: i for i, (source, _) in enumerate(inputs)}
+        used = symbols_of(graph)
+        ints: list[tuple[Source, int]] = []
+        for bound in self.by_name.values():
+            if bound.symbol not in used:
+                continue
+            low, high = self.relations.ranges[bound.symbol.name]
+            where = self._input_dim(bound, position)
+            if where is None:
+                where = (len(graph.inputs) + len(ints), None)
+                ints.append((bound.places[0][1], bound.hint))
+                graph.int_inputs.append(bound.symbol.name)
+            info = SymbolInfo(bound.symbol, *where, bound.hint, int(low), None if math.isinf(high) else int(high))
+            graph.symbols.append(info)
+        return ints
+
+    def _input_dim(self, bound: Bound, position: Mapping[Source, int]) -> tuple[int, int | None] | None:
+        """(input, axis) of a graph input that has the symbol's value."""
+        for (_, axis), place in bound.places:
+            array = place.parent.parent if axis is not None and place.parent is not None else None
+            if array is not None and array in position:
+                return position[array], axis
+        return None
+
+    # ------------------------------------------------------------ after a call that did not fit
+
+    def learn(self, policy: Policy, scope: Mapping[str, Any]) -> None:
+        """Note which constants changed: they are symbols in later captures; and which equal sizes are so no more."""
+        if not config.automatic_dynamic_shapes:
+            return
+        for key, place, value in self.constants:
+            found = _read(place, scope)
+            if type(found) is int and found != value:
+                policy.dynamic.add(key)
+        for bound in self.by_name.values():
+            (first, source), *others = bound.places
+            here = _read(source, scope)
+            for key, place in others:
+                if here is not None and _read(place, scope) not in (here, None):
+                    policy.unequal.add(frozenset((first, key)))
+
+
+def _sympy() -> Any:
+    """sympy, which only captures with symbols pay for."""
+    return importlib.import_module("sympy")
+
+
+def _read(place: Source, scope: Mapping[str, Any]) -> Any:
+    """What stands at a place now; None when it is gone."""
+    try:
+        return eval(place.text, dict(scope))  # noqa: S307 - text that quern generated
+    except Exception:
+        return None
+
+
+def symbols_of(graph: Graph) -> set[Any]:
+    """Size symbols that a graph's metas and attributes mention."""
+    found: set[Any] = set()
+    for node in graph.nodes:
+        for meta in node.meta if isinstance(node.meta, tuple) else (node.meta,):
+            _collect((meta.shape, meta.stride), found)
+        _collect(node.attrs, found)
+    return found
+
+
+def _collect(value: Any, found: set[Any]) -> None:
+    if isinstance(value, (list, tuple)):
+        for v in value:
+            _collect(v, found)
+    elif isinstance(value, Mapping):
+        _collect(tuple(value.values()), found)
+    elif isinstance(value, slice):
+        _collect((value.start, value.stop, value.step), found)
+    elif hasattr(value, "free_symbols"):
+        found |= value.free_symbols
+    elif hasattr(value, "args") and hasattr(value, "kwargs"):  # the template of an extern call
+        _collect((value.args, value.kwargs), found)

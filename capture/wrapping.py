@@ -39,11 +39,13 @@ class Policy:
     """What earlier captures of the same function taught.
 
     structural: labels of places whose identity changed between calls
-    dynamic:    labels of ints whose value changed, and (label, axis) of dims whose size changed
+    dynamic:    (label, axis) of dims whose size changed, and (label, None) of ints whose value changed
+    unequal:    pairs of these that were equal once and are so no more
     """
 
     structural: set[str] = field(default_factory=set)
     dynamic: set[Any] = field(default_factory=set)
+    unequal: set[Any] = field(default_factory=set)
 
     def is_structural(self, source: Source) -> bool:
         if not self.structural:
@@ -82,7 +84,7 @@ def _again(ev: Evaluator, known: Value, obj: Any, source: Source) -> Value:
 def wrap_literal(ev: Evaluator, obj: Any, source: Source) -> Value:
     """int, str, None and the like: by value. An int may be dynamic."""
     if not source.is_const:
-        if type(obj) is int and ev.is_dynamic_int(source):
+        if type(obj) is int and ev.is_dynamic_int(source, obj):
             return ev.dynamic_int(obj, source)
         ev.guards.equals(source, obj)
     return _SINGLETONS[obj] if obj is None or obj is True or obj is False else ConstantValue(obj)
@@ -104,6 +106,16 @@ def anchor(ev: Evaluator, obj: Any, source: Source, by_identity: bool = False) -
         return ev.names.const(obj, label=source.label)
     ev.guards.type_is(source, type(obj))
     return source
+
+
+def hold(ev: Evaluator, obj: Any, source: Source) -> Source:
+    """Guard that `obj` itself stands at `source`, whatever was seen there before: it is what it is (a class, a module, a C
+    function), there is no structure to guard instead.
+    """
+    if source.is_const:
+        return source
+    ev.guards.is_(source, obj)
+    return ev.names.const(obj, label=source.label)
 
 
 def _find_wrapper(ev: Evaluator, cls: type) -> Any:
@@ -266,16 +278,16 @@ def wrap_builtin(ev: Evaluator, obj: Any, source: Source) -> Value:
             ev.guards.type_is(source, type(obj))
             ev.guards.equals(source.attr("__name__"), obj.__name__)
         return ev.c_method(wrap(ev, owner, source.attr("__self__")), obj.__name__, obj)
-    return BuiltinValue(obj, anchor(ev, obj, source, by_identity=True))
+    return BuiltinValue(obj, hold(ev, obj, source))
 
 
 def wrap_class(ev: Evaluator, obj: type, source: Source) -> Value:
-    anchor(ev, obj, source, by_identity=True)
+    hold(ev, obj, source)
     return ClassValue(ev.class_info(obj), ev.names.const(obj, label=obj.__name__))
 
 
 def wrap_module(ev: Evaluator, obj: types.ModuleType, source: Source) -> Value:
-    return PyModuleValue(obj, anchor(ev, obj, source, by_identity=True))
+    return PyModuleValue(obj, hold(ev, obj, source))
 
 
 def wrap_partial(ev: Evaluator, obj: functools.partial[Any], source: Source) -> Value:
@@ -301,7 +313,7 @@ def wrap_object(ev: Evaluator, obj: Any, source: Source) -> Value:
 
 def wrap_held_object(ev: Evaluator, obj: Any, source: Source) -> Value:
     """Objects that are what they are: enum members. By identity everywhere."""
-    source = anchor(ev, obj, source, by_identity=True)
+    source = hold(ev, obj, source)
     payload = None
     for base in (int, str, float, bytes, tuple):
         if isinstance(obj, base):

@@ -17,6 +17,7 @@ from .dtypes import DType
 from .graph import Dim, ExternRef, Graph, Input
 from .lower import ExternCall, Storage
 from .schedule import Launch, Schedule
+from .sizes import python_size
 
 #: bumped when the meaning of a stored plan changes
 PLAN_FORMAT = 1
@@ -28,36 +29,6 @@ Size = int | str
 def size(d: Dim) -> Size:
     """A Dim as plan data."""
     return d if isinstance(d, int) else python_size(d)
-
-
-def python_size(e: Any) -> str:
-    """A sympy size expression as Python source (floor division and modulo in integer form)."""
-    import sympy  # heavy: only graphs with dynamic sizes pay for it
-
-    if isinstance(e, (int, sympy.Integer)):
-        return str(int(e))
-    if isinstance(e, sympy.Symbol):
-        return e.name
-    if isinstance(e, sympy.floor):
-        numerator, denominator = e.args[0].as_numer_denom()
-        return f"({python_size(numerator)} // {python_size(denominator)})"
-    if isinstance(e, sympy.ceiling):
-        numerator, denominator = e.args[0].as_numer_denom()
-        return f"(-(-({python_size(numerator)}) // {python_size(denominator)}))"
-    if isinstance(e, sympy.Mod):
-        return f"({python_size(e.args[0])} % {python_size(e.args[1])})"
-    if isinstance(e, sympy.Add):
-        return "(" + " + ".join(map(python_size, e.args)) + ")"
-    if isinstance(e, sympy.Mul):
-        numerator, denominator = e.as_numer_denom()
-        if denominator != 1:
-            return f"({python_size(numerator)} // {python_size(denominator)})"
-        return "(" + " * ".join(map(python_size, e.args)) + ")"
-    if isinstance(e, sympy.Pow) and e.exp.is_Integer and e.exp > 0:
-        return f"({python_size(e.base)} ** {int(e.exp)})"
-    if isinstance(e, (sympy.Max, sympy.Min)):
-        return f"{'max' if isinstance(e, sympy.Max) else 'min'}({', '.join(map(python_size, e.args))})"
-    raise ValueError(f"[plan] size expression {e} has no integer form")
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class Array(ArrayValue):
             steps.append(array.step)
             array = array.parent
         for step in reversed(steps):
-            prefix, suffix = python_view(step.op, step.attrs)
+            prefix, suffix = python_view(step.op, step.attrs, rb.size)
             base = f"{prefix}{base}{suffix}"
         return base.replace("np.", f"{rb.inject(np, 'numpy')}.") if "np." in base else base
 
@@ -315,7 +315,7 @@ class ArrayBuilder:
             return self.constant(value)
         if isinstance(value, (list, tuple)):
             return self.from_list(value)
-        if type(value).__module__.startswith("sympy"):
+        if layout.is_size(value):
             return self.fresh(
                 self.builder.call("scalar", value=value, dtype=self.dtype(np.dtype(np.int64))), scalar=True
             )

@@ -20,6 +20,7 @@ from .dtypes import FROM_TORCH
 from .externs import handler_of_unknown
 from .guards import check_state, guard_state, guard_tensor, guard_together, tensor_key
 from .inplace import call_inplace, is_inplace
+from .module import CompiledModule
 from .modules import NNModuleValue
 from .results import SizeValue
 from .runtime import TorchRuntime, tensor_meta
@@ -136,7 +137,7 @@ def _wrap_tensor(ev: Evaluator, obj: torch.Tensor, source: Source) -> Value:
     if source.is_const:
         state.held.append(obj)
     else:
-        shape = tuple(ev.dim(source, axis, size) for axis, size in enumerate(meta.shape))
+        shape = tuple(ev.dim(source, axis, size, obj) for axis, size in enumerate(meta.shape))
         meta = guard_tensor(ev, obj, source, meta, shape)
     storage = InputStorage(meta, source, obj, tensor_key(obj), _input_name(source))
     value = TensorValue(storage, meta, source=source)
@@ -171,6 +172,9 @@ def _wrap_module(ev: Evaluator, obj: torch.nn.Module, source: Source) -> Value |
     if isinstance(obj, torch.jit.ScriptModule):
         raise ev.break_("script-module", f"the ScriptModule `{source.label}`", "it runs TorchScript, which is not captured")
     held = anchor(ev, obj, source, by_identity=True)
+    if isinstance(obj, CompiledModule):
+        # compiled by itself elsewhere; inside another compiled function it is the plain module
+        return ev.wrap(obj._orig_mod, ev.names.const(obj._orig_mod, label=held.label))
     return NNModuleValue(ev.class_info(type(obj)), held, obj)
 
 

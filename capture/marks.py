@@ -1,0 +1,50 @@
+"""Marks on arrays: dims that the user says will change, or will not. Kept beside the arrays, for as long as they live."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One dim's mark. dynamic: whether it changes; low, high: the sizes it takes (high None: no limit)."""
+
+    dynamic: bool
+    low: int = 2
+    high: int | None = None
+
+
+#: by the array's id; the reference removes the entry with the array
+_marked: dict[int, tuple[weakref.ref[Any], dict[int, Mark]]] = {}
+_NONE: dict[int, Mark] = {}
+
+
+def of(array: Any) -> dict[int, Mark]:
+    """The marks of an array, by axis."""
+    entry = _marked.get(id(array))
+    return entry[1] if entry is not None and entry[0]() is array else _NONE
+
+
+def put(array: Any, axis: int, mark: Mark) -> None:
+    """Mark one dim. Raises TypeError for what has no shape."""
+    entry = _marked.get(id(array))
+    if entry is None or entry[0]() is not array:
+        key = id(array)
+        entry = (weakref.ref(array, lambda _: _marked.pop(key, None)), {})
+        _marked[key] = entry
+    entry[1][axis] = mark
+
+
+def axis_of(array: Any, index: int) -> int:
+    """An axis number made non-negative. Raises TypeError for what is no array, IndexError for an axis it does not have."""
+    shape = getattr(array, "shape", None)
+    if not isinstance(shape, tuple):
+        raise TypeError(f"a tensor or an array is wanted, not {type(array).__name__}")
+    rank = len(shape)
+    if not isinstance(index, int) or isinstance(index, bool):
+        raise TypeError(f"the dimension must be an int, not {type(index).__name__}")
+    if not -rank <= index < rank:
+        raise IndexError(f"dimension {index} is out of range for an array of {rank} dimensions")
+    return index % rank

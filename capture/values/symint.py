@@ -1,0 +1,171 @@
+"""Ints that are not known during capture: sizes and int arguments, as sympy expressions over the capture's symbols.
+
+Arithmetic stays symbolic. A comparison is decided by the values at hand and guarded (see `capture.symbols`). Whatever needs the
+number itself (an index into a list, the end of a Python loop, text) makes it a constant: `as_constant` begins the
+capture anew.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .base import Value
+from .constant import FALSE, TRUE, ConstantValue
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluator
+    from ..rebuild import Rebuilder
+    from ..symbols import Symbols
+
+
+class SymIntValue(Value):
+    """A Python int with an unknown value."""
+
+    __slots__ = ("expr", "symbols")
+
+    def __init__(self, expr: Any, symbols: Symbols) -> None:
+        self.source = None
+        self.expr = expr
+        self.symbols = symbols
+
+    def python_type(self) -> type:
+        return int
+
+    def as_constant(self) -> Any:
+        return self.symbols.specialize(self.expr)
+
+    def describe(self) -> str:
+        return f"the int {self.symbols.text(self.expr, lambda place: place.label)}"
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return self.symbols.text(self.expr, rb.source)
+
+    # ------------------------------------------------------------ arithmetic
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        other = ev.payload(other)
+        number = _number(other)
+        if number is None:
+            if type(other) is ConstantValue and isinstance(other.value, (float, complex)):
+                return ev.binary(op, other, known(self)) if reflected else ev.binary(op, known(self), other)
+            return None
+        left, right = (number, self.expr) if reflected else (self.expr, number)
+        rule = _BINARY.get(op)
+        made = None if rule is None else rule(self.symbols, left, right)
+        if made is not None:
+            return self.symbols.value_of(made)
+        return ev.fold(ev.operators.BINARY[op], *(self.symbols.specialize(x) for x in (left, right)))
+
+    def unary(self, ev: Evaluator, op: str) -> Value:
+        return self.symbols.value_of({"-": -self.expr, "+": self.expr, "~": -self.expr - 1}[op])
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        other = ev.payload(other)
+        number = _number(other)
+        if number is None and type(other) is ConstantValue and isinstance(other.value, float):
+            if not math.isfinite(other.value):
+                return ev.fold(ev.operators.COMPARE[op], 0, other.value)  # the same for every int
+            number = _sympy().Rational(*other.value.as_integer_ratio())
+        if number is None:
+            return None
+        cls = getattr(_sympy(), _RELATIONS[op])
+        return TRUE if self.symbols.decide(cls(self.expr, number)) else FALSE
+
+    def truth(self, ev: Evaluator) -> bool:
+        return self.symbols.decide(_sympy().Ne(self.expr, 0))
+
+    # ------------------------------------------------------------ conversions
+
+    def m___int__(self, ev: Evaluator) -> Value:
+        return self
+
+    m___index__ = m___trunc__ = m___floor__ = m___ceil__ = m___int__
+
+    def m___round__(self, ev: Evaluator, ndigits: Value | None = None) -> Value:
+        return self if ndigits is None or ev.is_none(ndigits) else ev.fold(round, self.as_constant(), ndigits.as_constant())
+
+    def m___abs__(self, ev: Evaluator) -> Value:
+        return self if self.symbols.decide(_sympy().Ge(self.expr, 0)) else self.unary(ev, "-")
+
+    def m___float__(self, ev: Evaluator) -> Value:
+        return ConstantValue(float(self.as_constant()))
+
+    def m_bit_length(self, ev: Evaluator) -> Value:
+        return ConstantValue(self.as_constant().bit_length())
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        if name in ("real", "numerator"):
+            return self
+        if name in ("imag", "denominator"):
+            return ConstantValue(0 if name == "imag" else 1)
+        return super().getattr_(ev, name)
+
+    def key(self, ev: Evaluator) -> Any:
+        return self.as_constant()
+
+    def repr_(self, ev: Evaluator) -> Value:
+        return ConstantValue(repr(self.as_constant()))
+
+    def format_(self, ev: Evaluator, spec: str) -> Value:
+        return ev.fold(format, self.as_constant(), spec)
+
+
+def known(value: SymIntValue) -> Value:
+    """The int as a constant."""
+    return ConstantValue(value.as_constant())
+
+
+def _number(value: Value) -> Any:
+    """The int or expression behind a Value that takes part in integer arithmetic; None for another."""
+    if isinstance(value, SymIntValue):
+        return value.expr
+    if type(value) is ConstantValue and isinstance(value.value, int):
+        return int(value.value)
+    return None
+
+
+def _sympy() -> Any:
+    return importlib.import_module("sympy")
+
+
+_RELATIONS = {"==": "Eq", "!=": "Ne", "<": "Lt", "<=": "Le", ">": "Gt", ">=": "Ge"}
+
+# ---------------------------------------------------------------- rules: (symbols, left, right) -> expression, or None
+
+
+def _floordiv(symbols: Symbols, a: Any, b: Any) -> Any:
+    if not _positive(symbols, b):
+        return None
+    sympy = _sympy()
+    quotient = sympy.cancel(sympy.sympify(a) / b)
+    return quotient if quotient.is_integer else sympy.floor(quotient)
+
+
+def _mod(symbols: Symbols, a: Any, b: Any) -> Any:
+    return _sympy().Mod(a, b) if _positive(symbols, b) else None
+
+
+def _positive(symbols: Symbols, b: Any) -> bool:
+    return b > 0 if isinstance(b, int) else bool(symbols.relations.decided(_sympy().Gt(b, 0)))
+
+
+def _pow(symbols: Symbols, a: Any, b: Any) -> Any:
+    return a**b if isinstance(b, int) and 0 <= b <= 4 else None
+
+
+def _shift(symbols: Symbols, a: Any, b: Any) -> Any:
+    return a * 2**b if isinstance(b, int) and 0 <= b < 32 else None
+
+
+_BINARY: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "+": lambda symbols, a, b: a + b,
+    "-": lambda symbols, a, b: a - b,
+    "*": lambda symbols, a, b: a * b,
+    "//": _floordiv,
+    "%": _mod,
+    "**": _pow,
+    "<<": _shift,
+}
