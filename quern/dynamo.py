@@ -16,4 +16,6 @@ def quern_backend(
     gm: Any, example_inputs: Sequence[Any], *, mode: str | None = None, options: Mapping[str, Any] | None = None
 ) -> Callable[..., Any]:
     """A Dynamo backend: `(GraphModule, example inputs) -> callable`. mode, options: as for `quern.compile`."""
+    # torch writes a graph module's code when it is first called; capture needs it now
+    getattr(gm, "real_recompile", gm.recompile)()
     return compile(gm.forward, mode=mode, options=options)
