@@ -10,6 +10,7 @@ Importing this package imports neither Triton nor a framework.
 """
 
 from .launch import Launcher, build, prepare
+from .parallel import build_all, compile_all
 from .source import TritonSource
 from .toolchain import CompiledInfo, Target, Variant, compile_for, toolchain_identity
 
@@ -20,6 +21,8 @@ __all__ = [
     "TritonSource",
     "Variant",
     "build",
+    "build_all",
+    "compile_all",
     "compile_for",
     "prepare",
     "toolchain_identity",

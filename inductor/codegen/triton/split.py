@@ -37,7 +37,7 @@ from ...loops import (
     rewrite,
     substitute_expr,
 )
-from ...lower import Storage
+from ...lower import ExternCall, Storage
 from ...schedule import Launch, Schedule
 from ..simplify_loops import simplify
 from .reading import below
@@ -60,7 +60,7 @@ class Split:
 
 def split_reductions(schedule: Schedule) -> Schedule:
     """The schedule with every kernel split that would leave a GPU idle."""
-    steps: list[Launch | object] = []
+    steps: list[Launch | ExternCall] = []
     made: dict[int, Split | None] = {}
     buffers = schedule.lowered.buffers
     for step in schedule.steps:

@@ -1,0 +1,93 @@
+"""Compiling several kernels at once, in worker processes that import Triton and never a framework.
+
+Triton compiles in one thread per process, about a third of a second per kernel. Workers put their results into the
+on-disk cache, where this process finds them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from ...cache import default_store, find_location
+from ...errors import CompilerFailed
+from .cuda import driver
+from .launch import Launcher, build, usual_variant
+from .source import TritonSource
+from .toolchain import Target, binary_key, compile_for
+
+#: a worker takes about half a second to start, as long as compiling one or two kernels
+_KERNELS_PER_WORKER = 2
+_WORKER = "from quern.kernels.gpu.parallel import work; work()"
+
+
+def build_all(sources: Mapping[str, TritonSource], device: str) -> dict[str, Launcher]:
+    """Launchers by name; on a GPU, the kernels that are not in the cache are compiled side by side first."""
+    kind, _, index = device.partition(":")
+    if kind != "cpu":
+        compile_all(sources.values(), Target("cuda", driver().architecture(int(index or 0)), 32))
+    return {name: build(source, device) for name, source in sources.items()}
+
+
+def compile_all(sources: Iterable[TritonSource], target: Target, workers: int | None = None) -> int:
+    """Compile the usual variant of every kernel that the cache does not have; how many there were.
+
+    workers: processes, by default one per two kernels, at most one per CPU. Raises CompilerFailed for a kernel
+    that cannot be compiled.
+    """
+    store = default_store()
+    missing = [s for s in dict.fromkeys(sources) if store.get(binary_key(s, target, usual_variant(s))) is None]
+    if workers is None:
+        workers = min(len(missing) // _KERNELS_PER_WORKER, _usable_cpus())
+    if workers < 2 or find_location().root is None:
+        for source in missing:
+            compile_for(source, target, usual_variant(source))
+        return len(missing)
+    shares = [missing[k::workers] for k in range(workers)]
+    started = [_start(share, target) for share in shares if share]
+    failures = []
+    for process, share in zip(started, shares):
+        request = json.dumps({"target": asdict(target), "sources": [s.file_text() for s in share]})
+        assert process.stdin is not None
+        process.stdin.write(request)  # every worker gets its work before any is waited for
+        process.stdin.close()
+        process.stdin = None
+    for process, share in zip(started, shares):
+        _, errors = process.communicate()
+        if process.returncode != 0:
+            failures.append(f"{', '.join(s.name for s in share)}:\n{errors[-4000:]}")
+    if failures:
+        raise CompilerFailed("compiling Triton kernels failed in a worker process for " + "\n".join(failures))
+    return len(missing)
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _start(share: list[TritonSource], target: Target) -> subprocess.Popen[str]:
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    environment["QUERN_CACHE_DIR"] = str(find_location().root)
+    environment.pop("TRITON_INTERPRET", None)
+    return subprocess.Popen(
+        [sys.executable, "-c", _WORKER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def work() -> None:
+    """A worker's whole life: read kernels from stdin, compile them into the cache."""
+    request = json.load(sys.stdin)
+    target = Target(**request["target"])
+    for text in request["sources"]:
+        source = TritonSource.from_file_text(text)
+        compile_for(source, target, usual_variant(source))
