@@ -237,7 +237,7 @@ def end_send(ev: Evaluator, frame: Frame, arg: Any) -> None:
 def cleanup_throw(ev: Evaluator, frame: Frame, arg: Any) -> None:
     error = frame.stack.pop()
     if not issubclass(error.python_type(), StopIteration):
-        raise UserRaise(error)
+        raise UserRaise(error, again=True)
     del frame.stack[-2:]
     frame.push(NONE)
     frame.push(error.getattr_(ev, "value"))
@@ -299,7 +299,7 @@ def raise_varargs(ev: Evaluator, frame: Frame, n: int) -> None:
     if n == 0:
         if ev.handled is None:
             raise ev.raise_(RuntimeError, "No active exception to reraise")
-        raise UserRaise(ev.handled)
+        raise UserRaise(ev.handled, again=True)
     error = as_exception(ev, frame.stack.pop(), "exceptions must derive from BaseException")
     if cause is not None:
         if not ev.is_none(cause):
@@ -321,7 +321,7 @@ def as_exception(ev: Evaluator, value: Value, complaint: str) -> ExceptionValue:
 
 @op("RERAISE")
 def reraise(ev: Evaluator, frame: Frame, n: int) -> None:
-    raise UserRaise(frame.stack.pop())
+    raise UserRaise(frame.stack.pop(), again=True)
 
 
 @op("LOAD_ASSERTION_ERROR")

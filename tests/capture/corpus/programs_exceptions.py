@@ -394,3 +394,65 @@ def assert_with_tensor_free_condition(x):
     n = sum(x.shape)
     assert n == 7 and isinstance(x, torch.Tensor)
     return x + n
+
+
+@program
+def exception_with_context_returned(x):
+    try:
+        try:
+            raise ValueError("one")
+        except ValueError:
+            raise KeyError("two")
+    except KeyError as e:
+        return x + 1, e
+
+
+@program
+def exception_with_cause_returned(x):
+    try:
+        try:
+            raise ValueError("one")
+        except ValueError as e:
+            raise Custom("two") from e
+    except Custom as e:
+        return x + 1, e
+
+
+@program
+def context_is_replaced(x):
+    kept = Custom("kept")
+    for cls in (ValueError, KeyError):
+        try:
+            try:
+                raise cls("first")
+            except cls:
+                raise kept
+        except Custom:
+            pass
+    return x + 1, kept
+
+
+@program
+def context_cycle(x):
+    first = ValueError("a")
+    try:
+        try:
+            raise first
+        except ValueError:
+            try:
+                raise KeyError("b")
+            except KeyError:
+                raise first
+    except ValueError as e:
+        return x + 1, e, e.__context__
+
+
+@program(args=lambda: (randn(3), Custom("outside", 4)))
+def exception_argument_raised(x, error):
+    try:
+        try:
+            {}["k"]
+        except KeyError:
+            raise error
+    except Custom as e:
+        return x * e.code, e is error
