@@ -279,6 +279,17 @@ class Symbols:
         test = fact.text(lambda s: f"{{p{numbers[s.name]}}}")
         return Guard(None, test, f"{said} held", rank=3, places=tuple(map(self.place, symbols)))
 
+    def guard_equal(self, place: Source, size: Any) -> None:
+        """The number at a place equals a size."""
+        if isinstance(size, int):
+            self.ev.guards.test(place, f"{{x}} == {size}", f"{{label}} was {size}")
+            return
+        symbols = sorted(size.free_symbols, key=lambda s: s.name)
+        numbers = {s.name: i for i, s in enumerate(symbols)}
+        test = python_size(size, lambda s: f"{{p{numbers[s.name]}}}")
+        said = f"{{label}} was {self.text(size, lambda source: source.label)}"
+        self.ev.guards.add(Guard(place, f"{{x}} == {test}", said, rank=3, places=tuple(map(self.place, symbols))))
+
     def place(self, symbol: Any) -> Source:
         """Where a symbol's value is read."""
         return self.by_name[symbol.name].places[0][1]

@@ -10,7 +10,7 @@ sympy is imported where a symbol is at hand, never for static graphs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -76,6 +76,24 @@ def evaluator(e: Any) -> Callable[[Mapping[str, int]], int]:
     code = compile(python_size(e), "<quern size>", "eval")
     scope = {"__builtins__": {}, "max": max, "min": min}
     return lambda values: eval(code, scope, values)  # noqa: S307 - text made above
+
+
+def strides_over(dims: Sequence[Any], sizes: Sequence[int], strides: Sequence[int]) -> tuple[Any, ...]:
+    """Strides as expressions: where one stride is another axis's size times its stride, and that size is a symbol, it is
+    that product (x.T of a contiguous x has strides 1 and size 0); else it is the number that it is now.
+
+    dims: sizes, symbols among them; sizes, strides: their numbers, strides of any sign
+    """
+    out: list[Any] = list(strides)
+    order = sorted((d for d in range(len(sizes)) if sizes[d] != 1), key=lambda d: (abs(strides[d]), -d))
+    for at, d in enumerate(order):
+        sign = -1 if strides[d] < 0 else 1
+        for inner in reversed(order[:at]):
+            if sizes[inner] * abs(strides[inner]) == abs(strides[d]):
+                magnitude = dims[inner] * (out[inner] if strides[inner] >= 0 else -out[inner])
+                out[d] = sign * magnitude
+                break
+    return tuple(out)
 
 
 # --------------------------------------------------------------------------- ranges

@@ -10,6 +10,7 @@ import numpy as np
 
 from ....errors import UserError
 from ....inductor.graph import TensorMeta
+from ....inductor.sizes import strides_over
 from ...frontend import Handler
 from ...guards import DESCRIBERS
 from ...sources import Source
@@ -117,13 +118,13 @@ def _wrap_array(ev: Evaluator, obj: np.ndarray, source: Source) -> Value | None:
     dtype, strides = layout.graph_dtype(obj.dtype), layout.element_strides(obj)
     if dtype is None or strides is None:
         return None
-    dims = tuple(obj.shape) if source.is_const else _guard_array(ev, obj, source)
-    if dims != obj.shape:
-        strides = layout.c_strides(dims)
-    backward = tuple(d for d, s in enumerate(strides) if s < 0) if dims == obj.shape else ()
+    dims: tuple[Any, ...] = tuple(obj.shape)
+    backward = tuple(d for d, s in enumerate(strides) if s < 0)
+    if not source.is_const:
+        dims, strides = _guard_array(ev, obj, source, strides)
     place = source.step("", _flip_text(backward, obj.ndim), "") if backward else source
     forward = np.flip(obj, backward) if backward else obj
-    meta = TensorMeta(dims, tuple(abs(s) if i in backward else s for i, s in enumerate(strides)), dtype)
+    meta = TensorMeta(dims, tuple(-s if i in backward else s for i, s in enumerate(strides)), dtype)
     storage = InputArray(meta, place, forward, Memory(obj), _input_name(source))
     array = NumpyArray(storage, meta, source=None if backward else source)
     array.enter(ev)
@@ -139,8 +140,10 @@ def _flip_text(axes: tuple[int, ...], ndim: int) -> str:
     return f"[{', '.join('::-1' if d in axes else ':' for d in range(ndim))}]"
 
 
-def _guard_array(ev: Evaluator, obj: np.ndarray, source: Source) -> tuple[Any, ...]:
-    """Guard type, element type and layout; the sizes, symbols among them where a dim is dynamic."""
+def _guard_array(
+    ev: Evaluator, obj: np.ndarray, source: Source, strides: tuple[int, ...]
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Guard type, element type and layout; the sizes, symbols among them where a dim is dynamic, and the strides."""
     ev.guards.type_is(source, np.ndarray)
     dims = tuple(ev.dim(source, axis, size, obj) for axis, size in enumerate(obj.shape))
     dtype = ev.names.inject(obj.dtype, obj.dtype.name)
@@ -148,17 +151,19 @@ def _guard_array(ev: Evaluator, obj: np.ndarray, source: Source) -> tuple[Any, .
     if all(isinstance(d, int) for d in dims):
         ev.guards.test(source, f"{{x}}.shape == {obj.shape}", f"{{label}} had shape {obj.shape}")
         ev.guards.test(source, f"{{x}}.strides == {obj.strides}", f"{{label}} had strides {obj.strides}")
-        return dims
-    if not obj.flags.c_contiguous:
-        raise ev.break_(
-            "dynamic-layout", f"`{source.label}` has a dynamic size and gaps in memory", "", "pass a contiguous copy"
-        )
+        return dims, strides
     ev.guards.test(source, f"{{x}}.ndim == {obj.ndim}", f"{{label}} had {obj.ndim} dimensions")
-    ev.guards.test(source, "{x}.flags.c_contiguous", "{label} was contiguous")
     for axis, d in enumerate(dims):
         if isinstance(d, int):
             ev.guards.test(source, f"{{x}}.shape[{axis}] == {d}", f"{{label}} had size {d} along axis {axis}")
-    return dims
+    if obj.flags.c_contiguous:
+        ev.guards.test(source, "{x}.flags.c_contiguous", "{label} was contiguous")
+        return dims, layout.c_strides(dims)
+    wanted = strides_over(dims, obj.shape, strides)
+    for axis, s in enumerate(wanted):
+        place = source.attr("strides").item(axis)
+        ev.symbols.guard_equal(place, s * obj.itemsize)
+    return dims, wanted
 
 
 def _wrap_number(ev: Evaluator, obj: np.inexact, source: Source) -> Value:

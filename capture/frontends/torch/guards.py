@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ....inductor.graph import Dim, TensorMeta, contiguous_strides
+from ....inductor.sizes import strides_over
 from ...sources import Source
 from .state import TorchState, state_of
 
@@ -51,7 +52,8 @@ def checker(tensors: Sequence[torch.Tensor], sizes: Any = None, strides: Any = N
 def guard_tensor(ev: Evaluator, x: torch.Tensor, source: Source, meta: TensorMeta, shape: tuple[Dim, ...]) -> TensorMeta:
     """Guard what is relied on of the tensor at `source`; its meta, with symbols for the sizes that may differ.
 
-    A tensor of dynamic size must be contiguous at later calls when it is now; otherwise its strides are fixed.
+    A tensor of dynamic size must be contiguous at later calls when it is now; otherwise its strides must follow from its
+    sizes in the same way.
     """
     dynamic = [not isinstance(s, int) for s in shape]
     label = f"{{label}} was a {str(x.dtype).removeprefix('torch.')} tensor of shape {tuple(x.shape)} with strides {x.stride()}"
@@ -61,12 +63,17 @@ def guard_tensor(ev: Evaluator, x: torch.Tensor, source: Source, meta: TensorMet
         return meta
     contiguous = x.is_contiguous()
     sizes = [[None if d else s for d, s in zip(dynamic, x.shape)]]
-    strides = [[None] * x.ndim if contiguous else list(x.stride())]
+    wanted = contiguous_strides(shape) if contiguous else strides_over(shape, x.shape, x.stride())
+    strides = [[None if contiguous or not isinstance(s, int) else s for s in wanted]]
     check = ev.names.inject(checker([x], sizes, strides), "tensor_check")
     ev.guards.test(source, f"{check}({{x}})", label, 0)
     if contiguous:
         ev.guards.test(source, "{x}.is_contiguous()", "{label} was contiguous", 1)
-    return replace(meta, shape=shape, stride=contiguous_strides(shape) if contiguous else meta.stride)
+    else:
+        for axis, s in enumerate(wanted):
+            if not isinstance(s, int):
+                ev.symbols.guard_equal(source.step("", f".stride({axis})"), s)
+    return replace(meta, shape=shape, stride=wanted)
 
 
 def guard_together(ev: Evaluator, state: TorchState) -> None:

@@ -204,8 +204,8 @@ class TensorValue(ArrayValue):
 
     def rebuild_view(self, rb: Rebuilder, base: str) -> str:
         restore = rb.inject(view_of, "view_of")
-        shape, stride = (f"({''.join(f'{d}, ' for d in dims)})" for dims in (self.meta.shape, self.meta.stride))
-        return f"{restore}({base}, {shape}, {stride}, {self.offset})"
+        shape, stride = (f"({''.join(f'{rb.size(d)}, ' for d in dims)})" for dims in (self.meta.shape, self.meta.stride))
+        return f"{restore}({base}, {shape}, {stride}, {rb.size(self.offset)})"
 
 
 TENSOR_CLASS.append(TensorValue)
@@ -335,8 +335,6 @@ _ATTRIBUTES: dict[str, Attribute] = {
     "is_quantized": _fixed(False),
     "is_nested": _fixed(False),
     "is_mkldnn": _fixed(False),
-    "names": lambda ev, x: ev.from_python((None,) * len(x.meta.shape)),
-    "_is_view": lambda ev, x: MethodValue(x, "_is_view"),
 }
 
 #: methods that take and give Values
