@@ -48,7 +48,7 @@ def _abs(ev: Evaluator, x: Value, /) -> Value:
 def _round(ev: Evaluator, number: Value, ndigits: Value | None = None) -> Value:
     rest = [ndigits] if ndigits is not None else []
     if type(number) is ConstantValue:
-        return ev.fold(round, number.value, *[ev.as_python(n) for n in rest])
+        return ev.fold(round, number.value, *[ev.known(n) for n in rest])
     return ev.get_special(number, "__round__").call(ev, rest, {})
 
 
@@ -63,7 +63,7 @@ def _divmod(ev: Evaluator, x: Value, y: Value, /) -> Value:
 def _pow(ev: Evaluator, base: Value, exp: Value, mod: Value = NONE) -> Value:
     if ev.is_none(mod):
         return ev.binary("**", base, exp)
-    return ev.fold(pow, *[ev.as_python(v) for v in (base, exp, mod)])
+    return ev.fold(pow, *[ev.known(v) for v in (base, exp, mod)])
 
 
 def _convert(cls: type, *methods: str) -> None:
@@ -80,7 +80,7 @@ def _convert(cls: type, *methods: str) -> None:
             for name in methods:
                 if ev.has_special(value, name):
                     return _checked(ev, cls, name, ev.get_special(value, name).call(ev, [], {}))
-        return ev.fold(lambda: cls(*[ev.as_python(a) for a in args], **{k: ev.as_python(v) for k, v in kwargs.items()}))
+        return ev.fold(lambda: cls(*[ev.known(a) for a in args], **{k: ev.known(v) for k, v in kwargs.items()}))
 
     TABLE[cls] = handler
 
@@ -108,12 +108,12 @@ def _bool(ev: Evaluator, x: Value = FALSE, /) -> Value:
 def _str(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     if len(args) == 1 and not kwargs:
         return args[0].str_(ev)
-    return ev.fold(lambda: str(*[ev.as_python(a) for a in args], **{k: ev.as_python(v) for k, v in kwargs.items()}))
+    return ev.fold(lambda: str(*[ev.known(a) for a in args], **{k: ev.known(v) for k, v in kwargs.items()}))
 
 
 @handles(bytes)
 def _bytes(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-    return ev.fold(lambda: bytes(*[ev.as_python(a) for a in args], **{k: ev.as_python(v) for k, v in kwargs.items()}))
+    return ev.fold(lambda: bytes(*[ev.known(a) for a in args], **{k: ev.known(v) for k, v in kwargs.items()}))
 
 
 @simple(repr)
@@ -212,7 +212,7 @@ def _dir(ev: Evaluator, obj: Value, /) -> Value:
     method = obj.getattr_(ev, "__dir__") if isinstance(obj, ObjectValue) else None
     if method is not None:
         return ListValue(sort_values(ev, method.call(ev, [], {}).items(ev), None, False))
-    return ev.fold(lambda: dir(ev.as_python(obj)))
+    return ev.fold(lambda: dir(ev.known(obj)))
 
 
 @simple(locals)
@@ -288,7 +288,7 @@ _NOT_PROTOCOL = frozenset(
 
 @simple(issubclass)
 def _issubclass(ev: Evaluator, cls: Value, bases: Value, /) -> Value:
-    return ev.fold(lambda: issubclass(ev.as_python(cls), ev.as_python(bases)))
+    return ev.fold(lambda: issubclass(ev.known(cls), ev.known(bases)))
 
 
 @handles(type)

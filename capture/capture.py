@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import InternalError
 from ..inductor.graph import Graph, Node
 from ..inductor.ops.dims import deciding
+from ..inductor.ops.random import RANDOM
 from . import builtin_functions, library, opcodes, opcodes_control, polyfills
 from .breaks import Break, BreakReason, Restart, UserRaise
 from .continuation import CannotContinue, TailSpec, build_continuation, tail_stack
@@ -453,6 +454,8 @@ def prune(graph: Graph) -> list[bool]:
     """Drop nodes that no output and no mutation needs. Returns, per former input, whether it stayed."""
     needed: set[Node] = set()
     todo = [*graph.outputs, *(node for _, node in graph.mutations)]
+    # random numbers are drawn, and checks are made, whether or not their results are used
+    todo += [node for node in graph.nodes if node.attrs.get("effects") or node.op.name in RANDOM]
     todo += [graph.inputs[position] for position, _ in graph.mutations]
     while todo:
         node = todo.pop()

@@ -46,7 +46,9 @@ class ClassService:
     def class_info(self, cls: type) -> ClassInfo:
         info = self._infos.get(cls)
         if info is None:
-            info = self._infos[cls] = ClassInfo(cls, self.trusted_module(cls.__module__))
+            info = self._infos[cls] = ClassInfo(
+                cls, self.trusted_module(cls.__module__), any(self.trusted_module(b.__module__) for b in cls.__mro__[:-1])
+            )
             for written, name, value in self._class_writes:
                 self._override(info, written, name, value)
         return info

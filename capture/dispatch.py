@@ -2,7 +2,7 @@
 
 A call runs one generated function with the signature of the user's. It asks the entries in turn; each checks its guards
 and, when they hold, runs. When none holds, the function is captured for these arguments. Entries are kept most recently
-made first; the least recently made goes when there are too many.
+used first; the least recently used goes when there are too many.
 
 An entry that ends at a graph break calls a continuation, which may come to a `ResumeFunction`. That answers with a
 `Tail`: the call still to be made. The outermost compiled function makes it, so that loops over graph breaks do not
@@ -151,7 +151,7 @@ class Dispatcher:
         self.captures = 0
         self.gave_up = False
         self._table: list[Any] = []
-        self.namespace: dict[str, Any] = {"_MISS": MISS, "_miss": self._miss, "_Tail": Tail, "_table": self._table}
+        self.namespace: dict[str, Any] = {"_MISS": MISS, "_miss": self._miss, "_Tail": Tail, "_table": self._table, "_used": self._used}
         self.step = self._make("step", "return _r")
         self.run = self._make(target.function.__name__, "return _r if type(_r) is not _Tail else _r.finish()")
 
@@ -163,6 +163,8 @@ class Dispatcher:
             "    for _entry in _table:",
             f"        _r = _entry({args})",
             "        if _r is not _MISS:",
+            "            if _entry is not _table[0]:",
+            "                _used(_entry)",
             f"            {ending}",
             f"    _r = _miss({args})",
             f"    {ending}",
@@ -170,6 +172,13 @@ class Dispatcher:
         scope: dict[str, Any] = self.namespace
         exec(compile("\n".join(lines), f"<quern dispatch of {name}>", "exec"), scope)  # noqa: S102 - our own text
         return scope[_identifier(name)]
+
+    def _used(self, run: Callable[..., Any]) -> None:
+        """An entry behind the first was used: it comes first from now on."""
+        with self.owner.lock:
+            found = [e for e in self.entries if e.run is run]
+            self.entries[:] = [*found, *(e for e in self.entries if e.run is not run)]
+            self._table[:] = [e.run for e in self.entries]
 
     # ------------------------------------------------------------ no entry fits
 
@@ -225,7 +234,7 @@ class Dispatcher:
         return entry
 
     def _over_limit(self, limit: int) -> bool:
-        """Past the limit the least recently made entry goes for each new one; far past it, the function stays plain."""
+        """Past the limit the least recently used entry goes for each new one; far past it, the function stays plain."""
         owner = self.owner
         last = owner.recompiles[-1] if owner.recompiles else None
         text = f"{self.target.name} was compiled {self.captures} times, the limit is {limit}"

@@ -22,7 +22,7 @@ from .class_service import ClassService
 from .effects import Effects
 from .frames import Frame
 from .frontend import Frontend
-from .guards import GuardSet
+from .guards import Guard, GuardSet
 from .scopes import GlobalScope
 from .sources import Names, Source
 from .symbols import Assumptions, Symbols
@@ -72,6 +72,8 @@ class Evaluator(ClassService):
         #: Values of real objects, by id; the objects are kept alive while their ids are in use
         self.memo: dict[int, Value] = {}
         self.kept: list[Any] = []
+        #: objects from outside that were used as dict keys by identity
+        self.keyed: list[Value] = []
         self.wrappers: dict[type, Any] = {}
         #: graph inputs: (source, example), in the order of `graph.inputs`
         self.inputs: list[tuple[Source, Any]] = []
@@ -179,7 +181,18 @@ class Evaluator(ClassService):
     def is_none(self, value: Value) -> bool:
         return type(value) is ConstantValue and value.value is None
 
-    is_same = staticmethod(operators.is_same)
+    def is_same(self, left: Value, right: Value) -> bool:
+        """`left is right`; that two places hold different objects is guarded."""
+        if operators.is_same(left, right):
+            return True
+        self._guard_different(left, right)
+        return False
+
+    def _guard_different(self, one: Value, other: Value) -> None:
+        first, second = one.source, other.source
+        if first is not None and second is not None and not (first.is_const and second.is_const):
+            if one.python_type() is other.python_type():
+                self.guards.different(first, second)
 
     def has_index(self, value: Value) -> bool:
         """True when `value` can stand as an index."""
@@ -462,7 +475,13 @@ class Evaluator(ClassService):
         return dim if isinstance(dim, int) else self.symbols.hint(dim)
 
     def guard_aliases(self) -> None:
-        """What was changed must not be, at a later call, the same object as something else that was looked at."""
+        """What was changed must not be, at a later call, the same object as something else that was looked at; nor two dict
+        keys that count by identity.
+        """
+        keys = [v.source for v in self.keyed if v.source is not None]
+        if len(keys) > 1 and not all(k.is_const for k in keys):
+            ids = ", ".join(f"id({{p{i}}})" for i in range(len(keys)))
+            self.guards.add(Guard(None, f"len(set(({ids}))) == {len(keys)}", "dict keys were different objects", places=tuple(keys)))
         for changed in self.effects:
             if not isinstance(changed, _ALIASABLE) or changed.source is None:
                 continue

@@ -18,6 +18,7 @@ import reprlib
 import types
 import typing
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from . import operators, polyfills
@@ -87,6 +88,12 @@ def _getter_call(make: Any) -> Any:
     return call
 
 
+def _weak_call(ev: Evaluator, reference: Any, args: Args, kwargs: Kwargs) -> Value:
+    """The object of a weak reference, or None when it is gone; guarded to stay so."""
+    return ev.wrap(reference(), ev.names.const(reference).step("", "()"))
+
+
+TYPE_CALLS[weakref.ReferenceType] = _weak_call
 TYPE_CALLS[operator.itemgetter] = _getter_call(polyfills.itemgetter)
 TYPE_CALLS[operator.attrgetter] = _getter_call(polyfills.attrgetter)
 TYPE_CALLS[operator.methodcaller] = _getter_call(polyfills.methodcaller)

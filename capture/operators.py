@@ -114,10 +114,8 @@ def compare(ev: Evaluator, op: str, left: Value, right: Value) -> Value:
         found = right.compare(ev, _MIRRORED[op], left)
     if found is not None:
         return found
-    if op == "==":
-        return TRUE if is_same(left, right) else FALSE
-    if op == "!=":
-        return FALSE if is_same(left, right) else TRUE
+    if op in ("==", "!="):
+        return TRUE if ev.is_same(left, right) == (op == "==") else FALSE
     raise ev.type_error(f"'{op}' not supported between instances of '{lt.__name__}' and '{rt.__name__}'")
 
 

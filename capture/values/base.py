@@ -142,6 +142,11 @@ class Value:
 
     def key(self, ev: Evaluator) -> Any:
         """A Python object that hashes and compares as this one does as a dict key. Default: by identity."""
+        return self.identity_key(ev)
+
+    def identity_key(self, ev: Evaluator) -> Any:
+        if self.source is not None and self not in ev.keyed:
+            ev.keyed.append(self)
         return self
 
     def str_(self, ev: Evaluator) -> Value:

@@ -121,7 +121,7 @@ class ClassValue(Value):
             return handler(ev, args, kwargs)
         maker = type_find(type(self.real), "__call__")
         if isinstance(self.real, enum.EnumMeta):
-            member = ev.fold_raw(lambda: self.real(*[ev.as_python(a) for a in args]))
+            member = ev.fold_raw(lambda: self.real(*[ev.known(a) for a in args]))
             return ev.wrap(member, ev.names.const(member))
         if isinstance(maker, _FunctionType):
             return ev.class_function(ev.class_info(type(self.real)), "__call__", maker).call(ev, [self, *args], kwargs)
@@ -147,11 +147,11 @@ class ClassValue(Value):
         item = self.info.find("__class_getitem__")
         if isinstance(item, classmethod) and isinstance(item.__func__, _FunctionType) and not ev.trusted_module(item.__func__.__module__):
             return self.getattr_(ev, "__class_getitem__").call(ev, [key], {})
-        return ev.fold(lambda: self.real[ev.as_python(key)])
+        return ev.fold(lambda: self.real[ev.known(key)])
 
     def contains(self, ev: Evaluator, item: Value) -> bool:
         if isinstance(self.real, enum.EnumMeta):
-            return ev.fold_raw(lambda: ev.as_python(item) in self.real)
+            return ev.fold_raw(lambda: ev.known(item) in self.real)
         return self._meta_call(ev, "__contains__", [item]).truth(ev)
 
     def _meta_call(self, ev: Evaluator, name: str, args: list[Value]) -> Value:
@@ -163,7 +163,7 @@ class ClassValue(Value):
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
         if op == "|":
-            mine, theirs = self.real, ev.as_python(other)
+            mine, theirs = self.real, ev.known(other)
             return ev.fold(lambda: theirs | mine if reflected else mine | theirs)
         return None
 

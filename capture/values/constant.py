@@ -123,10 +123,10 @@ class ConstantValue(Value):
             raise ev.user_exception(error) from None
 
     def getitem(self, ev: Evaluator, key: Value) -> Value:
-        return ev.fold(lambda: self.value[ev.as_python(key)])
+        return ev.fold(lambda: self.value[ev.known(key)])
 
     def contains(self, ev: Evaluator, item: Value) -> bool:
-        return ev.fold(lambda: ev.as_python(item) in self.value).as_constant()
+        return ev.fold(lambda: ev.known(item) in self.value).as_constant()
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
         other = ev.payload(other)

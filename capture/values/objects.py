@@ -37,9 +37,9 @@ _C_DATA = (types.GetSetDescriptorType, types.MemberDescriptorType)
 class ClassInfo:
     """What one capture knows of a class: looked-up names, and which hooks it overrides."""
 
-    __slots__ = ("cls", "_found", "getattribute", "getattr", "setattr", "delattr", "has_dict", "steady", "name")
+    __slots__ = ("cls", "_found", "getattribute", "getattr", "setattr", "delattr", "has_dict", "steady", "framework_based", "name")
 
-    def __init__(self, cls: type, steady: bool) -> None:
+    def __init__(self, cls: type, steady: bool, framework_based: bool) -> None:
         self.cls = cls
         self.name = cls.__name__
         self._found: dict[str, Any] = {}
@@ -50,6 +50,8 @@ class ClassInfo:
         self.has_dict = bool(cls.__dictoffset__)
         #: the class is trusted not to change
         self.steady = steady
+        #: some base is a framework's class: nobody replaces the whole `__dict__` of its instances
+        self.framework_based = framework_based
 
     def _hook(self, name: str, default: Any) -> Any:
         """The Python function that overrides `name`; None for the default or C code."""
@@ -175,7 +177,7 @@ class ObjectValue(Value):
         if found is None:
             assert self.source is not None
             if self.source.is_const:
-                if not self.info.steady:
+                if not self.info.framework_based:
                     ev.guards.is_(self.source.attr("__dict__"), self.real_dict)
                 found = ev.names.const(self.real_dict, label=self.source.label)
             else:
@@ -527,7 +529,7 @@ class ObjectValue(Value):
                 raise ev.type_error(f"unhashable type: '{self.info.name}'")
             if self.payload is not None and self.special(ev, "__eq__") is None:
                 return self.payload.key(ev)
-            return self
+            return self.identity_key(ev)
         return UserKey(ev, self, hasher.call(ev, [], {}).as_constant())
 
     def str_(self, ev: Evaluator) -> Value:

@@ -16,6 +16,7 @@ from quern.capture.frontend import register_frontend
 from quern.capture.values.base import Value
 from quern.capture.values.constant import ConstantValue
 from quern.capture.values.sequences import TupleValue
+from quern.capture.values.symint import SymIntValue
 from quern.inductor import dtypes
 from quern.inductor.graph import TensorMeta, contiguous_strides
 
@@ -148,6 +149,8 @@ class ToyValue(Value):
         other = ev.payload(other)
         if isinstance(other, ToyValue):
             return other.node
+        if isinstance(other, SymIntValue):  # Toys know no symbols
+            other = ConstantValue(ev.known(other))
         if type(other) is ConstantValue and isinstance(other.value, (int, float)):
             return ev.emit("scalar", value=float(other.value), dtype=None)
         return None

@@ -1,0 +1,553 @@
+"""Guards: whatever a result depended on, changing it gives the new result; and nothing else makes a new entry."""
+
+# ruff: noqa: B023, PLW0603
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import collections
+import functools
+import sys
+import threading
+import types
+from typing import Any
+
+import pytest
+from toy import Toy, toy_compile
+
+import quern
+from quern.capture.guards import GuardSet
+from quern.capture.sources import Names, local
+from quern.errors import RecompileLimitExceeded
+
+ONE = Toy([1.0])
+FACTOR = 2
+OPTIONS = {"k": 3, "inner": [1, 2]}
+
+
+def value(x: Any) -> Any:
+    return x.data.tolist()[0]
+
+
+class Thing:
+    level = 1
+
+    def __init__(self, n: Any = 1) -> None:
+        self.n = n
+        self.child = None
+
+    def scale(self) -> Any:
+        return self.n
+
+    @property
+    def twice(self) -> Any:
+        return 2 * self.n
+
+
+def check(fn: Any, args: tuple, change: Any, undo: Any = lambda: None) -> None:
+    """The compiled function follows the plain one before and after a change."""
+    compiled = toy_compile(fn)
+    try:
+        assert value(compiled(*args)) == value(fn(*args))
+        assert value(compiled(*args)) == value(fn(*args))
+        assert len(compiled.entries) == 1
+        before = value(fn(*args))
+        change()
+        assert value(fn(*args)) != before, "the change must matter"
+        assert value(compiled(*args)) == value(fn(*args))
+        assert not compiled.entries[0].is_plain
+    finally:
+        undo()
+
+
+def test_global_value() -> None:
+    def f(x):
+        return x * FACTOR
+
+    check(f, (ONE,), lambda: globals().update(FACTOR=7), lambda: globals().update(FACTOR=2))
+
+
+def test_global_dict_item() -> None:
+    def f(x):
+        return x * OPTIONS["k"]
+
+    check(f, (ONE,), lambda: OPTIONS.update(k=9), lambda: OPTIONS.update(k=3))
+
+
+def test_nested_list_in_global() -> None:
+    def f(x):
+        return x * sum(OPTIONS["inner"])
+
+    check(f, (ONE,), lambda: OPTIONS["inner"].append(5), lambda: OPTIONS["inner"].pop())
+
+
+def test_global_that_was_missing() -> None:
+    def f(x):
+        try:
+            return x * not_there_yet
+        except NameError:
+            return x
+
+    check(f, (ONE,), lambda: globals().update(not_there_yet=4), lambda: globals().pop("not_there_yet"))
+
+
+def test_builtin_shadowed_by_a_global() -> None:
+    def f(x):
+        return x * len([1, 2])
+
+    check(f, (ONE,), lambda: globals().update(len=lambda v: 9), lambda: globals().pop("len"))
+
+
+def test_builtin_replaced() -> None:
+    import builtins
+
+    def f(x):
+        return x * abs(-2)
+
+    original = builtins.abs
+    check(f, (ONE,), lambda: setattr(builtins, "abs", lambda v: 5), lambda: setattr(builtins, "abs", original))
+
+
+def test_closure_variable() -> None:
+    n = 2
+
+    def f(x):
+        return x * n
+
+    def change():
+        nonlocal n
+        n = 5
+
+    check(f, (ONE,), change)
+
+
+def test_function_in_global_replaced() -> None:
+    def f(x):
+        return _helper(x)
+
+    original = _helper
+    check(f, (ONE,), lambda: globals().update(_helper=lambda x: x * 50), lambda: globals().update(_helper=original))
+
+
+def _helper(x: Any, n: Any = 3) -> Any:
+    return x * n
+
+
+def test_function_code_replaced() -> None:
+    def f(x):
+        return _helper(x)
+
+    code = _helper.__code__
+    check(f, (ONE,), lambda: setattr(_helper, "__code__", (lambda x, n=3: x * 70).__code__), lambda: setattr(_helper, "__code__", code))
+
+
+def test_function_defaults_replaced() -> None:
+    def f(x):
+        return _helper(x)
+
+    check(f, (ONE,), lambda: setattr(_helper, "__defaults__", (8,)), lambda: setattr(_helper, "__defaults__", (3,)))
+
+
+def test_argument_constants() -> None:
+    def f(x, n, s, flag, nothing, t, d):
+        return x * n if s == "a" and flag and nothing is None and t == (1, 2) and d["k"] else x
+
+    compiled = toy_compile(f)
+    base = (3, "a", True, None, (1, 2), {"k": 1})
+    assert value(compiled(ONE, *base)) == 3.0
+    for i, other in enumerate((4, "b", False, 1, (1, 3), {"k": 0})):
+        args = [*base[:i], other, *base[i + 1 :]]
+        assert value(compiled(ONE, *args)) == value(f(ONE, *args))
+
+
+@pytest.mark.parametrize(("one", "two"), [(1, True), (1, 1.0), (0.0, -0.0), (2, 2.0), ("a", b"a"), ((1,), [1]), (0, False), (None, 0)])
+def test_equal_but_not_the_same(one: Any, two: Any) -> None:
+    def f(x, v):
+        return x, repr(v), type(v).__name__
+
+    compiled = toy_compile(f)
+    for v in (one, two, one, two):
+        assert compiled(ONE, v)[1:] == f(ONE, v)[1:]
+
+
+def test_nan_holds() -> None:
+    def f(x, v):
+        return x * 2 if v != v else x
+
+    compiled = toy_compile(f)
+    for _ in range(2):
+        assert value(compiled(ONE, float("nan"))) == 2.0
+    assert len(compiled.entries) == 1
+    assert value(compiled(ONE, 1.0)) == 1.0
+
+
+def test_attributes() -> None:
+    t = Thing()
+    t.child = Thing(4)
+
+    def f(x, t):
+        return x * t.n * t.child.n
+
+    check(f, (ONE, t), lambda: setattr(t.child, "n", 6))
+
+
+def test_attribute_appears_on_the_instance() -> None:
+    t = Thing()
+
+    def f(x, t):
+        return x * t.level
+
+    check(f, (ONE, t), lambda: setattr(t, "level", 5))
+
+
+def test_method_shadowed_on_the_instance() -> None:
+    t = Thing(2)
+
+    def f(x, t):
+        return x * t.scale()
+
+    check(f, (ONE, t), lambda: setattr(t, "scale", lambda: 11))
+
+
+def test_method_replaced_on_the_class() -> None:
+    t = Thing(2)
+    original = Thing.scale
+
+    def f(x, t):
+        return x * t.scale()
+
+    check(f, (ONE, t), lambda: setattr(Thing, "scale", lambda self: 12), lambda: setattr(Thing, "scale", original))
+
+
+def test_property_replaced_on_the_class() -> None:
+    t = Thing(2)
+    original = Thing.twice
+
+    def f(x, t):
+        return x * t.twice
+
+    check(f, (ONE, t), lambda: setattr(Thing, "twice", property(lambda self: 12)), lambda: setattr(Thing, "twice", original))
+
+
+def test_class_attribute() -> None:
+    def f(x):
+        return x * Thing.level
+
+    check(f, (ONE,), lambda: setattr(Thing, "level", 3), lambda: setattr(Thing, "level", 1))
+
+
+def test_class_attribute_of_an_object() -> None:
+    t = Thing()
+
+    def f(x, t):
+        return x * t.level
+
+    check(f, (ONE, t), lambda: setattr(Thing, "level", 3), lambda: setattr(Thing, "level", 1))
+
+
+def test_hasattr() -> None:
+    t = Thing()
+
+    def f(x, t):
+        return x * 2 if hasattr(t, "extra") else x
+
+    check(f, (ONE, t), lambda: setattr(t, "extra", 1))
+
+
+def test_object_of_another_class() -> None:
+    class Other(Thing):
+        def scale(self):
+            return 40
+
+    def f(x, t):
+        return x * t.scale()
+
+    compiled = toy_compile(f)
+    for t in (Thing(2), Other(2), Thing(3), Other(1)):
+        assert value(compiled(ONE, t)) == value(f(ONE, t))
+
+
+def test_objects_of_one_class_share_an_entry() -> None:
+    def f(x, t):
+        t.seen = x
+        return x * t.n
+
+    compiled = toy_compile(f)
+    for _ in range(5):
+        t = Thing(3)
+        compiled(ONE, t)
+        assert isinstance(t.seen, Toy)
+    assert len(compiled.entries) == 1
+
+
+def test_lists_and_dicts_of_other_lengths() -> None:
+    def f(x, items, named):
+        for v in items:
+            x = x + v
+        for k, v in named.items():
+            x = x * v if k != "skip" else x
+        return x
+
+    compiled = toy_compile(f)
+    for items, named in (([1], {"a": 2}), ([1, 2], {"a": 2}), ([], {}), ([1], {"b": 2}), ([1], {"skip": 2}), ([1], {"a": 3, "b": 1}), ([1], {"b": 1, "a": 3})):
+        assert value(compiled(ONE, items, named)) == value(f(ONE, items, named))
+
+
+def test_aliasing_of_arguments() -> None:
+    def f(x, a, b):
+        a.append(1)
+        return x * len(b)
+
+    compiled = toy_compile(f)
+    assert value(compiled(ONE, [], [5])) == 1.0
+    shared = []
+    assert value(compiled(ONE, shared, shared)) == 1.0
+    assert value(compiled(ONE, [1], [5, 6])) == 2.0
+
+
+def test_identity_of_arguments() -> None:
+    def f(x, a, b):
+        return x * 2 if a is b else x
+
+    compiled = toy_compile(f)
+    s, t = Thing(), Thing()
+    assert [value(compiled(ONE, *p)) for p in ((s, s), (s, t), (t, t))] == [2.0, 1.0, 2.0]
+
+
+def test_objects_as_dict_keys() -> None:
+    def f(x, a, b):
+        return x * len({a: 1, b: 2})
+
+    compiled = toy_compile(f)
+    s, t = Thing(), Thing()
+    assert [value(compiled(ONE, *p)) for p in ((s, t), (s, s), (t, s))] == [2.0, 1.0, 2.0]
+
+
+def test_functions_as_arguments() -> None:
+    def f(x, g):
+        return g(x)
+
+    compiled = toy_compile(f)
+
+    def make(n):
+        return lambda v: v * n
+
+    for g in (make(2), make(2), make(3), functools.partial(_helper, n=5), functools.partial(_helper, n=6), Thing(4).scale and _helper, lambda v: v + 9):
+        assert value(compiled(ONE, g)) == value(f(ONE, g))
+
+
+def test_equal_closures_share_an_entry() -> None:
+    def f(x, g):
+        return g(x)
+
+    compiled = toy_compile(f)
+    for _ in range(4):
+        n = 2
+        compiled(ONE, lambda v: v * n)
+    assert len(compiled.entries) == 1
+
+
+def test_bound_methods_as_arguments() -> None:
+    def f(x, g):
+        return x * g()
+
+    compiled = toy_compile(f)
+    for n in (2, 2, 3):
+        assert value(compiled(ONE, Thing(n).scale)) == n
+
+
+def test_shape() -> None:
+    def f(x):
+        return x * len(x.shape)
+
+    compiled = toy_compile(f)
+    assert value(compiled(Toy([1.0]))) == 1.0
+    assert compiled(Toy([[1.0]])).data.tolist() == [[2.0]]
+
+
+def test_defaultdict_and_ordered_dict() -> None:
+    def f(x, d):
+        return x * d["k"]
+
+    compiled = toy_compile(f)
+    for d in (collections.defaultdict(lambda: 4), collections.defaultdict(lambda: 5), collections.OrderedDict(k=1), {"k": 2}):
+        assert value(compiled(ONE, d)) == value(f(ONE, type(d)(d.default_factory) if hasattr(d, "default_factory") else d))
+
+
+def test_module_attribute() -> None:
+    module = types.ModuleType("scratch_module")
+    module.level = 2
+
+    def f(x):
+        return x * module.level
+
+    check(f, (ONE,), lambda: setattr(module, "level", 8))
+
+
+def test_standard_library_constant() -> None:
+    def f(x):
+        return x * (2 if sys.maxsize > 0 else 1)
+
+    compiled = toy_compile(f)
+    assert value(compiled(ONE)) == 2.0
+
+
+def test_mutated_global_list_each_call() -> None:
+    log = []
+
+    def f(x):
+        log.append(1)
+        return x * 2
+
+    compiled = toy_compile(f)
+    for _ in range(5):
+        compiled(ONE)
+    assert log == [1] * 5
+    assert len(compiled.entries) == 1
+
+
+# ---------------------------------------------------------------- recompiles
+
+
+def test_recompile_reason_names_the_users_value() -> None:
+    def f(x, mode):
+        return x * 2 if mode == "a" else x
+
+    compiled = toy_compile(f)
+    compiled(ONE, "a")
+    compiled(ONE, "b")
+    assert len(compiled.recompiles) == 1
+    text = str(compiled.recompiles[0])
+    assert "mode was 'a'" in text and "now it is 'b'" in text and "test_guards.py" in text
+
+
+def test_limit_evicts_the_oldest_and_says_so() -> None:
+    def f(x, mode):
+        return x * len(mode)
+
+    compiled = toy_compile(f, limit=3)
+    modes = ["a" * n for n in range(1, 5)]
+    with pytest.warns(UserWarning, match=r"compiled 3 times, the limit is 3; .*mode was"):
+        for m in modes:
+            assert value(compiled(ONE, m)) == len(m)
+    assert len(compiled.entries) == 3
+
+
+def test_limit_is_an_error_under_fullgraph() -> None:
+    def f(x, mode):
+        return x * len(mode)
+
+    compiled = toy_compile(f, limit=2, fullgraph=True)
+    compiled(ONE, "a")
+    compiled(ONE, "aa")
+    with pytest.raises(RecompileLimitExceeded, match="mode was"):
+        compiled(ONE, "aaa")
+
+
+def test_entries_used_most_recently_stay() -> None:
+    def f(x, mode):
+        return x * len(mode)
+
+    compiled = toy_compile(f, limit=2)
+    compiled(ONE, "a")
+    compiled(ONE, "bb")
+    compiled(ONE, "a")
+    with pytest.warns(UserWarning):
+        compiled(ONE, "ccc")
+    before = len(compiled.recompiles)
+    compiled(ONE, "a")
+    assert len(compiled.recompiles) == before
+
+
+def test_reset() -> None:
+    def f(x):
+        return x * 2
+
+    compiled = toy_compile(f)
+    compiled(ONE)
+    compiled.reset()
+    assert not compiled.entries and not compiled.explain_records
+    assert value(compiled(ONE)) == 2.0
+
+
+def test_two_threads_compile_once() -> None:
+    def f(x):
+        for i in range(50):
+            x = x + i
+        return x
+
+    compiled = toy_compile(f)
+    barrier = threading.Barrier(4)
+    results, errors = [], []
+
+    def work():
+        try:
+            barrier.wait()
+            results.append(value(compiled(ONE)))
+        except Exception as error:  # noqa: BLE001 - shown by the assertion
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not errors and len(set(results)) == 1 and len(results) == 4
+    assert len(compiled.explain_records) == 1
+
+
+def test_a_failing_backend_falls_back_with_a_warning() -> None:
+    def broken(graph, inputs, context):
+        raise RuntimeError("no luck")
+
+    def f(x):
+        return x * 2
+
+    from quern.capture.dispatch import CompiledFunction
+
+    compiled = CompiledFunction(f, backend=broken)
+    with pytest.warns(UserWarning, match="no luck"):
+        assert value(compiled(ONE)) == 2.0
+    with quern.config.patch(on_error="raise"), pytest.raises(quern.errors.BackendFailed, match="no luck"):
+        CompiledFunction(f, backend=broken)(ONE)
+
+
+# ---------------------------------------------------------------- the guard set by itself
+
+
+def test_shared_paths_are_read_once() -> None:
+    names = Names()
+    guards = GuardSet(names)
+    base = local("a").attr("b")
+    for name in ("c", "d", "e"):
+        guards.is_(base.attr(name), None)
+    conditions, _ = guards.conditions()
+    assert sum(text.count("a.b") for text in conditions) == 1
+
+
+def test_places_are_tested_before_they_are_looked_into() -> None:
+    guards = GuardSet(Names())
+    guards.is_(local("a").attr("b").attr("c"), None)
+    guards.type_is(local("a"), Thing)
+    conditions, _ = guards.conditions()
+    assert "type(a)" in conditions[0]
+
+
+def test_a_guard_is_kept_once() -> None:
+    guards = GuardSet(Names())
+    place = local("a")
+    for _ in range(3):
+        guards.equals(place, 5)
+    assert len(guards) == 2
+
+
+def test_an_exception_inside_guards_means_no() -> None:
+    def f(x, t):
+        return x * t.n
+
+    compiled = toy_compile(f)
+    compiled(ONE, Thing(2))
+    t = Thing(2)
+    del t.n
+    with pytest.raises(AttributeError):
+        compiled(ONE, t)
