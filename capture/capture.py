@@ -14,7 +14,6 @@ from typing import Any
 from ..errors import InternalError
 from ..inductor.graph import Graph, Node
 from ..inductor.ops.dims import deciding
-from ..inductor.ops.random import RANDOM
 from . import builtin_functions, library, opcodes, opcodes_control, polyfills
 from .breaks import Break, BreakReason, Restart, UserRaise
 from .continuation import CannotContinue, TailSpec, build_continuation, tail_stack
@@ -455,7 +454,7 @@ def prune(graph: Graph) -> list[bool]:
     needed: set[Node] = set()
     todo = [*graph.outputs, *(node for _, node in graph.mutations)]
     # random numbers are drawn, and checks are made, whether or not their results are used
-    todo += [node for node in graph.nodes if node.attrs.get("effects") or node.op.name in RANDOM]
+    todo += [node for node in graph.nodes if node.op.effects or node.attrs.get("effects")]
     todo += [graph.inputs[position] for position, _ in graph.mutations]
     while todo:
         node = todo.pop()

@@ -102,9 +102,10 @@ def _as_tensor(x: Any) -> torch.Tensor:
 
 _named(
     "relu relu6 hardtanh leaky_relu elu selu celu gelu silu mish softplus hardsigmoid hardswish softsign tanhshrink "
-    "softshrink hardshrink threshold glu prelu",
+    "softshrink hardshrink threshold glu",
     F,
 )
+EAGER["prelu"] = lambda x, weight: torch.where(x > 0, x, x * weight)
 EAGER["log_sigmoid"] = F.logsigmoid
 EAGER["elu"] = lambda x, *, alpha, scale, input_scale: torch.ops.aten.elu(x, alpha, scale, input_scale)
 

@@ -166,23 +166,24 @@ def _meta(cx: Context, result: torch.Tensor, device: str | None) -> TensorMeta:
 
 def handler_of_unknown(fn: Any) -> Any:
     """A handler that puts a C function of torch into the graph as it is; None for what is not a tensor function."""
-    place = _places().get(id(fn)) if isinstance(fn, types.BuiltinFunctionType) else None
-    if place is None:
+    found = _places().get(id(fn)) if isinstance(fn, types.BuiltinFunctionType) else None
+    if found is None:
         return None
+    place, effects = found
 
     def handler(ev: Evaluator, args: Any, kwargs: Any) -> Any:
         plain = [unwrap(ev, a) for a in args]
         named = {k: unwrap(ev, v) for k, v in kwargs.items()}
-        return wrap(ev, call_target(Context(ev), place, fn, plain, named, effects=False))
+        return wrap(ev, call_target(Context(ev), place, fn, plain, named, effects))
 
     return handler
 
 
-_known_places: dict[int, str] = {}
+_known_places: dict[int, tuple[str, bool]] = {}
 
 
-def _places() -> dict[int, str]:
-    """C functions over tensors, by id: "module:name"."""
+def _places() -> dict[int, tuple[str, bool]]:
+    """C functions over tensors, by id: "module:name", and whether they draw random numbers."""
     if not _known_places:
         modules = (torch, torch.nn.functional, torch.linalg, torch.fft, torch.special, torch._C._nn)
         listed = [(m, name) for m in modules for name in dir(m)]
@@ -190,8 +191,10 @@ def _places() -> dict[int, str]:
         for module, name in listed:
             found = getattr(module, name, None)
             prefix = _PREFIXES.get(module.__name__, "")
-            if isinstance(found, types.BuiltinFunctionType) and _is_tensor_function(name, prefix):
-                _known_places.setdefault(id(found), f"{module.__name__}:{name}")
+            overloads = _overloads(name, prefix)
+            if isinstance(found, types.BuiltinFunctionType) and overloads:
+                random = any(torch.Tag.nondeterministic_seeded in o.tags for o in overloads)
+                _known_places.setdefault(id(found), (f"{module.__name__}:{name}", random))
     return _known_places
 
 
@@ -199,15 +202,10 @@ def _places() -> dict[int, str]:
 _PREFIXES = {"torch.linalg": "linalg_", "torch.fft": "fft_", "torch.special": "special_"}
 
 
-def _is_tensor_function(name: str, prefix: str) -> bool:
-    """Functions with an operator behind them that neither draws random numbers nor writes."""
-    if name.endswith("_") or name.startswith("_"):
-        return False
-    packet = getattr(torch.ops.aten, prefix + name, None)
-    if packet is None:
-        return False
-    overloads = [getattr(packet, o) for o in packet.overloads()]
-    return not any(torch.Tag.nondeterministic_seeded in o.tags for o in overloads)
+def _overloads(name: str, prefix: str) -> list[Any]:
+    """The operators behind a function; none for what writes or is internal."""
+    packet = None if name.endswith("_") or name.startswith("_") else getattr(torch.ops.aten, prefix + name, None)
+    return [getattr(packet, o) for o in packet.overloads()] if packet is not None else []
 
 
 UNKNOWN.append(handler_of_unknown)

@@ -81,7 +81,7 @@ class NNModuleValue(ObjectValue):
                 source = self.dict_source(ev).step("", f"[{name!r}]", f".{name}")
                 if not ev.policy.is_structural(source):
                     ev.guards.is_(source, obj)
-                    ev.identity_places[source.label] = source
+                    ev.identity_places[source.label] = (source, obj)
                     value = self.attrs[name] = ev.from_python(obj)
                     return value
         return super().instance_attr(ev, name)

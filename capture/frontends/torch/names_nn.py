@@ -368,3 +368,13 @@ def pixel_shuffle(cx: Context, input: ArrayValue, upscale_factor: int) -> Node:
     moved = cx.op("permute", split, dims=(*range(k), k, k + 3, k + 1, k + 4, k + 2))
     flat = cx.op("reshape", moved, shape=(*lead, c // (r * r), h * r, w * r))
     return cx.op("clone", flat, memory_format="contiguous")
+
+
+@name("F.channel_shuffle torch.channel_shuffle torch.native_channel_shuffle")
+def channel_shuffle(cx: Context, input: ArrayValue, groups: int) -> Node:
+    n, c, *rest = input.meta.shape
+    if isinstance(c, int) and c % groups:
+        raise ValueError(f"channel_shuffle: {c} channels do not divide into {groups} groups")
+    split = cx.op("reshape", input, shape=(n, groups, c // groups, *rest))
+    moved = cx.op("transpose", split, dim0=1, dim1=2)
+    return cx.op("clone", cx.op("reshape", moved, shape=input.meta.shape), memory_format="contiguous")

@@ -1,0 +1,140 @@
+"""What makes an entry invalid, and what does not."""
+
+from __future__ import annotations
+
+import timeit
+
+import pytest
+import torch
+from torch_checks import compare, compiled, randn
+
+import quern
+from quern.capture.frontends.torch import guards
+from quern.testing import CompileCounter
+
+X = randn(3, 4)
+
+
+def counted(fn, **settings):
+    counter = CompileCounter()
+    return compiled(fn, backend=counter, **settings), counter
+
+
+CHANGES = [
+    ("dtype", X, X.double()),
+    ("shape", X, randn(5, 4)),
+    ("rank", X, randn(12)),
+    ("strides", X, randn(4, 3).t()),
+    ("class", X, torch.nn.Parameter(X, requires_grad=False)),
+    ("kind", X, 3.0),
+]
+
+
+@pytest.mark.parametrize(("label", "first", "second"), CHANGES, ids=[c[0] for c in CHANGES])
+def test_a_change_of_metadata_is_noticed(label, first, second):
+    def fn(x):
+        return x * 2
+
+    function, counter = counted(fn, dynamic=False)
+    with torch.no_grad():
+        for x in (first, second, first, second):
+            compare(fn(x), function(x))
+    assert counter.frame_count == (1 if label == "kind" else 2)
+
+
+def test_values_are_not_guarded():
+    function, counter = counted(lambda x, y: x + y)
+    with torch.no_grad():
+        for seed in range(4):
+            function(randn(3, 4, seed=seed), X)
+    assert counter.frame_count == 1
+
+
+def test_requires_grad_decides_whether_gradients_are_recorded():
+    function, counter = counted(lambda x: x * 2)
+    leaf = X.clone().requires_grad_()
+    for _ in range(2):
+        assert not function(X).requires_grad
+        assert function(leaf).requires_grad
+    assert counter.frame_count == 2
+
+
+def test_requires_grad_that_is_read_is_guarded():
+    function, counter = counted(lambda x: x * (2 if x.requires_grad else 3))
+    leaf = X.clone().requires_grad_()
+    with torch.no_grad():
+        assert torch.equal(function(X), X * 3)
+        assert torch.equal(function(leaf), X * 2)
+
+
+def test_scalars_and_dtypes_as_arguments():
+    def fn(x, n, dtype, device, flag):
+        return x.to(dtype).to(device) * n + flag
+
+    function, counter = counted(fn, dynamic=False)
+    with torch.no_grad():
+        for args in ((2, torch.float64, torch.device("cpu"), True), (2, torch.float32, torch.device("cpu"), True),
+                     (2.0, torch.float32, torch.device("cpu"), True), (2, torch.float64, torch.device("cpu"), True)):  # fmt: skip
+            compare(fn(X, *args), function(X, *args))
+    assert counter.frame_count == 3
+
+
+def test_a_global_tensor():
+    global TABLE
+    TABLE = torch.ones(4)
+
+    def fn(x):
+        return x + TABLE
+
+    function, counter = counted(fn)
+    with torch.no_grad():
+        compare(fn(X), function(X))
+        TABLE = torch.full((4,), 2.0)
+        compare(fn(X), function(X))
+        TABLE.add_(1)
+        compare(fn(X), function(X))
+        assert counter.frame_count == 1
+        TABLE = torch.ones(3, 4)
+        compare(fn(X), function(X))
+        assert counter.frame_count == 2
+
+
+def test_a_closure_tensor():
+    table = torch.ones(4)
+
+    def fn(x):
+        return x + table
+
+    function, counter = counted(fn)
+    with torch.no_grad():
+        compare(fn(X), function(X))
+        table = torch.zeros(4)
+        compare(fn(X), function(X))
+
+
+def test_the_recompile_reason_names_the_tensor():
+    function = quern.compile(lambda x: x * 2, backend="eager", dynamic=False)
+    with torch.no_grad():
+        function(X)
+        function(X.double())
+    (record,) = function.recompiles
+    assert "float32 tensor of shape (3, 4)" in str(record) and "float64" in str(record)
+
+
+def test_python_fallback_of_the_tensor_check(monkeypatch):
+    """Where torch lacks the C++ comparison, the same is compared in Python."""
+    for fallback in (False, True):
+        if fallback:
+            monkeypatch.setattr(guards, "_TensorGuards", None)
+        check = guards.checker([X])
+        assert check(X.clone()) and not check(X.double()) and not check(X.t()) and not check(randn(2, 4)) and not check(3)
+        some = guards.checker([X], [[None, 4]], [[4, 1]])
+        assert some(randn(7, 4)) and not some(randn(3, 5)) and not some(randn(12))
+
+
+def test_guards_are_cheap():
+    """One tensor costs well under a microsecond, measured against an attribute access of a tensor."""
+    check = guards.checker([X])
+    unit = min(timeit.repeat(lambda: X.dtype, number=20_000, repeat=5))
+    cost = min(timeit.repeat(lambda: check(X), number=20_000, repeat=5))
+    assert cost < 8 * unit

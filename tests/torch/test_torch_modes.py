@@ -1,0 +1,272 @@
+"""Grad mode, inference mode, autocast, default dtype, torch modes, and questions that captured code asks torch."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from torch_checks import check, compare, compiled, randn
+
+import quern
+from quern.testing import CompileCounter
+
+X = randn(3, 4)
+
+
+def test_grad_mode_is_part_of_the_entry():
+    counter = CompileCounter()
+
+    def fn(x):
+        return (x * 2, torch.is_grad_enabled())
+
+    function = compiled(fn, backend=counter)
+    for mode in (True, False, True, False):
+        with torch.set_grad_enabled(mode):
+            assert function(X)[1] is mode
+    assert counter.frame_count == 2
+
+
+@torch.no_grad()
+def decorated(x):
+    return x * 2, torch.is_grad_enabled()
+
+
+def modes_inside(x):
+    found = [torch.is_grad_enabled()]
+    with torch.no_grad():
+        found.append(torch.is_grad_enabled())
+        with torch.enable_grad():
+            found.append(torch.is_grad_enabled())
+        with torch.set_grad_enabled(False):
+            found.append(torch.is_grad_enabled())
+    with torch.inference_mode():
+        found += [torch.is_grad_enabled(), torch.is_inference_mode_enabled()]
+    found.append(decorated(x)[1])
+    return x + sum(found), found
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_modes_inside(mode):
+    with torch.set_grad_enabled(mode):
+        compare(modes_inside(X), compiled(modes_inside)(X))
+        assert torch.is_grad_enabled() is mode
+
+
+def test_grad_mode_that_is_left_changed():
+    def fn(x):
+        y = x + 1
+        torch.set_grad_enabled(False)
+        return y * 2
+
+    with torch.enable_grad():
+        function = compiled(fn)
+        compare(fn(X), function(X))
+        assert not torch.is_grad_enabled()
+    with torch.enable_grad():
+        function(X)
+        assert not torch.is_grad_enabled()
+
+
+def test_mode_around_a_graph_break():
+    def fn(x):
+        with torch.no_grad():
+            y = x + 1
+            quern.graph_break()
+            z = y * 2, torch.is_grad_enabled()
+        return z, torch.is_grad_enabled()
+
+    with torch.enable_grad():
+        function = quern.compile(fn, backend="eager")
+        for _ in range(2):
+            compare(fn(X), function(X))
+            assert torch.is_grad_enabled()
+
+
+def test_inference_mode_outside():
+    def fn(x):
+        return x * 2
+
+    function = compiled(fn)
+    with torch.inference_mode():
+        compare(fn(X), function(X))
+    with torch.no_grad():
+        compare(fn(X), function(X))
+
+
+def test_autocast_runs_eagerly():
+    """Casts are autocast's business: under it the function runs as plain Python, and compiled again outside."""
+
+    def fn(x):
+        return x @ x.t()
+
+    function = quern.compile(fn, backend="eager")
+    with torch.no_grad():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert function(X).dtype == torch.bfloat16
+        assert function(X).dtype == torch.float32
+
+
+def test_autocast_inside():
+    def off(x):
+        with torch.autocast("cpu", enabled=False):
+            return x @ x.t()
+
+    def on(x):
+        y = x + 1
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return y @ y.t()
+
+    check(off, X)
+    with torch.no_grad():
+        compare(on(X), quern.compile(on, backend="eager")(X))
+        with pytest.raises(quern.errors.Unsupported, match="autocast"):
+            compiled(on)(X)
+
+
+def test_default_dtype():
+    def fn(x):
+        return torch.ones(2) + torch.arange(2) / 3, x
+
+    function = quern.compile(fn, backend="eager")
+    torch.set_default_dtype(torch.float64)
+    try:
+        compare(fn(X), function(X))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    compare(fn(X), function(X))
+
+
+def test_torch_function_mode_sees_the_calls():
+    seen = []
+
+    class Watch(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            seen.append(func)
+            return func(*args, **(kwargs or {}))
+
+    def fn(x):
+        return torch.sin(x)
+
+    function = quern.compile(fn, backend="eager")
+    with torch.no_grad():
+        with Watch():
+            compare(fn(X), function(X))
+        assert seen.count(torch.sin) == 2
+        compare(fn(X), function(X))
+
+
+def test_vmap_and_subclasses_run_eagerly():
+    def fn(x):
+        return x.sin().sum()
+
+    function = quern.compile(fn, backend="eager")
+    with torch.no_grad():
+        compare(torch.vmap(fn)(X), torch.vmap(function)(X))
+
+        class Sub(torch.Tensor):
+            pass
+
+        sub = X.as_subclass(Sub)
+        assert type(function(sub)) is type(fn(sub))
+        with pytest.raises(quern.errors.Unsupported, match="subclass"):
+            compiled(fn)(sub)
+
+
+def test_sparse_and_other_layouts_run_eagerly():
+    def fn(x):
+        return x * 2
+
+    function = quern.compile(fn, backend="eager")
+    with torch.no_grad():
+        sparse = torch.eye(3).to_sparse()
+        assert torch.equal(function(sparse).to_dense(), torch.eye(3) * 2)
+
+
+def test_questions():
+    def fn(x):
+        return (
+            torch.is_tensor(x), torch.is_tensor(3), isinstance(x, torch.Tensor), isinstance(x, torch.nn.Parameter),
+            isinstance(x, torch.FloatTensor), isinstance(x, torch.LongTensor), torch.jit.is_tracing(), torch.jit.is_scripting(),
+            torch.get_default_dtype(), torch.finfo(x.dtype).min, torch.iinfo(torch.int64).max, x.dtype.is_floating_point,
+            torch.promote_types(torch.int32, torch.float16), torch.result_type(x, 1), torch.can_cast(torch.float32, torch.int32),
+            x.requires_grad, x.is_leaf, x.grad_fn, x.is_cuda, x.device.type, x.device == torch.device("cpu"), x.layout,
+            torch.Size([1, 2]), x.shape[-1] * 2, torch.is_floating_point(x), x.is_sparse, x.itemsize, x.nbytes,
+        )  # fmt: skip
+
+    check(fn, X)
+
+
+def test_is_compiling():
+    def fn(x):
+        return x + (1 if torch.compiler.is_compiling() else 2)
+
+    with torch.no_grad():
+        assert torch.equal(compiled(fn)(X), X + 1)
+
+
+def test_checks_in_graphs():
+    def fn(x, n):
+        torch._check(n > 0)
+        torch._check(x.shape[0] == 3, lambda: "three rows")
+        return x * n
+
+    check(fn, X, 2)
+    with torch.no_grad(), pytest.raises(RuntimeError, match="three rows"):
+        quern.compile(fn, backend="eager")(X[:2], 2)
+
+
+def test_tensor_check_runs_with_the_graph():
+    def fn(x):
+        torch._check_tensor_all(x < 100)
+        return x + 1
+
+    function = compiled(fn)
+    with torch.no_grad():
+        compare(X + 1, function(X))
+        with pytest.raises(RuntimeError):
+            function(X + 1000)
+
+
+def test_warnings_of_the_program_stay():
+    def fn(x):
+        warnings.warn("careful", stacklevel=2)
+        return x + 1
+
+    with torch.no_grad(), pytest.warns(UserWarning, match="careful"):
+        quern.compile(fn, backend="eager")(X)
+
+
+DATA_DEPENDENT = [
+    (lambda x: x if x.sum() > 0 else -x, "data-dependent-branch", "torch.where"),
+    (lambda x: x * x.sum().item(), "data-dependent-value", "torch.where"),
+    (lambda x: [v + 1 for v in x[0].tolist()], "data-dependent-value", "outside|moved|move"),
+    (lambda x: x[x > 0], "data-dependent-shape", "torch.where"),
+    (lambda x: x.nonzero(), "data-dependent-shape", "mask"),
+    (lambda x: torch.unique(x), "data-dependent-shape", "mask"),
+    (lambda x: float(x.sum()) + x, "data-dependent-value", ""),
+    (lambda x: torch.arange(x.sum().long()), "data-dependent-size", "Python"),
+    (lambda x: f"{x}", "tensor-text", "print"),
+    (lambda x: x.data_ptr() + x, "memory-address", ""),
+]
+
+
+@pytest.mark.parametrize(("fn", "code", "rewrite"), DATA_DEPENDENT)
+def test_data_dependent_code(fn, code, rewrite):
+    """One graph is refused with the user's line and a rewrite; otherwise the graph breaks, and the result is eager's."""
+    x = X.abs()
+    with torch.no_grad():
+        with pytest.raises(quern.errors.Unsupported, match=rewrite) as error:
+            compiled(fn)(x)
+        assert error.value.code == code
+        assert "test_torch_modes.py" in str(error.value) and len(str(error.value).splitlines()) <= 12
+        if code != "memory-address":
+            compare(fn(x), quern.compile(fn, backend="eager")(x))
+
+
+def test_random_state_is_eagers():
+    def fn(x):
+        unused = torch.rand(3)  # noqa: F841 - it still draws
+        return torch.randn_like(x) + torch.nn.functional.dropout(x, 0.3), torch.rand(2)
+
+    check(fn, X)
