@@ -271,6 +271,9 @@ def _is_instance(ev: Evaluator, obj: Value, cls: Value) -> bool:
 
 def _protocol_names(cls: type) -> set[str]:
     """The attributes that a runtime-checkable protocol asks for."""
+    known = getattr(cls, "__protocol_attrs__", None)  # from Python 3.12
+    if known is not None:
+        return set(known)
     found: set[str] = set()
     for base in cls.__mro__[:-1]:
         if base.__name__ in ("Protocol", "Generic"):
@@ -559,6 +562,11 @@ def _exc_info(ev: Evaluator) -> Value:
     if not isinstance(error, ExceptionValue):
         return TupleValue([NONE, NONE, NONE])
     return TupleValue([ev.class_value(error.cls), error, error.getattr_(ev, "__traceback__")])
+
+
+@simple(sys.exception)
+def _exception(ev: Evaluator) -> Value:
+    return ev.handled if ev.handled is not None else NONE
 
 
 __all__ = ["CONSTANT_TYPES", "MISSING", "TYPE_CALLS", "DictViewValue", "enum"]

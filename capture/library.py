@@ -109,7 +109,8 @@ def _guarded_repr(fn: Any) -> Any:
     return handler
 
 
-CODE_CALLS[dataclasses._recursive_repr(repr).__code__] = _guarded_repr  # type: ignore[attr-defined]
+if hasattr(dataclasses, "_recursive_repr"):  # before Python 3.13
+    CODE_CALLS[dataclasses._recursive_repr(repr).__code__] = _guarded_repr
 CODE_CALLS[reprlib.recursive_repr()(repr).__code__] = _guarded_repr
 
 # ---------------------------------------------------------------- operator

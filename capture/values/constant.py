@@ -100,6 +100,20 @@ class ConstantValue(Value):
     def m___mod__(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
         return self.binary(ev, "%", args[0], False)
 
+    def m_sub(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
+        """`pattern.sub(function, text)`: the function is the program's."""
+        if not isinstance(self.value, re.Pattern) or not args or args[0].is_constant and not callable(args[0].as_constant()):
+            return None
+        named = dict(zip(("repl", "string", "count"), args)) | dict(kwargs)
+        text, limit = ev.known(named["string"]), ev.known(named["count"]) if "count" in named else 0
+        parts, end = [], 0
+        for number, found in enumerate(self.value.finditer(text)):
+            if limit and number >= limit:
+                break
+            parts += [text[end : found.start()], ev.known(ev.call(named["repl"], [ConstantValue(found)]))]
+            end = found.end()
+        return ConstantValue("".join([*parts, text[end:]]))
+
     # ------------------------------------------------------------ protocols
 
     def truth(self, ev: Evaluator) -> bool:

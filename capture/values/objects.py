@@ -299,7 +299,10 @@ class ObjectValue(Value):
             if name in ("__class__", "__dict__"):
                 raise ev.break_("object-surgery", f"setting {name} of {self.describe()}")
         elif not self.info.has_dict:
-            raise ev.attribute_error(self, name)
+            try:
+                _Slotless().anything = None  # type: ignore[attr-defined]
+            except AttributeError as error:  # in this Python's own words
+                raise ev.raise_(AttributeError, str(error).replace("_Slotless", self.info.name).replace("anything", name)) from None
         self.store(ev, name, value)
 
     def store(self, ev: Evaluator, name: str, value: Value) -> None:
@@ -611,6 +614,12 @@ class ObjectValue(Value):
         for attr in self.changed:
             if attr in self.attrs:
                 rb.effect(self._assignment(rb, target, attr))
+
+
+class _Slotless:
+    """Has no attributes."""
+
+    __slots__ = ()
 
 
 class UserKey:
