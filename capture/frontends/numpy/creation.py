@@ -10,7 +10,7 @@ import numpy as np
 
 from . import layout
 from .arrays import Array, ArrayBuilder, any_array, unsupported
-from .shaping import _is_symbolic, broadcast_to, reshape, sizes
+from .shaping import broadcast_to, reshape, sizes
 from .ufuncs import call_ufunc, is_weak
 
 _INT64 = np.dtype(np.int64)
@@ -104,8 +104,8 @@ def arange(b: ArrayBuilder, *args: Any, dtype: Any = None, device: Any = None, l
     start, stop, step = _range_arguments(args, named)
     if any_array([start, stop, step]):
         raise unsupported("np.arange with bounds that are not known during capture", why="its size depends on the data")
-    if any(_is_symbolic(v) for v in (start, stop, step)):
-        if not all(_is_symbolic(v) or isinstance(v, int) for v in (start, stop, step)):
+    if any(layout.is_size(v) for v in (start, stop, step)):
+        if not all(layout.is_size(v) or isinstance(v, int) for v in (start, stop, step)):
             raise unsupported("np.arange of a dynamic size with floats")
         whole = b.call("arange", scalar=False, start=start, end=stop, step=step, dtype=b.dtype(_INT64))
         return b.cast(whole, element_type(dtype, _INT64))
@@ -139,7 +139,7 @@ def _range_arguments(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any,
 def linspace(b: ArrayBuilder, start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retstep: bool = False,
              dtype: Any = None, axis: Any = 0, *, device: Any = None) -> Any:  # fmt: skip
     """Step by step as np.linspace computes it, so that every element is the same."""
-    if any_array(num) or retstep or axis not in (0, -1):
+    if any_array(num) or layout.is_size(num) or retstep or axis not in (0, -1):
         raise unsupported("np.linspace with retstep=, axis= or an unknown num")
     if not any_array([start, stop]) and num <= 64:
         return b.constant(np.linspace(start, stop, num, endpoint, dtype=dtype))

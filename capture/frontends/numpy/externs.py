@@ -153,8 +153,10 @@ def _square(a: Array) -> None:
         raise np.linalg.LinAlgError("Last 2 dimensions of the array must be square")
 
 
-def _factor(name: str, rule: Callable[..., Results], square: bool = True, wrap: Any = None) -> Callable[..., Any]:
-    """A function of one matrix, or a stack of them. `rule(shape, dtype, *args)`; `wrap`: the result's named tuple."""
+def _factor(name: str, rule: Callable[..., Results], square: bool = True, named: Any = None) -> Callable[..., Any]:
+    """A function of one matrix, or a stack of them. `rule(shape, dtype, *args)`; `named()` gives a
+    result of the named tuple that the function returns.
+    """
 
     def apply(b: ArrayBuilder, a: Any, *args: Any, **kwargs: Any) -> Any:
         x = b.lift(a)
@@ -166,7 +168,7 @@ def _factor(name: str, rule: Callable[..., Results], square: bool = True, wrap: 
         if dtype.kind != "f" or dtype == np.float16 or any_array([args, list(kwargs.values())]):
             raise unsupported(f"np.linalg.{name} of {x.dtype}, or with computed arguments")
         made = call_numpy(b, f"numpy:linalg.{name}", [x, *args], kwargs, rule(x.shape, dtype, *args, **kwargs))
-        return wrap(*made) if wrap is not None and isinstance(made, tuple) else made
+        return type(named())(*made) if named is not None and isinstance(made, tuple) else made
 
     return apply
 
@@ -194,15 +196,17 @@ def _qr(shape: Any, dtype: np.dtype, mode: str = "reduced") -> Results:
 
 inv = _factor("inv", lambda shape, dtype: [(shape, dtype)])
 det = _factor("det", lambda shape, dtype: [(shape[:-2], dtype)])
-slogdet = _factor("slogdet", lambda shape, dtype: [(shape[:-2], dtype)] * 2, wrap=type(np.linalg.slogdet(np.eye(1))))
+slogdet = _factor("slogdet", lambda shape, dtype: [(shape[:-2], dtype)] * 2, named=lambda: np.linalg.slogdet(np.eye(1)))
 cholesky = _factor("cholesky", lambda shape, dtype: [(shape, dtype)])
 eigvalsh = _factor("eigvalsh", lambda shape, dtype, UPLO="L": [(shape[:-1], dtype)])
 eigh = _factor(
-    "eigh", lambda shape, dtype, UPLO="L": [(shape[:-1], dtype), (shape, dtype)], wrap=type(np.linalg.eigh(np.eye(1)))
+    "eigh",
+    lambda shape, dtype, UPLO="L": [(shape[:-1], dtype), (shape, dtype)],
+    named=lambda: np.linalg.eigh(np.eye(1)),
 )
-svd = _factor("svd", _svd, square=False, wrap=type(np.linalg.svd(np.eye(1))))
+svd = _factor("svd", _svd, square=False, named=lambda: np.linalg.svd(np.eye(1)))
 svdvals = _factor("svdvals", lambda shape, dtype: _svd(shape, dtype, compute_uv=False), square=False)
-qr = _factor("qr", _qr, square=False, wrap=type(np.linalg.qr(np.eye(1))))
+qr = _factor("qr", _qr, square=False, named=lambda: np.linalg.qr(np.eye(1)))
 pinv = _factor("pinv", lambda shape, dtype: [((*shape[:-2], shape[-1], shape[-2]), dtype)], square=False)
 
 

@@ -17,7 +17,7 @@ from ....inductor.graph import Dim, Input, Node
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
 from .arrays import Array, ArrayBuilder, Masked, known_number, same_mask, unsupported
-from .shaping import _axis, _is_symbolic, moveaxis, ravel
+from .shaping import _axis, moveaxis, ravel
 
 _BOOL, _INT64 = np.dtype(bool), np.dtype(np.int64)
 
@@ -49,7 +49,7 @@ def _is_positions(part: Any) -> bool:
 
 
 def _is_integer(part: Any) -> bool:
-    return (isinstance(part, (int, np.integer)) and not isinstance(part, bool)) or _is_symbolic(part)
+    return (isinstance(part, (int, np.integer)) and not isinstance(part, bool)) or layout.is_size(part)
 
 
 def _expanded(parts: list[Any], ndim: int) -> list[Any]:
@@ -86,8 +86,8 @@ def _basic(b: ArrayBuilder, x: Array, parts: Sequence[Any]) -> Array:
 
 
 def _bounded(index: Any, size: Dim, axis: int) -> Dim:
-    if _is_symbolic(index) or not isinstance(size, int):
-        return index if _is_symbolic(index) else operator.index(index)
+    if layout.is_size(index) or not isinstance(size, int):
+        return index if layout.is_size(index) else operator.index(index)
     index = operator.index(index)
     if not -size <= index < size:
         raise IndexError(f"index {index} is out of bounds for axis {axis} with size {size}")
@@ -96,23 +96,23 @@ def _bounded(index: Any, size: Dim, axis: int) -> Dim:
 
 def _slice(b: ArrayBuilder, x: Array, axis: int, part: slice) -> Array:
     start, stop, step = (
-        None if v is None else v if _is_symbolic(v) else _bound(v) for v in (part.start, part.stop, part.step)
+        None if v is None else v if layout.is_size(v) else _bound(v) for v in (part.start, part.stop, part.step)
     )
     step = 1 if step is None else step
     if step == 0:
         raise ValueError("slice step cannot be zero")
     size = x.shape[axis]
-    if _is_symbolic(step):
+    if layout.is_size(step):
         raise unsupported("a slice whose step is not known during capture")
     if step > 0:
         if start is None and stop is None and step == 1:
             return x
-        if isinstance(size, int) and not any(map(_is_symbolic, (start, stop))):
+        if isinstance(size, int) and not any(map(layout.is_size, (start, stop))):
             start, stop, _ = slice(start, stop, step).indices(size)
             stop = max(start, stop)
         return b.view(x, "slice", dim=axis, start=start, end=stop, step=step)
     # backward: the same elements forward, then flipped
-    if isinstance(size, int) and not any(map(_is_symbolic, (start, stop))):
+    if isinstance(size, int) and not any(map(layout.is_size, (start, stop))):
         positions = range(*slice(start, stop, step).indices(size))
         first, last = (positions[-1], positions[0] + 1) if positions else (0, 0)
         whole = len(positions) == size
@@ -181,8 +181,8 @@ def _advanced(b: ArrayBuilder, x: Array, parts: list[Any]) -> tuple[Array, list[
 
     Next to integer arrays a plain integer counts as an array too: it takes part in deciding where the result's axes go.
     """
-    kept = [np.asarray(p) if _is_integer(p) and not _is_symbolic(p) else p for p in parts]
-    if any(_is_symbolic(p) for p in kept):
+    kept = [np.asarray(p) if _is_integer(p) and not layout.is_size(p) else p for p in parts]
+    if any(layout.is_size(p) for p in kept):
         raise unsupported("an index that mixes integer arrays and dynamic sizes")
     view = _basic(b, x, kept)
     indices: list[Node | None] = []
@@ -217,8 +217,6 @@ def checked(b: ArrayBuilder, index: Array, size: Dim, axis: int) -> Array:
     if _surely_inside(b.node(index), size):
         return b.cast(index, _INT64)
     target = "quern.capture.frontends.numpy.checks:indices"
-    if not isinstance(size, int):
-        raise unsupported("indexing an axis whose size is dynamic with an integer array")
     strides = layout.order_strides(index.shape, index.strides, "K")
     return b.extern(target, [index], [Input(0), size, axis], index.shape, _INT64, strides=strides, scalar=index.scalar)
 

@@ -35,6 +35,11 @@ def numpy_dtype(dtype: DType) -> np.dtype:
     return _NUMPY[dtype]
 
 
+def is_size(value: Any) -> bool:
+    """Whether a value is a size that capture knows as an expression only."""
+    return hasattr(value, "free_symbols")
+
+
 def c_strides(shape: Shape) -> tuple[Dim, ...]:
     """Row-major strides."""
     strides: list[Dim] = []

@@ -16,6 +16,7 @@ import numpy as np
 
 from . import creation, externs, indexing, linalg, reductions, selection, shaping
 from .arrays import Array, ArrayBuilder, Handler, Masked, any_array, unsupported
+from .layout import is_size
 from .ufuncs import call_ufunc, operator_power, outer
 
 # --------------------------------------------------------------------------- functions
@@ -380,4 +381,4 @@ def _has_size(value: Any) -> bool:
         return any(map(_has_size, value))
     if isinstance(value, Mapping):
         return any(map(_has_size, value.values()))
-    return hasattr(value, "free_symbols")
+    return is_size(value)

@@ -298,11 +298,10 @@ def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdim
     distance = call_ufunc(b, np.subtract, x, centre)
     total = sum_(b, call_ufunc(b, np.square, distance), axes, keepdims=keepdims, where=where)
     count = _count(b, x, axes, keepdims, where)
-    left = (
-        call_ufunc(b, np.maximum, call_ufunc(b, np.subtract, count, ddof), 0)
-        if isinstance(count, Array)
-        else max(count - ddof, 0)
-    )
+    if isinstance(count, Array):
+        left = call_ufunc(b, np.maximum, call_ufunc(b, np.subtract, count, ddof), 0)
+    else:
+        left = max(count - ddof, 0) if isinstance(count, int) else count - ddof
     result = _divide(b, total, left, sums)
     return b.cast(call_ufunc(b, np.sqrt, result) if root else result, wanted)
 

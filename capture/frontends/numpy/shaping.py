@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any
 
@@ -13,7 +12,7 @@ from ....inductor.ops.promotion import broadcast_shapes
 from ....inductor.ops.views import resolve_shape
 from . import layout
 from .arrays import Array, ArrayBuilder, any_array, unsupported
-from .layout import is_one, same
+from .layout import is_one, less, same
 
 
 def _axis(axis: Any, ndim: int) -> int:
@@ -33,12 +32,8 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
 def sizes(shape: Any) -> tuple[Dim, ...]:
     """A shape argument: an int, or several."""
     if isinstance(shape, (tuple, list)):
-        return tuple(s if _is_symbolic(s) else operator.index(s) for s in shape)
-    return (shape if _is_symbolic(shape) else operator.index(shape),)
-
-
-def _is_symbolic(size: Any) -> bool:
-    return hasattr(size, "free_symbols")
+        return tuple(s if layout.is_size(s) else operator.index(s) for s in shape)
+    return (shape if layout.is_size(shape) else operator.index(shape),)
 
 
 # --------------------------------------------------------------------------- views
@@ -381,6 +376,8 @@ def roll(b: ArrayBuilder, a: Any, shift: Any, axis: Any = None) -> Array:
         amounts[d] = amounts.get(d, 0) + int(amount)
     if layout.is_zero(x.size) or not amounts:
         return b.copy(x, "K")
+    if any(not isinstance(x.shape[d], int) and less(x.shape[d], abs(amount)) for d, amount in amounts.items()):
+        raise unsupported("np.roll by more than a size that is dynamic")
     strides = layout.order_strides(x.shape, x.strides, "K")
     return b.call("roll_dims", x, strides=strides, scalar=False, shifts=tuple(amounts.values()), dims=tuple(amounts))
 
@@ -417,15 +414,19 @@ def pad(b: ArrayBuilder, array: Any, pad_width: Any, mode: Any = "constant", **k
             raise unsupported("np.pad with several constant_values")
         value = values.astype(x.dtype).item()
         return b.call("pad", x, strides=strides, pad=tuple(flat), mode="constant", value=value)
-    if mode == "symmetric" or any(w > limit for w, limit in _pad_limits(mode, x, widths)):
+    if mode == "symmetric" or any(less(limit, w) for w, limit in _pad_limits(mode, x, widths)):
         return _pad_by_index(b, x, widths, mode)
     return b.call("pad", x, strides=strides, pad=tuple(flat), mode=_PAD_MODES[mode], value=None)
 
 
-def _pad_limits(mode: str, x: Array, widths: np.ndarray) -> list[tuple[int, float]]:
+def _pad_limits(mode: str, x: Array, widths: np.ndarray) -> list[tuple[int, Dim]]:
     """(width, largest width for which the border is a single pass over the array)."""
-    reach = {"edge": lambda n: math.inf if n else 0, "reflect": lambda n: n - 1, "wrap": lambda n: n}[mode]
-    return [(int(w), reach(_static(n))) for n, pair in zip(x.shape, widths) for w in pair]
+    reach = {
+        "edge": lambda n: 1 << 40 if not layout.is_zero(n) else 0,
+        "reflect": lambda n: n - 1,
+        "wrap": lambda n: n,
+    }[mode]
+    return [(int(w), reach(n)) for n, pair in zip(x.shape, widths) for w in pair]
 
 
 def _pad_by_index(b: ArrayBuilder, x: Array, widths: np.ndarray, mode: str) -> Array:

@@ -38,12 +38,16 @@ _COMPARISONS: dict[np.ufunc, tuple[bool, bool]] = {
 
 def is_weak(value: Any) -> bool:
     """A Python number, whose type gives way to an array's. (A bool is as strong as an array of bools.)"""
-    return type(value) in (int, float, complex) or (isinstance(value, Array) and value.number in (int, float))
+    return (
+        type(value) in (int, float, complex)
+        or layout.is_size(value)
+        or (isinstance(value, Array) and value.number in (int, float))
+    )
 
 
 def weak_type(value: Any) -> type:
     """int, float or complex for a weak operand."""
-    return value.number if isinstance(value, Array) else type(value)  # type: ignore[return-value]
+    return int if layout.is_size(value) else value.number if isinstance(value, Array) else type(value)  # type: ignore[return-value]
 
 
 def resolve(
@@ -64,8 +68,11 @@ def operand(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:
     if type(value) in (int, float, complex):
         with np.errstate(all="ignore"):
             return b.number(value, dtype)
-    if isinstance(value, Array) and value.number is int and dtype.kind in "iu" and dtype.itemsize < 8:
+    computed = layout.is_size(value) or (isinstance(value, Array) and value.number is int)
+    if computed and dtype.kind in "iu" and dtype.itemsize < 8:
         raise unsupported("a computed Python int with an array of small integers", why="NumPy checks that it fits")
+    if layout.is_size(value):
+        return b.fresh(b.emit("scalar", value=value, dtype=b.dtype(dtype)), scalar=True)
     return b.cast(b.lift(value), dtype)
 
 
@@ -105,6 +112,8 @@ def _at_once(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any
             if number is None or value.ndim or value.number:
                 return []
             value = np.asarray(number, value.dtype)[()]
+        elif layout.is_size(value):
+            return []
         values.append(value)
     with np.errstate(all="ignore"):
         results = ufunc(*values, **({} if dtype is None else {"dtype": dtype}), casting=casting)

@@ -24,6 +24,7 @@ from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayState, InputStorage
 from . import names
 from .arrays import Array, ArrayBuilder, Masked, known_number
+from .layout import is_size
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
@@ -409,8 +410,8 @@ def rewrap(ev: Evaluator, result: Any) -> Value:
         return ev.call(ev.constant(type(result)), [rewrap(ev, r) for r in result])
     if type(result) is list:
         return ListValue([rewrap(ev, r) for r in result])
-    if hasattr(result, "free_symbols"):
-        return ev.symbols.value_of(result)
+    if is_size(result):
+        return ev.size(result)
     return ev.from_python(result)
 
 

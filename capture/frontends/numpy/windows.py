@@ -11,7 +11,7 @@ from typing import Any
 
 from ....inductor.graph import Dim
 from ....inductor.ops.dims import is_one
-from ....inductor.ops.views import slice_bounds
+from ....inductor.ops.views import diagonal_layout, slice_bounds
 from .layout import reshape_strides
 
 Window = tuple[tuple[Dim, ...], tuple[Dim, ...]]
@@ -22,9 +22,15 @@ def view_window(op: str, shape: tuple[Dim, ...], strides: tuple[Dim, ...], attrs
     return _WINDOW[op](shape, strides, **attrs)
 
 
-def python_view(op: str, attrs: Mapping[str, Any]) -> tuple[str, str]:
-    """(prefix, suffix) around an array's expression; `np` stands for the module."""
-    return _PYTHON[op](**attrs)
+def python_view(op: str, attrs: Mapping[str, Any], text: Callable[[Any], str]) -> tuple[str, str]:
+    """(prefix, suffix) around an array's expression; `np` stands for the module, `text` writes a size down."""
+    return _PYTHON[op](**{name: _written(value, text) for name, value in attrs.items()})
+
+
+def _written(value: Any, text: Callable[[Any], str]) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"({''.join(_written(v, text) + ', ' for v in value)})"
+    return "" if value is None else text(value)
 
 
 #: views that NumPy does not let one write through
@@ -81,7 +87,7 @@ def _window_expand(shape: Any, strides: Any, /, **attrs: Any) -> Window:
 
 def _window_diagonal(shape: Any, strides: Any, *, offset: int, dim1: int, dim2: int) -> Window:
     rest = [d for d in range(len(shape)) if d not in (dim1, dim2)]
-    length = max(0, min(shape[dim1] + min(offset, 0), shape[dim2] - max(offset, 0)))
+    _, _, length = diagonal_layout(shape, offset, dim1, dim2)
     return (
         (*(shape[d] for d in rest), length),
         (*(strides[d] for d in rest), strides[dim1] + strides[dim2]),
@@ -113,27 +119,23 @@ _WINDOW: dict[str, Callable[..., Window]] = {
 # --------------------------------------------------------------------------- the same in NumPy
 
 
-def _at(dim: int, text: str) -> tuple[str, str]:
-    return "", f"[{':, ' * dim}{text}]"
-
-
-def _text(bound: Any) -> str:
-    return "" if bound is None else str(bound)
+def _at(dim: str, text: str) -> tuple[str, str]:
+    return "", f"[{':, ' * int(dim)}{text}]"
 
 
 _PYTHON: dict[str, Callable[..., tuple[str, str]]] = {
     "alias": lambda: ("", "[...]"),
-    "slice": lambda *, dim, start, end, step: _at(dim, f"{_text(start)}:{_text(end)}:{step}"),
-    "flip": lambda *, dims: ("np.flip(", f", {dims!r})"),
+    "slice": lambda *, dim, start, end, step: _at(dim, f"{start}:{end}:{step}"),
+    "flip": lambda *, dims: ("np.flip(", f", {dims})"),
     "select": lambda *, dim, index: _at(dim, f"{index}, ..."),
     "unsqueeze": lambda *, dim: _at(dim, "None"),
-    "squeeze": lambda *, dim: ("", f".squeeze({dim!r})"),
-    "permute": lambda *, dims: ("", f".transpose({dims!r})"),
-    "reshape": lambda *, shape: ("", f".reshape({tuple(shape)!r})"),
-    "expand": lambda *, shape: ("np.broadcast_to(", f", {tuple(shape)!r})"),
+    "squeeze": lambda *, dim: ("", f".squeeze({dim})"),
+    "permute": lambda *, dims: ("", f".transpose({dims})"),
+    "reshape": lambda *, shape: ("", f".reshape({shape})"),
+    "expand": lambda *, shape: ("np.broadcast_to(", f", {shape})"),
     "diagonal": lambda *, offset, dim1, dim2: ("", f".diagonal({offset}, {dim1}, {dim2})"),
     "unfold": lambda *, dimension, size, step: (
         "np.lib.stride_tricks.sliding_window_view(",
-        f", {size}, {dimension})[{':, ' * dimension}::{step}]",
+        f", {size}, {dimension})[{':, ' * int(dimension)}::{step}]",
     ),
 }
