@@ -487,3 +487,63 @@ def test_what_cannot_be_captured_is_said(function, code):
     text = str(refusal.value)
     assert "test_numpy_compile.py" in text
     assert "why:" in text
+
+
+# ------------------------------------------------------------------ sizes that change
+
+
+def _normalise(x):
+    n, m = x.shape
+    centred = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1)
+    return centred, centred[1:, ::-1].T, x.reshape(-1)[: n * m - 1], np.zeros((m, n)) + n, len(x) * 2, np.arange(n) / n
+
+
+@both
+def test_a_size_that_changed_becomes_a_symbol(backend):
+    fast = compiled(_normalise, backend)
+    for n in (4, 5, 6, 9, 33):
+        check(fast, _normalise, R.standard_normal((n, 3)))
+    assert len(fast.entries) == 2  # one for size 4, one for the others
+    check(fast, _normalise, R.standard_normal((7, 3)))
+    assert len(fast.entries) == 2
+
+
+@both
+def test_sizes_are_symbols_at_once_when_asked(backend):
+    def f(x, y):
+        both = np.concatenate([x, y])
+        padded = np.pad(both, 1)
+        total = np.zeros(both.shape[0])
+        total[: x.shape[0]] += x
+        total[-1] = 3
+        return np.exp(both), padded[2:], np.roll(both, 1), total, both[::-1], both.sum() / both.size, np.stack([x, x]), np.diff(both)
+
+    fast = compiled(f, backend, dynamic=True)
+    for n in (5, 6, 7, 20):
+        check(fast, f, R.standard_normal(n), R.standard_normal(n + 2))
+    assert len(fast.entries) == 1
+
+
+def test_writes_and_views_with_dynamic_sizes():
+    def f(x):
+        x[1:-1] = (x[2:] + x[:-2]) / 2
+        x[x < 0] = 0
+        return x[1:], x[::-1], x.reshape(1, -1), x.sum()
+
+    fast = compiled(f, dynamic=True)
+    for n in (4, 8, 11):
+        check(fast, f, R.standard_normal(n))
+    assert len(fast.entries) == 1
+
+
+def test_matrices_with_dynamic_sizes():
+    def f(x, w):
+        scores = x @ w
+        best = scores.argmax(axis=1)
+        top = np.maximum(scores, 0).mean(axis=0)
+        return scores, best, top, np.einsum("ij,ij->i", x, x), np.outer(x[:, 0], w[0]), x[best % x.shape[0]]
+
+    fast = compiled(f, dynamic=True)
+    for n in (4, 8, 11):
+        check(fast, f, R.standard_normal((n, 5)), R.standard_normal((5, 3)), strides=False)
+    assert len(fast.entries) == 1
