@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import Options, config
-from ..errors import BackendFailed, QuernError, RecompileLimitExceeded, SpecializationError, Unsupported, UserError
+from ..errors import BackendFailed, InternalError, QuernError, RecompileLimitExceeded, SpecializationError, Unsupported, UserError
 from ..inductor.graph import Graph
 from ..inductor.ops.dims import deciding
 from .breaks import BreakReason, Restart
@@ -189,10 +189,13 @@ class Dispatcher:
             entry = self._find(values)
             if entry is None:
                 entry = self._capture(arguments)
+                if entry is not None and config.on_error == "raise" and not entry.captured.holds(values):
+                    why = entry.why_not(arguments) or "\n" + entry.source
+                    raise InternalError(f"[guards] an entry of {self.target.name} does not fit what it was made from: {why}")
         if entry is None:
             return self._run_plain(values)
         result = entry.run(*values)
-        if result is MISS:  # the arguments changed meanwhile, or a guard does not even hold for what it was made from
+        if result is MISS:  # another thread changed the arguments meanwhile
             return self._run_plain(values)
         return result
 

@@ -147,6 +147,8 @@ class Evaluator(ClassService):
             return [self.to_python(v, symbols) for v in value.items(self)]
         if isinstance(value, SetValue):
             return value.cls(self.to_python(v, symbols) for v in value.items(self))
+        if isinstance(value, ObjectValue) and type(value.payload) is ConstantValue:
+            return value.real if value.real is not None else value.payload.value
         return value.as_constant()
 
     def as_python(self, value: Value) -> Any:

@@ -139,7 +139,7 @@ class Names:
         name = self._names.get(id(obj))
         if name is None:
             stem = "".join(c for c in stem if c.isalnum() or c == "_")
-            name = f"_{stem or 'o'}{self._count}"
+            name = f"_{stem or 'o'}_{self._count}"  # locals of generated code have no second underscore
             self._count += 1
             self._names[id(obj)] = name
             self.namespace[name] = obj
