@@ -20,7 +20,7 @@ from ...wrapping import hold
 from . import layout, names
 from .arrays import Memory
 from .runtime import NumpyRuntime
-from .values import DTypeValue, InputArray, NumpyArray, NumpyState, UfuncValue, handler_of, unwrap
+from .values import DTypeValue, InputArray, NumpyArray, NumpyState, UfuncValue, check_alone, handler_of, unwrap
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
@@ -96,7 +96,13 @@ class NumpyFrontend:
         """None: `np.seterr` concerns warnings and errors only, see `_wrap_array`."""
 
     def finish(self, ev: Evaluator, rb: Rebuilder) -> None:
-        ev.graph.mutations.extend(ev.states["numpy"].mutations(ev))
+        state: NumpyState = ev.states["numpy"]
+        if state.nodes:
+            check_alone(ev)
+            # a graph without inputs belongs to the front end that comes first
+            ev.frontends.remove(self)
+            ev.frontends.insert(0, self)
+        ev.graph.mutations.extend(state.mutations(ev))
 
     def location_is_framework(self, filename: str) -> bool:
         return filename.startswith(_FOLDER)

@@ -42,11 +42,22 @@ ERRORS = (ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError, n
 
 
 class NumpyState(ArrayState):
-    """The arrays of one capture, and the builder that makes them."""
+    """The arrays of one capture, and the builder that makes them.
+
+    nodes: how many nodes of the graph NumPy calls made
+    """
 
     def __init__(self, ev: Evaluator) -> None:
         super().__init__()
         self.builder = ArrayBuilder(ev, NumpyArray)
+        self.nodes = 0
+
+
+def check_alone(ev: Evaluator) -> None:
+    """Break where another framework's tensors are in the graph: a graph runs in one framework."""
+    if any(not isinstance(example, np.ndarray) for _, example in ev.inputs):
+        raise ev.break_("mixed-frameworks", "NumPy calls together with another framework's tensors in one graph",
+                        "a graph runs in one framework", "convert the arrays outside of the function")  # fmt: skip
 
 
 class InputArray(InputStorage):
@@ -55,9 +66,7 @@ class InputArray(InputStorage):
     __slots__ = ()
 
     def entry_node(self, ev: Evaluator) -> Node:
-        if any(not isinstance(example, np.ndarray) for _, example in ev.inputs):
-            raise ev.break_("mixed-frameworks", "NumPy arrays together with another framework's tensors in one function",
-                            "a graph runs in one framework", "convert the arrays outside of the function")  # fmt: skip
+        check_alone(ev)
         return super().entry_node(ev)
 
 
@@ -362,8 +371,14 @@ def call_handler(ev: Evaluator, handler: Callable[..., Any], args: Args, kwargs:
 def attempt(ev: Evaluator, action: Callable[[ArrayBuilder], Any]) -> Value:
     """Do something that adds to the graph; refusals and errors as capture knows them."""
     ev.builder.loc = locations.current(ev)
+    state: NumpyState = ev.states["numpy"]
+    before = len(ev.graph.nodes)
     try:
-        return rewrap(ev, action(ev.states["numpy"].builder))
+        made = rewrap(ev, action(state.builder))
+        if len(ev.graph.nodes) > before:
+            check_alone(ev)
+            state.nodes += len(ev.graph.nodes) - before
+        return made
     except Unsupported as error:
         raise ev.break_(error.code, error.what, error.why, error.rewrite) from error
     except ERRORS as error:
