@@ -153,7 +153,9 @@ def standardize(x):
     return (x - x.mean(axis=0)) / np.where(deviation == 0, 1.0, deviation)
 
 
-@workload(lambda rng, n: (rng.standard_normal((n, 16)), rng.standard_normal(16), rng.random(n) < 0.5, 0.1), large=100_000)
+@workload(
+    lambda rng, n: (rng.standard_normal((n, 16)), rng.standard_normal(16), rng.random(n) < 0.5, 0.1), large=100_000
+)
 def logistic_gradient(x, w, labels, decay):
     """Loss and gradient of regularised logistic regression."""
     z = x @ w
@@ -318,7 +320,9 @@ def rgb_to_hsv(image):
     span = top - np.minimum(np.minimum(r, g), b)
     safe = np.where(span == 0, 1.0, span)
     hue = np.where(top == r, (g - b) / safe % 6, np.where(top == g, (b - r) / safe + 2, (r - g) / safe + 4)) / 6
-    return np.stack([np.where(span == 0, 0.0, hue), np.where(top == 0, 0.0, span / np.where(top == 0, 1, top)), top], axis=-1)
+    return np.stack(
+        [np.where(span == 0, 0.0, hue), np.where(top == 0, 0.0, span / np.where(top == 0, 1, top)), top], axis=-1
+    )
 
 
 @workload(lambda rng, n: (rng.random((2 * n, 2 * n)),), small=13, large=1000)

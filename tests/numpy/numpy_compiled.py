@@ -66,7 +66,11 @@ def copies(args: Any) -> list[Any]:
                 memo[id(base)] = np.copy(base, order="K")
             new_base = memo[id(base)]
             offset = value.__array_interface__["data"][0] - base.__array_interface__["data"][0]
-            made = np.ndarray(value.shape, value.dtype, _bytes(new_base), offset, value.strides) if value is not base else new_base
+            made = (
+                np.ndarray(value.shape, value.dtype, _bytes(new_base), offset, value.strides)
+                if value is not base
+                else new_base
+            )
             made.flags.writeable = value.flags.writeable
             memo[id(value)] = made
         return memo[id(value)]

@@ -129,7 +129,9 @@ def equal(found: Any, expected: Any, rtol: float = 1e-6, where: str = "result") 
     elif isinstance(expected, float):
         assert found == pytest.approx(expected, rel=rtol, nan_ok=True), where
     else:
-        assert found == expected or (found != found and expected != expected), f"{where}: {found!r}, expected {expected!r}"
+        assert found == expected or (found != found and expected != expected), (
+            f"{where}: {found!r}, expected {expected!r}"
+        )
 
 
 def same_strides(array: Array, expected: Any) -> bool:
@@ -180,7 +182,9 @@ def _check_strides(found: Any, expected: Any) -> None:
 def _copies(value: Any) -> Any:
     """Arrays copied in their own layout, so that a call that writes leaves the tape's inputs alone."""
     if isinstance(value, np.ndarray):
-        made = RUNTIME.empty(value.shape, tuple(abs(s) for s in element_strides(value)), RUNTIME.meta_of(value).dtype, "cpu")
+        made = RUNTIME.empty(
+            value.shape, tuple(abs(s) for s in element_strides(value)), RUNTIME.meta_of(value).dtype, "cpu"
+        )
         for axis, stride in enumerate(value.strides):
             made = np.flip(made, axis) if stride < 0 else made
         if value.flags.writeable:

@@ -76,7 +76,15 @@ def test_signed_zeros_survive(backend):
 @both
 def test_empty_and_zero_dimensional_arrays(backend):
     def f(empty, zero, x):
-        return empty + 1, empty.sum(), empty.sum(axis=0), zero + 1, zero * x, zero.reshape(1), np.concatenate([x, x[:0]])
+        return (
+            empty + 1,
+            empty.sum(),
+            empty.sum(axis=0),
+            zero + 1,
+            zero * x,
+            zero.reshape(1),
+            np.concatenate([x, x[:0]]),
+        )
 
     agree(f, np.zeros((0, 3)), np.array(2.5), V, backend=backend)
 
@@ -200,7 +208,9 @@ def test_copies_are_copies():
     x = X.copy()
     agree(f, x)
     shared = [np.shares_memory(v, x) for v in compiled(f)(x)]
-    assert shared == [np.shares_memory(v, x) for v in f(x)] == [False, False, False, True, False, False, False, True, True]
+    assert (
+        shared == [np.shares_memory(v, x) for v in f(x)] == [False, False, False, True, False, False, False, True, True]
+    )
 
 
 def test_overlapping_arguments_that_are_written_run_as_numpy_does():
@@ -383,7 +393,14 @@ def test_masks():
         x[x < -1] = x[x < -1] * 2 + 1
         y[y > 0] += 10
         y[x > 0] = 0
-        return positive, positive.sum(), x[x > 0].mean(), x[x > 0].max(), np.log(positive), np.count_nonzero(x[x > 0] > 0.5)
+        return (
+            positive,
+            positive.sum(),
+            x[x > 0].mean(),
+            x[x > 0].max(),
+            np.log(positive),
+            np.count_nonzero(x[x > 0] > 0.5),
+        )
 
     agree(f, X, Y)
     agree(f, X, Y, backend="inductor")
@@ -422,7 +439,14 @@ def test_factorisations_and_transforms(backend):
         u, s, vt = np.linalg.svd(x, full_matrices=False)
         sign, logdet = np.linalg.slogdet(m)
         spectrum = np.fft.rfft(x, axis=0)
-        return v @ np.diag(w) @ v.T, q @ r, u * s @ vt, sign * logdet, np.abs(spectrum), np.fft.irfft(spectrum, x.shape[0], axis=0)
+        return (
+            v @ np.diag(w) @ v.T,
+            q @ r,
+            u * s @ vt,
+            sign * logdet,
+            np.abs(spectrum),
+            np.fft.irfft(spectrum, x.shape[0], axis=0),
+        )
 
     agree(f, X, backend=backend, strides=False)
 
@@ -516,7 +540,16 @@ def test_sizes_are_symbols_at_once_when_asked(backend):
         total = np.zeros(both.shape[0])
         total[: x.shape[0]] += x
         total[-1] = 3
-        return np.exp(both), padded[2:], np.roll(both, 1), total, both[::-1], both.sum() / both.size, np.stack([x, x]), np.diff(both)
+        return (
+            np.exp(both),
+            padded[2:],
+            np.roll(both, 1),
+            total,
+            both[::-1],
+            both.sum() / both.size,
+            np.stack([x, x]),
+            np.diff(both),
+        )
 
     fast = compiled(f, backend, dynamic=True)
     for n in (5, 6, 7, 20):

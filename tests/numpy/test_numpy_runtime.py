@@ -97,7 +97,10 @@ def test_new_results_are_laid_out_as_numpys(seed):
     rng = random.Random(seed)
     for _ in range(150):
         shape = tuple(rng.choice([1, 2, 3, 4]) for _ in range(rng.randint(1, 4)))
-        xs = [_any_layout(rng, [1 if rng.random() < 0.2 else n for n in shape][rng.choice([0, 0, 0, 1]) :]) for _ in range(rng.randint(1, 3))]
+        xs = [
+            _any_layout(rng, [1 if rng.random() < 0.2 else n for n in shape][rng.choice([0, 0, 0, 1]) :])
+            for _ in range(rng.randint(1, 3))
+        ]
         result = {1: np.negative, 2: np.add, 3: np.clip}[len(xs)](*xs)
         if isinstance(result, np.ndarray):
             found = layout.elementwise_strides([(x.shape, layout.element_strides(x)) for x in xs], result.shape)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ....errors import UserError
 from ....inductor.graph import TensorMeta
+from ....inductor.runtime import Runtime
 from ....inductor.sizes import strides_over
 from ...frontend import Handler
 from ...guards import DESCRIBERS
@@ -46,7 +47,7 @@ class NumpyFrontend:
             raise UserError(
                 f"quern compiles NumPy functions with NumPy 2 or newer; this is {np.__version__}. Run: pip install -U numpy"
             )
-        self.runtime = NumpyRuntime()
+        self.runtime: Runtime = NumpyRuntime()
 
     # ------------------------------------------------------------ objects
 

@@ -147,9 +147,7 @@ def _empty(*, shape: Sequence[int], stride: Any, dtype: DType, device: str) -> A
 @table_op("arange")
 def _arange(*, start: Any, end: Any, step: Any, dtype: DType | None, device: str) -> Array:
     size = max(0, math.ceil((end - start) / step))
-    if dtype is None:
-        dtype = graph_dtype(np.result_type(start, end, step))
-    return (start + np.arange(size) * step).astype(numpy_dtype(dtype))
+    return (start + np.arange(size) * step).astype(_dtype_of(dtype, np.result_type(start, end, step).type(0)))
 
 
 @table_op("linspace")
@@ -420,7 +418,8 @@ def strided(x: Array, size: Sequence[int], stride: Sequence[int], offset: int) -
 def by_decomposition(name: str) -> Function:
     """An op that the table defines by simpler ops, run through them. Raises KeyError for an op without one."""
     row = OPS[name]
-    if row.decompose is None:
+    decompose = row.decompose
+    if decompose is None:
         raise KeyError(f"NumPy has no implementation of op {name!r}")
 
     def apply(*arrays: Any, **attrs: Any) -> Any:
@@ -430,7 +429,7 @@ def by_decomposition(name: str) -> Function:
         full = row.bind(attrs)
         meta = row.meta(*[None if i is None else i.meta for i in inputs], **full)
         node = Node(row, tuple(inputs), full, meta, b.fresh_name(name))
-        result = row.decompose(b, node)
+        result = decompose(b, node)
         values = dict(zip(inputs, arrays))
         for n in b.graph.nodes:
             if n not in values:
