@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import InternalError
 from ..inductor.graph import Graph, Node
 from ..inductor.ops.dims import deciding
-from . import builtin_functions, library, opcodes, opcodes_control, polyfills
+from . import builtin_functions, library, locations, opcodes, opcodes_control, polyfills
 from .breaks import Break, BreakReason, Restart, UserRaise
 from .continuation import CannotContinue, TailSpec, build_continuation, tail_stack
 from .evaluator import Evaluator
@@ -108,6 +108,13 @@ def capture(
     """
     began = time.perf_counter()
     family = target.family
+    if target.view.can_suspend:
+        reason = BreakReason("generator", f"{target.name} is a generator or coroutine", "it runs as plain Python",
+                             location=locations.of_code(target.view.code))  # fmt: skip
+        if engine.fullgraph:
+            raise reason.unsupported()
+        engine.note_break(reason, False)
+        return plain(Evaluator([], policy, engine), target, reason)
     assume = assume if assume is not None else Assumptions()
     for _ in range(MAX_ATTEMPTS):
         ev = Evaluator(frontends(), policy, engine, assume)

@@ -282,6 +282,9 @@ class CompiledFunction:
     limit:     entries kept per target; None: config.recompile_limit
     """
 
+    #: tells capture that instances stand for their function
+    __quern_compiled__ = True
+
     def __init__(
         self,
         fn: types.FunctionType,

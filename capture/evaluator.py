@@ -274,6 +274,25 @@ class Evaluator(ClassService):
             "call it outside of the compiled function, or pass its result in",
         )  # fmt: skip
 
+    def constant_call(self, fn: Any, args: Args, kwargs: Kwargs) -> Value:
+        """Call a function marked as constant now, and keep its result."""
+        plain = [self.known(a) for a in args]
+        named = {k: self.known(v) for k, v in kwargs.items()}
+        found = self.fold_raw(lambda: fn(*plain, **named))
+        return self.constant(found)
+
+    def opaque_call(self, fn: Any, args: Args, kwargs: Kwargs) -> Value:
+        """Call a function marked as opaque: one node of the graph."""
+        name = f"{fn.__module__}:{fn.__qualname__}"
+        for frontend in self.frontends:
+            opaque = getattr(frontend, "opaque", None)
+            if opaque is not None and "<" not in name:
+                return opaque(self, fn, name, args, kwargs)
+        raise self.break_(
+            "opaque-call", f"calling {name.replace(':', '.')}, which is marked with allow_in_graph",
+            "only functions of a module that take and give arrays can be one node", "define it at the top of a module",
+        )  # fmt: skip
+
     def iterator_of(self, values: list[Value]) -> Value:
         return FixedIterator(values)
 

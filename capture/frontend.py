@@ -93,6 +93,9 @@ class Frontend(Protocol):
         ...
 
 
+# A front end may also have `opaque(ev, fn, target, args, kwargs) -> Value`: a call of the user's function `fn`
+# ("module:name" is `target`) as one extern node; without it such calls break.
+
 _frontends: list[Frontend] = []
 _loaders: list[Callable[[], Frontend | None]] = []
 

@@ -39,6 +39,12 @@ def _of(frame: Frame, text: bool) -> SourceLocation:
     return found
 
 
+def of_code(code: CodeType) -> SourceLocation:
+    """A function's first line."""
+    text = linecache.getline(code.co_filename, code.co_firstlineno).strip()
+    return SourceLocation(code.co_filename, code.co_firstlineno, code.co_name, text)
+
+
 def current(ev: Evaluator, text: bool = False) -> SourceLocation | None:
     """The innermost line outside of the frameworks."""
     frame = ev.frame

@@ -127,6 +127,8 @@ def _find_wrapper(ev: Evaluator, cls: type) -> Any:
 
 
 def _choose_wrapper(ev: Evaluator, cls: type) -> Any:
+    if "__quern_compiled__" in cls.__dict__:
+        return wrap_compiled
     for frontend in ev.frontends:
         if frontend.owns_type(cls):
             return _by_frontend(frontend)
@@ -309,6 +311,12 @@ def wrap_cell(ev: Evaluator, obj: types.CellType, source: Source) -> Value:
 def wrap_object(ev: Evaluator, obj: Any, source: Source) -> Value:
     """Any other object: by its class's attribute protocol."""
     return ObjectValue(ev.class_info(type(obj)), anchor(ev, obj, source), obj)
+
+
+def wrap_compiled(ev: Evaluator, obj: Any, source: Source) -> Value:
+    """A compiled function inside of captured code: the function that it was made from."""
+    hold(ev, obj, source)
+    return wrap(ev, obj.fn, ev.names.const(obj.fn, label=source.label))
 
 
 def wrap_held_object(ev: Evaluator, obj: Any, source: Source) -> Value:
