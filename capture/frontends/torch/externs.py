@@ -166,7 +166,7 @@ def _meta(cx: Context, result: torch.Tensor, device: str | None) -> TensorMeta:
 
 def handler_of_unknown(fn: Any) -> Any:
     """A handler that puts a C function of torch into the graph as it is; None for what is not a tensor function."""
-    found = _places().get(id(fn)) if isinstance(fn, types.BuiltinFunctionType) else None
+    found = _place_of(fn) if isinstance(fn, types.BuiltinFunctionType) else None
     if found is None:
         return None
     place, effects = found
@@ -179,27 +179,28 @@ def handler_of_unknown(fn: Any) -> Any:
     return handler
 
 
-_known_places: dict[int, tuple[str, bool]] = {}
+def opaque_call(ev: Evaluator, fn: Any, target: str, args: Any, kwargs: Any) -> Any:
+    """A user's function as one node; its results' metas come from running it on meta tensors."""
+    plain = [unwrap(ev, a) for a in args]
+    named = {k: unwrap(ev, v) for k, v in kwargs.items()}
+    return wrap(ev, call_target(Context(ev), target, fn, plain, named, False))
 
 
-def _places() -> dict[int, tuple[str, bool]]:
-    """C functions over tensors, by id: "module:name", and whether they draw random numbers."""
-    if not _known_places:
-        modules = (torch, torch.nn.functional, torch.linalg, torch.fft, torch.special, torch._C._nn)
-        listed = [(m, name) for m in modules for name in dir(m)]
-        listed += [(torch._VF, name) for name in dir(torch._C._VariableFunctions)]
-        for module, name in listed:
-            found = getattr(module, name, None)
-            prefix = _PREFIXES.get(module.__name__, "")
-            overloads = _overloads(name, prefix)
-            if isinstance(found, types.BuiltinFunctionType) and overloads:
+#: where C functions over tensors stand, and how their operators' names begin there
+_HOMES: tuple[tuple[Any, str], ...] = (
+    (torch, ""), (torch.nn.functional, ""), (torch.linalg, "linalg_"), (torch.fft, "fft_"), (torch.special, "special_"),
+    (torch._C._nn, ""), (torch._VF, ""),
+)  # fmt: skip
+
+
+def _place_of(fn: types.BuiltinFunctionType) -> tuple[str, bool] | None:
+    """ "module:name" of a C function over tensors, and whether it draws random numbers; None for other functions."""
+    for module, prefix in _HOMES:
+        for name in {fn.__name__, fn.__name__.removeprefix(prefix)}:
+            if getattr(module, name, None) is fn and (overloads := _overloads(name, prefix)):
                 random = any(torch.Tag.nondeterministic_seeded in o.tags for o in overloads)
-                _known_places.setdefault(id(found), (f"{module.__name__}:{name}", random))
-    return _known_places
-
-
-#: how operators of a module are called in the registry
-_PREFIXES = {"torch.linalg": "linalg_", "torch.fft": "fft_", "torch.special": "special_"}
+                return f"{module.__name__}:{name}", random
+    return None
 
 
 def _overloads(name: str, prefix: str) -> list[Any]:

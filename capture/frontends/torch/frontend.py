@@ -14,10 +14,10 @@ from ...values.base import Value
 from ...values.constant import ConstantValue
 from ...values.tensor import ArrayValue, InputStorage
 from ...wrapping import anchor
-from . import names_create, names_index, names_nn, names_pointwise, names_reduce, names_shape, queries
+from . import higher_order, names_create, names_index, names_nn, names_pointwise, names_reduce, names_shape, queries
 from .calls import FUNCTIONS, METHODS
 from .dtypes import FROM_TORCH
-from .externs import handler_of_unknown
+from .externs import handler_of_unknown, opaque_call
 from .guards import check_state, guard_state, guard_tensor, guard_together, tensor_key
 from .inplace import call_inplace, is_inplace
 from .module import CompiledModule
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ...evaluator import Evaluator
     from ...rebuild import Rebuilder
 
-_tables = (names_create, names_index, names_nn, names_pointwise, names_reduce, names_shape, queries)
+_tables = (higher_order, names_create, names_index, names_nn, names_pointwise, names_reduce, names_shape, queries)
 
 #: immutable objects of torch, compared by value
 _CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.finfo, torch.iinfo)
@@ -90,6 +90,10 @@ class TorchFrontend:
         module = fn.__module__
         return any(module == m or module.startswith(m + ".") for m in _INLINED)
 
+    def opaque(self, ev: Evaluator, fn: Any, target: str, args: Any, kwargs: Any) -> Value:
+        """A user's function as one node of the graph; it must take and give tensors, and have no effects."""
+        return opaque_call(ev, fn, target, args, kwargs)
+
     # ------------------------------------------------------------ one capture
 
     def new_state(self, ev: Evaluator) -> TorchState:
@@ -120,6 +124,11 @@ class FrameworkConstant(ConstantValue):
 
     def isinstance_(self, ev: Evaluator, cls: type) -> bool:
         return isinstance(self.value, cls)
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if isinstance(other, ConstantValue):
+            return ev.fold(ev.operators.COMPARE[op], self.value, other.value)
+        return None
 
 
 # ---------------------------------------------------------------- wrapping
