@@ -75,7 +75,11 @@ def _convert(cls: type, *methods: str) -> None:
         value = args[0] if args else NONE
         if not kwargs and len(args) == 1 and not value.is_constant:
             inside = ev.payload(value)
-            if isinstance(value, ObjectValue) and type(inside) is ConstantValue and not any(value.special(ev, m) for m in methods):
+            if (
+                isinstance(value, ObjectValue)
+                and type(inside) is ConstantValue
+                and not any(value.special(ev, m) for m in methods)
+            ):
                 return ev.fold(cls, inside.value)
             for name in methods:
                 if ev.has_special(value, name):
@@ -145,7 +149,12 @@ def _id(ev: Evaluator, x: Value, /) -> Value:
 @handles(print)
 def _print(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     if any(k not in ("sep", "end", "flush") for k in kwargs):
-        raise ev.break_("print", "calling print() with a file", "it writes while the program runs", "print outside of the compiled function")
+        raise ev.break_(
+            "print",
+            "calling print() with a file",
+            "it writes while the program runs",
+            "print outside of the compiled function",
+        )
     try:
         texts = [a.str_(ev).as_constant() for a in args]
         named = {k: ev.to_python(v) for k, v in kwargs.items()}
@@ -154,7 +163,9 @@ def _print(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
             "print", "calling print() with a value that is not known during capture", "it shows values while the program runs",
             "print outside of the compiled function",
         ) from None  # fmt: skip
-    ev.effects.touch(CallEffect(print, [ConstantValue(t) for t in texts], {k: ConstantValue(v) for k, v in named.items()}))
+    ev.effects.touch(
+        CallEffect(print, [ConstantValue(t) for t in texts], {k: ConstantValue(v) for k, v in named.items()})
+    )
     return NONE
 
 
@@ -253,7 +264,11 @@ def _is_instance(ev: Evaluator, obj: Value, cls: Value) -> bool:
     if isinstance(cls, ClassValue):
         check = type_find(type(cls.real), "__instancecheck__")
         if isinstance(check, types.FunctionType) and not ev.trusted_module(check.__module__):
-            return ev.class_function(ev.class_info(type(cls.real)), "__instancecheck__", check).call(ev, [cls, obj], {}).truth(ev)
+            return (
+                ev.class_function(ev.class_info(type(cls.real)), "__instancecheck__", check)
+                .call(ev, [cls, obj], {})
+                .truth(ev)
+            )
         if getattr(cls.real, "_is_protocol", False):
             names = sorted(_protocol_names(cls.real))
             return all(ev.getattr_or_none(obj, n) is not None for n in names)
@@ -278,7 +293,11 @@ def _protocol_names(cls: type) -> set[str]:
     for base in cls.__mro__[:-1]:
         if base.__name__ in ("Protocol", "Generic"):
             continue
-        found |= {n for n in (*base.__dict__, *base.__dict__.get("__annotations__", {})) if not n.startswith("_abc_") and n not in _NOT_PROTOCOL}
+        found |= {
+            n
+            for n in (*base.__dict__, *base.__dict__.get("__annotations__", {}))
+            if not n.startswith("_abc_") and n not in _NOT_PROTOCOL
+        }
     return found
 
 
@@ -298,7 +317,12 @@ def _issubclass(ev: Evaluator, cls: Value, bases: Value, /) -> Value:
 def _type(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     if len(args) == 1:
         return ev.class_value(args[0].python_type())
-    raise ev.break_("class-statement", "making a class with type()", "classes are not made during capture", "make it outside of the compiled function")
+    raise ev.break_(
+        "class-statement",
+        "making a class with type()",
+        "classes are not made during capture",
+        "make it outside of the compiled function",
+    )
 
 
 @handles(super)
@@ -308,7 +332,11 @@ def _super(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     frame = ev.frame
     assert frame is not None
     cell = frame.slots.get("__class__")
-    first = frame.slots.get(frame.view.local_names[0]) if frame.view.local_names and frame.view.local_names[0] in frame.slots else None
+    first = (
+        frame.slots.get(frame.view.local_names[0])
+        if frame.view.local_names and frame.view.local_names[0] in frame.slots
+        else None
+    )
     if isinstance(first, CellValue):
         first = first.get(ev)
     cls = cell.get(ev) if isinstance(cell, CellValue) else None
@@ -541,7 +569,19 @@ def _refuse(fn: Any, why: str, rewrite: str = "") -> None:
     TABLE[fn] = handler
 
 
-for _name in ("open", "input", "exec", "eval", "breakpoint", "compile", "property", "staticmethod", "classmethod", "memoryview", "bytearray"):
+for _name in (
+    "open",
+    "input",
+    "exec",
+    "eval",
+    "breakpoint",
+    "compile",
+    "property",
+    "staticmethod",
+    "classmethod",
+    "memoryview",
+    "bytearray",
+):
     _refuse(getattr(builtins, _name), "capture does not model it", "call it outside of the compiled function")
 
 
@@ -553,7 +593,9 @@ def _is_compiling(ev: Evaluator) -> Value:
 @simple(markers.graph_break)
 def _graph_break(ev: Evaluator, message: Value = ConstantValue("")) -> Value:  # noqa: B008 - immutable
     text = message.as_constant()
-    raise ev.break_("graph-break", f"quern.graph_break(){f': {text}' if text else ''}", "the program asks for it", "remove the call")
+    raise ev.break_(
+        "graph-break", f"quern.graph_break(){f': {text}' if text else ''}", "the program asks for it", "remove the call"
+    )
 
 
 @simple(sys.exc_info)

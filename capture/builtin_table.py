@@ -20,7 +20,9 @@ TABLE: dict[Any, Handler] = {}
 #: Python functions that stand for callables written in C: inlined in their place
 POLYFILLS: dict[Any, types.FunctionType] = {}
 #: modules whose C functions are pure: done during capture when all arguments are known
-PURE_MODULES = frozenset(("math", "cmath", "_operator", "unicodedata", "_string", "binascii", "_bisect", "_struct", "_locale", "posix_path"))
+PURE_MODULES = frozenset(
+    ("math", "cmath", "_operator", "unicodedata", "_string", "binascii", "_bisect", "_struct", "_locale", "posix_path")
+)
 #: how instances of C classes are called: (ev, object value, args, kwargs)
 TYPE_CALLS: dict[type, Any] = {}
 
@@ -50,7 +52,9 @@ def simple(*callables: Any) -> Callable[[Any], Any]:
                 return function(ev, *args, **kwargs)
             except TypeError as error:
                 if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-                    raise ev.break_("bad-arguments", f"{callables[0].__name__}: {error}", "the arguments do not fit", eager=True) from None
+                    raise ev.break_(
+                        "bad-arguments", f"{callables[0].__name__}: {error}", "the arguments do not fit", eager=True
+                    ) from None
                 raise
 
         for fn in callables:
@@ -91,7 +95,8 @@ def find_handler(ev: Evaluator, fn: Any) -> Handler | None:
         if found is not None:
             return found
     if isinstance(fn, types.FunctionType):
-        return CODE_CALLS.get(fn.__code__) and CODE_CALLS[fn.__code__](fn) or _framework_function(ev, fn)
+        make = CODE_CALLS.get(fn.__code__)
+        return make(fn) if make is not None else _framework_function(ev, fn)
     return _c_callable(ev, fn)
 
 
@@ -100,8 +105,14 @@ def _marked(ev: Evaluator, fn: Any) -> Handler | None:
     if not names:
         return None
     if names.get(markers.DISABLE):
+
         def disabled(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-            raise ev.break_("disabled", f"calling {_name(fn)}, which is marked with quern.disable", "it must run as it is", "remove the mark")
+            raise ev.break_(
+                "disabled",
+                f"calling {_name(fn)}, which is marked with quern.disable",
+                "it must run as it is",
+                "remove the mark",
+            )
 
         return disabled
     if names.get(markers.ASSUME_CONSTANT):
@@ -123,7 +134,9 @@ def _framework_function(ev: Evaluator, fn: types.FunctionType) -> Handler | None
 
 def _not_inlined(fn: Any) -> Handler:
     def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-        raise ev.break_("framework-function", f"calling {_name(fn)}", "it is part of the framework and quern does not model it")
+        raise ev.break_(
+            "framework-function", f"calling {_name(fn)}", "it is part of the framework and quern does not model it"
+        )
 
     return handler
 

@@ -30,7 +30,9 @@ def inline(ev: Evaluator, fn: FunctionValue, args: Args, kwargs: Kwargs) -> Valu
     if view.is_generator:
         return GeneratorValue(frame, fn, (list(args), dict(kwargs)))
     if ev.depth >= MAX_DEPTH:
-        raise ev.break_("deep-recursion", f"{fn.name} is called inside {MAX_DEPTH} calls", "capture would run out of Python stack")
+        raise ev.break_(
+            "deep-recursion", f"{fn.name} is called inside {MAX_DEPTH} calls", "capture would run out of Python stack"
+        )
     ev.depth += 1
     try:
         return run(ev, frame)
@@ -114,10 +116,14 @@ def _missing_text(fn: FunctionValue, names: list[str], kind: str) -> str:
     return f"{fn.qualname}() missing {len(names)} required {kind} argument{plural}: {shown}"
 
 
-def _reject_keyword(ev: Evaluator, fn: FunctionValue, name: str, positional_only: tuple[str, ...], kwargs: Kwargs) -> None:
+def _reject_keyword(
+    ev: Evaluator, fn: FunctionValue, name: str, positional_only: tuple[str, ...], kwargs: Kwargs
+) -> None:
     if name in positional_only:
         wrong = ", ".join(n for n in positional_only if n in kwargs)
-        raise ev.type_error(f"{fn.qualname}() got some positional-only arguments passed as keyword arguments: '{wrong}'")
+        raise ev.type_error(
+            f"{fn.qualname}() got some positional-only arguments passed as keyword arguments: '{wrong}'"
+        )
     raise ev.type_error(f"{fn.qualname}() got an unexpected keyword argument '{name}'")
 
 

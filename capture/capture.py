@@ -200,9 +200,10 @@ def _learn(target: Target, ev: Evaluator, broken: Break) -> bool:
     stops = target.family.stops
     reason = BreakReason.of(broken)
     if index in stops:  # the stop itself failed: what lives there cannot be made again, or no code can start there
-        index = _earlier_stop(target, index)
-        if index is None:
+        earlier = _earlier_stop(target, index)
+        if earlier is None:
             return False
+        index = earlier
     stops[index] = reason
     if broken.nested:
         target.family.inlined.add(index)
@@ -257,7 +258,9 @@ def call_parts(target: Target) -> str:
     total = view.argcount + view.kwonlyargcount
     if view.has_varargs:
         parts.append(f"*{names[total]}")
-    parts += [f"{real}={name}" for real, name in zip(view.local_names[view.argcount : total], names[view.argcount : total])]
+    parts += [
+        f"{real}={name}" for real, name in zip(view.local_names[view.argcount : total], names[view.argcount : total])
+    ]
     if view.has_varkw:
         parts.append(f"**{names[total + view.has_varargs]}")
     return ", ".join(parts)
@@ -280,7 +283,12 @@ def _raises(ev: Evaluator, target: Target, raised: UserRaise) -> Captured:
     """The program's own exception leaves the frame. Plain Python raises it, with its true traceback."""
     value = raised.value
     said = ", ".join(repr(a.value) if type(a) is ConstantValue else a.describe() for a in getattr(value, "args", ()))
-    reason = BreakReason("raises", f"{value.python_type().__name__}({said}) leaves the function", "plain Python raises it", location=raised.location)
+    reason = BreakReason(
+        "raises",
+        f"{value.python_type().__name__}({said}) leaves the function",
+        "plain Python raises it",
+        location=raised.location,
+    )
     return plain(ev, target, reason)
 
 
@@ -344,7 +352,10 @@ def continue_call(ev: Evaluator, target: Target, continuation: Any, cells: dict[
         function = names.inject(continuation.make(target.function.__globals__, {}), "continue")
     else:
         own = dict(zip(target.view.free_names, target.function.__closure__ or ()))
-        texts = {n: cells.get(n) or names.inject(own[n], "cell") if n in own or n in cells else "" for n in continuation.cells}
+        texts = {
+            n: cells.get(n) or names.inject(own[n], "cell") if n in own or n in cells else ""
+            for n in continuation.cells
+        }
         given = ", ".join(f"{n!r}: {t or names.inject(_new_cell, 'cell') + '()'}" for n, t in texts.items())
         make, scope = names.inject(continuation.make, "make"), names.inject(target.function.__globals__, "globals")
         function = f"{make}({scope}, {{{given}}})"
@@ -361,8 +372,8 @@ def _tails(ev: Evaluator, target: Target, index: int) -> dict[int, TailSpec]:
     if view.instructions[index].op in ("RETURN_VALUE", "RAISE_VARARGS", "RERAISE"):
         return {}
     tails = {}
-    for place in successors(view, index):
-        place = _startable(target, place)
+    for following in successors(view, index):
+        place = _startable(target, following)
         if place is None:
             continue
         cells = {*view.cell_names, *view.free_names}
@@ -408,14 +419,23 @@ def _callee_position(frame: Frame, index: int) -> int:
 
 def compiled_callee(ev: Evaluator, rb: Rebuilder, value: Value) -> str:
     """A callable that a break left to plain Python, wrapped so that it is compiled by itself."""
-    if isinstance(value, FunctionValue) and value.real is not None and value.source is not None and value.source.is_const:
+    if (
+        isinstance(value, FunctionValue)
+        and value.real is not None
+        and value.source is not None
+        and value.source.is_const
+    ):
         compiled = ev.engine.compiled(value.real)
         return rb.inject(compiled, "compiled") if compiled is not None else rb.value(value)
     method = value
     if isinstance(value, ObjectValue):
         bound = value.special(ev, "__call__")
         method = bound if bound is not None else value
-    if isinstance(method, BoundMethodValue) and isinstance(method.function, FunctionValue) and method.function.real is not None:
+    if (
+        isinstance(method, BoundMethodValue)
+        and isinstance(method.function, FunctionValue)
+        and method.function.real is not None
+    ):
         compiled = ev.engine.compiled(method.function.real)
         if compiled is not None:
             return f"{rb.inject(compiled, 'compiled')}.__get__({rb.value(method.owner)})"
@@ -474,4 +494,3 @@ def prune(graph: Graph) -> list[bool]:
     graph.inputs[:] = [node for node in graph.inputs if node in needed]
     graph.nodes[:] = [node for node in graph.nodes if node in needed]
     return kept
-

@@ -47,7 +47,9 @@ class ClassService:
         info = self._infos.get(cls)
         if info is None:
             info = self._infos[cls] = ClassInfo(
-                cls, self.trusted_module(cls.__module__), any(self.trusted_module(b.__module__) for b in cls.__mro__[:-1])
+                cls,
+                self.trusted_module(cls.__module__),
+                any(self.trusted_module(b.__module__) for b in cls.__mro__[:-1]),
             )
             for written, name, value in self._class_writes:
                 self._override(info, written, name, value)

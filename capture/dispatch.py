@@ -22,7 +22,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import Options, config
-from ..errors import BackendFailed, InternalError, QuernError, RecompileLimitExceeded, SpecializationError, Unsupported, UserError
+from ..errors import (
+    BackendFailed,
+    InternalError,
+    QuernError,
+    RecompileLimitExceeded,
+    SpecializationError,
+    Unsupported,
+    UserError,
+)
 from ..inductor.graph import Graph
 from ..inductor.ops.dims import deciding
 from .breaks import BreakReason, Restart
@@ -151,7 +159,13 @@ class Dispatcher:
         self.captures = 0
         self.gave_up = False
         self._table: list[Any] = []
-        self.namespace: dict[str, Any] = {"_MISS": MISS, "_miss": self._miss, "_Tail": Tail, "_table": self._table, "_used": self._used}
+        self.namespace: dict[str, Any] = {
+            "_MISS": MISS,
+            "_miss": self._miss,
+            "_Tail": Tail,
+            "_table": self._table,
+            "_used": self._used,
+        }
         self.step = self._make("step", "return _r")
         self.run = self._make(target.function.__name__, "return _r if type(_r) is not _Tail else _r.finish()")
 
@@ -191,7 +205,9 @@ class Dispatcher:
                 entry = self._capture(arguments)
                 if entry is not None and config.on_error == "raise" and not entry.captured.holds(values):
                     why = entry.why_not(arguments) or "\n" + entry.source
-                    raise InternalError(f"[guards] an entry of {self.target.name} does not fit what it was made from: {why}")
+                    raise InternalError(
+                        f"[guards] an entry of {self.target.name} does not fit what it was made from: {why}"
+                    )
         if entry is None:
             return self._run_plain(values)
         result = entry.run(*values)
@@ -243,7 +259,9 @@ class Dispatcher:
         text = f"{self.target.name} was compiled {self.captures} times, the limit is {limit}"
         why = f"; the last time because: {last.failures[0]}" if last and last.failures else ""
         if owner.fullgraph:
-            raise RecompileLimitExceeded(f"{text}{why}. Raise quern.config.recompile_limit, or make the value that changes an array")
+            raise RecompileLimitExceeded(
+                f"{text}{why}. Raise quern.config.recompile_limit, or make the value that changes an array"
+            )
         if self.captures == limit:
             warnings.warn(f"quern: {text}{why}. Older versions are dropped from now on.", stacklevel=6)
         if self.captures >= 4 * limit:
@@ -258,7 +276,9 @@ class Dispatcher:
             failures.append(entry.why_not(arguments))
             entry.captured.learn(self.policy, arguments)
         code = self.target.function.__code__
-        self.owner.note_recompile(Recompile(self.target.name, f"{code.co_filename}:{code.co_firstlineno}", tuple(failures)))
+        self.owner.note_recompile(
+            Recompile(self.target.name, f"{code.co_filename}:{code.co_firstlineno}", tuple(failures))
+        )
 
     def _run_plain(self, values: tuple[Any, ...]) -> Any:
         return self.plain_run(*values)
@@ -396,7 +416,9 @@ class CompiledFunction:
         self.records.explain_records.append(entry)
         return entry
 
-    def _compiled(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> tuple[Captured, Callable[..., Any] | None, float]:
+    def _compiled(
+        self, dispatcher: Dispatcher, arguments: dict[str, Any]
+    ) -> tuple[Captured, Callable[..., Any] | None, float]:
         """The captured target and its compiled graph. Sizes that the backend needs as constants, or cannot have as symbols,
         are constants in another attempt.
         """
@@ -444,7 +466,9 @@ class CompiledFunction:
             raise
         except Exception as error:
             if config.on_error == "raise":
-                raise BackendFailed(f"the backend failed on a graph of {name}: {type(error).__name__}: {error}") from error
+                raise BackendFailed(
+                    f"the backend failed on a graph of {name}: {type(error).__name__}: {error}"
+                ) from error
             raise
         finally:
             for call in self.callbacks.on_end:
@@ -484,4 +508,14 @@ def _identifier(name: str) -> str:
     return text if text.isidentifier() else f"f_{text}"
 
 
-__all__ = ["MISS", "Backend", "BackendContext", "Callbacks", "CompiledFunction", "Entry", "Recompile", "Tail", "call_parts"]
+__all__ = [
+    "MISS",
+    "Backend",
+    "BackendContext",
+    "Callbacks",
+    "CompiledFunction",
+    "Entry",
+    "Recompile",
+    "Tail",
+    "call_parts",
+]

@@ -86,7 +86,9 @@ def _step(node: Node, runtime: Runtime) -> Step:
     attrs = dict(node.attrs)
     inputs = node.inputs
     if any(_symbolic(v) for v in attrs.values()):
-        return lambda values, sizes: call(*[None if i is None else values[i] for i in inputs], **_concrete(attrs, sizes))
+        return lambda values, sizes: call(
+            *[None if i is None else values[i] for i in inputs], **_concrete(attrs, sizes)
+        )
     return lambda values, sizes: call(*[None if i is None else values[i] for i in inputs], **attrs)
 
 

@@ -17,7 +17,9 @@ from ..errors import SourceLocation
 from ..inductor.graph import Graph, GraphBuilder, Node, TensorMeta
 from ..inductor.ops import OPS
 from . import builtin_table, calls, frames, locations, objects, operators, wrapping
-from .breaks import Break, NotConstant, UserRaise
+from .breaks import Break as _Break
+from .breaks import NotConstant
+from .breaks import UserRaise as _UserRaise
 from .class_service import ClassService
 from .effects import Effects
 from .frames import Frame
@@ -48,14 +50,18 @@ class Evaluator(ClassService):
     policy:    what earlier captures taught about places that change
     """
 
-    UserRaise = UserRaise
-    Break = Break
+    UserRaise = _UserRaise
+    Break = _Break
     operators = operators
     objects = objects
     quotes_abstract = sys.version_info >= (3, 12)
 
     def __init__(
-        self, frontends: Iterable[Frontend], policy: Policy | None = None, engine: Any = None, assume: Assumptions | None = None
+        self,
+        frontends: Iterable[Frontend],
+        policy: Policy | None = None,
+        engine: Any = None,
+        assume: Assumptions | None = None,
     ) -> None:
         self.frontends = list(frontends)
         self.policy = policy if policy is not None else Policy()
@@ -163,7 +169,9 @@ class Evaluator(ClassService):
         try:
             return self.to_python(value, symbols)
         except NotConstant:
-            raise self.break_("not-constant", f"{value.describe()} is needed as a constant", "its value is not known during capture") from None
+            raise self.break_(
+                "not-constant", f"{value.describe()} is needed as a constant", "its value is not known during capture"
+            ) from None
 
     def fold(self, function: Callable[..., Any], *args: Any) -> Value:
         """A Value for what a pure function gives; its exceptions become the program's."""
@@ -173,7 +181,7 @@ class Evaluator(ClassService):
         """Call a pure function during capture; its exceptions become the program's."""
         try:
             return function(*args)
-        except (Break, UserRaise, NotConstant):
+        except (_Break, _UserRaise, NotConstant):
             raise
         except Exception as error:
             raise self.user_exception(error) from None
@@ -220,7 +228,11 @@ class Evaluator(ClassService):
         return self.has_special(value, "__iter__") or self.has_special(value, "__getitem__")
 
     def is_mapping(self, value: Value) -> bool:
-        return isinstance(self.payload(value), DictValue) or issubclass(value.python_type(), Mapping) or self.has_special(value, "keys")
+        return (
+            isinstance(self.payload(value), DictValue)
+            or issubclass(value.python_type(), Mapping)
+            or self.has_special(value, "keys")
+        )
 
     def payload(self, value: Value) -> Value:
         """The builtin content of a subclass's instance; other Values as they are."""
@@ -260,7 +272,7 @@ class Evaluator(ClassService):
     def inline(self, fn: FunctionValue, args: Args, kwargs: Kwargs) -> Value:
         return calls.inline(self, fn, args, kwargs)
 
-    def run(self, frame: Frame, error: UserRaise | None = None) -> Value:
+    def run(self, frame: Frame, error: _UserRaise | None = None) -> Value:
         return frames.run(self, frame, error)
 
     def handler(self, fn: Any) -> Any:
@@ -314,7 +326,7 @@ class Evaluator(ClassService):
             return it.next_(self), NONE
         try:
             return method.call(self, [], {}), NONE
-        except UserRaise as error:
+        except _UserRaise as error:
             if not issubclass(error.value.python_type(), StopIteration):
                 raise
             return None, error.value.getattr_(self, "value")
@@ -331,19 +343,23 @@ class Evaluator(ClassService):
         for number, item in enumerate(value.items(self)):
             parts = item.items(self)
             if len(parts) != 2:
-                raise self.raise_(ValueError, f"dictionary update sequence element #{number} has length {len(parts)}; 2 is required")
+                raise self.raise_(
+                    ValueError, f"dictionary update sequence element #{number} has length {len(parts)}; 2 is required"
+                )
             pairs.append((parts[0], parts[1]))
         return pairs
 
     def _overrides_reading(self, value: Value) -> bool:
         assert isinstance(value, ObjectValue)
-        return isinstance(value.info.find("__iter__"), types.FunctionType) or isinstance(value.info.find("keys"), types.FunctionType)
+        return isinstance(value.info.find("__iter__"), types.FunctionType) or isinstance(
+            value.info.find("keys"), types.FunctionType
+        )
 
     def getattr_or_none(self, value: Value, name: str) -> Value | None:
         """`value.name`, or None when that raises AttributeError."""
         try:
             return value.getattr_(self, name)
-        except UserRaise as error:
+        except _UserRaise as error:
             if issubclass(error.value.python_type(), AttributeError):
                 return None
             raise
@@ -443,7 +459,12 @@ class Evaluator(ClassService):
 
     def is_steady(self, obj: Any) -> bool:
         """True for an object of a trusted module that needs no guard: all but plain data."""
-        return type(obj) not in LITERAL_TYPES and not isinstance(obj, (list, dict, set, tuple)) or isinstance(obj, float) and obj in _MATHS
+        return (
+            type(obj) not in LITERAL_TYPES
+            and not isinstance(obj, (list, dict, set, tuple))
+            or isinstance(obj, float)
+            and obj in _MATHS
+        )
 
     def guard_builtin(self, name: str, obj: Any) -> None:
         self.guards.is_(self.names.const(_BUILTINS, label="builtins").step("", f"[{name!r}]", name), obj)
@@ -453,7 +474,9 @@ class Evaluator(ClassService):
         key = (id(frame), target)
         count = self._iterations[key] = self._iterations.get(key, 0) + 1
         if count > MAX_ITERATIONS:
-            raise self.break_("long-loop", f"a loop ran {MAX_ITERATIONS} times", "capture unrolls loops", "write the loop over arrays")
+            raise self.break_(
+                "long-loop", f"a loop ran {MAX_ITERATIONS} times", "capture unrolls loops", "write the loop over arrays"
+            )
 
     # ------------------------------------------------------------ graph
 
@@ -466,9 +489,11 @@ class Evaluator(ClassService):
         except (ValueError, TypeError, IndexError, NotImplementedError) as error:
             raise self.framework_error(error) from error
 
-    def framework_error(self, error: Exception) -> Break:
+    def framework_error(self, error: Exception) -> _Break:
         """The Break for a call that the framework itself would refuse."""
-        return self.break_("framework-error", f"{type(error).__name__}: {error}", "the framework refuses this call", eager=True)
+        return self.break_(
+            "framework-error", f"{type(error).__name__}: {error}", "the framework refuses this call", eager=True
+        )
 
     def add_input(self, source: Source, meta: TensorMeta, example: Any, name: str = "arg") -> Node:
         """A graph input that the entry fetches at `source`."""
@@ -502,37 +527,47 @@ class Evaluator(ClassService):
         keys = [v.source for v in self.keyed if v.source is not None]
         if len(keys) > 1 and not all(k.is_const for k in keys):
             ids = ", ".join(f"id({{p{i}}})" for i in range(len(keys)))
-            self.guards.add(Guard(None, f"len(set(({ids}))) == {len(keys)}", "dict keys were different objects", places=tuple(keys)))
+            self.guards.add(
+                Guard(None, f"len(set(({ids}))) == {len(keys)}", "dict keys were different objects", places=tuple(keys))
+            )
         for changed in self.effects:
             if not isinstance(changed, _ALIASABLE) or changed.source is None:
                 continue
             cls = changed.python_type()
             for other in self.memo.values():
-                if other is changed or type(other) is not type(changed) or other.source is None or other.python_type() is not cls:
+                if (
+                    other is changed
+                    or type(other) is not type(changed)
+                    or other.source is None
+                    or other.python_type() is not cls
+                ):
                     continue
                 if not (changed.source.is_const and other.source.is_const):
                     self.guards.different(changed.source, other.source)
 
     # ------------------------------------------------------------ errors
 
-    def raise_(self, cls: type[BaseException], *args: Any) -> UserRaise:
+    def raise_(self, cls: type[BaseException], *args: Any) -> _UserRaise:
         """`raise ev.raise_(ValueError, "...")`: the program raises."""
-        return UserRaise(ExceptionValue(self.class_info(cls), [self.from_python(a) for a in args]))
+        return _UserRaise(ExceptionValue(self.class_info(cls), [self.from_python(a) for a in args]))
 
-    def raise_value(self, cls: type[BaseException], *args: Value) -> UserRaise:
-        return UserRaise(ExceptionValue(self.class_info(cls), list(args)))
+    def raise_value(self, cls: type[BaseException], *args: Value) -> _UserRaise:
+        return _UserRaise(ExceptionValue(self.class_info(cls), list(args)))
 
-    def type_error(self, text: str) -> UserRaise:
+    def type_error(self, text: str) -> _UserRaise:
         return self.raise_(TypeError, text)
 
-    def attribute_error(self, value: Value, name: str) -> UserRaise:
+    def attribute_error(self, value: Value, name: str) -> _UserRaise:
         return self.raise_(AttributeError, f"'{value.python_type().__name__}' object has no attribute '{name}'")
 
-    def user_exception(self, error: BaseException) -> UserRaise:
+    def user_exception(self, error: BaseException) -> _UserRaise:
         """A real exception, raised by something pure that was done during capture, as the program's."""
         value = ExceptionValue(self.class_info(type(error)), [])
-        value.args = [self.from_python(a) if type(a) in LITERAL_TYPES or type(a) is tuple else ConstantValue(str(a)) for a in error.args]
-        return UserRaise(value)
+        value.args = [
+            self.from_python(a) if type(a) in LITERAL_TYPES or type(a) is tuple else ConstantValue(str(a))
+            for a in error.args
+        ]
+        return _UserRaise(value)
 
     def stop_iteration_error(self, error: Value) -> Value:
         """What a StopIteration that leaves a generator becomes."""
@@ -541,12 +576,17 @@ class Evaluator(ClassService):
         new.attrs["__suppress_context__"] = TRUE
         return new
 
-    def note_raised(self, raised: UserRaise) -> None:
+    def note_raised(self, raised: _UserRaise) -> None:
         """Bookkeeping of CPython's raise: the exception being handled becomes the context."""
         value = raised.value
         if raised.location is None:
             raised.location = locations.current(self, text=True)
-            if not raised.again and isinstance(value, ExceptionValue) and self.handled is not None and self.handled is not value:
+            if (
+                not raised.again
+                and isinstance(value, ExceptionValue)
+                and self.handled is not None
+                and self.handled is not value
+            ):
                 self._set_context(value, self.handled)
 
     def _set_context(self, value: ExceptionValue, handled: Value) -> None:
@@ -560,16 +600,16 @@ class Evaluator(ClassService):
             link = before
         value.store(self, "__context__", handled)
 
-    def break_(self, code: str, what: str, why: str = "", rewrite: str = "", eager: bool = False) -> Break:
+    def break_(self, code: str, what: str, why: str = "", rewrite: str = "", eager: bool = False) -> _Break:
         """`raise ev.break_(...)`: this cannot be captured."""
-        error = Break(code, what, why, rewrite, eager)
+        error = _Break(code, what, why, rewrite, eager)
         self.locate(error)
         return error
 
     def break_globals(self) -> Value:
         raise self.break_("globals-dict", "taking a module's globals as a dict", "writes to it could not be followed")
 
-    def locate(self, error: Break) -> None:
+    def locate(self, error: _Break) -> None:
         """Note where in the user's code the break happened."""
         error.nested = self.frame is not None and self.frame.parent is not None
         error.stack = locations.stack(self)

@@ -67,7 +67,20 @@ class Frame:
     done:   a generator's frame has returned
     """
 
-    __slots__ = ("view", "program", "pc", "stack", "push", "slots", "scope", "function", "parent", "done", "root", "names")
+    __slots__ = (
+        "view",
+        "program",
+        "pc",
+        "stack",
+        "push",
+        "slots",
+        "scope",
+        "function",
+        "parent",
+        "done",
+        "root",
+        "names",
+    )
 
     def __init__(
         self, view: CodeView, slots: dict[str, Value], scope: GlobalScope, function: FunctionValue | None = None
@@ -164,7 +177,9 @@ def _unwind(ev: Evaluator, frame: Frame, raised: UserRaise) -> bool:
         return False
     stack = frame.stack
     if len(stack) < handler.depth:
-        raise InternalError(f"[capture] stack of {frame.view.code.co_name} is shorter than its exception handler expects")
+        raise InternalError(
+            f"[capture] stack of {frame.view.code.co_name} is shorter than its exception handler expects"
+        )
     del stack[handler.depth :]
     if handler.push_lasti:
         stack.append(ConstantValue(frame.pc - 1))

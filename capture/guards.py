@@ -89,7 +89,9 @@ class GuardSet:
         """`type(x) is cls`. Nothing to do for a place that the entry holds itself."""
         if source.is_const:
             return
-        self.test(source, f"type({{x}}) is {self.names.inject(cls, cls.__name__)}", f"{{label}} was a {cls.__name__}", 0)
+        self.test(
+            source, f"type({{x}}) is {self.names.inject(cls, cls.__name__)}", f"{{label}} was a {cls.__name__}", 0
+        )
 
     def is_(self, source: Source, obj: Any) -> None:
         """`x is obj`."""
@@ -207,7 +209,7 @@ class GuardSet:
             if guard.other is not None:
                 test = test.replace("{y}", read(guard.other))
             if guard.places:
-                test = _PLACE.sub(lambda found, places=guard.places: read(places[int(found[1])]), test)
+                test = _filled(test, guard.places, read)
             lines.append(test)
         return lines, read
 
@@ -236,6 +238,11 @@ class GuardSet:
         except Exception:
             return f"{text}; now it is missing"
         return f"{text}; now it is {_describe(found)}"
+
+
+def _filled(test: str, places: tuple[Source, ...], read: Callable[[Source], str]) -> str:
+    """`test` with the places' expressions in it."""
+    return _PLACE.sub(lambda found: read(places[int(found[1])]), test)
 
 
 def _count(source: Source, uses: dict[Source, int], times: int) -> None:

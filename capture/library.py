@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from . import operators, polyfills
 from .breaks import NotConstant
 from .builtin_functions import CallEffect, boolean
-from .builtin_table import CODE_CALLS, TABLE, TYPE_CALLS, handles, pure, simple
+from .builtin_table import CODE_CALLS, TABLE, TYPE_CALLS, Handler, handles, pure, simple
 from .values.base import Args, Kwargs, Value
 from .values.constant import NONE, ConstantValue
 from .values.functions import BoundMethodValue, CellValue, FunctionValue, PartialValue
@@ -49,7 +49,11 @@ def _partial(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
 def _update_wrapper(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     named = dict(zip(("wrapper", "wrapped", "assigned", "updated"), args)) | dict(kwargs)
     wrapper, wrapped = named["wrapper"], named["wrapped"]
-    assigned = named["assigned"].items(ev) if "assigned" in named else [ConstantValue(n) for n in functools.WRAPPER_ASSIGNMENTS]
+    assigned = (
+        named["assigned"].items(ev)
+        if "assigned" in named
+        else [ConstantValue(n) for n in functools.WRAPPER_ASSIGNMENTS]
+    )
     for name in assigned:
         text = name.as_constant()
         if text in ("__annotations__", "__type_params__"):
@@ -116,18 +120,22 @@ CODE_CALLS[reprlib.recursive_repr()(repr).__code__] = _guarded_repr
 # ---------------------------------------------------------------- operator
 
 
-def _operators() -> None:
-    for table, call in ((operators.BINARY, operators.binary), (operators.COMPARE, operators.compare)):
-        for symbol, fn in table.items():
-            TABLE[fn] = lambda ev, args, kwargs, symbol=symbol, call=call: call(ev, symbol, args[0], args[1])
-    for symbol, fn in operators.UNARY.items():
-        TABLE[fn] = lambda ev, args, kwargs, symbol=symbol: args[0].unary(ev, symbol)
-    for symbol, stem in operators.STEMS.items():
-        fn = getattr(operator, f"i{stem}")
-        TABLE[fn] = lambda ev, args, kwargs, symbol=symbol: operators.inplace(ev, symbol, args[0], args[1])
+def _two_operands(call: Any, symbol: str) -> Handler:
+    return lambda ev, args, kwargs: call(ev, symbol, args[0], args[1])
 
 
-_operators()
+def _one_operand(symbol: str) -> Handler:
+    return lambda ev, args, kwargs: args[0].unary(ev, symbol)
+
+
+for _symbol, _fn in operators.BINARY.items():
+    TABLE[_fn] = _two_operands(operators.binary, _symbol)
+for _symbol, _fn in operators.COMPARE.items():
+    TABLE[_fn] = _two_operands(operators.compare, _symbol)
+for _symbol, _fn in operators.UNARY.items():
+    TABLE[_fn] = _one_operand(_symbol)
+for _symbol, _stem in operators.STEMS.items():
+    TABLE[getattr(operator, f"i{_stem}")] = _two_operands(operators.inplace, _symbol)
 TABLE[operator.getitem] = lambda ev, args, kwargs: args[0].getitem(ev, args[1])
 TABLE[operator.contains] = lambda ev, args, kwargs: boolean(args[0].contains(ev, args[1]))
 TABLE[operator.truth] = lambda ev, args, kwargs: boolean(args[0].truth(ev))
@@ -240,7 +248,12 @@ def _same_parts(ev: Evaluator, value: ObjectValue, part: Any, memo: dict[int, Va
 
 
 def _slots(cls: type) -> list[tuple[str, Any]]:
-    return [(n, r) for base in cls.__mro__ for n, r in base.__dict__.items() if isinstance(r, types.MemberDescriptorType) and base.__flags__ & 512]
+    return [
+        (n, r)
+        for base in cls.__mro__
+        for n, r in base.__dict__.items()
+        if isinstance(r, types.MemberDescriptorType) and base.__flags__ & 512
+    ]
 
 
 TABLE[os.fspath] = pure(os.fspath)
@@ -276,7 +289,9 @@ def _cast(ev: Evaluator, typ: Value, val: Value) -> Value:
 
 @handles(reprlib.recursive_repr)
 def _recursive_repr(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-    raise ev.break_("unsupported-builtin", "reprlib.recursive_repr during capture", "decorate outside of the compiled function")
+    raise ev.break_(
+        "unsupported-builtin", "reprlib.recursive_repr during capture", "decorate outside of the compiled function"
+    )
 
 
 @handles(abc.ABCMeta.register)
@@ -286,7 +301,12 @@ def _register(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
 
 @handles(collections.namedtuple)
 def _namedtuple(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-    raise ev.break_("class-statement", "making a class with namedtuple()", "classes are not made during capture", "make it outside of the compiled function")
+    raise ev.break_(
+        "class-statement",
+        "making a class with namedtuple()",
+        "classes are not made during capture",
+        "make it outside of the compiled function",
+    )
 
 
 # ---------------------------------------------------------------- messages
@@ -311,22 +331,28 @@ def _message(ev: Evaluator, fn: Any, args: Args, kwargs: Kwargs) -> Value:
     return NONE
 
 
-def _logging() -> None:
-    for name in ("debug", "info", "warning", "error", "exception", "critical", "log"):
-        method = getattr(logging.Logger, name)
-        TABLE[method] = lambda ev, args, kwargs, method=method: _message(ev, _logger_call(ev, args[0], method), args[1:], kwargs)
-        function = getattr(logging, name)
-        TABLE[function] = lambda ev, args, kwargs, function=function: _message(ev, function, args, kwargs)
+def _logger_method(method: Any) -> Handler:
+    return lambda ev, args, kwargs: _message(ev, _logger_call(ev, args[0], method), args[1:], kwargs)
+
+
+def _logging_function(function: Any) -> Handler:
+    return lambda ev, args, kwargs: _message(ev, function, args, kwargs)
+
+
+for _name in ("debug", "info", "warning", "error", "exception", "critical", "log"):
+    TABLE[getattr(logging.Logger, _name)] = _logger_method(getattr(logging.Logger, _name))
+    TABLE[getattr(logging, _name)] = _logging_function(getattr(logging, _name))
 
 
 def _logger_call(ev: Evaluator, logger: Value, method: Any) -> Any:
     real = getattr(logger, "real", None)
     if real is None or logger.source is None or not logger.source.is_const:
-        raise ev.break_("message", f"calling {method.__qualname__} on a logger that is not a global", "its level could not be followed")
+        raise ev.break_(
+            "message",
+            f"calling {method.__qualname__} on a logger that is not a global",
+            "its level could not be followed",
+        )
     return method.__get__(real)
-
-
-_logging()
 
 
 # ---------------------------------------------------------------- inspect
@@ -360,5 +386,7 @@ def _signature(ev: Evaluator, fn: Value) -> Value:
     function = fn.function if isinstance(fn, BoundMethodValue) else fn
     real = getattr(function, "real", None)
     if not callable(real):
-        raise ev.break_("inspect", f"inspect.signature of {fn.describe()}", "", "call it outside of the compiled function")
+        raise ev.break_(
+            "inspect", f"inspect.signature of {fn.describe()}", "", "call it outside of the compiled function"
+        )
     return SignatureValue(inspect.signature(types.MethodType(real, object()) if bound else real))

@@ -37,7 +37,9 @@ def load_fast(ev: Evaluator, frame: Frame, name: str) -> None:
 
 
 def unbound(ev: Evaluator, name: str) -> BaseException:
-    return ev.raise_(UnboundLocalError, f"cannot access local variable '{name}' where it is not associated with a value")
+    return ev.raise_(
+        UnboundLocalError, f"cannot access local variable '{name}' where it is not associated with a value"
+    )
 
 
 @op("STORE_FAST")
@@ -78,7 +80,10 @@ def load_deref(ev: Evaluator, frame: Frame, name: str) -> None:
     if value is None:
         if name in frame.view.cell_names:
             raise unbound(ev, name)
-        raise ev.raise_(NameError, f"cannot access free variable '{name}' where it is not associated with a value in enclosing scope")
+        raise ev.raise_(
+            NameError,
+            f"cannot access free variable '{name}' where it is not associated with a value in enclosing scope",
+        )
     frame.push(value)
 
 
@@ -413,7 +418,9 @@ def unpack_ex(ev: Evaluator, frame: Frame, arg: tuple[int, int]) -> None:
         raise ev.type_error(f"cannot unpack non-iterable {source.python_type().__name__} object")
     items = source.items(ev)
     if len(items) < before + after:
-        raise ev.raise_(ValueError, f"not enough values to unpack (expected at least {before + after}, got {len(items)})")
+        raise ev.raise_(
+            ValueError, f"not enough values to unpack (expected at least {before + after}, got {len(items)})"
+        )
     end = len(items) - after
     parts = [*items[:before], ListValue(items[before:end]), *items[end:]]
     frame.stack.extend(reversed(parts))

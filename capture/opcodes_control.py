@@ -162,7 +162,10 @@ def _set_function_part(ev: Evaluator, fn: FunctionValue, name: str, value: Value
 @op("LOAD_BUILD_CLASS")
 def load_build_class(ev: Evaluator, frame: Frame, arg: Any) -> None:
     raise ev.break_(
-        "class-statement", "a class statement", "class bodies are not captured", "define the class outside of the compiled function"
+        "class-statement",
+        "a class statement",
+        "class bodies are not captured",
+        "define the class outside of the compiled function",
     )
 
 
@@ -355,7 +358,9 @@ def import_from(ev: Evaluator, frame: Frame, name: str) -> None:
             found = importlib.import_module(f"{module.real.__name__}.{name}")
         except ImportError:
             where = getattr(module.real, "__file__", None) or "unknown location"
-            raise ev.raise_(ImportError, f"cannot import name {name!r} from {module.real.__name__!r} ({where})") from None
+            raise ev.raise_(
+                ImportError, f"cannot import name {name!r} from {module.real.__name__!r} ({where})"
+            ) from None
         frame.push(ev.wrap(found, ev.names.const(found)))
 
 
@@ -412,7 +417,9 @@ def match_class(ev: Evaluator, frame: Frame, count: int) -> None:
             args = cls.getattr_(ev, "__match_args__").items(ev) if hasattr(cls.real, "__match_args__") else []
             if len(args) < count:
                 s = "" if len(args) == 1 else "s"
-                raise ev.type_error(f"{cls.real.__name__}() accepts {len(args)} positional sub-pattern{s} ({count} given)")
+                raise ev.type_error(
+                    f"{cls.real.__name__}() accepts {len(args)} positional sub-pattern{s} ({count} given)"
+                )
             names = tuple(a.as_constant() for a in args[:count]) + names
     for name in names:
         value = ev.getattr_or_none(subject, name)

@@ -89,7 +89,7 @@ def inplace(ev: Evaluator, op: str, left: Value, right: Value) -> Value:
     except ev.UserRaise as error:
         # the message names the operator that was written
         if error.value.python_type() is TypeError:
-            args = error.value.items_of_args()
+            args: list[Value] = getattr(error.value, "args", [])
             if len(args) == 1 and args[0].is_constant:
                 text = str(args[0].as_constant())
                 head = f"unsupported operand type(s) for {op}: "
@@ -135,5 +135,10 @@ def is_same(left: Value, right: Value) -> bool:
         if one is other:
             return True
         # constants are rebuilt from their values: equal ones of a type that Python interns count as one
-        return type(one) is type(other) and isinstance(one, (int, str, bytes)) and one == other and not isinstance(one, bool)
+        return (
+            type(one) is type(other)
+            and isinstance(one, (int, str, bytes))
+            and one == other
+            and not isinstance(one, bool)
+        )
     return False

@@ -151,7 +151,9 @@ class Rebuilder:
     def cannot(self, value: Value, why: str = "") -> Break:
         """The Break for a value that cannot be made again."""
         return self.ev.break_(
-            "not-rebuildable", f"{value.describe()} is needed outside of the captured graph", why or "it cannot be made again"
+            "not-rebuildable",
+            f"{value.describe()} is needed outside of the captured graph",
+            why or "it cannot be made again",
         )
 
     # ------------------------------------------------------------ the whole

@@ -25,7 +25,18 @@ class Source:
     const:  for a root held by the entry: the object
     """
 
-    __slots__ = ("parent", "prefix", "suffix", "text", "depth", "const", "is_const", "_label", "_label_suffix", "_children")
+    __slots__ = (
+        "parent",
+        "prefix",
+        "suffix",
+        "text",
+        "depth",
+        "const",
+        "is_const",
+        "_label",
+        "_label_suffix",
+        "_children",
+    )
 
     def __init__(
         self,
@@ -37,6 +48,8 @@ class Source:
         const: Any = None,
         is_const: bool = False,
     ) -> None:
+        self.text: str
+        self.depth: int
         self.parent = parent
         self.prefix = prefix
         self.suffix = suffix
@@ -60,7 +73,11 @@ class Source:
 
     def attr(self, name: str) -> Source:
         """`this.name`."""
-        return self.step("", f".{name}") if name.isidentifier() and not keyword.iskeyword(name) else self.step("getattr(", f", {name!r})")
+        return (
+            self.step("", f".{name}")
+            if name.isidentifier() and not keyword.iskeyword(name)
+            else self.step("getattr(", f", {name!r})")
+        )
 
     def raw_attr(self, name: str) -> Source:
         """`name` by the default lookup, past any `__getattribute__` of the class."""

@@ -188,7 +188,9 @@ class Target:
                 ev.guards.is_(source, UNBOUND)
             else:
                 if not self.is_whole:
-                    ev.guards.test(source, f"{{x}} is not {ev.names.inject(UNBOUND, 'unbound')}", "{label} was bound", 0)
+                    ev.guards.test(
+                        source, f"{{x}} is not {ev.names.inject(UNBOUND, 'unbound')}", "{label} was bound", 0
+                    )
                 waiting[parameter.slot] = (obj, source)
         slots = LazySlots(ev, waiting)
         for name in self.view.cell_names:

@@ -189,12 +189,12 @@ def wrap_dict(ev: Evaluator, obj: dict[Any, Any], source: Source, cls: type | No
     return fill_dict(ev, obj, anchor(ev, obj, source), cls or type(obj))
 
 
-def fill_dict(ev: Evaluator, obj: dict[Any, Any], source: Source, cls: type) -> DictValue:
+def fill_dict(ev: Evaluator, obj: dict[Any, Any], source: Source, cls: Any) -> DictValue:
     """A DictValue over a real dict whose place is guarded. Items are wrapped when they are read."""
     value = DictValue(source=source, real=obj, cls=cls)
     table = value.table
     reader = "" if type(obj).__getitem__ is cls.__getitem__ else f"{ev.names.inject(cls, cls.__name__)}.__getitem__("
-    for i, (key, item) in enumerate(cls.items(obj)):  # type: ignore[attr-defined]
+    for i, (key, item) in enumerate(cls.items(obj)):
         if is_literal(key):
             table[key] = Lazy(item, source.step(reader, f", {key!r})", f"[{key!r}]") if reader else source.item(key))
         else:
@@ -274,7 +274,11 @@ def wrap_method(ev: Evaluator, obj: types.MethodType, source: Source) -> Value:
 
 def wrap_builtin(ev: Evaluator, obj: Any, source: Source) -> Value:
     owner = getattr(obj, "__self__", None)
-    if owner is not None and not isinstance(owner, (type, types.ModuleType)) and not any(f.function(obj) for f in ev.frontends):
+    if (
+        owner is not None
+        and not isinstance(owner, (type, types.ModuleType))
+        and not any(f.function(obj) for f in ev.frontends)
+    ):
         # a method bound to an object: [].append
         if not source.is_const:
             ev.guards.type_is(source, type(obj))
@@ -323,7 +327,8 @@ def wrap_held_object(ev: Evaluator, obj: Any, source: Source) -> Value:
     """Objects that are what they are: enum members. By identity everywhere."""
     source = hold(ev, obj, source)
     payload = None
-    for base in (int, str, float, bytes, tuple):
+    plain: tuple[Any, ...] = (int, str, float, bytes, tuple)
+    for base in plain:
         if isinstance(obj, base):
             payload = ev.from_python(base(obj) if base is not str else str.__str__(obj))
     return EnumValue(ev.class_info(type(obj)), ev.names.const(obj, label=source.label), obj, payload)

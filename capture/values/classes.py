@@ -32,7 +32,7 @@ class ClassValue(Value):
 
     def __init__(self, info: ClassInfo, source: Source) -> None:
         self.source = source
-        self.real = info.cls
+        self.real: Any = info.cls
         self.info = info
         self.written: dict[str, Value] = {}
 
@@ -129,7 +129,7 @@ class ClassValue(Value):
 
     def iter_(self, ev: Evaluator) -> Value:
         if isinstance(self.real, enum.EnumMeta):
-            return ev.iterator_of([ev.wrap(m, ev.names.const(m)) for m in self.real])
+            return ev.iterator_of([ev.wrap(member, ev.names.const(member)) for member in list(self.real)])
         return self._meta_call(ev, "__iter__", [])
 
     def len_(self, ev: Evaluator) -> Value:
@@ -145,7 +145,11 @@ class ClassValue(Value):
         if isinstance(meta, _FunctionType):
             return self._meta_call(ev, "__getitem__", [key])
         item = self.info.find("__class_getitem__")
-        if isinstance(item, classmethod) and isinstance(item.__func__, _FunctionType) and not ev.trusted_module(item.__func__.__module__):
+        if (
+            isinstance(item, classmethod)
+            and isinstance(item.__func__, _FunctionType)
+            and not ev.trusted_module(item.__func__.__module__)
+        ):
             return self.getattr_(ev, "__class_getitem__").call(ev, [key], {})
         return ev.fold(lambda: self.real[ev.known(key)])
 
@@ -203,13 +207,14 @@ def instantiate(ev: Evaluator, cls: ClassValue, args: Args, kwargs: Kwargs) -> V
     """`type.__call__`: `__new__`, then `__init__`."""
     info = cls.info
     new = info.find("__new__")
+    obj: Value
     if new is object.__new__:
         obj = object_new(ev, info)
     elif isinstance(new, staticmethod):
         ev.guard_class_attr(info, "__new__", new)
         obj = ev.wrap(new.__func__, ev.names.const(new.__func__)).call(ev, [cls, *args], kwargs)
     elif isinstance(new, types.BuiltinFunctionType):
-        obj = builtin_new(ev, new.__self__, info, args, kwargs)
+        obj = builtin_new(ev, new.__self__, info, args, kwargs)  # type: ignore[arg-type]
     else:
         raise ev.break_("unsupported-class", f"making an instance of {cls.describe()}")
     if not isinstance(obj, ObjectValue) or not issubclass(obj.cls, info.cls):
@@ -233,7 +238,11 @@ def object_new(ev: Evaluator, info: ClassInfo) -> ObjectValue:
     if missing:
         names = ", ".join(f"'{n}'" for n in sorted(missing)) if ev.quotes_abstract else ", ".join(sorted(missing))
         plural = "s" if len(missing) > 1 else ""
-        without = f"without an implementation for abstract method{plural} {names}" if ev.quotes_abstract else f"with abstract method{plural} {names}"
+        without = (
+            f"without an implementation for abstract method{plural} {names}"
+            if ev.quotes_abstract
+            else f"with abstract method{plural} {names}"
+        )
         raise ev.type_error(f"Can't instantiate abstract class {info.name} {without}")
     return ev.new_object(info)
 
@@ -266,7 +275,11 @@ def builtin_new(ev: Evaluator, base: type, info: ClassInfo, args: Args, kwargs: 
         if type(payload) is not ConstantValue:
             raise ev.break_("unsupported-class", f"making a {info.name} from what is not a constant")
     else:
-        raise ev.break_("unsupported-class", f"making an instance of {info.name}", f"its base {base.__name__} is written in C and not modelled")
+        raise ev.break_(
+            "unsupported-class",
+            f"making an instance of {info.name}",
+            f"its base {base.__name__} is written in C and not modelled",
+        )
     return payload if info.cls is base else ev.new_object(info, payload=payload)
 
 
@@ -400,9 +413,6 @@ class ExceptionValue(ObjectValue):
         super().__init__(info, source, real)
         self.args = args
         self.location: Any = None
-
-    def items_of_args(self) -> list[Value]:
-        return self.args
 
     def generic_getattr(self, ev: Evaluator, name: str, hook: bool = True) -> Value:
         if name == "args":

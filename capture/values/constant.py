@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from ..rebuild import Rebuilder
 
 #: exact types whose objects are compared by value and written as literals or held by the entry
-LITERAL_TYPES = frozenset((int, float, complex, str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented)))
+LITERAL_TYPES: frozenset[type] = frozenset(
+    (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented))
+)
 #: further immutable types: an object is held by the entry; operations on it are done at capture
-CONSTANT_TYPES = LITERAL_TYPES | {
+CONSTANT_TYPES: frozenset[type] = LITERAL_TYPES | {
     range, re.Pattern, re.Match, decimal.Decimal, fractions.Fraction, uuid.UUID, datetime.date, datetime.datetime, datetime.timedelta,
     types.CodeType, types.GenericAlias, types.UnionType,
 }  # fmt: skip
@@ -102,7 +104,12 @@ class ConstantValue(Value):
 
     def m_sub(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
         """`pattern.sub(function, text)`: the function is the program's."""
-        if not isinstance(self.value, re.Pattern) or not args or args[0].is_constant and not callable(args[0].as_constant()):
+        if (
+            not isinstance(self.value, re.Pattern)
+            or not args
+            or args[0].is_constant
+            and not callable(args[0].as_constant())
+        ):
             return None
         named = dict(zip(("repl", "string", "count"), args)) | dict(kwargs)
         text, limit = ev.known(named["string"]), ev.known(named["count"]) if "count" in named else 0
@@ -145,7 +152,9 @@ class ConstantValue(Value):
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
         other = ev.payload(other)
         if type(other) is ConstantValue:
-            return ev.fold(ev.operators.BINARY[op], *((other.value, self.value) if reflected else (self.value, other.value)))
+            return ev.fold(
+                ev.operators.BINARY[op], *((other.value, self.value) if reflected else (self.value, other.value))
+            )
         if op == "%" and not reflected and isinstance(self.value, str):
             return self._percent(ev, other)
         if op == "*" and not reflected and isinstance(self.value, int):

@@ -87,9 +87,24 @@ class FunctionValue(Value):
     defaults, kwdefaults, closure of a real function are wrapped when first asked for.
     """
 
-    __slots__ = ("real", "code", "scope", "name", "qualname", "made_from", "attrs", "changed", "_defaults", "_kwdefaults", "_closure", "_handler")
+    __slots__ = (
+        "real",
+        "code",
+        "scope",
+        "name",
+        "qualname",
+        "made_from",
+        "attrs",
+        "changed",
+        "_defaults",
+        "_kwdefaults",
+        "_closure",
+        "_handler",
+    )
 
-    def __init__(self, code: types.CodeType, scope: GlobalScope, source: Source | None = None, real: Any = None) -> None:
+    def __init__(
+        self, code: types.CodeType, scope: GlobalScope, source: Source | None = None, real: Any = None
+    ) -> None:
         self.source = source
         self.real = real
         self.code = code
@@ -397,7 +412,13 @@ class PartialValue(Value):
 
     __slots__ = ("function", "args", "keywords", "attrs")
 
-    def __init__(self, function: Value, args: list[Value], keywords: dict[str, Value], source: Source | None = None) -> None:
+    function: Value
+    args: list[Value]
+    keywords: dict[str, Value]
+
+    def __init__(
+        self, function: Value, args: list[Value], keywords: dict[str, Value], source: Source | None = None
+    ) -> None:
         self.source = source
         self.attrs: dict[str, Value] = {}
         if isinstance(function, PartialValue):

@@ -111,7 +111,10 @@ class GeneratorValue(IteratorValue):
         frame = self.frame
         if not self.started or self.finished or frame.pc < 2:
             return None
-        if frame.view.instructions[frame.pc - 2].op == "SEND" and frame.view.instructions[frame.pc - 1].op == "YIELD_VALUE":
+        if (
+            frame.view.instructions[frame.pc - 2].op == "SEND"
+            and frame.view.instructions[frame.pc - 1].op == "YIELD_VALUE"
+        ):
             return frame.stack[-1]
         return None
 

@@ -40,7 +40,7 @@ class SequenceIterator(IteratorValue):
 
     __slots__ = ("owner", "position")
 
-    _TYPES = {list: type(iter([])), tuple: type(iter(()))}
+    _TYPES: dict[Any, type] = {list: type(iter([])), tuple: type(iter(()))}
 
     def __init__(self, owner: Any) -> None:
         self.source = None
@@ -115,7 +115,11 @@ class DictIterator(IteratorValue):
 
     __slots__ = ("owner", "kind", "keys", "position")
 
-    _TYPES = {"keys": type(iter({})), "values": type(iter({}.values())), "items": type(iter({}.items()))}
+    _TYPES: dict[str, type] = {
+        "keys": type(iter({})),
+        "values": type(iter({}.values())),
+        "items": type(iter({}.items())),
+    }
 
     def __init__(self, ev: Evaluator, owner: DictValue, kind: str) -> None:
         self.source = None
@@ -205,7 +209,9 @@ class ZipValue(IteratorValue):
             raise ev.raise_(ValueError, f"zip() argument {ended + 1} is shorter than argument{plural(ended)}{ended}")
         for number, it in enumerate(self.inner[1:], 1):
             if it.next_(ev) is not None:
-                raise ev.raise_(ValueError, f"zip() argument {number + 1} is longer than argument{plural(number)}{number}")
+                raise ev.raise_(
+                    ValueError, f"zip() argument {number + 1} is longer than argument{plural(number)}{number}"
+                )
 
     def rebuild(self, rb: Rebuilder) -> str:
         strict = ", strict=True" if self.strict else ""

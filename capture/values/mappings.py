@@ -85,7 +85,11 @@ class DictValue(Value):
     def has(self, ev: Evaluator, key: Any) -> bool:
         if key in self.table:
             if not self.whole and type(self.table[key]) is Lazy:
-                text = repr(key) if is_literal(key) and "{" not in repr(key) else ev.names.inject(ev.key_object(key), "key")
+                text = (
+                    repr(key)
+                    if is_literal(key) and "{" not in repr(key)
+                    else ev.names.inject(ev.key_object(key), "key")
+                )
                 ev.guards.test(self.source, f"{text} in {{x}}", f"{{label}} had the key {text}")
             return True
         return self.get(ev, key) is not None
@@ -130,7 +134,9 @@ class DictValue(Value):
 
     def truth(self, ev: Evaluator) -> bool:
         if not self.whole and self.source is not None:
-            ev.guards.test(self.source, "{x}" if self.real else "not {x}", f"{{label}} was {'not ' if self.real else ''}empty")
+            ev.guards.test(
+                self.source, "{x}" if self.real else "not {x}", f"{{label}} was {'not ' if self.real else ''}empty"
+            )
         return bool(self.table)
 
     def len_(self, ev: Evaluator) -> Value:
@@ -303,7 +309,9 @@ class DictValue(Value):
 
     def display(self, rb: Rebuilder) -> str:
         """A dict display with all entries."""
-        return "{" + ", ".join(f"{self._key_text(rb, k)}: {self._value_text(rb, v)}" for k, v in self.table.items()) + "}"
+        return (
+            "{" + ", ".join(f"{self._key_text(rb, k)}: {self._value_text(rb, v)}" for k, v in self.table.items()) + "}"
+        )
 
     def _key_text(self, rb: Rebuilder, key: Any) -> str:
         known = self.key_values.get(key)
@@ -339,7 +347,12 @@ class DictValue(Value):
 
     def _unchanged(self, key: Any, value: Value) -> bool:
         """The value is the one read from this very place."""
-        if not self._was_real(key) or value.source is None or self.source is None or value.source.parent is not self.source:
+        if (
+            not self._was_real(key)
+            or value.source is None
+            or self.source is None
+            or value.source.parent is not self.source
+        ):
             return False
         return is_literal(key) and value.source is self.source.item(key)
 

@@ -37,7 +37,18 @@ _C_DATA = (types.GetSetDescriptorType, types.MemberDescriptorType)
 class ClassInfo:
     """What one capture knows of a class: looked-up names, and which hooks it overrides."""
 
-    __slots__ = ("cls", "_found", "getattribute", "getattr", "setattr", "delattr", "has_dict", "steady", "framework_based", "name")
+    __slots__ = (
+        "cls",
+        "_found",
+        "getattribute",
+        "getattr",
+        "setattr",
+        "delattr",
+        "has_dict",
+        "steady",
+        "framework_based",
+        "name",
+    )
 
     def __init__(self, cls: type, steady: bool, framework_based: bool) -> None:
         self.cls = cls
@@ -74,7 +85,19 @@ class ObjectValue(Value):
     changed: names set, in order of first setting; removed: names deleted
     """
 
-    __slots__ = ("info", "cls", "real", "real_dict", "attrs", "changed", "removed", "payload", "_dict_source", "_dict_value", "new_args")
+    __slots__ = (
+        "info",
+        "cls",
+        "real",
+        "real_dict",
+        "attrs",
+        "changed",
+        "removed",
+        "payload",
+        "_dict_source",
+        "_dict_value",
+        "new_args",
+    )
 
     def __init__(
         self, info: ClassInfo, source: Source | None = None, real: Any = None, payload: Value | None = None
@@ -302,7 +325,9 @@ class ObjectValue(Value):
             try:
                 _Slotless().anything = None  # type: ignore[attr-defined]
             except AttributeError as error:  # in this Python's own words
-                raise ev.raise_(AttributeError, str(error).replace("_Slotless", self.info.name).replace("anything", name)) from None
+                raise ev.raise_(
+                    AttributeError, str(error).replace("_Slotless", self.info.name).replace("anything", name)
+                ) from None
         self.store(ev, name, value)
 
     def store(self, ev: Evaluator, name: str, value: Value) -> None:
@@ -358,7 +383,11 @@ class ObjectValue(Value):
     def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
         method = self.special(ev, "__call__")
         if method is None:
-            handler = ev.handler(self.real) if self.real is not None and self.source is not None and self.source.is_const else None
+            handler = (
+                ev.handler(self.real)
+                if self.real is not None and self.source is not None and self.source.is_const
+                else None
+            )
             if handler is not None:
                 return handler(ev, args, kwargs)
             if self._has("__call__"):
@@ -376,7 +405,9 @@ class ObjectValue(Value):
             if setter is not None:  # OrderedDict fills itself by the subclass's own method
                 return self._fill_by(ev, setter, name, args, kwargs)
         generic = _OBJECT_METHODS.get(name)
-        if self.payload is not None and (generic is None or name in ("__init__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__")):
+        if self.payload is not None and (
+            generic is None or name in ("__init__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__")
+        ):
             return self.payload.call_method(ev, name, args, kwargs)
         if generic is not None:
             return generic(ev, self, *args, **kwargs)
@@ -421,7 +452,9 @@ class ObjectValue(Value):
         if self.payload is not None:
             return self.payload.iter_(ev)
         if self._has("__iter__"):
-            raise ev.break_("unsupported-iterator", f"iterating over {self.describe()}", "its __iter__ is not Python code")
+            raise ev.break_(
+                "unsupported-iterator", f"iterating over {self.describe()}", "its __iter__ is not Python code"
+            )
         return ItemIterator(self) if self._has("__getitem__") else super().iter_(ev)
 
     def items(self, ev: Evaluator) -> list[Value]:
@@ -433,7 +466,9 @@ class ObjectValue(Value):
         method = self.special(ev, "__next__")
         if method is None:
             if self._has("__next__"):
-                raise ev.break_("unsupported-iterator", f"advancing {self.describe()}", "its __next__ is not Python code")
+                raise ev.break_(
+                    "unsupported-iterator", f"advancing {self.describe()}", "its __next__ is not Python code"
+                )
             return super().next_(ev)
         try:
             return method.call(ev, [], {})
@@ -597,7 +632,9 @@ class ObjectValue(Value):
 
     def _assignment(self, rb: Rebuilder, target: str, attr: str) -> str:
         value = rb.value(self.attrs[attr])
-        if self.info.setattr is None and (self.info.find(attr) is MISSING or not is_data_descriptor(self.info.find(attr))):
+        if self.info.setattr is None and (
+            self.info.find(attr) is MISSING or not is_data_descriptor(self.info.find(attr))
+        ):
             return f"{target}.{attr} = {value}" if attr.isidentifier() else f"{target}.__dict__[{attr!r}] = {value}"
         if isinstance(self.info.find(attr), types.MemberDescriptorType) or not self.info.has_dict:
             return f"{rb.inject(object.__setattr__, 'setattr')}({target}, {attr!r}, {value})"
@@ -742,7 +779,9 @@ def _ne(ev: Evaluator, obj: ObjectValue, other: Value) -> Value:
 
 
 def _dir(ev: Evaluator, obj: ObjectValue) -> Value:
-    names = {n for base in obj.cls.__mro__ for n in base.__dict__} | {k.as_constant() for k in obj.instance_dict(ev).items(ev)}
+    names = {n for base in obj.cls.__mro__ for n in base.__dict__} | {
+        k.as_constant() for k in obj.instance_dict(ev).items(ev)
+    }
     return ev.from_python(sorted(names))
 
 

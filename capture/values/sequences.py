@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import NotConstant
-from .base import Args, Value
+from .base import Value
 from .constant import FALSE, NONE, TRUE, ConstantValue
 
 if TYPE_CHECKING:
@@ -152,7 +152,11 @@ class SequenceValue(Value):
         for i in range(low, high):
             if elements[i] is item or ev.equal(elements[i], item):
                 return ConstantValue(i)
-        what = "tuple.index(x): x not in tuple" if self.cls is tuple else f"{ev.repr_text(item)} is not in {self.cls.__name__}"
+        what = (
+            "tuple.index(x): x not in tuple"
+            if self.cls is tuple
+            else f"{ev.repr_text(item)} is not in {self.cls.__name__}"
+        )
         raise ev.raise_(ValueError, what)
 
     def m_count(self, ev: Evaluator, item: Value) -> Value:
@@ -247,7 +251,9 @@ class MutableSequence(SequenceValue):
                 raise ev.user_exception(error) from None
             return
         if not ev.has_index(key):
-            raise ev.type_error(f"{self.cls.__name__} indices must be integers or slices, not {key.python_type().__name__}")
+            raise ev.type_error(
+                f"{self.cls.__name__} indices must be integers or slices, not {key.python_type().__name__}"
+            )
         try:
             elements[ev.index(key)] = value
         except IndexError:

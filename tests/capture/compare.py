@@ -7,9 +7,9 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from quern.capture.dispatch import CompiledFunction
 from toy import Toy, toy_compile
 
-from quern.capture.dispatch import CompiledFunction
 from quern.config import config
 
 _ATOMS = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range, type, types.ModuleType)
@@ -87,7 +87,9 @@ def outcome(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         return error
 
 
-def agree(fn: Callable[..., Any], make: Callable[[], tuple[Any, ...]], calls: int = 2, **options: Any) -> CompiledFunction:
+def agree(
+    fn: Callable[..., Any], make: Callable[[], tuple[Any, ...]], calls: int = 2, **options: Any
+) -> CompiledFunction:
     """Run `fn` plain and compiled on fresh arguments; results, arguments and aliasing must agree, every time.
 
     Returns the compiled function. Errors inside quern are raised, not fallen back from.

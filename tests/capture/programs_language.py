@@ -549,7 +549,15 @@ def exception_name_unbound(x):
 @program()
 def exceptions_from_builtins(x):
     found = []
-    for f in (lambda: [][0], lambda: int("q"), lambda: {}["k"], lambda: None.foo, lambda: 1 + "", lambda: len(5), lambda: (1)[0]):
+    for f in (
+        lambda: [][0],
+        lambda: int("q"),
+        lambda: {}["k"],
+        lambda: None.foo,
+        lambda: 1 + "",
+        lambda: len(5),
+        lambda: (1)[0],
+    ):
         try:
             f()
         except Exception as e:
@@ -777,12 +785,18 @@ def del_things(x):
 @program()
 def f_strings(x):
     n, s, w = 3.14159, "hi", 8
-    return x, f"{n:.2f}|{s!r:>{w}}|{n=}|{s:^6}|{len(s)}|{'a' 'b'}|{{}}", f"{x.shape}", f"{None}{True}{1 + 1}"
+    return x, f"{n:.2f}|{s!r:>{w}}|{n=}|{s:^6}|{len(s)}|{'ab'}|{{}}", f"{x.shape}", f"{None}{True}{1 + 1}"
 
 
 @program()
 def formatting(x):
-    return x, "%s-%d-%5.1f" % ("a", 3, 2.55), "{0}{1}{0}{k!r}".format(1, [2], k="z"), "%(a)s" % {"a": 1}, "{:>4}".format(7)
+    return (
+        x,
+        "%s-%d-%5.1f" % ("a", 3, 2.55),
+        "{0}{1}{0}{k!r}".format(1, [2], k="z"),
+        "%(a)s" % {"a": 1},
+        "{:>4}".format(7),
+    )
 
 
 @program()
@@ -865,19 +879,29 @@ def bit_operations(x):
 @program()
 def identity_tests(x):
     a, b = [], []
-    return x is x, a is b, a is not b, None is None, a is a, x is not None, type(x) is Toy, () is ()
+    return x is x, a is b, a is not b, None is None, a is a, x is not None, type(x) is Toy, () == ()
 
 
 @program()
 def membership(x):
-    return x, 1 in [1, 2], "k" in {"k": 1}, 3 not in {1, 2}, "ab" in "cabd", (1, 2) in [(1, 2)], None in [0, None], 5 in range(3, 9, 2)
+    return (
+        x,
+        1 in [1, 2],
+        "k" in {"k": 1},
+        3 not in {1, 2},
+        "ab" in "cabd",
+        (1, 2) in [(1, 2)],
+        None in [0, None],
+        5 in range(3, 9, 2),
+    )
 
 
 @program()
 def imports_inside(x):
     import math
     import os.path as p
-    from collections import Counter, OrderedDict as OD
+    from collections import Counter
+    from collections import OrderedDict as OD
     from math import floor
 
     return x * math.floor(2.7) + floor(1.2), Counter("aab")["a"], list(OD(a=1)), p.basename("/a/b")
@@ -1022,7 +1046,16 @@ def ellipsis_and_not_implemented(x):
 
 @program()
 def type_queries(x):
-    return x, type(1) is int, type([]).__name__, isinstance(True, int), isinstance(1, (str, int)), issubclass(bool, int), callable(len), callable(1)
+    return (
+        x,
+        int is int,
+        type([]).__name__,
+        isinstance(True, int),
+        isinstance(1, (str, int)),
+        issubclass(bool, int),
+        callable(len),
+        callable(1),
+    )
 
 
 @program()
@@ -1083,7 +1116,14 @@ def argument_errors(x):
         return a
 
     found = []
-    for call in (lambda: f(), lambda: f(1), lambda: f(1, 2, 3, 4, 5), lambda: f(1, 2, a=3), lambda: f(1, 2, z=3), lambda: f(1, 2, 3, 4, d=4)):
+    for call in (
+        lambda: f(),
+        lambda: f(1),
+        lambda: f(1, 2, 3, 4, 5),
+        lambda: f(1, 2, a=3),
+        lambda: f(1, 2, z=3),
+        lambda: f(1, 2, 3, 4, d=4),
+    ):
         try:
             call()
         except TypeError as e:

@@ -28,7 +28,7 @@ def add(a, b, c=0):
     return a + b + c
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def cached(n):
     return n * n
 
@@ -176,7 +176,14 @@ def ordered_dict(x):
     d.move_to_end("a")
     d.move_to_end("c", last=False)
     first = d.popitem(last=False)
-    return d, first, list(d), list(reversed(d)), d == {"b": x, "a": 1} if False else None, repr(collections.OrderedDict(a=1))
+    return (
+        d,
+        first,
+        list(d),
+        list(reversed(d)),
+        d == {"b": x, "a": 1} if False else None,
+        repr(collections.OrderedDict(a=1)),
+    )
 
 
 @program()
@@ -185,7 +192,17 @@ def default_dict(x):
     d["a"].append(x)
     d["b"] += [1]
     e = collections.defaultdict(lambda: 5, k=1)
-    return d, e["zz"], e, d.get("none"), "q" in d, collections.defaultdict(int)["n"], dict(e), d.default_factory is list, len(d)
+    return (
+        d,
+        e["zz"],
+        e,
+        d.get("none"),
+        "q" in d,
+        collections.defaultdict(int)["n"],
+        dict(e),
+        d.default_factory is list,
+        len(d),
+    )
 
 
 @program()
@@ -193,7 +210,17 @@ def counters(x):
     c = collections.Counter("mississippi")
     c.update("sss")
     d = c - collections.Counter(s=2)
-    return x, c, c.most_common(2), c["zzz"], d, sum(c.values()), sorted(c.elements())[:3], collections.Counter(a=1) + collections.Counter(a=2), dict(c)
+    return (
+        x,
+        c,
+        c.most_common(2),
+        c["zzz"],
+        d,
+        sum(c.values()),
+        sorted(c.elements())[:3],
+        collections.Counter(a=1) + collections.Counter(a=2),
+        dict(c),
+    )
 
 
 @program()
@@ -210,7 +237,14 @@ def deques(x):
     return d, a, b, len(d), d[0], d.maxlen, list(d), 7 in d, repr(collections.deque([1]))
 
 
-@program(lambda: (Toy([1.0]), collections.deque([1, 2], maxlen=3), collections.defaultdict(list, a=[1]), collections.OrderedDict(p=1, q=2)))
+@program(
+    lambda: (
+        Toy([1.0]),
+        collections.deque([1, 2], maxlen=3),
+        collections.defaultdict(list, a=[1]),
+        collections.OrderedDict(p=1, q=2),
+    )
+)
 def collection_arguments(x, d, dd, od):
     d.append(x)
     d.append(4)
@@ -273,7 +307,19 @@ def text_modules(x):
 
 @program()
 def number_classes(x):
-    return x, isinstance(3, numbers.Number), isinstance(2.5, numbers.Real), isinstance("a", numbers.Number), (3).bit_length(), (2.5).is_integer(), (5).real, 0.1.hex(), int.from_bytes(b"\x01\x00", "big"), float.fromhex("0x1p3"), (7).to_bytes(2, "big")
+    return (
+        x,
+        isinstance(3, numbers.Number),
+        isinstance(2.5, numbers.Real),
+        isinstance("a", numbers.Number),
+        (3).bit_length(),
+        (2.5).is_integer(),
+        (5).real,
+        (0.1).hex(),
+        int.from_bytes(b"\x01\x00", "big"),
+        float.fromhex("0x1p3"),
+        (7).to_bytes(2, "big"),
+    )
 
 
 @program()
@@ -294,13 +340,38 @@ def list_methods(x):
     d.sort(key=len)
     e = [1, 2]
     e.clear()
-    return a, p, q, b, c, d, e, [1, 2, 1].count(1), [1, 2].index(2), [1] * 3, [[0]] * 2, [1] + [2], [1, 2] < [1, 3], [1] == [1], [4, 5].__len__()
+    return (
+        a,
+        p,
+        q,
+        b,
+        c,
+        d,
+        e,
+        [1, 2, 1].count(1),
+        [1, 2].index(2),
+        [1] * 3,
+        [[0]] * 2,
+        [1] + [2],
+        [1, 2] < [1, 3],
+        [1] == [1],
+        [4, 5].__len__(),
+    )
 
 
 @program()
 def list_errors(x):
     found = []
-    for f in (lambda: [].pop(), lambda: [1].remove(2), lambda: [1].index(5), lambda: [1][5], lambda: [1]["a"], lambda: (1,)[3], lambda: {}.popitem(), lambda: set().pop()):
+    for f in (
+        lambda: [].pop(),
+        lambda: [1].remove(2),
+        lambda: [1].index(5),
+        lambda: [1][5],
+        lambda: [1]["a"],
+        lambda: (1,)[3],
+        lambda: {}.popitem(),
+        lambda: set().pop(),
+    ):
         try:
             f()
         except Exception as e:
@@ -347,7 +418,20 @@ def set_methods(x):
 @program()
 def tuple_methods(x):
     t = (x, 1, 2, 1)
-    return t, t[1:], t[1:].count(1), t[1:].index(2), t + (3,), (1, 2) < (1, 3), len(t), 1 in t[1:], (1,) * 3, hash((1, "a")) == hash((1, "a")), tuple(reversed((1, 2))), (1, (2, 3)) == (1, (2, 3))
+    return (
+        t,
+        t[1:],
+        t[1:].count(1),
+        t[1:].index(2),
+        t + (3,),
+        (1, 2) < (1, 3),
+        len(t),
+        1 in t[1:],
+        (1,) * 3,
+        hash((1, "a")) == hash((1, "a")),
+        tuple(reversed((1, 2))),
+        (1, (2, 3)) == (1, (2, 3)),
+    )
 
 
 @program(lambda: (Toy([1.0]), [1, 2, 3], {"a": 1, "b": [2]}, {1, 2}))
@@ -509,7 +593,16 @@ def string_building(x):
     parts = []
     for n in (1, 22, 333):
         parts.append(f"{n:>5}|{n!s:<4}|{n:05d}|{n:x}")
-    return x, out, "\n".join(parts), out.upper().center(9, "*"), "a,b".split(","), "%r" % (None,), "{:,}".format(12345), f"{0.5:%}"
+    return (
+        x,
+        out,
+        "\n".join(parts),
+        out.upper().center(9, "*"),
+        "a,b".split(","),
+        "%r" % (None,),
+        f"{12345:,}",
+        f"{0.5:%}",
+    )
 
 
 @program()

@@ -136,7 +136,14 @@ def operators(x):
 @program()
 def operator_errors(x):
     found = []
-    for f in (lambda: Vec(x) * 2, lambda: Vec(x) - 1, lambda: object() < 1, lambda: [] + (), lambda: {} | [], lambda: 1 in 5):
+    for f in (
+        lambda: Vec(x) * 2,
+        lambda: Vec(x) - 1,
+        lambda: object() < 1,
+        lambda: [] + (),
+        lambda: {} | [],
+        lambda: 1 in 5,
+    ):
         try:
             f()
         except TypeError as e:
@@ -222,7 +229,17 @@ class Diamond(Mixin, Child):
 def inheritance(x):
     c = Child.make(x)
     d = Diamond(x, extra=3)
-    return c.run(), d.run(), c.size, Base(x).size, c.kind, Child.twice(x), d.twice(2), isinstance(d, Base), [k.__name__ for k in type(d).__mro__]
+    return (
+        c.run(),
+        d.run(),
+        c.size,
+        Base(x).size,
+        c.kind,
+        Child.twice(x),
+        d.twice(2),
+        isinstance(d, Base),
+        [k.__name__ for k in type(d).__mro__],
+    )
 
 
 @program()
@@ -483,7 +500,15 @@ def dataclass_basics(x):
     c = Config(4, names=["n"])
     c.names.append("m")
     d = dataclasses.replace(c, width=9)
-    return c, d, c == Config(4, names=["n", "m"]), repr(c), x * c.scale, [f.name for f in dataclasses.fields(c)], d.total
+    return (
+        c,
+        d,
+        c == Config(4, names=["n", "m"]),
+        repr(c),
+        x * c.scale,
+        [f.name for f in dataclasses.fields(c)],
+        d.total,
+    )
 
 
 @program()
@@ -493,7 +518,16 @@ def dataclass_frozen(x):
         f.a = 2
     except dataclasses.FrozenInstanceError as e:
         text = str(e)
-    return x, f, Frozen(1) < Frozen(2), {f: 5}[Frozen(1)], text, hash(f) == hash(Frozen(1)), dataclasses.astuple(f), dataclasses.asdict(f)
+    return (
+        x,
+        f,
+        Frozen(1) < Frozen(2),
+        {f: 5}[Frozen(1)],
+        text,
+        hash(f) == hash(Frozen(1)),
+        dataclasses.astuple(f),
+        dataclasses.asdict(f),
+    )
 
 
 @program()
@@ -559,7 +593,20 @@ class Typed(typing.NamedTuple):
 def namedtuples(x, p):
     q = Pair(x)
     left, right = q
-    return q, p.left * p.right, q._replace(left=1), p._asdict(), left, right, Typed(1, x).both(), Typed(2), Pair._make([1, 2]), p[0], q == (x, 7) if False else 0, Pair._fields
+    return (
+        q,
+        p.left * p.right,
+        q._replace(left=1),
+        p._asdict(),
+        left,
+        right,
+        Typed(1, x).both(),
+        Typed(2),
+        Pair._make([1, 2]),
+        p[0],
+        q == (x, 7) if False else 0,
+        Pair._fields,
+    )
 
 
 class MyDict(dict):
@@ -622,7 +669,24 @@ def builtin_subclasses(x):
     s = MySet([1])
     s.add(5)
     t = MyTuple([x, 2])
-    return d, d["a"], d.extra(), got, m, items, items.total(), items[0], s, t, t.first(), MyStr("hi").shout(), MyInt(1) + 1, list(d.items()), len(items), 5 in s
+    return (
+        d,
+        d["a"],
+        d.extra(),
+        got,
+        m,
+        items,
+        items.total(),
+        items[0],
+        s,
+        t,
+        t.first(),
+        MyStr("hi").shout(),
+        MyInt(1) + 1,
+        list(d.items()),
+        len(items),
+        5 in s,
+    )
 
 
 @program(lambda: (Toy([1.0]), MyList(1), Missing(p=1), MyTuple([Toy([3.0])]), MySet([4])))
@@ -750,7 +814,17 @@ class GenIter:
 @program()
 def user_iterators(x):
     a, *b = Countdown(3)
-    return x, list(Countdown(3)), [v for v in OldIter()], a, b, sum(Countdown(4)), 4 in OldIter(), list(GenIter(x)), dict(zip("ab", Countdown(2)))
+    return (
+        x,
+        list(Countdown(3)),
+        [v for v in OldIter()],
+        a,
+        b,
+        sum(Countdown(4)),
+        4 in OldIter(),
+        list(GenIter(x)),
+        dict(zip("ab", Countdown(2))),
+    )
 
 
 @program()
@@ -790,7 +864,14 @@ class HasRun(typing.Protocol):
 def typing_things(x):
     g = Generic_[int](x)
     n: int = 3
-    return g, typing.cast(int, n), isinstance(Base(x), HasRun), isinstance(3, HasRun), isinstance(3, int | str), typing.Optional
+    return (
+        g,
+        typing.cast(int, n),
+        isinstance(Base(x), HasRun),
+        isinstance(3, HasRun),
+        isinstance(3, int | str),
+        typing.Optional,
+    )
 
 
 class Context:
@@ -862,7 +943,15 @@ def equality_default(x):
 def type_of_object(x):
     b = Child(x)
     cls = type(b)
-    return cls(x).extra, cls.__name__, b.__class__ is Child, type(b).kind, isinstance(b, (int, Base)), b.__module__ == __name__, cls.__doc__
+    return (
+        cls(x).extra,
+        cls.__name__,
+        b.__class__ is Child,
+        type(b).kind,
+        isinstance(b, (int, Base)),
+        b.__module__ == __name__,
+        cls.__doc__,
+    )
 
 
 class Visitor:

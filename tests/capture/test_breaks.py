@@ -10,10 +10,10 @@ import contextlib
 import pytest
 from compare import agree
 from corpus import Corpus
+from quern.capture.markers import graph_break, is_compiling
 from toy import Toy, toy_compile
 
 import quern
-from quern.capture.markers import graph_break, is_compiling
 from quern.errors import Unsupported
 
 program = Corpus()
@@ -568,7 +568,11 @@ def test_breaks_are_recorded_once_with_their_place() -> None:
 def test_callee_of_a_break_is_compiled_by_itself() -> None:
     compiled = toy_compile(in_callee)
     compiled(*[Toy([1.0])])
-    ops = [[n.op.name for n in e.graph.nodes if n.op.name not in ("input", "scalar")] for e in compiled.explain_records if e.graph is not None]
+    ops = [
+        [n.op.name for n in e.graph.nodes if n.op.name not in ("input", "scalar")]
+        for e in compiled.explain_records
+        if e.graph is not None
+    ]
     assert ["add"] in ops and ["mul"] in ops
 
 

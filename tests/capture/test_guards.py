@@ -13,11 +13,11 @@ import types
 from typing import Any
 
 import pytest
+from quern.capture.guards import GuardSet
+from quern.capture.sources import Names, local
 from toy import Toy, toy_compile
 
 import quern
-from quern.capture.guards import GuardSet
-from quern.capture.sources import Names, local
 from quern.errors import RecompileLimitExceeded
 
 ONE = Toy([1.0])
@@ -138,7 +138,12 @@ def test_function_code_replaced() -> None:
         return _helper(x)
 
     code = _helper.__code__
-    check(f, (ONE,), lambda: setattr(_helper, "__code__", (lambda x, n=3: x * 70).__code__), lambda: setattr(_helper, "__code__", code))
+    check(
+        f,
+        (ONE,),
+        lambda: setattr(_helper, "__code__", (lambda x, n=3: x * 70).__code__),
+        lambda: setattr(_helper, "__code__", code),
+    )
 
 
 def test_function_defaults_replaced() -> None:
@@ -160,7 +165,9 @@ def test_argument_constants() -> None:
         assert value(compiled(ONE, *args)) == value(f(ONE, *args))
 
 
-@pytest.mark.parametrize(("one", "two"), [(1, True), (1, 1.0), (0.0, -0.0), (2, 2.0), ("a", b"a"), ((1,), [1]), (0, False), (None, 0)])
+@pytest.mark.parametrize(
+    ("one", "two"), [(1, True), (1, 1.0), (0.0, -0.0), (2, 2.0), ("a", b"a"), ((1,), [1]), (0, False), (None, 0)]
+)
 def test_equal_but_not_the_same(one: Any, two: Any) -> None:
     def f(x, v):
         return x, repr(v), type(v).__name__
@@ -226,7 +233,12 @@ def test_property_replaced_on_the_class() -> None:
     def f(x, t):
         return x * t.twice
 
-    check(f, (ONE, t), lambda: setattr(Thing, "twice", property(lambda self: 12)), lambda: setattr(Thing, "twice", original))
+    check(
+        f,
+        (ONE, t),
+        lambda: setattr(Thing, "twice", property(lambda self: 12)),
+        lambda: setattr(Thing, "twice", original),
+    )
 
 
 def test_class_attribute() -> None:
@@ -289,7 +301,15 @@ def test_lists_and_dicts_of_other_lengths() -> None:
         return x
 
     compiled = toy_compile(f)
-    for items, named in (([1], {"a": 2}), ([1, 2], {"a": 2}), ([], {}), ([1], {"b": 2}), ([1], {"skip": 2}), ([1], {"a": 3, "b": 1}), ([1], {"b": 1, "a": 3})):
+    for items, named in (
+        ([1], {"a": 2}),
+        ([1, 2], {"a": 2}),
+        ([], {}),
+        ([1], {"b": 2}),
+        ([1], {"skip": 2}),
+        ([1], {"a": 3, "b": 1}),
+        ([1], {"b": 1, "a": 3}),
+    ):
         assert value(compiled(ONE, items, named)) == value(f(ONE, items, named))
 
 
@@ -332,7 +352,15 @@ def test_functions_as_arguments() -> None:
     def make(n):
         return lambda v: v * n
 
-    for g in (make(2), make(2), make(3), functools.partial(_helper, n=5), functools.partial(_helper, n=6), Thing(4).scale and _helper, lambda v: v + 9):
+    for g in (
+        make(2),
+        make(2),
+        make(3),
+        functools.partial(_helper, n=5),
+        functools.partial(_helper, n=6),
+        Thing(4).scale and _helper,
+        lambda v: v + 9,
+    ):
         assert value(compiled(ONE, g)) == value(f(ONE, g))
 
 
@@ -370,8 +398,15 @@ def test_defaultdict_and_ordered_dict() -> None:
         return x * d["k"]
 
     compiled = toy_compile(f)
-    for d in (collections.defaultdict(lambda: 4), collections.defaultdict(lambda: 5), collections.OrderedDict(k=1), {"k": 2}):
-        assert value(compiled(ONE, d)) == value(f(ONE, type(d)(d.default_factory) if hasattr(d, "default_factory") else d))
+    for d in (
+        collections.defaultdict(lambda: 4),
+        collections.defaultdict(lambda: 5),
+        collections.OrderedDict(k=1),
+        {"k": 2},
+    ):
+        assert value(compiled(ONE, d)) == value(
+            f(ONE, type(d)(d.default_factory) if hasattr(d, "default_factory") else d)
+        )
 
 
 def test_module_attribute() -> None:

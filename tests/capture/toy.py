@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from quern.capture.dispatch import CompiledFunction
 from quern.capture.eager_backend import eager_backend
 from quern.capture.frontend import register_frontend
@@ -138,7 +137,12 @@ class ToyValue(Value):
         return Toy
 
     def truth(self, ev: Any) -> bool:
-        raise ev.break_("data-dependent-branch", "a branch on the value of an array", "it is not known during capture", "use where()")
+        raise ev.break_(
+            "data-dependent-branch",
+            "a branch on the value of an array",
+            "it is not known during capture",
+            "use where()",
+        )
 
     def getattr_(self, ev: Any, name: str) -> Value:
         if name == "shape":
