@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from corpus import WORKLOADS
+from numpy_corpus import WORKLOADS
 from numpy_compiled import check, compiled
 
 
