@@ -80,7 +80,7 @@ class TorchFrontend:
             return found
         if getattr(fn, "_dynamo_marked_constant", False) or getattr(getattr(fn, "__wrapped__", None), "_dynamo_marked_constant", False):
             return _called_now(fn)
-        return _tensor_method(fn) or handler_of_unknown(fn)
+        return _tensor_method(fn) or _unpatched(fn) or handler_of_unknown(fn)
 
     def is_framework_code(self, fn: Any) -> bool:
         module = getattr(fn, "__module__", None)
@@ -199,6 +199,14 @@ def _called_now(fn: Any) -> Handler:
         return ev.fold(lambda: fn(*plain, **named))
 
     return handler
+
+
+def _unpatched(fn: Any) -> Handler | None:
+    """torch.compile replaces `Module.__init__` and `__setstate__` by functions that also count modules for its own use."""
+    if getattr(fn, "__module__", "") != "torch._dynamo.mutation_guard" or not fn.__name__.startswith("patched_"):
+        return None
+    (original,) = (cell.cell_contents for cell in fn.__closure__)
+    return lambda ev, args, kwargs: ev.call_function(original, args, kwargs)
 
 
 def _tensor_method(fn: Any) -> Handler | None:

@@ -1,0 +1,159 @@
+"""Functions of functions: torch.cond, activation checkpointing, autograd.Function, opaque calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.utils.checkpoint
+
+from ...values.base import Args, Kwargs, Value
+from ...values.classes import ClassValue
+from ...values.constant import ConstantValue
+from ...values.mappings import DictValue
+from ...values.sequences import ListValue, TupleValue
+from ...values.tensor import ArrayValue
+from .calls import FUNCTIONS, Context, unwrap, wrap
+from .externs import call_target
+from .state import state_of
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+
+
+# ------------------------------------------------------------------ torch.cond
+
+
+def _cond(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    """Both branches are captured, and each result is chosen by the predicate: branches of torch.cond are free of side
+    effects, so computing both is safe.
+    """
+    named = dict(zip(("pred", "true_fn", "false_fn", "operands"), args)) | dict(kwargs)
+    pred = named["pred"]
+    operands = named["operands"].items(ev) if "operands" in named else []
+    if not isinstance(pred, ArrayValue):
+        return ev.call(named["true_fn" if pred.truth(ev) else "false_fn"], operands)
+    versions = [(s, s.version) for s in state_of(ev).arrays.inputs]
+    yes, no = ev.call(named["true_fn"], operands), ev.call(named["false_fn"], operands)
+    if any(s.version != version for s, version in versions):
+        raise ev.break_("cond-mutation", "a branch of torch.cond writes to a tensor", "branches must be pure", "return the result")
+    cx = Context(ev)
+    condition = cx.cast(cx.op("reshape", pred, shape=()), cx.dtype(torch.bool))  # type: ignore[arg-type]
+    return _choose(cx, condition, yes, no)
+
+
+def _choose(cx: Context, condition: Any, yes: Value, no: Value) -> Value:
+    if isinstance(yes, ArrayValue) and isinstance(no, ArrayValue):
+        if yes.meta.shape != no.meta.shape or yes.meta.dtype != no.meta.dtype:
+            raise cx.broken("cond-branches", "the branches of torch.cond give tensors of different shape or dtype")
+        return cx.array(cx.op("where", condition, yes, no))
+    if isinstance(yes, (TupleValue, ListValue)) and type(yes) is type(no):
+        ours, theirs = yes.items(cx.ev), no.items(cx.ev)
+        if len(ours) == len(theirs):
+            return yes.new([_choose(cx, condition, a, b) for a, b in zip(ours, theirs)])
+    if isinstance(yes, DictValue) and isinstance(no, DictValue):
+        mine, other = cx.ev.mapping_pairs(yes), dict((k.key(cx.ev), v) for k, v in cx.ev.mapping_pairs(no))
+        if [k.key(cx.ev) for k, _ in mine] == list(other):
+            return DictValue([(k.as_constant(), _choose(cx, condition, v, other[k.key(cx.ev)])) for k, v in mine])
+    if yes.is_constant and no.is_constant and yes.as_constant() == no.as_constant():
+        return yes
+    raise cx.broken("cond-branches", "the branches of torch.cond give results of different structure")
+
+
+FUNCTIONS[torch.cond] = _cond
+
+
+# ------------------------------------------------------------------ checkpointing
+
+_CHECKPOINT_SETTINGS = (
+    "use_reentrant", "context_fn", "determinism_check", "debug", "early_stop", "preserve_rng_state",
+)  # fmt: skip
+
+
+def _checkpoint(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    """Checkpointing changes what is kept for the backward pass, not what is computed."""
+    rest = {k: v for k, v in kwargs.items() if k not in _CHECKPOINT_SETTINGS}
+    function = args[0] if args else rest.pop("function")
+    return ev.call(function, args[1:], rest)
+
+
+FUNCTIONS[torch.utils.checkpoint.checkpoint] = _checkpoint
+
+
+# ------------------------------------------------------------------ autograd.Function
+
+
+class ForwardContext:
+    """What `forward` of an autograd.Function is given as `ctx` where no gradient is asked for."""
+
+    def __init__(self, count: int) -> None:
+        self.needs_input_grad = (False,) * count
+        self.saved_tensors = ()
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        self.saved_tensors = tensors
+
+    def save_for_forward(self, *tensors: Any) -> None:
+        """Nothing reads it without gradients."""
+
+    def mark_dirty(self, *tensors: Any) -> None:
+        """Writes are seen anyway."""
+
+    def mark_non_differentiable(self, *tensors: Any) -> None:
+        """Nothing is differentiated."""
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """There are no gradients."""
+
+
+_NO_SETUP = torch.autograd.function._SingleLevelFunction.setup_context
+
+
+def _apply(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    """`Function.apply` without gradients is `forward` with a context that is thrown away."""
+    cls, *rest = args
+    assert isinstance(cls, ClassValue)
+    state = state_of(ev)
+    if state.grad and any(isinstance(a, ArrayValue) and state.requires_grad(a.node(ev)) for a in rest):
+        raise ev.break_("autograd-function", f"{cls.real.__name__}.apply on tensors that require gradients",
+                        "its backward is the program's own")  # fmt: skip
+    context = ev.call_function(ForwardContext, [ConstantValue(len(rest))])
+    before, state.grad = state.grad, False
+    try:
+        if cls.real.setup_context is _NO_SETUP:
+            return ev.call(cls.getattr_(ev, "forward"), [context, *rest], kwargs)
+        result = ev.call(cls.getattr_(ev, "forward"), rest, kwargs)
+        ev.call(cls.getattr_(ev, "setup_context"), [context, TupleValue(rest), result])
+        return result
+    finally:
+        state.grad = before
+
+
+FUNCTIONS[torch.autograd.Function.apply.__func__] = _apply  # type: ignore[attr-defined]
+
+
+# ------------------------------------------------------------------ opaque calls
+
+
+def opaque_call(ev: Evaluator, fn: Any, args: Args, kwargs: Kwargs) -> Value:
+    """A Python function of tensors as one node, not looked into (`quern.allow_in_graph`). It must be reachable by its
+    module and name, and give tensors whose metas it tells when called on meta tensors.
+    """
+    module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "")
+    if not isinstance(module, str) or not name.replace(".", "_").isidentifier():
+        raise ev.break_("opaque-local", f"the opaque function {name or fn!r}", "a graph names functions by module and name",
+                        "define it at the top level of a module")  # fmt: skip
+    plain = [unwrap(ev, a) for a in args]
+    named = {k: unwrap(ev, v) for k, v in kwargs.items()}
+    return wrap(ev, call_target(Context(ev), f"{module}:{name}", fn, plain, named, effects=True))
+
+
+def constant_call(ev: Evaluator, fn: Any, args: Sequence[Value], kwargs: Kwargs) -> Value:
+    """A function called now, its result kept (`quern.assume_constant_result`)."""
+    plain = [ev.as_python(a) for a in args]
+    named = {k: ev.as_python(v) for k, v in kwargs.items()}
+    result = ev.fold_raw(lambda: fn(*plain, **named))
+    return ev.wrap(result, ev.names.const(result))
+
+
