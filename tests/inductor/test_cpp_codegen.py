@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sympy
 from quern.inductor import loops as L
-from quern.inductor.codegen.cpp import generate
+from quern.inductor.codegen.cpp import Launch, generate
+from quern.inductor.codegen.cpp.emit import EMIT, is_operator, text_of
+from quern.inductor.codegen.cpp.indexing import dim_text
+from quern.inductor.codegen.cpp.plan import Plan, make_plan
 from quern.inductor.dtypes import (
     DType,
     bfloat16,
     bool_,
+    complex64,
     float16,
     float32,
     float64,
@@ -29,8 +34,10 @@ from quern.inductor.dtypes import (
 from quern.inductor.loops import Buffer, Expr, Index, Kernel, Store, Var, as_index
 from quern.inductor.ops.scalar import SCALAR
 from quern.inductor.reference import from_bfloat16_bits, numpy_dtype, run_kernel, to_bfloat16_bits
-from quern.kernels.cpu.build import build, load
-from quern.kernels.cpu.toolchain import host_target
+from quern.kernels.cpu.build import LIBRARY, build, compile_units, load
+from quern.kernels.cpu.toolchain import find_compiler, host_target, x86_target
+
+from quern.errors import InternalError
 
 S0, S1 = sympy.symbols("s0 s1", integer=True, positive=True)
 
@@ -675,34 +682,55 @@ def guarded(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return whole, inner
 
 
-@pytest.fixture(scope="module")
-def zoo() -> tuple[ctypes.CDLL, dict[str, Case], tuple[str, ...]]:
-    from dataclasses import replace
+Library = tuple[ctypes.CDLL, dict[str, Case], tuple[str, ...]]
+LEVELS = {"x86-64-v3": "avx2 fma bmi1 bmi2 f16c movbe sse4_2 popcnt ssse3 cx16", "x86-64": ""}
 
-    cases = {}
-    for name, make in ZOO.items():
-        c = make()
+
+def compiled(cases: Mapping[str, Case], folder: Path, level: str) -> Library:
+    """All cases in one library, for the host or for an older kind of CPU: (library, cases renamed, order of the symbols)."""
+    named = {}
+    for name, c in cases.items():
         label = "k_" + "".join(x if x.isalnum() else "_" for x in name)
-        cases[name] = replace(c, kernel=replace(c.kernel, name=label))
-    source = generate([c.kernel for c in cases.values()], vector_bytes=host_target().vector_bytes, units=2)
-    return load(build(source.units, label="test zoo")), cases, source.symbols
+        named[name] = replace(c, kernel=replace(c.kernel, name=label))
+    target = host_target() if level == "host" else x86_target(set(LEVELS[level].split()))
+    source = generate([c.kernel for c in named.values()], vector_bytes=target.vector_bytes, units=2)
+    if level == "host":
+        return load(build(source.units, label="test kernels")), named, source.symbols
+    compile_units(source.units, folder, find_compiler(), target)
+    return load(folder / LIBRARY), named, source.symbols
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("name", list(ZOO))
-def test_kernel_against_the_interpreter(
-    zoo: tuple[ctypes.CDLL, dict[str, Case], tuple[str, ...]], name: str, threads: int
-) -> None:
-    library, cases, order = zoo
+def check(library: Library, name: str, threads: int) -> None:
+    """Run a case and compare all its buffers, and what lies around them, with the interpreter's."""
+    functions, cases, order = library
     c = cases[name]
     want = {k: v.copy() for k, v in c.arrays.items()}
     got = {k: guarded(v) for k, v in c.arrays.items()}
     run_kernel(c.kernel, want, c.symbols)
-    call(getattr(library, c.kernel.name), c.kernel, {k: v for k, (_, v) in got.items()}, c.symbols, order, threads)
+    call(getattr(functions, c.kernel.name), c.kernel, {k: v for k, (_, v) in got.items()}, c.symbols, order, threads)
     for b in c.kernel.args:
         whole, inner = got[b.name]
         same_storage(inner, want[b.name], b.dtype, c.tolerance, f"{b.name} of\n{c.kernel}")
         assert (whole[:128] == 85).all() and (whole[-128:] == 85).all(), f"{b.name} was written outside its bounds"
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return compiled({name: make() for name, make in ZOO.items()}, tmp_path_factory.mktemp("zoo"), "host")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", list(ZOO))
+def test_kernel_against_the_interpreter(zoo: Library, name: str, threads: int) -> None:
+    check(zoo, name, threads)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", list(LEVELS))
+def test_kernels_at_other_register_widths(tmp_path: Path, level: str) -> None:
+    library = compiled({name: make() for name, make in ZOO.items()}, tmp_path, level)
+    for name in ZOO:
+        check(library, name, 2)
 
 
 @pytest.mark.parametrize("name", list(ZOO))
@@ -717,3 +745,206 @@ def test_results_do_not_depend_on_the_number_of_threads(
         call(getattr(library, c.kernel.name), c.kernel, arrays, c.symbols, order, threads)
         results.append({k: v.tobytes() for k, v in arrays.items()})
     assert results[0] == results[1] == results[2]
+
+
+# --------------------------------------------------------------------------- random kernels
+
+
+def random_case(seed: int) -> Case:
+    """A kernel with random loops, layouts, types, arithmetic, and up to two levels of reduction."""
+    g = np.random.default_rng(seed)
+    p = space(*(int(x) for x in g.choice([1, 2, 3, 5, 16, 17, 33, 40], g.integers(0, 4))))
+    r = space(*(int(x) for x in g.choice([1, 2, 4, 7, 16, 31, 50], g.integers(0, 3))), name="r")
+    buffers: dict[str, tuple[DType, int | np.ndarray]] = {}
+
+    def layout(variables: tuple[Var, ...]) -> tuple[Index, int]:
+        """A dense array over the variables in random order, perhaps with gaps."""
+        strides, step = {}, int(g.choice([1, 1, 1, 2, 3]))
+        for k in g.permutation(len(variables)):
+            strides[variables[k]] = step
+            step *= variables[k].extent
+        return at(variables, *(strides[v] for v in variables)), max(step, 1)
+
+    def leaf() -> Expr:
+        chosen = tuple(v for v in (*p, *r) if g.random() < 0.75)
+        index, size = layout(chosen)
+        dtype = [float32, float32, float32, bfloat16, int32, bool_, float64][g.integers(7)]
+        name = f"x{len(buffers)}"
+        if g.random() < 0.15 and chosen:
+            rows = int(g.integers(1, 6))
+            picks = Index(((chosen[0], 1),))
+            ids = f"i{len(buffers)}"
+            buffers[ids] = (int64, g.integers(0, rows, chosen[0].extent))
+            buffers[name] = (dtype, rows * size)
+            value = L.load(name, L.indirect(L.load(ids, picks, int64)) * size + index, dtype)
+        else:
+            buffers[name] = (dtype, size)
+            value = L.load(name, index, dtype)
+        if g.random() < 0.15 and chosen:
+            v = chosen[-1]
+            low = op("lt", L.index_value(as_index(v)), const(int(g.integers(0, v.extent + 1)), int64))
+            return L.masked(low, L.cast(value, float32), const(0.25))
+        return L.cast(value, float32)
+
+    def tree(depth: int, leaves: list[Expr]) -> Expr:
+        if depth == 0 or g.random() < 0.2:
+            return leaves[g.integers(len(leaves))]
+        kind = g.integers(4)
+        a = tree(depth - 1, leaves)
+        if kind == 0:
+            return op(str(g.choice(["tanh", "sin", "abs", "neg", "sigmoid"])), a)
+        b = tree(depth - 1, leaves)
+        if kind == 1:
+            return op("where", op("lt", a, b), a, op("mul", b, const(0.5)))
+        return op(str(g.choice(["add", "sub", "mul", "max", "min"])), a, b)
+
+    leaves = [leaf() for _ in range(g.integers(1, 4))]
+    values = [tree(3, leaves)]
+    if r:
+        kinds = [str(k) for k in g.choice(["sum", "max", "min", "argmax", "argmin"], g.integers(1, 4))]
+        reduced = [L.reduce(k, tree(2, leaves)) for k in kinds]
+        values = [L.cast(v, float32) if v.dtype == int64 and g.random() < 0.5 else v for v in reduced]
+        floats = [v for v in values if v.dtype == float32]
+        if floats and g.random() < 0.6:
+            centred = op("sub", tree(2, leaves), op("mul", floats[0], const(0.1)))
+            values.append(L.reduce("sum", op("tanh", centred)))
+            if g.random() < 0.7:
+                values.append(op("add", centred, op("tanh", values[-1])))
+    stores = []
+    for value in values:
+        varies = bool(r) and value.varies_in_r
+        index, size = layout((*p, *r) if varies else p)
+        name = f"out{len(stores)}"
+        buffers[name] = (value.dtype, size)
+        stores.append(Store(name, index, value))
+    return case(p, r, stores, buffers, tolerance=3e-5)
+
+
+def check_random(seeds: range, folder: Path, level: str) -> None:
+    cases = {f"random {seed}": random_case(seed) for seed in seeds}
+    library = compiled(cases, folder, level)
+    for name in cases:
+        check(library, name, 1 + len(name) % 2)
+
+
+def test_random_kernels(tmp_path: Path) -> None:
+    check_random(range(40), tmp_path, "host")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["host", *LEVELS])
+@pytest.mark.parametrize("batch", range(6))
+def test_more_random_kernels(tmp_path: Path, batch: int, level: str) -> None:
+    check_random(range(1000 + 60 * batch, 1060 + 60 * batch), tmp_path, level)
+
+
+# --------------------------------------------------------------------------- the text, and calling it
+
+
+def test_segments_call_kernels_in_order() -> None:
+    """One native call runs several kernels over slots of one buffer list."""
+    p = space(S0)
+    i = as_index(p[0])
+
+    def step(name: str, value: Expr) -> Kernel:
+        args = (Buffer("a", float32, S0), Buffer("b", float32, S0))
+        return Kernel(name, p, (), (Store("b", i, value),), args, ("s0",))
+
+    double = step("double_it", op("mul", L.load("a", i, float32), const(2.0)))
+    shift = step("shift_it", op("add", L.load("a", i, float32), const(1.0)))
+    segments = {
+        "first": [Launch("double_it", (0, 1)), Launch("shift_it", (1, 2))],
+        "second": [Launch("shift_it", (0, 1))],
+    }
+    source = generate([double, shift], segments=segments, vector_bytes=host_target().vector_bytes)
+    assert source.entries == ("double_it", "shift_it", "first", "second") and source.symbols == ("s0",)
+    library = load(build(source.units, label="segments"))
+    x, y, z = (np.arange(5, dtype=np.float32) for _ in range(3))
+    pointers = (ctypes.c_void_p * 3)(*(a.ctypes.data for a in (x, y, z)))
+    library.first(pointers, (ctypes.c_int64 * 1)(5), 1)
+    np.testing.assert_array_equal(z, 2 * x + 1)
+    library.second(pointers, (ctypes.c_int64 * 1)(5), 1)
+    np.testing.assert_array_equal(y, x + 1)
+
+
+def test_text_tells_where_it_comes_from_and_is_stable() -> None:
+    c = softmax(4, 64)
+    one, two = (generate([c.kernel], vector_bytes=64).text for _ in range(2))
+    assert one == two
+    assert "// out = made by hand" in one and "// loops: p0 < 4, r0 < 64; 16 lanes along r0" in one
+    assert one.count("exp(") == 1, "the row of exponentials is kept, not computed twice"
+
+
+def test_plan_chooses_lanes_and_ways() -> None:
+    def plan(c: Case) -> Plan:
+        return make_plan(c.kernel, 64)
+
+    assert plan(softmax(40, 1000)).along_r and plan(softmax(40, 1000)).lanes == 16
+    assert plan(columns(50, 70, ("sum",))).scratch
+    assert not plan(middle(50, 9, 64, ("sum",))).scratch
+    assert plan(everything(1 << 20)).split is not None and plan(everything(1000)).split is None
+    assert plan(transpose(70, 45)).tile is not None
+    assert plan(rows(9, 100, ("sum",), float64)).lanes == 8
+    assert plan(booleans(300)).lanes == 64
+    assert plan(arange(100, int32)).lanes == 16, "an int64 index that fits 32 bits does not halve the lanes"
+    assert plan(count_true(6, 100)).lanes == 16
+    assert plan(embedding_backward(60, 9, 70)).tasks == () and plan(embedding_backward(60, 9, 70)).block
+    assert plan(scatter(5000, 13)).tasks == () and not plan(scatter(5000, 13)).block, (
+        "colliding targets stay on one thread"
+    )
+
+
+def test_no_op_is_without_text() -> None:
+    for name, row in SCALAR.items():
+        for vector in (False, True):
+            for truth in {"any": (False, True), "integral": (False, True), "bool": (True,)}.get(row.domain, (False,)):
+                text = text_of(name, truth, vector)
+                assert all(f"{{{k}}}" in text for k in range(row.arity)) and f"{{{row.arity}}}" not in text
+        assert is_operator(EMIT[name]) == ("(" not in EMIT[name])
+
+
+def test_sizes_as_text() -> None:
+    assert dim_text(7) == "7"
+    assert dim_text(sympy.floor((S0 + 1) / 2)) == "((1 + s0) / 2)" or "/ 2" in dim_text(sympy.floor((S0 + 1) / 2))
+    assert dim_text(S0 * S1 / 4).endswith("/ 4)")
+    assert "%" in dim_text(sympy.Mod(S0, 3)) and "max<i64>" in dim_text(sympy.Max(S0, S1))
+    with pytest.raises(InternalError, match="has no C\\+\\+ form"):
+        dim_text(sympy.sin(S0))
+
+
+def test_complex_numbers_are_refused() -> None:
+    p = space(4)
+    k = Kernel(
+        "k",
+        p,
+        (),
+        (Store("out", as_index(p[0]), L.load("x", as_index(p[0]), complex64)),),
+        (Buffer("x", complex64, 4), Buffer("out", complex64, 4)),
+    )
+    with pytest.raises(InternalError, match="complex64"):
+        generate([k])
+
+
+def test_float_sums_are_accurate() -> None:
+    """Long sums in float32: as good as NumPy's pairwise sums, in every way that reductions run."""
+    n = 1 << 20
+    for make in (
+        lambda: rows(2, n, ("sum",)),
+        lambda: columns(n, 2, ("sum",)),
+        lambda: columns(1 << 14, 64, ("sum",)),
+        lambda: rows(40, 1 << 15, ("sum",)),
+    ):
+        c = make()
+        data = np.random.default_rng(0).random(c.arrays["x"].size).astype(np.float32)
+        c.arrays["x"][:] = data
+        library, cases, order = compiled({"sum": c}, Path(), "host")
+        call(library.k_sum, cases["sum"].kernel, c.arrays, {}, order, 2)
+        shape = [v.extent for v in (*c.kernel.p, *c.kernel.r)]
+        matrix = (
+            data.reshape(shape)
+            if c.kernel.stores[0].value.args[0].attr[1].coefficient(c.kernel.r[0]) == 1
+            else data.reshape(shape[::-1]).T
+        )
+        exact = matrix.astype(np.float64).sum(axis=1)
+        error = np.abs(c.arrays["out0"] - exact) / exact
+        assert error.max() < 1e-6

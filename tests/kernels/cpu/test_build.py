@@ -1,0 +1,200 @@
+"""Finding the compiler, building through the cache, failing readably, and sharing one OpenMP runtime."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from quern.cache import Store
+from quern.kernels.cpu import build as building
+from quern.kernels.cpu.build import build, known_compilers, load, toolchain_identity
+from quern.kernels.cpu.openmp import loaded_runtimes, runtime
+from quern.kernels.cpu.toolchain import find_compiler, host_target, x86_target
+
+from quern.config import config
+from quern.errors import CompilerFailed, CompilerNotFound
+
+UNIT = """
+#include "parallel.h"
+namespace quern {
+extern "C" __attribute__((visibility("default"))) int answer(int threads) {
+  int seen[8] = {};
+  parallel_for(threads, 8, [&](i64 begin, i64 end) { for (i64 t = begin; t < end; ++t) seen[t] = runtime.thread() + 1; });
+  int most = 0;
+  for (int s : seen) most = s > most ? s : most;
+  return most;
+}
+}
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "cache")
+
+
+def test_builds_once_and_runs(store: Store) -> None:
+    path = build([UNIT], label="answer", store=store)
+    again = build([UNIT], label="answer", store=store)
+    assert path == again and store.counters.as_dict()["builds"] == 2  # the library, and the note about the compiler
+    library = load(path)
+    assert library.answer(1) == 1
+    assert library.answer(3) == 3
+
+
+def test_several_units_link_into_one_library(store: Store) -> None:
+    other = 'extern "C" __attribute__((visibility("default"))) int other() { return 7; }'
+    library = load(build([UNIT, other], label="two", store=store))
+    assert library.other() == 7 and library.answer(2) == 2
+
+
+def test_source_headers_flags_and_compiler_enter_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = host_target()
+    base = building._key([UNIT], target, "g++ 1").digest
+    assert building._key([UNIT], target, "g++ 2").digest != base
+    assert building._key([UNIT + " "], target, "g++ 1").digest != base
+    assert building._key([UNIT], x86_target(set()), "g++ 1").digest != base
+    monkeypatch.setattr(building, "FLAGS", (*building.FLAGS, "-O3"))
+    assert building._key([UNIT], target, "g++ 1").digest != base
+    monkeypatch.undo()
+    monkeypatch.setattr(building, "headers_hash", lambda: "changed")
+    assert building._key([UNIT], target, "g++ 1").digest != base
+
+
+def test_rejected_source_is_kept_and_named(store: Store) -> None:
+    with pytest.raises(CompilerFailed) as caught:
+        build(["int f() { return undeclared_thing; }"], label="bad", store=store)
+    message = str(caught.value)
+    assert "undeclared_thing" in message and "report" in message
+    kept = Path(message.split("kept in ")[1].split(";")[0])
+    assert "undeclared_thing" in (kept / "kernel_0.cpp").read_text()
+    (kept / "kernel_0.cpp").unlink()
+    kept.rmdir()
+
+
+@pytest.mark.parametrize("bad", [0, 2])
+def test_one_bad_unit_among_several(store: Store, bad: int) -> None:
+    units = ['extern "C" int f%d() { return 1; }' % i for i in range(4)]
+    units[bad] = "this is not C++"
+    with pytest.raises(CompilerFailed, match="this"):
+        build(units, label="bad", store=store)
+
+
+def test_missing_compiler_says_what_to_install(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(CompilerNotFound) as caught:
+        build([UNIT], label="answer", store=store)
+    message = str(caught.value)
+    for word in ("apt install g++", "dnf install", "quern.config.cxx", "warm cache", "quern cache"):
+        assert word in message
+
+
+def test_warm_cache_needs_no_compiler(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = build([UNIT], label="answer", store=store)
+    identity = toolchain_identity(store)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CXX", raising=False)
+    assert build([UNIT], label="answer", store=Store(store.root)) == path
+    assert toolchain_identity(store) == identity
+    with pytest.raises(CompilerNotFound):
+        build([UNIT + "// new"], label="answer", store=store)
+
+
+def test_the_compiler_asked_for_is_the_one_used(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = find_compiler().command[0]
+    wrapper = tmp_path / "my-g++"
+    log = tmp_path / "log"
+    wrapper.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {real} "$@"\n')
+    wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("CXX", f"{wrapper} -DCHOSEN")
+    load(build([UNIT], label="answer", store=store))
+    assert "-DCHOSEN" in log.read_text()
+    assert known_compilers(store, host_target())[-1].endswith("-DCHOSEN")
+    with config.patch(cxx="no-such-compiler"), pytest.raises(CompilerNotFound, match="no-such-compiler"):
+        find_compiler()
+
+
+def test_targets_name_instructions_and_never_a_host() -> None:
+    full = set("avx512f avx512bw avx512cd avx512dq avx512vl avx2 fma bmi1 bmi2 f16c movbe avx512_bf16".split())
+    assert x86_target(full).name == "x86-64-v4+avx512bf16" and x86_target(full).vector_bytes == 64
+    assert x86_target(full - {"avx512vl"}).vector_bytes == 32
+    assert x86_target(set()).flags == ("-march=x86-64",)
+    assert os.uname().nodename not in host_target().name
+
+
+def test_vector_width_of_the_headers_is_the_targets(store: Store) -> None:
+    text = '#include "vector.h"\nextern "C" __attribute__((visibility("default"))) int width() { return QUERN_VECTOR_BYTES; }'
+    compiler = find_compiler()
+    for target in (host_target(), x86_target({*"avx2 fma bmi1 bmi2 f16c movbe".split()}), x86_target(set())):
+        folder = store.root / target.name.replace("+", "_")  # type: ignore[operator]
+        folder.mkdir(parents=True)
+        building.compile_units([text], folder, compiler, target)
+        assert ctypes.CDLL(str(folder / building.LIBRARY)).width() == target.vector_bytes
+
+
+def in_new_process(program: str, tmp_path: Path) -> str:
+    env = {**os.environ, "QUERN_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_system_runtime_is_loaded_when_there_is_none(tmp_path: Path) -> None:
+    out = in_new_process(
+        f"""
+        from quern.kernels.cpu.openmp import loaded_runtimes
+        assert not loaded_runtimes()
+        from quern.kernels.cpu.build import build, load
+        library = load(build([{UNIT!r}], label="answer"))
+        assert library.answer(2) == 2
+        print(len(loaded_runtimes()))
+        """,
+        tmp_path,
+    )
+    assert out.strip() == "1"
+
+
+@pytest.mark.torch
+def test_the_frameworks_runtime_is_shared(tmp_path: Path) -> None:
+    """Torch brings its own libgomp; kernels must run on its threads, not on a second pool."""
+    pytest.importorskip("torch")
+    out = in_new_process(
+        f"""
+        import torch
+        (torch.randn(1000, 1000) @ torch.randn(1000, 1000)).sum()
+        from quern.kernels.cpu.openmp import loaded_runtimes
+        before = loaded_runtimes()
+        from quern.kernels.cpu.build import build, load
+        library = load(build([{UNIT!r}], label="answer"))
+        assert library.answer(2) == 2
+        assert loaded_runtimes() == before, (before, loaded_runtimes())
+        print(len(before))
+        """,
+        tmp_path,
+    )
+    assert out.strip() == "1"
+
+
+def test_without_a_runtime_kernels_run_on_one_thread(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    def nothing(name: str) -> ctypes.CDLL:
+        raise OSError(name)
+
+    monkeypatch.setattr("quern.kernels.cpu.openmp.ctypes.CDLL", nothing)
+    with pytest.warns(RuntimeWarning, match="libgomp1"):
+        empty = runtime.__wrapped__()
+    monkeypatch.undo()
+    library = ctypes.CDLL(str(build([UNIT.replace("runtime.thread() + 1", "1")], label="alone", store=store)))
+    library.quern_set_runtime(ctypes.byref(empty))
+    assert library.answer(4) == 1
+
+
+def test_loaded_runtimes_are_found_by_name() -> None:
+    runtime()
+    assert any("gomp" in p or "omp" in p for p in loaded_runtimes())
