@@ -213,6 +213,35 @@ def test_copies_are_copies():
     )
 
 
+@both
+def test_arrays_with_equal_content_are_two_arrays(backend):
+    def f(x, y):
+        copied = np.empty_like(x)
+        copied[...] = x
+        first = x[0, 0]
+        chosen = x[x > 0]
+        double = y * 2
+        again = np.zeros_like(y)
+        again[...] = double
+        x[...] = y
+        y[:] = double
+        x *= 0.5
+        return copied, first, chosen, double, again
+
+    fast = agree(f, X, Y, backend=backend)
+    x, y = X.copy(), Y.copy()
+    copied, _, _, double, again = fast(x, y)
+    assert not any(np.shares_memory(p, q) for p, q in [(copied, x), (double, again), (double, y), (again, y)])
+
+    def only_a_copy(x):
+        made = np.zeros_like(x)
+        made[...] = x
+        return made
+
+    x = X.copy()
+    assert not np.shares_memory(compiled(only_a_copy, backend)(x), x)
+
+
 def test_overlapping_arguments_that_are_written_run_as_numpy_does():
     def f(x, y):
         x += 1

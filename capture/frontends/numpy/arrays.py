@@ -108,6 +108,9 @@ class Array(ArrayValue):
         ev.guards.add(Guard(one.source, f"not {overlap}({{x}}, {{y}})", reason, other.source, 2))
 
     def rebuild(self, rb: Rebuilder) -> str:
+        storage = self.storage
+        if not isinstance(storage, InputStorage) and storage.output is None:
+            storage.node = own_memory(rb.ev, storage.current(rb.ev), storage.meta, set(rb.graph.outputs))
         text = super().rebuild(rb)
         return f"{text}.item()" if self.number else f"{text}[()]" if self.scalar else text
 
@@ -124,6 +127,17 @@ class Array(ArrayValue):
 
     def __repr__(self) -> str:
         return f"<{'scalar' if self.scalar else 'array'} {self.dtype}{list(self.shape)}>"
+
+
+def own_memory(ev: Evaluator, node: Node, meta: TensorMeta, taken: set[Node]) -> Node:
+    """`node` as something that has memory to itself: no view of an input, and not what another array holds already.
+
+    Nodes have no memory, so `y[...] = x` makes two arrays of one node; outside of the graph they must be two arrays.
+    """
+    if node.op.kind not in ("view", "input") and node not in taken:
+        return node
+    row = ev.builder.ops["clone"]
+    return ev.builder.append(row, (node,), row.bind({}), replace(node.meta, stride=meta.stride, weak=False))
 
 
 class Masked:
@@ -373,7 +387,9 @@ class ArrayBuilder:
     # ------------------------------------------------------------ views and writes
 
     def view(self, a: Array, op: str, **attrs: Any) -> Array:
-        """A view of the array by one table op (see `windows`)."""
+        """A view of the array by one table op (see `windows`). A scalar has no memory to look at: it is copied."""
+        if a.scalar:
+            a = self.fresh(self.node(a))
         return a.view(self.ev, op, **attrs)
 
     def write(self, a: Array, value: Array) -> None:

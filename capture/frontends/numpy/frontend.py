@@ -19,7 +19,7 @@ from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
 from ...wrapping import hold
 from . import layout, names
-from .arrays import Memory
+from .arrays import Memory, own_memory
 from .runtime import NumpyRuntime
 from .values import DTypeValue, InputArray, NumpyArray, NumpyState, UfuncValue, check_alone, handler_of, unwrap
 
@@ -103,7 +103,8 @@ class NumpyFrontend:
             # a graph without inputs belongs to the front end that comes first
             ev.frontends.remove(self)
             ev.frontends.insert(0, self)
-        ev.graph.mutations.extend(state.mutations(ev))
+        for position, node in state.mutations(ev):
+            ev.graph.mutations.append((position, own_memory(ev, node, node.meta, set())))
 
     def location_is_framework(self, filename: str) -> bool:
         return filename.startswith(_FOLDER)

@@ -142,7 +142,7 @@ def getitem(b: ArrayBuilder, x: Array, key: Any) -> Any:
     if any(_is_positions(p) for p in parts):
         view, indices = _advanced(b, x, parts)
         return b.call_node(b.emit("index", b.node(view), *indices, strides="C"))
-    if x.scalar and not parts:
+    if x.scalar and not parts and not _identity_items(key):
         return x
     view = _basic(b, x, parts)
     if not view.ndim and Ellipsis not in _identity_items(key):
@@ -157,7 +157,11 @@ def _chosen(b: ArrayBuilder, x: Array, parts: list[Any]) -> Masked:
     """`x[mask]`, the mask alone or followed by plain slices."""
     parts = _expanded(parts, x.ndim)
     mask = b.lift(parts[0]) if _is_mask(parts[0]) else None
-    if mask is None or not mask.ndim or any(not (isinstance(p, slice) and p == slice(None)) for p in parts[1:]):
+    if (
+        mask is None
+        or (not mask.ndim and x.ndim)
+        or any(not (isinstance(p, slice) and p == slice(None)) for p in parts[1:])
+    ):
         raise unsupported("a boolean mask together with other indices", why="the size of the result depends on the data",
                           rewrite="use np.where(mask, x, 0)", code="data-dependent-shape")  # fmt: skip
     _check_mask(x, mask, x.shape, 0)

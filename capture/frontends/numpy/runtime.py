@@ -92,5 +92,9 @@ class NumpyRuntime:
         """`config.threads`, else what OMP_NUM_THREADS said at the start, else the CPUs this process may use."""
         return self._threads if config.threads is None else config.threads
 
+    def set_grad(self, mode: bool) -> bool:
+        """False: NumPy records no gradients."""
+        return False
+
     def stream(self, device: str) -> int:
         return 0

@@ -115,8 +115,9 @@ def putmask(b: ArrayBuilder, a: Any, mask: Any, values: Any) -> None:
 
 
 def fill(b: ArrayBuilder, a: Array, value: Any) -> None:
-    """`a.fill(value)`."""
-    copyto(b, a, value, casting="unsafe")
+    """`a.fill(value)`; on a scalar it does nothing, as in NumPy."""
+    if not a.scalar:
+        copyto(b, a, value, casting="unsafe")
 
 
 # --------------------------------------------------------------------------- rounding and cleaning

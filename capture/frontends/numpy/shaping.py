@@ -66,12 +66,19 @@ def reshape_method(b: ArrayBuilder, a: Array, *shape: Any, order: str = "C", cop
 
 
 def ravel(b: ArrayBuilder, a: Any, order: str = "C") -> Array:
+    """A view of an array that lies in memory as asked, else a copy. (`reshape(-1)` finds more views.)"""
     x = b.lift(a)
     if order == "K":
         raise unsupported("ravel with order='K'")
-    if x.ndim == 1 and order in "CFA":
-        return b.view(x, "alias") if layout.is_c_contiguous(x.shape, x.strides) else b.copy(x, "C")
-    return reshape(b, x, (x.size,), order)
+    rows = layout.is_c_contiguous(x.shape, x.strides)
+    columns = layout.is_f_contiguous(x.shape, x.strides)
+    if order == "A":
+        order = "F" if columns and not rows else "C"
+    in_place = rows if order == "C" else columns
+    if x.ndim == 1 and in_place:
+        return b.view(x, "alias")
+    flat = reshape(b, x, (x.size,), order)
+    return flat if in_place or flat.storage is not x.storage else b.copy(flat, "C")
 
 
 def flatten(b: ArrayBuilder, a: Any, order: str = "C") -> Array:
@@ -85,6 +92,8 @@ def transpose(b: ArrayBuilder, a: Any, axes: Any = None) -> Array:
     order = tuple(reversed(range(x.ndim))) if axes is None else _axes(axes, x.ndim)
     if len(order) != x.ndim:
         raise ValueError("axes don't match array")
+    if x.scalar:
+        return x
     return b.view(x, "permute", dims=order) if x.ndim else b.view(x, "alias")
 
 
@@ -141,6 +150,8 @@ def squeeze(b: ArrayBuilder, a: Any, axis: Any = None) -> Array:
         axes = _axes(axis, x.ndim)
         if not all(is_one(x.shape[d]) for d in axes):
             raise ValueError("cannot select an axis to squeeze out which has size not equal to one")
+    if x.scalar:
+        return x
     return b.view(x, "squeeze", dim=axes) if axes else b.view(x, "alias")
 
 
@@ -189,6 +200,8 @@ def diagonal(b: ArrayBuilder, a: Any, offset: int = 0, axis1: Any = 0, axis2: An
 def flip(b: ArrayBuilder, m: Any, axis: Any = None) -> Array:
     x = b.lift(m)
     axes = tuple(range(x.ndim)) if axis is None else _axes(axis, x.ndim)
+    if not x.ndim:
+        return b.fresh(b.node(x), scalar=True)
     return b.view(x, "flip", dims=axes) if axes else b.view(x, "alias")
 
 
