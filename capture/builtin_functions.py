@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import builtins
 import collections
-import enum
 import sys
 import types
 import typing
 from typing import TYPE_CHECKING, Any
 
-from . import markers
 from .breaks import NotConstant, UserRaise
-from .builtin_table import TABLE, TYPE_CALLS, handles, pure, simple
-from .objects import MISSING, type_find
+from .builtin_table import TABLE, handles, pure, simple
+from .objects import type_find
 from .values.base import Args, Kwargs, Value
-from .values.classes import ClassValue, ExceptionValue, SuperValue, builtin_new, instantiate, object_new
-from .values.constant import CONSTANT_TYPES, FALSE, NONE, TRUE, ConstantValue
+from .values.classes import ClassValue, SuperValue, builtin_new, instantiate, object_new
+from .values.constant import FALSE, NONE, TRUE, ConstantValue
 from .values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue, PartialValue
 from .values.iterators import CallIterator, EnumerateValue, FilterValue, MapValue, RangeIterator, ZipValue
-from .values.mappings import DictValue, DictViewValue, SetValue
+from .values.mappings import DictValue
 from .values.objects import ObjectValue
 from .values.sequences import ListValue, SliceValue, TupleValue, sort_values
+from .values.sets import SetValue
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator
@@ -557,58 +555,3 @@ def _extreme(fn: Any, op: str) -> None:
 
 _extreme(min, "<")
 _extreme(max, ">")
-
-
-# ---------------------------------------------------------------- what is never captured
-
-
-def _refuse(fn: Any, why: str, rewrite: str = "") -> None:
-    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-        raise ev.break_("unsupported-builtin", f"calling {fn.__name__}()", why, rewrite)
-
-    TABLE[fn] = handler
-
-
-for _name in (
-    "open",
-    "input",
-    "exec",
-    "eval",
-    "breakpoint",
-    "compile",
-    "property",
-    "staticmethod",
-    "classmethod",
-    "memoryview",
-    "bytearray",
-):
-    _refuse(getattr(builtins, _name), "capture does not model it", "call it outside of the compiled function")
-
-
-@simple(markers.is_compiling)
-def _is_compiling(ev: Evaluator) -> Value:
-    return TRUE
-
-
-@simple(markers.graph_break)
-def _graph_break(ev: Evaluator, message: Value = ConstantValue("")) -> Value:  # noqa: B008 - immutable
-    text = message.as_constant()
-    raise ev.break_(
-        "graph-break", f"quern.graph_break(){f': {text}' if text else ''}", "the program asks for it", "remove the call"
-    )
-
-
-@simple(sys.exc_info)
-def _exc_info(ev: Evaluator) -> Value:
-    error = ev.handled
-    if not isinstance(error, ExceptionValue):
-        return TupleValue([NONE, NONE, NONE])
-    return TupleValue([ev.class_value(error.cls), error, error.getattr_(ev, "__traceback__")])
-
-
-@simple(sys.exception)
-def _exception(ev: Evaluator) -> Value:
-    return ev.handled if ev.handled is not None else NONE
-
-
-__all__ = ["CONSTANT_TYPES", "MISSING", "TYPE_CALLS", "DictViewValue", "enum"]

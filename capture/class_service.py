@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from .objects import MISSING, MethodValue
 from .values.base import Args, Kwargs, Value
+from .values.class_info import ClassInfo
 from .values.classes import ClassValue
-from .values.objects import ClassInfo, ObjectValue
+from .values.objects import ObjectValue
 
 if TYPE_CHECKING:
     from .guards import GuardSet

@@ -6,11 +6,10 @@ made), so an attempt is discarded by forgetting it.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..errors import SourceLocation
@@ -28,14 +27,16 @@ from .guards import Guard, GuardSet
 from .scopes import GlobalScope
 from .sources import Names, Source
 from .symbols import Assumptions, Symbols
+from .text_service import TextService
 from .values.base import Args, Kwargs, Value
 from .values.classes import ClassValue, ExceptionValue
 from .values.constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
 from .values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue
 from .values.iterators import DictIterator, FixedIterator, IteratorValue, RangeIterator, SequenceIterator
-from .values.mappings import DictValue, DictViewValue, Lazy, SetValue
+from .values.mappings import DictValue, Lazy
 from .values.objects import ObjectValue
 from .values.sequences import DequeValue, ListValue, SequenceValue, SliceValue, TupleValue
+from .values.sets import DictViewValue, SetValue
 from .values.symint import SymIntValue
 from .wrapping import Policy
 
@@ -43,7 +44,7 @@ from .wrapping import Policy
 MAX_ITERATIONS = 20_000
 
 
-class Evaluator(ClassService):
+class Evaluator(ClassService, TextService):
     """See the module's text.
 
     frontends: the array frameworks in use
@@ -92,10 +93,10 @@ class Evaluator(ClassService):
         self.identity_places: dict[str, tuple[Source, Any]] = {}
         self._scopes: dict[int, GlobalScope] = {}
         self._iterations: dict[Any, int] = {}
-        self._in_repr: set[int] = set()
         self._trusted: dict[str | None, bool] = {}
         self._roots = {f.name for f in self.frontends}
         self.init_classes()
+        self.init_text()
         self.states: dict[str, Any] = {}
         for frontend in self.frontends:
             self.states[frontend.name] = frontend.new_state(self)
@@ -314,6 +315,9 @@ class Evaluator(ClassService):
     def range_iterator(self, values: range) -> Value:
         return RangeIterator(values)
 
+    def dict_view(self, owner: DictValue, kind: str) -> Value:
+        return DictViewValue(owner, kind)
+
     def dict_iterator(self, owner: DictValue, kind: str) -> Value:
         return DictIterator(self, owner, kind)
 
@@ -396,37 +400,6 @@ class Evaluator(ClassService):
 
     def key_value(self, key: Any) -> Value:
         return self.from_python(key)
-
-    # ------------------------------------------------------------ text
-
-    def repr_text(self, value: Value) -> str:
-        return value.repr_(self).as_constant()
-
-    @contextlib.contextmanager
-    def repr_guard(self, value: Value) -> Iterator[bool]:
-        """True inside when the repr of `value` is being taken already."""
-        again = id(value) in self._in_repr
-        self._in_repr.add(id(value))
-        try:
-            yield again
-        finally:
-            if not again:
-                self._in_repr.discard(id(value))
-
-    def payload_repr(self, value: ObjectValue) -> Value:
-        """repr of an instance of a builtin container's subclass that does not override it."""
-        inside = value.payload
-        assert inside is not None
-        text = self.repr_text(inside)
-        base = inside.python_type()
-        if issubclass(value.cls, (set, frozenset)) or base.__name__ in ("OrderedDict", "deque"):
-            name = base.__name__
-            text = text[len(name) + 1 : -1] if text.startswith(name + "(") else text
-            return ConstantValue(f"{value.cls.__name__}({text if inside.truth(self) else ''})")
-        if value.cls.__name__ == "defaultdict":
-            factory = value.attrs.get("default_factory", NONE)
-            return ConstantValue(f"defaultdict({self.repr_text(factory)}, {text})")
-        return ConstantValue(text)
 
     # ------------------------------------------------------------ scopes, cells, variables
 

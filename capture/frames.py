@@ -16,8 +16,8 @@ from .instructions import CodeView, Instr, Slot, decode
 from .scopes import GlobalScope
 from .values.base import Value
 from .values.constant import ConstantValue
-from .values.mappings import SetValue
 from .values.sequences import TupleValue
+from .values.sets import SetValue
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator

@@ -5,6 +5,7 @@ warnings and logging.
 from __future__ import annotations
 
 import abc
+import builtins
 import collections
 import copy
 import dataclasses
@@ -15,23 +16,26 @@ import logging
 import operator
 import os
 import reprlib
+import sys
 import types
 import typing
 import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from . import operators, polyfills
+from . import markers, operators, polyfills
 from .breaks import NotConstant
 from .builtin_functions import CallEffect, boolean
 from .builtin_table import CODE_CALLS, TABLE, TYPE_CALLS, Handler, handles, pure, simple
 from .values.base import Args, Kwargs, Value
-from .values.constant import NONE, ConstantValue
+from .values.classes import ExceptionValue
+from .values.constant import NONE, TRUE, ConstantValue
 from .values.functions import BoundMethodValue, CellValue, FunctionValue, PartialValue
 from .values.iterators import CountValue
-from .values.mappings import DictValue, SetValue
+from .values.mappings import DictValue
 from .values.objects import ObjectValue
 from .values.sequences import DequeValue, ListValue, TupleValue
+from .values.sets import SetValue
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator
@@ -390,3 +394,55 @@ def _signature(ev: Evaluator, fn: Value) -> Value:
             "inspect", f"inspect.signature of {fn.describe()}", "", "call it outside of the compiled function"
         )
     return SignatureValue(inspect.signature(types.MethodType(real, object()) if bound else real))
+
+
+# ---------------------------------------------------------------- what is never captured
+
+
+def _refuse(fn: Any, why: str, rewrite: str = "") -> None:
+    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        raise ev.break_("unsupported-builtin", f"calling {fn.__name__}()", why, rewrite)
+
+    TABLE[fn] = handler
+
+
+for _name in (
+    "open",
+    "input",
+    "exec",
+    "eval",
+    "breakpoint",
+    "compile",
+    "property",
+    "staticmethod",
+    "classmethod",
+    "memoryview",
+    "bytearray",
+):
+    _refuse(getattr(builtins, _name), "capture does not model it", "call it outside of the compiled function")
+
+
+@simple(markers.is_compiling)
+def _is_compiling(ev: Evaluator) -> Value:
+    return TRUE
+
+
+@simple(markers.graph_break)
+def _graph_break(ev: Evaluator, message: Value = ConstantValue("")) -> Value:  # noqa: B008 - immutable
+    text = message.as_constant()
+    raise ev.break_(
+        "graph-break", f"quern.graph_break(){f': {text}' if text else ''}", "the program asks for it", "remove the call"
+    )
+
+
+@simple(sys.exc_info)
+def _exc_info(ev: Evaluator) -> Value:
+    error = ev.handled
+    if not isinstance(error, ExceptionValue):
+        return TupleValue([NONE, NONE, NONE])
+    return TupleValue([ev.class_value(error.cls), error, error.getattr_(ev, "__traceback__")])
+
+
+@simple(sys.exception)
+def _exception(ev: Evaluator) -> Value:
+    return ev.handled if ev.handled is not None else NONE

@@ -13,8 +13,9 @@ from .values.base import Value
 from .values.classes import SuperValue
 from .values.constant import FALSE, NONE, TRUE, ConstantValue
 from .values.functions import CellValue
-from .values.mappings import DictValue, SetValue
+from .values.mappings import DictValue
 from .values.sequences import ListValue, SliceValue, TupleValue
+from .values.sets import SetValue
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator

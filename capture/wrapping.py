@@ -26,9 +26,10 @@ from .values.base import Value
 from .values.classes import ClassValue, ExceptionValue, PyModuleValue
 from .values.constant import CONSTANT_TYPES, FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
 from .values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue, PartialValue
-from .values.mappings import DictValue, Lazy, SetValue
+from .values.mappings import DictValue, Lazy
 from .values.objects import ObjectValue
 from .values.sequences import DequeValue, ListValue, SliceValue, TupleValue
+from .values.sets import SetValue
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator

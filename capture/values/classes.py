@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ..objects import MISSING, type_find
 from ..sources import Source
 from .base import Args, Kwargs, Value
+from .class_info import ClassInfo, is_data_descriptor
 from .constant import CONSTANT_TYPES, FALSE, NONE, TRUE, ConstantValue
 from .functions import BoundMethodValue
-from .mappings import DictValue, SetValue
-from .objects import ClassInfo, ObjectValue, is_data_descriptor
+from .mappings import DictValue
+from .objects import ObjectValue
 from .sequences import DequeValue, ListValue, TupleValue
+from .sets import SetValue
 
 if TYPE_CHECKING:
     from ..evaluator import Evaluator
@@ -129,7 +131,8 @@ class ClassValue(Value):
 
     def iter_(self, ev: Evaluator) -> Value:
         if isinstance(self.real, enum.EnumMeta):
-            return ev.iterator_of([ev.wrap(member, ev.names.const(member)) for member in list(self.real)])
+            members: list[Any] = list(self.real)
+            return ev.iterator_of([ev.wrap(member, ev.names.const(member)) for member in members])
         return self._meta_call(ev, "__iter__", [])
 
     def len_(self, ev: Evaluator) -> Value:

@@ -422,7 +422,8 @@ class PartialValue(Value):
         self.source = source
         self.attrs: dict[str, Value] = {}
         if isinstance(function, PartialValue):
-            function, args, keywords = function.function, [*function.args, *args], {**function.keywords, **keywords}
+            args, keywords = [*function.args, *args], {**function.keywords, **keywords}
+            function = function.function
         self.function, self.args, self.keywords = function, args, keywords
 
     def python_type(self) -> type:

@@ -13,13 +13,17 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from ..objects import MISSING, type_find
-from ..operators import BY_DUNDER, COMPARE_STEMS, STEMS, UNARY_STEMS
+from ..operators import COMPARE_STEMS, STEMS, UNARY_STEMS
 from ..sources import Source
 from .base import Args, Kwargs, Value
+from .class_info import C_DATA, ClassInfo, UserKey, is_data_descriptor
 from .constant import FALSE, NONE, TRUE, ConstantValue
 from .functions import BoundMethodValue
+from .instance_dict import InstanceDictValue
 from .iterators import ItemIterator
-from .mappings import DictValue, Lazy
+from .mappings import DictValue
+from .object_methods import OBJECT_METHODS
+from .object_rebuild import fill_payload, shell
 from .sequences import TupleValue
 
 if TYPE_CHECKING:
@@ -31,50 +35,6 @@ _C_METHODS = (
     types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType, types.BuiltinFunctionType,
     types.MethodWrapperType,
 )  # fmt: skip
-_C_DATA = (types.GetSetDescriptorType, types.MemberDescriptorType)
-
-
-class ClassInfo:
-    """What one capture knows of a class: looked-up names, and which hooks it overrides."""
-
-    __slots__ = (
-        "cls",
-        "_found",
-        "getattribute",
-        "getattr",
-        "setattr",
-        "delattr",
-        "has_dict",
-        "steady",
-        "framework_based",
-        "name",
-    )
-
-    def __init__(self, cls: type, steady: bool, framework_based: bool) -> None:
-        self.cls = cls
-        self.name = cls.__name__
-        self._found: dict[str, Any] = {}
-        self.getattribute = self._hook("__getattribute__", object.__getattribute__)
-        self.getattr = self._hook("__getattr__", None)
-        self.setattr = self._hook("__setattr__", object.__setattr__)
-        self.delattr = self._hook("__delattr__", object.__delattr__)
-        self.has_dict = bool(cls.__dictoffset__)
-        #: the class is trusted not to change
-        self.steady = steady
-        #: some base is a framework's class: nobody replaces the whole `__dict__` of its instances
-        self.framework_based = framework_based
-
-    def _hook(self, name: str, default: Any) -> Any:
-        """The Python function that overrides `name`; None for the default or C code."""
-        found = self.find(name)
-        return found if isinstance(found, _FunctionType) and found is not default else None
-
-    def find(self, name: str) -> Any:
-        """Raw attribute by the MRO; MISSING when absent."""
-        found = self._found.get(name)
-        if found is None:
-            found = self._found[name] = type_find(self.cls, name)
-        return found
 
 
 class ObjectValue(Value):
@@ -246,7 +206,7 @@ class ObjectValue(Value):
             value = ev.wrap(raw.func, ev.names.const(raw.func)).call(ev, [self], {})
             self.store(ev, raw.attrname or name, value)
             return value
-        if kind in _C_DATA:
+        if kind in C_DATA:
             return self._c_data(ev, name, raw)
         if isinstance(raw, _C_METHODS):
             return ev.c_method(self, name, raw)
@@ -357,7 +317,7 @@ class ObjectValue(Value):
         if isinstance(deleter, _FunctionType):
             ev.wrap(deleter, ev.names.const(deleter)).call(ev, [ev.wrap(raw, ev.names.const(raw)), self], {})
             return
-        if isinstance(raw, _C_DATA):
+        if isinstance(raw, C_DATA):
             self._c_data(ev, name, raw)
         elif self.instance_attr(ev, name) is None:
             raise ev.attribute_error(self, name)
@@ -404,7 +364,7 @@ class ObjectValue(Value):
             setter = self.special(ev, "__setitem__")
             if setter is not None:  # OrderedDict fills itself by the subclass's own method
                 return self._fill_by(ev, setter, name, args, kwargs)
-        generic = _OBJECT_METHODS.get(name)
+        generic = OBJECT_METHODS.get(name)
         if self.payload is not None and (
             generic is None or name in ("__init__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__")
         ):
@@ -597,38 +557,14 @@ class ObjectValue(Value):
     # ------------------------------------------------------------ making it again
 
     def rebuild(self, rb: Rebuilder) -> str:
-        name = rb.name_value(self, self._shell(rb))
+        name = rb.name_value(self, shell(self, rb))
         if self.payload is not None and not isinstance(self.payload, (TupleValue, ConstantValue)):
             self.payload.source = None
-            self._fill_payload(rb, name)
+            fill_payload(self, rb, name)
         for attr in self.changed:
             if attr in self.attrs:
                 rb.emit(self._assignment(rb, name, attr))
         return name
-
-    def _shell(self, rb: Rebuilder) -> str:
-        cls = rb.inject(self.cls, self.info.name)
-        payload = self.payload
-        if payload is None:
-            if self.new_args is not None:
-                return f"{cls}.__new__({', '.join([cls, *map(rb.value, self.new_args)])})"
-            return f"{rb.inject(object.__new__, 'new')}({cls})"
-        base = rb.inject(payload.python_type(), payload.python_type().__name__)
-        if isinstance(payload, (TupleValue, ConstantValue)) or payload.python_type() is frozenset:
-            return f"{base}.__new__({cls}, {payload.rebuild(rb)})"
-        return f"{base}.__new__({cls})"
-
-    def _fill_payload(self, rb: Rebuilder, name: str) -> None:
-        payload = self.payload
-        assert payload is not None
-        base = rb.inject(payload.python_type(), payload.python_type().__name__)
-        if isinstance(payload, DictValue):
-            for k, v in payload.table.items():
-                value = rb.source(v.source) if type(v) is Lazy else rb.value(v)
-                rb.emit(f"{base}.__setitem__({name}, {payload._key_text(rb, k)}, {value})")
-        else:
-            maxlen = getattr(payload, "maxlen", None)
-            rb.emit(f"{base}.__init__({name}, {payload.rebuild(rb)}{f', {maxlen}' if maxlen is not None else ''})")
 
     def _assignment(self, rb: Rebuilder, target: str, attr: str) -> str:
         value = rb.value(self.attrs[attr])
@@ -659,146 +595,8 @@ class _Slotless:
     __slots__ = ()
 
 
-class UserKey:
-    """A dict key whose hash and equality are the program's own."""
-
-    __slots__ = ("ev", "value", "hash")
-
-    def __init__(self, ev: Evaluator, value: Value, hash_: int) -> None:
-        self.ev, self.value, self.hash = ev, value, hash_
-
-    def __hash__(self) -> int:
-        return self.hash
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, UserKey):
-            return other.value is self.value or self.ev.equal(self.value, other.value)
-        return self.ev.equal(self.value, self.ev.key_value(other))
-
-
-class InstanceDictValue(DictValue):
-    """`obj.__dict__`: the instance's attributes as a dict, kept in the object."""
-
-    __slots__ = ("owner",)
-
-    def __init__(self, owner: ObjectValue) -> None:
-        super().__init__()
-        self.owner = owner
-        self.key_values = {}
-        self.real = owner.real_dict
-        self.whole = owner.real_dict is None
-
-    @property
-    def table(self) -> dict[str, Any]:  # type: ignore[override]
-        owner = self.owner
-        if owner.real_dict is None:
-            return dict(owner.attrs)
-        names = {k: owner.attrs.get(k, owner) for k in owner.real_dict if k not in owner.removed}
-        names.update({k: v for k, v in owner.attrs.items() if k not in names})
-        return names
-
-    @table.setter
-    def table(self, value: dict[str, Any]) -> None:
-        pass
-
-    def guard_keys(self, ev: Evaluator) -> None:
-        if not self.whole:
-            self.whole = True
-            ev.guards.keys(self.owner.dict_source(ev), tuple(self.owner.real_dict or ()))
-
-    def get(self, ev: Evaluator, key: Any) -> Value | None:
-        return self.owner.instance_attr(ev, key) if isinstance(key, str) else None
-
-    def has(self, ev: Evaluator, key: Any) -> bool:
-        return self.get(ev, key) is not None
-
-    def put(self, ev: Evaluator, key_value: Value, value: Value) -> None:
-        self.owner.store(ev, key_value.as_constant(), value)
-
-    def remove(self, ev: Evaluator, key: Any) -> None:
-        self.owner.attrs.pop(key, None)
-        self.owner.changed.pop(key, None)
-        self.owner.removed.add(key)
-        if self.owner.source is not None:
-            ev.effects.touch(self.owner)
-
-    def m_clear(self, ev: Evaluator) -> Value:
-        for key in self.keys(ev):
-            self.remove(ev, key.as_constant())
-        return NONE
-
-    def rebuild(self, rb: Rebuilder) -> str:
-        return f"{rb.value(self.owner)}.__dict__"
-
-
 _TupleGetter: Any = type(collections.namedtuple("_Pair", "first").first)  # type: ignore[attr-defined]
-
-
-def is_data_descriptor(raw: Any) -> bool:
-    """True when an attribute of the class goes before the instance's own."""
-    kind = type(raw)
-    if kind is _FunctionType:
-        return False
-    if kind is property or kind in _C_DATA:
-        return True
-    return type_find(kind, "__set__") is not MISSING or type_find(kind, "__delete__") is not MISSING
 
 
 def _none_if_not_implemented(value: Value) -> Value | None:
     return None if type(value) is ConstantValue and value.value is NotImplemented else value
-
-
-# ---------------------------------------------------------------- object's own methods
-
-
-def _object_init(ev: Evaluator, obj: ObjectValue, *args: Value, **kwargs: Value) -> Value:
-    return NONE
-
-
-def _get(ev: Evaluator, obj: ObjectValue, name: Value) -> Value:
-    return obj.generic_getattr(ev, name.as_constant(), hook=False)
-
-
-def _set(ev: Evaluator, obj: ObjectValue, name: Value, value: Value) -> Value:
-    obj.generic_setattr(ev, name.as_constant(), value)
-    return NONE
-
-
-def _delete(ev: Evaluator, obj: ObjectValue, name: Value) -> Value:
-    obj.generic_delattr(ev, name.as_constant())
-    return NONE
-
-
-def _eq(ev: Evaluator, obj: ObjectValue, other: Value) -> Value:
-    return TRUE if other is obj else ConstantValue(NotImplemented)
-
-
-def _ne(ev: Evaluator, obj: ObjectValue, other: Value) -> Value:
-    found = obj.compare(ev, "==", other)
-    return ConstantValue(NotImplemented) if found is None else FALSE if found.truth(ev) else TRUE
-
-
-def _dir(ev: Evaluator, obj: ObjectValue) -> Value:
-    names = {n for base in obj.cls.__mro__ for n in base.__dict__} | {
-        k.as_constant() for k in obj.instance_dict(ev).items(ev)
-    }
-    return ev.from_python(sorted(names))
-
-
-_OBJECT_METHODS: dict[str, Any] = {
-    "__init__": _object_init,
-    "__init_subclass__": _object_init,
-    "__getattribute__": _get,
-    "__setattr__": _set,
-    "__delattr__": _delete,
-    "__eq__": _eq,
-    "__ne__": _ne,
-    "__hash__": lambda ev, obj: ev.hash_of(obj),
-    "__dir__": _dir,
-    "__str__": lambda ev, obj: obj.repr_(ev),
-    "__repr__": lambda ev, obj: obj.repr_(ev),
-    "__format__": lambda ev, obj, spec: obj.str_(ev),
-    "__missing__": lambda ev, obj, key: obj._missing_key(ev, key),
-}
-
-__all__ = ["BY_DUNDER", "ClassInfo", "InstanceDictValue", "ObjectValue", "UserKey", "is_data_descriptor"]

@@ -1,6 +1,6 @@
 """Programs that use the language: control flow, functions, closures, generators, exceptions, matching, text."""
 
-# ruff: noqa: B006, B007, B008, B023, B904, E731, F841, C408, UP031, UP032, SIM118
+# ruff: noqa: F821, B018, B006, B007, B008, B023, B904, E731, F841, C408, UP031, UP032, SIM118
 # mypy: ignore-errors
 
 from __future__ import annotations

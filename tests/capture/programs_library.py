@@ -1,6 +1,6 @@
 """Programs that use the standard library: functools, itertools, operator, collections, math, and more; and mutation."""
 
-# ruff: noqa: B006, B007, B008, B023, B904, B905, E731, F841, C408, C413, C417, SIM118, RUF005
+# ruff: noqa: F601, UP031, B006, B007, B008, B023, B904, B905, E731, F841, C408, C413, C417, SIM118, RUF005
 # mypy: ignore-errors
 
 from __future__ import annotations

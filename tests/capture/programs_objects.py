@@ -1,6 +1,6 @@
 """Programs that use objects: classes with special methods, descriptors, inheritance, dataclasses, enums, containers' subclasses."""
 
-# ruff: noqa: B006, B007, B008, B023, B904, E731, F841, C408, SIM118, B024, B027, B010, B009, PLR0124
+# ruff: noqa: B018, UP031, B006, B007, B008, B023, B904, E731, F841, C408, SIM118, B024, B027, B010, B009, PLR0124
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -850,7 +850,6 @@ class Generic_(typing.Generic[typing.TypeVar("T")]):
         self.v = v
 
 
-@runtime_checkable if False else (lambda c: c)
 class Plain:
     pass
 

@@ -1,0 +1,86 @@
+"""What is asked of a class: names by its MRO, hooks that it overrides, what goes before an instance's own attributes."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any
+
+from ..objects import MISSING, type_find
+from .base import Value
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluator
+
+_FunctionType = types.FunctionType
+#: descriptors of data computed or kept in C
+C_DATA = (types.GetSetDescriptorType, types.MemberDescriptorType)
+
+
+class ClassInfo:
+    """What one capture knows of a class: looked-up names, and which hooks it overrides."""
+
+    __slots__ = (
+        "cls",
+        "_found",
+        "getattribute",
+        "getattr",
+        "setattr",
+        "delattr",
+        "has_dict",
+        "steady",
+        "framework_based",
+        "name",
+    )
+
+    def __init__(self, cls: type, steady: bool, framework_based: bool) -> None:
+        self.cls = cls
+        self.name = cls.__name__
+        self._found: dict[str, Any] = {}
+        self.getattribute = self._hook("__getattribute__", object.__getattribute__)
+        self.getattr = self._hook("__getattr__", None)
+        self.setattr = self._hook("__setattr__", object.__setattr__)
+        self.delattr = self._hook("__delattr__", object.__delattr__)
+        self.has_dict = bool(cls.__dictoffset__)
+        #: the class is trusted not to change
+        self.steady = steady
+        #: some base is a framework's class: nobody replaces the whole `__dict__` of its instances
+        self.framework_based = framework_based
+
+    def _hook(self, name: str, default: Any) -> Any:
+        """The Python function that overrides `name`; None for the default or C code."""
+        found = self.find(name)
+        return found if isinstance(found, _FunctionType) and found is not default else None
+
+    def find(self, name: str) -> Any:
+        """Raw attribute by the MRO; MISSING when absent."""
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = type_find(self.cls, name)
+        return found
+
+
+def is_data_descriptor(raw: Any) -> bool:
+    """True when an attribute of the class goes before the instance's own."""
+    kind = type(raw)
+    if kind is _FunctionType:
+        return False
+    if kind is property or kind in C_DATA:
+        return True
+    return type_find(kind, "__set__") is not MISSING or type_find(kind, "__delete__") is not MISSING
+
+
+class UserKey:
+    """A dict key whose hash and equality are the program's own."""
+
+    __slots__ = ("ev", "value", "hash")
+
+    def __init__(self, ev: Evaluator, value: Value, hash_: int) -> None:
+        self.ev, self.value, self.hash = ev, value, hash_
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, UserKey):
+            return other.value is self.value or self.ev.equal(self.value, other.value)
+        return self.ev.equal(self.value, self.ev.key_value(other))

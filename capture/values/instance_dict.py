@@ -1,0 +1,69 @@
+"""`obj.__dict__` during capture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .base import Value
+from .constant import NONE
+from .mappings import DictValue
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluator
+    from ..rebuild import Rebuilder
+    from .objects import ObjectValue
+
+
+class InstanceDictValue(DictValue):
+    """`obj.__dict__`: the instance's attributes as a dict, kept in the object."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: ObjectValue) -> None:
+        super().__init__()
+        self.owner = owner
+        self.key_values = {}
+        self.real = owner.real_dict
+        self.whole = owner.real_dict is None
+
+    @property
+    def table(self) -> dict[str, Any]:  # type: ignore[override]
+        owner = self.owner
+        if owner.real_dict is None:
+            return dict(owner.attrs)
+        names = {k: owner.attrs.get(k, owner) for k in owner.real_dict if k not in owner.removed}
+        names.update({k: v for k, v in owner.attrs.items() if k not in names})
+        return names
+
+    @table.setter
+    def table(self, value: dict[str, Any]) -> None:
+        pass
+
+    def guard_keys(self, ev: Evaluator) -> None:
+        if not self.whole:
+            self.whole = True
+            ev.guards.keys(self.owner.dict_source(ev), tuple(self.owner.real_dict or ()))
+
+    def get(self, ev: Evaluator, key: Any) -> Value | None:
+        return self.owner.instance_attr(ev, key) if isinstance(key, str) else None
+
+    def has(self, ev: Evaluator, key: Any) -> bool:
+        return self.get(ev, key) is not None
+
+    def put(self, ev: Evaluator, key_value: Value, value: Value) -> None:
+        self.owner.store(ev, key_value.as_constant(), value)
+
+    def remove(self, ev: Evaluator, key: Any) -> None:
+        self.owner.attrs.pop(key, None)
+        self.owner.changed.pop(key, None)
+        self.owner.removed.add(key)
+        if self.owner.source is not None:
+            ev.effects.touch(self.owner)
+
+    def m_clear(self, ev: Evaluator) -> Value:
+        for key in self.keys(ev):
+            self.remove(ev, key.as_constant())
+        return NONE
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"{rb.value(self.owner)}.__dict__"
