@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy_corpus import WORKLOADS
 from numpy_compiled import check, compiled
+from numpy_corpus import WORKLOADS
 
 
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
