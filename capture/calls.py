@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .evaluator import Evaluator
 
 #: inlined calls inside one another; deeper programs are run as they are
-MAX_DEPTH = 160
+MAX_DEPTH = 600
 
 
 def inline(ev: Evaluator, fn: FunctionValue, args: Args, kwargs: Kwargs) -> Value:

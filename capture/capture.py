@@ -6,8 +6,10 @@ where an earlier attempt had to break) and goes on in a continuation; or it brea
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +109,6 @@ def capture(
     Raises errors.Unsupported for a break under `fullgraph`.
     """
     began = time.perf_counter()
-    family = target.family
     if target.view.can_suspend:
         reason = BreakReason("generator", f"{target.name} is a generator or coroutine", "it runs as plain Python",
                              location=locations.of_code(target.view.code))  # fmt: skip
@@ -116,6 +117,32 @@ def capture(
         engine.note_break(reason, False)
         return plain(Evaluator([], policy, engine), target, reason)
     assume = assume if assume is not None else Assumptions()
+    with room_for_calls():
+        found = _until_settled(target, arguments, engine, policy, assume)
+    found.seconds = time.perf_counter() - began
+    return found
+
+
+#: Python frames that the evaluator may need: about six for each inlined call
+STACK = 6000
+
+
+@contextlib.contextmanager
+def room_for_calls() -> Iterator[None]:
+    """Allow deeper Python calls: evaluating a call takes more of Python's stack than making it."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, STACK))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def _until_settled(
+    target: Target, arguments: Mapping[str, Any], engine: Any, policy: Policy, assume: Assumptions
+) -> Captured:
+    """Attempts until one ends without learning anything new."""
+    family = target.family
     for _ in range(MAX_ATTEMPTS):
         ev = Evaluator(frontends(), policy, engine, assume)
         try:
@@ -134,7 +161,6 @@ def capture(
                 engine.note_break(BreakReason.of(broken), broken.eager)
             else:
                 continue
-        found.seconds = time.perf_counter() - began
         return found
     reason = next(iter(family.stops.values()), BreakReason("attempts", "capture did not settle"))
     return plain(Evaluator(frontends(), policy, engine), target, reason)
@@ -205,7 +231,7 @@ def _learn(target: Target, ev: Evaluator, broken: Break) -> bool:
             return False
         index = earlier
     stops[index] = reason
-    if broken.nested:
+    if broken.nested and broken.code != "deep-recursion":
         target.family.inlined.add(index)
     for loop in loops(target.view):
         if index in loop.body and loop.header not in stops and _can_start(target, loop.header):
