@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import linecache
+import sys
 import threading
 import time
 import types
@@ -367,9 +368,11 @@ class CompiledFunction:
     def note_break(self, reason: BreakReason, eager: bool) -> None:
         if not eager and reason not in self.records.breaks:
             self.records.breaks.append(reason)
+            _say("breaks", str(reason))
 
     def note_recompile(self, record: Recompile) -> None:
         self.records.recompiles.append(record)
+        _say("recompiles", str(record))
 
     def resume(
         self, target: Target, index: int, stack: tuple[Slot, ...], names: tuple[str, ...], cells: tuple[str, ...]
@@ -414,6 +417,12 @@ class CompiledFunction:
         entry = Entry(names["entry"], source, captured, number, compiled, seconds)
         captured.set_check(names["check"])
         self.records.explain_records.append(entry)
+        _say("guards", "\n".join(captured.conditions))
+        _say("code", source)
+        _say(
+            "times",
+            f"{dispatcher.target.name}: captured in {captured.seconds:.3f} s, graph compiled in {seconds:.3f} s",
+        )
         return entry
 
     def _compiled(
@@ -473,6 +482,12 @@ class CompiledFunction:
         finally:
             for call in self.callbacks.on_end:
                 call(name)
+
+
+def _say(channel: str, text: str) -> None:
+    """Print a stage that `QUERN_LOGS` asks for."""
+    if channel in config.logs:
+        print(f"[quern {channel}] {text}", file=sys.stderr)
 
 
 def entry_source(target: Target, captured: Captured) -> str:

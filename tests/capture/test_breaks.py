@@ -604,3 +604,72 @@ def test_config_disable() -> None:
 
     with quern.config.patch(disable=True):
         assert toy_compile(f)(Toy([0.0])).data.tolist() == [2.0]
+
+
+def test_logs_show_breaks_recompiles_guards_and_code(capsys: pytest.CaptureFixture[str]) -> None:
+    def f(x, mode):
+        x = x * len(mode)
+        graph_break()
+        return x
+
+    compiled = toy_compile(f)
+    with quern.config.patch(logs=("breaks", "recompiles", "guards", "code", "times")):
+        compiled(Toy([1.0]), "a")
+        compiled(Toy([1.0]), "bb")
+    shown = capsys.readouterr().err
+    for text in (
+        "[quern breaks] graph break:",
+        "mode was 'a'; now it is 'bb'",
+        "mode == 'a'",
+        "def entry(x, mode)",
+        "captured in",
+    ):
+        assert text in shown
+
+
+def test_deep_recursion_needs_no_more_stack_than_plain() -> None:
+    def down(x, n):
+        return x if n == 0 else down(x + 1, n - 1)
+
+    def f(x):
+        return down(x, 300)
+
+    assert toy_compile(f, fullgraph=True)(Toy([0.0])).data.tolist() == [300.0]
+
+
+def test_a_generator_function_runs_as_plain_python() -> None:
+    def f(x):
+        yield x + (1 if is_compiling() else 2)
+
+    compiled = toy_compile(f)
+    assert [v.data.tolist() for v in compiled(Toy([0.0]))] == [[2.0]]
+    with pytest.raises(Unsupported, match="generator"):
+        toy_compile(f, fullgraph=True)(Toy([0.0]))
+
+
+def test_a_compiled_function_inside_another_is_one_graph() -> None:
+    inner = toy_compile(lambda v: v * 5)
+
+    def f(x):
+        return inner(x) + 1
+
+    compiled = toy_compile(f, fullgraph=True)
+    assert compiled(Toy([1.0])).data.tolist() == [6.0]
+    assert not inner.entries
+
+
+def test_assumed_constants_are_called_once() -> None:
+    calls = []
+
+    def setting(n):
+        calls.append(n)
+        return n + 1
+
+    setting._quern_assume_constant = True
+
+    def f(x):
+        return x * setting(2)
+
+    compiled = toy_compile(f, fullgraph=True)
+    assert [compiled(Toy([1.0])).data.tolist() for _ in range(3)] == [[3.0]] * 3
+    assert calls == [2]
