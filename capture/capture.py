@@ -68,13 +68,16 @@ class Captured:
     seconds: float = 0.0
     identity_places: dict[str, tuple[Source, Any]] = field(default_factory=dict)
     symbols: Symbols | None = None
+    parameters: tuple[str, ...] = ()
     _check: Any = None
-
-    def set_check(self, check: Any) -> None:
-        self._check = check
 
     def holds(self, values: tuple[Any, ...]) -> bool:
         """Whether all guards hold for these arguments."""
+        if self._check is None:
+            test = "\n and ".join(self.conditions) or "True"
+            text = f"def check({', '.join(self.parameters)}):\n try:\n  return bool({test})\n except Exception:\n  return False\n"
+            exec(text, self.names)  # noqa: S102 - text that quern generated
+            self._check = self.names["check"]
         return self._check(*values)
 
     def guard_late(self) -> None:

@@ -415,7 +415,7 @@ class CompiledFunction:
         exec(compile(source, filename, "exec"), names)  # noqa: S102 - our own text
         linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
         entry = Entry(names["entry"], source, captured, number, compiled, seconds)
-        captured.set_check(names["check"])
+        captured.parameters = tuple(dispatcher.target.names)
         self.records.explain_records.append(entry)
         _say("guards", "\n".join(captured.conditions))
         _say("code", source)
@@ -491,16 +491,10 @@ def _say(channel: str, text: str) -> None:
 
 
 def entry_source(target: Target, captured: Captured) -> str:
-    """The entry as Python text: guards, then the body. `check` is the guards alone."""
+    """The entry as Python text: guards, then the body."""
     params = ", ".join(target.names)
     test = "\n            and ".join(captured.conditions) or "True"
     lines = [
-        f"def check({params}):",
-        "    try:",
-        f"        return bool({test})",
-        "    except Exception:",
-        "        return False",
-        "",
         f"def entry({params}):",
         "    try:",
         "        if not (",
