@@ -62,7 +62,10 @@ def choose_vector(kernel: Kernel, vector_bytes: int, reduces: bool) -> Var | Non
 def _accesses(kernel: Kernel) -> list[tuple[Index, float]]:
     """Every load and store with its weight."""
     exprs = postorder([s.value for s in kernel.stores], through_indirect=False)
-    stores = [(s.index, 2.0 if s.mode == "store" else 4.0) for s in kernel.stores]
+    # a store once per p, after all of r, weighs nothing beside the loads
+    stores = [
+        (s.index, 2.0 if s.mode == "store" else 4.0) for s in kernel.stores if not kernel.r or s.value.varies_in_r
+    ]
     return [(e.attr[1], 1.0) for e in exprs if e.op == "load"] + stores
 
 

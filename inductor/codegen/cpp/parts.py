@@ -22,8 +22,8 @@ from .expressions import Value, Writer, c_name, storage_type, value_type
 from .indexing import dim_text
 from .plan import ROWS, Pass, Plan, Reduction, tiled_loads, total_points
 
-#: floats summed one after the other in a lane before they go to an outer total: bounds the rounding error
-_RUN = 8192
+#: vectors of floats summed one after the other before they go to an outer total: bounds the rounding error
+_RUN = 512
 #: the same where rows are added to a block of columns
 _RUN_ROWS = 32 * ROWS
 #: rows up to this long are kept between passes, if a value costs this much (in units of `HEAVY`)
@@ -249,14 +249,15 @@ class Part:
         assert v is not None
         sums = any(_is_float_sum(e) for e, _ in one.reductions)
         length = self.plan.chunk if self.chunked and v == self.plan.split else v.extent
-        long = sums and (not isinstance(length, int) or length > 2 * _RUN)
+        run = _RUN * self.plan.lanes
+        long = sums and (not isinstance(length, int) or length > 2 * run)
         low, high = self._r_range(v)
         copy = "auto k" if one.reductions else "auto"
         if not long:
             self._open_lanes(low, high, unroll, copy)
             return False
-        self.writer.open(f"for (i64 run = {low}; run < {high}; run += {_RUN}) {{")
-        self._open_lanes("run", f"min<i64>(run + {_RUN}, {high})", unroll, copy)
+        self.writer.open(f"for (i64 run = {low}; run < {high}; run += {run}) {{")
+        self._open_lanes("run", f"min<i64>(run + {run}, {high})", unroll, copy)
         return True
 
     def _unroll(self, one: Pass) -> int:

@@ -80,7 +80,7 @@ def test_rejected_source_is_kept_and_named(store: Store) -> None:
 
 @pytest.mark.parametrize("bad", [0, 2])
 def test_one_bad_unit_among_several(store: Store, bad: int) -> None:
-    units = ['extern "C" int f%d() { return 1; }' % i for i in range(4)]
+    units = [f'extern "C" int f{i}() {{ return 1; }}' for i in range(4)]
     units[bad] = "this is not C++"
     with pytest.raises(CompilerFailed, match="this"):
         build(units, label="bad", store=store)
