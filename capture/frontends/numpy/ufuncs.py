@@ -177,9 +177,11 @@ def _computing_types(ufunc: np.ufunc, types: Sequence[np.dtype]) -> Sequence[np.
 
 
 def _needs_numpy(ufunc: np.ufunc, types: Sequence[np.dtype]) -> bool:
-    """Complex numbers, reciprocals of integers, and NumPy's exact comparisons of int64 with uint64."""
+    """Complex numbers, reciprocals of integers, neighbours of halves (kernels compute those in float32), and NumPy's exact
+    comparisons of int64 with uint64.
+    """
     inputs = types[: ufunc.nin]
-    if ufunc is np.reciprocal and types[0].kind in "iu":
+    if (ufunc is np.reciprocal and types[0].kind in "iu") or (ufunc is np.nextafter and types[0] == np.float16):
         return True
     return any(t.kind == "c" for t in types) or (len(inputs) == 2 and {t.name for t in inputs} == {"int64", "uint64"})
 
