@@ -401,6 +401,16 @@ def test_attributes_and_queries():
     agree(f, X)
 
 
+def test_grids_and_index_expressions():
+    def f(x):
+        rows, columns = np.mgrid[0:4, 1:6]
+        row, column = np.ogrid[:4, 0:10:2]
+        return x * rows + columns, x + row * column, x[np.s_[1:, ::2]], np.mgrid[2:5]
+
+    agree(f, X)
+    agree(f, X, dynamic=True)
+
+
 def test_errstate_is_passed_over():
     def f(x, y):
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -253,6 +253,25 @@ def indices(b: ArrayBuilder, dimensions: Any, dtype: Any = int, sparse: bool = F
     return b.fresh(b.emit("stack", *[b.node(p) for p in parts], dim=0))
 
 
+def grid(b: ArrayBuilder, key: Any, sparse: bool) -> Any:
+    """`np.mgrid[key]` and, with `sparse`, `np.ogrid[key]`, of whole numbers."""
+    parts = key if isinstance(key, tuple) else (key,)
+    bounds = (
+        [v for p in parts for v in (p.start, p.stop, p.step)] if all(isinstance(p, slice) for p in parts) else [0.5]
+    )
+    if any(v is not None and not layout.is_size(v) and type(v) is not int for v in bounds):
+        raise unsupported("np.mgrid and np.ogrid with other bounds than whole numbers", rewrite="use np.meshgrid")
+    ramps = [arange(b, p.start or 0, p.stop, 1 if p.step is None else p.step) for p in parts]
+    if not isinstance(key, tuple):
+        return ramps[0]
+    n = len(ramps)
+    axes = [reshape(b, r, (*(1,) * i, r.size, *(1,) * (n - 1 - i))) for i, r in enumerate(ramps)]
+    if sparse:
+        return tuple(axes)
+    shape = tuple(r.size for r in ramps)
+    return b.fresh(b.emit("stack", *[b.node(broadcast_to(b, a, shape)) for a in axes], dim=0))
+
+
 # --------------------------------------------------------------------------- from arrays
 
 

@@ -18,10 +18,20 @@ from ...sources import Source
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
 from ...wrapping import hold
-from . import layout, names
+from . import creation, layout, names
 from .arrays import Memory, own_memory
 from .runtime import NumpyRuntime
-from .values import DTypeValue, InputArray, NumpyArray, NumpyState, UfuncValue, check_alone, handler_of, unwrap
+from .values import (
+    DTypeValue,
+    InputArray,
+    NumpyArray,
+    NumpyState,
+    UfuncValue,
+    call_handler,
+    check_alone,
+    handler_of,
+    unwrap,
+)
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
@@ -34,7 +44,9 @@ _DISPATCHER = type(np.sum)
 _CALLABLES = (np.ufunc, _DISPATCHER)
 #: Python functions of NumPy that are captured like the user's: they are written with functions that `names` knows
 _INLINED = frozenset((np.cov, np.corrcoef, np.vander, np.ediff1d, np.unwrap))
-_INLINED_CODE = frozenset(fn._implementation for fn in _INLINED)  # type: ignore[attr-defined]
+_INLINED_CODE = frozenset((*(fn._implementation for fn in _INLINED), type(np.s_).__getitem__))  # type: ignore[attr-defined]
+#: what np.mgrid and np.ogrid are indexed with
+_GRID = type(np.mgrid).__getitem__
 
 
 class NumpyFrontend:
@@ -80,6 +92,8 @@ class NumpyFrontend:
             return _inlined(fn) if fn in _INLINED else _refused(fn)
         if fn in _INLINED_CODE:
             return None
+        if fn is _GRID:
+            return _grid
         return _refused(fn) if _is_numpy(fn) and not isinstance(fn, type) else None
 
     def is_framework_code(self, fn: Any) -> bool:
@@ -204,6 +218,13 @@ def _errstate(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
             "numpy-errstate", "np.errstate with other modes than 'ignore' and 'warn'", "compiled code cannot raise"
         )
     return ev.call_function(contextlib.nullcontext, [], {})
+
+
+def _grid(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    """np.mgrid[...] and np.ogrid[...]."""
+    place, key = args
+    sparse = getattr(place, "real", None) is np.ogrid
+    return call_handler(ev, lambda b, k: creation.grid(b, k, sparse), [key], {})
 
 
 def _inlined(fn: Any) -> Handler:
