@@ -9,7 +9,7 @@ then fuses groups, and what is read only inside one fused group never reaches me
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,12 +122,12 @@ class _Value:
 class Lowering:
     """Walks a graph once. One instance a graph."""
 
-    def __init__(self, graph: Graph, output_metas: Sequence[TensorMeta]) -> None:
+    def __init__(self, graph: Graph, captured: Sequence[Node]) -> None:
         self.graph = graph
-        self.output_metas = output_metas
+        self.captured = captured
         self.layouts: dict[Node, TensorMeta] = {}
-        for n, wanted in zip(graph.outputs, output_metas):
-            self.layouts.setdefault(n, wanted)
+        for n, was in zip(graph.outputs, captured):
+            self.layouts.setdefault(n, was.meta)
         self.out = Lowered(graph=graph)
         self.values: dict[Node, _Value] = {}
         self.tuples: dict[Node, tuple[Storage, ...]] = {}
@@ -153,10 +153,14 @@ class Lowering:
                 raise
             except Exception as error:
                 raise LoweringError(f"[lower] {n}: {type(error).__name__}: {error}" + _where(n)) from error
-        for n, wanted in zip(self.graph.outputs, self.output_metas):
-            self.out.outputs.append(self._leave(n, wanted))
+        # arrays that were two in the program stay two, even where passes found that they are equal
+        left: dict[Node, Storage] = {}
+        for n, was in zip(self.graph.outputs, self.captured):
+            if was not in left:
+                left[was] = self._leave(n, was.meta, [s.name for s in left.values()])
+            self.out.outputs.append(left[was])
         for i, n in self.graph.mutations:
-            self.out.mutations.append((i, self._leave(n, n.meta)))
+            self.out.mutations.append((i, self._leave(n, n.meta, ())))
         return self.out
 
     def _node(self, n: Node) -> None:
@@ -242,7 +246,9 @@ class Lowering:
         return storage
 
     def _emit(self, n: Node, p: list[Var], r: list[Var], stores: list[Store]) -> None:
-        origin = f"{n.name}: {n.origin or n.op.name}" + (f"  {n.loc.file.rsplit('/', 1)[-1]}:{n.loc.line}" if n.loc else "")
+        origin = f"{n.name}: {n.origin or n.op.name}" + (
+            f"  {n.loc.file.rsplit('/', 1)[-1]}:{n.loc.line}" if n.loc else ""
+        )
         self.out.steps.append(Group(p, r, stores, n.meta.device, [origin]))
 
     def _reduction(self, n: Node, lowered: Reduce) -> None:
@@ -313,12 +319,16 @@ class Lowering:
                 return Storage(name, n.meta.shape, stride, base.dtype, base.device, index.const)
         return self.realize(n)
 
-    def _leave(self, n: Node, wanted: TensorMeta) -> Storage:
-        """An output's own buffer: never an input, never shared with another meta."""
+    def _leave(self, n: Node, wanted: TensorMeta, taken: Collection[str]) -> Storage:
+        """An output's own buffer: never an input, nor one of those `taken` by other outputs; laid out as `wanted`."""
         storage = self.values[n].storage
         if storage is None:
             return self.realize(n)
-        if n.op.name == "input" or (storage.stride != wanted.stride and is_dense(wanted.shape, wanted.stride)):
+        if (
+            n.op.name == "input"
+            or storage.name in taken
+            or (storage.stride != wanted.stride and is_dense(wanted.shape, wanted.stride))
+        ):
             copy = self._fresh(wanted)
             p, idx = self._loop(copy.shape)
             body = load(storage.name, storage.index(idx), storage.dtype)
@@ -367,6 +377,6 @@ def _size_key(d: Dim) -> tuple[int, Any, str]:
     return (0, d, "") if isinstance(d, int) else (1, len(d.free_symbols) + len(d.args), str(d))
 
 
-def lower(graph: Graph, output_metas: Sequence[TensorMeta] | None = None) -> Lowered:
-    """Lower a decomposed graph. `output_metas` gives the outputs the strides that eager would give them."""
-    return Lowering(graph, output_metas or [n.meta for n in graph.outputs]).run()
+def lower(graph: Graph, captured: Sequence[Node] | None = None) -> Lowered:
+    """Lower a decomposed graph. `captured`: the outputs before any pass; they say which are one array and their strides."""
+    return Lowering(graph, graph.outputs if captured is None else captured).run()

@@ -1,6 +1,6 @@
 """The pipeline: a captured graph becomes a schedule of kernels. Read `schedule_graph` aloud: that is the compiler.
 
-    merge common -> decompose -> merge common -> eliminate dead -> lower -> fuse and schedule
+merge common -> decompose -> merge common -> eliminate dead -> lower -> fuse and schedule
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def schedule_graph(
     Raises LoweringError for an op that cannot be lowered, InternalError where a stage broke its contract.
     """
     times = {} if times is None else times
-    output_metas = [n.meta for n in graph.outputs]
+    captured = graph.outputs
     with timed(times, "passes"):
         if verify:
             graph.verify()
@@ -36,7 +36,7 @@ def schedule_graph(
             if verify:
                 graph.verify()
     with timed(times, "lower"):
-        lowered = lower(graph, output_metas)
+        lowered = lower(graph, captured)
     with timed(times, "schedule"):
         scheduled = schedule(lowered, enable_fusion=fuse)
         if verify:

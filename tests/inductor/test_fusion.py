@@ -161,3 +161,21 @@ def test_few_long_rows_are_not_fused():
     s = scheduled(b, b.div(x, b.sum(x)))
     assert len(s.steps) == 2
     assert any(r[2].code == "few-long-rows" for r in s.refused)
+
+
+def test_equal_outputs_stay_two_arrays():
+    """Two arrays of the program that hold the same numbers are two: writing into one leaves the other."""
+    b = builder()
+    x = tensor(b, (4, 6))
+    s = scheduled(b, b.exp(x), b.exp(x))
+    assert len({o.name for o in s.lowered.outputs}) == 2
+    a = rng.standard_normal((4, 6)).astype(np.float32)
+    one, two = run(s, a)
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_allclose(one, np.exp(a), rtol=1e-6)
+
+
+def test_one_output_twice_is_one_array():
+    b = builder()
+    y = b.exp(tensor(b, (4, 6)))
+    assert len({o.name for o in scheduled(b, y, y).lowered.outputs}) == 1
