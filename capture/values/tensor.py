@@ -235,7 +235,9 @@ class ArrayValue(Value):
         """
         storage = self.storage
         if storage.frozen:
-            raise ev.break_("untracked-write", f"writing to {self.describe()}", storage.frozen, "write to a copy (.clone())")
+            raise ev.break_(
+                "untracked-write", f"writing to {self.describe()}", storage.frozen, "write to a copy (.clone())"
+            )
         if not isinstance(storage, InputStorage):
             return
         state = self.state(ev)
@@ -277,7 +279,7 @@ class ArrayValue(Value):
         if isinstance(storage, InputStorage):
             return self.rebuild_view(rb, rb.source(storage.source))
         if storage.output is None:
-            storage.output = rb.output(storage.node)
+            storage.output = rb.output(storage.current(rb.ev))
         return storage.output if self.parent is None else self.rebuild_view(rb, storage.output)
 
     def _is_placed(self) -> bool:

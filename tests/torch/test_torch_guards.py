@@ -6,10 +6,10 @@ import timeit
 
 import pytest
 import torch
+from quern.capture.frontends.torch import guards
 from torch_checks import compare, compiled, randn
 
 import quern
-from quern.capture.frontends.torch import guards
 from quern.testing import CompileCounter
 
 X = randn(3, 4)
@@ -127,7 +127,9 @@ def test_python_fallback_of_the_tensor_check(monkeypatch):
         if fallback:
             monkeypatch.setattr(guards, "_TensorGuards", None)
         check = guards.checker([X])
-        assert check(X.clone()) and not check(X.double()) and not check(X.t()) and not check(randn(2, 4)) and not check(3)
+        assert (
+            check(X.clone()) and not check(X.double()) and not check(X.t()) and not check(randn(2, 4)) and not check(3)
+        )
         some = guards.checker([X], [[None, 4]], [[4, 1]])
         assert some(randn(7, 4)) and not some(randn(3, 5)) and not some(randn(12))
 

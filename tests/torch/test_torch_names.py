@@ -270,7 +270,11 @@ def _cases():
     yield "batch_norm train", lambda x, m, v: F.batch_norm(x, m, v, training=True), (IMAGE, randn(3), randn(3).abs())
     yield "embedding", F.embedding, (INT2, randn(8, 4))
     yield "one_hot", lambda x: F.one_hot(x, 9), (INT2,)
-    yield "attention", F.scaled_dot_product_attention, (randn(2, 2, 5, 4), randn(2, 2, 5, 4, seed=1), randn(2, 2, 5, 4, seed=2))
+    yield (
+        "attention",
+        F.scaled_dot_product_attention,
+        (randn(2, 2, 5, 4), randn(2, 2, 5, 4, seed=1), randn(2, 2, 5, 4, seed=2)),
+    )
     yield "attention causal", lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=True), (randn(2, 2, 5, 4),)
     yield "dropout eval", lambda x: F.dropout(x, 0.5, training=False), (X,)
     yield "dropout train", lambda x: F.dropout(x, 0.5, training=True), (X,)

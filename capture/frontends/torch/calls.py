@@ -72,7 +72,8 @@ class Context:
     def results(self, name: str, *operands: Any, **attrs: Any) -> tuple[Node, ...]:
         """Append a table op that has several results."""
         node = self.op(name, *operands, **attrs)
-        return tuple(self.ev.emit("getitem", node, index=i) for i in range(len(node.meta)))
+        metas: Any = node.meta
+        return tuple(self.ev.emit("getitem", node, index=i) for i in range(len(metas)))
 
     def cast(self, x: Any, dtype: DType) -> Node:
         """`x` as `dtype`, itself when it already is."""
@@ -189,7 +190,9 @@ def assign(cx: Context, target: ArrayValue, result: Any) -> None:
     """
     node = cx.node(result)
     if node.shape != target.meta.shape:
-        raise eager_error(cx.ev, f"an in-place result of shape {node.shape} does not fit a tensor of shape {target.meta.shape}")
+        raise eager_error(
+            cx.ev, f"an in-place result of shape {node.shape} does not fit a tensor of shape {target.meta.shape}"
+        )
     if not _can_store(node.dtype, target.meta.dtype):
         raise eager_error(cx.ev, f"a result of {node.dtype} cannot be stored in a tensor of {target.meta.dtype}")
     target.write(cx.ev, cx.cast(node, target.meta.dtype))

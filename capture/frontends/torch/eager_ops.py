@@ -119,7 +119,7 @@ def _full(*, shape: Sequence[int], value: Any, dtype: DType | None, device: str)
 
 @_op("empty")
 def _empty(*, shape: Sequence[int], stride: Any, dtype: DType, device: str) -> torch.Tensor:
-    options = {"dtype": to_torch(dtype), "device": to_device(device)}
+    options: dict[str, Any] = {"dtype": to_torch(dtype), "device": to_device(device)}
     return torch.empty(shape, **options) if stride is None else torch.empty_strided(shape, stride, **options)
 
 
@@ -216,7 +216,9 @@ EAGER.update(
     slice=lambda x, *, dim, start, end, step: torch.ops.aten.slice(x, dim, start, end, step),
     diagonal=torch.diagonal,
     unfold=lambda x, *, dimension, size, step: x.unfold(dimension, size, step),
-    as_strided=lambda x, *, size, stride, storage_offset: x.as_strided(size, stride, x.storage_offset() + storage_offset),
+    as_strided=lambda x, *, size, stride, storage_offset: x.as_strided(
+        size, stride, x.storage_offset() + storage_offset
+    ),
     getitem=lambda results, *, index: results[index],
 )
 
@@ -249,7 +251,9 @@ def _batch_norm_train(x: Any, mean: Any, var: Any, weight: Any, bias: Any, *, mo
     channels = x.shape[1]
     if mean is None:
         momentum = 1.0
-    new_mean = mean.clone() if mean is not None else x.new_zeros(channels, dtype=torch.promote_types(x.dtype, torch.float32))
+    new_mean = (
+        mean.clone() if mean is not None else x.new_zeros(channels, dtype=torch.promote_types(x.dtype, torch.float32))
+    )
     new_var = var.clone() if var is not None else torch.zeros_like(new_mean)
     out = F.batch_norm(x, new_mean, new_var, weight, bias, True, momentum, eps)
     return out, new_mean, new_var
@@ -389,7 +393,9 @@ def _tuples(*names: str) -> None:
 
 
 _tuples("topk", "kthvalue", "median", "cummax", "cummin")
-EAGER["sort"] = lambda x, *, dim, descending, stable: tuple(torch.sort(x, dim=dim, descending=descending, stable=stable))
+EAGER["sort"] = lambda x, *, dim, descending, stable: tuple(
+    torch.sort(x, dim=dim, descending=descending, stable=stable)
+)
 
 # ------------------------------------------------------------------ pooling and resizing
 
@@ -474,7 +480,9 @@ class _Named:
             raise AttributeError(name) from None
 
         def call(*args: Any, **attrs: Any) -> Any:
-            return function(*args, **{k: FROM_TORCH.get(v, v) if isinstance(v, torch.dtype) else v for k, v in attrs.items()})
+            return function(
+                *args, **{k: FROM_TORCH.get(v, v) if isinstance(v, torch.dtype) else v for k, v in attrs.items()}
+            )
 
         return call
 

@@ -53,7 +53,8 @@ def call_target(
     ref = ExternRef(target, tuple(template), tuple(named.items()))
     attrs = {"ref": ref, "effects": effects, "strides": tuple(m.stride for m in metas)}
     single = len(metas) == 1 and isinstance(results, torch.Tensor)
-    node = cx.ev.builder.append(OPS["extern"], tuple(inputs), attrs, metas[0] if single else metas)
+    meta: Any = metas[0] if single else metas
+    node = cx.ev.builder.append(OPS["extern"], tuple(inputs), attrs, meta)
     if single:
         return node
     return rebuild([cx.ev.emit("getitem", node, index=i) for i in range(len(metas))])

@@ -78,7 +78,9 @@ class TorchFrontend:
             return None
         if found is not None:
             return found
-        if getattr(fn, "_dynamo_marked_constant", False) or getattr(getattr(fn, "__wrapped__", None), "_dynamo_marked_constant", False):
+        if getattr(fn, "_dynamo_marked_constant", False) or getattr(
+            getattr(fn, "__wrapped__", None), "_dynamo_marked_constant", False
+        ):
             return _called_now(fn)
         return _tensor_method(fn) or _unpatched(fn) or handler_of_unknown(fn)
 
@@ -179,7 +181,9 @@ def _input_name(source: Source) -> str:
 
 def _wrap_module(ev: Evaluator, obj: torch.nn.Module, source: Source) -> Value | None:
     if isinstance(obj, torch.jit.ScriptModule):
-        raise ev.break_("script-module", f"the ScriptModule `{source.label}`", "it runs TorchScript, which is not captured")
+        raise ev.break_(
+            "script-module", f"the ScriptModule `{source.label}`", "it runs TorchScript, which is not captured"
+        )
     held = anchor(ev, obj, source, by_identity=True)
     if isinstance(obj, CompiledModule):
         # compiled by itself elsewhere; inside another compiled function it is the plain module
@@ -218,6 +222,7 @@ def _tensor_method(fn: Any) -> Handler | None:
             return lambda ev, args, kwargs: args[0].call_method(ev, name, args[1:], kwargs)
         return None
     if is_inplace(name) and isinstance(fn, types.BuiltinFunctionType) and getattr(torch, name, None) is fn:
+
         def handler(ev: Evaluator, args: Any, kwargs: Any) -> Value:
             if not isinstance(args[0], ArrayValue):
                 raise ev.type_error(f"{name}() needs a tensor")

@@ -39,7 +39,7 @@ def checker(tensors: Sequence[torch.Tensor], sizes: Any = None, strides: Any = N
     wanted = [(type(t), t.dtype, t.device, t.requires_grad, tuple(sizes[i] if sizes else t.shape),
                tuple(strides[i] if strides else t.stride())) for i, t in enumerate(tensors)]  # fmt: skip
 
-    def agrees(x: Any, cls: type, dtype: Any, device: Any, grad: bool, shape: Any, stride: Any) -> bool:
+    def agrees(x: Any, cls: Any, dtype: Any, device: Any, grad: bool, shape: Any, stride: Any) -> bool:
         if type(x) is not cls or x.dtype is not dtype or x.device != device or x.requires_grad is not grad:
             return False
         have = (*x.shape, *x.stride())
@@ -49,7 +49,9 @@ def checker(tensors: Sequence[torch.Tensor], sizes: Any = None, strides: Any = N
     return lambda *found: all(agrees(x, *w) for x, w in zip(found, wanted))
 
 
-def guard_tensor(ev: Evaluator, x: torch.Tensor, source: Source, meta: TensorMeta, shape: tuple[Dim, ...]) -> TensorMeta:
+def guard_tensor(
+    ev: Evaluator, x: torch.Tensor, source: Source, meta: TensorMeta, shape: tuple[Dim, ...]
+) -> TensorMeta:
     """Guard what is relied on of the tensor at `source`; its meta, with symbols for the sizes that may differ.
 
     A tensor of dynamic size must be contiguous at later calls when it is now; otherwise its strides must follow from its
@@ -120,8 +122,12 @@ def guard_state(ev: Evaluator) -> None:
         return f"{ev.names.inject(fn, stem)}()"
 
     grad = state_of(ev).entry_grad
-    ev.guards.test(None, f"{call(torch.is_grad_enabled, 'grad_mode')} is {grad}", f"grad mode was {'on' if grad else 'off'}", 0)
+    ev.guards.test(
+        None, f"{call(torch.is_grad_enabled, 'grad_mode')} is {grad}", f"grad mode was {'on' if grad else 'off'}", 0
+    )
     ev.guards.test(None, f"not {call(torch._C._is_any_autocast_enabled, 'autocast')}", "autocast was off", 0)
     ev.guards.test(None, f"not {call(_modes_active, 'modes')}", "no torch mode was active", 0)
     float32 = ev.names.inject(torch.float32, "float32")
-    ev.guards.test(None, f"{call(torch.get_default_dtype, 'default_dtype')} is {float32}", "the default dtype was float32", 0)
+    ev.guards.test(
+        None, f"{call(torch.get_default_dtype, 'default_dtype')} is {float32}", "the default dtype was float32", 0
+    )

@@ -1,8 +1,7 @@
-"""Functions of functions: torch.cond, activation checkpointing, autograd.Function, opaque calls."""
+"""Functions of functions: torch.cond, activation checkpointing, autograd.Function."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,8 +13,7 @@ from ...values.constant import ConstantValue
 from ...values.mappings import DictValue
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
-from .calls import FUNCTIONS, Context, unwrap, wrap
-from .externs import call_target
+from .calls import FUNCTIONS, Context
 from .state import state_of
 
 if TYPE_CHECKING:
@@ -37,7 +35,9 @@ def _cond(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     versions = [(s, s.version) for s in state_of(ev).arrays.inputs]
     yes, no = ev.call(named["true_fn"], operands), ev.call(named["false_fn"], operands)
     if any(s.version != version for s, version in versions):
-        raise ev.break_("cond-mutation", "a branch of torch.cond writes to a tensor", "branches must be pure", "return the result")
+        raise ev.break_(
+            "cond-mutation", "a branch of torch.cond writes to a tensor", "branches must be pure", "return the result"
+        )
     cx = Context(ev)
     condition = cx.cast(cx.op("reshape", pred, shape=()), cx.dtype(torch.bool))  # type: ignore[arg-type]
     return _choose(cx, condition, yes, no)
@@ -131,29 +131,3 @@ def _apply(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
 
 
 FUNCTIONS[torch.autograd.Function.apply.__func__] = _apply  # type: ignore[attr-defined]
-
-
-# ------------------------------------------------------------------ opaque calls
-
-
-def opaque_call(ev: Evaluator, fn: Any, args: Args, kwargs: Kwargs) -> Value:
-    """A Python function of tensors as one node, not looked into (`quern.allow_in_graph`). It must be reachable by its
-    module and name, and give tensors whose metas it tells when called on meta tensors.
-    """
-    module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "")
-    if not isinstance(module, str) or not name.replace(".", "_").isidentifier():
-        raise ev.break_("opaque-local", f"the opaque function {name or fn!r}", "a graph names functions by module and name",
-                        "define it at the top level of a module")  # fmt: skip
-    plain = [unwrap(ev, a) for a in args]
-    named = {k: unwrap(ev, v) for k, v in kwargs.items()}
-    return wrap(ev, call_target(Context(ev), f"{module}:{name}", fn, plain, named, effects=True))
-
-
-def constant_call(ev: Evaluator, fn: Any, args: Sequence[Value], kwargs: Kwargs) -> Value:
-    """A function called now, its result kept (`quern.assume_constant_result`)."""
-    plain = [ev.as_python(a) for a in args]
-    named = {k: ev.as_python(v) for k, v in kwargs.items()}
-    result = ev.fold_raw(lambda: fn(*plain, **named))
-    return ev.wrap(result, ev.names.const(result))
-
-

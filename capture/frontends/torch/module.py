@@ -99,7 +99,8 @@ def compile_module(module: torch.nn.Module, compile_function: Compile) -> torch.
         "_quern_call": staticmethod(call),
         "_quern_compile": staticmethod(compile_function),
     }
-    made = type(cls)(cls.__name__, (CompiledModule, cls), members)
+    make: Any = type(cls)
+    made = make(cls.__name__, (CompiledModule, cls), members)
     compiled = object.__new__(made)
     object.__setattr__(compiled, "__dict__", module.__dict__)
     return compiled

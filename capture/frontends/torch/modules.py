@@ -152,5 +152,3 @@ class NNModuleValue(ObjectValue):
         if self.info.find("__len__") is MISSING and self.info.find("__bool__") is MISSING:
             return True
         return super().truth(ev)
-
-

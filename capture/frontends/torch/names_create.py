@@ -91,7 +91,9 @@ def full_like(cx: Context, input: ArrayValue, fill_value: Any, *, dtype: Any = N
               memory_format: Any = None) -> Node:  # fmt: skip
     where = None if device is None else cx.device(device)
     if isinstance(fill_value, ArrayValue):
-        empty = cx.op("full_like", input, value=0, dtype=cx.dtype(dtype), device=where, memory_format=_FORMATS[memory_format])
+        empty = cx.op(
+            "full_like", input, value=0, dtype=cx.dtype(dtype), device=where, memory_format=_FORMATS[memory_format]
+        )
         return cx.op("copy", empty, fill_value)
     return cx.op("full_like", input, value=fill_value, dtype=cx.dtype(dtype), device=where,
                  memory_format=_FORMATS[memory_format])  # fmt: skip

@@ -27,7 +27,8 @@ def basic_index(cx: Context, x: ArrayValue, key: Any) -> tuple[ArrayValue, list[
         raise eager_error(cx.ev, f"too many indices for a tensor of {rank} dimensions")
     if dots:
         items[dots[0] : dots[0] + 1] = [slice(None)] * (rank - used)
-    dim, advanced = 0, []
+    dim = 0
+    advanced: list[Any] = []
     for item in items:
         if item is None:
             x = x.view(cx.ev, "unsqueeze", dim=dim)
@@ -217,7 +218,9 @@ def scatter_reduce(cx: Context, input: ArrayValue, dim: int, index: ArrayValue, 
 
 
 @name("*index_add")
-def index_add(cx: Context, input: ArrayValue, dim: int, index: ArrayValue, source: ArrayValue, *, alpha: Any = 1) -> Node:
+def index_add(
+    cx: Context, input: ArrayValue, dim: int, index: ArrayValue, source: ArrayValue, *, alpha: Any = 1
+) -> Node:
     return cx.op("index_add", input, index, source if alpha == 1 else cx.op("mul", source, alpha), dim=dim)
 
 
@@ -256,5 +259,7 @@ def select_scatter(cx: Context, input: ArrayValue, src: ArrayValue, dim: int, in
 
 
 @name("*diagonal_scatter")
-def diagonal_scatter(cx: Context, input: ArrayValue, src: ArrayValue, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Node:
+def diagonal_scatter(
+    cx: Context, input: ArrayValue, src: ArrayValue, offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> Node:
     return cx.op("diagonal_scatter", input, src, offset=offset, dim1=dim1, dim2=dim2)

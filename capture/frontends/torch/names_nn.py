@@ -38,7 +38,9 @@ for _op, _second in (("mm", "mat2"), ("bmm", "mat2"), ("mv", "vec"), ("dot", "te
 
 
 def _product_added(op: str) -> Any:
-    def call(cx: Context, input: ArrayValue, first: ArrayValue, second: ArrayValue, *, beta: Any = 1, alpha: Any = 1) -> Node:
+    def call(
+        cx: Context, input: ArrayValue, first: ArrayValue, second: ArrayValue, *, beta: Any = 1, alpha: Any = 1
+    ) -> Node:
         return cx.op(op, input, first, second, beta=beta, alpha=alpha)
 
     call.__name__ = op
@@ -186,7 +188,9 @@ def layer_norm(cx: Context, input: ArrayValue, normalized_shape: Any, weight: An
 
 
 @name("F.rms_norm torch.rms_norm")
-def rms_norm(cx: Context, input: ArrayValue, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Node:
+def rms_norm(
+    cx: Context, input: ArrayValue, normalized_shape: Any, weight: Any = None, eps: float | None = None
+) -> Node:
     return cx.op("rms_norm", input, weight, normalized_shape=tuple(normalized_shape), eps=eps)
 
 
@@ -254,7 +258,9 @@ def attention(cx: Context, query: ArrayValue, key: ArrayValue, value: ArrayValue
               enable_gqa: bool = False) -> Node:  # fmt: skip
     if dropout_p:
         args = (query, key, value, attn_mask, dropout_p, is_causal)
-        return extern_call(cx, "F.scaled_dot_product_attention", args, {"scale": scale, "enable_gqa": enable_gqa}, effects=True)
+        return extern_call(
+            cx, "F.scaled_dot_product_attention", args, {"scale": scale, "enable_gqa": enable_gqa}, effects=True
+        )
     return cx.op("scaled_dot_product_attention", query, key, value, attn_mask, is_causal=is_causal, scale=scale,
                  enable_gqa=enable_gqa)  # fmt: skip
 

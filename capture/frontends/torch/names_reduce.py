@@ -151,7 +151,9 @@ def vector_norm(cx: Context, x: ArrayValue, ord: float = 2, dim: Dim = None, kee
 
 
 @name("torch.norm Tensor.norm")
-def norm(cx: Context, input: ArrayValue, p: Any = "fro", dim: Dim = None, keepdim: bool = False, dtype: Any = None) -> Node:
+def norm(
+    cx: Context, input: ArrayValue, p: Any = "fro", dim: Dim = None, keepdim: bool = False, dtype: Any = None
+) -> Node:
     """The vector norms; eager's "fro" without or with dims is the 2-norm over them."""
     if p == "nuc":
         raise Declined("the nuclear norm")
@@ -323,7 +325,9 @@ def _pair(cx: Context, name: str, op: str, input: ArrayValue, **attrs: Any) -> R
 
 
 @name("*sort")
-def sort(cx: Context, input: ArrayValue, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> Results:
+def sort(
+    cx: Context, input: ArrayValue, dim: int = -1, descending: bool = False, *, stable: bool | None = None
+) -> Results:
     return _pair(cx, "sort", "sort", input, dim=dim, descending=descending, stable=bool(stable))
 
 

@@ -67,7 +67,9 @@ def view(cx: Context, self: ArrayValue, *shape: Any, **named: Any) -> Any:
     if isinstance(first, torch.dtype):
         if from_torch(first) == self.meta.dtype:
             return self.view(cx.ev, "alias")
-        raise cx.broken("view-dtype", f"viewing the memory of a tensor as {first}", "graphs have no such reinterpretation")
+        raise cx.broken(
+            "view-dtype", f"viewing the memory of a tensor as {first}", "graphs have no such reinterpretation"
+        )
     return self.view(cx.ev, "view", shape=resolve_shape(sizes(cx, shape or (first,)), self.meta.shape))
 
 
@@ -279,7 +281,9 @@ def unbind(cx: Context, input: ArrayValue, dim: int = 0) -> Any:
 def as_strided(cx: Context, input: ArrayValue, size: Any, stride: Any, storage_offset: Any = None) -> Any:
     """torch counts the offset from the storage's start; only arrays that begin there can be told apart."""
     if input.storage.is_input or input.parent is not None:
-        raise cx.broken("as-strided", "torch.as_strided of an input or a view", "its offset counts from memory that is not seen")
+        raise cx.broken(
+            "as-strided", "torch.as_strided of an input or a view", "its offset counts from memory that is not seen"
+        )
     return input.view(cx.ev, "as_strided", size=tuple(size), stride=tuple(stride), storage_offset=storage_offset or 0)
 
 

@@ -23,9 +23,6 @@ from .state import state_of
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
 
-#: handlers of callables that only these full paths name
-QUERIES: dict[Any, Callable[..., Value]] = {}
-
 
 def _query(*places: str) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
     """Register a handler `(ev, *args, **kwargs)` of Values."""
@@ -44,9 +41,7 @@ def _answers(value: Any, *places: str) -> None:
         register_handler(place, lambda ev, args, kwargs: ev.constant(value))
 
 
-_answers(
-    True, "torch.compiler.is_compiling", "torch.compiler.is_dynamo_compiling", "torch._utils.is_compiling"
-)
+_answers(True, "torch.compiler.is_compiling", "torch.compiler.is_dynamo_compiling", "torch._utils.is_compiling")
 _answers(
     False, "torch.compiler.is_exporting", "torch.jit.is_scripting", "torch.jit.is_tracing", "torch._jit_internal.is_scripting",
     "torch.onnx.is_in_onnx_export", "torch.overrides.has_torch_function",
@@ -56,7 +51,9 @@ _answers(
     "torch.cuda.is_current_stream_capturing", "torch.is_deterministic_algorithms_warn_only_enabled",
     "torch._C._functorch.is_functorch_wrapped_tensor", "torch._C._is_torch_function_mode_enabled",
 )  # fmt: skip
-_answers(None, "torch._C._get_tracing_state", "torch._C._log_api_usage_once", "torch._C._functorch.peek_interpreter_stack")
+_answers(
+    None, "torch._C._get_tracing_state", "torch._C._log_api_usage_once", "torch._C._functorch.peek_interpreter_stack"
+)
 
 
 def _folded(*places: str) -> None:
@@ -159,7 +156,9 @@ def _autocast(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     enabled = kwargs.get("enabled", args[2] if len(args) > 2 else TRUE)
     if enabled.is_constant and not enabled.as_constant():
         return ev.call_function(contextlib.nullcontext, [], {})
-    raise ev.break_("autocast", "torch.autocast", "its implicit casts are not captured", "cast explicitly, or enter it outside")
+    raise ev.break_(
+        "autocast", "torch.autocast", "its implicit casts are not captured", "cast explicitly, or enter it outside"
+    )
 
 
 register_handler("torch.autocast", _autocast)
@@ -189,11 +188,21 @@ def _torch_check_with(ev: Evaluator, error_type: Value, cond: Value, message: Va
     return _check(ev, cond, message, error_type.as_constant())
 
 
-for _name, _error in (("index", IndexError), ("value", ValueError), ("type", TypeError), ("not_implemented", NotImplementedError)):
-    register_handler(
-        f"torch._check_{_name}",
-        lambda ev, args, kwargs, error=_error: _check(ev, *args, *kwargs.values(), error=error),
-    )
+def _check_kind(error: type[Exception]) -> Callable[..., Value]:
+    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        condition, *message = (*args, *kwargs.values())
+        return _check(ev, condition, message[0] if message else NONE, error)
+
+    return handler
+
+
+for _name, _error in (
+    ("index", IndexError),
+    ("value", ValueError),
+    ("type", TypeError),
+    ("not_implemented", NotImplementedError),
+):
+    register_handler(f"torch._check_{_name}", _check_kind(_error))
 
 
 @_query("torch._check_is_size")
@@ -236,7 +245,9 @@ def _refused(place: str, code: str, why: str, rewrite: str = "") -> None:
 
 _refused("torch.manual_seed", "random-state", "it changes the random state", "seed outside of the compiled function")
 _refused("torch.seed", "random-state", "it changes the random state", "seed outside of the compiled function")
-_refused("torch.set_rng_state", "random-state", "it changes the random state", "set it outside of the compiled function")
+_refused(
+    "torch.set_rng_state", "random-state", "it changes the random state", "set it outside of the compiled function"
+)
 _refused("torch.get_rng_state", "random-state", "the random state is known only when the graph runs")
 _refused("torch.set_default_dtype", "global-state", "it changes torch for everyone", "call it outside")
 _refused("torch.save", "input-output", "it writes a file", "call it outside")
@@ -246,9 +257,10 @@ _refused("torch.cuda.synchronize", "device-synchronisation", "it waits for the d
 _refused("torch.vmap", "function-transform", "torch.func transforms are not captured")
 _refused("torch.func.grad", "function-transform", "torch.func transforms are not captured")
 _refused("torch.autograd.grad", "autograd", "gradients are not captured")
-_refused("Tensor.backward", "autograd", "gradients are not captured", "call backward() outside of the compiled function")
+_refused(
+    "Tensor.backward", "autograd", "gradients are not captured", "call backward() outside of the compiled function"
+)
 _refused("Tensor.register_hook", "autograd", "gradients are not captured")
 _refused("Tensor.data_ptr", "memory-address", "addresses are known only when the graph runs")
 _refused("Tensor.storage_offset", "memory-address", "it depends on memory that is not tracked")
 _refused("Tensor.untyped_storage", "memory-address", "storage objects are not tracked")
-

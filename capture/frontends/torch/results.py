@@ -30,7 +30,7 @@ class ReturnTypeValue(TupleValue):
 
     def __init__(self, cls: type, elements: list[Value]) -> None:
         super().__init__(elements)
-        self.cls = cls
+        self.cls: Any = cls
 
     def python_type(self) -> type:
         return self.cls

@@ -15,7 +15,9 @@ from .dtypes import device_text, from_torch, to_device, to_torch
 from .eager_ops import EAGER
 
 #: the C++ allocation shortcut for strided CPU memory; absent from some builds
-_FAST_CPU: Callable[..., Any] | None = getattr(getattr(getattr(torch._C, "_dynamo", None), "guards", None), "_empty_strided_cpu", None)
+_FAST_CPU: Callable[..., Any] | None = getattr(
+    getattr(getattr(torch._C, "_dynamo", None), "guards", None), "_empty_strided_cpu", None
+)
 
 
 class TorchRuntime:

@@ -76,7 +76,11 @@ class TensorValue(ArrayValue):
 
     def write(self, ev: Evaluator, node: Node) -> None:
         state = state_of(ev)
-        if state.grad and isinstance(self.storage, InputStorage) and (self.requires_grad(ev) or state.requires_grad(node)):
+        if (
+            state.grad
+            and isinstance(self.storage, InputStorage)
+            and (self.requires_grad(ev) or state.requires_grad(node))
+        ):
             raise ev.break_("training-inplace", f"writing into {self.describe()}, which takes part in differentiation",
                             "autograd must see the write itself", "write into a copy, or under torch.no_grad()")  # fmt: skip
         super().write(ev, node)
@@ -192,7 +196,9 @@ class TensorValue(ArrayValue):
     def guard_apart(self, ev: Evaluator, one: InputStorage, other: InputStorage) -> None:
         same = ev.names.inject(share_memory, "share_memory")
         if one.source.is_const and other.source.is_const:
-            ev.guards.test(None, f"not {same}({one.source.text}, {other.source.text})", "two parameters did not share memory")
+            ev.guards.test(
+                None, f"not {same}({one.source.text}, {other.source.text})", "two parameters did not share memory"
+            )
             return
         held, place = (one, other) if one.source.is_const else (other, one)
         if held.source.is_const:
@@ -204,7 +210,9 @@ class TensorValue(ArrayValue):
 
     def rebuild_view(self, rb: Rebuilder, base: str) -> str:
         restore = rb.inject(view_of, "view_of")
-        shape, stride = (f"({''.join(f'{rb.size(d)}, ' for d in dims)})" for dims in (self.meta.shape, self.meta.stride))
+        shape, stride = (
+            f"({''.join(f'{rb.size(d)}, ' for d in dims)})" for dims in (self.meta.shape, self.meta.stride)
+        )
         return f"{restore}({base}, {shape}, {stride}, {rb.size(self.offset)})"
 
 
