@@ -90,6 +90,8 @@ class Tape:
         """The array (or scalar) that a symbolic one stands for, laid out as promised."""
         if isinstance(value, Array):
             made = np.asarray(self.values[value.node(self)])  # type: ignore[arg-type]
+            if value.number:
+                return made.item()
             return made[()] if value.scalar else made
         if isinstance(value, (list, tuple)):
             return type(value)(map(self.real, value))

@@ -138,13 +138,16 @@ any_ = over_chosen(_truth("any", "any", False))
 all_ = over_chosen(_truth("all", "all", True))
 
 
+#: whether np.count_nonzero over all axes gives a Python int (up to NumPy 2.2), not a NumPy one
+_COUNTS_ARE_INTS = type(np.count_nonzero(np.zeros(1))) is int
+
+
 def count_nonzero(b: ArrayBuilder, a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
-    if axis is None and type(np.count_nonzero(np.zeros(1))) is int:
-        raise unsupported("np.count_nonzero over all axes", why="this NumPy gives a Python int",
-                          rewrite="use np.sum(x != 0)")  # fmt: skip
     if isinstance(a, Masked):
-        return sum_(b, Masked(b.cast(a.array, _BOOL), a.mask), axis, keepdims=keepdims)
-    return sum_(b, b.cast(b.lift(a), _BOOL), axis, keepdims=keepdims)
+        made = sum_(b, Masked(b.cast(a.array, _BOOL), a.mask), axis, keepdims=keepdims)
+    else:
+        made = sum_(b, b.cast(b.lift(a), _BOOL), axis, keepdims=keepdims)
+    return b.python_number(made, int) if _COUNTS_ARE_INTS and axis is None and not keepdims else made
 
 
 # --------------------------------------------------------------------------- extrema
