@@ -352,7 +352,7 @@ def _as_strided_scatter(x: Any, src: Any, *, size: Any, stride: Any, storage_off
 
 # ------------------------------------------------------------------ copies and joins
 
-_named("flip roll repeat_interleave", torch)
+_named("flip roll repeat_interleave diag_embed trace", torch)
 EAGER.update(
     clone=lambda x, *, memory_format: x.clone(memory_format=_FORMATS[memory_format]),
     contiguous=lambda x, *, memory_format: x.contiguous(memory_format=_FORMATS[memory_format]),

@@ -216,6 +216,25 @@ def diagonal(cx: Context, input: ArrayValue, offset: int = 0, dim1: int = 0, dim
     return input.view(cx.ev, "diagonal", offset=offset, dim1=dim1, dim2=dim2)
 
 
+@name("*diag_embed")
+def diag_embed(cx: Context, input: ArrayValue, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Node:
+    return cx.op("diag_embed", input, offset=offset, dim1=dim1, dim2=dim2)
+
+
+@name("*trace")
+def trace(cx: Context, input: ArrayValue) -> Node:
+    return cx.op("trace", input)
+
+
+@name("*diag")
+def diag(cx: Context, input: ArrayValue, diagonal: int = 0) -> Any:
+    """A matrix from its diagonal, or a copy of a matrix's diagonal."""
+    if _rank(input) == 1:
+        return cx.op("diag_embed", input, offset=diagonal)
+    part = cx.op("diagonal", input, offset=diagonal)
+    return cx.op("clone", part, memory_format="contiguous")
+
+
 @name("Tensor.unfold")
 def unfold(cx: Context, self: ArrayValue, dimension: int, size: int, step: int) -> ArrayValue:
     return self.view(cx.ev, "unfold", dimension=dimension, size=size, step=step)
