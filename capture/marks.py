@@ -37,12 +37,17 @@ def put(array: Any, axis: int, mark: Mark) -> None:
     entry[1][axis] = mark
 
 
-def axis_of(array: Any, index: int) -> int:
-    """An axis number made non-negative. Raises TypeError for what is no array, IndexError for an axis it does not have."""
+def rank_of(array: Any) -> int:
+    """How many dims an array has. Raises TypeError for what is no array."""
     shape = getattr(array, "shape", None)
     if not isinstance(shape, tuple):
-        raise TypeError(f"a tensor or an array is wanted, not {type(array).__name__}")
-    rank = len(shape)
+        raise TypeError(f"a tensor or an array has dimensions to mark, a {type(array).__name__} has none")
+    return len(shape)
+
+
+def axis_of(array: Any, index: int) -> int:
+    """An axis number made non-negative. Raises TypeError for what is no array, IndexError for an axis it does not have."""
+    rank = rank_of(array)
     if not isinstance(index, int) or isinstance(index, bool):
         raise TypeError(f"the dimension must be an int, not {type(index).__name__}")
     if not -rank <= index < rank:

@@ -31,6 +31,8 @@ _LAZY = {
     "assume_constant_result": "api",
     "graph_break": "api",
     "is_compiling": "api",
+    "mark_dynamic": "api",
+    "mark_static": "api",
     "install": "api",
     "uninstall": "api",
     "list_backends": "backends",

@@ -15,7 +15,7 @@ from typing import Any
 
 from .backends import Backend, lookup_backend
 from .callbacks import CallbackArgs, callback_handler
-from .capture import markers
+from .capture import markers, marks
 from .capture.bytecode_raw import check_python
 from .capture.dispatch import BackendContext, Callbacks, CompiledFunction
 from .capture.eager_backend import eager_backend
@@ -290,6 +290,39 @@ def _mark(fn: Any, attribute: str) -> Any:
     except (AttributeError, TypeError):
         raise TypeError(f"{fn!r} is not a Python function and cannot be marked; wrap it in one") from None
     return fn
+
+
+# --------------------------------------------------------------------------- marks on arrays
+
+
+def mark_dynamic(array: Any, index: int | Sequence[int], *, min: int | None = None, max: int | None = None) -> None:
+    """Tell that size `index` of a tensor or array will change: it is a symbol from the first capture on.
+
+    index:    a dimension, negative ones from the end, or several
+    min, max: the smallest and largest size it will have (0 and 1 are compiled by themselves always)
+
+    A program that works for one size only raises `SpecializationError` when it is compiled. The mark belongs to this array object.
+    Raises TypeError, IndexError; ValueError for a range that does not hold the present size.
+    """
+    low, high = 2 if min is None else min, max
+    for i in (index,) if isinstance(index, int) else index:
+        axis = marks.axis_of(array, i)
+        size = array.shape[axis]
+        if high is not None and high < low:
+            raise ValueError(f"mark_dynamic: min={low} is larger than max={high}")
+        if size > 1 and not (low <= size and (high is None or size <= high)):
+            raise ValueError(f"mark_dynamic: dimension {axis} has size {size}, which is not in the range min={min}, max={max}")
+        marks.put(array, axis, marks.Mark(True, low if low > 2 else 2, high))
+
+
+def mark_static(array: Any, index: int | Sequence[int] | None = None) -> None:
+    """Tell that size `index` of a tensor or array (all its sizes when None) is to be a constant, whatever asks for symbols.
+
+    Takes back `mark_dynamic`. Raises TypeError, IndexError.
+    """
+    axes = range(marks.rank_of(array)) if index is None else (index,) if isinstance(index, int) else index
+    for i in axes:
+        marks.put(array, marks.axis_of(array, i), marks.Mark(False))
 
 
 # --------------------------------------------------------------------------- in the place of torch.compile
