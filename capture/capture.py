@@ -497,7 +497,9 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
 
 
 def owner_of(ev: Evaluator, inputs: list[tuple[Source, Any]]) -> Frontend | None:
-    """The front end whose arrays the graph takes."""
+    """The front end whose arrays the graph gives, or takes."""
+    if ev.graph.framework:
+        return next(f for f in ev.frontends if f.name == ev.graph.framework)
     for _, example in inputs:
         for frontend in ev.frontends:
             if frontend.owns_type(type(example)):

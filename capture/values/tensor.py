@@ -150,6 +150,9 @@ class ArrayState:
 class ArrayValue(Value):
     """One array. Front ends derive their own class and give it operators, attributes and methods."""
 
+    #: the front end's name
+    framework = ""
+
     __slots__ = ("storage", "parent", "step", "meta", "offset", "_node", "_version")
 
     def __init__(
@@ -274,6 +277,7 @@ class ArrayValue(Value):
         itself has a source, and is not asked.) A view whose place only the data tell leaves as a copy.
         """
         storage = self.storage
+        rb.ev.graph.framework = self.framework
         if not self._is_placed():
             return rb.output(self.node(rb.ev))
         if isinstance(storage, InputStorage):

@@ -189,6 +189,7 @@ class ToyValue(Value):
         return self
 
     def rebuild(self, rb: Any) -> str:
+        rb.ev.graph.framework = "toy"
         return rb.output(self.node)
 
 

@@ -35,3 +35,12 @@ def test_mixed_functions_keep_their_types():
 def test_a_mixed_graph_is_refused_with_a_reason():
     with pytest.raises(quern.errors.Unsupported, match="a graph runs in one framework"):
         quern.compile(lambda t: (t * 2, np.ones(2) * 4), fullgraph=True)(torch.ones(2))
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_graphs_without_inputs_belong_to_what_they_give(backend):
+    """Both frameworks are loaded; a graph that only creates arrays runs in the one whose arrays it gives."""
+    made = quern.compile(lambda: torch.arange(4) * 2, backend=backend)()
+    assert isinstance(made, torch.Tensor) and made.tolist() == [0, 2, 4, 6]
+    made = quern.compile(lambda: np.arange(4) * 2, backend=backend)()
+    assert isinstance(made, np.ndarray) and made.tolist() == [0, 2, 4, 6]

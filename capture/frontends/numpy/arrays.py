@@ -53,6 +53,7 @@ class Array(ArrayValue):
     """
 
     __slots__ = ("strides", "scalar", "number")
+    framework = "numpy"
 
     def __init__(self, storage: Storage, meta: TensorMeta, node: Node | None = None, *,
                  strides: tuple[Dim, ...] | None = None, scalar: bool = False, **fields: Any) -> None:  # fmt: skip

@@ -44,6 +44,7 @@ class TensorValue(ArrayValue):
     """One tensor of the program."""
 
     __slots__ = ()
+    framework = "torch"
 
     #: only a jump may ask for its truth
     branches = True
