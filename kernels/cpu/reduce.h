@@ -1,6 +1,6 @@
 // Loops over vectors, and what accumulates in them: reductions, positions of extremes, prefix sums.
 #pragma once
-#include "vecmath.h"
+#include "arithmetic.h"
 
 namespace quern {
 
