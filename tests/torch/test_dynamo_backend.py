@@ -8,9 +8,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from quern.inductor.compile import COUNTERS  # noqa: E402
+
 import quern  # noqa: E402
 from quern.dynamo import quern_backend  # noqa: E402
-from quern.inductor.compile import COUNTERS  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:quern. gradients")]
 
