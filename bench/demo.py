@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from quern.cache import default_store
+from quern.inductor.compile import COUNTERS
 from rich.console import Console
 from rich.table import Table
 
 import quern
 from quern.api import functions_of
-from quern.cache import default_store
-from quern.inductor.compile import COUNTERS
 
 from .child import difference
 from .measure import in_fresh_process, steady

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from ..config import Options, config
 from .codegen.target import Target, target_for
 from .execute import bind
 from .graph import Graph
+from .ops.dims import listening
 from .pipeline import schedule_graph, timed
 from .plan import PLAN_FORMAT, Plan, make_plan
 from .runtime import Runtime
+from .sizes import Relations
 
 
 @dataclass
@@ -76,8 +79,10 @@ def compile_graph(
         plan = Plan.from_json(entry.read("plan.json")) if entry is not None else None
     cached = plan is not None
     if plan is None:
-        plan = _make(graph, options, target, times)
-        store.put(key, {"plan.json": plan.to_json().encode()}, {"label": label or graph.name, "origin": origin})
+        with listening() as asked:
+            plan = _make(graph, options, target, times)
+        if _follows_from_ranges(asked, graph):
+            store.put(key, {"plan.json": plan.to_json().encode()}, {"label": label or graph.name, "origin": origin})
     else:
         COUNTERS["plans_loaded"] += 1
     with timed(times, "kernels"):
@@ -87,6 +92,14 @@ def compile_graph(
     record = CompileRecord(plan, key.digest, cached, times, run.__quern_source__)  # type: ignore[attr-defined]
     _log(graph, record)
     return run, record
+
+
+def _follows_from_ranges(asked: Sequence[Any], graph: Graph) -> bool:
+    """Whether the answers to these relations are part of the graph's key. Others were guarded by this process alone, and a
+    plan that rests on them must not reach another one.
+    """
+    relations = Relations({s.symbol.name: (s.low, math.inf if s.high is None else s.high) for s in graph.symbols})
+    return all(relations.decided(r) is not None for r in asked)
 
 
 def _make(graph: Graph, options: Options, target: Target, times: dict[str, float]) -> Plan:

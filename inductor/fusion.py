@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from .graph import Dim
 from .loops import (
     Expr,
+    FloorDiv,
     Index,
     Indirect,
+    Mod,
     Store,
     Var,
     as_index,
@@ -210,14 +212,14 @@ def _complete(left: Group, right: Group, a: _Side, b: _Side, pairs: list[tuple[V
     p = [names[v] for v in order if role[v] == "p"]
     r = [names[v] for v in order if role[v] == "r"]
     for group, sub in ((left, full_left), (right, full_right)):
-        if _order_matters(group) and not _keeps_order(group, sub, r):
+        if order_matters(group) and not _keeps_order(group, sub, r):
             return Refusal(
                 "order-of-reduced-axes", "legality", "positions along several axes would be counted differently"
             )
     return Pairing(full_left, full_right, p, r)
 
 
-def _order_matters(group: Group) -> bool:
+def order_matters(group: Group) -> bool:
     """argmax, argmin and scans depend on the order in which r is walked."""
     nodes = postorder([s.value for s in group.stores])
     return any(e.op == "scan" or (e.op == "reduce" and str(e.attr).startswith("arg")) for e in nodes)
@@ -353,10 +355,9 @@ def _divided_by(group: Group) -> Iterator[tuple[Var, int]]:
             continue
         index: Index = e.attr if e.op == "index" else e.attr[1]
         for atom in index.atoms():
-            base = getattr(atom, "base", None)
-            if base is None or len(base.terms) != 1 or base.const != 0:
+            if not isinstance(atom, (FloorDiv, Mod)) or len(atom.base.terms) != 1 or atom.base.const != 0:
                 continue
-            var, c = base.terms[0]
+            var, c = atom.base.terms[0]
             k = atom.divisor
             if not (isinstance(var, Var) and var in own and isinstance(var.extent, int)):
                 continue

@@ -21,6 +21,8 @@ Expressions are interned: equal expressions are the same object, so common subex
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -78,7 +80,7 @@ class Indirect:
     value: Expr
 
     def __repr__(self) -> str:
-        return f"[{self.value}]"
+        return f"[{self.value.digest}]"
 
 
 Atom = Var | FloorDiv | Mod | Indirect
@@ -258,9 +260,9 @@ def floordiv(index: Index, k: Dim) -> Index:
     quotient, rest = _split_multiples(index, k)
     if _below(rest, k):
         return quotient  # (k*q + r) // k = q when 0 <= r < k
-    if len(rest.terms) == 1 and _is_zero(rest.const) and isinstance(rest.terms[0][0], FloorDiv):
+    if len(rest.terms) == 1 and _is_zero(rest.const):
         inner, c = rest.terms[0]
-        if isinstance(c, int) and c == 1:
+        if isinstance(inner, FloorDiv) and isinstance(c, int) and c == 1:
             return quotient + Index(((FloorDiv(inner.base, inner.divisor * k), 1),))  # x//a//b = x//(a*b)
     return quotient + Index(((FloorDiv(rest, k), 1),))
 
@@ -310,19 +312,21 @@ def delinearize(position: Index, shape: tuple[Dim, ...]) -> tuple[Index, ...]:
     return tuple(reversed(out))
 
 
-def substitute(index: Index, values: Mapping[Var, Index]) -> Index:
-    """Replace loop variables by indices, simplifying again."""
+def substitute(index: Index, values: Mapping[Var, Index], *, indirect_too: bool = True) -> Index:
+    """Replace loop variables by indices, simplifying again. `indirect_too`: also inside values read from memory."""
     total = as_index(index.const)
     for atom, c in index.terms:
         if isinstance(atom, Var):
             part = values.get(atom)
             part = as_index(atom) if part is None else part
         elif isinstance(atom, FloorDiv):
-            part = floordiv(substitute(atom.base, values), atom.divisor)
+            part = floordiv(substitute(atom.base, values, indirect_too=indirect_too), atom.divisor)
         elif isinstance(atom, Mod):
-            part = mod(substitute(atom.base, values), atom.divisor)
-        else:
+            part = mod(substitute(atom.base, values, indirect_too=indirect_too), atom.divisor)
+        elif indirect_too:
             part = indirect(substitute_expr(atom.value, values))
+        else:
+            part = Index(((atom, 1),))
         total = total + part * c
     return total
 
@@ -356,6 +360,8 @@ class Expr:
     reduce_depth: int
     #: True when the value differs along r
     varies_in_r: bool
+    #: hash of the structure, equal in every process: a short name where the whole text would repeat shared parts
+    digest: str
 
     def vars(self) -> set[Var]:
         """Loop variables in all indices below (those under a reduce included)."""
@@ -368,6 +374,7 @@ class Expr:
         return found
 
     def __repr__(self) -> str:
+        """One level: operands by their digest, so that shared parts are not written out again and again."""
         if self.op == "const":
             return str(self.attr)
         if self.op == "index":
@@ -376,7 +383,7 @@ class Expr:
             return f"load({self.attr[0]}, {self.attr[1]})"
         name = f"{self.op}.{self.attr}" if self.op in ("reduce", "scan") else self.op
         name = f"{name}.{self.dtype}" if self.op == "cast" else name
-        return f"{name}({', '.join(map(repr, self.args))})"
+        return f"{name}({', '.join(a.digest for a in self.args)})"
 
 
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
@@ -403,7 +410,9 @@ def expr(op: str, *args: Expr, dtype: DType, attr: Any = None) -> Expr:
                 depth = max(depth, atom.value.reduce_depth)
     if op == "reduce":
         depth, varies = depth + 1, False
-    made = Expr(op, args, dtype, attr, depth, varies)
+    text = f"{op}|{dtype}|{attr!r}|{'|'.join(a.digest for a in args)}"
+    digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    made = Expr(op, args, dtype, attr, depth, varies, digest)
     _interned[key] = made
     return made
 
@@ -522,11 +531,12 @@ def rewrite(roots: Iterable[Expr], visit: Callable[[Expr], Expr | None]) -> list
 def substitute_expr(value: Expr, values: Mapping[Var, Index]) -> Expr:
     """Replace loop variables in every index below `value`."""
 
+    # `rewrite` has replaced the variables inside indirect values when it comes to the index that holds them
     def visit(e: Expr) -> Expr | None:
         if e.op == "index":
-            return index_value(substitute(e.attr, values))
+            return index_value(substitute(e.attr, values, indirect_too=False))
         if e.op == "load":
-            return load(e.attr[0], substitute(e.attr[1], values), e.dtype)
+            return load(e.attr[0], substitute(e.attr[1], values, indirect_too=False), e.dtype)
         return None
 
     return rewrite([value], visit)[0]
@@ -628,6 +638,7 @@ class Kernel:
         spaces = ", ".join(f"{v.name} < {v.extent}" for v in (*self.p, *self.r))
         lines = [f"{self.name}({', '.join(f'{b.name}: {b.dtype}[{b.size}]' for b in self.args)}):", f"  for {spaces}:"]
         names: dict[int, str] = {}
+        fresh = (f"t{k}" for k in itertools.count())
         users: dict[int, int] = {}
         order = postorder([s.value for s in self.stores])
         for e in order:
@@ -637,14 +648,18 @@ class Kernel:
             if e.op == "const" or (e.op == "index" and users.get(id(e), 0) < 2):
                 names[id(e)] = repr(e)
                 continue
-            names[id(e)] = f"t{len([n for n in names.values() if n.startswith('t')])}"
+            names[id(e)] = next(fresh)
             head = {"reduce": f"reduce.{e.attr}", "scan": f"scan.{e.attr}", "cast": f"cast.{e.dtype}"}.get(e.op, e.op)
             text = repr(e) if e.op in ("load", "index") else f"{head}({', '.join(names[id(a)] for a in e.args)})"
             lines.append(f"    {names[id(e)]} = {text}")
         for s in self.stores:
             op = "+=" if s.mode == "add" else "="
             lines.append(f"    {s.buffer}[{s.index}] {op} {names[id(s.value)]}")
-        return "\n".join(lines)
+        text = "\n".join(lines)
+        for e in order:
+            if f"[{e.digest}]" in text:
+                text = text.replace(f"[{e.digest}]", f"[{names[id(e)]}]")
+        return text
 
     def verify(self) -> None:
         """Check legality; raises InternalError with the kernel's text.

@@ -279,7 +279,7 @@ def _append_launch(steps: list[RunKernels | RunOp], launch: Launch, buffers: Map
 
 
 def _run_op(call: ExternCall, buffers: Mapping[str, Storage]) -> RunOp:
-    views = []
+    views: list[View | None] = []
     for s in call.inputs:
         if s is None:
             views.append(None)

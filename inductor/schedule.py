@@ -11,9 +11,24 @@ import heapq
 from dataclasses import dataclass, field
 
 from .dtypes import int64 as _INT64
-from .fusion import Refusal, fuse, group_reads, group_writes, numel, score, split_divided
+from .fusion import Refusal, fuse, group_reads, group_writes, numel, order_matters, score, split_divided
 from .graph import Dim
-from .loops import Buffer, Expr, Index, Kernel, Store, Var, as_index, expr, load, rewrite, substitute, substitute_expr
+from .loops import (
+    Buffer,
+    Expr,
+    FloorDiv,
+    Index,
+    Kernel,
+    Mod,
+    Store,
+    Var,
+    as_index,
+    expr,
+    load,
+    rewrite,
+    substitute,
+    substitute_expr,
+)
 from .lower import ExternCall, Group, Lowered, Storage
 
 #: siblings that share only inputs are fused when they share at least this much memory traffic
@@ -262,8 +277,7 @@ def _in_order(units: dict[int, Unit]) -> list[Unit]:
 def _launch(group: Group, lowered: Lowered, seen: dict[str, Kernel], name: str) -> Launch:
     """The group as a kernel in canonical names, so that equal loops (repeated layers) are one kernel."""
     p = _outer_first(group.p, group.stores)
-    keep_order = any("arg" in repr(s.value) or "scan" in repr(s.value) for s in group.stores)
-    r = group.r if keep_order else _outer_first(group.r, group.stores)
+    r = group.r if order_matters(group) else _outer_first(group.r, group.stores)
     sub: dict[Var, Index] = {}
     for kind, variables in (("p", p), ("r", r)):
         for k, v in enumerate(variables):
@@ -278,13 +292,12 @@ def _launch(group: Group, lowered: Lowered, seen: dict[str, Kernel], name: str) 
         target = order.setdefault(s.buffer, f"arg{len(order)}")
         stores.append(Store(target, _rename_index(s.index, order), value, s.mode))
     args = tuple(_buffer(lowered.buffers[b], alias) for b, alias in order.items())
-    variables = (
-        tuple(Var(f"p{k}", v.extent) for k, v in enumerate(p)),
-        tuple(Var(f"r{k}", v.extent) for k, v in enumerate(r)),
-    )
-    symbols = _symbols(args, variables, stores)
-    kernel = Kernel(_title(name, group, len(seen)), *variables, tuple(stores), args, symbols, tuple(group.origins))
-    text = str(kernel).split("\n", 1)[1] + repr(args) + repr(variables)
+    outer = tuple(Var(f"p{k}", v.extent) for k, v in enumerate(p))
+    inner = tuple(Var(f"r{k}", v.extent) for k, v in enumerate(r))
+    symbols = _symbols(args, (*outer, *inner), stores)
+    title = _title(name, group, len(seen))
+    kernel = Kernel(title, outer, inner, tuple(stores), args, symbols, tuple(group.origins))
+    text = str(kernel).split("\n", 1)[1] + repr(args)
     kernel = seen.setdefault(text, kernel)
     return Launch(kernel, tuple(order))
 
@@ -341,7 +354,7 @@ def _buffer(storage: Storage, alias: str) -> Buffer:
     return Buffer(alias, storage.dtype, storage.size, storage.device)
 
 
-def _symbols(args: tuple[Buffer, ...], variables: tuple[tuple[Var, ...], ...], stores: list[Store]) -> tuple[str, ...]:
+def _symbols(args: tuple[Buffer, ...], variables: tuple[Var, ...], stores: list[Store]) -> tuple[str, ...]:
     names: set[str] = set()
 
     def collect(d: Dim) -> None:
@@ -352,11 +365,11 @@ def _symbols(args: tuple[Buffer, ...], variables: tuple[tuple[Var, ...], ...], s
         collect(index.const)
         for atom, c in index.terms:
             collect(c)
-            if hasattr(atom, "base"):
+            if isinstance(atom, (FloorDiv, Mod)):
                 collect(atom.divisor)
                 collect_index(atom.base)
 
-    for v in (*variables[0], *variables[1]):
+    for v in variables:
         collect(v.extent)
     for s in stores:
         collect_index(s.index)

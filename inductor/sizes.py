@@ -56,7 +56,7 @@ def python_size(e: Any, names: Callable[[Any], str] = lambda symbol: symbol.name
     def sum_text(terms: Any) -> str:
         # positive terms first, constants last: `s0 + s1 - 1`
         ordered = sorted(terms, key=lambda t: (t.is_number, t.could_extract_minus_sign(), str(t)))
-        parts = []
+        parts: list[str] = []
         for t in ordered:
             minus = t.could_extract_minus_sign()
             if parts:

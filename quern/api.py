@@ -129,11 +129,9 @@ def _caller(target: Callable[..., Any]) -> types.FunctionType:
     def call(*args: Any, **kwargs: Any) -> Any:
         return target(*args, **kwargs)
 
-    try:
-        functools.update_wrapper(call, target)
-        del call.__dict__["__wrapped__"]
-    except (AttributeError, KeyError):
-        pass
+    functools.update_wrapper(call, target)
+    del call.__dict__["__wrapped__"]
+    assert isinstance(call, types.FunctionType)
     return call
 
 
@@ -311,7 +309,9 @@ def mark_dynamic(array: Any, index: int | Sequence[int], *, min: int | None = No
         if high is not None and high < low:
             raise ValueError(f"mark_dynamic: min={low} is larger than max={high}")
         if size > 1 and not (low <= size and (high is None or size <= high)):
-            raise ValueError(f"mark_dynamic: dimension {axis} has size {size}, which is not in the range min={min}, max={max}")
+            raise ValueError(
+                f"mark_dynamic: dimension {axis} has size {size}, which is not in the range min={min}, max={max}"
+            )
         marks.put(array, axis, marks.Mark(True, low if low > 2 else 2, high))
 
 

@@ -42,6 +42,21 @@ def deciding(decider: Decider) -> Iterator[None]:
         _decider.reset(token)
 
 
+@contextlib.contextmanager
+def listening() -> Iterator[list[Any]]:
+    """Inside the block the decider is asked as before; the list given collects the relations it was asked."""
+    outer, asked = _decider.get(), []
+
+    def decide(relation: Any) -> bool:
+        if outer is None:
+            raise NeedsGuard(relation)
+        asked.append(relation)
+        return outer(relation)
+
+    with deciding(decide):
+        yield asked
+
+
 def definitely(relation: Any) -> bool:
     """The truth of a bool or a sympy relation. Raises NeedsGuard when it is open and no decider is set."""
     if relation is True or relation is False:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-
 from quern.inductor import dtypes
-from quern.inductor.pipeline import schedule_graph
 from quern.inductor.graph import Graph, GraphBuilder, TensorMeta, contiguous_strides
 from quern.inductor.ops import OPS
+from quern.inductor.pipeline import schedule_graph
 from quern.inductor.reference import numpy_dtype, run_kernel
 from quern.inductor.schedule import Launch, Schedule
 

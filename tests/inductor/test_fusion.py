@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from schedule_support import builder, run, scheduled, tensor
-
 from quern.inductor import dtypes
 from quern.inductor.loops import postorder
+from schedule_support import builder, run, scheduled, tensor
 
 rng = np.random.default_rng(0)
 

@@ -69,3 +69,15 @@ def is_small(e: Expr) -> bool:
         return False
     top = upper_bound(e.attr)
     return isinstance(top, int) and top < 1 << 31 and isinstance(e.attr.const, int) and abs(e.attr.const) < 1 << 31
+
+
+def max_that_sum_follows(e: Expr) -> Expr | None:
+    """For a sum of exp(v - max v) over the row: that maximum. The two can be accumulated together."""
+    if e.op != "reduce" or e.attr != "sum" or not e.dtype.is_float or e.args[0].op != "exp":
+        return None
+    difference = e.args[0].args[0]
+    if difference.op != "sub":
+        return None
+    value, top = difference.args
+    is_its_max = top.op == "reduce" and top.attr == "max" and top.args[0] is value
+    return top if is_its_max else None

@@ -1,0 +1,525 @@
+"""Triton source from a loop nest.
+
+    kernel softmax:  x = row, r = column
+        for depth 0:  max over r          in one block (persistent), or one loop per depth (looped)
+        for depth 1:  sum of exp over r
+        store exp / sum
+
+Every expression becomes one line, named after its op. A value is a scalar or has the tile's rank, with size 1 along axes
+it does not vary in, so Triton's broadcasting does the rest. Lanes beyond an axis's end compute garbage that is never
+stored, and are replaced by the neutral element before a reduction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ....errors import InternalError
+from ....kernels.gpu.library import helper_names, helper_source
+from ....kernels.gpu.source import INT32_LIMIT, TritonSource
+from ...dtypes import DType, int32
+from ...graph import Dim
+from ...loops import Expr, FloorDiv, Index, Indirect, Kernel, Store, Var
+from .reading import COMPARISONS, below, emission_order, has_load, is_small
+from .scalars import (
+    COMBINE,
+    cast_text,
+    literal,
+    neutral,
+    takes_literals,
+    template,
+    type_text,
+    typed_literal,
+)
+from .sizes import product_text, size_text
+from .tiling import Axis, Tiling, product
+
+_HEADER = "import triton\nimport triton.language as tl\n"
+_LIBDEVICE = "from triton.language.extra import libdevice\n"
+_RESERVED = frozenset({"tl", "triton", "libdevice", "float", "range", "x", "y", "z", "r", "pid", "start", "lanes"})
+
+
+@dataclass(frozen=True)
+class Value:
+    """The text of a value and the tile axes along which it varies."""
+
+    text: str
+    axes: frozenset[str]
+
+
+@dataclass
+class Block:
+    """Lines of one nesting level, and what they have computed: (expression, masks) or local name -> value."""
+
+    lines: list[str] = field(default_factory=list)
+    known: dict[Any, Value] = field(default_factory=dict)
+
+
+class Generator:
+    """The source of one kernel; rows, where there are reductions, lie in one block (see `looped` for those that do not)."""
+
+    def __init__(self, kernel: Kernel, tiling: Tiling) -> None:
+        self.kernel = kernel
+        self.tiling = tiling
+        self.dtypes = {b.name: b.dtype for b in kernel.args}
+        self.axis_of = {v: (a, i) for a in tiling.axes for i, v in enumerate(a.vars)}
+        self.order = [a.name for a in tiling.shaped]
+        self.masks = {a.name for a in tiling.shaped if not a.exact}
+        self.has_scan = any(e.op == "scan" for s in kernel.stores for e in below(s.value, s.index))
+        self.outer = Block()
+        self.inner: Block | None = None
+        self.pointers = {b.name: f"{b.name}_ptr" for b in kernel.args}
+        blocks = {a.constant for a in tiling.axes}
+        self.taken = _RESERVED | helper_names() | blocks | set(self.pointers.values()) | set(kernel.symbols)
+        self.taken |= {v.name for v in self.axis_of} | {f"{a.name}_mask" for a in tiling.axes}
+        self.name = f"{kernel.name}_kernel" if kernel.name in self.taken else kernel.name
+        self.wide = self._needs_int64()
+
+    # ------------------------------------------------------------------ the module
+
+    def source(self) -> TritonSource:
+        kernel, tiling = self.kernel, self.tiling
+        self._refuse_masked_rows()
+        self._open_axes()
+        self._body()
+        constants = [(a.constant, a.block) for a in tiling.axes if a.role != "program"]
+        params = [*self.pointers.values(), *kernel.symbols, *(f"{name}: tl.constexpr" for name, _ in constants)]
+        origins = [line for origin in kernel.origins for line in origin.splitlines()]
+        comments = [f"    # {line}" for line in (*origins, *self._space_comment())]
+        body = [f"    {line}" for line in self.outer.lines]
+        function = "\n".join(["@triton.jit", f"def {self.name}({', '.join(params)}):", *comments, *body])
+        words = set(re.findall(r"\w+", "\n".join(body)))
+        helpers = helper_source(sorted(words & helper_names()))
+        header = _HEADER + (_LIBDEVICE if "libdevice" in words or "libdevice" in helpers else "")
+        text = "\n\n\n".join(part for part in (header.rstrip("\n"), helpers, function) if part) + "\n"
+        return TritonSource(
+            name=self.name,
+            text=text,
+            pointers=tuple((self.pointers[b.name], b.dtype.name) for b in kernel.args),
+            symbols=kernel.symbols,
+            constants=tuple(constants),
+            grid=tuple((product_text(tuple(v.extent for v in a.vars)), a.block) for a in tiling.outer),
+            extents=tuple(size_text(d) for d in self._extents()) if kernel.symbols else (),
+            num_warps=tiling.num_warps,
+            num_stages=1,
+        )
+
+    def _body(self) -> None:
+        self._stores(list(self.kernel.stores), self.outer)
+
+    def _refuse_masked_rows(self) -> None:
+        """Reductions run outside any mask. One that reads memory and stands only under masks might read out of bounds."""
+        roots = [e for s in self.kernel.stores for e in below(s.value, s.index)]
+        free = {id(e) for s in self.kernel.stores for e in below(s.value, s.index, through_masks=False)}
+        for e in roots:
+            if e.op in ("reduce", "scan") and id(e) not in free and has_load(e):
+                raise InternalError(f"[triton] a {e.op} that reads memory stands under a mask: {e}\n{self.kernel}")
+
+    def _space_comment(self) -> Iterator[str]:
+        for a in self.tiling.axes:
+            what = f"{a.name} < {size_text(a.numel)}"
+            if len(a.vars) > 1 or (a.vars and a.vars[0].extent != a.numel):
+                what += f" = ({', '.join(f'{v.name} < {size_text(v.extent)}' for v in a.vars)})"
+            if a.role == "program":
+                yield what + ", one per program"
+            elif a.role == "loop":
+                yield f"{what}, in steps of {a.block}"
+            else:
+                yield f"{what}, {'in one block' if a.name == 'r' else 'per program'} of {a.block}"
+
+    def _extents(self) -> list[Dim]:
+        return [
+            *(b.size for b in self.kernel.args),
+            *(a.numel for a in self.tiling.axes),
+            product(tuple(a.numel for a in self.tiling.outer)),
+        ]
+
+    def _needs_int64(self) -> bool | None:
+        """None when it depends on symbols: then the symbols' own width decides."""
+        if self.kernel.symbols:
+            return None
+        return any(isinstance(d, int) and d > INT32_LIMIT for d in self._extents())
+
+    # ------------------------------------------------------------------ axes
+
+    def _open_axes(self) -> None:
+        outer = self.tiling.outer
+        emit = self.outer.lines.append
+        if len(outer) == 1:
+            self._outer_axis(outer[0], "tl.program_id(0)")
+        elif outer:
+            emit("pid = tl.program_id(0)" + self._widen())
+            rest = "pid"
+            for a in reversed(outer[1:]):
+                count = self._block_count(a)
+                self._outer_axis(a, f"({rest} % {count})", widen=False)
+                rest = f"{rest} // {count}" if rest == "pid" else f"({rest}) // {count}"
+            self._outer_axis(outer[0], f"({rest})", widen=False)
+        r = self.tiling.r
+        if r is None:
+            return
+        if r.role == "tile":
+            emit(f"r = {self._arange(r)}" + self._widen())
+            if "r" in self.masks:
+                emit(f"r_mask = r < {size_text(r.numel)}")
+        else:
+            emit(f"lanes = {self._arange(r)}")
+
+    def _outer_axis(self, a: Axis, program: str, widen: bool = True) -> None:
+        emit = self.outer.lines.append
+        program += self._widen() if widen else ""
+        if a.role == "program":
+            emit(f"{a.name} = {program}")
+            return
+        emit(f"{a.name} = {program} * {a.constant} + {self._arange(a)}")
+        if a.name in self.masks:
+            emit(f"{a.name}_mask = {a.name} < {size_text(a.numel)}")
+
+    def _widen(self) -> str:
+        if self.wide is None:
+            return f".to({self.kernel.symbols[0]}.dtype)"
+        return ".to(tl.int64)" if self.wide else ""
+
+    def _arange(self, a: Axis) -> str:
+        text = f"tl.arange(0, {a.constant})"
+        if len(self.order) == 1:
+            return text
+        return f"{text}[{', '.join(':' if name == a.name else 'None' for name in self.order)}]"
+
+    def _block_count(self, a: Axis) -> str:
+        if isinstance(a.numel, int):
+            return str(-(-a.numel // a.block))
+        return f"(({size_text(a.numel)} + {a.constant} - 1) // {a.constant})"
+
+    def _shape(self, axes: frozenset[str]) -> str:
+        sizes = [a.constant if a.name in axes else "1" for a in self.tiling.shaped]
+        return f"[{', '.join(sizes)}]"
+
+    # ------------------------------------------------------------------ values
+
+    def value(self, root: Expr, conds: tuple[Value, ...] = ()) -> Value:
+        """Emit `root` and all below it that is not there yet. conds: masks of the enclosing `masked` expressions."""
+        for e in emission_order(root):
+            if self._find(e, conds) is None:
+                self._emit(e, conds)
+        found = self._find(root, conds)
+        assert found is not None
+        return found
+
+    def _key(self, e: Expr, conds: tuple[Value, ...]) -> tuple[int, tuple[str, ...]]:
+        return (id(e), tuple(c.text for c in conds) if conds and has_load(e) else ())
+
+    def _find(self, e: Expr, conds: tuple[Value, ...]) -> Value | None:
+        key = self._key(e, conds)
+        if self.inner is not None and key in self.inner.known:
+            return self.inner.known[key]
+        if key not in self.outer.known and e.op == "reduce":
+            key = (id(e), ())
+        return self.outer.known.get(key)
+
+    def _emit(self, e: Expr, conds: tuple[Value, ...]) -> None:
+        if e.op == "const":
+            self._know(e, conds, Value(typed_literal(e.attr, e.dtype), frozenset()), inline=True)
+        elif e.op == "index":
+            at = self.index(e.attr, conds)
+            self._know(e, conds, Value(f"({at.text}).to(tl.int64)", at.axes))
+        elif e.op == "load":
+            self._load(e, conds, None)
+        elif e.op == "masked":
+            self._masked(e, conds)
+        elif e.op == "cast":
+            inner = self.value(e.args[0], conds)
+            self._know(e, conds, Value(cast_text(inner.text, e.args[0].dtype, e.dtype), inner.axes))
+        elif e.op in ("reduce", "scan") and conds:
+            self._remember(e, conds, self.value(e))  # `_refuse_masked_rows` made sure that it may run unmasked
+        elif e.op == "reduce":
+            self._reduce(e)
+        elif e.op == "scan":
+            self._scan(e, conds)
+        else:
+            self._pointwise(e, conds)
+
+    def _pointwise(self, e: Expr, conds: tuple[Value, ...]) -> None:
+        operand = e.args[1].dtype if e.op == "where" else e.args[0].dtype
+        narrow = self._narrow_comparison(e, conds)
+        args = narrow or [self.value(a, conds) for a in e.args]
+        bare = narrow is not None or (takes_literals(e.op, operand) and any(a.op != "const" for a in e.args))
+        texts = []
+        for a, v in zip(e.args, args):
+            plain = bare and a.op == "const" and a.dtype.kind != "bool"
+            texts.append(literal(a.attr, a.dtype) if plain else v.text)
+        text = template(e.op, int32 if narrow else operand).format(*texts)
+        self._know(e, conds, Value(text, frozenset().union(*(v.axes for v in args))))
+
+    def _narrow_comparison(self, e: Expr, conds: tuple[Value, ...]) -> list[Value] | None:
+        """Index values that surely fit in 32 bits are compared without widening them to int64 first."""
+        if e.op not in COMPARISONS or self.wide is not False or not all(map(is_small, e.args)):
+            return None
+        if all(a.op == "const" for a in e.args):
+            return None
+        indices = [None if a.op == "const" else self.index(a.attr, conds) for a in e.args]
+        return [Value("", frozenset()) if i is None else Value(f"({i.text})", i.axes) for i in indices]
+
+    def _masked(self, e: Expr, conds: tuple[Value, ...]) -> None:
+        cond_expr, inner, other = e.args
+        cond = self.value(cond_expr, conds)
+        inside = (*conds, cond)
+        if inner.op == "load" and other.op == "const" and isinstance(other.attr, (bool, int, float)):
+            loaded = self._load(inner, inside, literal(other.attr, other.dtype))
+            self._remember(e, conds, loaded)
+            return
+        value, rest = self.value(inner, inside), self.value(other, conds)
+        text = f"tl.where({cond.text}, {value.text}, {rest.text})"
+        self._know(e, conds, Value(text, cond.axes | value.axes | rest.axes))
+
+    def _load(self, e: Expr, conds: tuple[Value, ...], other: str | None) -> Value:
+        buffer, index = e.attr
+        at = self.index(index, conds)
+        axes = at.axes.union(*(c.axes for c in conds))
+        pointer = self._pointer(buffer, at, axes)
+        masks = [f"{a}_mask" for a in self.order if a in at.axes and a in self.masks] + [c.text for c in conds]
+        mask = f", {' & '.join(masks)}" if masks else ""
+        if mask and other is not None:
+            mask += f", other={other}"
+        loaded = Value(f"tl.load({pointer}{mask})", axes)
+        if other is None:
+            return self._know(e, conds, loaded, name=buffer)
+        return self._name(loaded, buffer, self._is_inner(e, conds))
+
+    def _pointer(self, buffer: str, at: Value, axes: frozenset[str]) -> str:
+        offset = at.text if re.fullmatch(r"\w+", at.text) else f"({at.text})"
+        text = self.pointers[buffer] if offset == "0" else f"{self.pointers[buffer]} + {offset}"
+        return text if axes == at.axes else f"tl.broadcast_to({text}, {self._shape(axes)})"
+
+    # ------------------------------------------------------------------ reductions in one block, scans
+
+    def _reducible_dtype(self, e: Expr) -> DType:
+        return int32 if e.args[0].dtype.kind == "bool" or e.attr in ("any", "all") else e.args[0].dtype
+
+    def _reducible(self, e: Expr) -> tuple[Value, DType]:
+        """The operand of a reduction or scan as a value that varies in r, truth values as int32."""
+        value, dtype = self.value(e.args[0]), self._reducible_dtype(e)
+        text = value.text
+        if e.attr in ("any", "all") and e.args[0].dtype.kind != "bool":
+            text = f"({text} != 0)"
+        if dtype != e.args[0].dtype:
+            text = f"{text}.to(tl.int32)"
+        return Value(text, value.axes), dtype
+
+    def _without_tail(self, value: Value, fill: str, dtype: DType) -> str:
+        """The operand with lanes beyond the end made neutral, at its full size along r."""
+        axes = value.axes | {"r"}
+        text = value.text
+        if "r" in self.masks:
+            exact = dtype.name in ("float32", "int32")
+            text = f"tl.where(r_mask, {text}, {fill if exact else f'tl.full([], {fill}, {type_text(dtype)})'})"
+        if "r" not in value.axes and not ("r" in self.masks and axes == {"r"}):
+            text = f"tl.broadcast_to({text}, {self._shape(axes)})"
+        return text
+
+    def _reduce(self, e: Expr) -> None:
+        value, dtype = self._reducible(e)
+        axes = value.axes | {"r"}
+        operands = [self._without_tail(value, literal(neutral(e.attr, dtype), dtype), dtype)]
+        if e.attr in ("argmax", "argmin"):
+            operands.append(self._positions(axes))
+        self._reduce_line(e, operands, COMBINE[e.attr][dtype.kind], axes)
+
+    def _lane_type(self) -> str:
+        return "tl.int32" if self.wide is False else "tl.int64"
+
+    def _positions(self, axes: frozenset[str]) -> str:
+        """r as a block of the given axes."""
+        text = "r" if self.wide is False else "r.to(tl.int64)"
+        return text if axes == {"r"} else f"tl.broadcast_to({text}, {self._shape(axes)})"
+
+    def _reduce_line(self, e: Expr, operands: list[str], combine: str, axes: frozenset[str]) -> None:
+        """Reduce finished operands along r and record the value of `e`."""
+        position = self.order.index("r")
+        keep = ", keep_dims=True" if len(self.order) > 1 else ""
+        name = self._fresh(e.attr)
+        if len(operands) == 2:
+            pair = f"({', '.join(operands)})"
+            top, at = self._fresh(f"{e.attr}_top"), self._fresh(f"{e.attr}_first")
+            self.outer.lines.append(f"{top}, {at} = tl.reduce({pair}, {position}, {combine}{keep})")
+            self.outer.lines.append(f"{name} = {at}.to(tl.int64)")
+        else:
+            text = f"tl.reduce({operands[0]}, {position}, {combine}{keep})"
+            if e.dtype.kind == "bool":
+                text = f"{text} != 0"
+            self.outer.lines.append(f"{name} = {text}")
+        self.outer.known[(id(e), ())] = Value(name, axes - {"r"})
+
+    def _scan(self, e: Expr, conds: tuple[Value, ...]) -> None:
+        value, dtype = self._reducible(e)
+        axes = value.axes | {"r"}
+        combine, position = COMBINE[e.attr][dtype.kind], self.order.index("r")
+        fill = literal(neutral(e.attr, dtype), dtype)
+        operand = self._name(
+            Value(self._without_tail(value, fill, dtype), axes), f"{e.attr}_in", self.inner is not None
+        )
+        prefix = f"tl.associative_scan({operand.text}, {position}, {combine})"
+        text = self._scan_line(e, operand, prefix, combine, fill)
+        self._know(e, conds, Value(f"{text} != 0" if e.dtype.kind == "bool" else text, axes))
+
+    def _scan_line(self, e: Expr, operand: Value, prefix: str, combine: str, initial: str) -> str:
+        """The text of a scan, given its text for one block."""
+        return prefix
+
+    # ------------------------------------------------------------------ stores
+
+    def _along_r(self, s: Store) -> bool:
+        """Whether a store happens at every r."""
+        scanned = self.has_scan and any(b.op == "scan" for b in below(s.value))
+        return s.value.varies_in_r or scanned or any(v.is_reduction for v in s.index.vars())
+
+    def _stores(self, stores: list[Store], block: Block) -> None:
+        """All values first, then the stores: a buffer may be read and written at the same place."""
+        ready = [(s, self.index(s.index, ()), self._stored(s)) for s in stores]
+        for s, at, value in ready:
+            axes = at.axes | value.axes
+            if s.mode == "add":
+                axes |= {a.name for a in self.tiling.shaped if a.name != "r" or self._along_r(s)}
+            masks = " & ".join(f"{a}_mask" for a in self.order if a in axes and a in self.masks)
+            args = [self._pointer(s.buffer, at, axes), value.text, *([masks] if masks else [])]
+            if s.mode == "add":
+                self._require_atomic(s)
+                block.lines.append(f'tl.atomic_add({", ".join(args)}, sem="relaxed")')
+            else:
+                block.lines.append(f"tl.store({', '.join(args)})")
+
+    def _require_atomic(self, s: Store) -> None:
+        dtype = self.dtypes[s.buffer]
+        if dtype.size < 4 and not dtype.is_float:
+            raise InternalError(f"[triton] GPUs have no atomic addition of {dtype} ({s.buffer} in {self.kernel.name})")
+
+    def _stored(self, s: Store) -> Value:
+        value, dtype = self.value(s.value), self.dtypes[s.buffer]
+        if s.value.dtype == dtype:
+            return value
+        return Value(cast_text(value.text, s.value.dtype, dtype), value.axes)
+
+    # ------------------------------------------------------------------ indices
+
+    def index(self, index: Index, conds: tuple[Value, ...]) -> Value:
+        """An index as integer text over the axes."""
+        parts: list[tuple[Dim, str]] = []
+        axes: frozenset[str] = frozenset()
+        for axis in self.tiling.axes:
+            runs = list(self._runs(index, axis))
+            parts += runs
+            if runs and axis.role != "program":
+                axes |= {axis.name}
+        for atom, c in index.terms:
+            if isinstance(atom, Var):
+                continue
+            if isinstance(atom, Indirect):
+                inner = self.value(atom.value, conds)
+                narrow = self.wide is False and atom.value.dtype.size == 8
+                text = f"{inner.text}.to(tl.int32)" if narrow else inner.text
+            else:
+                inner = self.index(atom.base, conds)
+                text = f"({inner.text}) {'//' if isinstance(atom, FloorDiv) else '%'} {_atom_text(size_text(atom.divisor))}"
+                text = f"({text})"
+            axes |= inner.axes
+            parts.append((c, text))
+        return Value(_sum_text(parts, index.const), axes)
+
+    def _runs(self, index: Index, axis: Axis) -> Iterator[tuple[Dim, str]]:
+        """(coefficient, text) of an axis's part of an index; neighbouring variables walked as one are one term."""
+        last = len(axis.vars)
+        while last > 0:
+            c = index.coefficient(axis.vars[last - 1])
+            if c == 0:
+                last -= 1
+                continue
+            first = last - 1
+            size = axis.vars[first].extent
+            while first > 0 and index.coefficient(axis.vars[first - 1]) == c * size:
+                first -= 1
+                size = size * axis.vars[first].extent
+            yield c, self._run(axis, first, last)
+            last = first
+
+    def _run(self, axis: Axis, first: int, last: int) -> str:
+        """The position within variables [first, last) of an axis, as a local name."""
+        if first == 0 and last == len(axis.vars):
+            return axis.name
+        names = [v.name for v in axis.vars[first:last]]
+        name = names[0] if len(names) == 1 else f"{names[0]}_{names[-1]}"
+        inner = axis.name == "r" and self.inner is not None
+        block = self.inner if inner and self.inner is not None else self.outer
+        if name not in block.known:
+            text = axis.name
+            faster = product_text(tuple(v.extent for v in axis.vars[last:]))
+            if faster != "1":
+                text = f"{text} // {_atom_text(faster)}"
+            if first > 0:
+                text = f"{text} % {_atom_text(product_text(tuple(v.extent for v in axis.vars[first:last])))}"
+            block.known[name] = Value(name, frozenset({axis.name}))
+            self.taken = self.taken | {name}
+            block.lines.append(f"{name} = {text}")
+        return name
+
+    # ------------------------------------------------------------------ lines and names
+
+    def _is_inner(self, e: Expr, conds: tuple[Value, ...]) -> bool:
+        if self.inner is None:
+            return False
+        scanned = self.has_scan and any(b.op == "scan" for b in below(e))
+        return e.varies_in_r or scanned or any("r" in c.axes for c in conds)
+
+    def _line(self, text: str, inner: bool) -> None:
+        block = self.inner if inner and self.inner is not None else self.outer
+        block.lines.append(text)
+
+    def _name(self, value: Value, name: str, inner: bool) -> Value:
+        fresh = self._fresh(name)
+        self._line(f"{fresh} = {value.text}", inner)
+        return Value(fresh, value.axes)
+
+    def _know(self, e: Expr, conds: tuple[Value, ...], value: Value, *, inline: bool = False, name: str = "") -> Value:
+        """Give a value its line (unless `inline`) and remember it."""
+        if not inline:
+            value = self._name(value, name or e.op, self._is_inner(e, conds))
+        return self._remember(e, conds, value)
+
+    def _remember(self, e: Expr, conds: tuple[Value, ...], value: Value) -> Value:
+        block = self.inner if self._is_inner(e, conds) and self.inner is not None else self.outer
+        block.known[self._key(e, conds)] = value
+        return value
+
+    def _fresh(self, stem: str) -> str:
+        """An unused name: the stem of a buffer as it is, ops numbered from 0."""
+        number = 0
+        name = stem if stem in self.dtypes else f"{stem}0"
+        while name in self.taken:
+            number += 1
+            name = f"{stem}_{number}" if stem in self.dtypes else f"{stem}{number}"
+        self.taken = self.taken | {name}
+        return name
+
+
+# --------------------------------------------------------------------------- index text
+
+
+def _sum_text(parts: list[tuple[Dim, str]], const: Dim) -> str:
+    text = ""
+    for c, name in parts:
+        negative = isinstance(c, int) and c < 0
+        size = abs(c) if isinstance(c, int) else c
+        term = name if size == 1 else f"{size_text(size)} * {name}"
+        text += (f" - {term}" if text else f"-{term}") if negative else (f" + {term}" if text else term)
+    if const == 0 and text:
+        return text
+    number = size_text(const)
+    if not text:
+        return number
+    return f"{text} - {number[1:]}" if number.startswith("-") else f"{text} + {number}"
+
+
+def _atom_text(text: str) -> str:
+    return text if re.fullmatch(r"\w+|\(.*\)", text) else f"({text})"
