@@ -63,6 +63,16 @@ def argmin_first(a, i, b, j):
     return tl.where(left, a, b), tl.where(left, i, j)
 
 
+@triton.jit
+def streaming_softmax(top, total, value):
+    # the maximum so far, and the sum of exp(v - maximum) so far, after one more value.
+    # equal infinities give 1, not NaN: exp(top - maximum of the row) sets such a lane to 0, or to NaN as in eager
+    new_top = max_nan(top, value)
+    keep = tl.where(top == new_top, 1.0, libdevice.exp(top - new_top))  # noqa: F821
+    more = tl.where(value == new_top, 1.0, libdevice.exp(value - new_top))  # noqa: F821
+    return new_top, total * keep + more
+
+
 # ----------------------------------------------------------------------------- scalar ops with Python's meaning
 
 

@@ -315,6 +315,25 @@ def test_a_masked_reduction_is_refused() -> None:
             generate(kernel, options)
 
 
+def test_softmax_of_a_long_row_reads_it_twice() -> None:
+    p, r = Var("p0", 8), Var("r0", 100000)
+    where = as_index(p) * 100000 + as_index(r)
+    x = L.load("x", where, float32)
+    e = L.expr("exp", L.expr("sub", x, L.reduce("max", x), dtype=float32), dtype=float32)
+    value = L.expr("div", e, L.reduce("sum", e), dtype=float32)
+    args = (Buffer("x", float32, 800000), Buffer("out", float32, 800000))
+    text = generate(Kernel("softmax", (p,), (r,), (Store("out", where, value),), args)).text
+    assert text.count("tl.load(x_ptr") == 2 and text.count("for start in") == 2
+
+
+def test_narrow_atomic_additions_are_refused() -> None:
+    p = Var("p0", 8)
+    store = Store("out", L.ZERO, L.load("x", as_index(p), int8), "add")
+    kernel = Kernel("k", (p,), (), (store,), (Buffer("x", int8, 8), Buffer("out", int8, 1)))
+    with pytest.raises(InternalError, match=r"GPUs have no atomic addition of int8 \(out in k\)"):
+        generate(kernel)
+
+
 def test_text_is_the_same_every_time() -> None:
     x = L.load("x", as_index(Var("p0", 100)), float32)
     value = L.expr("exp", L.expr("neg", x, dtype=float32), dtype=float32)

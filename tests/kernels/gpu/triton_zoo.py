@@ -75,6 +75,28 @@ def softmax(rows: int, columns: int, dtype: DType = float32, options: TritonOpti
     return Case(kernel, data, options, tolerance=0.01 if dtype.size == 2 else 2e-6)
 
 
+def softmax_of_extremes(columns: int, options: TritonOptions) -> Case:
+    """Rows with infinities and NaN: what eager makes of them, and nothing else."""
+    case = softmax(6, columns, options=options)
+    x = rng().normal(size=(6, columns)).astype("f") * 100
+    x[0, 1:] = -np.inf
+    x[1, :] = -np.inf
+    x[2, 7] = np.inf
+    x[3, columns - 1] = np.nan
+    x[4, ::2] = -np.inf
+    return Case(case.kernel, {"x": x.reshape(-1)}, options)
+
+
+def count_up(rows: int, columns: int, options: TritonOptions) -> Case:
+    """The prefix sums of a constant: a scan of what does not vary along the row."""
+    p, r = space(rows), space(columns, name="r")
+    running = L.expr("scan", f32(1.0), dtype=float32, attr="sum")
+    kernel = Kernel(
+        "count_up", p, r, (Store("out", at((*p, *r), columns, 1), running),), buffers(out=(float32, rows * columns))
+    )
+    return Case(kernel, {}, options)
+
+
 def layer_norm(rows: int, columns: int, options: TritonOptions = DEFAULT) -> Case:
     """Also stores mean and rstd, as training needs."""
     p, r = space(rows), space(columns, name="r")
@@ -363,6 +385,13 @@ ZOO: dict[str, Callable[[], Case]] = {
     "softmax long rows": lambda: softmax(2, 8192),
     "softmax looped": lambda: softmax(5, 300, options=LOOPED),
     "softmax looped blocks": lambda: softmax(6, 300, options=TritonOptions(persistent=False, row_block=64, block=4)),
+    "softmax extremes": lambda: softmax_of_extremes(200, DEFAULT),
+    "softmax extremes looped": lambda: softmax_of_extremes(200, TritonOptions(persistent=False, row_block=64)),
+    "softmax extremes looped blocks": lambda: softmax_of_extremes(
+        200, TritonOptions(persistent=False, row_block=32, block=4)
+    ),
+    "count up": lambda: count_up(3, 40, DEFAULT),
+    "count up looped": lambda: count_up(3, 40, TritonOptions(persistent=False, row_block=16)),
     "softmax in place": lambda: in_place_softmax(4, 200, TritonOptions()),
     "softmax in place looped": lambda: in_place_softmax(4, 200, LOOPED),
     "layer norm": lambda: layer_norm(6, 768),
