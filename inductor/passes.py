@@ -13,7 +13,7 @@ from .ops.table import Op
 _OPAQUE = ("extern", "input")
 
 
-def _rebuild(
+def rebuild(
     graph: Graph,
     ops: Mapping[str, Op],
     visit: Callable[[Any, Node, list[Node | None]], Node],
@@ -66,7 +66,7 @@ def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
 
     Dtypes and shapes stay; strides may not: lowering gives outputs those of their original meta.
     """
-    return _rebuild(graph, ops, lambda b, n, inputs: b.append(n.op, inputs, n.attrs, n.meta), _Expanding)
+    return rebuild(graph, ops, lambda b, n, inputs: b.append(n.op, inputs, n.attrs, n.meta), _Expanding)
 
 
 def eliminate_dead(graph: Graph, ops: Mapping[str, Op]) -> Graph:
@@ -95,7 +95,7 @@ def merge_common(graph: Graph, ops: Mapping[str, Op]) -> Graph:
             found = seen[key] = b.append(n.op, inputs, n.attrs, n.meta)
         return found
 
-    return _rebuild(graph, ops, visit)
+    return rebuild(graph, ops, visit)
 
 
 def _freeze(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """The pipeline: a captured graph becomes a schedule of kernels. Read `schedule_graph` aloud: that is the compiler.
 
-merge common -> decompose -> merge common -> eliminate dead -> lower -> fuse and schedule
+check indices -> merge common -> decompose -> merge common -> eliminate dead -> lower -> fuse and schedule
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .bounds import check_indices
 from .graph import Graph
 from .lower import lower
 from .ops import OPS
@@ -16,7 +17,7 @@ from .passes import decompose, eliminate_dead, merge_common
 from .schedule import Schedule, schedule
 
 #: graph -> graph, in order
-PASSES = (merge_common, decompose, merge_common, eliminate_dead)
+PASSES = (check_indices, merge_common, decompose, merge_common, eliminate_dead)
 
 
 def schedule_graph(

@@ -377,4 +377,13 @@ def _lower_index_write(mode: str) -> Any:
 # whole slices of x along dim, at a 1-d index: added, or overwritten (src may be a `scalar` node: index_fill)
 row("index_add", "index", _meta_index_write("index_add"), attrs={"dim": REQUIRED}, lower=_lower_index_write("add"))
 row("index_copy", "index", _meta_index_write("index_copy"), attrs={"dim": REQUIRED}, lower=_lower_index_write("store"))
+
+
+def _meta_checked_index(index: TensorMeta, **_: Any) -> TensorMeta:
+    return index
+
+
+# the index itself; IndexError at run time when a value is not below `size` (negative ones count from the end, or are refused)
+row("checked_index", "extern", _meta_checked_index,
+    attrs={"size": REQUIRED, "dim": REQUIRED, "negative": REQUIRED, "reader": REQUIRED})  # fmt: skip
 row("index_fill", "index", _meta_index_write("index_fill"), attrs={"dim": REQUIRED}, lower=_lower_index_write("store"))

@@ -18,6 +18,7 @@ from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from ....inductor.dtypes import DType
 from ....inductor.graph import ExternRef, Graph, GraphBuilder, Input, Node, TensorMeta
 from ....inductor.ops import OPS
+from .checks import indices
 from .layout import element_strides, graph_dtype, numpy_dtype
 
 Array = Any
@@ -118,6 +119,12 @@ def _cast(x: Array, *, dtype: DType) -> Array:
 def _scalar(*, value: Any, dtype: DType | None) -> Any:
     # without a dtype a number is weak, as Python's own are
     return value if dtype is None else np.asarray(value, numpy_dtype(dtype))
+
+
+@table_op("checked_index")
+def _checked_index(index: Any, *, size: int, dim: int, negative: bool, reader: str) -> Any:
+    indices(index, size, dim)
+    return index
 
 
 @table_op("constant")

@@ -1,0 +1,55 @@
+"""Indices out of range are errors in compiled code too, and what is known to be in range costs no check."""
+
+from __future__ import annotations
+
+import pytest
+from quern.inductor import dtypes
+from quern.inductor.bounds import check_indices, interval
+from quern.inductor.ops import OPS
+from schedule_support import builder, tensor
+
+torch = pytest.importorskip("torch")
+
+import quern  # noqa: E402
+
+
+def checks(b, *outputs):
+    b.graph.outputs = list(outputs)
+    return sum(n.op.name == "checked_index" for n in check_indices(b.graph, OPS).nodes)
+
+
+def test_what_the_graph_knows_is_not_checked():
+    b = builder()
+    weight = tensor(b, (16, 4))
+    assert checks(b, b.embedding(b.arange(start=0, end=16, step=1), weight)) == 0
+    assert checks(b, b.embedding(b.arange(start=0, end=17, step=1), weight)) == 1
+    tokens = tensor(b, (3,), dtypes.int64)
+    assert interval(tokens) is None
+    assert checks(b, b.embedding(tokens, weight)) == 2  # the graph also holds the longer arange
+
+
+CASES = {
+    "embedding": (lambda w, i: torch.nn.functional.embedding(i, w), [9]),
+    "embedding negative": (lambda w, i: torch.nn.functional.embedding(i, w), [-1]),
+    "index": (lambda w, i: w[i], [8]),
+    "index negative": (lambda w, i: w[i], [-9]),
+    "index_select": (lambda w, i: w.index_select(0, i), [8]),
+    "gather": (lambda w, i: w.gather(0, i[:, None]), [8]),
+}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", CASES)
+def test_out_of_range_raises_as_eager(name):
+    f, bad = CASES[name]
+    weight, good = torch.randn(8, 4), torch.tensor([0, 7, 3])
+    compiled = quern.compile(f)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(weight, good), f(weight, good))
+        wrong = torch.tensor([0, *bad, 1])
+        with pytest.raises((IndexError, RuntimeError)) as eager:
+            f(weight, wrong)
+        with pytest.raises(type(eager.value), match="out of (range|bounds)"):
+            compiled(weight, wrong)
+        if name == "index":
+            torch.testing.assert_close(compiled(weight, torch.tensor([0, -1, -8])), weight[[0, 7, 0]])
