@@ -8,10 +8,11 @@ the business of a check in front of the kernel, not of these rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..dtypes import int64
-from ..graph import Dim, GraphBuilder, Node, TensorMeta
+from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, Scatter, as_index, cast, delinearize, expr, indirect
 from .common import (
     REQUIRED,
@@ -380,7 +381,7 @@ row("index_copy", "index", _meta_index_write("index_copy"), attrs={"dim": REQUIR
 
 
 def _meta_checked_index(index: TensorMeta, **_: Any) -> TensorMeta:
-    return index
+    return replace(index, stride=contiguous_strides(index.shape))
 
 
 # the index itself; IndexError at run time when a value is not below `size` (negative ones count from the end, or are refused)

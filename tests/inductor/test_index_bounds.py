@@ -53,3 +53,11 @@ def test_out_of_range_raises_as_eager(name):
             compiled(weight, wrong)
         if name == "index":
             torch.testing.assert_close(compiled(weight, torch.tensor([0, -1, -8])), weight[[0, 7, 0]])
+
+
+@pytest.mark.torch
+def test_an_expanded_index_is_checked():
+    weight, row = torch.randn(8, 4), torch.tensor([[0, 7, 3]])
+    f = quern.compile(lambda w, i: torch.nn.functional.embedding(i.expand(2, 3), w))
+    with torch.no_grad():
+        torch.testing.assert_close(f(weight, row), weight[row.expand(2, 3)])

@@ -340,7 +340,7 @@ def _checked_index(index: torch.Tensor, *, size: int, dim: int, negative: bool, 
             bad = high if high >= size else low
             kind = IndexError if reader in ("index", "index_put") else RuntimeError
             raise kind(f"index {bad} is out of bounds for dimension {dim} with size {size}")
-    return index
+    return index.contiguous()
 
 
 @_op("embedding")
