@@ -124,7 +124,7 @@ def _scalar(*, value: Any, dtype: DType | None) -> Any:
 @table_op("checked_index")
 def _checked_index(index: Any, *, size: int, dim: int, negative: bool, reader: str) -> Any:
     indices(index, size, dim)
-    return np.ascontiguousarray(index)
+    return np.array(index, order="C")
 
 
 @table_op("constant")
