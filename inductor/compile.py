@@ -106,6 +106,7 @@ def _make(graph: Graph, options: Options, target: Target, times: dict[str, float
     COUNTERS["lowerings"] += 1
     scheduled = schedule_graph(graph, fuse=options.fuse, verify=config.verify, times=times)
     with timed(times, "codegen"):
+        scheduled = target.adapt(scheduled)
         plan = make_plan(graph, scheduled, {}, target.name)
         return replace(plan, sources=target.generate(scheduled, plan))
 

@@ -410,6 +410,8 @@ def expr(op: str, *args: Expr, dtype: DType, attr: Any = None) -> Expr:
                 depth = max(depth, atom.value.reduce_depth)
     if op == "reduce":
         depth, varies = depth + 1, False
+    if op == "scan":
+        varies = True  # even of a constant: a running sum of ones counts
     text = f"{op}|{dtype}|{attr!r}|{'|'.join(a.digest for a in args)}"
     digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     made = Expr(op, args, dtype, attr, depth, varies, digest)

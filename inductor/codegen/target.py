@@ -34,6 +34,10 @@ class Target(Protocol):
         """What of the machine and the compiler enters cache keys."""
         ...
 
+    def adapt(self, schedule: Schedule) -> Schedule:
+        """The schedule with what this target wants different (long reductions in pieces, say)."""
+        ...
+
     def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
         """Source files by name."""
         ...
@@ -52,6 +56,9 @@ class CppTarget:
 
     def key(self) -> str:
         return toolchain_identity()
+
+    def adapt(self, schedule: Schedule) -> Schedule:
+        return schedule
 
     def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
         kernels = schedule.kernels
@@ -105,15 +112,18 @@ class TritonTarget:
     def key(self) -> str:
         return f"{gpu.toolchain_identity()}; {self.device}"
 
+    def adapt(self, schedule: Schedule) -> Schedule:
+        return schedule if self.device == "cpu" else triton.split_reductions(schedule)
+
     def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
-        return {f"{k.name}.py": triton.generate(k).file_text() for k in schedule.kernels}
+        options = triton.TritonOptions(interpreted=self.device == "cpu")
+        return {f"{k.name}.py": triton.generate(k, options).file_text() for k in schedule.kernels}
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> tuple[list[Any], dict[str, Any]]:
-        launchers = {}
-        for k in plan.kernels:
-            source = gpu.TritonSource.from_file_text(plan.sources[f"{k.name}.py"])
-            launchers[k.name] = gpu.build(source, self.device)
-        return [], launchers
+        sources = {k.name: gpu.TritonSource.from_file_text(plan.sources[f"{k.name}.py"]) for k in plan.kernels}
+        # the plan names the very device; the cache key only its kind
+        device = next((step.device for step in _runs(plan)), self.device)
+        return [], gpu.build_all(sources, device)
 
 
 def target_for(graph: Graph, options: Options) -> Target:
