@@ -1,0 +1,297 @@
+"""Sizes that change between calls: few compilations, eager's results at every size, guards, marks and errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import quern  # noqa: E402
+from quern.api import functions_of  # noqa: E402
+from quern.errors import SpecializationError  # noqa: E402
+from quern.testing import CompileCounter, same  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+LENGTHS = range(7, 57)
+
+
+@pytest.fixture(autouse=True)
+def strict():
+    with quern.config.patch(on_error="raise", verify=True), torch.no_grad():
+        yield
+
+
+def captures(compiled) -> int:
+    return sum(f.dispatcher.captures for f in functions_of(compiled))
+
+
+def agree(found, wanted) -> None:
+    if isinstance(wanted, (tuple, list)):
+        assert type(found) is type(wanted) and len(found) == len(wanted)
+        for f, w in zip(found, wanted):
+            agree(f, w)
+    elif isinstance(wanted, torch.Tensor):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5, equal_nan=True)
+    elif isinstance(wanted, np.ndarray):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-9)
+    else:
+        assert same(found, wanted), (found, wanted)
+
+
+# ---------------------------------------------------------------- at most two compilations for fifty lengths
+
+
+class MLP(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(16, 64), nn.GELU(), nn.LayerNorm(64), nn.Linear(64, 16))
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class Block(nn.Module):
+    def __init__(self, d=32, heads=4):
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.out, self.norm = nn.Linear(d, 3 * d), nn.Linear(d, d), nn.LayerNorm(d)
+
+    def forward(self, x):
+        b, t, d = x.shape
+        q, k, v = (z.view(b, t, self.heads, -1).transpose(1, 2) for z in self.qkv(self.norm(x)).chunk(3, -1))
+        scores = (q @ k.transpose(-1, -2)) * (d // self.heads) ** -0.5
+        mask = torch.ones(t, t, dtype=torch.bool).tril()
+        y = scores.masked_fill(~mask, float("-inf")).softmax(-1) @ v
+        return x + self.out(y.transpose(1, 2).reshape(b, t, d))
+
+
+def rows(x):
+    return F.layer_norm(x.softmax(-1), (8,)), x.mean(0), x.amax(0)
+
+
+def with_numpy(x):
+    y = np.exp(x - x.max(axis=-1, keepdims=True))
+    return y / y.sum(axis=-1, keepdims=True), np.tanh(x).mean(axis=0)
+
+
+FIFTY = {
+    "mlp": (MLP, lambda n: torch.randn(n, 16)),
+    "attention": (Block, lambda n: torch.randn(2, n, 32)),
+    "rows": (lambda: rows, lambda n: torch.randn(n, 8)),
+    "numpy": (lambda: with_numpy, lambda n: np.random.default_rng(n).standard_normal((n, 6))),
+}
+
+
+@pytest.mark.parametrize("name", FIFTY)
+def test_fifty_lengths_compile_twice(name):
+    make, inputs = FIFTY[name]
+    torch.manual_seed(0)
+    plain = make()
+    fast = quern.compile(plain)
+    for n in LENGTHS:
+        x = inputs(n)
+        agree(fast(x), plain(x))
+    assert captures(fast) <= 2
+    for n in (1, 2):
+        x = inputs(n)
+        agree(fast(x), plain(x))
+
+
+def test_bert_compiles_twice():
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    config = transformers.BertConfig(vocab_size=50, max_position_embeddings=64, **sizes)
+    torch.manual_seed(0)
+    model = transformers.BertModel(config).eval()
+    fast = quern.compile(model)
+    for n in LENGTHS:
+        ids = torch.randint(0, 50, (2, n))
+        agree(fast(ids).last_hidden_state, model(ids).last_hidden_state)
+    assert captures(fast) <= 2
+
+
+def test_empty_and_single_rows():
+    def f(x):
+        return (x * 2).relu(), x.sum(1), x.shape[0] + 1
+
+    fast = quern.compile(f)
+    for n in (5, 6, 0, 1, 7, 0, 1):
+        x = torch.randn(n, 4)
+        agree(fast(x), f(x))
+    assert captures(fast) == 4  # 5, any size from 2 on, 0, 1
+
+
+# ---------------------------------------------------------------- functions over shapes, dynamic from the first call
+
+SHAPES = {
+    "view": lambda x: x.view(-1),
+    "view with a size": lambda x: x.view(x.shape[0] * 2, -1),
+    "reshape": lambda x: x.reshape(x.shape[0], 2, x.shape[1] // 2),
+    "flatten": lambda x: x.flatten(),
+    "transposed and flat": lambda x: x.t().reshape(-1) * 2,
+    "contiguous": lambda x: x.t().contiguous().view(-1),
+    "permute": lambda x: x[None].permute(2, 0, 1) + 1,
+    "expand": lambda x: x[:, None].expand(x.shape[0], 3, x.shape[1]) * 1,
+    "repeat": lambda x: x.repeat(2, 1),
+    "cat": lambda x: torch.cat([x, x + 1], 0),
+    "cat columns": lambda x: torch.cat([x, x[:, :2]], 1),
+    "stack": lambda x: torch.stack([x, -x], 1),
+    "arange": lambda x: torch.arange(x.shape[0]) * 2,
+    "arange from": lambda x: torch.arange(1, x.shape[0] + 3),
+    "zeros": lambda x: torch.zeros(x.shape[0], 3) + x[:, :1],
+    "ones like": lambda x: torch.ones_like(x).cumsum(0),
+    "full": lambda x: torch.full((x.size(0),), 2.5),
+    "slice": lambda x: x[1:] - x[:-1],
+    "slice by size": lambda x: x[: x.shape[0] // 2],
+    "steps": lambda x: x[::2] * 3,
+    "last": lambda x: x[-1] + x[0],
+    "narrow": lambda x: x.narrow(0, 1, x.shape[0] - 1) * 2,
+    "unsqueeze": lambda x: x.unsqueeze(1) + x.unsqueeze(0),
+    "pad": lambda x: F.pad(x, (1, 2)),
+    "flip": lambda x: x.flip(0),
+    "roll": lambda x: x.roll(1, 0),
+    "tril": lambda x: (x @ x.t()).tril(),
+    "numel": lambda x: x.sum() / x.numel(),
+    "scaled by size": lambda x: x * x.shape[0] + len(x),
+    "min and max": lambda x: x[: min(x.shape[0], 4)] * max(x.shape[0], 3),
+    "mod": lambda x: x + (x.shape[0] % 3),
+    "loop": lambda x: sum(x[i] for i in range(x.shape[0])),
+    "chunk": lambda x: torch.cat(x.chunk(2, 0)[::-1]),
+    "index": lambda x: x[torch.arange(x.shape[0] - 1, -1, -1)],
+    "sizes as results": lambda x: (x + 1, x.shape, x.numel() // 2, -x.shape[0]),
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_shape_functions(name, backend):
+    f = SHAPES[name]
+    fast = quern.compile(f, dynamic=True, backend=backend)
+    for n in (4, 6, 9, 1):
+        x = torch.randn(n, 6)
+        agree(fast(x), f(x))
+
+
+# ---------------------------------------------------------------- guards
+
+
+def test_a_branch_on_a_size_is_guarded():
+    def f(x):
+        return x + 1 if x.shape[0] % 8 == 0 else x - 1
+
+    counter = CompileCounter()
+    fast = quern.compile(f, dynamic=True, backend=counter)
+    for n in (16, 24, 9, 10, 32):
+        x = torch.randn(n)
+        agree(fast(x), f(x))
+    assert counter.frame_count == 2
+    assert "x.shape[0] % 8 == 0 held; now x.shape[0] is 9" in str(fast.recompiles[0])
+
+
+def test_equal_sizes_share_a_symbol_until_they_differ():
+    def f(x, y):
+        return x.sum() + y.sum()
+
+    counter = CompileCounter()
+    fast = quern.compile(f, dynamic=True, backend=counter)
+    for n, m in ((5, 5), (6, 6), (6, 7), (8, 8), (3, 9)):
+        x, y = torch.randn(n), torch.randn(m)
+        agree(fast(x, y), f(x, y))
+    assert counter.frame_count == 2
+    assert "y.shape[0] and x.shape[0] were equal" in str(fast.recompiles[0])
+
+
+def test_int_arguments_become_symbols():
+    def f(x, k):
+        return x[:k] * k
+
+    counter = CompileCounter()
+    fast = quern.compile(f, backend=counter)
+    for k in (3, 4, 5, 6, 7):
+        x = torch.randn(9)
+        agree(fast(x, k), f(x, k))
+    assert counter.frame_count == 2
+
+
+def test_dynamic_false_never_makes_symbols():
+    counter = CompileCounter()
+    fast = quern.compile(lambda x: x * 2, dynamic=False, backend=counter)
+    for n in (3, 4, 5):
+        fast(torch.randn(n))
+    assert counter.frame_count == 3
+
+
+def test_layouts_follow_from_sizes():
+    def f(x):
+        return (x * 2).reshape(-1), x.t()
+
+    fast = quern.compile(f)
+    for n in (5, 6, 7, 8):
+        x = torch.randn(4, n).t()
+        agree(fast(x), f(x))
+        assert fast(x)[1].stride() == f(x)[1].stride()
+    assert captures(fast) == 2
+
+
+# ---------------------------------------------------------------- marks
+
+
+def test_marked_dims_compile_once_within_their_range():
+    counter = CompileCounter()
+    fast = quern.compile(lambda x: x + 1, backend=counter)
+    x = torch.randn(5, 3)
+    quern.mark_dynamic(x, 0, min=4, max=64)
+    fast(x)
+    for n in (4, 30, 64):
+        fast(torch.randn(n, 3))
+    assert counter.frame_count == 1
+    fast(torch.randn(65, 3))
+    assert counter.frame_count == 2
+    assert "x.shape[0] was from 4 to 64; now it is 65" in str(fast.recompiles[0])
+
+
+def test_marks_on_arrays_and_static_marks():
+    counter = CompileCounter()
+    fast = quern.compile(lambda x: np.sin(x), backend=counter)
+    x = np.ones(5)
+    quern.mark_dynamic(x, -1)
+    fast(x)
+    fast(np.ones(9))
+    assert counter.frame_count == 1
+    static = quern.compile(lambda x: x + 1, dynamic=True, backend=counter)
+    for n in (5, 6):
+        y = torch.randn(n)
+        quern.mark_static(y)
+        static(y)
+    assert counter.frame_count == 3
+
+
+SPECIALIZING = {
+    "loop": lambda x: sum(x[i] for i in range(x.shape[0])),
+    "constant": lambda x: x + torch.ones(5),
+    "comparison": lambda x: x * 2 if x.shape[0] == 5 else x,
+    "text": lambda x: x * len(str(x.shape[0])),
+}
+
+
+@pytest.mark.parametrize("name", SPECIALIZING)
+def test_a_marked_dim_that_must_be_constant_is_an_error(name):
+    x = torch.randn(5)
+    quern.mark_dynamic(x, 0)
+    with pytest.raises(SpecializationError) as info:
+        quern.compile(SPECIALIZING[name])(x)
+    text = str(info.value)
+    assert "dimension 0 of `x` is marked dynamic, but here it can only be 5" in text
+    assert __file__ in text and f'"{name}": lambda x:' in text and "quern.mark_static(x, 0)" in text
+
+
+def test_wrong_marks():
+    x = torch.randn(5)
+    with pytest.raises(IndexError, match="dimension 1 is out of range"):
+        quern.mark_dynamic(x, 1)
+    with pytest.raises(ValueError, match="size 5, which is not in the range"):
+        quern.mark_dynamic(x, 0, min=6)
+    with pytest.raises(TypeError, match="a int has none"):
+        quern.mark_static(3)
