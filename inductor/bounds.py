@@ -76,7 +76,9 @@ def check_indices(graph: Graph, ops: Mapping[str, Op]) -> Graph:
             old, index = n.inputs[position], inputs[position]
             assert old is not None and index is not None
             if not _within(interval(old), size, negative) and 0 not in old.shape:
-                inputs[position] = b.call("checked_index", index, size=size, dim=dim, negative=negative, reader=n.op.name)
+                inputs[position] = b.call(
+                    "checked_index", index, size=size, dim=dim, negative=negative, reader=n.op.name
+                )
         return b.append(n.op, inputs, n.attrs, n.meta)
 
     return rebuild(graph, ops, visit)

@@ -85,7 +85,11 @@ class SymIntValue(Value):
     m___index__ = m___trunc__ = m___floor__ = m___ceil__ = m___int__
 
     def m___round__(self, ev: Evaluator, ndigits: Value | None = None) -> Value:
-        return self if ndigits is None or ev.is_none(ndigits) else ev.fold(round, self.as_constant(), ndigits.as_constant())
+        return (
+            self
+            if ndigits is None or ev.is_none(ndigits)
+            else ev.fold(round, self.as_constant(), ndigits.as_constant())
+        )
 
     def m___abs__(self, ev: Evaluator) -> Value:
         return self if self.symbols.decide(_sympy().Ge(self.expr, 0)) else self.unary(ev, "-")

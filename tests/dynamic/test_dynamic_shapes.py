@@ -7,12 +7,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
 import quern  # noqa: E402
 from quern.api import functions_of  # noqa: E402
 from quern.errors import SpecializationError  # noqa: E402
 from quern.testing import CompileCounter, same  # noqa: E402
-from torch import nn  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
 
 LENGTHS = range(7, 57)
 

@@ -48,7 +48,9 @@ def differences(expected: Any, found: Any, tolerance: float) -> list[str]:
                 wrong.append(f"{path}: differs by {(a.double() - b.double()).abs().max().item():.2e}")
         elif isinstance(a, (int, float, str, bool)) and a != b:
             wrong.append(f"{path}: {b!r} instead of {a!r}")
-        elif dataclasses.is_dataclass(a) and [f.name for f in dataclasses.fields(a)] != [f.name for f in dataclasses.fields(b)]:
+        elif dataclasses.is_dataclass(a) and [f.name for f in dataclasses.fields(a)] != [
+            f.name for f in dataclasses.fields(b)
+        ]:
             wrong.append(f"{path}: other fields")
     return wrong
 

@@ -73,7 +73,9 @@ TEXT = dict(
     vocab_size=99, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=37, max_position_embeddings=64,
 )  # fmt: skip
 DECODER = {**TEXT, "num_key_value_heads": 2}
-IMAGE = dict(image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=37)
+IMAGE = dict(
+    image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=37
+)
 SEQ2SEQ = dict(
     vocab_size=99, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4,
     encoder_ffn_dim=37, decoder_ffn_dim=37, max_position_embeddings=64,
@@ -85,7 +87,14 @@ SPEECH = dict(
 )  # fmt: skip
 
 
-def sample(name: str, model: str, arguments: Callable[[int], Arguments], config: str = "", extra: Arguments | None = None, **settings: Any) -> Sample:
+def sample(
+    name: str,
+    model: str,
+    arguments: Callable[[int], Arguments],
+    config: str = "",
+    extra: Arguments | None = None,
+    **settings: Any,
+) -> Sample:
     """A `transformers` model by its class's name; the config's class is found from it."""
 
     def make() -> torch.nn.Module:

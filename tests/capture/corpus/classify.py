@@ -39,7 +39,12 @@ def ask(program: Program) -> dict[str, Any]:
         return {"mode": "breaks", "graphs": counter.first, "why": why[:160]}
     except Exception as error:
         text = str(error).strip().splitlines()
-        return {"mode": "breaks", "graphs": None, "why": why[:160], "wrong": f"{type(error).__name__}: {text[0] if text else ''}"[:160]}
+        return {
+            "mode": "breaks",
+            "graphs": None,
+            "why": why[:160],
+            "wrong": f"{type(error).__name__}: {text[0] if text else ''}"[:160],
+        }
 
 
 class _Counter:

@@ -503,7 +503,12 @@ def dataclass_argument(c):
 @program
 def dataclass_introspection(x):
     c = Config(3)
-    return x, [f.name for f in dataclasses.fields(c)], dataclasses.is_dataclass(c), dataclasses.asdict(Config(1, t=None))
+    return (
+        x,
+        [f.name for f in dataclasses.fields(c)],
+        dataclasses.is_dataclass(c),
+        dataclasses.asdict(Config(1, t=None)),
+    )
 
 
 class Color(enum.Enum):
@@ -730,7 +735,15 @@ class Indexed:
 
 @program
 def user_iterators(x):
-    return x, list(Iter(3)), [i for i in Indexed()], max(Iter(4)), 20 in Indexed(), list(zip(Iter(2), Indexed())), sum(Iter(3))
+    return (
+        x,
+        list(Iter(3)),
+        [i for i in Indexed()],
+        max(Iter(4)),
+        20 in Indexed(),
+        list(zip(Iter(2), Indexed())),
+        sum(Iter(3)),
+    )
 
 
 class Index:

@@ -93,7 +93,7 @@ def nested_mutation(x, items):
     return items
 
 
-@program.maker(args=lambda: ((lambda shared: (shared, shared))([1])))
+@program.maker(args=lambda: (lambda shared: (shared, shared))([1]))
 def same_list_twice():
     def f(a, b):
         a.append(torch.ones(2))
@@ -102,12 +102,12 @@ def same_list_twice():
     return f
 
 
-@program(args=lambda: ((lambda t: (t, t))(randn(3))))
+@program(args=lambda: (lambda t: (t, t))(randn(3)))
 def same_tensor_twice(a, b):
     return a + b, a is b
 
 
-@program(args=lambda: ((lambda t: (t, t))(randn(3))))
+@program(args=lambda: (lambda t: (t, t))(randn(3)))
 def same_tensor_written(a, b):
     a.add_(1)
     return b * 2
@@ -158,7 +158,14 @@ def dict_iteration_order(x):
 @program
 def dict_views(x):
     d = {"a": 1, "b": 2}
-    return x, d.keys() & {"a", "z"}, ("a", 1) in d.items(), sorted(d.keys() | {"q"}), 2 in d.values(), d.keys() == {"b": 0, "a": 0}.keys()
+    return (
+        x,
+        d.keys() & {"a", "z"},
+        ("a", 1) in d.items(),
+        sorted(d.keys() | {"q"}),
+        2 in d.values(),
+        d.keys() == {"b": 0, "a": 0}.keys(),
+    )
 
 
 @program
@@ -208,7 +215,19 @@ def tuple_operations(x):
 @program
 def string_methods(x):
     s = "Hello, World"
-    return x, s.lower(), s.split(", "), s.replace("l", "L"), s[::-1], s.startswith("He"), s.find("W"), "-".join(["a", "b"]), s.encode(), s * 2, "a" < "b"
+    return (
+        x,
+        s.lower(),
+        s.split(", "),
+        s.replace("l", "L"),
+        s[::-1],
+        s.startswith("He"),
+        s.find("W"),
+        "-".join(["a", "b"]),
+        s.encode(),
+        s * 2,
+        "a" < "b",
+    )
 
 
 @program
@@ -218,7 +237,7 @@ def string_formatting(x):
         x,
         f"{n} {f:.2f} {s!r:>10} {n:04d} {f:e} {s:^9}",
         "%d %s %.1f" % (n, s, f),
-     "{1} {0} {k}".format(n, s, k=f),
+        "{1} {0} {k}".format(n, s, k=f),
         f"{x.shape} {tuple(x.shape)} {x.dtype} {x.device}",
         f"{n=} {[1, s]} { {'a': 1} }",
         format(n, "x"),
@@ -238,7 +257,17 @@ def string_builder(x):
 @program
 def bytes_and_ints(x):
     b = b"abc" + bytes([1, 2])
-    return x + b[0], b[1:], int("ff", 16), hex(255), bin(5), chr(65), ord("z"), (5).bit_length(), int.from_bytes(b"\x01\x02", "big")
+    return (
+        x + b[0],
+        b[1:],
+        int("ff", 16),
+        hex(255),
+        bin(5),
+        chr(65),
+        ord("z"),
+        (5).bit_length(),
+        int.from_bytes(b"\x01\x02", "big"),
+    )
 
 
 @program
@@ -320,7 +349,21 @@ def namedtuple_argument(p):
 @program
 def torch_size(x):
     s = x.shape
-    return s, s[0], s[1:], s.numel(), len(s), tuple(s), list(s), s == (3, 4), s + (1,), torch.Size([1, 2]), x.size(), x.size(0), x.size(-1)
+    return (
+        s,
+        s[0],
+        s[1:],
+        s.numel(),
+        len(s),
+        tuple(s),
+        list(s),
+        s == (3, 4),
+        s + (1,),
+        torch.Size([1, 2]),
+        x.size(),
+        x.size(0),
+        x.size(-1),
+    )
 
 
 @program
@@ -333,7 +376,18 @@ def zip_unzip(x, y):
 @program
 def any_all_sum_min_max(x):
     ns = [3, 1, 2]
-    return x * sum(ns), any(n > 2 for n in ns), all(ns), min(ns), max(ns), max(1, 2, 3), sum([[1], [2]], []), abs(-3), round(2.567, 2), sum(ns, 10)
+    return (
+        x * sum(ns),
+        any(n > 2 for n in ns),
+        all(ns),
+        min(ns),
+        max(ns),
+        max(1, 2, 3),
+        sum([[1], [2]], []),
+        abs(-3),
+        round(2.567, 2),
+        sum(ns, 10),
+    )
 
 
 @program
