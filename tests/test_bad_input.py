@@ -49,7 +49,7 @@ SCRIPT = """
     import sys, types, warnings
     import numpy as np, quern
     source = "def f(x):\\n    return np.exp(x) * 2.0 + 1.0\\n"
-    with open(sys.argv[0] if False else "{path}", "w") as file:
+    with open("{path}", "w") as file:
         file.write("import numpy as np\\n" + source)
     sys.path.insert(0, "{folder}")
     from user_code import f

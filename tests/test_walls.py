@@ -42,8 +42,7 @@ def own_imports(path: Path, room: str):
             continue
         if isinstance(node, ast.ImportFrom) and node.level:
             # relative to quern.<room>.<...>: the quern package itself is the folder quern/
-            where = ([] if package[0] == "quern" else []) + package
-            dotted = ["quern", *(where[1:] if where[0] == "quern" else where)]
+            dotted = ["quern", *(package[1:] if package[0] == "quern" else package)]
             base = dotted[: len(dotted) - (node.level - 1)]
             target = base + (node.module.split(".") if node.module else [])
             names = [[*target, alias.name] for alias in node.names] if not node.module else [target]

@@ -73,7 +73,7 @@ def rotate_half(b):
 def transposed_read(b):
     x = tensor(b, (6, 10))
     y = b.exp(x)
-    return [b.add(b.permute(y, dims=(1, 0)), 0 if False else b.permute(x, dims=(1, 0))), y]
+    return [b.add(b.permute(y, dims=(1, 0)), b.permute(x, dims=(1, 0))), y]
 
 
 CASES = [
