@@ -84,7 +84,7 @@ class MethodValue(Value):
         return f"the method {self.name!r} of {self.owner.describe()}"
 
     def rebuild(self, rb: Any) -> str:
-        return f"{rb.value(self.owner)}.{self.name}"
+        return f"({rb.value(self.owner)}).{self.name}"
 
 
 def getattr_default(ev: Evaluator, value: Value, name: str) -> Value:

@@ -63,11 +63,12 @@ class GlobalScope:
         ev.effects.touch(self)
 
     def delete(self, ev: Evaluator, name: str) -> None:
-        present = name in self.values or name in self.real
-        if self.written.get(name, name) is None or not present:
+        if self.written.get(name, name) is None or name not in self.written and name not in self.real:
             raise ev.raise_(NameError, f"name '{name}' is not defined")
-        if name not in self.written:
-            self.read(ev, name)
+        if name in self.real:
+            ev.guards.test(self.root, f"{name!r} in {{x}}", f"the global {name!r} was there")
+        else:
+            ev.guards.lacks(self.root, name)
         self.values.pop(name, None)
         self.written.pop(name, None)
         self.written[name] = None

@@ -180,6 +180,11 @@ class ObjectValue(Value):
         """`vars(self)`."""
         if self._dict_value is None:
             self._dict_value = InstanceDictValue(self)
+            if self.real_dict is not None:
+                if id(self.real_dict) in ev.memo:
+                    raise ev.break_("aliased-dict", f"__dict__ of {self.describe()}, which is reached as a dict as well",
+                                    "the two would have to be changed together")  # fmt: skip
+                ev.memo[id(self.real_dict)] = self._dict_value
         return self._dict_value
 
     # ------------------------------------------------------------ binding what the class holds
@@ -340,6 +345,13 @@ class ObjectValue(Value):
         raw = self.info.find(name)
         return raw is not MISSING and raw is not None
 
+    def _refuse_c(self, ev: Evaluator, *names: str) -> None:
+        """Break when the class answers one of these special methods in C: nothing models that."""
+        for name in names:
+            raw = self.info.find(name)
+            if raw is not MISSING and raw is not None and raw is not getattr(object, name, None):
+                raise ev.break_("unsupported-object", f"{name} of {self.describe()}", "it is written in C and quern does not model it")
+
     def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
         method = self.special(ev, "__call__")
         if method is None:
@@ -397,13 +409,19 @@ class ObjectValue(Value):
         method = self.special(ev, "__len__")
         if method is not None:
             return method.call(ev, [], {}).truth(ev)
-        return self.payload.truth(ev) if self.payload is not None else True
+        if self.payload is not None:
+            return self.payload.truth(ev)
+        self._refuse_c(ev, "__bool__", "__len__")
+        return True
 
     def len_(self, ev: Evaluator) -> Value:
         method = self.special(ev, "__len__")
         if method is not None:
             return method.call(ev, [], {})
-        return self.payload.len_(ev) if self.payload is not None else super().len_(ev)
+        if self.payload is not None:
+            return self.payload.len_(ev)
+        self._refuse_c(ev, "__len__")
+        return super().len_(ev)
 
     def iter_(self, ev: Evaluator) -> Value:
         method = self.special(ev, "__iter__")
@@ -442,6 +460,7 @@ class ObjectValue(Value):
         if method is not None:
             return method.call(ev, [key], {})
         if self.payload is None:
+            self._refuse_c(ev, "__getitem__")
             return super().getitem(ev, key)
         if isinstance(self.payload, DictValue):
             found = self.payload.get(ev, key.key(ev))
@@ -470,6 +489,7 @@ class ObjectValue(Value):
         elif self.payload is not None:
             self.payload.setitem(ev, key, value)
         else:
+            self._refuse_c(ev, "__setitem__")
             super().setitem(ev, key, value)
 
     def delitem(self, ev: Evaluator, key: Value) -> None:
@@ -479,6 +499,7 @@ class ObjectValue(Value):
         elif self.payload is not None:
             self.payload.delitem(ev, key)
         else:
+            self._refuse_c(ev, "__delitem__")
             super().delitem(ev, key)
 
     def contains(self, ev: Evaluator, item: Value) -> bool:
@@ -487,6 +508,7 @@ class ObjectValue(Value):
             return method.call(ev, [item], {}).truth(ev)
         if self.payload is not None and self.special(ev, "__iter__") is None:
             return self.payload.contains(ev, item)
+        self._refuse_c(ev, "__contains__")
         return super().contains(ev, item)
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
@@ -494,7 +516,10 @@ class ObjectValue(Value):
         method = self.special(ev, name)
         if method is not None:
             return _none_if_not_implemented(method.call(ev, [other], {}))
-        return self.payload.binary(ev, op, other, reflected) if self.payload is not None else None
+        if self.payload is not None:
+            return self.payload.binary(ev, op, other, reflected)
+        self._refuse_c(ev, name)
+        return None
 
     def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         method = self.special(ev, f"__i{STEMS[op]}__")
@@ -503,13 +528,17 @@ class ObjectValue(Value):
         if self.payload is not None:
             found = self.payload.inplace(ev, op, other)
             return self if found is self.payload else found
+        self._refuse_c(ev, f"__i{STEMS[op]}__")
         return None
 
     def unary(self, ev: Evaluator, op: str) -> Value:
         method = self.special(ev, f"__{UNARY_STEMS[op]}__")
         if method is not None:
             return method.call(ev, [], {})
-        return self.payload.unary(ev, op) if self.payload is not None else super().unary(ev, op)
+        if self.payload is not None:
+            return self.payload.unary(ev, op)
+        self._refuse_c(ev, f"__{UNARY_STEMS[op]}__")
+        return super().unary(ev, op)
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         method = self.special(ev, f"__{COMPARE_STEMS[op]}__")
@@ -518,7 +547,10 @@ class ObjectValue(Value):
         if op == "!=":
             found = self.compare(ev, "==", other)
             return None if found is None else FALSE if found.truth(ev) else TRUE
-        return self.payload.compare(ev, op, other) if self.payload is not None else None
+        if self.payload is not None:
+            return self.payload.compare(ev, op, other)
+        self._refuse_c(ev, f"__{COMPARE_STEMS[op]}__")
+        return None
 
     def key(self, ev: Evaluator) -> Any:
         hasher = self.special(ev, "__hash__")
@@ -527,6 +559,8 @@ class ObjectValue(Value):
                 raise ev.type_error(f"unhashable type: '{self.info.name}'")
             if self.payload is not None and self.special(ev, "__eq__") is None:
                 return self.payload.key(ev)
+            if self.payload is None:
+                self._refuse_c(ev, "__hash__")
             return self.identity_key(ev)
         return UserKey(ev, self, hasher.call(ev, [], {}).as_constant())
 

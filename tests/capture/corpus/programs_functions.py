@@ -436,3 +436,18 @@ def cell_deleted(x):
         f()
     except NameError as e:
         return first, str(e)
+
+
+@program
+def delete_builtin_name(x):
+    global len
+    n = len(x.shape)
+    try:
+        del len
+    except NameError as e:
+        return x * n, str(e)
+
+
+@program(args=lambda: (randn(3), {"a": 1}.keys(), {"a": 2}.keys(), memoryview(b"ab"), memoryview(b"ab")))
+def objects_of_c_classes(x, a, b, c, d):
+    return x + 1, a == b, c == d, len(a), c[0], "a" in b, bool(a), len(c)
