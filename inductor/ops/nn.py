@@ -273,8 +273,11 @@ def _meta_attention(q: TensorMeta, k: TensorMeta, v: TensorMeta, mask: TensorMet
     if mask is not None and mask.dtype != dtypes.bool_ and not mask.dtype.is_float:
         raise TypeError(f"scaled_dot_product_attention: attn_mask must be bool or float, not {mask.dtype}")
     shape = (*q.shape[:-1], v.shape[-1])
-    # eager's fused kernels keep the query's layout; the plain path, taken for other ranks and sizes, is contiguous
-    fused = q.ndim == 4 and same(q.shape[-1], v.shape[-1])
+    # eager's fused kernels keep the query's layout; the plain path, taken for other ranks and layouts and where something
+    # broadcasts, is contiguous
+    fused = q.ndim == k.ndim == v.ndim == 4 and same(q.shape[-1], v.shape[-1]) and (mask is None or mask.ndim in (2, 4))
+    fused = fused and all(same(t.shape[0], q.shape[0]) and same(t.stride[-1], 1) for t in (q, k, v))
+    fused = fused and (enable_gqa or all(same(t.shape[1], q.shape[1]) for t in (k, v)))
     return TensorMeta(shape, like_strides(q) if fused else contiguous_strides(shape), q.dtype, q.device)
 
 

@@ -12,6 +12,7 @@ from ....inductor.graph import Node
 from ...values.tensor import ArrayValue
 from .calls import Context, name, register
 from .dtypes import from_torch, to_torch
+from .known import known_size
 
 _FORMATS = {
     None: None,
@@ -25,11 +26,7 @@ _FORMATS = {
 def _shape(cx: Context, size: Sequence[Any]) -> tuple[Any, ...]:
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = size[0]
-    for s in size:
-        if isinstance(s, ArrayValue):
-            raise cx.broken("data-dependent-size", "a size given as a tensor", "sizes must be known before the graph runs",
-                            "pass a Python int (from a shape, or as an argument)")  # fmt: skip
-    return tuple(size)
+    return tuple(known_size(cx, s, "a size") for s in size)
 
 
 def _no_grad_wanted(cx: Context, requires_grad: bool) -> None:

@@ -8,6 +8,7 @@ from ....inductor.dtypes import bool_, uint8
 from ....inductor.graph import Node
 from ...values.tensor import ArrayValue
 from .calls import Context, assign, eager_error, name, register
+from .known import known_size
 from .names_create import tensor_from
 
 # ------------------------------------------------------------------ subscripts
@@ -61,10 +62,7 @@ def _consumes(cx: Context, item: Any) -> int:
 
 
 def _sliced(cx: Context, x: ArrayValue, dim: int, part: slice) -> ArrayValue:
-    for bound in (part.start, part.stop, part.step):
-        if isinstance(bound, ArrayValue):
-            raise cx.broken("data-dependent-size", "a slice bound given as a tensor",
-                            "sizes must be known before the graph runs", "pass a Python int")  # fmt: skip
+    part = slice(*(known_size(cx, bound, "a slice bound") for bound in (part.start, part.stop, part.step)))
     if part == slice(None):
         # eager makes no new view for a full slice; the subscript as a whole does
         return x

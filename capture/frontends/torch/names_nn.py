@@ -11,6 +11,7 @@ from ....inductor.graph import Node
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, assign, name, register
 from .externs import extern_call
+from .known import known_size
 
 # ------------------------------------------------------------------ products
 
@@ -25,30 +26,44 @@ def rmatmul(cx: Context, self: ArrayValue, other: ArrayValue) -> Node:
     return cx.op("matmul", other, self)
 
 
-def _product(op: str) -> Any:
-    def call(cx: Context, input: ArrayValue, other: ArrayValue) -> Node:
-        return cx.op(op, input, other)
+def _product(op: str, second: str) -> Any:
+    def call(cx: Context, input: ArrayValue, other: ArrayValue | None = None, **named: Any) -> Node:
+        return cx.op(op, input, named.pop(second) if other is None else other, **named)
 
     call.__name__ = op
     return call
 
 
 for _op, _second in (("mm", "mat2"), ("bmm", "mat2"), ("mv", "vec"), ("dot", "tensor"), ("outer", "vec2")):
-    register((f"torch.{_op}", f"Tensor.{_op}"), _product(_op))
+    register((f"torch.{_op}", f"Tensor.{_op}"), _product(_op, _second))
 
 
-def _product_added(op: str) -> Any:
-    def call(
-        cx: Context, input: ArrayValue, first: ArrayValue, second: ArrayValue, *, beta: Any = 1, alpha: Any = 1
-    ) -> Node:
-        return cx.op(op, input, first, second, beta=beta, alpha=alpha)
-
-    call.__name__ = op
-    return call
+@name("*addmm")
+def addmm(cx: Context, input: ArrayValue, mat1: ArrayValue, mat2: ArrayValue, *, beta: Any = 1, alpha: Any = 1) -> Node:
+    return cx.op("addmm", input, mat1, mat2, beta=beta, alpha=alpha)
 
 
-for _op in ("addmm", "baddbmm"):
-    register((f"torch.{_op}", f"Tensor.{_op}"), _product_added(_op))
+@name("*baddbmm")
+def baddbmm(cx: Context, input: ArrayValue, batch1: ArrayValue, batch2: ArrayValue, *, beta: Any = 1, alpha: Any = 1) -> Node:
+    return cx.op("baddbmm", input, batch1, batch2, beta=beta, alpha=alpha)
+
+
+@name("torch.einsum")
+def einsum(cx: Context, equation: Any, *operands: Any) -> Any:
+    """One operand is a permutation, perhaps of a sum; products are left to the framework."""
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    labels, _, result = equation.replace(" ", "").partition("->") if isinstance(equation, str) else ("", "", "")
+    if len(operands) != 1 or not result or not (labels + result).isalpha():
+        raise Declined("a product")
+    if len(set(labels)) < len(labels) or len(set(result)) < len(result) or not set(result) <= set(labels):
+        raise Declined("a diagonal")
+    x: Any = operands[0]
+    summed = tuple(d for d, label in enumerate(labels) if label not in result)
+    if summed:
+        x = cx.array(cx.op("sum", x, dim=summed, keepdim=False, dtype=None))
+        labels = "".join(label for label in labels if label in result)
+    return x.view(cx.ev, "permute", dims=tuple(labels.index(label) for label in result))
 
 
 @name("F.linear")
@@ -351,7 +366,7 @@ def interpolate(cx: Context, input: ArrayValue, size: Any = None, scale_factor: 
         raise Declined(f"mode {mode!r}" + (" and antialias" if antialias else ""))
     scales: Any = None
     if size is not None:
-        out = (size,) * n if isinstance(size, int) else tuple(size)
+        out = (size,) * n if isinstance(size, int) else tuple(known_size(cx, s, "a size") for s in size)
     else:
         factors = (scale_factor,) * n if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
         out = tuple(int(s * f) for s, f in zip(spatial, factors))
@@ -363,7 +378,7 @@ def interpolate(cx: Context, input: ArrayValue, size: Any = None, scale_factor: 
 
 @name("F.pad")
 def pad(cx: Context, input: ArrayValue, pad: Any, mode: str = "constant", value: float | None = None) -> Node:
-    return cx.op("pad", input, pad=tuple(pad), mode=mode, value=value)
+    return cx.op("pad", input, pad=tuple(known_size(cx, p, "a padding") for p in pad), mode=mode, value=value)
 
 
 @name("F.pixel_shuffle torch.pixel_shuffle")

@@ -10,6 +10,7 @@ import torch
 from ....inductor.graph import Node
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, name, register
+from .known import known_content
 from .results import Results
 
 Dim = int | Sequence[int] | None
@@ -213,9 +214,25 @@ def _unknown(what: str) -> Any:
     return call
 
 
-for _name in ("item", "tolist", "__int__", "__float__", "__bool__", "__index__", "__complex__", "numpy", "is_nonzero"):
-    register((f"Tensor.{_name}",), _unknown(f"Tensor.{_name}"))
-for _name in ("equal", "allclose", "is_nonzero"):
+def _read(what: str, convert: Any) -> Any:
+    """Reading a tensor's content as a Python object: possible where it is the same at every call."""
+    refuse = _unknown(what)
+
+    def call(cx: Context, *args: Any, **kwargs: Any) -> Any:
+        if len(args) != 1 or kwargs:
+            return refuse(cx, *args, **kwargs)
+        content = known_content(cx.ev, args[0])
+        return refuse(cx, *args) if content is None else cx.ev.fold(convert, content)
+
+    call.__name__ = what
+    return call
+
+
+for _name in ("item", "tolist", "__int__", "__float__", "__bool__", "__index__", "__complex__", "is_nonzero"):
+    register((f"Tensor.{_name}",), _read(f"Tensor.{_name}", getattr(torch.Tensor, _name)))
+register(("torch.is_nonzero",), _read("torch.is_nonzero", torch.is_nonzero))
+register(("Tensor.numpy",), _unknown("Tensor.numpy"))
+for _name in ("equal", "allclose"):
     register((f"torch.{_name}", f"Tensor.{_name}"), _unknown(f"torch.{_name}"))
 
 

@@ -14,6 +14,7 @@ from ...values.tensor import ArrayValue
 from .calls import Context, name, register
 from .calls import expand as places
 from .dtypes import from_torch
+from .known import known_size
 from .names_create import tensor_from
 from .state import detached
 
@@ -31,14 +32,10 @@ def memory_format(cx: Context, value: Any) -> str | None:
 
 
 def sizes(cx: Context, args: Sequence[Any]) -> tuple[Any, ...]:
-    """`f(2, 3)` and `f((2, 3))` alike. Breaks for a size that is a tensor."""
+    """`f(2, 3)` and `f((2, 3))` alike. Breaks for a size that is a tensor whose content is not known."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = args[0]
-    for a in args:
-        if isinstance(a, ArrayValue):
-            raise cx.broken("data-dependent-size", "a size given as a tensor", "sizes must be known before the graph runs",
-                            "pass a Python int (from a shape, or as an argument)")  # fmt: skip
-    return tuple(args)
+    return tuple(known_size(cx, a, "a size") for a in args)
 
 
 def _rank(x: ArrayValue) -> int:

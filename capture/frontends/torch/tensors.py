@@ -19,6 +19,7 @@ from .calls import FUNCTIONS, METHODS, TENSOR_CLASS, Context, size_value, unwrap
 from .dtypes import to_device, to_torch
 from .externs import extern_call
 from .inplace import call_inplace, is_inplace
+from .known import known_content
 from .results import SizeValue
 from .state import detached, state_of
 
@@ -130,6 +131,9 @@ class TensorValue(ArrayValue):
     # ------------------------------------------------------------ protocols
 
     def truth(self, ev: Evaluator) -> bool:
+        content = known_content(ev, self)
+        if content is not None:
+            return ev.fold_raw(bool, content)
         raise ev.break_(
             "data-dependent-branch",
             f"branching on the value of {self.describe()}",

@@ -1,0 +1,71 @@
+"""Contents that capture can know: tensors made from numbers alone.
+
+Programs build small tensors from sizes and settings and read them back (`torch.tensor(n).item()`, the mask of ones that
+stands for "no mask"). What such a tensor holds is the same at every call, so it is computed once, during capture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ....inductor.graph import Graph, Node
+from ...eager_backend import interpret
+from ...values.tensor import ArrayValue
+from .calls import Context
+from .runtime import TorchRuntime
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+
+#: the most elements of a tensor, and the most ops behind it, that are computed during capture
+MAX_ELEMENTS = 1 << 14
+MAX_OPS = 200
+
+#: ops that read nothing but the layout of their argument
+_LAYOUT_ONLY = frozenset(("full_like",))
+_runtime = TorchRuntime()
+
+
+def known_content(ev: Evaluator, array: ArrayValue) -> torch.Tensor | None:
+    """What `array` holds at every call, or None when that depends on inputs or chance, or costs too much to find out."""
+    node = array.node(ev)
+    behind = _nodes_behind(node)
+    if behind is None:
+        return None
+    order = [n for n in ev.graph.nodes if n in behind]
+    shapes = {n.inputs[0]: n.inputs[0].meta for n in order if n.op.name in _LAYOUT_ONLY}
+    stand_ins = [_runtime.empty(m.shape, m.stride, m.dtype, m.device) for m in shapes.values()]
+    with torch.no_grad():
+        return interpret(Graph(inputs=list(shapes), nodes=order, outputs=[node]), _runtime)(*stand_ins)[0]
+
+
+def known_size(cx: Context, size: Any, what: str) -> Any:
+    """A size or index as Python takes it: tensors stand for the number they hold. Breaks when that is not known."""
+    if not isinstance(size, ArrayValue):
+        return size
+    content = known_content(cx.ev, size)
+    if content is None:
+        raise cx.broken("data-dependent-size", f"{what} given as a tensor", "sizes must be known before the graph runs",
+                        "pass a Python int (from a shape, or as an argument)")  # fmt: skip
+    return content.__index__()
+
+
+def _nodes_behind(node: Node) -> set[Node] | None:
+    """All nodes that `node` is computed from, itself among them; None when one of them is not known or too large."""
+    found: set[Node] = set()
+    todo = [node]
+    while todo:
+        n = todo.pop()
+        if n in found:
+            continue
+        metas = n.meta if isinstance(n.meta, tuple) else (n.meta,)
+        if n.op.name == "input" or n.op.effects or n.attrs.get("effects") or len(found) == MAX_OPS:
+            return None
+        if any(m.is_dynamic or m.numel > MAX_ELEMENTS for m in metas):
+            return None
+        found.add(n)
+        if n.op.name not in _LAYOUT_ONLY:
+            todo.extend(i for i in n.inputs if i is not None)
+    return found
