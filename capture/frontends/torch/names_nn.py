@@ -44,7 +44,9 @@ def addmm(cx: Context, input: ArrayValue, mat1: ArrayValue, mat2: ArrayValue, *,
 
 
 @name("*baddbmm")
-def baddbmm(cx: Context, input: ArrayValue, batch1: ArrayValue, batch2: ArrayValue, *, beta: Any = 1, alpha: Any = 1) -> Node:
+def baddbmm(
+    cx: Context, input: ArrayValue, batch1: ArrayValue, batch2: ArrayValue, *, beta: Any = 1, alpha: Any = 1
+) -> Node:
     return cx.op("baddbmm", input, batch1, batch2, beta=beta, alpha=alpha)
 
 
