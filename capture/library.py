@@ -32,7 +32,7 @@ from .values.classes import ExceptionValue
 from .values.constant import NONE, TRUE, ConstantValue
 from .values.functions import BoundMethodValue, CellValue, FunctionValue, PartialValue
 from .values.iterators import CountValue
-from .values.mappings import DictValue
+from .values.mappings import DictValue, MappingProxyValue
 from .values.objects import ObjectValue
 from .values.sequences import DequeValue, ListValue, TupleValue
 from .values.sets import SetValue
@@ -47,6 +47,13 @@ if TYPE_CHECKING:
 @handles(functools.partial)
 def _partial(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     return PartialValue(args[0], list(args[1:]), dict(kwargs))
+
+
+@handles(types.MappingProxyType)
+def _mapping_proxy(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    if len(args) != 1 or kwargs or not ev.is_mapping(args[0]):
+        raise ev.break_("bad-arguments", "mappingproxy() takes one mapping", "the arguments do not fit", eager=True)
+    return MappingProxyValue(args[0])
 
 
 @handles(functools.update_wrapper)

@@ -7,11 +7,12 @@ A dict from outside is looked into key by key: reading a key guards that key alo
 from __future__ import annotations
 
 import collections
+import types
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..sources import Source, is_literal
-from .base import Value
+from .base import Args, Kwargs, Value
 from .constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
 from .sequences import TupleValue
 
@@ -37,7 +38,7 @@ class Lazy:
 class DictValue(Value):
     """A dict. `table` maps `key(key Value)` to a Value, or a `Lazy` one."""
 
-    __slots__ = ("table", "key_values", "real", "whole", "cls", "reordered", "cleared")
+    __slots__ = ("table", "key_values", "real", "whole", "cls", "removed", "reordered", "cleared", "attrs")
 
     def __init__(
         self, entries: Iterable[tuple[Any, Any]] = (), source: Source | None = None, real: Any = None, cls: type = dict
@@ -50,11 +51,26 @@ class DictValue(Value):
         #: all keys are guarded (or the dict is our own)
         self.whole = real is None
         self.cls = cls
-        #: keys were deleted or moved; the dict was emptied, whatever was in it
+        #: keys deleted, even if set again later
+        self.removed: set[Any] = set()
+        #: keys were moved; the dict was emptied, whatever was in it
         self.reordered = self.cleared = False
+        #: attributes of a new OrderedDict
+        self.attrs: dict[str, Value] = {}
 
     def python_type(self) -> type:
         return self.cls
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        found = self.attrs.get(name)
+        if found is None and self.source is not None and name in getattr(self.real, "__dict__", ()):
+            return ev.wrap(self.real.__dict__[name], self.source.attr(name))
+        return found if found is not None else super().getattr_(ev, name)
+
+    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+        if self.cls is not collections.OrderedDict or self.source is not None or hasattr(self.cls, name):
+            super().setattr_(ev, name, value)
+        self.attrs[name] = value
 
     # ------------------------------------------------------------ inside
 
@@ -101,13 +117,15 @@ class DictValue(Value):
                 self.get(ev, key)  # guards its absence: the order of keys depends on it
             if type(key) not in LITERAL_TYPES:
                 self.key_values[key] = key_value
+        else:
+            self.has(ev, key)  # guards its presence, for the same reason
         self.table[key] = value
         self.touch(ev)
 
     def remove(self, ev: Evaluator, key: Any) -> None:
         self.has(ev, key)
         del self.table[key]
-        self.reordered = True
+        self.removed.add(key)
         self.touch(ev)
 
     def touch(self, ev: Evaluator) -> None:
@@ -325,23 +343,30 @@ class DictValue(Value):
         if self.cls is dict:
             return rb.fill(self, "{}", lambda: self.display(rb), "{0}.update({1})")
         cls = rb.inject(self.cls, self.cls.__name__)
-        return rb.fill(self, f"{cls}()", lambda: f"{cls}({self.display(rb)})", "{0}.update({1})")
+        text = rb.fill(self, f"{cls}()", lambda: f"{cls}({self.display(rb)})", "{0}.update({1})")
+        if self.attrs:
+            text = rb.name_value(self, text)
+            for name, value in self.attrs.items():
+                rb.emit(f"{text}.{name} = {rb.value(value)}")
+        return text
 
     def replay(self, rb: Rebuilder, target: str) -> None:
-        """Write the changes into the dict at `target`, keeping the order of its keys."""
+        """Write the changes into the dict at `target`, keeping the order of its keys: those never deleted stay where they
+        are, the others come behind them as they stand in the table.
+        """
         base = rb.inject(self.cls, self.cls.__name__)
         if self.reordered:
-            kept = [k for k in self.real if k in self.table]
-            if self.cleared or list(self.table)[: len(kept)] != kept:
-                display = self.display(rb)
-                rb.effect(f"{base}.clear({target})")
-                rb.effect(f"{base}.update({target}, {display})")
-                return
-            for key in self.real:
-                if key not in self.table:
-                    rb.effect(f"{base}.__delitem__({target}, {self._key_text(rb, key)})")
+            if not self.cleared:
+                self.guard_keys(rb.ev)
+            display = self.display(rb)
+            rb.effect(f"{base}.clear({target})")
+            rb.effect(f"{base}.update({target}, {display})")
+            return
+        for key in self.real:
+            if key in self.removed:
+                rb.effect(f"{base}.__delitem__({target}, {self._key_text(rb, key)})")
         for key, value in self.table.items():
-            if type(value) is Lazy or self._unchanged(key, value):
+            if type(value) is Lazy or key not in self.removed and self._unchanged(key, value):
                 continue
             rb.effect(f"{base}.__setitem__({target}, {self._key_text(rb, key)}, {rb.value(value)})")
 
@@ -355,3 +380,48 @@ class DictValue(Value):
         ):
             return False
         return is_literal(key) and value.source is self.source.item(key)
+
+
+class MappingProxyValue(Value):
+    """types.MappingProxyType over a mapping: reads go to it."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Value) -> None:
+        self.source = None
+        self.owner = owner
+
+    def python_type(self) -> type:
+        return types.MappingProxyType
+
+    def truth(self, ev: Evaluator) -> bool:
+        return self.owner.truth(ev)
+
+    def len_(self, ev: Evaluator) -> Value:
+        return self.owner.len_(ev)
+
+    def iter_(self, ev: Evaluator) -> Value:
+        return self.owner.iter_(ev)
+
+    def getitem(self, ev: Evaluator, key: Value) -> Value:
+        return self.owner.getitem(ev, key)
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        return self.owner.contains(ev, item)
+
+    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+        if name in ("get", "keys", "values", "items", "copy", "__reversed__"):
+            return ev.call_method(self.owner, name, args, kwargs)
+        return super().call_method(ev, name, args, kwargs)
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        return self.owner.binary(ev, op, other.owner if isinstance(other, MappingProxyValue) else other, reflected)
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        return self.owner.compare(ev, op, other.owner if isinstance(other, MappingProxyValue) else other)
+
+    def repr_(self, ev: Evaluator) -> Value:
+        return ConstantValue(f"mappingproxy({ev.repr_text(self.owner)})")
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"{rb.inject(types.MappingProxyType, 'MappingProxyType')}({rb.value(self.owner)})"

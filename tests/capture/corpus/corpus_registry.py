@@ -10,6 +10,9 @@ A topic file makes one `Topic` and decorates its programs:
     @program(args=lambda: (randn(2), 3), state=("COUNT",))      # own arguments; globals that the program changes
     def count(x, n): ...
 
+    @program(args=lambda call: (randn(2), call % 2 == 0), calls=4)     # other arguments at each call
+    def flag(x, on): ...
+
     @program.maker                # makes the function (or nn.Module) anew for every run
     def closure(): ...
 
@@ -47,7 +50,8 @@ class Program:
     """One program.
 
     make:  gives the function or module to compile, anew each time
-    args:  gives fresh arguments; drawn after seeding, so the same seed gives the same values
+    args:  gives fresh arguments for call number n; drawn after seeding, so the same seed gives the same values
+    calls: how often it is called
     state: globals of the topic file that the program reads and changes; each run starts from a deep copy
     grad:  run with gradients enabled (default: under no_grad)
     needs: smallest Python version
@@ -56,7 +60,8 @@ class Program:
     name: str
     topic: str
     make: Callable[[], Any]
-    args: Callable[[], tuple[Any, ...]]
+    args: Callable[[int], tuple[Any, ...]]
+    calls: int = 2
     state: tuple[str, ...] = ()
     grad: bool = False
     needs: tuple[int, int] = (3, 11)
@@ -100,7 +105,8 @@ class Topic(list[Program]):
 
     def _add(self, name: str, make: Any, settings: dict[str, Any], fn: Any) -> None:
         args = settings.pop("args", None) or by_names(fn if fn is not None else make())
-        self.append(Program(name, self.module, make, args, **settings))
+        numbered = args if args.__code__.co_argcount else lambda call: args()
+        self.append(Program(name, self.module, make, numbered, **settings))
 
 
 def all_programs() -> list[Program]:
