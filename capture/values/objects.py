@@ -350,7 +350,11 @@ class ObjectValue(Value):
         for name in names:
             raw = self.info.find(name)
             if raw is not MISSING and raw is not None and raw is not getattr(object, name, None):
-                raise ev.break_("unsupported-object", f"{name} of {self.describe()}", "it is written in C and quern does not model it")
+                raise ev.break_(
+                    "unsupported-object",
+                    f"{name} of {self.describe()}",
+                    "it is written in C and quern does not model it",
+                )
 
     def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
         method = self.special(ev, "__call__")

@@ -208,7 +208,11 @@ def nested_generators(x):
 
 @program
 def generator_expression_conditions(x):
-    return torch.stack([t for t in (x[i] for i in range(3) if i != 1)]), all(i < 5 for i in count(4)), any(i > 9 for i in count(4))
+    return (
+        torch.stack([t for t in (x[i] for i in range(3) if i != 1)]),
+        all(i < 5 for i in count(4)),
+        any(i > 9 for i in count(4)),
+    )
 
 
 @program

@@ -21,7 +21,18 @@ program = Topic(__name__)
 
 @program
 def math_functions(x):
-    return x * math.sqrt(2.0) + math.pi, math.floor(2.5), math.ceil(2.1), math.prod([2, 3]), math.isclose(0.1 + 0.2, 0.3), math.gcd(12, 18), math.log(8, 2), math.inf, math.copysign(1, -0.0), math.isnan(math.nan)
+    return (
+        x * math.sqrt(2.0) + math.pi,
+        math.floor(2.5),
+        math.ceil(2.1),
+        math.prod([2, 3]),
+        math.isclose(0.1 + 0.2, 0.3),
+        math.gcd(12, 18),
+        math.log(8, 2),
+        math.inf,
+        math.copysign(1, -0.0),
+        math.isnan(math.nan),
+    )
 
 
 @program
@@ -90,7 +101,13 @@ def cmp_to_key(x):
 @program
 def regular_expressions(x):
     m = re.match(r"(\w+)-(\d+)", "layer-12")
-    return x * int(m.group(2)), m.groups(), re.sub("a", "b", "banana"), re.findall(r"\d", "a1b2"), bool(re.search("q", "abc"))
+    return (
+        x * int(m.group(2)),
+        m.groups(),
+        re.sub("a", "b", "banana"),
+        re.findall(r"\d", "a1b2"),
+        bool(re.search("q", "abc")),
+    )
 
 
 @program
@@ -119,7 +136,18 @@ def builtin_functions(x):
 
 @program
 def number_methods(x):
-    return x, (2.5).as_integer_ratio(), (7).bit_count(), (0.1).hex(), (1.0).is_integer(), (3 + 4j).conjugate(), abs(3 + 4j), int.from_bytes(b"a", "big"), (5).to_bytes(1, "big"), float.fromhex("0x1p-1")
+    return (
+        x,
+        (2.5).as_integer_ratio(),
+        (7).bit_count(),
+        (0.1).hex(),
+        (1.0).is_integer(),
+        (3 + 4j).conjugate(),
+        abs(3 + 4j),
+        int.from_bytes(b"a", "big"),
+        (5).to_bytes(1, "big"),
+        float.fromhex("0x1p-1"),
+    )
 
 
 @program
@@ -151,7 +179,16 @@ def mapping_proxy(x):
 
 @program
 def string_templates(x):
-    return x, string.ascii_lowercase[:3], "abc".translate(str.maketrans("a", "z")), "a,b".partition(","), " x ".strip(), "Ab".swapcase(), "%s" % (1,), "a\tb".expandtabs(2)
+    return (
+        x,
+        string.ascii_lowercase[:3],
+        "abc".translate(str.maketrans("a", "z")),
+        "a,b".partition(","),
+        " x ".strip(),
+        "Ab".swapcase(),
+        "%s" % (1,),
+        "a\tb".expandtabs(2),
+    )
 
 
 @program

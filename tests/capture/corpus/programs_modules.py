@@ -234,7 +234,14 @@ def embedding():
 
 @program.maker(args=lambda: (randn(1, 2, 8, 8),))
 def convolutions():
-    return nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1),
+        nn.BatchNorm2d(3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
 
 
 @program.maker(args=lambda: (randn(2, 5, 8),))
@@ -283,7 +290,13 @@ def named_parameters_in_forward():
         def forward(self, x):
             names = [n for n, _ in self.named_parameters()]
             total = sum(p.sum() for p in self.parameters())
-            return x + total, names, [n for n, _ in self.named_buffers()], [n for n, _ in self.named_children()], len(list(self.modules()))
+            return (
+                x + total,
+                names,
+                [n for n, _ in self.named_buffers()],
+                [n for n, _ in self.named_children()],
+                len(list(self.modules())),
+            )
 
     return N()
 
@@ -626,6 +639,12 @@ def containers_repr_len_iter():
             self.seq = nn.Sequential(collections.OrderedDict(a=nn.Linear(4, 4), b=nn.ReLU()))
 
         def forward(self, x):
-            return self.seq.a(x), len(self.seq), self.seq[0] is self.seq.a, [n for n, _ in self.seq.named_children()], self.seq[1:](x)
+            return (
+                self.seq.a(x),
+                len(self.seq),
+                self.seq[0] is self.seq.a,
+                [n for n, _ in self.seq.named_children()],
+                self.seq[1:](x),
+            )
 
     return G()

@@ -86,7 +86,9 @@ def dict_get_and_in(x, d):
     return x, d.get("a"), "b" in d, d.get("c", "none"), not d
 
 
-@varying(*pick((3,), lambda: {}, lambda: {"a": 1}, lambda: {"b": 1}, lambda: {"a": 1, "b": 2}, lambda: {"b": 2, "a": 1}))
+@varying(
+    *pick((3,), lambda: {}, lambda: {"a": 1}, lambda: {"b": 1}, lambda: {"a": 1, "b": 2}, lambda: {"b": 2, "a": 1})
+)
 def dict_iterated(x, d):
     return x, [*d], [*d.values()], len(d)
 
@@ -112,7 +114,7 @@ def set_argument(x, s):
 
 @varying(
     lambda: (torch.zeros(3), torch.ones(3)),
-    lambda: ((lambda t: (t, t))(randn(3))),
+    lambda: (lambda t: (t, t))(randn(3)),
     lambda: (torch.zeros(2), torch.ones(2)),
 )
 def same_tensors_or_not(a, b):
@@ -120,23 +122,23 @@ def same_tensors_or_not(a, b):
     return a is b, b * 2
 
 
-@varying(lambda: ([1], [1]), lambda: ((lambda t: (t, t))([1])), lambda: ([2], [3]))
+@varying(lambda: ([1], [1]), lambda: (lambda t: (t, t))([1]), lambda: ([2], [3]))
 def same_lists_or_not(a, b):
     a.append(torch.ones(2))
     return a is b, len(b)
 
 
-@varying(lambda: ([1], [1]), lambda: ((lambda t: (t, t))([1])), lambda: ([2], [3]))
+@varying(lambda: ([1], [1]), lambda: (lambda t: (t, t))([1]), lambda: ([2], [3]))
 def same_lists_only_compared(a, b):
     return torch.ones(2), a is b
 
 
-@varying(lambda: (randn(3), randn(3)), lambda: ((lambda t: (t, t))(randn(3))))
+@varying(lambda: (randn(3), randn(3)), lambda: (lambda t: (t, t))(randn(3)))
 def same_tensors_only_compared(a, b):
     return a + b, a is b, [a, b]
 
 
-@varying(lambda: ({"k": 1}, {"k": 1}), lambda: ((lambda t: (t, t))({"k": 1})))
+@varying(lambda: ({"k": 1}, {"k": 1}), lambda: (lambda t: (t, t))({"k": 1}))
 def same_dicts_or_not(a, b):
     a["k"] = torch.ones(2)
     return b["k"]
@@ -171,30 +173,48 @@ def object_argument(x, t):
     return t.f(x) * t.a, t.kind, hasattr(t, "b"), getattr(t, "b", None)
 
 
-@varying(lambda: (Thing([1]), Thing([1])), lambda: ((lambda t: (t, t))(Thing([1]))))
+@varying(lambda: (Thing([1]), Thing([1])), lambda: (lambda t: (t, t))(Thing([1])))
 def same_objects_or_not(p, q):
     p.a.append(2)
     p.b = torch.ones(2)
     return q.a, hasattr(q, "b"), p is q
 
 
-@varying(lambda: ((lambda s: (Thing(s), Thing(s)))([1])), lambda: (Thing([1]), Thing([1])))
+@varying(lambda: (lambda s: (Thing(s), Thing(s)))([1]), lambda: (Thing([1]), Thing([1])))
 def shared_part(p, q):
     p.a.append(torch.ones(2))
     return len(q.a), p.a is q.a
 
 
-@varying(*pick((3,), lambda: torch.relu, lambda: torch.sin, lambda: (lambda t: t * 2), lambda: (lambda t: t * 3), lambda: Thing().f, lambda: functools.partial(torch.add, 1), lambda: abs))
+@varying(
+    *pick(
+        (3,),
+        lambda: torch.relu,
+        lambda: torch.sin,
+        lambda: lambda t: t * 2,
+        lambda: lambda t: t * 3,
+        lambda: Thing().f,
+        lambda: functools.partial(torch.add, 1),
+        lambda: abs,
+    )
+)
 def callable_argument(x, f):
     return f(x)
 
 
-@varying(*pick((3,), lambda: (lambda k: lambda t: t * k)(2), lambda: (lambda k: lambda t: t * k)(3), lambda: (lambda k: lambda t: t * k)(torch.ones(3) * 7)))
+@varying(
+    *pick(
+        (3,),
+        lambda: (lambda k: lambda t: t * k)(2),
+        lambda: (lambda k: lambda t: t * k)(3),
+        lambda: (lambda k: lambda t: t * k)(torch.ones(3) * 7),
+    )
+)
 def closures_of_one_code(x, f):
     return f(x)
 
 
-@varying(*pick((3,), lambda: (lambda t, k=2: t * k), lambda: (lambda t, k=3: t * k)))
+@varying(*pick((3,), lambda: lambda t, k=2: t * k, lambda: lambda t, k=3: t * k))
 def defaults_differ(x, f):
     return f(x)
 
@@ -297,7 +317,15 @@ def dataclass_argument(x, c):
     return y if c.bias is None else y + c.bias
 
 
-@varying(*pick((3,), lambda: collections.OrderedDict(a=1, b=2), lambda: collections.OrderedDict(b=2, a=1), lambda: {"a": 1, "b": 2}, lambda: collections.Counter("aab")))
+@varying(
+    *pick(
+        (3,),
+        lambda: collections.OrderedDict(a=1, b=2),
+        lambda: collections.OrderedDict(b=2, a=1),
+        lambda: {"a": 1, "b": 2},
+        lambda: collections.Counter("aab"),
+    )
+)
 def kinds_of_dicts(x, d):
     d["a"] += 1
     return x * d["a"], list(d), type(d).__name__
