@@ -35,10 +35,11 @@ def known_content(ev: Evaluator, array: ArrayValue) -> torch.Tensor | None:
     if behind is None:
         return None
     order = [n for n in ev.graph.nodes if n in behind]
-    shapes = {n.inputs[0]: n.inputs[0].meta for n in order if n.op.name in _LAYOUT_ONLY}
-    stand_ins = [_runtime.empty(m.shape, m.stride, m.dtype, m.device) for m in shapes.values()]
+    layouts = [like for n in order if n.op.name in _LAYOUT_ONLY and (like := n.inputs[0]) is not None]
+    shapes = list(dict.fromkeys(layouts))
+    stand_ins = [_runtime.empty(m.shape, m.stride, m.dtype, m.device) for m in (like.meta for like in shapes)]
     with torch.no_grad():
-        return interpret(Graph(inputs=list(shapes), nodes=order, outputs=[node]), _runtime)(*stand_ins)[0]
+        return interpret(Graph(inputs=shapes, nodes=order, outputs=[node]), _runtime)(*stand_ins)[0]
 
 
 def known_size(cx: Context, size: Any, what: str) -> Any:
