@@ -253,3 +253,9 @@ def test_gradients_stay_eagers():
     m(x).sum().backward()
     for a, p in zip(got, m.parameters()):
         torch.testing.assert_close(a, p.grad)
+
+
+def test_compiled_module_can_be_scripted(no_grad):
+    compiled = quern.compile(Toy(), backend="eager")
+    expected = compiled(x)
+    torch.testing.assert_close(torch.jit.script(compiled)(x), expected)

@@ -15,6 +15,9 @@ from typing import Any
 import torch
 from torch.nn.modules import module as torch_module
 
+#: members of a compiled module's class that TorchScript must not look at: it scripts the module itself
+_NOT_SCRIPTED = ["_orig_mod", "_quern_module", "_quern_call", "_quern_compile"]
+
 #: what makes a compiled function of a function: `quern.compile` with its settings filled in
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -98,6 +101,8 @@ def compile_module(module: torch.nn.Module, compile_function: Compile) -> torch.
         "_quern_module": module,
         "_quern_call": staticmethod(call),
         "_quern_compile": staticmethod(compile_function),
+        "__jit_unused_properties__": [*getattr(cls, "__jit_unused_properties__", ()), "_orig_mod"],
+        "__jit_ignored_attributes__": [*getattr(cls, "__jit_ignored_attributes__", ()), *_NOT_SCRIPTED],
     }
     make: Any = type(cls)
     made = make(cls.__name__, (CompiledModule, cls), members)
