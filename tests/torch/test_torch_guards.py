@@ -137,6 +137,8 @@ def test_python_fallback_of_the_tensor_check(monkeypatch):
 def test_guards_are_cheap():
     """One tensor costs well under a microsecond, measured against an attribute access of a tensor."""
     check = guards.checker([X])
-    unit = min(timeit.repeat(lambda: X.dtype, number=20_000, repeat=5))
-    cost = min(timeit.repeat(lambda: check(X), number=20_000, repeat=5))
-    assert cost < 8 * unit
+    # many short samples, in turns: some of each find the processor to themselves, even on a busy machine
+    pairs = [
+        (timeit.timeit(lambda: X.dtype, number=300), timeit.timeit(lambda: check(X), number=300)) for _ in range(300)
+    ]
+    assert min(cost for _, cost in pairs) < 8 * min(unit for unit, _ in pairs)
