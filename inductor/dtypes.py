@@ -5,6 +5,8 @@ NumPy's promotion differs (NEP 50) and is applied by its front end, which insert
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import dataclass
 
 
@@ -57,6 +59,8 @@ ALL: dict[str, DType] = {
     )
 }  # fmt: skip
 
+#: floats that are kept in memory only: arithmetic widens them to float32
+HALVES = (float16, bfloat16)
 _KIND_ORDER = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
 _COMPLEX_PART = {complex64: float32, complex128: float64}
 _COMPLEX_OF = {float16: complex64, bfloat16: complex64, float32: complex64, float64: complex128}
@@ -77,7 +81,7 @@ def kind_order(d: DType) -> int:
 
 def compute_dtype(d: DType) -> DType:
     """The dtype in which a fused kernel does arithmetic on `d`: half types compute in float32."""
-    return float32 if d in (float16, bfloat16) else d
+    return float32 if d in HALVES else d
 
 
 def promote(a: DType, b: DType) -> DType:
@@ -99,3 +103,18 @@ def promote(a: DType, b: DType) -> DType:
     if signed.size > unsigned.size:
         return signed
     return {1: int16, 2: int32, 4: int64}.get(unsigned.size, float32)
+
+
+def round_to_half(value: float, half: DType) -> float:
+    """The number of a half type that is nearest to the nearest float32."""
+    try:
+        single = struct.pack("<f", value)
+        if half == float16:
+            return float(struct.unpack("<e", struct.pack("<e", struct.unpack("<f", single)[0]))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    (bits,) = struct.unpack("<I", single)
+    if value != value:
+        return value
+    bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000
+    return float(struct.unpack("<f", struct.pack("<I", bits))[0])

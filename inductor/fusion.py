@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .dtypes import HALVES, float32
 from .graph import Dim
 from .loops import (
     Expr,
@@ -280,13 +281,8 @@ def _forward(first: list[Store], second: list[Store]) -> list[Store] | Refusal:
             return source.value
         if e.op == "cast" and e.args[0].op == "cast":
             inner = e.args[0]
-            # float32 -> bfloat16 -> float32 inside one kernel: keep the float32 value
-            if (
-                e.dtype == inner.args[0].dtype
-                and e.dtype.name == "float32"
-                and inner.dtype.size == 2
-                and inner.dtype.is_float
-            ):
+            # bfloat16 -> float32 -> bfloat16 is the identity; the other way round rounds, fused or not
+            if e.dtype == inner.args[0].dtype and e.dtype in HALVES and inner.dtype == float32:
                 return inner.args[0]
         return None
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InternalError
-from .dtypes import DType, bool_, int64
+from .dtypes import HALVES, DType, bool_, float32, int64
 from .graph import Dim
 
 # --------------------------------------------------------------------------- index arithmetic
@@ -445,6 +445,8 @@ def cast(value: Expr, dtype: DType) -> Expr:
     """`value` as `dtype`; the identity when it already is."""
     if value.dtype == dtype:
         return value
+    if dtype in HALVES and value.op == "cast" and value.args[0].dtype == dtype and value.dtype == float32:
+        return value.args[0]  # widened, and back
     if value.op == "const" and isinstance(value.attr, (bool, int, float)):
         v = value.attr
         if dtype.kind == "bool":

@@ -6,11 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import InternalError, LoweringError
+from .dtypes import HALVES, round_to_half
 from .graph import Graph, GraphBuilder, Node, TensorMeta
 from .ops.table import Op
 
 #: never merged: inputs are distinct, and what a framework function does is not known
 _OPAQUE = ("extern", "input")
+#: elementwise ops whose half-precision results are rounded already
+_ROUNDS = ("cast", "clone", "rounded", "scalar")
+#: elementwise ops that meet a Python number in the tensor's own type
+_ROUNDS_NUMBERS = ("add", "sub", "eq", "ne", "lt", "le", "gt", "ge", "remainder", "fmod")
 
 
 def rebuild(
@@ -65,8 +70,42 @@ def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """Replace composite ops by simpler ones until every node is a primitive or an extern call.
 
     Dtypes and shapes stay; strides may not: lowering gives outputs those of their original meta.
+    Kernels compute in float32 where the program says float16 or bfloat16, and inside a composite nothing is rounded;
+    what an op of the program gives is.
     """
-    return rebuild(graph, ops, lambda b, n, inputs: b.append(n.op, inputs, n.attrs, n.meta), _Expanding)
+
+    def visit(b: Any, n: Node, inputs: list[Node | None]) -> Node:
+        made = b.append(n.op, _half_numbers(b, n, inputs), n.attrs, n.meta)
+        if made in b.several:
+            b.several[made] = tuple(_rounded(b, part) for part in b.several[made])
+        return _rounded(b, made)
+
+    return rebuild(graph, ops, visit, _Expanding)
+
+
+def _half_numbers(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[Node | None]:
+    """Eager's kernels on CPUs round a number to the tensor's half type first, but for products and quotients."""
+    if n.op.name not in _ROUNDS_NUMBERS or n.meta.device != "cpu":
+        return inputs
+    halves = {i.dtype for i in inputs if i is not None and i.dtype in HALVES and i.shape}
+    if len(halves) != 1:
+        return inputs
+    (half,) = halves
+
+    def number(i: Node | None) -> Node | None:
+        if i is None or i.shape or not i.dtype.is_float or i.dtype == half:
+            return i
+        if i.op.name == "scalar" and type(i.attrs["value"]) is float:
+            return b.call("scalar", value=round_to_half(i.attrs["value"], half), dtype=i.attrs["dtype"])
+        return b.call("cast", i, dtype=half)
+
+    return [number(i) for i in inputs]
+
+
+def _rounded(b: GraphBuilder, n: Node) -> Node:
+    if isinstance(n.meta, tuple) or n.dtype not in HALVES or n.op.kind != "pointwise" or n.op.name in _ROUNDS:
+        return n
+    return b.call("rounded", n)
 
 
 def eliminate_dead(graph: Graph, ops: Mapping[str, Op]) -> Graph:

@@ -466,6 +466,32 @@ def _lower_cast(node: Node, fn: Fn) -> Fn:
 
 row("cast", "pointwise", _meta_cast, attrs={"dtype": REQUIRED}, lower=_lower_cast)
 
+#: what gives a half-precision number for half-precision operands, without rounding
+_EXACT = ("neg", "abs", "max", "min", "where", "masked")
+
+
+def _lower_rounded(node: Node, fn: Fn) -> Fn:
+    return lambda index: _round_half(fn(index), node.dtype)
+
+
+def _round_half(x: Expr, dtype: DType) -> Expr:
+    """The nearest number of a half type, in compute form."""
+    return x if _is_half(x, dtype) else expr("cast", expr("cast", x, dtype=dtype), dtype=dtypes.float32)
+
+
+def _is_half(x: Expr, dtype: DType, depth: int = 3) -> bool:
+    """Whether a float32 value surely is a number of the half type."""
+    if x.op == "cast":
+        return x.args[0].dtype == dtype
+    if x.op == "const":
+        return bool(x.attr in (0, 1)) or x.attr != x.attr or math.isinf(x.attr)
+    operands = x.args[1:] if x.op in ("where", "masked") else x.args
+    return x.op in _EXACT and depth > 0 and all(_is_half(a, dtype, depth - 1) for a in operands)
+
+
+#: the border of an op that the program called: float16 and bfloat16 results are rounded there, as eager's are
+row("rounded", "pointwise", lambda x: x, lower=_lower_rounded)
+
 
 # --------------------------------------------------------------------------- constants
 

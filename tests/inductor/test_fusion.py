@@ -129,12 +129,24 @@ def test_equal_layers_are_one_kernel():
     assert len(s.kernels) == 1
 
 
-def test_half_types_stay_in_float32_inside_a_kernel():
+def test_half_types_compute_in_float32_and_round_after_each_op():
     b = builder()
     x = tensor(b, (4, 16), dtypes.bfloat16)
-    s = scheduled(b, b.exp(b.mul(x, x)))
+    s = scheduled(b, b.neg(b.exp(b.mul(x, x))))
     casts = [e for k in s.kernels for e in postorder([st.value for st in k.stores]) if e.op == "cast"]
-    assert sorted(c.dtype.name for c in casts) == ["bfloat16", "float32"]
+    # widened once, and rounded twice: negation is exact
+    assert sorted(c.dtype.name for c in casts) == ["bfloat16", "bfloat16", "bfloat16", "float32", "float32", "float32"]
+
+
+def test_fusion_keeps_a_rounding_that_the_program_asks_for():
+    b = builder()
+    x, y = tensor(b, (4, 16)), tensor(b, (4, 16))
+    half = b.cast(x, dtype=dtypes.float16)
+    s = scheduled(b, half, b.mul(b.cast(half, dtype=dtypes.float32), y))
+    assert len(s.kernels) == 1
+    product = next(st.value for st in s.kernels[0].stores if st.value.op == "mul")
+    assert product.args[0].op == "cast"
+    assert product.args[0].args[0].dtype == dtypes.float16
 
 
 def test_output_keeps_eager_strides():

@@ -1,0 +1,63 @@
+"""float16 and bfloat16: every op of the program rounds as eager's does, whatever is fused with it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import quern
+
+halves = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+F = torch.nn.functional
+
+
+def chain(x, y):
+    a = (x * y + x).relu() - y
+    return (
+        a,
+        F.gelu(a) * torch.sigmoid(y),
+        F.silu(x) * y,
+        torch.exp(x) / (1 + torch.exp(x)),
+        torch.cos(x) * x + torch.sin(x) * y,
+    )
+
+
+def explicit(x, y):
+    return x.float(), x.float().to(x.dtype).float() * y.float() + 1, (x.float() * 3).to(x.dtype) - y
+
+
+def normalised(x, y):
+    return torch.softmax(x * y, -1) * y, F.layer_norm(x * y, (33,)) + x, x * x.mean(-1, keepdim=True)
+
+
+def numbers(x, y):
+    return (
+        x + 0.3,
+        0.3 - x,
+        x > 0.3,
+        x % 0.3,
+        x * 0.1,
+        x / 0.3,
+        0.3 / x,
+        x + torch.tensor(0.3),
+        torch.full_like(x, 0.3) + x,
+    )
+
+
+@halves
+@pytest.mark.parametrize("function", [chain, explicit, normalised, numbers])
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_bits_are_eagers(function, dtype, dynamic):
+    torch.manual_seed(0)
+    x, y = torch.randn(5, 33).to(dtype), torch.randn(5, 33).to(dtype)
+    for found, expected in zip(quern.compile(function, dynamic=dynamic)(x, y), function(x, y)):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@halves
+def test_a_rounding_between_two_float32_values_stays(dtype):
+    def f(x, y):
+        return x + 1, x.to(dtype).float() * y
+
+    x, y = torch.randn(100), torch.randn(100)
+    assert torch.equal(quern.compile(f)(x, y)[1], f(x, y)[1])
