@@ -15,7 +15,7 @@ from torch_checks import compare, compiled, randn
 RUNTIME = TorchRuntime()
 
 #: steps of decompositions: loops that no framework function is
-INTERNAL = {"input", "extern", "window", "window_count", "adaptive_mean", "resize_linear"}
+INTERNAL = {"rounded", "input", "extern", "window", "window_count", "adaptive_mean", "resize_linear"}
 
 
 def test_every_op_of_the_table_has_an_eager_form():
