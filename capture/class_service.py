@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any
 
-from .objects import MISSING, MethodValue
+from .objects import HEAPTYPE, MISSING, MethodValue
 from .values.base import Args, Kwargs, Value
 from .values.class_info import ClassInfo
 from .values.classes import ClassValue
@@ -51,10 +51,16 @@ class ClassService:
                 cls,
                 self.trusted_module(cls.__module__),
                 any(self.trusted_module(b.__module__) for b in cls.__mro__[:-1]),
+                self._passed,
             )
             for written, name, value in self._class_writes:
                 self._override(info, written, name, value)
         return info
+
+    def _passed(self, cls: type) -> None:
+        """A lookup went past this class: it must not get the name later."""
+        if cls.__flags__ & HEAPTYPE and not self.trusted_module(cls.__module__):
+            self.guards.class_names(cls)
 
     def class_value(self, cls: type) -> ClassValue:
         """The Value of a class that is known."""
@@ -72,9 +78,14 @@ class ClassService:
     def guard_class_attr(self, info: ClassInfo, name: str, raw: Any) -> None:
         """The class must still hold `raw` under this name."""
         key = (info.cls, name)
-        if info.steady or key in self._class_guards:
+        if key in self._class_guards:
             return
         self._class_guards.add(key)
+        if info.steady:
+            owner = next((base for base in info.cls.__mro__ if name in base.__dict__), info.cls)
+            if owner.__flags__ & HEAPTYPE and not isinstance(raw, Written):
+                self.guards.steady(owner.__dict__, name, raw, owner.__name__)
+            return
         source = self.names.const(info.cls, label=info.cls.__name__).attr(name)
         kind = type(raw)
         if kind is types.FunctionType or kind is property:

@@ -294,6 +294,19 @@ class Dispatcher:
         return captured.names["plain"]
 
 
+class _Items(dict[str, Any]):
+    """A copy of a dict, unequal to one that holds other objects: equality of the objects is not asked."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, dict) and len(self) == len(other)
+        return same and all(k in other and other[k] is v for k, v in self.items())  # type: ignore[operator, index]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
 class CompiledFunction:
     """A function compiled on call. Works as a method: instances are passed as first argument.
 
@@ -338,10 +351,21 @@ class CompiledFunction:
         self.explain_records: list[Entry] = []
         self.family = Family()
         self.callees: dict[int, CompiledFunction] = {}
+        fn = self.fn
+        self._code, self._defaults = fn.__code__, fn.__defaults__
+        self._kwdefaults = None if fn.__kwdefaults__ is None else _Items(fn.__kwdefaults__)
         self.dispatcher = Dispatcher(Target(self.fn, self.family), self)
         self._run = self.dispatcher.run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        fn = self.fn
+        if (
+            fn.__code__ is not self._code
+            or fn.__defaults__ is not self._defaults
+            or fn.__kwdefaults__ != self._kwdefaults
+        ):
+            with self.lock:
+                self.reset()
         try:
             return self._run(*args, **kwargs)
         except Unsupported as error:

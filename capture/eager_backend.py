@@ -37,9 +37,7 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
             dead.setdefault(position, []).append(node)
 
     def run(*inputs: Any) -> list[Any]:
-        if not graph.autograd:
-            return compute(inputs)
-        before = runtime.set_grad(True)
+        before = runtime.set_grad(graph.autograd)
         try:
             return compute(inputs)
         finally:

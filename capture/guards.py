@@ -9,8 +9,9 @@ looked into after it was tested itself, and share common parts of their paths. A
 from __future__ import annotations
 
 import math
+import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,25 @@ class Guard:
         return _PLACE.sub(lambda found: f"({self.places[int(found[1])].text})", test)
 
 
+class _Watched:
+    """Things that one test compares with what they were."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        self.live: list[Any] = []
+        self.then: list[Any] = []
+        self._seen: set[int] = set()
+
+    def inject(self, names: Names) -> tuple[str, str]:
+        return names.inject(self.live, "live"), names.inject(self.then, "then")
+
+    def add(self, live: Any, then: Any, key: int) -> None:
+        if key not in self._seen:
+            self._seen.add(key)
+            self.live.append(live)
+            self.then.append(then)
+
+
 class GuardSet:
     """The guards of one capture. Each is kept once."""
 
@@ -64,6 +84,11 @@ class GuardSet:
         #: held dicts that must not change, and what they hold
         self._live: list[dict[Any, Any]] = []
         self._then: list[dict[Any, Any]] = []
+        self._classes = _Watched("a class got or lost attributes")
+        self._objects = _Watched("an object that is held had another class")
+        self._hidden: tuple[list[Any], list[str]] = ([], [])
+        self._hidden_seen: set[tuple[int, str]] = set()
+        self._steady: dict[int, tuple[Mapping[str, Any], str, dict[str, Any]]] = {}
 
     def add(self, guard: Guard) -> None:
         self._guards.setdefault((guard.source, guard.test, guard.places or guard.other), guard)
@@ -125,10 +150,16 @@ class GuardSet:
     def keys(self, source: Source, keys: tuple[Any, ...]) -> None:
         """The keys of a dict, in order."""
         if keys:
-            name = self.names.inject(list(keys), "keys")
-            self.test(source, f"[*{{x}}] == {name}", "the keys of {label} were {was}", 1, list(keys))
+            self.items(source, list(keys), "the keys of {label} were {was}")
         else:
             self.test(source, "not {x}", "{label} was empty", 1)
+
+    def items(self, source: Source, items: list[Any], reason: str) -> None:
+        """What the place iterates over, in order: equal, and of the same types when equality alone does not say so."""
+        self.test(source, f"[*{{x}}] == {self.names.inject(items, 'items')}", reason, 1, items)
+        if any(type(item) is not str for item in items):
+            exactly = self.names.inject(_exactly)
+            self.test(source, f"{exactly}({{x}}, {self.names.inject(items, 'items')})", reason, 1, items)
 
     def lacks(self, source: Source, key: Any) -> None:
         """`key` is not in the mapping."""
@@ -151,6 +182,58 @@ class GuardSet:
             self._live.append(held)
             self._then.append(dict(held))
 
+    # ------------------------------------------------------------ facts about held objects, many in one test
+
+    def class_names(self, cls: type) -> None:
+        """The class has the attributes that it has: a lookup passed it by. What they are is guarded where they are found."""
+        if not self._classes.live:
+            live, then = self._classes.inject(self.names)
+            self.test(
+                None, f"[*{self.names.inject(map)}({self.names.inject(list)}, {live})] == {then}", self._classes.reason
+            )
+        self._classes.add(cls.__dict__, list(cls.__dict__), id(cls))
+
+    def class_stays(self, obj: Any) -> None:
+        """A held object keeps its class (`obj.__class__ = Other` is allowed in Python)."""
+        if not self._objects.live:
+            live, then = self._objects.inject(self.names)
+            self.test(
+                None, f"[*{self.names.inject(map)}({self.names.inject(type)}, {live})] == {then}", self._objects.reason
+            )
+        self._objects.add(obj, type(obj), id(obj))
+
+    def not_hidden(self, held: dict[str, Any], name: str) -> None:
+        """A held instance's dict lacks `name`, which its class has."""
+        dicts, names = self._hidden
+        if not dicts:
+            has, each = self.names.inject(operator.contains), self.names.inject(map)
+            texts = self.names.inject(dicts, "dicts"), self.names.inject(names, "hidden")
+            self.test(
+                None, f"True not in {each}({has}, {texts[0]}, {texts[1]})", "no attribute of an object hid its class's"
+            )
+        key = (id(held), name)
+        if key not in self._hidden_seen:
+            self._hidden_seen.add(key)
+            dicts.append(held)
+            names.append(name)
+
+    def steady(self, held: Mapping[str, Any], name: str, obj: Any, label: str) -> None:
+        """A module or class of a library holds `obj` under `name`: one test for each module and class."""
+        self._steady.setdefault(id(held), (held, label, {}))[2][name] = obj
+
+    def _settle(self) -> None:
+        """Make the tests that wait for the end."""
+        for held, label, found in self._steady.values():
+            where = self.names.inject(held, "library")
+            if len(found) == 1:
+                ((name, obj),) = found.items()
+                self.test(None, f"{where}[{name!r}] is {self.names.inject(obj)}", f"{label}.{name} was another object")
+                continue
+            get, objects = self.names.inject(operator.itemgetter(*found)), self.names.inject((*found.values(),))
+            shown = ", ".join(found) if len(found) < 5 else f"one of {len(found)} names"
+            self.test(None, f"{get}({where}) == {objects}", f"{label} held other objects: {shown}")
+        self._steady.clear()
+
     def same(self, one: Source, other: Source) -> None:
         """Both places hold one object."""
         self.add(Guard(one, "{x} is {y}", f"{{label}} and {other.label} were the same object", other, 1))
@@ -171,6 +254,7 @@ class GuardSet:
         extra: places that the caller will read as well, after the conditions held, in this order: what they share
         with the guards and among each other is read once.
         """
+        self._settle()
         ordered = self.ordered()
         uses: dict[Source, int] = {}
         for guard in ordered:
@@ -238,6 +322,25 @@ class GuardSet:
         except Exception:
             return f"{text}; now it is missing"
         return f"{text}; now it is {_describe(found)}"
+
+
+#: numbers, of which 1, True and 1.0 are equal
+_NUMBERS = (bool, int, float, complex, tuple, frozenset)
+
+
+def _exactly(found: Iterable[Any], wanted: Iterable[Any]) -> bool:
+    """Whether numbers that are equal pairwise also have the same types and signs, also inside tuples."""
+    for one, other in zip(found, wanted):
+        if one is other or not isinstance(other, _NUMBERS):
+            continue
+        if type(one) is not type(other):
+            return False
+        if isinstance(other, (tuple, frozenset)):
+            if not _exactly(one, other):
+                return False
+        elif isinstance(other, (float, complex)) and repr(one) != repr(other):
+            return False
+    return True
 
 
 def _filled(test: str, places: tuple[Source, ...], read: Callable[[Source], str]) -> str:

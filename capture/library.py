@@ -80,7 +80,14 @@ def _update_wrapper(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
 
 
 def _lru_call(ev: Evaluator, wrapper: Any, args: Args, kwargs: Kwargs) -> Value:
-    """A cached function is called as if its cache were empty: what it computes is the same."""
+    """A cached function of constants is asked during capture and by the guards, so that its cache is used as in plain
+    Python. Of anything else, or after effects that it might see, it is called as if its cache were empty.
+    """
+    parts = [*args, *kwargs.values()]
+    if all(a.is_constant for a in parts) and not len(ev.effects):
+        plain, named = [a.as_constant() for a in args], {k: v.as_constant() for k, v in kwargs.items()}
+        ask = ev.names.const(functools.partial(wrapper, *plain, **named), label=f"{wrapper.__name__}(...)")
+        return ev.wrap(ev.fold_raw(lambda: wrapper(*plain, **named)), ask.step("", "()"))
     return ev.wrap(wrapper.__wrapped__, ev.names.const(wrapper.__wrapped__)).call(ev, args, kwargs)
 
 

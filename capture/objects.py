@@ -26,7 +26,8 @@ MISSING = _Missing()
 
 #: per process, for classes that cannot change (written in C)
 _static_lookups: dict[tuple[type, str], Any] = {}
-_HEAPTYPE = 1 << 9
+#: flag of classes made by a class statement: they can change
+HEAPTYPE = 1 << 9
 
 
 def type_lookup(cls: type, name: str) -> Any:
@@ -46,7 +47,7 @@ def type_find(cls: type, name: str) -> Any:
             if name in names:
                 found = names[name]
                 break
-        if not cls.__flags__ & _HEAPTYPE:
+        if not cls.__flags__ & HEAPTYPE:
             _static_lookups[key] = found
     return found
 

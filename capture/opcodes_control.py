@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -343,7 +344,18 @@ def import_name(ev: Evaluator, frame: Frame, name: str) -> None:
         module = importlib.__import__(name, frame.scope.real, None, fromlist or (), level)
     except ImportError as error:
         raise ev.user_exception(error) from None
-    frame.push(ev.wrap(module, ev.names.const(module, label=name)))
+    frame.push(ev.wrap(module, _place_of_module(ev, frame, module, name, level, bool(fromlist))))
+
+
+def _place_of_module(ev: Evaluator, frame: Frame, module: Any, name: str, level: int, whole: bool) -> Any:
+    """Where an imported module is found again: it may be exchanged in `sys.modules`."""
+    if level:
+        package = frame.scope.real.get("__package__") or ""
+        name = f"{package.rsplit('.', level - 1)[0]}.{name}".rstrip(".")
+    key = name if whole else name.partition(".")[0]
+    if ev.trusted_module(key) or sys.modules.get(key) is not module:
+        return ev.names.const(module, label=name)
+    return ev.names.const(sys.modules, label="sys.modules").step("", f"[{key!r}]", f"[{key!r}]")
 
 
 @op("IMPORT_FROM")

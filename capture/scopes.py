@@ -31,8 +31,11 @@ class GlobalScope:
             return found
         if name in self.real and self.written.get(name, name) is not None:
             obj = self.real[name]
-            source = ev.names.const(obj) if self.trusted and ev.is_steady(obj) else self._source(name)
-            found = ev.wrap(obj, source)
+            if self.trusted and ev.is_steady(obj):
+                ev.guards.steady(self.real, name, obj, self.real.get("__name__", ""))
+                found = ev.wrap(obj, ev.names.const(obj))
+            else:
+                found = ev.wrap(obj, self._source(name))
         else:
             if name not in self.written and not self.trusted:
                 ev.guards.lacks(self.root, name)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .frontend import Frontend
+from .objects import HEAPTYPE
 from .sources import Source, is_literal
 from .values.base import Value
 from .values.classes import ClassValue, ExceptionValue, PyModuleValue
@@ -217,7 +218,7 @@ def fill_set(ev: Evaluator, obj: Any, source: Source, cls: type, held: bool = Fa
     value = SetValue(cls, source, obj)
     if not held:
         # the order of iteration is part of what the program can see
-        ev.guards.test(source, f"[*{{x}}] == {ev.names.inject(list(obj), 'items')}", "{label} had other items")
+        ev.guards.items(source, list(obj), "{label} had other items")
     for i, item in enumerate(obj):
         key = item
         if type(item) not in LITERAL_TYPES:
@@ -255,8 +256,6 @@ def wrap_function(ev: Evaluator, obj: types.FunctionType, source: Source) -> Val
     value = FunctionValue(obj.__code__, ev.scope(obj.__globals__), anchored, obj)
     if anchored.is_const and not value.scope.trusted:
         ev.guards.is_(anchored.attr("__code__"), obj.__code__)
-        if obj.__defaults__:
-            ev.guards.is_(anchored.attr("__defaults__"), obj.__defaults__)
     return value
 
 
@@ -315,7 +314,15 @@ def wrap_cell(ev: Evaluator, obj: types.CellType, source: Source) -> Value:
 
 def wrap_object(ev: Evaluator, obj: Any, source: Source) -> Value:
     """Any other object: by its class's attribute protocol."""
-    return ObjectValue(ev.class_info(type(obj)), anchor(ev, obj, source), obj)
+    source = anchor(ev, obj, source)
+    _keeps_class(ev, obj, source)
+    return ObjectValue(ev.class_info(type(obj)), source, obj)
+
+
+def _keeps_class(ev: Evaluator, obj: Any, source: Source) -> None:
+    """Guard the class of an object that is known by its identity; only classes written in Python can be exchanged."""
+    if source.is_const and type(obj).__flags__ & HEAPTYPE and not ev.trusted_module(type(obj).__module__):
+        ev.guards.class_stays(obj)
 
 
 def wrap_compiled(ev: Evaluator, obj: Any, source: Source) -> Value:
@@ -407,6 +414,7 @@ def wrap_exception(ev: Evaluator, obj: BaseException, source: Source) -> Value:
 def wrap_with_payload(ev: Evaluator, obj: Any, source: Source, base: type, make: Any) -> Value:
     """An instance of a subclass of a builtin container or number."""
     source = anchor(ev, obj, source)
+    _keeps_class(ev, obj, source)
     return ObjectValue(ev.class_info(type(obj)), source, obj, make(ev, obj, source, base))
 
 

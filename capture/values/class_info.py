@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..objects import MISSING, type_find
@@ -30,19 +31,24 @@ class ClassInfo:
         "steady",
         "framework_based",
         "name",
+        "_passed",
     )
 
-    def __init__(self, cls: type, steady: bool, framework_based: bool) -> None:
+    def __init__(
+        self, cls: type, steady: bool, framework_based: bool, passed: Callable[[type], None] = lambda cls: None
+    ) -> None:
         self.cls = cls
+        #: told of each class that a lookup found without the name
+        self._passed = passed
         self.name = cls.__name__
         self._found: dict[str, Any] = {}
+        #: the class is trusted not to change
+        self.steady = steady
         self.getattribute = self._hook("__getattribute__", object.__getattribute__)
         self.getattr = self._hook("__getattr__", None)
         self.setattr = self._hook("__setattr__", object.__setattr__)
         self.delattr = self._hook("__delattr__", object.__delattr__)
         self.has_dict = bool(cls.__dictoffset__)
-        #: the class is trusted not to change
-        self.steady = steady
         #: some base is a framework's class: nobody replaces the whole `__dict__` of its instances
         self.framework_based = framework_based
 
@@ -53,9 +59,14 @@ class ClassInfo:
 
     def find(self, name: str) -> Any:
         """Raw attribute by the MRO; MISSING when absent."""
-        found = self._found.get(name)
-        if found is None:
-            found = self._found[name] = type_find(self.cls, name)
+        if name in self._found:
+            return self._found[name]
+        found = self._found[name] = type_find(self.cls, name)
+        if not self.steady:
+            for base in self.cls.__mro__:
+                if name in base.__dict__:
+                    break
+                self._passed(base)
         return found
 
 

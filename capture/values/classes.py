@@ -70,7 +70,10 @@ class ClassValue(Value):
             if isinstance(raw, _FunctionType):
                 return BoundMethodValue(ev.class_function(meta, name, raw), self)
             if type(raw) is property:
+                ev.guard_class_attr(meta, name, raw)
                 return ev.wrap(raw.fget, ev.names.const(raw.fget)).call(ev, [self], {})
+            if type_find(type(raw), "__get__") is MISSING:
+                return ev.class_attr(meta, name, raw)
             return ev.class_c_attr(self, name, raw)
         if meta.getattr is not None:
             return ev.class_function(meta, "__getattr__", meta.getattr).call(ev, [self, ConstantValue(name)], {})
@@ -90,11 +93,11 @@ class ClassValue(Value):
         if kind is types.ClassMethodDescriptorType or kind is types.BuiltinMethodType:
             found = getattr(self.real, name)
             return ev.wrap(found, ev.names.const(found))
-        getter = type_find(kind, "__get__")
+        getter = ev.class_info(kind).find("__get__")
         if isinstance(getter, _FunctionType):
             ev.guard_class_attr(self.info, name, raw)
             descriptor = ev.wrap(raw, ev.names.const(raw))
-            return ev.wrap(getter, ev.names.const(getter)).call(ev, [descriptor, NONE, self], {})
+            return ev.class_function(ev.class_info(kind), "__get__", getter).call(ev, [descriptor, NONE, self], {})
         if getter is not MISSING:  # property, slots, C methods: the descriptor itself
             ev.guard_class_attr(self.info, name, raw)
             return ev.wrap(raw, ev.names.const(raw))
@@ -379,6 +382,7 @@ class PyModuleValue(Value):
             obj = self.real.__dict__[name]
             label = f"{self.real.__name__}.{name}"
             if scope.trusted and ev.is_steady(obj):
+                ev.guards.steady(self.real.__dict__, name, obj, self.real.__name__)
                 source = ev.names.const(obj, label=label)
             else:
                 source = ev.names.const(self.real.__dict__).step("", f"[{name!r}]", label)
@@ -391,7 +395,9 @@ class PyModuleValue(Value):
         hook = self.real.__dict__.get("__getattr__")
         if hook is not None or type(self.real) is not types.ModuleType:
             found = ev.fold_raw(lambda: getattr(self.real, name))
-            return ev.wrap(found, ev.names.const(found, label=f"{self.real.__name__}.{name}"))
+            if scope.trusted and ev.is_steady(found):
+                return ev.wrap(found, ev.names.const(found, label=f"{self.real.__name__}.{name}"))
+            return ev.wrap(found, ev.names.const(self.real, label=self.real.__name__).attr(name))
         raise ev.raise_(AttributeError, f"module '{self.real.__name__}' has no attribute '{name}'")
 
     def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:

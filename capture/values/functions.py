@@ -40,6 +40,7 @@ class CellValue(Value):
             try:
                 content = self.real.cell_contents
             except ValueError:
+                ev.guards.test(self.source, f"{ev.names.inject(_is_empty)}({{x}})", "the variable {label} was not set")
                 return None
             self._content = ev.wrap(content, self.source.cell())
         return self._content
@@ -79,6 +80,14 @@ class CellValue(Value):
             rb.effect(f"del {target}.cell_contents")
         else:
             rb.effect(f"{target}.cell_contents = {rb.value(self._content)}")
+
+
+def _is_empty(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - raises when empty
+    except ValueError:
+        return True
+    return False
 
 
 class FunctionValue(Value):
@@ -141,9 +150,8 @@ class FunctionValue(Value):
         found = self._defaults
         if found is None:
             real = self.real.__defaults__ if self.real is not None else None
-            found = []
-            if real:
-                found = [self._part(ev, obj, "__defaults__", i) for i, obj in enumerate(real)]
+            self._guard_part(ev, "__defaults__", real)
+            found = [self._part(ev, obj, "__defaults__", i) for i, obj in enumerate(real or ())]
             self._defaults = found
         return found
 
@@ -151,13 +159,28 @@ class FunctionValue(Value):
         found = self._kwdefaults
         if found is None:
             real = self.real.__kwdefaults__ if self.real is not None else None
+            self._guard_part(ev, "__kwdefaults__", real)
             found = {k: self._part(ev, obj, "__kwdefaults__", k) for k, obj in (real or {}).items()}
             self._kwdefaults = found
         return found
 
+    def _guard_part(self, ev: Evaluator, where: str, real: Any) -> None:
+        """The defaults of a real function, as a whole: a held function's tuple by identity, else by their number and names."""
+        if self.real is None or self.scope.trusted:
+            return
+        assert self.source is not None
+        source = self.source.attr(where)
+        if real is None or self.source.is_const and where == "__defaults__":
+            ev.guards.is_(source, real)
+        elif where == "__defaults__":
+            ev.guards.length(source, len(real))
+        else:
+            ev.guards.keys(source, tuple(real))
+
     def _part(self, ev: Evaluator, obj: Any, where: str, key: Any) -> Value:
         if type(obj) in LITERAL_TYPES and self.source is not None and self.source.is_const:
-            return ConstantValue(obj)  # the tuple of defaults as a whole is guarded
+            if where == "__defaults__" or self.scope.trusted:
+                return ConstantValue(obj)  # the tuple of defaults as a whole is guarded
         assert self.source is not None
         return ev.wrap(obj, self.source.attr(where).item(key))
 

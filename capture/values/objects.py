@@ -12,7 +12,7 @@ import functools
 import types
 from typing import TYPE_CHECKING, Any
 
-from ..objects import MISSING, type_find
+from ..objects import HEAPTYPE, MISSING, type_find
 from ..operators import COMPARE_STEMS, STEMS, UNARY_STEMS
 from ..sources import Source
 from .base import Args, Kwargs, Value
@@ -111,6 +111,8 @@ class ObjectValue(Value):
                 return self.bind(ev, name, raw)
             except ev.UserRaise as error:
                 return self._missing(ev, name, error) if hook else self._reraise(error)
+        if type(raw).__flags__ & HEAPTYPE:  # its class may become one of data descriptors
+            ev.class_info(type(raw)).find("__set__")
         found = self.instance_attr(ev, name)
         if found is not None:
             return found
@@ -152,6 +154,8 @@ class ObjectValue(Value):
                 return value
             if not (self.info.steady and self.info.find(name) is not MISSING):
                 ev.guards.lacks(self.dict_source(ev), name)
+            elif self.source is not None and self.source.is_const:
+                ev.guards.not_hidden(names, name)
         return None
 
     def dict_source(self, ev: Evaluator) -> Source:
@@ -215,11 +219,12 @@ class ObjectValue(Value):
             return self._c_data(ev, name, raw)
         if isinstance(raw, _C_METHODS):
             return ev.c_method(self, name, raw)
-        getter = type_find(kind, "__get__")
+        getter = ev.class_info(kind).find("__get__")
         if isinstance(getter, _FunctionType):
             ev.guard_class_attr(info, name, raw)
             descriptor = ev.wrap(raw, ev.names.const(raw))
-            return ev.wrap(getter, ev.names.const(getter)).call(ev, [descriptor, self, ev.class_value(self.cls)], {})
+            function = ev.class_function(ev.class_info(kind), "__get__", getter)
+            return function.call(ev, [descriptor, self, ev.class_value(self.cls)], {})
         if getter is not MISSING:
             return self._c_descriptor(ev, name, raw)
         return ev.class_attr(info, name, raw)

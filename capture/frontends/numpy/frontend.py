@@ -129,14 +129,32 @@ def _is_numpy(fn: Any) -> bool:
     return isinstance(module, str) and (module == "numpy" or module.startswith("numpy."))
 
 
+#: the setting that was last found to raise nothing
+_passing: list[Any] = [None]
+_SETTING: Any = getattr(getattr(np, "_core", None), "umath", None)
+
+
+def _errors_pass() -> bool:
+    """Whether floating-point errors neither raise nor call anything."""
+    setting = getattr(_SETTING, "_extobj_contextvar", None)
+    found = setting.get() if setting is not None else None
+    if found is not None and found is _passing[0]:
+        return True
+    if not {"raise", "call", "log"}.isdisjoint(np.geterr().values()):
+        return False
+    _passing[0] = found
+    return True
+
+
 # ---------------------------------------------------------------- wrapping
 
 
 def _wrap_array(ev: Evaluator, obj: np.ndarray, source: Source) -> Value | None:
     """An input of the graph, once it is used. None for an array that graphs cannot hold."""
-    if "raise" in np.geterr().values():
+    if not _errors_pass():
         raise ev.break_("numpy-errstate", "NumPy is told to raise floating-point errors", "compiled code cannot",
                         'call np.seterr(all="warn") before')  # fmt: skip
+    ev.guards.test(None, f"{ev.names.inject(_errors_pass)}()", "NumPy did not raise floating-point errors", 0)
     dtype, strides = layout.graph_dtype(obj.dtype), layout.element_strides(obj)
     if dtype is None or strides is None:
         return None

@@ -150,6 +150,8 @@ def _wrap_tensor(ev: Evaluator, obj: torch.Tensor, source: Source) -> Value:
     else:
         shape = tuple(ev.dim(source, axis, size, obj) for axis, size in enumerate(meta.shape))
         meta = guard_tensor(ev, obj, source, meta, shape)
+    methods = ev.names.inject(torch.Tensor.__dict__, "methods")
+    ev.guards.test(None, f"len({methods}) == {len(torch.Tensor.__dict__)}", "torch.Tensor got or lost methods")
     storage = InputStorage(meta, source, obj, tensor_key(obj), _input_name(source))
     value = TensorValue(storage, meta, source=source)
     state.arrays.add(ev, value)
@@ -188,6 +190,7 @@ def _wrap_module(ev: Evaluator, obj: torch.nn.Module, source: Source) -> Value |
     if isinstance(obj, CompiledModule):
         # compiled by itself elsewhere; inside another compiled function it is the plain module
         return ev.wrap(obj._orig_mod, ev.names.const(obj._orig_mod, label=held.label))
+    ev.guards.class_stays(obj)
     return NNModuleValue(ev.class_info(type(obj)), held, obj)
 
 

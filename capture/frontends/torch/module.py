@@ -39,12 +39,13 @@ def compile_call(module: torch.nn.Module, compile_function: Compile) -> Callable
         torch_module._global_backward_hooks,
         torch_module._global_backward_pre_hooks,
     )
-    own_forward = names.get("forward")
+    cls, own_forward, class_forward = type(module), names.get("forward"), type(module).forward
     compiled = [compile_function(module.forward)]
     forward = compiled[0]
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if any(hooks) or names.get("forward") is not own_forward:
+        replaced = names.get("forward") is not own_forward or cls.forward is not class_forward
+        if replaced or any(hooks) or type(module) is not cls:
             if len(compiled) == 1:
                 compiled.append(compile_function(module._call_impl))
             return compiled[1](*args, **kwargs)

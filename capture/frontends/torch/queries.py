@@ -6,6 +6,7 @@ Handlers here take Values. What they answer about global state is guarded by the
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,7 @@ _answers(
     "torch.onnx.is_in_onnx_export", "torch.overrides.has_torch_function",
     "torch.overrides.has_torch_function_unary", "torch.overrides.has_torch_function_variadic", "torch._C._has_torch_function",
     "torch._C._has_torch_function_unary", "torch._C._has_torch_function_variadic", "torch.is_autocast_enabled",
-    "torch.is_autocast_cpu_enabled", "torch._C._is_any_autocast_enabled", "torch.backends.mha.get_fastpath_enabled",
-    "torch.cuda.is_current_stream_capturing", "torch.is_deterministic_algorithms_warn_only_enabled",
+    "torch.is_autocast_cpu_enabled", "torch._C._is_any_autocast_enabled", "torch.cuda.is_current_stream_capturing",
     "torch._C._functorch.is_functorch_wrapped_tensor", "torch._C._is_torch_function_mode_enabled",
 )  # fmt: skip
 _answers(
@@ -75,13 +75,41 @@ def _fold(fn: Any) -> Callable[..., Value]:
 
 _folded(
     "torch.device", "torch.finfo", "torch.iinfo", "torch.get_default_dtype", "torch.get_default_device", "torch.cuda.is_available",
-    "torch.cuda.device_count", "torch.cuda.get_device_capability", "torch.cuda.is_bf16_supported", "torch.get_num_threads",
-    "torch.are_deterministic_algorithms_enabled", "torch.backends.mps.is_available", "torch.xpu.is_available",
-    "torch.backends.cudnn.is_available", "torch.backends.cuda.flash_sdp_enabled", "torch.backends.cuda.mem_efficient_sdp_enabled",
-    "torch.backends.cuda.math_sdp_enabled", "torch.backends.mps.is_built", "torch.distributed.is_available",
-    "torch.distributed.is_initialized", "torch.is_storage", "torch.get_autocast_dtype", "torch.get_autocast_gpu_dtype",
-    "torch.get_autocast_cpu_dtype", "torch.typename", "torch.mps.is_available", "torch.accelerator.is_available",
-    "torch.amp.autocast_mode.is_autocast_available", "torch.get_float32_matmul_precision", "torch.xpu.is_current_stream_capturing",
+    "torch.cuda.device_count", "torch.cuda.get_device_capability", "torch.cuda.is_bf16_supported",
+    "torch.backends.mps.is_available", "torch.xpu.is_available",
+    "torch.backends.cudnn.is_available", "torch.backends.mps.is_built", "torch.distributed.is_available",
+    "torch.is_storage", "torch.typename", "torch.mps.is_available", "torch.accelerator.is_available",
+    "torch.amp.autocast_mode.is_autocast_available", "torch.xpu.is_current_stream_capturing",
+)  # fmt: skip
+
+
+def _watched(*places: str) -> None:
+    """Questions about settings that anyone may change: answered during capture, and asked again by the guards."""
+
+    def handler_of(fn: Any) -> Callable[..., Value]:
+        def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+            plain = [ev.as_python(a) for a in args]
+            named = {k: ev.as_python(v) for k, v in kwargs.items()}
+            answer = ev.fold_raw(lambda: fn(*plain, **named))
+            ask = ev.names.inject(functools.partial(fn, *plain, **named), fn.__name__)
+            ev.guards.test(None, f"{ask}() == {ev.names.inject(answer)}", f"{fn.__name__}() was {answer!r}")
+            return ev.constant(answer)
+
+        return handler
+
+    for place in places:
+        fn = resolve(place)
+        if fn is not None:
+            register_handler(place, handler_of(fn))
+
+
+_watched(
+    "torch.get_num_threads", "torch.are_deterministic_algorithms_enabled", "torch.get_autocast_dtype",
+    "torch.get_autocast_gpu_dtype", "torch.get_autocast_cpu_dtype", "torch.get_float32_matmul_precision",
+    "torch.distributed.is_initialized", "torch.backends.cuda.flash_sdp_enabled", "torch.is_anomaly_enabled",
+    "torch.backends.cuda.mem_efficient_sdp_enabled", "torch.backends.cuda.math_sdp_enabled",
+    "torch.is_deterministic_algorithms_warn_only_enabled", "torch.backends.mha.get_fastpath_enabled",
+    "torch.get_deterministic_debug_mode", "torch.is_warn_always_enabled", "torch.get_num_interop_threads",
 )  # fmt: skip
 
 

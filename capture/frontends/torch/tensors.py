@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ...guards import Guard
 from ...objects import MethodValue
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
+from ...values.functions import BoundMethodValue
 from ...values.tensor import ArrayState, ArrayValue, InputStorage
 from . import names_index
 from .calls import FUNCTIONS, METHODS, TENSOR_CLASS, Context, size_value, unwrap, wrap
@@ -93,11 +95,18 @@ class TensorValue(ArrayValue):
         attribute = _ATTRIBUTES.get(name)
         if attribute is not None:
             return attribute(ev, self)
+        own = _replaced(ev, name)
+        if own is not None:
+            return BoundMethodValue(own, self)
         if name in METHODS or is_inplace(name):
             return MethodValue(self, name)
         storage = self.storage
-        if isinstance(storage, InputStorage) and self.parent is None and name in getattr(storage.real, "__dict__", ()):
-            return ev.wrap(storage.real.__dict__[name], storage.source.attr(name))
+        if isinstance(storage, InputStorage) and self.parent is None:
+            if name in getattr(storage.real, "__dict__", ()):
+                return ev.wrap(storage.real.__dict__[name], storage.source.attr(name))
+            if not hasattr(torch.Tensor, name):
+                has = ev.names.inject(hasattr)
+                ev.guards.test(storage.source, f"not {has}({{x}}, {name!r})", f"{{label}} had no attribute {name}")
         if name == "__class__":
             return ev.class_value(self.python_type())
         if not hasattr(torch.Tensor, name):
@@ -114,6 +123,9 @@ class TensorValue(ArrayValue):
                         "tensors' attributes are not tracked", "set it outside of the compiled function")  # fmt: skip
 
     def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+        own = _replaced(ev, name)
+        if own is not None:
+            return own.call(ev, [self, *args], kwargs)
         handler = METHODS.get(name)
         if handler is not None:
             return handler(ev, [self, *args], kwargs)
@@ -232,6 +244,17 @@ def share_memory(a: torch.Tensor, b: torch.Tensor) -> bool:
 def view_of(base: torch.Tensor, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> torch.Tensor:
     """The part of `base`'s memory with this layout; the offset counts from base's first element."""
     return base.as_strided(shape, stride, base.storage_offset() + offset)
+
+
+def _replaced(ev: Evaluator, name: str) -> Value | None:
+    """The function that the program put into `torch.Tensor` under this name; None when it is torch's own."""
+    found = torch.Tensor.__dict__.get(name)
+    if found is None:
+        return None
+    ev.guards.steady(torch.Tensor.__dict__, name, found, "Tensor")
+    if not isinstance(found, types.FunctionType) or str(found.__module__).partition(".")[0] == "torch":
+        return None
+    return ev.wrap(found, ev.names.const(found, label=f"Tensor.{name}"))
 
 
 def _is_operand(value: Value) -> bool:
