@@ -328,7 +328,7 @@ class GuardSet:
 _NUMBERS = (bool, int, float, complex, tuple, frozenset)
 
 
-def _exactly(found: Iterable[Any], wanted: Iterable[Any]) -> bool:
+def _exactly(found: Any, wanted: Any) -> bool:
     """Whether numbers that are equal pairwise also have the same types and signs, also inside tuples."""
     for one, other in zip(found, wanted):
         if one is other or not isinstance(other, _NUMBERS):
