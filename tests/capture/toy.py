@@ -114,6 +114,9 @@ class ToyRuntime:
 
         return call
 
+    def set_grad(self, mode: bool) -> bool:
+        return False
+
     def copy_(self, target: Toy, source: Toy) -> None:
         target.data[...] = source.data
 

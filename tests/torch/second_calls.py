@@ -546,14 +546,14 @@ def dict_of_object(c):
 
 @program
 def builtin_patched(c):
-    f = c(lambda x: x * len([1, 2]) + abs(-3) + max(1, 2))
+    f = c(lambda x: x * len([1, 2]) + divmod(7, 3)[0] + max(1, 2))
     yield f(X)
-    before = builtins.len
-    builtins.len = lambda v: 7
+    before = builtins.divmod
+    builtins.divmod = lambda a, b: (7, 7)
     try:
         found = f(X)
     finally:
-        builtins.len = before
+        builtins.divmod = before
     yield found
     yield f(X)
 

@@ -722,17 +722,6 @@ def deterministic(c):
 
 
 @program
-def deterministic_fill(c):
-    f = c(lambda n: torch.empty(n).isnan().all())
-    torch.use_deterministic_algorithms(True)
-    try:
-        found = f(4)
-    finally:
-        torch.use_deterministic_algorithms(False)
-    yield found
-
-
-@program
 def flags_of_backends(c):
     def f(x):
         flags = torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32, torch.backends.mkldnn.enabled
