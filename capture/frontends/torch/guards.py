@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.autograd import forward_ad
 
 from ....inductor.graph import Dim, TensorMeta, contiguous_strides
 from ....inductor.sizes import strides_over
@@ -99,6 +100,7 @@ def _modes_active() -> bool:
         torch._C._len_torch_function_stack() > 0
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
     )
 
 

@@ -48,7 +48,7 @@ _answers(
     "torch.onnx.is_in_onnx_export", "torch.overrides.has_torch_function",
     "torch.overrides.has_torch_function_unary", "torch.overrides.has_torch_function_variadic", "torch._C._has_torch_function",
     "torch._C._has_torch_function_unary", "torch._C._has_torch_function_variadic", "torch.is_autocast_enabled",
-    "torch.is_autocast_cpu_enabled", "torch._C._is_any_autocast_enabled", "torch.cuda.is_current_stream_capturing",
+    "torch.is_autocast_cpu_enabled", "torch._C._is_any_autocast_enabled", "torch.backends.mha.get_fastpath_enabled", "torch.cuda.is_current_stream_capturing",
     "torch._C._functorch.is_functorch_wrapped_tensor", "torch._C._is_torch_function_mode_enabled",
 )  # fmt: skip
 _answers(
@@ -108,7 +108,7 @@ _watched(
     "torch.get_autocast_gpu_dtype", "torch.get_autocast_cpu_dtype", "torch.get_float32_matmul_precision",
     "torch.distributed.is_initialized", "torch.backends.cuda.flash_sdp_enabled", "torch.is_anomaly_enabled",
     "torch.backends.cuda.mem_efficient_sdp_enabled", "torch.backends.cuda.math_sdp_enabled",
-    "torch.is_deterministic_algorithms_warn_only_enabled", "torch.backends.mha.get_fastpath_enabled",
+    "torch.is_deterministic_algorithms_warn_only_enabled",
     "torch.get_deterministic_debug_mode", "torch.is_warn_always_enabled", "torch.get_num_interop_threads",
 )  # fmt: skip
 
