@@ -483,10 +483,11 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
     guards = ev.guards
     for guard in ev.symbols.guards():
         guards.add(guard)
-    places = [s for s, _ in inputs] + list(rb.fetched)
+    # in the order in which the entry runs them: a place is named where it is read first
+    places = list(rb.fetched) + [s for s, _ in inputs]
     conditions, read = guards.conditions(places)
-    expressions = [read(s) for s, _ in inputs]
     fetch = [f"{name} = {read(source)}" for source, name in rb.fetched.items()]
+    expressions = [read(s) for s, _ in inputs]
     body = [*rb.built, *rb.effects, *rb.entered, ending]
     graph = ev.graph
     frontend = owner_of(ev, inputs)

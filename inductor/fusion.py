@@ -130,6 +130,8 @@ def _match(left: Index, right: Index, a: _Side, b: _Side) -> list[tuple[Var, Var
             rs = [t for t in rs if t[0] is not rv]
             pairs.append((lv, rv))
         return None if rs else pairs
+    if any(v.extent == 0 for v, _ in (*ls, *rs)):
+        return None
     ls.sort(key=lambda t: t[1], reverse=True)
     rs.sort(key=lambda t: t[1], reverse=True)
     if any(c < 0 for _, c in (*ls, *rs)):

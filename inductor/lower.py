@@ -31,6 +31,7 @@ from .loops import (
     load,
     reduce,
 )
+from .ops import OPS
 
 #: a multi-reader value costing more than this many scalar ops is kept rather than recomputed
 _INLINE_OPS = 4
@@ -169,7 +170,7 @@ class Lowering:
             assert source is not None
             self._own(n, self.tuples[source][n.attrs["index"]])
             return
-        if n.op.kind == "extern":
+        if n.op.kind == "extern" or self._is_left_to_framework(n):
             self._extern(n)
             return
         if n.op.lower is None:
@@ -240,8 +241,13 @@ class Lowering:
         if value.storage is not None:
             return value.storage
         storage = self._fresh(self.layouts.get(n, n.meta))
-        p, idx = self._loop(storage.shape)
-        self._emit(n, p, [], [Store(storage.name, storage.index(idx), cast(value.fn(idx), storage.dtype))])
+        if storage.dtype.is_complex:
+            view = self._strided(n)
+            assert view is not None, "what is not a view of a buffer was computed by the framework"
+            self._framework_copy(n, view, storage)
+        else:
+            p, idx = self._loop(storage.shape)
+            self._emit(n, p, [], [Store(storage.name, storage.index(idx), cast(value.fn(idx), storage.dtype))])
         self._own(n, storage)
         return storage
 
@@ -299,11 +305,34 @@ class Lowering:
         if isinstance(n.meta, tuple):
             self.tuples[n] = outputs
             self.values[n] = _Value(lambda idx: _no_value(n))
+        elif n.op.kind == "view":  # the framework may have given a view of its argument
+            copy = self._fresh(n.meta)
+            self._framework_copy(n, outputs[0], copy)
+            self._own(n, copy)
         else:
             self._own(n, outputs[0])
 
+    def _is_left_to_framework(self, n: Node) -> bool:
+        """Kernels hold no complex numbers: whatever touches them is a framework call, but for views of a buffer."""
+        nodes = [n, *(i for i in n.inputs if i is not None)]
+        if not any(m.dtype.is_complex for v in nodes for m in (v.meta if isinstance(v.meta, tuple) else (v.meta,))):
+            return False
+        if n.op.kind != "view" or n.op.lower is None:
+            return True
+        self.values[n] = _Value(n.op.lower(n, *[None if i is None else self.values[i].fn for i in n.inputs]))
+        return self._strided(n) is None
+
+    def _framework_copy(self, n: Node, source: Storage, target: Storage) -> None:
+        clone = Node(OPS["clone"], (n,), {"memory_format": None}, n.meta, n.name, n.loc, n.origin)
+        self.out.steps.append(ExternCall(clone, (source,), (target,)))
+        self.out.buffers[target.name] = target
+
     def _as_view(self, n: Node) -> Storage:
         """The node's value as a strided view of a buffer: no copy when it is one already, in eager's strides."""
+        return self._strided(n) or self.realize(n)
+
+    def _strided(self, n: Node) -> Storage | None:
+        """The node's value as a strided view of a buffer in eager's strides, where it is one."""
         value = self.values[n]
         if value.storage is not None:
             return value.storage
@@ -314,10 +343,10 @@ class Lowering:
         if body.op == "load" and body.dtype == n.dtype and body.attr[1].is_affine:
             name, index = body.attr
             stride = tuple(s if v.extent == 1 else index.coefficient(v) for v, s in zip(variables, n.meta.stride))
-            if stride == n.meta.stride and _non_negative(index.const):
+            if (stride == n.meta.stride or n.dtype.is_complex) and _non_negative(index.const):
                 base = self.out.buffers[name]
                 return Storage(name, n.meta.shape, stride, base.dtype, base.device, index.const)
-        return self.realize(n)
+        return None
 
     def _leave(self, n: Node, wanted: TensorMeta, taken: Collection[str]) -> Storage:
         """An output's own buffer: never an input, nor one of those `taken` by other outputs; laid out as `wanted`."""
@@ -330,6 +359,9 @@ class Lowering:
             or (storage.stride != wanted.stride and is_dense(wanted.shape, wanted.stride))
         ):
             copy = self._fresh(wanted)
+            if copy.dtype.is_complex:
+                self._framework_copy(n, storage, copy)
+                return copy
             p, idx = self._loop(copy.shape)
             body = load(storage.name, storage.index(idx), storage.dtype)
             self._emit(n, p, [], [Store(copy.name, copy.index(idx), body)])

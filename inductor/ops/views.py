@@ -109,6 +109,8 @@ def reshape_index(index: tuple[Index, ...], new: Sequence[Dim], old: Sequence[Di
 
     Both shapes are cut into the smallest groups of dims with equal products, so that unrelated dims are untouched.
     """
+    if any(type(s) is int and s == 0 for s in (*new, *old)):
+        return (ZERO,) * len(old)  # no point exists
     out: list[Index] = []
     i = j = 0
     while i < len(new) or j < len(old):

@@ -61,3 +61,24 @@ def test_a_rounding_between_two_float32_values_stays(dtype):
 
     x, y = torch.randn(100), torch.randn(100)
     assert torch.equal(quern.compile(f)(x, y)[1], f(x, y)[1])
+
+
+@pytest.mark.parametrize("alpha", [2, 0.5, -1])
+def test_alpha_scales_in_the_type_of_the_sum(alpha):
+    def f(x, y):
+        return torch.add(x, y, alpha=alpha), torch.sub(x, y, alpha=alpha)
+
+    x = torch.randn(9, dtype=torch.float16)
+    for y in (torch.tensor([100, -100, 64] * 3, dtype=torch.int8), torch.randn(9, dtype=torch.float16)):
+        for found, expected in zip(quern.compile(f)(x, y), f(x, y)):
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_alpha_of_booleans():
+    def f(x, y):
+        return torch.add(x, y, alpha=2)
+
+    x, y = torch.tensor([True, True, False]), torch.tensor([True, False, False])
+    found = quern.compile(f)(x, y)
+    assert found.dtype == torch.bool
+    assert torch.equal(found, f(x, y))

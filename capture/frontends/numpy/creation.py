@@ -354,7 +354,10 @@ def scalar_type(cls: type) -> Callable[..., Any]:
     def apply(b: ArrayBuilder, value: Any = 0) -> Any:
         if not any_array(value):
             return cls(value)
-        made = b.cast(b.lift(value), np.dtype(cls))
+        x = b.lift(value)
+        if x.dtype == np.dtype(cls) and x.ndim:
+            return x  # the array itself
+        made = b.cast(x, np.dtype(cls))
         made = b.copy(made) if isinstance(value, Array) and made.storage is value.storage else made
         made.scalar = not made.shape
         return made

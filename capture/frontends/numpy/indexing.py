@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ....inductor.graph import Dim, Input, Node
+from ....inductor.dtypes import float64
+from ....inductor.graph import Dim, Input, Node, TensorMeta
+from ....inductor.ops.indexing import index_layout
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, ArrayBuilder, Masked, known_number, same_mask, unsupported
+from .arrays import Array, ArrayBuilder, Masked, known_number, same_layout, same_mask, unsupported
 from .shaping import _axis, moveaxis, ravel
 
 _BOOL, _INT64 = np.dtype(bool), np.dtype(np.int64)
@@ -141,7 +143,11 @@ def getitem(b: ArrayBuilder, x: Array, key: Any) -> Any:
     parts = _expanded(parts, x.ndim)
     if any(_is_positions(p) for p in parts):
         view, indices = _advanced(b, x, parts)
-        return b.call_node(b.emit("index", b.node(view), *indices, strides="C"))
+        node = b.emit("index", b.node(view), *indices, strides="C")
+        strides = _advanced_strides(view, indices)
+        if not same_layout(node.meta, strides):
+            node = b.emit("restride", node, stride=strides)
+        return b.call_node(node)
     if x.scalar and not parts and not _identity_items(key):
         return x
     view = _basic(b, x, parts)
@@ -195,6 +201,24 @@ def _advanced(b: ArrayBuilder, x: Array, parts: list[Any]) -> tuple[Array, list[
     while indices and indices[-1] is None:
         indices.pop()
     return view, indices
+
+
+def _advanced_strides(view: Array, indices: Sequence[Node | None]) -> tuple[Dim, ...]:
+    """NumPy's layout of `x[indices]`: the indices' axes are outermost, in row-major order, before the axes of `x` that
+    stay, in their own order; then the axes go where they belong. Nothing but indices: laid out as they are.
+    """
+    metas = [None if i is None else i.meta for i in indices]
+    dims, shape, position = index_layout(TensorMeta(view.shape, view.shape, float64), metas)
+    given = [(m.shape, m.stride) for m in metas if m is not None]
+    rest = [d for d in range(view.ndim) if d not in dims]
+    if not rest:
+        return layout.elementwise_strides(given, shape)
+    kept = tuple(view.shape[d] for d in rest)
+    order = layout.axis_order([(kept, tuple(view.strides[d] for d in rest))], len(rest))
+    lead = len(shape)
+    fastest_first = [*(lead + a for a in order), *range(lead - 1, -1, -1)]
+    strides = layout.ordered_strides((*shape, *kept), fastest_first)
+    return (*strides[lead : lead + position], *strides[:lead], *strides[lead + position :])
 
 
 def _positions(b: ArrayBuilder, part: Any, size: Dim, axis: int) -> Node:

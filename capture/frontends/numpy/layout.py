@@ -51,7 +51,9 @@ def c_strides(shape: Shape) -> tuple[Dim, ...]:
 
 
 def _magnitude(stride: Dim) -> Dim:
-    return abs(stride) if type(stride) is int else stride
+    if type(stride) is int:
+        return abs(stride)
+    return -stride if stride.is_negative else stride  # type: ignore[union-attr]
 
 
 def axis_order(operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int) -> list[int]:

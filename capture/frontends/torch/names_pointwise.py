@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from ....inductor.dtypes import bool_
+from ....inductor.dtypes import HALVES, bool_, float32, round_to_half
 from ....inductor.graph import Node
+from ....inductor.ops.promotion import result_dtype
 from ...values.tensor import ArrayValue
 from .calls import Context, expand, name, register
 
@@ -74,23 +75,39 @@ for _op, _more in _BINARY.items():
     register(expand(f"*{_op} {_more}"), _binary(_op))
 
 
-def _scaled(cx: Context, x: Any, factor: Any) -> Any:
-    return x if type(factor) in (int, float) and factor == 1 else cx.op("mul", x, factor)
+def _scaled_sum(cx: Context, op: str, x: Any, other: Any, alpha: Any) -> Node:
+    """`x + alpha * other` in the result's dtype, where a half type rounds once."""
+    if type(alpha) in (int, float) and alpha == 1:
+        return cx.op(op, x, other)
+    left, right = cx.node(x), cx.node(other)
+    dtype = result_dtype(left.meta, right.meta)
+    if type(alpha) is bool and dtype != bool_:
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if type(alpha) is float and not dtype.is_float and not dtype.is_complex:
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    if op == "sub" and bool_ in (left.dtype, right.dtype):
+        return cx.op(op, left, right)  # refused as it would be without alpha
+    if dtype == bool_:
+        return cx.op(op, left, cx.op("mul", right, bool(alpha)))
+    if dtype in HALVES and left.meta.device == "cpu":
+        left, right = cx.cast(left, float32), cx.cast(right, float32)
+        return cx.cast(cx.op(op, left, cx.op("mul", right, round_to_half(float(alpha), dtype))), dtype)
+    return cx.op(op, left, cx.op("mul", right if right.meta.weak else cx.cast(right, dtype), alpha))
 
 
 @name("*add Tensor.__add__ Tensor.__radd__")
 def add(cx: Context, input: Any, other: Any, *, alpha: Any = 1) -> Node:
-    return cx.op("add", input, _scaled(cx, other, alpha))
+    return _scaled_sum(cx, "add", input, other, alpha)
 
 
 @name("*sub *subtract Tensor.__sub__")
 def sub(cx: Context, input: Any, other: Any, *, alpha: Any = 1) -> Node:
-    return cx.op("sub", input, _scaled(cx, other, alpha))
+    return _scaled_sum(cx, "sub", input, other, alpha)
 
 
 @name("torch.rsub Tensor.__rsub__")
 def rsub(cx: Context, input: Any, other: Any, *, alpha: Any = 1) -> Node:
-    return cx.op("sub", other, _scaled(cx, input, alpha))
+    return _scaled_sum(cx, "sub", other, input, alpha)
 
 
 @name("*div *divide *true_divide Tensor.__truediv__")

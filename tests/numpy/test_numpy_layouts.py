@@ -1,0 +1,114 @@
+"""Memory that is laid out in unusual ways: index arrays, reversed inputs, complex numbers, arrays without elements."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy_compiled import agree, check, compiled
+
+R = np.random.default_rng(11)
+X2, X3 = R.standard_normal((4, 5)), R.standard_normal((4, 5, 6))
+I = np.array([[0, 1, 2], [1, 2, 3]])
+TURNED = np.asfortranarray(I)
+Z = R.standard_normal((4, 5)) + 1j * R.standard_normal((4, 5))
+
+
+@pytest.mark.parametrize("x", [X3, np.asfortranarray(X3), X3.transpose(1, 0, 2)], ids=["C", "F", "turned"])
+@pytest.mark.parametrize(
+    ("i", "j"), [(I, TURNED), (TURNED, TURNED), (I[:, :1], I[0]), (np.array([0, 2]), np.array([1, 1]))]
+)
+def test_results_of_index_arrays_are_laid_out_as_numpys(x, i, j):
+    def f(x, i, j):
+        return (
+            x[i],
+            x[:, i],
+            x[:, :, i],
+            x[i, j],
+            x[:, i, j],
+            x[i, :, j],
+            x[0, i, j],
+            x[..., i],
+            x[:, i, 1:3],
+            x[i, j, j],
+        )
+
+    agree(f, x, i, j, backend="inductor")
+
+
+def test_index_arrays_alone_give_their_own_layout():
+    def f(v, x, i, j):
+        return v[i], v[j], x[i, j], x[j, j], x[j, 2]
+
+    agree(f, R.standard_normal(9), X2, I, TURNED, backend="inductor")
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_views_of_reversed_arguments(dynamic):
+    def f(x):
+        return x.T, x * 2, x[1:], x
+
+    fast = compiled(f, "inductor", dynamic=dynamic)
+    for x in (X2[::-1], X2[:, ::-1], X2[::-1, ::-1]):
+        memory = x.copy()[::-1]
+        check(fast, f, memory)
+        assert np.shares_memory(fast(memory)[0], memory)
+
+
+def test_complex_arrays_are_moved_and_written_to():
+    def f(z, k):
+        spectrum = np.fft.fft(z, axis=0)
+        spectrum[k:-k] = 0
+        y = z.copy()
+        y[0] = 1
+        y[:, 1] += 2j
+        made = np.zeros(z.shape, complex)
+        made[1:] = z[1:]
+        made[::2] *= 1j
+        made[np.abs(made) > 1] = 2
+        return (np.fft.ifft(spectrum, axis=0), y, made, y.T.reshape(-1), z[::-1], np.concatenate([z, y]), np.roll(z, 1, 0),
+                np.broadcast_to(z[0], (2, 5)), z[[0, 1]], z.swapaxes(0, 1)[0])  # fmt: skip
+
+    agree(f, Z, 1, backend="inductor")
+    # transforms of arrays that are not row-major are not laid out as NumPy's
+    agree(f, np.asfortranarray(Z.astype(np.complex64)), 2, backend="inductor", rtol=1e-4, strides=False)
+
+
+def test_mandelbrot():
+    def f(x, y):
+        c = x[None, :] + 1j * y[:, None]
+        z = np.zeros_like(c)
+        n = np.zeros(c.shape, dtype=int)
+        for _ in range(6):
+            near = np.abs(z) <= 2
+            z[near] = z[near] ** 2 + c[near]
+            n += near
+        return n
+
+    agree(f, np.linspace(-2, 1, 13), np.linspace(-1.2, 1.2, 9), backend="inductor")
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (0,), (2, 0, 3)])
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_arrays_without_elements(shape, dynamic):
+    def f(x):
+        return (
+            x.reshape(-1).cumsum(),
+            x.sum(),
+            x.sum(axis=0),
+            x.T + 1,
+            np.exp(x) * x.sum(axis=-1, keepdims=True),
+            x.ravel(),
+        )
+
+    agree(f, np.zeros(shape), backend="inductor", dynamic=dynamic)
+
+
+def test_numpys_types_give_back_an_array_of_that_type():
+    def f(x, k):
+        return np.float64(x), np.float32(x), np.int64(k)
+
+    x, k = X2.copy(), np.arange(3)
+    agree(f, x, k)
+    found = compiled(f)(x, k)
+    assert found[0] is x
+    assert found[2] is k
