@@ -25,6 +25,7 @@ from .errors import InvalidOption, UnsupportedPython, UserError
 from .explanation import Explanation, explain_call
 from .inductor.compile import compile_graph
 from .inductor.graph import Graph
+from .inductor.runtime import Runtime
 
 graph_break = markers.graph_break
 is_compiling = markers.is_compiling
@@ -181,8 +182,23 @@ def inductor_backend(graph: Graph, example_inputs: Sequence[Any], context: Backe
         _say_once_about_gradients()
         return eager_backend(graph, example_inputs, context)
     run, record = compile_graph(graph, context.frontend.runtime, context.options, label=context.name)
+    if any(getattr(x, "requires_grad", False) for x in example_inputs):
+        run = _without_gradients(run, context.frontend.runtime)
     run.quern_record = record  # type: ignore[attr-defined]
     return run
+
+
+def _without_gradients(run: Callable[..., Any], runtime: Runtime) -> Callable[..., Any]:
+    """`run` for inputs that require gradients where the graph gives none: the framework's own kernels must not record any."""
+
+    def call(*inputs: Any) -> Any:
+        before = runtime.set_grad(False)
+        try:
+            return run(*inputs)
+        finally:
+            runtime.set_grad(before)
+
+    return call
 
 
 @functools.cache

@@ -368,7 +368,7 @@ def _scatter(op: str) -> Inverse:
 
 _INVERSES: dict[str, Inverse] = {
     **{op: _undo_reshape for op in _RESHAPES},
-    "alias": lambda ev, attrs, old, new: new,
+    **dict.fromkeys(("alias", "detach"), lambda ev, attrs, old, new: new),
     "permute": _undo_permute,
     "transpose": lambda ev, attrs, old, new: ev.emit("transpose", new, **attrs),
     "flip": lambda ev, attrs, old, new: ev.emit("flip", new, **attrs),

@@ -40,6 +40,7 @@ VIEWED = [
 def _views() -> Iterator[Sample]:
     for t in layouts():
         yield Sample("alias", (t,))
+        yield Sample("detach", (t,))
         yield Sample("positive", (t,))
     for t in VIEWED:
         for shape in ((6, 4), (2, 12), (24,), (-1, 2), (4, 3, 2), (2, 1, 3, 4, 1), (2, 3, 2, 2), (1, 24), (3, 2, 4)):

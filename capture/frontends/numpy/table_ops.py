@@ -224,7 +224,7 @@ _cumulative("cumprod", np.cumprod)
 # --------------------------------------------------------------------------- views and copies
 
 
-TABLE["alias"] = lambda x: x
+TABLE["alias"] = TABLE["detach"] = lambda x: x
 TABLE["view"] = TABLE["reshape"] = lambda x, *, shape: np.reshape(x, tuple(shape))
 TABLE["permute"] = lambda x, *, dims: np.transpose(x, tuple(dims))
 TABLE["transpose"] = lambda x, *, dim0, dim1: np.swapaxes(x, dim0, dim1)

@@ -94,11 +94,6 @@ EAGER["fix"] = torch.trunc
 EAGER["cbrt"] = lambda x: torch.sign(x) * torch.pow(torch.abs(x), 1.0 / 3.0)
 
 
-def _alias(x: torch.Tensor) -> torch.Tensor:
-    """Where nothing is recorded, a view for `detach`: other views under no_grad still take part in differentiation."""
-    return x.view_as(x) if torch.is_grad_enabled() else x.detach()
-
-
 def _as_tensor(x: Any) -> torch.Tensor:
     return x if isinstance(x, torch.Tensor) else torch.tensor(x)
 
@@ -207,7 +202,8 @@ def _vector_norm(x: torch.Tensor, *, ord: float, dim: Any, keepdim: bool, dtype:
 # ------------------------------------------------------------------ views and shuffles
 
 EAGER.update(
-    alias=lambda x: _alias(x) if isinstance(x, torch.Tensor) else torch.tensor(x),
+    alias=lambda x: x.view_as(x) if isinstance(x, torch.Tensor) else torch.tensor(x),
+    detach=lambda x: x.detach() if isinstance(x, torch.Tensor) else torch.tensor(x),
     view=lambda x, *, shape: x.view(shape),
     reshape=lambda x, *, shape: x.reshape(shape),
     flatten=torch.flatten,

@@ -108,7 +108,8 @@ class TorchFrontend:
     def finish(self, ev: Evaluator, rb: Rebuilder) -> None:
         state = state_of(ev)
         guard_together(ev, state)
-        ev.graph.mutations.extend(state.arrays.mutations(ev))
+        ev.graph.mutations.extend(m for m in state.arrays.mutations(ev) if m[1] not in state.stored)
+        ev.graph.autograd = bool(state.stored) or any(map(state.records_gradients, ev.graph.nodes))
         if state.grad != state.entry_grad:
             rb.effect(f"{rb.inject(torch._C._set_grad_enabled, 'set_grad_enabled')}({state.grad})")
 

@@ -9,6 +9,7 @@ from ...values.base import Value
 from ...values.tensor import ArrayValue
 from .calls import METHODS, Context, assign, unwrap
 from .names_index import fill
+from .state import state_of
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
@@ -36,7 +37,7 @@ def call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value],
     if special is not None:
         special(Context(ev), x, *[unwrap(ev, a) for a in args], **{k: unwrap(ev, v) for k, v in kwargs.items()})
         return x
-    result = METHODS[name[:-1]](ev, [x, *args], kwargs)
+    result = METHODS[name[:-1]](ev, [operand(ev, x, args), *args], kwargs)
     if result is x:
         return x
     if not isinstance(result, ArrayValue) or result.storage is x.storage:
@@ -44,6 +45,19 @@ def call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value],
                         f"use x = x.{name[:-1]}(...)")  # fmt: skip
     assign(Context(ev), x, result)
     return x
+
+
+def operand(ev: Evaluator, x: ArrayValue, args: Sequence[Value]) -> ArrayValue:
+    """`x` as the functional form reads it. What autograd keeps of it for the backward pass must not be what is then written
+    to, so a differentiated write to a tensor from outside starts from a copy.
+    """
+    state = state_of(ev)
+    if not state.grad or not x.storage.is_input:
+        return x
+    tensors = [x, *(a for a in args if isinstance(a, ArrayValue))]
+    return (
+        Context(ev).array(ev.emit("clone", x.node(ev))) if any(state.requires_grad(t.node(ev)) for t in tensors) else x
+    )
 
 
 @_method("copy_")
@@ -67,6 +81,8 @@ def _zero(cx: Context, self: ArrayValue) -> None:
 @_method("detach_")
 def _detach(cx: Context, self: ArrayValue) -> None:
     """Without gradients there is nothing to cut."""
+    if state_of(cx.ev).requires_grad(cx.node(self)):
+        raise cx.broken("autograd", "Tensor.detach_", "it cuts gradients that are recorded", "use x = x.detach()")
 
 
 @_method("requires_grad_")

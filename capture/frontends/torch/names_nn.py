@@ -12,6 +12,7 @@ from ...values.tensor import ArrayValue
 from .calls import Context, Declined, assign, name, register
 from .externs import extern_call
 from .known import known_size
+from .state import gradients
 
 # ------------------------------------------------------------------ products
 
@@ -234,8 +235,9 @@ def batch_norm(cx: Context, input: ArrayValue, running_mean: Any, running_var: A
     out, mean, var = cx.results("batch_norm_train", input, running_mean, running_var, weight, bias,
                                 momentum=momentum, eps=eps)  # fmt: skip
     if running_mean is not None:
-        assign(cx, running_mean, mean)
-        assign(cx, running_var, var)
+        with gradients(cx.ev, False):
+            assign(cx, running_mean, mean)
+            assign(cx, running_var, var)
     return out
 
 

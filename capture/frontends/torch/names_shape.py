@@ -16,7 +16,7 @@ from .calls import expand as places
 from .dtypes import from_torch
 from .known import known_size
 from .names_create import tensor_from
-from .state import detached
+from .state import detached, state_of
 
 _FORMATS = {
     torch.contiguous_format: "contiguous",
@@ -586,4 +586,7 @@ def resolve(cx: Context, input: ArrayValue) -> ArrayValue:
 
 @name("Tensor.__deepcopy__")
 def deepcopy(cx: Context, self: ArrayValue, memo: Any = None) -> Node:
+    if state_of(cx.ev).requires_grad(cx.node(self)) or self.isinstance_(cx.ev, torch.nn.Parameter):
+        raise cx.broken("requires-grad", "a deep copy of a tensor that requires gradients",
+                        "the copy would be a leaf of its own", "use x.detach().clone()")  # fmt: skip
     return cx.op("clone", self, memory_format="preserve")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,6 +32,9 @@ class TorchState:
         self.entry_grad = self.grad
         #: graph nodes, and whether gradients flow through them
         self.differentiated: dict[Node, bool] = {}
+        #: nodes that write to a real tensor and are that tensor; storages at the version that such a write left
+        self.stored: set[Node] = set()
+        self.settled: dict[InputStorage, int] = {}
         self.held: list[torch.Tensor] = []
         self.hooks: dict[int, dict[Any, Any]] = {}
 
@@ -48,8 +53,14 @@ class TorchState:
             meta = node.meta
             floats = isinstance(meta, tuple) or meta.dtype.is_float or meta.dtype.is_complex
             inputs = (i for i in node.inputs if i is not None)
-            known = self.differentiated[node] = node.grad and floats and any(map(self.requires_grad, inputs))
+            # a view records gradients in any mode, for its base's sake
+            records = node.op.name != "detach" if node.op.kind == "view" else node.grad
+            known = self.differentiated[node] = records and floats and any(map(self.requires_grad, inputs))
         return known
+
+    def records_gradients(self, node: Node) -> bool:
+        """Whether running this node adds to what a backward pass goes through."""
+        return node.op.name != "input" and node.grad and self.requires_grad(node)
 
     def guard_requires_grad(self, ev: Evaluator, storage: InputStorage) -> None:
         """The program looked at `requires_grad`."""
@@ -61,11 +72,17 @@ def state_of(ev: Evaluator) -> TorchState:
     return ev.states["torch"]
 
 
-def detached(ev: Evaluator, x: ArrayValue) -> ArrayValue:
-    """A view that gradients do not flow through."""
+@contextlib.contextmanager
+def gradients(ev: Evaluator, mode: bool) -> Iterator[None]:
+    """What is done inside records gradients, or none."""
     state = state_of(ev)
-    before, state.grad = state.grad, False
+    before, state.grad = state.grad, mode
     try:
-        return x.view(ev, "alias")
+        yield
     finally:
         state.grad = before
+
+
+def detached(ev: Evaluator, x: ArrayValue) -> ArrayValue:
+    """A view that gradients do not flow through."""
+    return x.view(ev, "detach")

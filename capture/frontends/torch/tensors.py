@@ -16,14 +16,14 @@ from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
 from ...values.functions import BoundMethodValue
 from ...values.tensor import ArrayState, ArrayValue, InputStorage
-from . import names_index
+from . import names_index, training
 from .calls import FUNCTIONS, METHODS, TENSOR_CLASS, Context, size_value, unwrap, wrap
 from .dtypes import to_device, to_torch
 from .externs import extern_call
 from .inplace import call_inplace, is_inplace
 from .known import known_content
 from .results import SizeValue
-from .state import detached, state_of
+from .state import detached, gradients, state_of
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
@@ -46,7 +46,9 @@ _UNARY = {"-": "neg", "+": "positive", "~": "bitwise_not"}
 class TensorValue(ArrayValue):
     """One tensor of the program."""
 
-    __slots__ = ()
+    __slots__ = ("recorded",)
+    #: of a view: whether gradients were on where it was made
+    recorded: bool
     framework = "torch"
 
     #: only a jump may ask for its truth
@@ -65,29 +67,34 @@ class TensorValue(ArrayValue):
     def requires_grad(self, ev: Evaluator) -> bool:
         """Whether eager's tensor would."""
         storage = self.storage
-        if isinstance(storage, InputStorage) and self.parent is None and storage.version == 0:
-            return storage.real.requires_grad
+        if isinstance(storage, InputStorage) and self.parent is None and storage.real.requires_grad:
+            return True
         return state_of(ev).requires_grad(self.node(ev))
 
     def node(self, ev: Evaluator) -> Node:
-        node = super().node(ev)
         storage = self.storage
+        if storage.is_input and storage.version and state_of(ev).grad:
+            training.settle(ev, storage)
+        if self.parent is not None and self.recorded != state_of(ev).grad and self._version != storage.version:
+            with gradients(ev, self.recorded):
+                return super().node(ev)
+        node = super().node(ev)
         if node.op.name == "input" and isinstance(storage, InputStorage) and storage.real.requires_grad:
-            state = state_of(ev)
-            state.differentiated[node] = True
-            ev.graph.autograd = ev.graph.autograd or state.grad
+            state_of(ev).differentiated[node] = True
         return node
 
     def write(self, ev: Evaluator, node: Node) -> None:
-        state = state_of(ev)
-        if (
-            state.grad
-            and isinstance(self.storage, InputStorage)
-            and (self.requires_grad(ev) or state.requires_grad(node))
-        ):
-            raise ev.break_("training-inplace", f"writing into {self.describe()}, which takes part in differentiation",
-                            "autograd must see the write itself", "write into a copy, or under torch.no_grad()")  # fmt: skip
-        super().write(ev, node)
+        training.write(ev, self, node, super().write)
+
+    def view(self, ev: Evaluator, op: str, **attrs: Any) -> ArrayValue:
+        made = super().view(ev, op, **attrs)
+        made.recorded = state_of(ev).grad  # type: ignore[attr-defined]
+        return made
+
+    def pick(self, ev: Evaluator, indices: tuple[Node | None, ...]) -> ArrayValue:
+        made = super().pick(ev, indices)
+        made.recorded = state_of(ev).grad  # type: ignore[attr-defined]
+        return made
 
     # ------------------------------------------------------------ attributes
 
@@ -226,7 +233,7 @@ class TensorValue(ArrayValue):
         ev.guards.add(Guard(one.source, f"not {same}({{x}}, {{y}})", reason, other.source, 3))
 
     def rebuild_view(self, rb: Rebuilder, base: str) -> str:
-        restore = rb.inject(view_of, "view_of")
+        restore = rb.inject(*training.view_maker(rb.ev, self))
         shape, stride = (
             f"({''.join(f'{rb.size(d)}, ' for d in dims)})" for dims in (self.meta.shape, self.meta.stride)
         )
@@ -239,11 +246,6 @@ TENSOR_CLASS.append(TensorValue)
 def share_memory(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Whether two tensors stand in one storage."""
     return a.untyped_storage()._cdata == b.untyped_storage()._cdata
-
-
-def view_of(base: torch.Tensor, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> torch.Tensor:
-    """The part of `base`'s memory with this layout; the offset counts from base's first element."""
-    return base.as_strided(shape, stride, base.storage_offset() + offset)
 
 
 def _replaced(ev: Evaluator, name: str) -> Value | None:
@@ -316,9 +318,24 @@ def _grad(ev: Evaluator, x: TensorValue) -> Value:
 
 
 def _grad_fn(ev: Evaluator, x: TensorValue) -> Value:
-    if x.requires_grad(ev):
-        raise ev.break_("autograd-attribute", "the tensor attribute 'grad_fn'", "gradients are not captured")
-    return NONE
+    return NONE if _is_leaf(ev, x) is TRUE else HistoryValue()
+
+
+class HistoryValue(Value):
+    """`x.grad_fn` of a tensor that was computed: known not to be None, and no more."""
+
+    __slots__ = ()
+
+    def python_type(self) -> type:
+        return torch.autograd.graph.Node
+
+    def describe(self) -> str:
+        return "a tensor's grad_fn"
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        raise ev.break_(
+            "autograd-attribute", f"the attribute {name!r} of a tensor's grad_fn", "gradients are not captured"
+        )
 
 
 def _is_leaf(ev: Evaluator, x: TensorValue) -> Value:

@@ -1,0 +1,142 @@
+"""Writes and views while gradients are recorded: what autograd must see in the order of the program.
+
+Where no gradient flows, a write to a tensor from outside is an assignment in the graph and one copy at its end. A write that
+takes part in differentiation is done by a node at its place instead: it gives the very tensor that was written to, whose
+history autograd has then rewritten. A write under `no_grad` to a tensor that requires gradients stays an assignment
+until the tensor is read with gradients on: the reader needs the tensor itself, for its gradient to arrive there. Tensors that
+the graph made keep their history the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ....inductor.graph import ExternRef, Input, Node
+from ....inductor.ops import OPS
+from ...values.tensor import InputStorage, with_layout
+from .state import gradients, state_of
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+
+Shape = tuple[int, ...]
+
+
+# ------------------------------------------------------------------ writes
+
+
+def write(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, Node], None]) -> None:
+    """Write `node` into a tensor that takes part in differentiation, perhaps; `assign` does it in the graph alone."""
+    state, storage = state_of(ev), array.storage
+    if array.parent is not None:
+        _write_to_view(ev, array, node, assign)
+        if storage.node in state.stored:
+            array._version = -1  # read again, from the tensor that was really written to
+    elif not storage.is_input:
+        if not state.grad and state.requires_grad(storage.node):  # other content, the same history
+            node = store(ev, storage.node, with_layout(ev, node, array.meta))
+            state.differentiated[node] = True
+        assign(ev, node)
+    elif state.grad:
+        receives = array.requires_grad(ev)
+        if receives:
+            _refuse_leaf(ev, storage)
+        if receives or state.requires_grad(node):
+            node = store(ev, _real(ev, storage), with_layout(ev, node, array.meta))
+        assign(ev, node)
+        if node in state.stored:
+            state.settled[storage] = storage.version
+    else:
+        assign(ev, node)
+
+
+def _write_to_view(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, Node], None]) -> None:
+    state = state_of(ev)
+    if not state.grad or array.requires_grad(ev):
+        assign(ev, node)
+        return
+    gives = state.requires_grad(node)
+    if gives and state.requires_grad(array.storage.current(ev)):
+        raise ev.break_("training-inplace", f"writing a differentiated value into {array.describe()}, which was detached",
+                        "autograd must see the write itself", "write into a copy")  # fmt: skip
+    with gradients(ev, gives):  # past autograd, unless the value brings gradients with it
+        assign(ev, node)
+
+
+def _refuse_leaf(ev: Evaluator, storage: InputStorage) -> None:
+    """Eager refuses to write to a leaf that requires gradients, or to a view of one."""
+    if not storage.real.requires_grad:
+        return
+    leaf = storage.real.is_leaf
+    ev.guards.test(storage.source, f"{{x}}.is_leaf is {leaf}", f"{{label}}.is_leaf was {leaf}", 2)
+    if leaf:
+        raise ev.framework_error(
+            RuntimeError(f"`{storage.source.label}` is a leaf that requires gradients, written to in place")
+        )
+
+
+def store(ev: Evaluator, target: Node, node: Node) -> Node:
+    """A node that writes `node` into the tensor at `target` when the graph runs, and is that tensor."""
+    ref = ExternRef(f"{__name__}:write_into", (Input(0), Input(1)))
+    attrs = {"ref": ref, "effects": True, "strides": (target.meta.stride,)}
+    stored = ev.builder.append(OPS["extern"], (target, node), attrs, target.meta)
+    state_of(ev).stored.add(stored)
+    return stored
+
+
+def _real(ev: Evaluator, storage: InputStorage) -> Node:
+    """The graph input that is the tensor itself."""
+    entry = state_of(ev).arrays.entries.get(storage)
+    return entry if entry is not None else storage.current(ev)
+
+
+def settle(ev: Evaluator, storage: Any) -> None:
+    """Before a read with gradients on: what was written under `no_grad` to a tensor that requires gradients is written now."""
+    state = state_of(ev)
+    if not storage.real.requires_grad or state.settled.get(storage) == storage.version:
+        return
+    with gradients(ev, False):
+        stored = store(ev, _real(ev, storage), storage.current(ev))
+    storage.node = stored
+    storage.version += 1
+    state.differentiated[stored] = True
+    state.settled[storage] = storage.version
+
+
+def write_into(target: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """What a node made by `store` runs."""
+    return target.copy_(value)
+
+
+# ------------------------------------------------------------------ views that leave the graph
+
+
+def view_maker(ev: Evaluator, array: Any) -> tuple[Callable[..., torch.Tensor], str]:
+    """What makes a view of real memory again as it was made: detached, under `no_grad`, or recorded; and its name."""
+    state = state_of(ev)
+    recorded, link = True, array
+    while link.parent is not None:
+        if link.step.op == "detach" and (state.entry_grad or state.grad):
+            return detached_view_of, "detached_view_of"
+        recorded, link = recorded and link.recorded, link.parent
+    return (recorded_view_of, "recorded_view_of") if recorded else (view_of, "view_of")
+
+
+def view_of(base: torch.Tensor, shape: Shape, stride: Shape, offset: int) -> torch.Tensor:
+    """The part of `base`'s memory with this layout; the offset counts from base's first element."""
+    with torch.no_grad():
+        return base.as_strided(shape, stride, base.storage_offset() + offset)
+
+
+def recorded_view_of(base: torch.Tensor, shape: Shape, stride: Shape, offset: int) -> torch.Tensor:
+    """As `view_of`, with gradients recorded."""
+    with torch.enable_grad():
+        return base.as_strided(shape, stride, base.storage_offset() + offset)
+
+
+def detached_view_of(base: torch.Tensor, shape: Shape, stride: Shape, offset: int) -> torch.Tensor:
+    """As `view_of`, cut off from `base`'s gradients."""
+    return view_of(base.detach(), shape, stride, offset)

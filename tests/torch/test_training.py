@@ -1,0 +1,198 @@
+"""Writes, views and detached tensors where gradients are recorded: results, `requires_grad` and gradients equal eager's."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+import torch.nn.functional as F  # noqa: E402
+from torch import nn  # noqa: E402
+
+import quern  # noqa: E402
+
+pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:quern. gradients")]
+
+# x: a leaf that requires gradients; h: computed from another; b: a buffer without gradients
+
+
+def buffer_accumulates(x, h, b):
+    b += x.sum(0)
+    return x * b
+
+
+def buffer_multiplied(x, h, b):
+    b.mul_(x[0])
+    return b * 2
+
+
+def buffer_rows(x, h, b):
+    b[1:3].add_(x[0, 1:3])
+    b[0] = x.sum()
+    return b.sum() + x.sum()
+
+
+def buffer_without_gradients(x, h, b):
+    b.copy_(x.detach()[0] * 2)
+    return x + b
+
+
+def running_mean(x, h, b):
+    with torch.no_grad():
+        b.mul_(0.9).add_(x.mean(0), alpha=0.1)
+    return x - b
+
+
+def computed_input_written(x, h, b):
+    h.mul_(x)
+    h[0] += 1
+    return h.sin(), h
+
+
+def computed_input_twice(x, h, b):
+    y = h * 3
+    h += x
+    return y, h * 2
+
+
+def leaf_written_without_gradients(x, h, b):
+    with torch.no_grad():
+        x.mul_(2)
+        x[0] = 1
+    return x * x
+
+
+def leaf_written_and_read_twice(x, h, b):
+    y = x.sum()
+    with torch.no_grad():
+        x.add_(1)
+    z = x * 3
+    with torch.no_grad():
+        x.add_(b)
+    return y, z, x * 5
+
+
+def leaf_written_past_autograd(x, h, b):
+    x.data.mul_(2)
+    x.detach().add_(b)
+    return x * 1, x.detach()
+
+
+def detached_results(x, h, b):
+    y = x * 2
+    return x.detach(), x.detach()[0], x[0].detach(), y.detach(), y, x.data.view(-1), x.detach().mean(), x.t()
+
+
+def no_grad_results(x, h, b):
+    with torch.no_grad():
+        view, copy = x[0], x * 2
+        with torch.enable_grad():
+            inner = copy * x
+    return view, copy, inner, copy * 2
+
+
+def made_written_without_gradients(x, h, b):
+    y = x * 2
+    view = y[0]
+    with torch.no_grad():
+        y.mul_(3)
+        seen = view.sum()
+    y.data.add_(1)
+    y.detach()[1] = 5
+    with torch.no_grad():
+        y.clamp_(-1, 1)
+    return y * x, view * 2, seen, y
+
+
+def views_outlive_modes(x, h, b):
+    with torch.no_grad():
+        early = b[:2]
+    late = b[2:]
+    with torch.no_grad():
+        b.add_(1)
+        late.sum()
+    return early * x[0, :2], late * x[0, 2:]
+
+
+def asks(x, h, b):
+    made = x * 2
+    return made.grad_fn is None, x.grad_fn is None, h.grad_fn is not None, h.is_leaf, x.is_leaf, x.grad is None, made
+
+
+PROGRAMS = [
+    buffer_accumulates, buffer_multiplied, buffer_rows, buffer_without_gradients, running_mean, computed_input_written,
+    computed_input_twice, leaf_written_without_gradients, leaf_written_and_read_twice, leaf_written_past_autograd, detached_results,
+    no_grad_results, made_written_without_gradients, views_outlive_modes, asks,
+]  # fmt: skip
+
+
+def run(call, f):
+    """All that can be seen of two calls."""
+    torch.manual_seed(0)
+    seen = []
+    for _ in range(2):
+        x, root, b = torch.randn(3, 4, requires_grad=True), torch.randn(3, 4, requires_grad=True), torch.randn(4)
+        h = root * 1
+        found = call(x, h, b)
+        found = found if isinstance(found, tuple) else (found,)
+        results = [t for t in found if isinstance(t, torch.Tensor)]
+        memory = [t.untyped_storage()._cdata == x.untyped_storage()._cdata for t in results]
+        seen += [t if not isinstance(t, torch.Tensor) else (t.detach().clone(), t.requires_grad) for t in found]
+        seen += [
+            memory,
+            (x.requires_grad, h.requires_grad, b.requires_grad),
+            x.detach().clone(),
+            b.detach().clone(),
+            h.detach().clone(),
+        ]
+        total = sum((t * (i + 1)).sum() for i, t in enumerate([*results, b, h]) if t.requires_grad)
+        try:
+            total.backward()
+        except RuntimeError as error:
+            seen.append(str(error)[:40])
+        seen += [x.grad, root.grad]
+    return seen
+
+
+@pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_equals_eager(f, backend):
+    plain, compiled = run(f, f), run(quern.compile(f, backend=backend, fullgraph=True), f)
+    torch.testing.assert_close(compiled, plain, equal_nan=True)
+
+
+@pytest.mark.parametrize("make", [lambda: nn.BatchNorm1d(4), lambda: nn.BatchNorm1d(4, affine=False)])
+def test_batch_norm_trains(make):
+    def train(wrap):
+        torch.manual_seed(0)
+        m = nn.Sequential(nn.Linear(4, 4), make(), nn.ReLU())
+        call, optimizer = wrap(m), torch.optim.SGD(m.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            call(torch.randn(8, 4)).square().mean().backward()
+            optimizer.step()
+        return m.state_dict()
+
+    compiled = train(lambda m: quern.compile(m, backend="eager", fullgraph=True))
+    torch.testing.assert_close(compiled, train(lambda m: m))
+
+
+def test_a_leaf_written_in_place_raises_as_in_eager():
+    f = quern.compile(lambda x: x.mul_(2).sum(), backend="eager", fullgraph=True)
+    with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
+        f(torch.randn(3, requires_grad=True))
+    assert f(torch.ones(3)) == 6
+
+
+def test_a_graph_without_gradients_records_none():
+    """All is detached: nothing of the parameter's history may reach the result, on either backend."""
+    for backend in ("eager", "inductor"):
+        f = quern.compile(lambda x: F.pdist(x.detach()) + 1, backend=backend, fullgraph=True)
+        assert not f(torch.randn(4, 3, requires_grad=True)).requires_grad
+
+
+def test_deep_copies_of_leaves_break():
+    import copy
+
+    f = quern.compile(lambda x: copy.deepcopy(x) * 2, backend="eager")
+    out = f(torch.ones(3, requires_grad=True))
+    assert out.requires_grad
