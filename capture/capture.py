@@ -513,7 +513,7 @@ def prune(graph: Graph) -> list[bool]:
     needed: set[Node] = set()
     todo = [*graph.outputs, *(node for _, node in graph.mutations)]
     # random numbers are drawn, and checks are made, whether or not their results are used
-    todo += [node for node in graph.nodes if node.op.effects or node.attrs.get("effects")]
+    todo += [node for node in graph.nodes if node.effects]
     todo += [graph.inputs[position] for position, _ in graph.mutations]
     while todo:
         node = todo.pop()

@@ -482,7 +482,7 @@ class CompiledFunction:
 
     def _compile_graph(self, captured: Captured, name: str) -> tuple[Callable[..., Any] | None, float]:
         graph = captured.graph
-        if graph is None or not (graph.outputs or graph.mutations):
+        if graph is None or not does_something(graph):
             return None, 0.0
         if not graph.op_count and not graph.mutations and all(node in graph.inputs for node in graph.outputs):
             where = {node: i for i, node in enumerate(graph.inputs)}
@@ -494,7 +494,10 @@ class CompiledFunction:
         for call in self.callbacks.on_start:
             call(name)
         try:
-            return self.backend(graph, captured.examples, context), time.perf_counter() - began
+            run = self.backend(graph, captured.examples, context)
+            if graph.isolated and captured.frontend is not None:
+                run = captured.frontend.runtime.isolate(run, graph.isolated)
+            return run, time.perf_counter() - began
         except QuernError:
             raise
         except Exception as error:
@@ -529,11 +532,16 @@ def entry_source(target: Target, captured: Captured) -> str:
         "        return _MISS",
         *(f"    {line}" for line in captured.fetch),
     ]
-    if captured.outputs or captured.graph is not None and captured.graph.mutations:
+    if captured.graph is not None and does_something(captured.graph):
         called = f"_graph({', '.join(captured.inputs)})"
         lines.append(f"    {', '.join(captured.outputs)}, = {called}" if captured.outputs else f"    {called}")
     lines += [f"    {line}" for line in captured.body]
     return "\n".join(lines) + "\n"
+
+
+def does_something(graph: Graph) -> bool:
+    """Whether a graph must be run: it has outputs, it writes, or an op of it has effects."""
+    return bool(graph.outputs or graph.mutations or any(n.effects for n in graph.nodes))
 
 
 def _identifier(name: str) -> str:

@@ -140,6 +140,11 @@ class Node:
     def ndim(self) -> int:
         return len(self.meta.shape)
 
+    @property
+    def effects(self) -> bool:
+        """True for what must run in its place, whether or not its result is used: random numbers, checks."""
+        return self.op.effects or bool(self.attrs.get("effects"))
+
     def __repr__(self) -> str:
         return f"%{self.name}"
 
@@ -193,6 +198,8 @@ class Graph:
     framework: str = ""
     #: gradients are wanted of what it computes: it must run through the framework's own differentiable ops
     autograd: bool = False
+    #: what the framework does around it and must not do to it ("gradients", "autocast")
+    isolated: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         lines = [str(n) for n in self.nodes]

@@ -112,7 +112,7 @@ def eliminate_dead(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """Drop nodes that reach no output; random ops stay: they move the generator's state."""
     live: set[Node] = {*graph.outputs, *(n for _, n in graph.mutations), *graph.inputs}
     for n in reversed(graph.nodes):
-        if n in live or n.op.effects:
+        if n in live or n.effects:
             live.add(n)
             live.update(i for i in n.inputs if i is not None)
     if len(live) == len(graph.nodes):
@@ -126,7 +126,7 @@ def merge_common(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     seen: dict[Any, Node] = {}
 
     def visit(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> Node:
-        if n.op.name in _OPAQUE or n.op.effects:
+        if n.op.name in _OPAQUE or n.effects:
             return b.append(n.op, inputs, n.attrs, n.meta)
         key = (n.op.name, tuple(id(i) for i in inputs), _freeze(n.attrs), n.meta)
         found = seen.get(key)

@@ -73,6 +73,10 @@ class Runtime(Protocol):
         """Turn gradient recording on or off in this thread; the previous mode. False where there is no such thing."""
         ...
 
+    def isolate(self, run: Callable[..., Any], what: frozenset[str]) -> Callable[..., Any]:
+        """`run`, with what the framework does around a graph (`Graph.isolated`) switched off."""
+        ...
+
     def stream(self, device: str) -> int:
         """Handle of the current stream of a GPU (0 on the CPU)."""
         ...

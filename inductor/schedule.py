@@ -105,7 +105,7 @@ def _units(lowered: Lowered) -> dict[int, Unit]:
         unit = units[i] = Unit(i, step, reads, writes)
         unit.after = {writers[b] for b in reads | writes if b in writers}
         unit.after |= {k for b in writes for k in readers.get(b, ())}
-        if isinstance(step, ExternCall) and step.node.op.effects:
+        if isinstance(step, ExternCall) and step.node.effects:
             if last_effect is not None:
                 unit.after.add(last_effect)
             last_effect = i

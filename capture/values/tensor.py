@@ -104,6 +104,10 @@ class ViewStep:
         inverse = _INVERSES.get(self.op)
         return inverse(ev, self.attrs, parent, new) if inverse is not None else None
 
+    def remake(self, rb: Rebuilder, parent: str) -> str:
+        """Code for the view of the real array `parent`, where `is_placed` is False."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class PickStep(ViewStep):
@@ -120,6 +124,10 @@ class PickStep(ViewStep):
 
     def undo(self, ev: Evaluator, parent: Node, new: Node) -> Node | None:
         return ev.emit("index_put", parent, new, *self.indices)
+
+    def remake(self, rb: Rebuilder, parent: str) -> str:
+        places = ", ".join(":" if i is None else rb.output(i) for i in self.indices)
+        return f"{parent}[{places}]"
 
 
 class ArrayState:
@@ -210,11 +218,14 @@ class ArrayValue(Value):
         return self._node
 
     def write(self, ev: Evaluator, node: Node) -> None:
-        """Make `node` this array's content. It must have the array's shape and dtype. Breaks for a view that repeats
-        elements, or whose op has no inverse.
+        """Make `node` this array's content. It must have the array's shape and dtype. Breaks for an array that repeats
+        elements, or a view whose op has no inverse.
         """
         node = with_layout(ev, node, self.meta)
         if self.parent is None:
+            if _repeats(self.meta):
+                raise ev.break_("repeated-elements", f"writing to {self.describe()}, some elements of which are one",
+                                "the framework may refuse it", "write to a copy (.clone())")  # fmt: skip
             self._before_write(ev)
             self.storage.node = node
             self.storage.version += 1
@@ -274,23 +285,33 @@ class ArrayValue(Value):
 
     def rebuild(self, rb: Rebuilder) -> str:
         """A new base is a graph output; a view is made again from the real input, or from the base's output. (An input
-        itself has a source, and is not asked.) A view whose place only the data tell leaves as a copy.
+        itself has a source, and is not asked.) A view whose place only the data tell is made again step by step.
         """
         storage = self.storage
         rb.ev.graph.framework = self.framework
         if not self._is_placed():
-            return rb.output(self.node(rb.ev))
+            return self._remake(rb)
         if isinstance(storage, InputStorage):
             return self.rebuild_view(rb, rb.source(storage.source))
         if storage.output is None:
             storage.output = rb.output(storage.current(rb.ev))
         return storage.output if self.parent is None else self.rebuild_view(rb, storage.output)
 
+    def _remake(self, rb: Rebuilder) -> str:
+        near: ArrayValue = self
+        while near.step is None or near.step.is_placed:
+            assert near.parent is not None
+            near = near.parent
+        if near is not self:
+            return self.rebuild_view(rb, rb.value(near), near.offset)
+        assert self.parent is not None and self.step is not None
+        return self.step.remake(rb, rb.value(self.parent))
+
     def _is_placed(self) -> bool:
         return self.parent is None or self.step is not None and self.step.is_placed and self.parent._is_placed()
 
-    def rebuild_view(self, rb: Rebuilder, base: str) -> str:
-        """Code for this array as a view of the real array `base` of its storage."""
+    def rebuild_view(self, rb: Rebuilder, base: str, offset: Dim = 0) -> str:
+        """Code for this array as a view of the real array `base`, which begins at `offset` in its storage."""
         raise NotImplementedError
 
 

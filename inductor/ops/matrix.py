@@ -9,7 +9,14 @@ from ..dtypes import bool_
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from .common import REQUIRED, args, new_meta, row
 from .dims import floor_divide, less, same
-from .promotion import broadcast_shapes, channels_last_strides, common_device, expands_to, prefers_channels_last
+from .promotion import (
+    broadcast_shapes,
+    channels_last_strides,
+    common_device,
+    expands_to,
+    prefers_channels_last,
+    result_dtype,
+)
 
 
 def _same_dtype(name: str, *metas: TensorMeta | None) -> None:
@@ -127,7 +134,7 @@ row("linear", "extern", _meta_linear)
 
 def _meta_outer(a: TensorMeta, b: TensorMeta) -> TensorMeta:
     _ranks("outer", (a, 1), (b, 1))
-    return _new((a.shape[0], b.shape[0]), a, b)
+    return new_meta((a.shape[0], b.shape[0]), result_dtype(a, b), common_device(a, b))
 
 
 def _decompose_outer(b: GraphBuilder, node: Node) -> Node:

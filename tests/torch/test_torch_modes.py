@@ -94,36 +94,6 @@ def test_inference_mode_outside():
         compare(fn(X), function(X))
 
 
-def test_autocast_runs_eagerly():
-    """Casts are autocast's business: under it the function runs as plain Python, and compiled again outside."""
-
-    def fn(x):
-        return x @ x.t()
-
-    function = quern.compile(fn, backend="eager")
-    with torch.no_grad():
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert function(X).dtype == torch.bfloat16
-        assert function(X).dtype == torch.float32
-
-
-def test_autocast_inside():
-    def off(x):
-        with torch.autocast("cpu", enabled=False):
-            return x @ x.t()
-
-    def on(x):
-        y = x + 1
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            return y @ y.t()
-
-    check(off, X)
-    with torch.no_grad():
-        compare(on(X), quern.compile(on, backend="eager")(X))
-        with pytest.raises(quern.errors.Unsupported, match="autocast"):
-            compiled(on)(X)
-
-
 def test_default_dtype():
     def fn(x):
         return torch.ones(2) + torch.arange(2) / 3, x

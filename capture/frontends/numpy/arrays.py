@@ -115,7 +115,7 @@ class Array(ArrayValue):
         text = super().rebuild(rb)
         return f"{text}.item()" if self.number else f"{text}[()]" if self.scalar else text
 
-    def rebuild_view(self, rb: Rebuilder, base: str) -> str:
+    def rebuild_view(self, rb: Rebuilder, base: str, offset: Dim = 0) -> str:
         steps = []
         array: Any = self
         while array.parent is not None:

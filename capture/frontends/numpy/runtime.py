@@ -92,6 +92,10 @@ class NumpyRuntime:
         """`config.threads`, else what OMP_NUM_THREADS said at the start, else the CPUs this process may use."""
         return self._threads if config.threads is None else config.threads
 
+    def isolate(self, run: Callable[..., Any], what: frozenset[str]) -> Callable[..., Any]:
+        """NumPy does nothing of the kind."""
+        return run
+
     def set_grad(self, mode: bool) -> bool:
         """False: NumPy records no gradients."""
         return False

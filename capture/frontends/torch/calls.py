@@ -24,6 +24,7 @@ from ...values.constant import NONE, ConstantValue
 from ...values.functions import FunctionValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
+from .autocast import cast_operands
 from .dtypes import device_text, from_torch
 from .results import Results, ReturnTypeValue
 
@@ -64,6 +65,9 @@ class Context:
     def op(self, name: str, *operands: Any, **attrs: Any) -> Node:
         """Append a table op; None operands are absent optional tensors. Complex arithmetic is left to the framework."""
         nodes = [None if x is None else self.node(x) for x in operands]
+        self.ev.graph.framework = "torch"
+        if self.ev.states["torch"].casts:
+            nodes = cast_operands(self, name, nodes, attrs)
         for n in nodes:
             if n is not None and not isinstance(n.meta, tuple) and n.dtype.is_complex:
                 return COMPLEX[0](self, name, nodes, attrs)
@@ -170,9 +174,12 @@ def plain_call(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mappi
     """Call a handler function with Values."""
     out = kwargs.get("out") if kwargs else None
     named = {k: unwrap(ev, v) for k, v in kwargs.items() if k != "out"}
-    result = fn(Context(ev), *[unwrap(ev, v) for v in args], **named)
+    plain = [unwrap(ev, v) for v in args]
     if out is not None and not (out.is_constant and out.as_constant() is None):
+        with ev.states["torch"].without_casts():
+            result = fn(Context(ev), *plain, **named)
         return write_out(ev, out, result)
+    result = fn(Context(ev), *plain, **named)
     return wrap(ev, result)
 
 

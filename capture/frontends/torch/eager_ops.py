@@ -481,6 +481,9 @@ EAGER.update(
     real=lambda x: x.real.clone(),
     imag=lambda x: x.imag.clone(),
     view_as_real=lambda x: torch.view_as_real(x).clone(),
+    conj=lambda x: torch.conj(x).resolve_conj(),
+    with_real=lambda x, part: torch.complex(part, x.imag),
+    with_imag=lambda x, part: torch.complex(x.real, part),
     view_as_complex=lambda x: torch.view_as_complex(x).clone(),
 )
 

@@ -13,8 +13,8 @@ from ....inductor.dtypes import DType
 from ....inductor.graph import ExternRef, Input, Node, TensorMeta
 from ....inductor.ops import OPS
 from ...values.tensor import ArrayValue
-from . import eager_ops
-from .calls import COMPLEX, UNKNOWN, Context, register, resolve, unwrap, wrap
+from . import autocast, eager_ops
+from .calls import COMPLEX, UNKNOWN, Context, resolve, unwrap, wrap
 from .dtypes import device_text, from_torch, to_torch
 from .eager_ops import EAGER
 from .results import Results
@@ -47,7 +47,14 @@ def call_target(
     inputs: list[Node] = []
     template = [_template(cx, a, inputs) for a in args]
     named = {k: _template(cx, v, inputs) for k, v in kwargs.items()}
-    results = _run_on_meta(cx, fn, target, template, named, inputs)
+    cx.ev.graph.framework = "torch"
+    wrapped = autocast.treat_call(cx, target, inputs, template) if cx.ev.states["torch"].casts else None
+    if wrapped is None:
+        results = _run_on_meta(cx, fn, target, template, named, inputs)
+    else:
+        ones = autocast.stand_ins(cx, target, inputs)
+        target, template = wrapped
+        results = _run_on(cx, autocast.under_autocast, target, template, named, ones)
     flat, rebuild = _flatten(cx, target, results)
     metas = tuple(_meta(cx, r, _device_of(kwargs, inputs)) for r in flat)
     ref = ExternRef(target, tuple(template), tuple(named.items()))
@@ -99,7 +106,17 @@ def _run_on_meta(
     if any(n.meta.is_dynamic for n in inputs):
         raise cx.broken("dynamic-extern", f"the framework function {target} on tensors of dynamic size",
                         "its result's size is not known as a formula")  # fmt: skip
-    tensors = [_meta_tensor(cx, n.meta) for n in inputs]
+    return _run_on(cx, fn, target, template, named, [_meta_tensor(cx, n.meta) for n in inputs])
+
+
+def _run_on(
+    cx: Context,
+    fn: Any,
+    target: str,
+    template: Sequence[Any],
+    named: Mapping[str, Any],
+    tensors: Sequence[torch.Tensor],
+) -> Any:
     versions = [t._version for t in tensors]
 
     def fill(value: Any) -> Any:
@@ -110,9 +127,7 @@ def _run_on_meta(
         return to_torch(value) if hasattr(value, "kind") and hasattr(value, "size") else value
 
     kwargs = {k: fill(v) for k, v in named.items()}
-    if not tensors:
-        kwargs["device"] = "meta"
-    elif "device" in kwargs:
+    if not tensors or "device" in kwargs and tensors[0].is_meta:
         kwargs["device"] = "meta"
     try:
         with torch.no_grad():
@@ -228,26 +243,3 @@ def complex_op(cx: Context, name: str, nodes: Sequence[Node | None], attrs: Mapp
 
 
 COMPLEX.append(complex_op)
-
-
-def complex_view(name: str, step: int) -> Any:
-    """`real`, `imag`, `view_as_real`, `view_as_complex`: views of complex memory in eager, copies of the same layout here,
-    which must not be written to.
-    """
-
-    def call(cx: Context, input: ArrayValue) -> Any:
-        if name in ("real", "imag") and not input.meta.dtype.is_complex:
-            if name == "real":
-                return input
-            raise ValueError("imag is not implemented for real tensors")
-        node = call_target(cx, f"{eager_ops.__name__}:NAMED.{name}", EAGER[name], [input], {}, effects=False)
-        if step != 1:
-            node = cx.op("restride", node, stride=tuple(s * step for s in input.meta.stride))
-        return type(input).new(node, frozen="it is a view of a complex tensor")
-
-    call.__name__ = name
-    return call
-
-
-for _name, _step in (("real", 2), ("imag", 2), ("view_as_real", 1), ("view_as_complex", 1)):
-    register((f"torch.{_name}",), complex_view(_name, _step))

@@ -14,7 +14,18 @@ from ...values.base import Value
 from ...values.constant import ConstantValue
 from ...values.tensor import ArrayValue, InputStorage
 from ...wrapping import anchor
-from . import higher_order, names_create, names_index, names_nn, names_pointwise, names_reduce, names_shape, queries
+from . import (
+    autocast,
+    complex_views,
+    higher_order,
+    names_create,
+    names_index,
+    names_nn,
+    names_pointwise,
+    names_reduce,
+    names_shape,
+    queries,
+)
 from .calls import FUNCTIONS, METHODS
 from .dtypes import FROM_TORCH
 from .externs import handler_of_unknown, opaque_call
@@ -31,7 +42,17 @@ if TYPE_CHECKING:
     from ...evaluator import Evaluator
     from ...rebuild import Rebuilder
 
-_tables = (higher_order, names_create, names_index, names_nn, names_pointwise, names_reduce, names_shape, queries)
+_tables = (
+    complex_views,
+    higher_order,
+    names_create,
+    names_index,
+    names_nn,
+    names_pointwise,
+    names_reduce,
+    names_shape,
+    queries,
+)
 
 #: immutable objects of torch, compared by value
 _CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.finfo, torch.iinfo)
@@ -39,7 +60,7 @@ _CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format, torc
 _INLINED = (
     "torch.nn.modules", "torch.nn.functional", "torch.autograd.grad_mode", "torch.utils._contextlib", "torch.functional",
     "torch.nn.utils", "torch._tensor", "torch.distributions", "torch.utils._pytree", "torch.nn.attention",
-    "torch._jit_internal", "torch.nn._reduction",
+    "torch._jit_internal", "torch.nn._reduction", "torch.amp.autocast_mode",
 )  # fmt: skip
 _FOLDER = torch.__file__.rsplit("/", 1)[0]
 
@@ -110,6 +131,11 @@ class TorchFrontend:
         guard_together(ev, state)
         ev.graph.mutations.extend(m for m in state.arrays.mutations(ev) if m[1] not in state.stored)
         ev.graph.autograd = bool(state.stored) or any(map(state.records_gradients, ev.graph.nodes))
+        if state.entry_grad and not ev.graph.autograd and any(s.real.requires_grad for s in state.arrays.inputs):
+            ev.graph.isolated |= {"gradients"}
+        if state.entry_autocast.active:
+            ev.graph.isolated |= {"autocast"}
+        autocast.leave(ev, rb)
         if state.grad != state.entry_grad:
             rb.effect(f"{rb.inject(torch._C._set_grad_enabled, 'set_grad_enabled')}({state.grad})")
 
@@ -170,8 +196,8 @@ def _unusable(obj: torch.Tensor) -> str:
         return f"its layout is {obj.layout}"
     if obj.dtype not in FROM_TORCH:
         return f"its dtype is {obj.dtype}"
-    if obj.is_nested or obj.is_quantized or obj.is_conj() or obj.is_neg():
-        return "it is nested, quantised, or lazily conjugated"
+    if obj.is_nested or obj.is_quantized or obj.is_neg():
+        return "it is nested, quantised, or lazily negated"
     if torch._C._functorch.is_functorch_wrapped_tensor(obj):
         return "it belongs to a torch.func transform"
     return ""

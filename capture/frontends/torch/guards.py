@@ -12,6 +12,7 @@ from torch.autograd import forward_ad
 from ....inductor.graph import Dim, TensorMeta, contiguous_strides
 from ....inductor.sizes import strides_over
 from ...sources import Source
+from .autocast import ambient
 from .state import TorchState, state_of
 
 if TYPE_CHECKING:
@@ -106,9 +107,6 @@ def _modes_active() -> bool:
 
 def check_state(ev: Evaluator) -> None:
     """Break where captured code would not mean what it means in eager."""
-    if torch._C._is_any_autocast_enabled():
-        raise ev.break_("autocast", "running under torch.autocast", "its implicit casts are not captured",
-                        "call the compiled function outside of autocast")  # fmt: skip
     if _modes_active():
         raise ev.break_("torch-mode", "a torch function mode, dispatch mode or torch.func transform is active",
                         "it would not see what runs in a compiled graph")  # fmt: skip
@@ -127,7 +125,12 @@ def guard_state(ev: Evaluator) -> None:
     ev.guards.test(
         None, f"{call(torch.is_grad_enabled, 'grad_mode')} is {grad}", f"grad mode was {'on' if grad else 'off'}", 0
     )
-    ev.guards.test(None, f"not {call(torch._C._is_any_autocast_enabled, 'autocast')}", "autocast was off", 0)
+    before = state_of(ev).entry_autocast
+    if before.active:
+        held = ev.names.inject(before, "autocast")
+        ev.guards.test(None, f"{call(ambient, 'ambient_autocast')} == {held}", f"autocast was {before}", 0)
+    else:
+        ev.guards.test(None, f"not {call(torch._C._is_any_autocast_enabled, 'autocast')}", "autocast was off", 0)
     ev.guards.test(None, f"not {call(_modes_active, 'modes')}", "no torch mode was active", 0)
     float32 = ev.names.inject(torch.float32, "float32")
     ev.guards.test(

@@ -33,6 +33,11 @@ def is_inplace(name: str) -> bool:
 
 def call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     """`x.name_(*args, **kwargs)`; answers with `x` itself."""
+    with state_of(ev).without_casts():  # autocast leaves in-place operators alone
+        return _call_inplace(ev, x, name, args, kwargs)
+
+
+def _call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     special = INPLACE.get(name)
     if special is not None:
         special(Context(ev), x, *[unwrap(ev, a) for a in args], **{k: unwrap(ev, v) for k, v in kwargs.items()})
@@ -80,9 +85,15 @@ def _zero(cx: Context, self: ArrayValue) -> None:
 
 @_method("detach_")
 def _detach(cx: Context, self: ArrayValue) -> None:
-    """Without gradients there is nothing to cut."""
-    if state_of(cx.ev).requires_grad(cx.node(self)):
-        raise cx.broken("autograd", "Tensor.detach_", "it cuts gradients that are recorded", "use x = x.detach()")
+    """Cut a tensor off from its history. Other views of its memory keep theirs."""
+    if not state_of(cx.ev).requires_grad(cx.node(self)):
+        return
+    storage = self.storage
+    if storage.is_input or self.parent is not None:
+        raise cx.broken("autograd", "Tensor.detach_ of an input or a view", "it cuts gradients that are recorded",
+                        "use x = x.detach()")  # fmt: skip
+    storage.node = cx.op("detach", self)
+    storage.version += 1
 
 
 @_method("requires_grad_")

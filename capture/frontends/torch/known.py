@@ -13,6 +13,7 @@ import torch
 from ....inductor.graph import Graph, Node
 from ...eager_backend import interpret
 from ...values.tensor import ArrayValue
+from .autocast import switched_off
 from .calls import Context
 from .runtime import TorchRuntime
 
@@ -38,7 +39,7 @@ def known_content(ev: Evaluator, array: ArrayValue) -> torch.Tensor | None:
     layouts = [like for n in order if n.op.name in _LAYOUT_ONLY and (like := n.inputs[0]) is not None]
     shapes = list(dict.fromkeys(layouts))
     stand_ins = [_runtime.empty(m.shape, m.stride, m.dtype, m.device) for m in (like.meta for like in shapes)]
-    with torch.no_grad():
+    with torch.no_grad(), switched_off():
         return interpret(Graph(inputs=shapes, nodes=order, outputs=[node]), _runtime)(*stand_ins)[0]
 
 
@@ -62,7 +63,7 @@ def _nodes_behind(node: Node) -> set[Node] | None:
         if n in found:
             continue
         metas = n.meta if isinstance(n.meta, tuple) else (n.meta,)
-        if n.op.name == "input" or n.op.effects or n.attrs.get("effects") or len(found) == MAX_OPS:
+        if n.op.name == "input" or n.effects or len(found) == MAX_OPS:
             return None
         if any(m.is_dynamic or m.numel > MAX_ELEMENTS for m in metas):
             return None

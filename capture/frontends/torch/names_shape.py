@@ -10,7 +10,7 @@ import torch
 from ....inductor.graph import Node
 from ....inductor.ops.promotion import is_channels_last
 from ....inductor.ops.views import flattened_shape, resolve_shape, view_strides
-from ...values.tensor import ArrayValue
+from ...values.tensor import ArrayValue, InputStorage
 from .calls import Context, name, register
 from .calls import expand as places
 from .dtypes import from_torch
@@ -573,15 +573,15 @@ def _always(value: bool) -> Any:
 
 
 for _place, _value in (
-    ("*is_conj", False), ("*is_neg", False), ("*is_inference", False), ("Tensor.is_pinned", False),
-    ("Tensor.is_shared", False),
+    ("Tensor.is_pinned", False), ("Tensor.is_shared", False),
 ):  # fmt: skip
     register(places(_place), _always(_value))
 
 
-@name("*resolve_conj *resolve_neg")
-def resolve(cx: Context, input: ArrayValue) -> ArrayValue:
-    return input
+@name("*is_inference")
+def is_inference(cx: Context, input: ArrayValue) -> bool:
+    storage = input.storage
+    return bool(storage.real.is_inference()) if isinstance(storage, InputStorage) else state_of(cx.ev).inference
 
 
 @name("Tensor.__deepcopy__")

@@ -5,7 +5,6 @@ Handlers here take Values. What they answer about global state is guarded by the
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...values.base import Args, Kwargs, Value
-from ...values.constant import FALSE, NONE, TRUE
+from ...values.constant import FALSE, NONE, TRUE, ConstantValue
 from ...values.tensor import ArrayValue
+from . import autocast
 from .calls import Context, register_handler, resolve
 from .checks import check_all
 from .externs import call_target
@@ -47,8 +47,8 @@ _answers(
     False, "torch.compiler.is_exporting", "torch.jit.is_scripting", "torch.jit.is_tracing", "torch._jit_internal.is_scripting",
     "torch.onnx.is_in_onnx_export", "torch.overrides.has_torch_function",
     "torch.overrides.has_torch_function_unary", "torch.overrides.has_torch_function_variadic", "torch._C._has_torch_function",
-    "torch._C._has_torch_function_unary", "torch._C._has_torch_function_variadic", "torch.is_autocast_enabled",
-    "torch.is_autocast_cpu_enabled", "torch._C._is_any_autocast_enabled", "torch.backends.mha.get_fastpath_enabled", "torch.cuda.is_current_stream_capturing",
+    "torch._C._has_torch_function_unary", "torch._C._has_torch_function_variadic",
+    "torch.backends.mha.get_fastpath_enabled", "torch.cuda.is_current_stream_capturing",
     "torch._C._functorch.is_functorch_wrapped_tensor", "torch._C._is_torch_function_mode_enabled",
 )  # fmt: skip
 _answers(
@@ -79,7 +79,8 @@ _folded(
     "torch.backends.mps.is_available", "torch.xpu.is_available",
     "torch.backends.cudnn.is_available", "torch.backends.mps.is_built", "torch.distributed.is_available",
     "torch.is_storage", "torch.typename", "torch.mps.is_available", "torch.accelerator.is_available",
-    "torch.amp.autocast_mode.is_autocast_available", "torch.xpu.is_current_stream_capturing",
+    "torch.amp.autocast_mode.is_autocast_available", "torch._C._is_autocast_available",
+    "torch._C._get_privateuse1_backend_name", "torch.xpu.is_current_stream_capturing",
 )  # fmt: skip
 
 
@@ -104,8 +105,7 @@ def _watched(*places: str) -> None:
 
 
 _watched(
-    "torch.get_num_threads", "torch.are_deterministic_algorithms_enabled", "torch.get_autocast_dtype",
-    "torch.get_autocast_gpu_dtype", "torch.get_autocast_cpu_dtype", "torch.get_float32_matmul_precision",
+    "torch.get_num_threads", "torch.are_deterministic_algorithms_enabled", "torch.get_float32_matmul_precision",
     "torch.distributed.is_initialized", "torch.backends.cuda.flash_sdp_enabled", "torch.is_anomaly_enabled",
     "torch.backends.cuda.mem_efficient_sdp_enabled", "torch.backends.cuda.math_sdp_enabled",
     "torch.is_deterministic_algorithms_warn_only_enabled",
@@ -179,18 +179,19 @@ def _inference_mode(ev: Evaluator, mode: Value = TRUE) -> Value:
     return InferenceModeValue(bool(mode.as_constant()))
 
 
-def _autocast(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-    """Autocast is off around captured code (guarded): switching it off changes nothing; switching it on is not captured."""
-    enabled = kwargs.get("enabled", args[2] if len(args) > 2 else TRUE)
-    if enabled.is_constant and not enabled.as_constant():
-        return ev.call_function(contextlib.nullcontext, [], {})
-    raise ev.break_(
-        "autocast", "torch.autocast", "its implicit casts are not captured", "cast explicitly, or enter it outside"
-    )
-
-
-register_handler("torch.autocast", _autocast)
-register_handler("torch.amp.autocast", _autocast)
+_query("torch.is_autocast_enabled")(autocast.is_enabled)
+_query("torch.is_autocast_cpu_enabled")(lambda ev: autocast.is_enabled(ev, ConstantValue("cpu")))
+_query("torch.get_autocast_dtype")(autocast.get_dtype)
+_query("torch.get_autocast_cpu_dtype")(lambda ev: autocast.get_dtype(ev, ConstantValue("cpu")))
+_query("torch.get_autocast_gpu_dtype")(lambda ev: autocast.get_dtype(ev, ConstantValue("cuda")))
+_query("torch.set_autocast_enabled")(autocast.set_enabled)
+_query("torch.set_autocast_dtype")(autocast.set_dtype)
+_query("torch.is_autocast_cache_enabled")(autocast.is_cache_enabled)
+_query("torch.set_autocast_cache_enabled")(autocast.set_cache_enabled)
+_query("torch.clear_autocast_cache")(autocast.clear_cache)
+_query("torch.autocast_increment_nesting")(lambda ev: autocast.nest(ev, 1))
+_query("torch.autocast_decrement_nesting")(lambda ev: autocast.nest(ev, -1))
+_query("torch._C._is_any_autocast_enabled")(lambda ev: TRUE if state_of(ev).autocast.active else FALSE)
 
 
 # ------------------------------------------------------------------ checks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import operator
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import torch
 
 from ....inductor.dtypes import DType
 from ....inductor.graph import ExternRef, Input, TensorMeta
+from .autocast import switched_off
 from .dtypes import device_text, from_torch, to_device, to_torch
 from .eager_ops import EAGER
 
@@ -86,6 +88,18 @@ class TorchRuntime:
         before = torch.is_grad_enabled()
         torch._C._set_grad_enabled(mode)
         return before
+
+    def isolate(self, run: Callable[..., Any], what: frozenset[str]) -> Callable[..., Any]:
+        def isolated(*inputs: Any) -> Any:
+            with switched_off() if "autocast" in what else contextlib.nullcontext():
+                before = self.set_grad("gradients" not in what and torch.is_grad_enabled())
+                try:
+                    return run(*inputs)
+                finally:
+                    self.set_grad(before)
+
+        isolated.quern_record = getattr(run, "quern_record", None)  # type: ignore[attr-defined]
+        return isolated
 
     def stream(self, device: str) -> int:
         if not device.startswith("cuda"):

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...values.tensor import ArrayState, ArrayValue, InputStorage
+from . import autocast
 
 if TYPE_CHECKING:
+    from ....inductor.dtypes import DType
     from ....inductor.graph import GraphBuilder, Node
     from ...evaluator import Evaluator
 
@@ -30,6 +32,10 @@ class TorchState:
         self.grad = torch.is_grad_enabled()
         self.inference = torch.is_inference_mode_enabled()
         self.entry_grad = self.grad
+        self.autocast = self.entry_autocast = autocast.ambient()
+        #: casts of weights made in the open autocast region
+        self.autocast_cache: dict[tuple[Node, DType], Node] = {}
+        self._in_place = 0
         #: graph nodes, and whether gradients flow through them
         self.differentiated: dict[Node, bool] = {}
         #: nodes that write to a real tensor and are that tensor; storages at the version that such a write left
@@ -46,13 +52,38 @@ class TorchState:
     def grad(self, mode: bool) -> None:
         self.builder.grad = mode
 
+    @property
+    def casts(self) -> bool:
+        """Whether autocast may cast the operands of what is called now."""
+        return self.autocast.active and not self._in_place
+
+    @contextlib.contextmanager
+    def without_casts(self) -> Iterator[None]:
+        """Inside, autocast casts nothing."""
+        self._in_place += 1
+        try:
+            yield
+        finally:
+            self._in_place -= 1
+
+    def is_leaf(self, node: Node) -> bool:
+        """Whether a node is an input that gradients end at."""
+        return node.op.name == "input" and any(
+            s.node is node and s.real.requires_grad and s.real.is_leaf for s in self.arrays.inputs
+        )
+
     def requires_grad(self, node: Node) -> bool:
         """Whether eager's tensor at this node would record gradients."""
         known = self.differentiated.get(node)
         if known is None:
             meta = node.meta
             floats = isinstance(meta, tuple) or meta.dtype.is_float or meta.dtype.is_complex
-            inputs = (i for i in node.inputs if i is not None)
+            # a copy takes only the layout of its first argument
+            sources = node.inputs[1:] if node.op.name == "copy" else node.inputs
+            inputs = (i for i in sources if i is not None)
+            if node.op.name.endswith("_like"):  # the layout alone
+                self.differentiated[node] = False
+                return False
             # a view records gradients in any mode, for its base's sake
             records = node.op.name != "detach" if node.op.kind == "view" else node.grad
             known = self.differentiated[node] = records and floats and any(map(self.requires_grad, inputs))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ....inductor.graph import Node
+from ....inductor.graph import Dim, Node
 from ...breaks import Break
 from ...guards import Guard
 from ...objects import MethodValue
@@ -232,12 +232,12 @@ class TensorValue(ArrayValue):
         reason = f"{{label}} and {other.source.label} did not share memory"
         ev.guards.add(Guard(one.source, f"not {same}({{x}}, {{y}})", reason, other.source, 3))
 
-    def rebuild_view(self, rb: Rebuilder, base: str) -> str:
+    def rebuild_view(self, rb: Rebuilder, base: str, offset: Dim = 0) -> str:
         restore = rb.inject(*training.view_maker(rb.ev, self))
         shape, stride = (
             f"({''.join(f'{rb.size(d)}, ' for d in dims)})" for dims in (self.meta.shape, self.meta.stride)
         )
-        return f"{restore}({base}, {shape}, {stride}, {rb.size(self.offset)})"
+        return f"{restore}({base}, {shape}, {stride}, {rb.size(self.offset - offset)})"
 
 
 TENSOR_CLASS.append(TensorValue)
@@ -344,13 +344,38 @@ def _is_leaf(ev: Evaluator, x: TensorValue) -> Value:
         leaf = storage.real.is_leaf
         ev.guards.test(storage.source, f"{{x}}.is_leaf is {leaf}", f"{{label}}.is_leaf was {leaf}", 2)
         return TRUE if leaf else FALSE
-    return FALSE if x.requires_grad(ev) else TRUE
+    unrecorded_view = x.parent is not None and not x.recorded
+    return FALSE if x.requires_grad(ev) and not unrecorded_view else TRUE
 
 
 def _needs_grad(ev: Evaluator, x: TensorValue) -> Value:
     if isinstance(x.storage, InputStorage) and x.parent is None:
         state_of(ev).guard_requires_grad(ev, x.storage)
     return TRUE if x.requires_grad(ev) else FALSE
+
+
+def _base_of(ev: Evaluator, x: TensorValue) -> Value:
+    if x.parent is not None:
+        root: ArrayValue = x
+        while root.parent is not None:
+            root = root.parent
+        if not root.storage.is_input:
+            return root
+        held = _base_of(ev, root)  # type: ignore[arg-type]
+        return root if ev.is_none(held) else held
+    storage = x.storage
+    if not isinstance(storage, InputStorage):
+        return NONE
+    return ev.wrap(storage.real._base, storage.source.attr("_base"))
+
+
+def _is_view(ev: Evaluator, x: TensorValue) -> Value:
+    storage = x.storage
+    if x.parent is not None or not isinstance(storage, InputStorage):
+        return TRUE if x.parent is not None else FALSE
+    is_view = storage.real._is_view()
+    ev.guards.test(storage.source, f"{{x}}._is_view() is {is_view}", f"{{label}}._is_view() was {is_view}", 2)
+    return TRUE if is_view else FALSE
 
 
 def _on(kind: str) -> Attribute:
@@ -378,6 +403,7 @@ _ATTRIBUTES: dict[str, Attribute] = {
     "grad_fn": _grad_fn,
     "requires_grad": _needs_grad,
     "is_leaf": _is_leaf,
+    "_base": _base_of,
     "is_cpu": _on("cpu"),
     "is_cuda": _on("cuda"),
     "is_xpu": _on("xpu"),
@@ -393,6 +419,6 @@ _ATTRIBUTES: dict[str, Attribute] = {
 #: methods that take and give Values
 _SPECIAL: dict[str, Callable[..., Value]] = {
     "size": _size,
-    "_is_view": lambda ev, x: TRUE if x.parent is not None else FALSE,
+    "_is_view": _is_view,
 }
 METHODS["size"] = lambda ev, args, kwargs: _size(ev, *args, *kwargs.values())  # type: ignore[arg-type]

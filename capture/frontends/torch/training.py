@@ -36,7 +36,8 @@ def write(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, No
         if storage.node in state.stored:
             array._version = -1  # read again, from the tensor that was really written to
     elif not storage.is_input:
-        if not state.grad and state.requires_grad(storage.node):  # other content, the same history
+        if state.requires_grad(storage.node) and not (state.grad and state.requires_grad(node)):
+            # other content; the history stays, or ends in zeros
             node = store(ev, storage.node, with_layout(ev, node, array.meta))
             state.differentiated[node] = True
         assign(ev, node)

@@ -1,0 +1,301 @@
+"""Autocast during capture: the casts that eager's dispatcher makes become nodes of the graph.
+
+torch casts by lists of operators: some run in the lower precision, some in float32, some in the widest type of their
+arguments. What stands in no list keeps its types, but a function that is composed of others may call listed ones: such
+a function runs under autocast as a whole, and its results' types are found by running it once.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ....inductor import dtypes
+from ....inductor.dtypes import DType
+from ....inductor.graph import Node
+from ...values.base import Value
+from ...values.constant import FALSE, NONE, TRUE
+from .dtypes import from_torch, to_torch
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+    from ...rebuild import Rebuilder
+    from .calls import Context
+
+#: device types whose autocast state is tracked
+DEVICES = ("cpu", "cuda")
+_FULL = ("float64", "complex64", "complex128")
+
+
+@dataclass(frozen=True)
+class Autocast:
+    """Autocast's state as a program sees it.
+
+    enabled, lower: by device type, in the order of DEVICES
+    nesting: how many contexts are open; the cache of cast weights lives until it is 0 again
+    """
+
+    enabled: tuple[bool, ...]
+    lower: tuple[torch.dtype, ...]
+    cache: bool
+    nesting: int = field(default=0, compare=False)
+
+    @property
+    def active(self) -> bool:
+        return any(self.enabled)
+
+
+def ambient() -> Autocast:
+    """The state of this thread."""
+    return Autocast(
+        tuple(map(torch.is_autocast_enabled, DEVICES)),
+        tuple(map(torch.get_autocast_dtype, DEVICES)),
+        torch.is_autocast_cache_enabled(),
+    )
+
+
+def restore(state: Autocast) -> None:
+    """Put this thread into a state."""
+    for device, enabled, lower in zip(DEVICES, state.enabled, state.lower):
+        torch.set_autocast_enabled(device, enabled)
+        torch.set_autocast_dtype(device, lower)
+    torch.set_autocast_cache_enabled(state.cache)
+    if not state.active:
+        torch.clear_autocast_cache()
+
+
+@contextmanager
+def switched_off() -> Iterator[None]:
+    """Autocast off in this thread: graphs make their casts themselves."""
+    before = [torch.is_autocast_enabled(device) for device in DEVICES]
+    for device in DEVICES:
+        torch.set_autocast_enabled(device, False)
+    try:
+        yield
+    finally:
+        for device, enabled in zip(DEVICES, before):
+            torch.set_autocast_enabled(device, enabled)
+
+
+# ------------------------------------------------------------------ the lists
+
+#: operators of the CPU's lists; those in neither set run in float32
+_PROMOTED = frozenset(("cat", "stack", "index_copy"))
+_LOWERED = frozenset(
+    ("conv1d", "conv2d", "conv3d", "bmm", "mm", "linalg_vecdot", "baddbmm", "addmm", "addbmm", "linear", "matmul", "conv_tbc",
+     "_convolution", "mkldnn_rnn_layer", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "prelu",
+     "scaled_dot_product_attention", "_native_multi_head_attention", "_addmm_activation")
+)  # fmt: skip
+#: rows of the op table under other names than the operators'
+_ROWS = {
+    "convolution": "conv2d", "conv_transpose": "conv_transpose2d", "cross_entropy": "cross_entropy_loss",
+    "max_pool3d_with_indices": "max_pool3d",
+}  # fmt: skip
+
+
+@functools.cache
+def _listed() -> frozenset[str]:
+    """Operators that autocast treats on CPUs, as this torch registers them."""
+    found = torch._C._dispatch_get_registrations_for_dispatch_key("AutocastCPU")
+    return frozenset(name.removeprefix("aten::").partition(".")[0] for name in found)
+
+
+def _policy(name: str) -> str:
+    """ "lower", "float32", "promote"; "" for an operator in no list."""
+    if name not in _listed():
+        return ""
+    return "promote" if name in _PROMOTED else "lower" if name in _LOWERED else "float32"
+
+
+def cast_operands(cx: Context, row: str, nodes: Sequence[Node | None], attrs: Mapping[str, Any]) -> list[Node | None]:
+    """A table op's operands as autocast gives them to the operator."""
+    name = _ROWS.get(row, row)
+    if row == "pad":
+        kind = {"reflect": "reflection", "replicate": "replication"}.get(attrs.get("mode", "constant"), "constant")
+        name = f"{kind}_pad{len(attrs['pad']) // 2}d"
+    return _cast_all(cx, _policy(name), list(nodes))
+
+
+def _cast_all(cx: Context, policy: str, nodes: list[Node | None]) -> list[Node | None]:
+    state = _state(cx.ev)
+    lower = _lower(cx, nodes)
+    if not policy or lower is None:
+        return nodes
+    floats = [n for n in nodes if n is not None and _is_eligible(n)]
+    target = dtypes.float32 if policy == "float32" else lower
+    if policy == "promote":
+        kinds = {n.dtype for n in nodes if n is not None and n.dtype.is_float and not n.meta.weak}
+        if not kinds <= {dtypes.float32, lower}:
+            raise cx.ev.framework_error(RuntimeError("autocast cannot promote these types"))
+        target = dtypes.float32 if dtypes.float32 in kinds else lower
+    made = {n: _cast(cx, state, n, target, keep=policy == "lower") for n in floats}
+    return [n if n is None else made.get(n, n) for n in nodes]
+
+
+def _cast(cx: Context, state: Any, node: Node, dtype: DType, keep: bool) -> Node:
+    """`node` in another type. Casts of weights are made once in a region, so that their gradients add up in the lower type."""
+    if node.dtype == dtype:
+        return node
+    cached = keep and node.dtype == dtypes.float32 and state.autocast.cache and state.is_leaf(node)
+    if not cached:
+        return cx.cast(node, dtype)
+    key = (node, dtype)
+    if key not in state.autocast_cache:
+        state.autocast_cache[key] = cx.cast(node, dtype)
+    return state.autocast_cache[key]
+
+
+def _is_eligible(node: Node) -> bool:
+    return node.dtype.is_float and node.dtype != dtypes.float64 and not node.meta.weak
+
+
+def _lower(cx: Context, nodes: Sequence[Node | None]) -> DType | None:
+    """The lower precision of the devices that these live on; None where autocast is off."""
+    state = _state(cx.ev).autocast
+    kinds = {n.meta.device.partition(":")[0] for n in nodes if n is not None and not n.meta.weak}
+    on = {device: lower for device, enabled, lower in zip(DEVICES, state.enabled, state.lower) if enabled}
+    hit = kinds & set(on)
+    if not hit:
+        return None
+    if hit != {"cpu"}:
+        raise cx.broken("autocast", f"autocast of tensors on {', '.join(sorted(hit))}", "its lists are not known to quern",
+                        "cast explicitly, or enter it outside of the compiled function")  # fmt: skip
+    return from_torch(on["cpu"])
+
+
+def _state(ev: Evaluator) -> Any:
+    return ev.states["torch"]
+
+
+# ------------------------------------------------------------------ functions that no table names
+
+_PREFIXES = {"torch.linalg": "linalg_", "torch.fft": "fft_", "torch.special": "special_"}
+
+
+def treat_call(cx: Context, target: str, inputs: list[Node], template: list[Any]) -> tuple[str, list[Any]] | None:
+    """Autocast for a call of the framework's: `inputs` may be cast in place. A (target, args) to call instead, or None."""
+    if _lower(cx, inputs) is None or any(n.dtype.is_complex for n in inputs):
+        return None
+    module, _, qualified = target.partition(":")
+    name = _PREFIXES.get(module, "") + qualified.rpartition(".")[2]
+    policy = _policy(name)
+    if policy:
+        inputs[:] = [n for n in _cast_all(cx, policy, list(inputs)) if n is not None]
+        return None
+    if not _is_composed(name):
+        return None
+    state = _state(cx.ev).autocast
+    lower = from_torch(state.lower[0])
+    return f"{__name__}:under_autocast", [target, lower, *template]
+
+
+@functools.cache
+def _is_composed(name: str) -> bool:
+    """Whether a function may call other operators through the dispatcher."""
+    packet = getattr(torch.ops.aten, name, None)
+    if packet is None:
+        return True
+    names = [f"aten::{name}" if o == "default" else f"aten::{name}.{o}" for o in packet.overloads()]
+    return any(torch._C._dispatch_has_kernel_for_dispatch_key(n, "CompositeImplicitAutograd") for n in names)
+
+
+def under_autocast(target: str, lower: torch.dtype, *args: Any, **kwargs: Any) -> Any:
+    """Call the function at "module:name" under autocast."""
+    with torch.autocast("cpu", dtype=lower):
+        return _at(target)(*args, **kwargs)
+
+
+def _at(target: str) -> Callable[..., Any]:
+    module, _, qualified = target.partition(":")
+    return operator.attrgetter(qualified)(importlib.import_module(module))
+
+
+#: elements of all arguments up to which a function is run once to find its results' types
+MAX_ELEMENTS = 1 << 22
+
+
+def stand_ins(cx: Context, target: str, inputs: Sequence[Node]) -> list[torch.Tensor]:
+    """Tensors of ones in the place of a call's arguments."""
+    if any(n.meta.is_dynamic for n in inputs) or sum(int(n.meta.numel) for n in inputs) > MAX_ELEMENTS:
+        raise cx.broken("autocast", f"{target.replace(':', '.')} under autocast", "the types of its results are not known",
+                        "call it outside of autocast")  # fmt: skip
+    return [torch.empty_strided(n.meta.shape, n.meta.stride, dtype=to_torch(n.dtype)).fill_(1) for n in inputs]
+
+
+# ------------------------------------------------------------------ what programs ask and change
+
+
+def _set(ev: Evaluator, device: Value, which: str, value: Any) -> Value:
+    state = _state(ev)
+    kind = device.as_constant()
+    if kind not in DEVICES:
+        raise ev.break_("autocast", f"autocast on {kind}", "it is not tracked")
+    position = DEVICES.index(kind)
+    values = list(getattr(state.autocast, which))
+    values[position] = value
+    state.autocast = replace(state.autocast, **{which: tuple(values)})
+    return NONE
+
+
+def is_enabled(ev: Evaluator, device: Value | None = None) -> Value:
+    kind = "cuda" if device is None else device.as_constant()
+    if kind not in DEVICES:
+        return FALSE
+    return TRUE if _state(ev).autocast.enabled[DEVICES.index(kind)] else FALSE
+
+
+def get_dtype(ev: Evaluator, device: Value) -> Value:
+    kind = device.as_constant()
+    if kind not in DEVICES:
+        return ev.fold(lambda: torch.get_autocast_dtype(kind))
+    state = _state(ev)
+    lower = state.autocast.lower[DEVICES.index(kind)]
+    if lower is state.entry_autocast.lower[DEVICES.index(kind)]:
+        ask = ev.names.inject(functools.partial(torch.get_autocast_dtype, kind), "autocast_dtype")
+        ev.guards.test(None, f"{ask}() is {ev.names.inject(lower, 'dtype')}", f"autocast's type for {kind} was {lower}")
+    return ev.constant(lower)
+
+
+def set_enabled(ev: Evaluator, device: Value, enabled: Value | None = None) -> Value:
+    if enabled is None:
+        raise ev.break_("autocast", "torch.set_autocast_enabled without a device type")
+    return _set(ev, device, "enabled", bool(enabled.as_constant()))
+
+
+def set_dtype(ev: Evaluator, device: Value, dtype: Value) -> Value:
+    return _set(ev, device, "lower", dtype.as_constant())
+
+
+def is_cache_enabled(ev: Evaluator) -> Value:
+    return TRUE if _state(ev).autocast.cache else FALSE
+
+
+def set_cache_enabled(ev: Evaluator, enabled: Value) -> Value:
+    state = _state(ev)
+    state.autocast = replace(state.autocast, cache=bool(enabled.as_constant()))
+    return NONE
+
+
+def clear_cache(ev: Evaluator) -> Value:
+    _state(ev).autocast_cache.clear()
+    return NONE
+
+
+def nest(ev: Evaluator, step: int) -> Value:
+    state = _state(ev)
+    state.autocast = replace(state.autocast, nesting=state.autocast.nesting + step)
+    return ev.constant(state.autocast.nesting)
+
+
+def leave(ev: Evaluator, rb: Rebuilder) -> None:
+    """The state that the program leaves behind."""
+    state = _state(ev)
+    if state.autocast != state.entry_autocast:
+        rb.effect(f"{rb.inject(restore, 'restore_autocast')}({rb.inject(state.autocast, 'autocast')})")
