@@ -28,7 +28,7 @@ def inline(ev: Evaluator, fn: FunctionValue, args: Args, kwargs: Kwargs) -> Valu
     slots = bind(ev, fn, view, args, kwargs)
     frame = Frame(view, slots, fn.scope, fn)
     if view.is_generator:
-        return GeneratorValue(frame, fn, (list(args), dict(kwargs)))
+        return GeneratorValue(frame, fn, (list(args), dict(kwargs)), ev.abandoned)
     if ev.depth >= MAX_DEPTH:
         raise ev.break_(
             "deep-recursion", f"{fn.name} is called inside {MAX_DEPTH} calls", "capture would run out of Python stack"

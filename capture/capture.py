@@ -31,6 +31,7 @@ from .target import LazySlots, Target
 from .values.base import Value
 from .values.constant import ConstantValue
 from .values.functions import BoundMethodValue, CellValue, FunctionValue
+from .values.generators import GeneratorValue
 from .values.objects import ObjectValue
 from .wrapping import Policy
 
@@ -184,6 +185,11 @@ def _attempt(ev: Evaluator, target: Target, arguments: Mapping[str, Any]) -> Cap
         raise ev.break_("deep-recursion", "calls inside calls without end", "capture ran out of Python stack") from None
     if value is STOPPED:
         return _finish_stopped(ev, target, frame)
+    ev.frame = frame
+    for name in target.view.local_names:
+        frame.slots.pop(name, None)
+        ev.close_abandoned()
+    ev.frame = None
     rb = Rebuilder(ev)
     for frontend in ev.frontends:
         frontend.finish(ev, rb)
@@ -224,6 +230,10 @@ def _learn(target: Target, ev: Evaluator, broken: Break) -> bool:
         raise BreakReason.of(broken).unsupported() from None
     root = ev.root
     if root is None or target.view.can_suspend:
+        return False
+    if (
+        broken.code == "finalizer"
+    ):  # our frames around a continuation would hold the object longer than the program does
         return False
     index = max(root.pc - 1, target.start)
     stops = target.family.stops
@@ -347,6 +357,8 @@ def _continue(ev: Evaluator, rb: Rebuilder, target: Target, frame: Frame, index:
     cells = {*view.cell_names, *view.free_names}
     live = live_locals(view, index)
     names = tuple(n for n in view.local_names if n in live and n not in cells and n in frame.slots)
+    if any(isinstance(v, GeneratorValue) and v.has_pending for n, v in frame.slots.items() if n not in names):
+        raise CannotContinue("a generator waits inside a `try` or `with`, and is closed when the function ends")
     kinds = tuple(Slot.NULL if v is NULL else Slot.VALUE for v in frame.stack)
     callee = _callee_position(frame, index) if index in target.family.inlined else -1
     stack = [
@@ -488,7 +500,7 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
     conditions, read = guards.conditions(places)
     fetch = [f"{name} = {read(source)}" for source, name in rb.fetched.items()]
     expressions = [read(s) for s, _ in inputs]
-    body = [*rb.built, *rb.effects, *rb.entered, ending]
+    body = [*rb.built, *rb.effects, *rb.late, *rb.entered, ending]
     graph = ev.graph
     frontend = owner_of(ev, inputs)
     return Captured(

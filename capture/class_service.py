@@ -73,6 +73,12 @@ class ClassService:
 
     def new_object(self, info: ClassInfo, payload: Value | None = None) -> ObjectValue:
         """A Value for an instance made during capture."""
+        if info.find("__del__") is not MISSING:
+            raise self.break_(
+                "finalizer", f"making an instance of {info.name}, which has a __del__ method",
+                "it runs when the last reference goes, which capture does not see",
+                "make it outside of the compiled function",
+            )  # fmt: skip
         return ObjectValue(info, payload=payload)
 
     def guard_class_attr(self, info: ClassInfo, name: str, raw: Any) -> None:

@@ -356,6 +356,8 @@ class CompiledFunction:
         self._kwdefaults = None if fn.__kwdefaults__ is None else _Items(fn.__kwdefaults__)
         self.dispatcher = Dispatcher(Target(self.fn, self.family), self)
         self._run = self.dispatcher.run
+        #: parameters that go by another name in generated code
+        self._renamed = {p.slot: p.name for p in self.dispatcher.target.parameters if p.slot != p.name}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fn = self.fn
@@ -366,6 +368,8 @@ class CompiledFunction:
         ):
             with self.lock:
                 self.reset()
+        if self._renamed and kwargs:
+            kwargs = {self._renamed.get(name, name): value for name, value in kwargs.items()}
         try:
             return self._run(*args, **kwargs)
         except Unsupported as error:

@@ -14,9 +14,12 @@ class Effects:
 
     def __init__(self) -> None:
         self._touched: dict[int, Any] = {}
+        #: how often something was changed
+        self.count = 0
 
     def touch(self, value: Any) -> None:
         """Note that `value`, which exists outside, was changed."""
+        self.count += 1
         self._touched.setdefault(id(value), value)
 
     def __iter__(self) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import SourceLocation
@@ -32,7 +32,8 @@ from .values.base import Args, Kwargs, Value
 from .values.classes import ClassValue, ExceptionValue
 from .values.constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
 from .values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue
-from .values.iterators import DictIterator, FixedIterator, IteratorValue, RangeIterator, SequenceIterator
+from .values.generators import GeneratorValue
+from .values.iterators import DictIterator, FixedIterator, IteratorValue, RangeIterator, SequenceIterator, SetIterator
 from .values.mappings import DictValue, Lazy
 from .values.objects import ObjectValue
 from .values.sequences import DequeValue, ListValue, SequenceValue, SliceValue, TupleValue
@@ -91,6 +92,10 @@ class Evaluator(ClassService, TextService):
         self.handled: Value | None = None
         #: places guarded by identity, and what they held, by label
         self.identity_places: dict[str, tuple[Source, Any]] = {}
+        #: results of functions that keep their results, by function and arguments
+        self.cached_calls: dict[Any, Value] = {}
+        #: generators that the program dropped while they had something left to do
+        self.abandoned: list[GeneratorValue] = []
         self._scopes: dict[int, GlobalScope] = {}
         self._iterations: dict[Any, int] = {}
         self._trusted: dict[str | None, bool] = {}
@@ -131,6 +136,8 @@ class Evaluator(ClassService, TextService):
             return SetValue.of(self, [self.from_python(o) for o in obj], cls)
         if isinstance(obj, Value):
             return obj
+        if isinstance(obj, Iterator):  # used up by who iterates: the entry could give it out only once
+            return self.iterator_of([self.from_python(o) for o in obj])
         return self.wrap(obj, self.names.const(obj))
 
     def to_python(self, value: Value, symbols: bool = False) -> Any:
@@ -186,6 +193,18 @@ class Evaluator(ClassService, TextService):
             raise
         except Exception as error:
             raise self.user_exception(error) from None
+
+    def close_abandoned(self) -> None:
+        """Do what Python does when the last reference to a generator goes."""
+        while self.abandoned:
+            generator = self.abandoned.pop(0)
+            try:
+                generator.close(self)
+            except _UserRaise:
+                raise self.break_(
+                    "abandoned-generator", f"an exception while {generator.describe()} is closed",
+                    "nobody holds the generator any more, so Python only prints the exception",
+                ) from None  # fmt: skip
 
     # ------------------------------------------------------------ small questions
 
@@ -315,6 +334,9 @@ class Evaluator(ClassService, TextService):
     def range_iterator(self, values: range) -> Value:
         return RangeIterator(values)
 
+    def set_iterator(self, owner: SetValue) -> Value:
+        return SetIterator(owner, owner.items(self))
+
     def dict_view(self, owner: DictValue, kind: str) -> Value:
         return DictViewValue(owner, kind)
 
@@ -335,23 +357,36 @@ class Evaluator(ClassService, TextService):
                 raise
             return None, error.value.getattr_(self, "value")
 
-    def mapping_pairs(self, value: Value) -> list[tuple[Value, Value]]:
-        """(key, value) pairs as `dict(value)` takes them."""
+    def each(self, value: Value) -> Iterator[Value]:
+        """The elements that iteration gives, one by one: between two of them the program's code may look at what was
+        done with the first.
+        """
+        if type(value).items is not Value.items and not isinstance(value, ObjectValue):
+            yield from value.items(self)
+            return
+        it = value.iter_(self)
+        while (item := it.next_(self)) is not None:
+            yield item
+
+    def mapping_pairs(self, value: Value) -> Iterator[tuple[Value, Value]]:
+        """(key, value) pairs as `dict(value)` takes them, one by one."""
         inside = self.payload(value)
         if isinstance(inside, DictValue) and (inside is value or not self._overrides_reading(value)):
-            return inside.pairs(self)
+            yield from inside.pairs(self)
+            return
         if self.has_special(value, "keys"):
-            keys = self.call_method(value, "keys", []).items(self)
-            return [(k, value.getitem(self, k)) for k in keys]
-        pairs = []
-        for number, item in enumerate(value.items(self)):
+            for key in self.each(self.call_method(value, "keys", [])):
+                yield key, value.getitem(self, key)
+            return
+        for number, item in enumerate(self.each(value)):
+            if not self.is_iterable(item):
+                raise self.type_error(f"cannot convert dictionary update sequence element #{number} to a sequence")
             parts = item.items(self)
             if len(parts) != 2:
                 raise self.raise_(
                     ValueError, f"dictionary update sequence element #{number} has length {len(parts)}; 2 is required"
                 )
-            pairs.append((parts[0], parts[1]))
-        return pairs
+            yield parts[0], parts[1]
 
     def _overrides_reading(self, value: Value) -> bool:
         assert isinstance(value, ObjectValue)

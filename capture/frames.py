@@ -157,6 +157,9 @@ def run(ev: Evaluator, frame: Frame, error: UserRaise | None = None) -> Value:
                         return found
             except UserRaise as raised:
                 if not _unwind(ev, frame, raised):
+                    frame.stack.clear()
+                    if ev.abandoned:
+                        ev.close_abandoned()
                     raise
     except Break as broken:
         if broken.location is None:
@@ -181,6 +184,8 @@ def _unwind(ev: Evaluator, frame: Frame, raised: UserRaise) -> bool:
             f"[capture] stack of {frame.view.code.co_name} is shorter than its exception handler expects"
         )
     del stack[handler.depth :]
+    if ev.abandoned:
+        ev.close_abandoned()
     if handler.push_lasti:
         stack.append(ConstantValue(frame.pc - 1))
     stack.append(value)

@@ -88,7 +88,18 @@ def _lru_call(ev: Evaluator, wrapper: Any, args: Args, kwargs: Kwargs) -> Value:
         plain, named = [a.as_constant() for a in args], {k: v.as_constant() for k, v in kwargs.items()}
         ask = ev.names.const(functools.partial(wrapper, *plain, **named), label=f"{wrapper.__name__}(...)")
         return ev.wrap(ev.fold_raw(lambda: wrapper(*plain, **named)), ask.step("", "()"))
-    return ev.wrap(wrapper.__wrapped__, ev.names.const(wrapper.__wrapped__)).call(ev, args, kwargs)
+    key = (id(wrapper), tuple(a.key(ev) for a in args), tuple((k, v.key(ev)) for k, v in kwargs.items()))
+    found = ev.cached_calls.get(key)
+    if found is None:
+        before = ev.effects.count
+        found = ev.wrap(wrapper.__wrapped__, ev.names.const(wrapper.__wrapped__)).call(ev, args, kwargs)
+        if ev.effects.count != before:
+            raise ev.break_(
+                "cached-function", f"calling {wrapper.__name__}, a cached function that changes other objects",
+                "whether it runs depends on what is in its cache",
+            )  # fmt: skip
+        ev.cached_calls[key] = found
+    return found
 
 
 TYPE_CALLS[functools._lru_cache_wrapper] = _lru_call
@@ -319,12 +330,13 @@ def _register(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
 
 @handles(collections.namedtuple)
 def _namedtuple(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-    raise ev.break_(
-        "class-statement",
-        "making a class with namedtuple()",
-        "classes are not made during capture",
-        "make it outside of the compiled function",
-    )
+    """The class is made now; the calls of the entry share it."""
+    plain = [ev.known(a) for a in args]
+    named = {k: ev.known(v) for k, v in kwargs.items()}
+    assert ev.frame is not None
+    named.setdefault("module", ev.frame.scope.real.get("__name__"))
+    cls = ev.fold_raw(lambda: collections.namedtuple(*plain, **named))
+    return ev.wrap(cls, ev.names.const(cls))
 
 
 # ---------------------------------------------------------------- messages

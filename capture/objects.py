@@ -5,6 +5,8 @@ User classes have their own part, in `values.objects`; both look names up with `
 
 from __future__ import annotations
 
+import collections
+import inspect
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -176,7 +178,11 @@ def call_method_default(ev: Evaluator, value: Value, name: str, args: Args, kwar
     """Default of `Value.call_method`."""
     method = getattr(value, "m_" + name, None)
     if method is not None:
-        return method(ev, *args, **kwargs)
+        try:
+            return method(ev, *args, **kwargs)
+        except TypeError:
+            _check_arguments(ev, value, name, method, args, kwargs)
+            raise
     if name == "__call__":
         return value.call(ev, args, kwargs)
     if not kwargs:
@@ -184,3 +190,26 @@ def call_method_default(ev: Evaluator, value: Value, name: str, args: Args, kwar
         if found is not None:
             return found
     raise ev.break_("unsupported-method", f"calling method {name!r} of {value.describe()}")
+
+
+def _check_arguments(ev: Evaluator, value: Value, name: str, method: Any, args: Args, kwargs: Kwargs) -> None:
+    """The program's TypeError, when arguments do not fit the method of a builtin type."""
+    try:
+        inspect.signature(method).bind(ev, *args, **kwargs)
+    except TypeError as error:
+        cls = value.python_type()
+        if cls in _EMPTY:
+            try:
+                getattr(cls(), name)(*[None] * len(args), **dict.fromkeys(kwargs))
+            except TypeError as real:
+                raise ev.user_exception(real) from None
+        raise ev.break_(
+            "wrong-arguments",
+            f"calling {name!r} of {value.describe()}: {error}",
+            "plain Python raises the error",
+            eager=True,
+        ) from None
+
+
+#: builtin types of which an instance can be made to ask how it refuses arguments
+_EMPTY = (list, tuple, dict, set, frozenset, collections.deque, collections.OrderedDict)

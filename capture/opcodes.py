@@ -50,6 +50,8 @@ def store_fast(ev: Evaluator, frame: Frame, name: str) -> None:
         frame.slots.pop(name, None)
     else:
         frame.slots[name] = value
+    if ev.abandoned:
+        ev.close_abandoned()
 
 
 @op("DELETE_FAST")
@@ -57,6 +59,8 @@ def delete_fast(ev: Evaluator, frame: Frame, name: str) -> None:
     if name not in frame.slots:
         raise unbound(ev, name)
     ev.forget(frame, name)
+    if ev.abandoned:
+        ev.close_abandoned()
 
 
 @op("LOAD_FAST_AND_CLEAR")
@@ -93,6 +97,8 @@ def store_deref(ev: Evaluator, frame: Frame, name: str) -> None:
     cell = frame.slots[name]
     assert isinstance(cell, CellValue)
     cell.set(ev, frame.stack.pop())
+    if ev.abandoned:
+        ev.close_abandoned()
 
 
 @op("DELETE_DEREF")
@@ -134,6 +140,8 @@ def store_name(ev: Evaluator, frame: Frame, name: str) -> None:
 @op("POP_TOP")
 def pop_top(ev: Evaluator, frame: Frame, arg: Any) -> None:
     frame.stack.pop()
+    if ev.abandoned:
+        ev.close_abandoned()
 
 
 @op("PUSH_NULL")
@@ -179,11 +187,15 @@ def store_attr(ev: Evaluator, frame: Frame, name: str) -> None:
     stack = frame.stack
     owner = stack.pop()
     owner.setattr_(ev, name, stack.pop())
+    if ev.abandoned:
+        ev.close_abandoned()
 
 
 @op("DELETE_ATTR")
 def delete_attr(ev: Evaluator, frame: Frame, name: str) -> None:
     frame.stack.pop().delattr_(ev, name)
+    if ev.abandoned:
+        ev.close_abandoned()
 
 
 @op("BINARY_SUBSCR")
@@ -199,6 +211,8 @@ def store_subscr(ev: Evaluator, frame: Frame, arg: Any) -> None:
     key = stack.pop()
     owner = stack.pop()
     owner.setitem(ev, key, stack.pop())
+    if ev.abandoned:
+        ev.close_abandoned()
 
 
 @op("DELETE_SUBSCR")
@@ -206,6 +220,8 @@ def delete_subscr(ev: Evaluator, frame: Frame, arg: Any) -> None:
     stack = frame.stack
     key = stack.pop()
     stack.pop().delitem(ev, key)
+    if ev.abandoned:
+        ev.close_abandoned()
 
 
 # ---------------------------------------------------------------- operators

@@ -75,6 +75,8 @@ def for_iter(ev: Evaluator, frame: Frame, target: int) -> None:
     if item is None:
         frame.stack.pop()
         frame.pc = target
+        if ev.abandoned:
+            ev.close_abandoned()
     else:
         frame.push(item)
 
@@ -100,8 +102,12 @@ def call(ev: Evaluator, frame: Frame, arg: tuple[int, tuple[str, ...]]) -> None:
         kwargs = dict(zip(names, args[-len(names) :]))
         del args[-len(names) :]
         stack.append(callee.call(ev, args, kwargs))
+        del kwargs
     else:
         stack.append(callee.call(ev, args, {}))
+    del args, callee, first, second
+    if ev.abandoned:
+        ev.close_abandoned()
 
 
 @op("CALL_FUNCTION_EX")
@@ -126,6 +132,9 @@ def call_function_ex(ev: Evaluator, frame: Frame, has_keywords: bool) -> None:
                 raise ev.type_error("keywords must be strings")
             kwargs[key.as_constant()] = value
     stack.append(callee.call(ev, args, kwargs))
+    del args, kwargs, positional, callee, first, second
+    if ev.abandoned:
+        ev.close_abandoned()
 
 
 @op("MAKE_FUNCTION")

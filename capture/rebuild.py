@@ -5,12 +5,14 @@ Generated code runs in this order, so that nothing it reads was changed by what 
     graph    the compiled graph runs
     build    new objects are made; one object is made once, whatever refers to it
     effects  changes are written into objects that existed before
+    late     iterators over what the effects changed are made
     enter    context managers that the program is inside of are entered again (at a graph break)
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,9 @@ from .values.constant import LITERAL_TYPES, ConstantValue
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator
+
+
+_TEMP = re.compile(r"_t\d+")
 
 
 class Rebuilder:
@@ -37,6 +42,9 @@ class Rebuilder:
         self.entered: list[str] = []
         #: where `emit` writes
         self._target = self.built
+        #: what is made behind the effects, and its names: iterators over what they change
+        self.late: list[str] = []
+        self._late_names: set[str] = set()
         #: text by value
         self._names: dict[int, str] = {}
         #: values being built that may refer to themselves: id -> (empty form, name once asked for)
@@ -113,6 +121,8 @@ class Rebuilder:
         """Name an expression."""
         name = f"_t{self._count}"
         self._count += 1
+        if self._is_late(expression):
+            self._late_names.add(name)
         self.emit(f"{name} = {expression}")
         return name
 
@@ -134,11 +144,24 @@ class Rebuilder:
 
     def emit(self, statement: str) -> None:
         """A statement that builds new objects."""
-        self._target.append(statement)
+        target = self.late if self._is_late(statement) else self._target
+        target.append(statement)
+
+    def _is_late(self, statement: str) -> bool:
+        return bool(self._late_names) and not self._late_names.isdisjoint(_TEMP.findall(statement))
+
+    def late_temp(self, expression: str) -> str:
+        """Name an expression that is evaluated behind all effects, and so is whatever uses the name."""
+        name = f"_t{self._count}"
+        self._count += 1
+        self._late_names.add(name)
+        self.late.append(f"{name} = {expression}")
+        return name
 
     def effect(self, statement: str) -> None:
         """A statement that changes something outside; effects run after everything was built, in the order given."""
-        self.effects.append(statement)
+        target = self.late if self._is_late(statement) else self.effects
+        target.append(statement)
 
     def enter(self, statement: str) -> None:
         """A statement that enters a context manager again, after all effects."""

@@ -7,6 +7,7 @@ arguments. Parameters are wrapped when the program first uses them, so that what
 from __future__ import annotations
 
 import keyword
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -229,10 +230,16 @@ class Target:
             frame.pc += 1
 
 
+#: names that generated code uses: see `sources.Names`, `rebuild`, `guards` and `dispatch`
+_GENERATED = re.compile(r"_\w*_\d+|_(?:[sgtv]|default)\d+|_MISS|_miss|_Tail|_table|_used|_graph")
+
+
 def _fresh(name: str, taken: set[str]) -> str:
-    """A parameter name that can be written in code: comprehension variables are called `.0`."""
+    """A parameter name that can be written in code (comprehension variables are called `.0`) and is none of generated
+    code's own. Callers may pass it by keyword, so it stays what it is where it can.
+    """
     text = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-    if not text.isidentifier() or keyword.iskeyword(text) or text.startswith("_"):
+    if not text.isidentifier() or keyword.iskeyword(text) or _GENERATED.fullmatch(text):
         text = "a" + text
     while text in taken:
         text += "_"

@@ -97,7 +97,7 @@ class ConstantValue(Value):
             return None
         plain = [_Formatted(ev, a) for a in args]
         named = {k: _Formatted(ev, v) for k, v in kwargs.items()}
-        return ev.constant(self.value.format(*plain, **named))
+        return ev.fold(lambda: self.value.format(*plain, **named))
 
     def m___mod__(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
         return self.binary(ev, "%", args[0], False)

@@ -1,4 +1,8 @@
-"""Generators: frames that wait."""
+"""Generators: frames that wait.
+
+A generator that nobody holds any more is closed at once, and what its `finally` and `with` blocks do is seen. Python's count of
+references does that here too: our Value of a generator dies when the program drops the generator, and reports itself.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +24,11 @@ if TYPE_CHECKING:
 class GeneratorValue(IteratorValue):
     """A generator made during capture. `result` is what it returned, once `finished`."""
 
-    __slots__ = ("frame", "started", "running", "finished", "result", "handled", "function", "arguments")
+    __slots__ = ("frame", "started", "running", "finished", "result", "handled", "function", "arguments", "abandoned")
 
     cls = types.GeneratorType
 
-    def __init__(self, frame: Frame, function: FunctionValue, arguments: Any) -> None:
+    def __init__(self, frame: Frame, function: FunctionValue, arguments: Any, abandoned: list[GeneratorValue]) -> None:
         self.source = None
         self.frame = frame
         self.function = function
@@ -34,6 +38,18 @@ class GeneratorValue(IteratorValue):
         self.result: Value = NONE
         #: the exception that it is handling while it waits
         self.handled: Value | None = None
+        #: the capture's list of generators that nobody holds and that have something left to do
+        self.abandoned = abandoned
+
+    def __del__(self) -> None:
+        if self.has_pending:
+            self.abandoned.append(self)
+
+    @property
+    def has_pending(self) -> bool:
+        """Closing it runs code of the program's: it waits in a `try` or `with`."""
+        waits = self.started and not self.finished and not self.running
+        return waits and self.frame.view.handlers[self.frame.pc - 1] is not None
 
     def describe(self) -> str:
         return f"the generator {self.function.name}"
@@ -69,6 +85,7 @@ class GeneratorValue(IteratorValue):
             raise
         finally:
             self.running = False
+            self.frame.parent = None  # holds the variables of whoever asked
             self.handled = ev.handled if ev.handled is not outer else None
             ev.handled = outer
         if self.frame.done:

@@ -88,6 +88,30 @@ class FixedIterator(IteratorValue):
         return f"iter([{', '.join(rb.value(v) for v in self.values[self.position :])}])"
 
 
+class SetIterator(FixedIterator):
+    """Over a set; growing or shrinking it meanwhile is the program's error."""
+
+    __slots__ = ("owner", "size")
+
+    cls = type(iter(set()))
+
+    def __init__(self, owner: Any, values: list[Value]) -> None:
+        super().__init__(values)
+        self.owner = owner
+        self.size = len(values)
+
+    def next_(self, ev: Evaluator) -> Value | None:
+        if len(self.owner.keys) != self.size:
+            self.size = -1  # it fails from now on, even if the set has its old size again
+            raise ev.raise_(RuntimeError, "Set changed size during iteration")
+        return super().next_(ev)
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        left = [rb.value(v) for v in self.values[self.position :]]
+        # of a set of the same elements, where that has them in the same order
+        return f"iter([{', '.join(left)}])"
+
+
 class RangeIterator(IteratorValue):
     """Over a range."""
 
@@ -148,6 +172,8 @@ class DictIterator(IteratorValue):
 
     def rebuild(self, rb: Rebuilder) -> str:
         whole = f"iter({rb.value(self.owner)}.{self.kind}())"
+        if self.owner in rb.ev.effects:
+            whole = rb.late_temp(whole)  # the entry gives the dict its new keys first
         if not self.position:
             return whole
         name = rb.temp(whole)

@@ -194,6 +194,9 @@ class DictValue(Value):
             return None
         mine, theirs = self.pairs(ev), other.pairs(ev)
         same = len(mine) == len(theirs)
+        ordered = collections.OrderedDict
+        if same and issubclass(self.cls, ordered) and issubclass(other.cls, ordered):
+            same = all(ev.equal(a, b) for (a, _), (b, _) in zip(mine, theirs))
         for key, value in mine if same else ():
             found = other.get(ev, key.key(ev))
             if found is None or not (found is value or ev.equal(value, found)):

@@ -287,13 +287,17 @@ class MutableSequence(SequenceValue):
         return NONE
 
     def m_extend(self, ev: Evaluator, items: Value) -> Value:
-        new = items.items(ev)
-        if self.closed:
-            self._elements.extend(new)
-            self.appended = True
-            ev.effects.touch(self)
-        else:
-            self.change(ev).extend(new)
+        if isinstance(items, SequenceValue):
+            added = items.items(ev)  # before anything is added: it may be this list
+            if self.closed:
+                self._elements.extend(added)
+                self.appended = True
+                ev.effects.touch(self)
+            else:
+                self.change(ev).extend(added)
+            return NONE
+        for item in ev.each(items):
+            self.m_append(ev, item)
         return NONE
 
     def m_insert(self, ev: Evaluator, index: Value, item: Value) -> Value:
@@ -399,8 +403,8 @@ class DequeValue(MutableSequence):
         return NONE
 
     def m_extend(self, ev: Evaluator, items: Value) -> Value:
-        self.change(ev).extend(items.items(ev))
-        self._trim()
+        for item in ev.each(items):
+            self.m_append(ev, item)
         return NONE
 
     def m_appendleft(self, ev: Evaluator, item: Value) -> Value:
@@ -409,8 +413,8 @@ class DequeValue(MutableSequence):
         return NONE
 
     def m_extendleft(self, ev: Evaluator, items: Value) -> Value:
-        self.change(ev)[:0] = items.items(ev)[::-1]
-        self._trim(left=True)
+        for item in ev.each(items):
+            self.m_appendleft(ev, item)
         return NONE
 
     def m_pop(self, ev: Evaluator, index: Value | None = None) -> Value:

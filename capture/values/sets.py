@@ -136,7 +136,7 @@ class SetValue(Value):
         return [self.key_values[k] if k in self.key_values else ev.from_python(k) for k in self.keys]
 
     def iter_(self, ev: Evaluator) -> Value:
-        return ev.iterator_of(self.items(ev))
+        return ev.set_iterator(self)
 
     def truth(self, ev: Evaluator) -> bool:
         return bool(self.keys)
@@ -261,13 +261,25 @@ class SetValue(Value):
     m___copy__ = m_copy
 
     def m_update(self, ev: Evaluator, *others: Value) -> Value:
-        return self._change(ev, "update", others)
+        for other in others:
+            if isinstance(ev.payload(other), SetValue):
+                self._change(ev, "update", [other])
+                continue
+            for item in ev.each(other):
+                self.m_add(ev, item)
+        return NONE
 
     def m_intersection_update(self, ev: Evaluator, *others: Value) -> Value:
         return self._change(ev, "intersection_update", others)
 
     def m_difference_update(self, ev: Evaluator, *others: Value) -> Value:
-        return self._change(ev, "difference_update", others)
+        for other in others:
+            if isinstance(ev.payload(other), SetValue):
+                self._change(ev, "difference_update", [other])
+                continue
+            for item in ev.each(other):
+                self.m_discard(ev, item)
+        return NONE
 
     def m_symmetric_difference_update(self, ev: Evaluator, other: Value) -> Value:
         return self._change(ev, "symmetric_difference_update", [other])

@@ -149,7 +149,13 @@ def _floordiv(symbols: Symbols, a: Any, b: Any) -> Any:
 
 
 def _mod(symbols: Symbols, a: Any, b: Any) -> Any:
-    return _sympy().Mod(a, b) if _positive(symbols, b) else None
+    if not _positive(symbols, b):
+        return None
+    sympy = _sympy()
+    if isinstance(a, sympy.Expr) and a.has(sympy.Mod):
+        # sympy's rule for a product with a Mod in it is wrong: it makes Mod(2*Mod(s, 9)**2, 17) of Mod(2*Mod(s, 9), 17)
+        return a - b * _floordiv(symbols, a, b)
+    return sympy.Mod(a, b)
 
 
 def _positive(symbols: Symbols, b: Any) -> bool:

@@ -257,6 +257,13 @@ class ArrayValue(Value):
         state = self.state(ev)
         if storage in state.entries:
             return
+        if _repeats(self.meta):
+            raise ev.break_(
+                "write-through-view",
+                f"writing to the input `{storage.source.label}`, which repeats its elements",
+                "one write reaches several of them",
+                "write to the array that the view was made from, or to a copy",
+            )
         state.entries[storage] = storage.current(ev)
         for other in state.inputs:
             if other is not storage:

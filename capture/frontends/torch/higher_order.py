@@ -53,7 +53,7 @@ def _choose(cx: Context, condition: Any, yes: Value, no: Value) -> Value:
         if len(ours) == len(theirs):
             return yes.new([_choose(cx, condition, a, b) for a, b in zip(ours, theirs)])
     if isinstance(yes, DictValue) and isinstance(no, DictValue):
-        mine, other = cx.ev.mapping_pairs(yes), dict((k.key(cx.ev), v) for k, v in cx.ev.mapping_pairs(no))
+        mine, other = list(cx.ev.mapping_pairs(yes)), dict((k.key(cx.ev), v) for k, v in cx.ev.mapping_pairs(no))
         if [k.key(cx.ev) for k, _ in mine] == list(other):
             return DictValue([(k.as_constant(), _choose(cx, condition, v, other[k.key(cx.ev)])) for k, v in mine])
     if yes.is_constant and no.is_constant and yes.as_constant() == no.as_constant():

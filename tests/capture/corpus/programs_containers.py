@@ -555,3 +555,42 @@ class Addable:
 @program
 def list_plus_object(x):
     return [x] + Addable(), (1,) * Addable(), "a" + Addable()
+
+
+@program
+def wrong_arguments_of_methods(x):
+    said = []
+    for fails in (
+        lambda: [].extend(),
+        lambda: {}.get(),
+        lambda: set().add(1, 2),
+        lambda: [1].append(k=1),
+        lambda: dict([1]),
+    ):
+        try:
+            fails()
+        except TypeError as e:
+            said.append(str(e))
+    return x, said
+
+
+@program(args=lambda: (randn(2), {"a": 1}))
+def iterates_over_grown_dict(x, d):
+    d.update(e=2)
+    seen = []
+    for v in d.values():
+        if x.sum().item() > 100:
+            x = x + 1
+        seen.append(v)
+    del d["a"]
+    for i, (k, v) in enumerate(zip(d, d.items())):
+        torch._dynamo.graph_break()
+        seen.append((i, k, v))
+    return x, seen
+
+
+@program(args=lambda: (randn(3).expand(2, 3), torch.zeros(3, 1).expand(3, 3)[1:]))
+def write_through_row_of_expanded_argument(x, y):
+    x[1].add_(2)
+    y[0].mul_(3)
+    return x, y

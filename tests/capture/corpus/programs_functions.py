@@ -451,3 +451,12 @@ def delete_builtin_name(x):
 @program(args=lambda: (randn(3), {"a": 1}.keys(), {"a": 2}.keys(), memoryview(b"ab"), memoryview(b"ab")))
 def objects_of_c_classes(x, a, b, c, d):
     return x + 1, a == b, c == d, len(a), c[0], "a" in b, bool(a), len(c)
+
+
+@program(args=lambda: (randn(2),))
+def underscored_parameters(x):
+    def scaled(t, _scale=1, *, __offset=0, _=2, _t0=3, _used=4, _o_1=5):
+        torch._dynamo.graph_break()
+        return t * _scale + __offset - _ + _t0 + _used + _o_1
+
+    return scaled(x, _scale=2, __offset=1), scaled(x, _=5, _t0=1), scaled(x, 1, _used=0)

@@ -392,3 +392,109 @@ def async_names_not_used(x):
     except StopIteration as stop:
         out.append(stop.value)
     return x, out
+
+
+# ---------------------------------------------------------------- generators that nobody holds any more
+
+
+def _numbers(n, log):
+    try:
+        for i in range(n):
+            yield i
+    finally:
+        log.append("closed")
+
+
+def _outer(n, log):
+    with contextlib.ExitStack() as stack:
+        stack.callback(log.append, "outer")
+        yield from _numbers(n, log)
+
+
+@program(args=lambda: (randn(2), []))
+def dropped_by_break(x, log):
+    for i in _numbers(3, log):
+        break
+    log.append("after")
+    for i, j in zip(_outer(3, log), "ab"):
+        if j == "b":
+            break
+    log.append("end")
+    return x + i
+
+
+@program(args=lambda: (randn(2), []))
+def dropped_at_return(x, log):
+    def first():
+        it = _numbers(3, log)
+        next(it)
+        log.append("in")
+        return 2
+
+    k = first()
+    log.append("out")
+    it = _numbers(2, log)
+    return x * k + next(it)
+
+
+@program(args=lambda: (randn(2), []))
+def dropped_by_assignment(x, log):
+    it = _numbers(3, log)
+    next(it)
+    it = None
+    log.append(1)
+    other = [_outer(3, log)]
+    next(other[0])
+    other.clear()
+    log.append(2)
+    held = {"it": _numbers(1, log)}
+    next(held["it"])
+    del held["it"]
+    log.append(3)
+    return x + next(_numbers(5, log))
+
+
+@program(args=lambda: (randn(2), []))
+def dropped_by_exception(x, log):
+    try:
+        for q in _numbers(4, log):
+            raise ValueError(q)
+    except ValueError:
+        log.append("caught")
+    try:
+        a, b = _numbers(9, log)
+    except ValueError as e:
+        log.append(str(e))
+    return x, any(i > 0 for i in _numbers(5, log)), list(zip(range(2), _numbers(4, log)))
+
+
+@program(args=lambda: (randn(2), [1]))
+def extended_while_it_is_read(x, seen):
+    def grow():
+        for i in range(3):
+            yield len(seen)
+        raise KeyError("end")
+
+    try:
+        seen.extend(grow())
+    except KeyError:
+        pass
+    d, s = {}, set()
+    try:
+        d.update((k, len(d)) for k in [1, 2, (3,), []])
+    except TypeError as e:
+        seen.append(str(e))
+    try:
+        s.update(len(s) if i < 3 else [] for i in range(4))
+    except TypeError:
+        pass
+    return x, seen, d, s
+
+
+@program(args=lambda: (randn(2), {1, 2, 3}))
+def set_changed_while_iterated(x, s):
+    try:
+        for i in s:
+            s.add(i + 10)
+    except RuntimeError as e:
+        return x, str(e), s

@@ -278,3 +278,28 @@ class Widget:
 
     big = functools.partialmethod(scale, k=10)
     small = functools.partialmethod(scale, k=1)
+
+
+CALLED = []
+
+
+@functools.lru_cache
+def cached_with_effect(n):
+    CALLED.append(n)
+    return n * 2
+
+
+@program(state=("CALLED",), calls=1)
+def lru_cache_with_effect(x):
+    cached_with_effect.cache_clear()
+    return x * cached_with_effect(3) + cached_with_effect(3), len(CALLED)
+
+
+@functools.lru_cache
+def cached_list(n):
+    return [n]
+
+
+@program
+def lru_cache_gives_one_object(x):
+    return x, cached_list(1) is cached_list(1), cached_list(1) is cached_list(2)

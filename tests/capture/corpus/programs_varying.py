@@ -461,3 +461,15 @@ def module_member_replaced():
         return y, m.n
 
     return run
+
+
+@program(args=lambda call: (randn(2), call + 2, call + 5), calls=5)
+def remainders_of_remainders(x, a, b):
+    return x + 1, a * b % 6 % 9, (2 * (a % 9)) % 17, (a % 8) * 3 % 5, (a % 4 + b) // 3 % 2, (3 * (b % 7) + 1) % 4
+
+
+@program(args=lambda call: (randn(2 + call), [0] * call), calls=4)
+def remainders_of_sizes(x, items):
+    n = x.shape[0]
+    k = (n % 5) * 2 % 3
+    return x * k, (2 * (n % 9)) % 17, len(items) * n % 6 % 4
