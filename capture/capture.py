@@ -159,15 +159,20 @@ def _until_settled(
         except Break as broken:
             if not _learn(target, ev, broken):
                 found = plain(ev, target, BreakReason.of(broken))
-                if engine.fullgraph:  # plain Python is expected to raise; if it does not, say why this was not captured
-                    failed = ev.names.inject(BreakReason.of(broken).unsupported(), "unsupported")
-                    found.body = [found.body[0].removeprefix("return "), f"raise {failed}"]
+                if engine.fullgraph:
+                    _expect_error(ev, found, BreakReason.of(broken))
                 engine.note_break(BreakReason.of(broken), broken.eager)
             else:
                 continue
         return found
     reason = next(iter(family.stops.values()), BreakReason("attempts", "capture did not settle"))
     return plain(Evaluator(frontends(), policy, engine), target, reason)
+
+
+def _expect_error(ev: Evaluator, found: Captured, reason: BreakReason) -> None:
+    """Plain Python is expected to raise; if it does not, the entry says why the program was not captured."""
+    failed = ev.names.inject(reason.unsupported(), "unsupported")
+    found.body = [found.body[0].removeprefix("return "), f"raise {failed}"]
 
 
 def _attempt(ev: Evaluator, target: Target, arguments: Mapping[str, Any]) -> Captured:
@@ -328,7 +333,10 @@ def _raises(ev: Evaluator, target: Target, raised: UserRaise) -> Captured:
         "plain Python raises it",
         location=raised.location,
     )
-    return plain(ev, target, reason)
+    found = plain(ev, target, reason)
+    if ev.engine.fullgraph:
+        _expect_error(ev, found, reason)
+    return found
 
 
 def _finish_stopped(ev: Evaluator, target: Target, frame: Frame) -> Captured:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import config
 from ..errors import SpecializationError
-from ..inductor.graph import Graph, SymbolInfo
+from ..inductor.graph import Graph, Node, SymbolInfo
 from ..inductor.sizes import Fact, Relations, linear, normal_form, python_size
 from . import locations, marks
 from .breaks import Restart
@@ -27,6 +27,7 @@ from .guards import Guard
 from .sources import Source
 from .values.base import Value
 from .values.constant import ConstantValue
+from .values.symfloat import SymFloatValue
 from .values.symint import SymIntValue
 
 if TYPE_CHECKING:
@@ -88,8 +89,10 @@ class Symbols:
         self.bound: dict[Key, Bound] = {}
         self.by_name: dict[str, Bound] = {}
         self.relations = Relations()
-        #: sizes and ints taken as constants: (key, source of the number, value)
-        self.constants: list[tuple[Key, Source, int]] = []
+        #: sizes and numbers taken as constants: (key, source of the number, value)
+        self.constants: list[tuple[Key, Source, int | float]] = []
+        #: graph nodes of floats that change, by where the entry reads them, and how to make each a constant
+        self.numbers: dict[Source, Node] = {}
         self._shared: dict[int, Bound] = {}
         self._values: dict[Any, Value] = {}
 
@@ -150,6 +153,30 @@ class Symbols:
             low, high = self.relations.ranges[known.symbol.name]
             self.relations.ranges[known.symbol.name] = (low, min(high, LARGEST_INT))
         return self.value_of(known.symbol)
+
+    def float_input(self, source: Source, value: float) -> Value | None:
+        """What stands for the float at `source` when it changed between calls; None: it is a constant."""
+        key = (source.label, None)
+        if key not in self.ev.policy.dynamic or self._mode is False or key in self.assume.pinned:
+            self.constants.append((key, source, value))
+            return None
+        found = self._values.get(source)
+        if found is None:
+            self.ev.guards.type_is(source, float)
+            found = self._values[source] = SymFloatValue(source, value, lambda: self._pin(key))
+        return found
+
+    def pin_numbers(self, nodes: Iterable[Node | None]) -> None:
+        """Where an op takes no such number: the floats among its operands are constants in the next attempt."""
+        for place, node in self.numbers.items():
+            if node in nodes:
+                for source in (place, *place.ancestors()):
+                    if isinstance(self._values.get(source), SymFloatValue):
+                        self._values[source].as_constant()
+
+    def _pin(self, key: Key) -> Any:
+        self.assume.pinned.add(key)
+        raise Restart
 
     def _bind(self, key: Key, place: Source, hint: int, shares: bool) -> Bound:
         """The symbol of a place: one that others have already where they are joined, or equal and free to share."""
@@ -334,7 +361,7 @@ class Symbols:
             return
         for key, place, value in self.constants:
             found = _read(place, scope)
-            if type(found) is int and found != value:
+            if type(found) is type(value) and found != value:
                 policy.dynamic.add(key)
         for bound in self.by_name.values():
             (first, source), *others = bound.places

@@ -527,6 +527,16 @@ def literal(value: Any, dtype: DType) -> Expr:
 row("scalar", "constant", _meta_scalar, attrs={"value": REQUIRED, "dtype": None}, lower=_lower_scalar)
 
 
+def _meta_number(x: TensorMeta) -> TensorMeta:
+    if x.shape or x.dtype != dtypes.float64:
+        raise TypeError(f"a number is held in a 0-dim float64 tensor, not in {x}")
+    return TensorMeta((), (), DEFAULT_FLOAT, "cpu", weak=True)
+
+
+# a Python float that is known only when the graph runs; with all its digits, whatever the dtype it meets
+row("number", "pointwise", _meta_number, lower=lambda node, x: lambda index: x(()))
+
+
 # --------------------------------------------------------------------------- in terms of the above
 
 

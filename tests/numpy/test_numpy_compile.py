@@ -619,3 +619,13 @@ def test_matrices_with_dynamic_sizes():
     for n in (4, 8, 11):
         check(fast, f, R.standard_normal((n, 5)), R.standard_normal((5, 3)), strides=False)
     assert len(fast.entries) == 1
+
+
+def test_floats_that_change_are_right_at_every_value():
+    def f(x, a):
+        return np.where(x > a, x * a, a), x.astype(np.float32) * a, a
+
+    fast = compiled(f)
+    for a in (0.1, 0.37, 1.5):
+        check(fast, f, np.linspace(-1, 2, 12).reshape(3, 4), a)
+    assert all(entry.graph is not None for entry in fast.explain_records)

@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from quern.inductor import dtypes  # noqa: E402
 from quern.inductor.graph import TensorMeta  # noqa: E402
 from quern.inductor.ops import OPS, REQUIRED  # noqa: E402
 from quern.inductor.ops.nn import decompose_attention  # noqa: E402
@@ -106,7 +107,7 @@ def test_value_is_eagers(op: str) -> None:
 
 
 #: rows that cannot be called by themselves, and what the pass `decompose` puts in
-UNCALLABLE = {"input", "extern", "getitem", "scalar", "empty", "rounded"}
+UNCALLABLE = {"input", "extern", "getitem", "scalar", "number", "empty", "rounded"}
 
 
 def test_every_row_has_samples() -> None:
@@ -162,3 +163,10 @@ def test_scalar_is_weak() -> None:
     meta = OPS["scalar"].meta
     assert [meta(value=v, dtype=None).dtype.name for v in (True, 2, 2.5)] == ["bool", "int64", "float32"]
     assert meta(value=2, dtype=None) == TensorMeta((), (), meta(value=2, dtype=None).dtype, "cpu", weak=True)
+
+
+def test_number_is_weak_and_held_in_float64() -> None:
+    meta = OPS["number"].meta
+    assert meta(TensorMeta((), (), dtypes.float64, "cpu")) == OPS["scalar"].meta(value=2.5, dtype=None)
+    with pytest.raises(TypeError, match="0-dim float64 tensor"):
+        meta(TensorMeta((), (), dtypes.float32, "cpu"))

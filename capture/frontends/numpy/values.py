@@ -21,6 +21,7 @@ from ...values.constant import NONE, ConstantValue
 from ...values.functions import BuiltinValue
 from ...values.mappings import DictValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
+from ...values.symfloat import SymFloatValue
 from ...values.tensor import ArrayState, InputStorage
 from . import names
 from .arrays import Array, ArrayBuilder, Masked, known_number
@@ -252,7 +253,7 @@ def _is_operand(value: Value) -> bool:
         return True
     if type(value) is ConstantValue:
         return isinstance(value.value, (bool, int, float, complex, np.generic))
-    return hasattr(value, "expr")
+    return hasattr(value, "expr") or isinstance(value, SymFloatValue)
 
 
 class MaskedValue(Value):

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from ....inductor.dtypes import DType
-from ....inductor.graph import Node
+from ....inductor.dtypes import DType, float64
+from ....inductor.graph import Node, TensorMeta
 from ...breaks import Break, NotConstant
 from ...values.base import Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import FunctionValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
+from ...values.symfloat import SymFloatValue
 from ...values.tensor import ArrayValue
 from .autocast import cast_operands
 from .dtypes import device_text, from_torch
@@ -70,6 +71,7 @@ class Context:
             nodes = cast_operands(self, name, nodes, attrs)
         for n in nodes:
             if n is not None and not isinstance(n.meta, tuple) and n.dtype.is_complex:
+                self.ev.symbols.pin_numbers(nodes)
                 return COMPLEX[0](self, name, nodes, attrs)
         return self.ev.emit(name, *nodes, **attrs)
 
@@ -170,11 +172,42 @@ def size_value(ev: Evaluator, size: Any) -> Value:
     return ConstantValue(size) if type(size) is int else ev.size(size)
 
 
+def number_node(ev: Evaluator, value: SymFloatValue) -> Node:
+    """The graph's number for a float that changes from call to call: an input that the entry fills at each call."""
+    known = ev.symbols.numbers
+    found = known.get(value.place)
+    if found is None:
+        place = value.place.step(f"{ev.names.inject(_as_input, 'number')}(", ")", "")
+        held = ev.add_input(place, TensorMeta((), (), float64, "cpu"), _as_input(value.hint), "number")
+        found = known[value.place] = ev.emit("number", held)
+    return found
+
+
+def _as_input(value: float) -> torch.Tensor:
+    return torch.scalar_tensor(value, dtype=torch.float64)
+
+
+def takes_numbers(fn: Function) -> Function:
+    """Mark a handler whose operands may be numbers that change from call to call: they arrive as Nodes."""
+    NUMERIC.add(fn)
+    return fn
+
+
+#: handlers marked with `takes_numbers`, and which of their arguments are operands when they are given by name
+NUMERIC: set[Function] = set()
+_OPERANDS = frozenset(("input", "other", "min", "max", "weight", "value"))
+
+
+def _operand(ev: Evaluator, value: Value) -> Any:
+    return number_node(ev, value) if isinstance(value, SymFloatValue) else unwrap(ev, value)
+
+
 def plain_call(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     """Call a handler function with Values."""
     out = kwargs.get("out") if kwargs else None
-    named = {k: unwrap(ev, v) for k, v in kwargs.items() if k != "out"}
-    plain = [unwrap(ev, v) for v in args]
+    operand = _operand if fn in NUMERIC else unwrap
+    named = {k: (operand if k in _OPERANDS else unwrap)(ev, v) for k, v in kwargs.items() if k != "out"}
+    plain = [operand(ev, v) for v in args]
     if out is not None and not (out.is_constant and out.as_constant() is None):
         with ev.states["torch"].without_casts():
             result = fn(Context(ev), *plain, **named)

@@ -88,6 +88,7 @@ _named("where masked_fill clamp lerp addcmul addcdiv nan_to_num isclose cosine_s
 EAGER["cross"] = torch.linalg.cross
 EAGER["cast"] = lambda x, *, dtype: _as_tensor(x).to(to_torch(dtype), copy=True)
 EAGER["scalar"] = lambda *, value, dtype: value
+EAGER["number"] = torch.Tensor.item
 EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"))
 EAGER["xlog1py"] = _lift(torch.special.xlog1py)
 EAGER["fix"] = torch.trunc

@@ -10,7 +10,7 @@ from ....inductor.dtypes import HALVES, bool_, float32, round_to_half
 from ....inductor.graph import Node
 from ....inductor.ops.promotion import result_dtype
 from ...values.tensor import ArrayValue
-from .calls import Context, expand, name, register
+from .calls import Context, expand, name, register, takes_numbers
 
 # ------------------------------------------------------------------ one operand
 
@@ -72,7 +72,7 @@ def _binary(op: str) -> Any:
 
 
 for _op, _more in _BINARY.items():
-    register(expand(f"*{_op} {_more}"), _binary(_op))
+    register(expand(f"*{_op} {_more}"), takes_numbers(_binary(_op)))
 
 
 def _scaled_sum(cx: Context, op: str, x: Any, other: Any, alpha: Any) -> Node:
@@ -96,21 +96,25 @@ def _scaled_sum(cx: Context, op: str, x: Any, other: Any, alpha: Any) -> Node:
 
 
 @name("*add Tensor.__add__ Tensor.__radd__")
+@takes_numbers
 def add(cx: Context, input: Any, other: Any, *, alpha: Any = 1) -> Node:
     return _scaled_sum(cx, "add", input, other, alpha)
 
 
 @name("*sub *subtract Tensor.__sub__")
+@takes_numbers
 def sub(cx: Context, input: Any, other: Any, *, alpha: Any = 1) -> Node:
     return _scaled_sum(cx, "sub", input, other, alpha)
 
 
 @name("torch.rsub Tensor.__rsub__")
+@takes_numbers
 def rsub(cx: Context, input: Any, other: Any, *, alpha: Any = 1) -> Node:
     return _scaled_sum(cx, "sub", other, input, alpha)
 
 
 @name("*div *divide *true_divide Tensor.__truediv__")
+@takes_numbers
 def div(cx: Context, input: Any, other: Any, *, rounding_mode: str | None = None) -> Node:
     if rounding_mode not in (None, "floor", "trunc"):
         raise ValueError(f"div: unknown rounding_mode {rounding_mode!r}")
@@ -118,22 +122,26 @@ def div(cx: Context, input: Any, other: Any, *, rounding_mode: str | None = None
 
 
 @name("Tensor.__rtruediv__ Tensor.__rdiv__")
+@takes_numbers
 def rtruediv(cx: Context, input: Any, other: Any) -> Node:
     """`number / tensor` is the reciprocal times the number in eager: the rounding differs from a division's."""
     return cx.op("mul", cx.op("reciprocal", input), other)
 
 
 @name("Tensor.__rfloordiv__")
+@takes_numbers
 def rfloordiv(cx: Context, input: Any, other: Any) -> Node:
     return cx.op("floor_divide", other, input)
 
 
 @name("Tensor.__rmod__")
+@takes_numbers
 def rmod(cx: Context, input: Any, other: Any) -> Node:
     return cx.op("remainder", other, input)
 
 
 @name("Tensor.__rpow__")
+@takes_numbers
 def rpow(cx: Context, input: Any, other: Any) -> Node:
     return cx.op("pow", other, input)
 
@@ -153,6 +161,7 @@ for _place, _op in (
 
 
 @name("*clamp *clip")
+@takes_numbers
 def clamp(cx: Context, input: ArrayValue, min: Any = None, max: Any = None) -> Node:
     return cx.op("clamp", input, min, max)
 
@@ -168,6 +177,7 @@ def clamp_max(cx: Context, input: ArrayValue, max: Any) -> Node:
 
 
 @name("torch.where")
+@takes_numbers
 def where(cx: Context, condition: ArrayValue, input: Any = None, other: Any = None) -> Node:
     if input is None or other is None:
         raise cx.broken(
@@ -185,11 +195,13 @@ def tensor_where(cx: Context, self: ArrayValue, condition: ArrayValue, other: An
 
 
 @name("*masked_fill")
+@takes_numbers
 def masked_fill(cx: Context, input: ArrayValue, mask: ArrayValue, value: Any) -> Node:
     return cx.op("masked_fill", input, mask, value)
 
 
 @name("*lerp")
+@takes_numbers
 def lerp(cx: Context, input: ArrayValue, end: ArrayValue, weight: Any) -> Node:
     return cx.op("lerp", input, end, weight)
 

@@ -15,6 +15,7 @@ from ...objects import MethodValue
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
 from ...values.functions import BoundMethodValue
+from ...values.symfloat import SymFloatValue
 from ...values.tensor import ArrayState, ArrayValue, InputStorage
 from . import names_index, training
 from .calls import FUNCTIONS, METHODS, TENSOR_CLASS, Context, size_value, unwrap, wrap
@@ -265,7 +266,7 @@ def _is_operand(value: Value) -> bool:
         return True
     if value.is_constant:
         return isinstance(value.as_constant(), (bool, int, float, complex))
-    return getattr(value, "expr", None) is not None
+    return isinstance(value, SymFloatValue) or getattr(value, "expr", None) is not None
 
 
 def _with_errors(ev: Evaluator, fn: Callable[..., Any], *args: Any) -> Any:
