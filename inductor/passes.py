@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..errors import InternalError, LoweringError
@@ -106,6 +107,34 @@ def _rounded(b: GraphBuilder, n: Node) -> Node:
     if isinstance(n.meta, tuple) or n.dtype not in HALVES or n.op.kind != "pointwise" or n.op.name in _ROUNDS:
         return n
     return b.call("rounded", n)
+
+
+def move_scalars(graph: Graph, ops: Mapping[str, Op]) -> Graph:
+    """0-dim tensors of the CPU may meet tensors of any device, as in eager; a kernel reads memory of its own device only, so
+    what they come from is copied there.
+    """
+
+    def moved(b: GraphBuilder, i: Node, device: str) -> Node:
+        if i.op.name == "input" or i.op.kind == "extern":
+            return b.call("to_device", i, device=device)
+        if not i.inputs:
+            return i
+        sources = [None if k is None else moved(b, k, device) for k in i.inputs]
+        return b.append(i.op, sources, i.attrs, replace(i.meta, device=device))
+
+    def visit(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> Node:
+        device = n.meta.device if not isinstance(n.meta, tuple) else "cpu"
+        if device != "cpu" and n.op.kind != "extern":
+            inputs = [moved(b, i, device) if i is not None and _on_cpu(i) else i for i in inputs]
+        return b.append(n.op, inputs, n.attrs, n.meta)
+
+    if all(n.meta.device == "cpu" for n in graph.inputs):
+        return graph
+    return rebuild(graph, ops, visit)
+
+
+def _on_cpu(n: Node) -> bool:
+    return not isinstance(n.meta, tuple) and n.meta.device == "cpu"
 
 
 def eliminate_dead(graph: Graph, ops: Mapping[str, Op]) -> Graph:

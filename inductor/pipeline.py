@@ -1,6 +1,6 @@
 """The pipeline: a captured graph becomes a schedule of kernels. Read `schedule_graph` aloud: that is the compiler.
 
-check indices -> merge common -> decompose -> merge common -> eliminate dead -> lower -> fuse and schedule
+check indices -> merge common -> decompose -> move scalars -> merge common -> eliminate dead -> lower -> fuse and schedule
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from .bounds import check_indices
 from .graph import Graph
 from .lower import lower
 from .ops import OPS
-from .passes import decompose, eliminate_dead, merge_common
+from .passes import decompose, eliminate_dead, merge_common, move_scalars
 from .schedule import Schedule, schedule
 
 #: graph -> graph, in order
-PASSES = (check_indices, merge_common, decompose, merge_common, eliminate_dead)
+PASSES = (check_indices, merge_common, decompose, move_scalars, merge_common, eliminate_dead)
 
 
 def schedule_graph(

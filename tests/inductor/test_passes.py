@@ -1,0 +1,45 @@
+"""Passes from graph to graph, by what they leave."""
+
+from __future__ import annotations
+
+from quern.inductor import dtypes
+from quern.inductor.graph import Graph, GraphBuilder, TensorMeta
+from quern.inductor.ops import OPS
+from quern.inductor.passes import move_scalars
+from quern.inductor.pipeline import schedule_graph
+
+GPU = "cuda:0"
+
+
+def mixed_graph() -> Graph:
+    """A tensor of a GPU, a number, and a 0-dim tensor of the CPU that is computed with first."""
+    graph = Graph()
+    b = GraphBuilder(OPS, graph)
+    x = b.input(TensorMeta((4, 5), (5, 1), dtypes.float32, GPU), "x")
+    held = b.input(TensorMeta((), (), dtypes.float64, "cpu"), "number")
+    small = b.input(TensorMeta((), (), dtypes.float32, "cpu"), "small")
+    scaled = b.mul(x, b.number(held))
+    graph.outputs = [b.add(scaled, b.exp(b.mul(small, b.scalar(value=2))))]
+    return graph
+
+
+def test_a_kernel_reads_its_own_device_only() -> None:
+    schedule = schedule_graph(mixed_graph())
+    assert schedule.kernels and {buffer.device for kernel in schedule.kernels for buffer in kernel.args} == {GPU}
+
+
+def test_only_what_is_read_is_moved() -> None:
+    moved = move_scalars(mixed_graph(), OPS)
+    copies = [n for n in moved.nodes if n.op.name == "to_device"]
+    assert [n.inputs[0].name for n in copies] == ["number", "small"]
+    assert [n.op.name for n in moved.outputs[0].inputs] == ["mul", "exp"]
+    result = moved.outputs[0].meta
+    assert (result.dtype, result.device) == (dtypes.float32, GPU)
+
+
+def test_a_graph_of_the_cpu_is_left_alone() -> None:
+    graph = Graph()
+    b = GraphBuilder(OPS, graph)
+    x = b.input(TensorMeta((3,), (1,), dtypes.float32, "cpu"), "x")
+    graph.outputs = [b.exp(x)]
+    assert move_scalars(graph, OPS) is graph
