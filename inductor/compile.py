@@ -104,7 +104,9 @@ def _follows_from_ranges(asked: Sequence[Any], graph: Graph) -> bool:
 
 def _make(graph: Graph, options: Options, target: Target, times: dict[str, float]) -> Plan:
     COUNTERS["lowerings"] += 1
-    scheduled = schedule_graph(graph, fuse=options.fuse, verify=config.verify, times=times)
+    scheduled = schedule_graph(
+        graph, fuse=options.fuse, round_halves=options.round_halves, verify=config.verify, times=times
+    )
     with timed(times, "codegen"):
         scheduled = target.adapt(scheduled)
         plan = make_plan(graph, scheduled, {}, target.name)

@@ -71,8 +71,13 @@ def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """Replace composite ops by simpler ones until every node is a primitive or an extern call.
 
     Dtypes and shapes stay; strides may not: lowering gives outputs those of their original meta.
-    Kernels compute in float32 where the program says float16 or bfloat16, and inside a composite nothing is rounded;
-    what an op of the program gives is.
+    """
+    return rebuild(graph, ops, lambda b, n, inputs: b.append(n.op, inputs, n.attrs, n.meta), _Expanding)
+
+
+def decompose_rounded(graph: Graph, ops: Mapping[str, Op]) -> Graph:
+    """As `decompose`. Kernels compute in float32 where the program says float16 or bfloat16, and inside a composite nothing is
+    rounded; what an op of the program gives is.
     """
 
     def visit(b: Any, n: Node, inputs: list[Node | None]) -> Node:

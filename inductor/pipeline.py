@@ -13,15 +13,22 @@ from .bounds import check_indices
 from .graph import Graph
 from .lower import lower
 from .ops import OPS
-from .passes import decompose, eliminate_dead, merge_common, move_scalars
+from .passes import decompose, decompose_rounded, eliminate_dead, merge_common, move_scalars
 from .schedule import Schedule, schedule
 
 #: graph -> graph, in order
-PASSES = (check_indices, merge_common, decompose, move_scalars, merge_common, eliminate_dead)
+PASSES = (check_indices, merge_common, decompose_rounded, move_scalars, merge_common, eliminate_dead)
+#: the same where float16 and bfloat16 are rounded only where they are stored
+UNROUNDED = tuple(decompose if p is decompose_rounded else p for p in PASSES)
 
 
 def schedule_graph(
-    graph: Graph, *, fuse: bool = True, verify: bool = True, times: dict[str, float] | None = None
+    graph: Graph,
+    *,
+    fuse: bool = True,
+    round_halves: bool = True,
+    verify: bool = True,
+    times: dict[str, float] | None = None,
 ) -> Schedule:
     """Passes, lowering, fusion and ordering. `verify` checks the legality specs at every border; `times` collects seconds by stage.
 
@@ -32,7 +39,7 @@ def schedule_graph(
     with timed(times, "passes"):
         if verify:
             graph.verify()
-        for transform in PASSES:
+        for transform in PASSES if round_halves else UNROUNDED:
             graph = transform(graph, OPS)
             if verify:
                 graph.verify()

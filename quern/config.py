@@ -86,18 +86,20 @@ class Options:
 
     cpu_codegen: "cpp", or "triton" to run Triton kernels on CPU tensors under its interpreter
     fuse / simplify: switch one stage off to bisect a wrong result
+    round_halves: round float16 and bfloat16 after every op, as eager does; False keeps float32 inside a kernel
     """
 
     cpu_codegen: str = "cpp"
     fuse: bool = True
     simplify: bool = True
+    round_halves: bool = True
     threads: int | None = None
     max_autotune: bool = False
     cudagraphs: bool = False
     device: str | None = None
 
     #: the fields that can change generated code, in key order
-    KEY = ("cpu_codegen", "fuse", "simplify", "threads", "max_autotune", "cudagraphs", "device")
+    KEY = ("cpu_codegen", "fuse", "simplify", "round_halves", "threads", "max_autotune", "cudagraphs", "device")
 
     def key(self) -> tuple[tuple[str, Any], ...]:
         return tuple((name, getattr(self, name)) for name in self.KEY)

@@ -82,3 +82,14 @@ def test_alpha_of_booleans():
     found = quern.compile(f)(x, y)
     assert found.dtype == torch.bool
     assert torch.equal(found, f(x, y))
+
+
+@halves
+def test_without_rounding_a_kernel_keeps_float32(dtype):
+    torch.manual_seed(0)
+    x, y = torch.randn(1000).to(dtype), torch.randn(1000).to(dtype)
+    exact = ((x.double() * y.double() + x.double()) * y.double()).to(dtype)
+    found = quern.compile(lambda x, y: (x * y + x) * y, options={"round_halves": False})(x, y)
+    eager = (x * y + x) * y
+    assert (found - exact).abs().sum() < (eager - exact).abs().sum()
+    torch.testing.assert_close(found, exact)
