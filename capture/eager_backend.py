@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LoweringError
-from ..inductor.graph import ExternRef, Graph, Input, Node
+from ..inductor.graph import ExternRef, Graph, Node
 
 if TYPE_CHECKING:
     from ..inductor.runtime import Runtime
@@ -103,23 +103,13 @@ def _settled(node: Node, runtime: Runtime) -> Callable[..., Any]:
 
 
 def _extern_step(node: Node, runtime: Runtime) -> Step:
-    ref: ExternRef = node.attrs["ref"]
-    target = runtime.resolve(ref.target)
-
-    def fill(template: Any, values: dict[Node, Any], sizes: dict[str, int]) -> Any:
-        if isinstance(template, Input):
-            source = node.inputs[template.index]
-            return None if source is None else values[source]
-        if isinstance(template, (list, tuple)):
-            return type(template)(fill(t, values, sizes) for t in template)
-        if isinstance(template, dict):
-            return {k: fill(t, values, sizes) for k, t in template.items()}
-        return runtime.encode(_concrete(template, sizes))
+    call = runtime.run_op("extern")
+    attrs, inputs = dict(node.attrs), node.inputs
+    fixed = not any(_symbolic(v) for v in attrs.values())
 
     def step(values: dict[Node, Any], sizes: dict[str, int]) -> Any:
-        args = [fill(a, values, sizes) for a in ref.args]
-        kwargs = {k: fill(v, values, sizes) for k, v in ref.kwargs}
-        return target(*args, **kwargs)
+        given = attrs if fixed else _concrete(attrs, sizes)
+        return call(*[None if i is None else values[i] for i in inputs], **given)
 
     return step
 
@@ -127,6 +117,8 @@ def _extern_step(node: Node, runtime: Runtime) -> Step:
 def _symbolic(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(_symbolic(v) for v in value)
+    if isinstance(value, ExternRef):
+        return _symbolic(value.args) or _symbolic(value.kwargs)
     return hasattr(value, "free_symbols")
 
 
@@ -136,6 +128,8 @@ def _concrete(value: Any, sizes: dict[str, int]) -> Any:
         return {k: _concrete(v, sizes) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_concrete(v, sizes) for v in value)
+    if isinstance(value, ExternRef) and _symbolic(value):
+        return ExternRef(value.target, _concrete(value.args, sizes), _concrete(value.kwargs, sizes))
     if hasattr(value, "free_symbols"):
         return int(value.subs({s: sizes[str(s)] for s in value.free_symbols}))
     return value

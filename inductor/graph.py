@@ -108,6 +108,13 @@ class Input:
     index: int
 
 
+@dataclass(frozen=True)
+class Named:
+    """A constant of the framework inside an `ExternRef` template, by its "module:qualified.name"."""
+
+    target: str
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
     """One application of an op. Compared by identity; never changed after creation.

@@ -368,7 +368,7 @@ def _first_element(step: ViewStep, parent: TensorMeta) -> Dim:
 
 # ---------------------------------------------------------------- inverses of views
 
-Inverse = Callable[["Evaluator", Mapping[str, Any], Node, Node], Node]
+Inverse = Callable[["Evaluator", Mapping[str, Any], Node, Node], "Node | None"]
 
 
 def _undo_reshape(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
@@ -390,6 +390,24 @@ def _undo_expand(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) 
     return ev.emit("reshape", new, shape=old.shape)  # only dims of size 1 were added: `_repeats` refuses the rest
 
 
+def _undo_as_strided(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) -> Node | None:
+    if _overlaps(attrs["size"], attrs["stride"]):
+        return None
+    return ev.emit("as_strided_scatter", old, new, **attrs)
+
+
+def _overlaps(shape: tuple[Dim, ...], stride: tuple[Dim, ...]) -> bool:
+    """Whether two elements may stand at one place."""
+    if not all(isinstance(n, int) for n in (*shape, *stride)):
+        return True
+    span: Any = 0
+    for step, size in sorted((s, n) for n, s in zip(shape, stride) if n != 1):  # type: ignore[type-var]
+        if step <= span:  # type: ignore[operator]
+            return True
+        span += step * (size - 1)
+    return False
+
+
 def _scatter(op: str) -> Inverse:
     return lambda ev, attrs, old, new: ev.emit(op, old, new, **attrs)
 
@@ -404,4 +422,5 @@ _INVERSES: dict[str, Inverse] = {
     "slice": _undo_slice,
     "select": _scatter("select_scatter"),
     "diagonal": _scatter("diagonal_scatter"),
+    "as_strided": _undo_as_strided,
 }

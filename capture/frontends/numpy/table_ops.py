@@ -490,17 +490,17 @@ def _row_major(function: Function) -> Function:
 @table_op("extern")
 def _extern(*arrays: Any, ref: ExternRef) -> Any:
     """A NumPy function called as the graph says."""
-    found = _externs.get(id(ref))
+    found = _externs.get(ref.target)
     if found is None:
-        found = _externs[id(ref)] = (ref, resolve(ref.target))
-    return found[1](
+        found = _externs[ref.target] = resolve(ref.target)
+    return found(
         *[arrays[a.index] if type(a) is Input else a for a in ref.args],
         **{k: arrays[v.index] if type(v) is Input else v for k, v in ref.kwargs},
     )
 
 
-#: resolved functions, by the identity of the reference (which is kept, so that no other can take its place)
-_externs: dict[int, tuple[ExternRef, Function]] = {}
+#: resolved functions by the name that a reference gives
+_externs: dict[str, Function] = {}
 
 
 def resolve(target: str) -> Function:

@@ -204,6 +204,8 @@ def _operand(ev: Evaluator, value: Value) -> Any:
 
 def plain_call(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     """Call a handler function with Values."""
+    if kwargs:
+        _check_layout(kwargs)
     out = kwargs.get("out") if kwargs else None
     operand = _operand if fn in NUMERIC else unwrap
     named = {k: (operand if k in _OPERANDS else unwrap)(ev, v) for k, v in kwargs.items() if k != "out"}
@@ -216,12 +218,18 @@ def plain_call(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mappi
     return wrap(ev, result)
 
 
+def _check_layout(kwargs: Mapping[str, Value]) -> None:
+    layout = kwargs.get("layout")
+    if layout is not None and layout.as_constant() not in (None, torch.strided):
+        raise Declined("another layout than torch.strided")
+
+
 def write_out(ev: Evaluator, out: Value, result: Any) -> Value:
     """`out=`: the result goes into existing tensors of the right shape."""
     if isinstance(out, ArrayValue) and isinstance(result, (Node, ArrayValue)):
         assign(Context(ev), out, result)
         return out
-    raise ev.break_("out-argument", f"`out=` given as {out.describe()}")
+    raise Declined(f"`out=` given as {out.describe()}")
 
 
 def assign(cx: Context, target: ArrayValue, result: Any) -> None:
@@ -259,15 +267,25 @@ def handler_of(fn: Function, place: str = "") -> Handler:
             return plain_call(ev, fn, args, kwargs)
         except Declined as declined:
             return call_original(ev, place, args, kwargs, declined)
-        except (TypeError, KeyError) as error:
+        except Break as refused:
+            if refused.code != "framework-error":
+                raise
+            try:
+                return call_original(ev, place, args, kwargs, Declined(refused.what))
+            except Break:
+                raise refused from None
+        except (TypeError, KeyError, ValueError, IndexError) as error:
+            # what the table refuses may be right all the same: the framework decides
+            try:
+                return call_original(ev, place, args, kwargs, Declined(str(error)))
+            except Break:
+                pass
             given = {k: v for k, v in kwargs.items() if k != "out"}
             try:
                 signature.bind(None, *args, **given)
             except TypeError:
                 raise ev.break_("call-signature", f"a call of {fn.__name__} with arguments that are not known to it",
                                 str(error)) from error  # fmt: skip
-            raise ev.framework_error(error) from error
-        except (ValueError, IndexError) as error:
             raise ev.framework_error(error) from error
 
     handler.__name__ = fn.__name__
@@ -278,7 +296,10 @@ def call_original(
     ev: Evaluator, place: str, args: Sequence[Value], kwargs: Mapping[str, Value], declined: Declined
 ) -> Value:
     """What a handler declined: Python code is inlined, a C function becomes an opaque node."""
-    original = resolve(place)
+    head, _, rest = place.partition(".")
+    if head == "Tensor":
+        return METHOD_CALL[0](ev, rest, args, kwargs)
+    original = resolve(place) if place else None
     if isinstance(original, types.FunctionType):
         value = ev.wrap(original, ev.names.const(original))
         assert isinstance(value, FunctionValue)
@@ -293,6 +314,8 @@ def call_original(
 COMPLEX: list[Any] = []
 #: makes the handler of a C function that no table names; set by `externs`
 UNKNOWN: list[Any] = []
+#: calls a method that no table names; set by `externs`
+METHOD_CALL: list[Any] = []
 
 
 # ------------------------------------------------------------------ the registry

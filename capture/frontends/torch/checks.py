@@ -10,3 +10,10 @@ def check_all(condition: torch.Tensor) -> torch.Tensor:
     if not bool(condition.all()):
         raise RuntimeError("Test: a tensor condition checked in a compiled function does not hold")
     return condition.clone()
+
+
+def non_negative(var: torch.Tensor) -> torch.Tensor:
+    """Nothing of use. Raises ValueError when a variance is negative, as `gaussian_nll_loss` does."""
+    if bool((var < 0).any()):
+        raise ValueError("var has negative entry/entries")
+    return torch.empty_like(var)

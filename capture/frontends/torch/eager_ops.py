@@ -91,6 +91,7 @@ EAGER["scalar"] = lambda *, value, dtype: value
 EAGER["number"] = torch.Tensor.item
 EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"))
 EAGER["xlog1py"] = _lift(torch.special.xlog1py)
+EAGER["round"] = lambda x, *, decimals: torch.round(_as_tensor(x), **({"decimals": decimals} if decimals else {}))
 EAGER["fix"] = torch.trunc
 EAGER["cbrt"] = lambda x: torch.sign(x) * torch.pow(torch.abs(x), 1.0 / 3.0)
 
@@ -171,10 +172,13 @@ for _name in ("sum", "mean", "cumsum", "cumprod", "softmax", "log_softmax"):
 def _prod(x: torch.Tensor, *, dim: Any, keepdim: bool, dtype: DType | None) -> torch.Tensor:
     """torch.prod takes one dim at most; several are reduced one after the other, the last first."""
     dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
-    out = x.to(to_torch(dtype)) if dtype is not None else x
+    kind = _dtype(dtype)
+    if not x.ndim or not len(list(dims)):
+        return torch.prod(x, dtype=kind)
+    out = x
     for d in sorted((d % x.ndim for d in dims), reverse=True):
-        out = torch.prod(out, d, keepdim=keepdim)
-    return out if x.ndim and len(list(dims)) else torch.prod(out)
+        out = torch.prod(out, d, keepdim=keepdim, dtype=kind)
+    return out
 
 
 def _all_dims(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -359,6 +363,22 @@ def _index(x: torch.Tensor, *indices: Any) -> torch.Tensor:
 def _index_put(x: torch.Tensor, value: Any, *indices: Any, accumulate: bool) -> torch.Tensor:
     value = value if isinstance(value, torch.Tensor) else torch.scalar_tensor(value, dtype=x.dtype, device=x.device)
     return torch.ops.aten.index_put(x, list(indices), value, accumulate)
+
+
+def _copied(x: torch.Tensor) -> torch.Tensor:
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=x.device).copy_(x)
+
+
+def put_at_masks(x: torch.Tensor, indices: Sequence[Any], values: torch.Tensor, accumulate: bool) -> torch.Tensor:
+    """torch.index_put where masks are among the indices; laid out as `x`."""
+    return torch.ops.aten.index_put_(_copied(x), list(indices), values, accumulate)
+
+
+def set_item(x: torch.Tensor, key: Any, value: Any) -> torch.Tensor:
+    """`x` after `x[key] = value`."""
+    out = _copied(x)
+    out[key] = value
+    return out
 
 
 @_op("as_strided_scatter")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional
 
 from ....inductor.dtypes import DType
-from ....inductor.graph import ExternRef, Input, Node, TensorMeta
+from ....inductor.graph import ExternRef, Input, Named, Node, TensorMeta
 from ....inductor.ops import OPS
 from ...values.tensor import ArrayValue
 from . import autocast, eager_ops
-from .calls import COMPLEX, UNKNOWN, Context, resolve, unwrap, wrap
-from .dtypes import device_text, from_torch, to_torch
+from .calls import COMPLEX, METHOD_CALL, UNKNOWN, Context, resolve, unwrap, wrap
+from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
+from .foresight import Foreseen, Unforeseen, foresee, leaves
+from .reinterpreted import reinterpret
 from .results import Results
 
 if TYPE_CHECKING:
@@ -44,119 +47,142 @@ def call_target(
     cx: Context, target: str, fn: Any, args: Sequence[Any], kwargs: Mapping[str, Any], effects: bool
 ) -> Any:
     """As `extern_call`, for a function and the "module:name" under which a fresh process finds it."""
-    inputs: list[Node] = []
-    template = [_template(cx, a, inputs) for a in args]
-    named = {k: _template(cx, v, inputs) for k, v in kwargs.items()}
+    arrays: list[ArrayValue] = []
+    template = [_template(cx, a, arrays) for a in args]
+    named = {k: _template(cx, v, arrays) for k, v in kwargs.items()}
+    inputs = [a.node(cx.ev) for a in arrays]
     cx.ev.graph.framework = "torch"
     wrapped = autocast.treat_call(cx, target, inputs, template) if cx.ev.states["torch"].casts else None
     if wrapped is None:
-        results = _run_on_meta(cx, fn, target, template, named, inputs)
+        seen = _foreseen(cx, fn, target, template, named, inputs)
     else:
         ones = autocast.stand_ins(cx, target, inputs)
         target, template = wrapped
-        results = _run_on(cx, autocast.under_autocast, target, template, named, ones)
-    flat, rebuild = _flatten(cx, target, results)
-    metas = tuple(_meta(cx, r, _device_of(kwargs, inputs)) for r in flat)
+        seen = _foreseen(cx, autocast.under_autocast, target, template, named, inputs, ones)
+    tensors = list(leaves(seen.results))
+    origins = [seen.origin(t) for t in tensors]
+    picks = tuple(i for i, (origin, _) in enumerate(origins) if origin is None)
+    device = _device_of(kwargs, inputs)
+    metas = [_meta(cx, tensors[i], device) for i in picks] + [inputs[i].meta for i in seen.written]
+    if not tensors and not metas:
+        raise cx.broken("extern-result", f"the framework function {target.replace(':', '.')}", "it gives no tensor")
+    made: list[Node] = []
     ref = ExternRef(target, tuple(template), tuple(named.items()))
-    attrs = {"ref": ref, "effects": effects, "strides": tuple(m.stride for m in metas)}
-    single = len(metas) == 1 and isinstance(results, torch.Tensor)
-    meta: Any = metas[0] if single else metas
-    node = cx.ev.builder.append(OPS["extern"], tuple(inputs), attrs, meta)
-    if single:
-        return node
-    return rebuild([cx.ev.emit("getitem", node, index=i) for i in range(len(metas))])
+    if metas:
+        attrs: dict[str, Any] = {"ref": ref, "effects": effects, "strides": tuple(m.stride for m in metas)}
+        if len(picks) < len(tensors):
+            attrs["picks"] = picks
+        if seen.written:
+            attrs["writes"] = seen.written
+        if seen.measured:
+            attrs["shapes"] = tuple(m.shape for m in metas)
+        single = len(metas) == 1 and isinstance(seen.results, torch.Tensor)
+        node = cx.ev.builder.append(OPS["extern"], tuple(inputs), attrs, metas[0] if single else tuple(metas))  # type: ignore[arg-type]
+        made = [node] if single else [cx.ev.emit("getitem", node, index=i) for i in range(len(metas))]
+    fresh = iter(made)
+    values: list[Any] = [next(fresh) if origin is None else None for origin, _ in origins]
+    for i, new in zip(seen.written, fresh):
+        arrays[i].write(cx.ev, new)
+    for k, (origin, whole) in enumerate(origins):
+        if origin is not None:
+            source = arrays[origin]
+            values[k] = source if whole else _view(cx, ref, source, seen.inputs[origin], tensors[k], len(tensors) == 1)
+    return _rebuilt(cx, target, seen.results, iter(values))
 
 
-def _template(cx: Context, value: Any, inputs: list[Node]) -> Any:
-    if isinstance(value, (ArrayValue, Node)):
-        node = cx.node(value)
-        if node in inputs:
-            return Input(inputs.index(node))
-        inputs.append(node)
-        return Input(len(inputs) - 1)
-    if isinstance(value, (list, tuple)):
-        return type(value)(_template(cx, v, inputs) for v in value)
+def _view(
+    cx: Context, ref: ExternRef, source: ArrayValue, base: torch.Tensor, result: torch.Tensor, alone: bool
+) -> ArrayValue:
+    """A result that is a view of an argument: a strided view where the elements stay what they are."""
+    same = result.dtype == base.dtype and result.is_conj() == base.is_conj() and result.is_neg() == base.is_neg()
+    if same:
+        return source.view(cx.ev, "as_strided", size=tuple(result.shape), stride=result.stride(),
+                           storage_offset=result.storage_offset() - base.storage_offset())  # fmt: skip
+    if not alone or any(isinstance(a, Input) and a.index for a in (*ref.args, *dict(ref.kwargs).values())):
+        raise cx.broken("extern-view", f"the framework function {ref.target} returns views of its arguments' memory")
+    return reinterpret(cx.ev, ref, source, _meta(cx, result, source.meta.device))
+
+
+def _template(cx: Context, value: Any, arrays: list[ArrayValue]) -> Any:
+    if isinstance(value, Node):
+        value = cx.array(value)
+    if isinstance(value, ArrayValue):
+        for i, known in enumerate(arrays):
+            if known is value:
+                return Input(i)
+        arrays.append(value)
+        return Input(len(arrays) - 1)
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return tuple(value) if isinstance(value, torch.Size) else type(value)(_template(cx, v, arrays) for v in value)
     if isinstance(value, torch.dtype):
         return cx.dtype(value)
     if isinstance(value, torch.device):
         return device_text(value)
     if hasattr(value, "free_symbols"):
-        return value
+        return cx.ev.symbols.specialize(value, "a framework function needs its value")
     if value is None or isinstance(value, (bool, int, float, complex, str, DType)):
         return value
+    if isinstance(value, slice):
+        return slice(*(_template(cx, v, arrays) for v in (value.start, value.stop, value.step)))
+    if value is Ellipsis:
+        return Named("builtins:Ellipsis")
     if isinstance(value, (torch.layout, torch.memory_format)):
-        raise cx.broken("extern-argument", f"the argument {value} of a framework function")
+        return Named(str(value).replace(".", ":", 1))
     raise cx.broken("extern-argument", f"an argument of type {type(value).__name__} to a framework function")
 
 
-def _hint(cx: Context, size: Any) -> int:
-    return size if isinstance(size, int) else cx.ev.hint(size)
-
-
-def _meta_tensor(cx: Context, meta: TensorMeta) -> torch.Tensor:
-    shape = [_hint(cx, s) for s in meta.shape]
-    stride = [_hint(cx, s) for s in meta.stride]
-    return torch.empty_strided(shape, stride, dtype=to_torch(meta.dtype), device="meta")
-
-
-def _run_on_meta(
-    cx: Context, fn: Any, target: str, template: Sequence[Any], named: Mapping[str, Any], inputs: Sequence[Node]
-) -> Any:
-    """Run on tensors without data. The results must be new tensors: neither inputs, nor views of them, nor inputs changed."""
-    if any(n.meta.is_dynamic for n in inputs):
-        raise cx.broken("dynamic-extern", f"the framework function {target} on tensors of dynamic size",
-                        "its result's size is not known as a formula")  # fmt: skip
-    return _run_on(cx, fn, target, template, named, [_meta_tensor(cx, n.meta) for n in inputs])
-
-
-def _run_on(
+def _foreseen(
     cx: Context,
     fn: Any,
     target: str,
     template: Sequence[Any],
     named: Mapping[str, Any],
-    tensors: Sequence[torch.Tensor],
-) -> Any:
-    versions = [t._version for t in tensors]
-
-    def fill(value: Any) -> Any:
-        if isinstance(value, Input):
-            return tensors[value.index]
-        if isinstance(value, (list, tuple)):
-            return type(value)(fill(v) for v in value)
-        return to_torch(value) if hasattr(value, "kind") and hasattr(value, "size") else value
-
-    kwargs = {k: fill(v) for k, v in named.items()}
-    if not tensors or "device" in kwargs and tensors[0].is_meta:
-        kwargs["device"] = "meta"
+    inputs: Sequence[Node],
+    stand_ins: Sequence[torch.Tensor] | None = None,
+) -> Foreseen:
+    name = target.replace(":", ".")
+    metas = [] if stand_ins is not None else [_fixed(cx, n.meta) for n in inputs]
     try:
-        with torch.no_grad():
-            results = fn(*[fill(a) for a in template], **kwargs)
-    except Exception as error:
+        seen = foresee(fn, template, named, metas, stand_ins)
+    except Unforeseen as error:
+        raise cx.broken("unknown-function", f"the framework function {name}",
+                        f"its result could not be foreseen without data ({error})") from error  # fmt: skip
+    if any(t.layout is not torch.strided for t in leaves(seen.results)):
+        raise cx.broken("layout", f"a result of {name} that is not a dense tensor", "graphs hold dense tensors only")
+    if seen.resized:
         raise cx.broken(
-            "unknown-function",
-            f"the framework function {target.replace(':', '.')}",
-            f"its result could not be foreseen without data ({type(error).__name__}: {str(error).splitlines()[0]})",
-        ) from error
-    if [t._version for t in tensors] != versions:
-        raise cx.broken("extern-mutation", f"the framework function {target} changes its arguments")
-    storages = {t.untyped_storage()._cdata for t in tensors}
-    flat, _ = _flatten(cx, target, results)
-    if any(r.untyped_storage()._cdata in storages for r in flat):
-        raise cx.broken("extern-view", f"the framework function {target} returns a view of its argument")
-    return results
+            "metadata-inplace", f"the framework function {name}", "it changes a tensor's layout, not its content"
+        )
+    return seen
 
 
-def _flatten(cx: Context, target: str, results: Any) -> tuple[list[torch.Tensor], Any]:
+def _fixed(cx: Context, meta: TensorMeta) -> TensorMeta:
+    """The meta with its sizes as constants: the layout of an opaque function's result is not known as a formula."""
+    if not meta.is_dynamic:
+        return meta
+    why = "a framework function's result has no size known as a formula"
+    bound = cx.ev.symbols.by_name
+    if any(bound[x.name].mark is not None for s in meta.shape if not isinstance(s, int) for x in s.free_symbols):
+        raise cx.broken("dynamic-extern", "a framework function on tensors of dynamic size", why)
+    shape, stride = (
+        tuple(s if isinstance(s, int) else cx.ev.symbols.specialize(s, why) for s in dims)
+        for dims in (meta.shape, meta.stride)
+    )
+    return replace(meta, shape=shape, stride=stride)
+
+
+def _rebuilt(cx: Context, target: str, results: Any, values: Iterator[Any]) -> Any:
+    """The results with values in place of their tensors."""
     if isinstance(results, torch.Tensor):
-        return [results], lambda nodes: nodes[0]
-    if isinstance(results, (tuple, list)) and results and all(isinstance(r, torch.Tensor) for r in results):
-        cls = type(results)
-        if cls in (tuple, list):
-            return list(results), cls
-        return list(results), lambda nodes: Results(cls, tuple(nodes))
-    raise cx.broken("extern-result", f"the framework function {target} gives a {type(results).__name__}",
-                    "only tensors can leave the graph")  # fmt: skip
+        return next(values)
+    cls = type(results)
+    if isinstance(results, (tuple, list)):
+        parts = [_rebuilt(cx, target, r, values) for r in results]
+        return cls(parts) if cls in (tuple, list) else Results(cls, tuple(parts))
+    if results is None or isinstance(results, (bool, int, float, str)):
+        return results
+    raise cx.broken("extern-result", f"the framework function {target} gives a {cls.__name__}",
+                    "only tensors and numbers can leave the graph")  # fmt: skip
 
 
 def _device_of(kwargs: Mapping[str, Any], inputs: Sequence[Node]) -> str | None:
@@ -181,8 +207,10 @@ def _meta(cx: Context, result: torch.Tensor, device: str | None) -> TensorMeta:
 
 
 def handler_of_unknown(fn: Any) -> Any:
-    """A handler that puts a C function of torch into the graph as it is; None for what is not a tensor function."""
-    found = _place_of(fn) if isinstance(fn, types.BuiltinFunctionType) else None
+    """A handler that puts a C function of torch, or an operator of `torch.ops`, into the graph as it is; None for what is not
+    a tensor function.
+    """
+    found = _place_of(fn)
     if found is None:
         return None
     place, effects = found
@@ -195,6 +223,13 @@ def handler_of_unknown(fn: Any) -> Any:
     return handler
 
 
+def method_call(ev: Evaluator, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """`args[0].name(...)` as it is: a method that no table names."""
+    plain = [unwrap(ev, a) for a in args]
+    named = {k: unwrap(ev, v) for k, v in kwargs.items()}
+    return wrap(ev, extern_call(Context(ev), f"Tensor.{name}", plain, named, effects=_is_random(_overloads(name))))
+
+
 def opaque_call(ev: Evaluator, fn: Any, target: str, args: Any, kwargs: Any) -> Any:
     """A user's function as one node; its results' metas come from running it on meta tensors."""
     plain = [unwrap(ev, a) for a in args]
@@ -202,6 +237,8 @@ def opaque_call(ev: Evaluator, fn: Any, target: str, args: Any, kwargs: Any) -> 
     return wrap(ev, call_target(Context(ev), target, fn, plain, named, False))
 
 
+#: operators: an overload, all overloads of a name, a user's `torch.library.custom_op`
+OPERATORS = (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.library.CustomOpDef)
 #: where C functions over tensors stand, and how their operators' names begin there
 _HOMES: tuple[tuple[Any, str], ...] = (
     (torch, ""), (torch.nn.functional, ""), (torch.linalg, "linalg_"), (torch.fft, "fft_"), (torch.special, "special_"),
@@ -209,23 +246,38 @@ _HOMES: tuple[tuple[Any, str], ...] = (
 )  # fmt: skip
 
 
-def _place_of(fn: types.BuiltinFunctionType) -> tuple[str, bool] | None:
+def _place_of(fn: Any) -> tuple[str, bool] | None:
     """ "module:name" of a C function over tensors, and whether it draws random numbers; None for other functions."""
+    if isinstance(fn, OPERATORS):
+        return _operator(fn)
+    if not isinstance(fn, types.BuiltinFunctionType):
+        return None
     for module, prefix in _HOMES:
         for name in {fn.__name__, fn.__name__.removeprefix(prefix)}:
-            if getattr(module, name, None) is fn and (overloads := _overloads(name, prefix)):
-                random = any(torch.Tag.nondeterministic_seeded in o.tags for o in overloads)
-                return f"{module.__name__}:{name}", random
+            if getattr(module, name, None) is fn and (overloads := _overloads(prefix + name)):
+                return f"{module.__name__}:{name}", _is_random(overloads)
     return None
 
 
-def _overloads(name: str, prefix: str) -> list[Any]:
-    """The operators behind a function; none for what writes or is internal."""
-    packet = None if name.endswith("_") or name.startswith("_") else getattr(torch.ops.aten, prefix + name, None)
+def _operator(fn: Any) -> tuple[str, bool]:
+    fn = getattr(fn, "_opoverload", fn)
+    if isinstance(fn, torch._ops.OpOverload):
+        return f"torch:ops.{fn}", _is_random([fn])
+    return f"torch:ops.{fn}", _is_random([getattr(fn, o) for o in fn.overloads()])
+
+
+def _overloads(name: str) -> list[Any]:
+    """The operators behind a function's name; none for what is no operator."""
+    packet = getattr(torch.ops.aten, name, None)
     return [getattr(packet, o) for o in packet.overloads()] if packet is not None else []
 
 
+def _is_random(overloads: Sequence[Any]) -> bool:
+    return any(torch.Tag.nondeterministic_seeded in o.tags for o in overloads)
+
+
 UNKNOWN.append(handler_of_unknown)
+METHOD_CALL.append(method_call)
 
 
 # ------------------------------------------------------------------ complex arithmetic

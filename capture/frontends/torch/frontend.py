@@ -10,7 +10,7 @@ import torch
 from ...frontend import Handler
 from ...guards import DESCRIBERS
 from ...sources import Source
-from ...values.base import Value
+from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
 from ...values.tensor import ArrayValue, InputStorage
 from ...wrapping import anchor
@@ -25,10 +25,11 @@ from . import (
     names_reduce,
     names_shape,
     queries,
+    stand_ins,
 )
 from .calls import FUNCTIONS, METHODS
 from .dtypes import FROM_TORCH
-from .externs import handler_of_unknown, opaque_call
+from .externs import OPERATORS, handler_of_unknown, opaque_call
 from .guards import check_state, guard_state, guard_tensor, guard_together, tensor_key
 from .inplace import call_inplace, is_inplace
 from .module import CompiledModule
@@ -52,16 +53,23 @@ _tables = (
     names_reduce,
     names_shape,
     queries,
+    stand_ins,
 )
 
 #: immutable objects of torch, compared by value
 _CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.finfo, torch.iinfo)
-#: torch's Python code that is captured like the user's
-_INLINED = (
-    "torch.nn.modules", "torch.nn.functional", "torch.autograd.grad_mode", "torch.utils._contextlib", "torch.functional",
-    "torch.nn.utils", "torch._tensor", "torch.distributions", "torch.utils._pytree", "torch.nn.attention",
-    "torch._jit_internal", "torch.nn._reduction", "torch.amp.autocast_mode",
+#: torch's Python code that is not captured like the user's: compilers, operators' machinery, devices and processes
+_NOT_INLINED = (
+    "torch._C", "torch._compile", "torch._decomp", "torch._dispatch", "torch._dynamo", "torch._export", "torch._functorch",
+    "torch._guards", "torch._higher_order_ops", "torch._inductor", "torch._library", "torch._logging", "torch._ops",
+    "torch._prims", "torch._refs", "torch._subclasses", "torch._tensor_str", "torch.amp", "torch.ao", "torch.autograd",
+    "torch.backends", "torch.compiler", "torch.cpu", "torch.cuda", "torch.distributed", "torch.export", "torch.func",
+    "torch.fx", "torch.hub", "torch.jit", "torch.library", "torch.multiprocessing", "torch.nested", "torch.onnx",
+    "torch.overrides", "torch.package", "torch.profiler", "torch.random", "torch.serialization", "torch.sparse",
+    "torch.storage", "torch.utils.checkpoint", "torch.utils.cpp_extension", "torch.utils.data", "torch.utils.hooks",
+    "torch.utils._python_dispatch", "torch.utils._device", "torch.xpu",
 )  # fmt: skip
+_INLINED = ("torch.autograd.grad_mode", "torch.amp.autocast_mode")
 _FOLDER = torch.__file__.rsplit("/", 1)[0]
 
 
@@ -76,7 +84,7 @@ class TorchFrontend:
     # ------------------------------------------------------------ objects
 
     def owns_type(self, cls: type) -> bool:
-        return issubclass(cls, (torch.Tensor, torch.nn.Module, torch.Size, *_CONSTANTS))
+        return issubclass(cls, (torch.Tensor, torch.nn.Module, torch.Size, *_CONSTANTS, *OPERATORS))
 
     def wrap(self, ev: Evaluator, obj: Any, source: Source) -> Value | None:
         if isinstance(obj, torch.Tensor):
@@ -86,6 +94,10 @@ class TorchFrontend:
         if isinstance(obj, torch.Size):
             ev.guards.equals(source, obj) if not source.is_const else None
             return SizeValue([ConstantValue(n) for n in obj], source)
+        if isinstance(obj, OPERATORS):
+            if not source.is_const:
+                ev.guards.is_(source, obj)
+            return OperatorValue(obj)
         if not source.is_const:
             ev.guards.equals(source, obj)
         return FrameworkConstant(obj)
@@ -111,7 +123,9 @@ class TorchFrontend:
 
     def may_inline(self, fn: Any) -> bool:
         module = fn.__module__
-        return any(module == m or module.startswith(m + ".") for m in _INLINED)
+        if module in _INLINED:
+            return True
+        return module != "torch" and not any(module == m or module.startswith(m + ".") for m in _NOT_INLINED)
 
     def opaque(self, ev: Evaluator, fn: Any, target: str, args: Any, kwargs: Any) -> Value:
         """A user's function as one node of the graph; it must take and give tensors, and have no effects."""
@@ -158,6 +172,21 @@ class FrameworkConstant(ConstantValue):
         if isinstance(other, ConstantValue):
             return ev.fold(ev.operators.COMPARE[op], self.value, other.value)
         return None
+
+
+class OperatorValue(FrameworkConstant):
+    """An operator of `torch.ops`, or a user's own: called as one node of the graph."""
+
+    __slots__ = ()
+
+    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        return handler_of_unknown(self.value)(ev, args, kwargs)
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        found = getattr(self.value, name, None)
+        if isinstance(found, OPERATORS):
+            return OperatorValue(found)
+        return super().getattr_(ev, name)
 
 
 # ---------------------------------------------------------------- wrapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...values.base import Value
 from ...values.tensor import ArrayValue
-from .calls import METHODS, Context, assign, unwrap
+from .calls import METHOD_CALL, METHODS, Context, assign, unwrap
 from .names_index import fill
 from .state import state_of
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: methods that end in `_` and are no in-place form of another: (cx, self, *args, **kwargs) -> what they return
 INPLACE: dict[str, Callable[..., Any]] = {}
+#: in-place methods that are no in-place form of what has their name without `_`
+RANDOM = frozenset(("bernoulli_",))
 
 
 def _method(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -27,7 +29,7 @@ def _method(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def is_inplace(name: str) -> bool:
-    """True for method names that write to the tensor."""
+    """True for methods that write to the tensor, as far as the tables know."""
     return name.endswith("_") and not name.endswith("__") and (name in INPLACE or name[:-1] in METHODS)
 
 
@@ -42,6 +44,8 @@ def _call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value]
     if special is not None:
         special(Context(ev), x, *[unwrap(ev, a) for a in args], **{k: unwrap(ev, v) for k, v in kwargs.items()})
         return x
+    if name in RANDOM:
+        return METHOD_CALL[0](ev, name, [x, *args], kwargs)
     result = METHODS[name[:-1]](ev, [operand(ev, x, args), *args], kwargs)
     if result is x:
         return x
@@ -113,5 +117,3 @@ def _refused(name: str, why: str) -> None:
 for _name in ("set_", "resize_", "resize_as_", "swapaxes_", "t_", "transpose_", "squeeze_", "unsqueeze_", "as_strided_",
               "share_memory_", "rename_", "swapdims_", "detach_copy_", "sparse_resize_"):  # fmt: skip
     _refused(_name, "it changes the tensor's layout or memory, not its content")
-for _name in ("random_", "normal_", "uniform_", "bernoulli_", "exponential_", "log_normal_", "cauchy_", "geometric_"):
-    _refused(_name, "random in-place methods are not captured")

@@ -10,7 +10,7 @@ import torch
 from ....inductor.dtypes import DType, bool_, int64
 from ....inductor.graph import Node
 from ...values.tensor import ArrayValue
-from .calls import Context, name, register
+from .calls import Context, Declined, name, register
 from .dtypes import from_torch, to_torch
 from .known import known_size
 
@@ -160,7 +160,7 @@ def arange(cx: Context, *bounds: Any, start: Any = 0, end: Any = None, step: Any
 def linspace(cx: Context, start: Any, end: Any, steps: int, *, dtype: Any = None, layout: Any = None, device: Any = None,
              pin_memory: bool = False, requires_grad: bool = False) -> Node:  # fmt: skip
     if isinstance(start, ArrayValue) or isinstance(end, ArrayValue):
-        raise cx.broken("tensor-bounds", "torch.linspace with tensors as bounds", "", "pass Python numbers")
+        raise Declined("tensors as bounds")
     return cx.op("linspace", start=start, end=end, steps=steps, dtype=cx.dtype(dtype) or cx.default_float(),
                  device=cx.device(device))  # fmt: skip
 
@@ -253,7 +253,7 @@ def _random_fill(op: str) -> None:
              pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Node:  # fmt: skip
         _no_grad_wanted(cx, requires_grad)
         if device is not None and cx.device(device) != input.meta.device or memory_format is not None:
-            raise cx.broken("random-like", f"torch.{op}_like with device= or memory_format=")
+            raise Declined("device= or memory_format=")
         return cx.op(f"{op}_like", input, dtype=cx.dtype(dtype))
 
     register(f"torch.{op}", fill)
@@ -291,7 +291,7 @@ def randperm(cx: Context, n: Any, *, generator: Any = None, dtype: Any = None, l
 def bernoulli(cx: Context, input: ArrayValue, p: Any = None, *, generator: Any = None) -> Node:
     _no_generator(cx, generator)
     if p is not None:
-        raise cx.broken("bernoulli", "torch.bernoulli with p=", "", "pass a tensor of probabilities")
+        raise Declined("p=")
     return cx.op("bernoulli", input)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from ....inductor.dtypes import bool_, uint8
 from ....inductor.graph import Node
 from ...values.tensor import ArrayValue
-from .calls import Context, assign, eager_error, name, register
+from . import eager_ops
+from .calls import Context, Declined, assign, eager_error, name, register
+from .externs import call_target
 from .known import known_size
 from .names_create import tensor_from
 
@@ -106,6 +110,9 @@ def setitem(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
     if isinstance(mask, ArrayValue) and mask.meta.dtype in (bool_, uint8):
         _masked_set(cx, x, mask, value)
         return
+    if isinstance(key, tuple) and any(isinstance(k, ArrayValue) and k.meta.dtype in (bool_, uint8) for k in key):
+        _set_by_framework(cx, x, key, value)
+        return
     view, indices = basic_index(cx, x, key)
     if not indices:
         fill(cx, view, value)
@@ -116,15 +123,51 @@ def setitem(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
     assign(cx, view, cx.op("index_put", view, source, *indices))
 
 
+def _set_by_framework(cx: Context, x: ArrayValue, key: tuple[Any, ...], value: Any) -> None:
+    """`x[key] = value` where masks stand in the key: eager's own, on a copy. What does not fit raises when the graph runs."""
+    target = f"{eager_ops.__name__}:set_item"
+    x.write(cx.ev, cx.node(call_target(cx, target, _like_first, [x, key, value], {}, effects=False)))
+
+
+@name("*nonzero_static")
+def nonzero_static(cx: Context, input: ArrayValue, *, size: int, fill_value: int = -1) -> Any:
+    return call_target(cx, "torch:nonzero_static", _positions, [input], {"size": size, "fill_value": fill_value}, False)
+
+
+def _positions(x: torch.Tensor, *, size: int, fill_value: int) -> torch.Tensor:
+    return torch.empty((size, x.ndim), dtype=torch.int64, device=x.device)
+
+
+@name("*cov")
+def cov(cx: Context, input: ArrayValue, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
+    weights = {"correction": correction, "fweights": fweights, "aweights": aweights}
+    return call_target(cx, "torch:cov", _between_rows, [input], weights, effects=False)
+
+
+@name("*corrcoef")
+def corrcoef(cx: Context, input: ArrayValue) -> Any:
+    return call_target(cx, "torch:corrcoef", _between_rows, [input], {}, effects=False)
+
+
+def _between_rows(x: torch.Tensor, **weights: Any) -> torch.Tensor:
+    if x.ndim > 2:
+        raise ValueError(f"expected a tensor of at most 2 dimensions, got {x.ndim}")
+    kind = x.dtype if x.is_floating_point() or x.is_complex() else torch.get_default_dtype()
+    for w in weights.values():
+        kind = torch.promote_types(kind, w.dtype) if isinstance(w, torch.Tensor) and w.is_floating_point() else kind
+    return torch.empty((x.shape[0],) * 2 if x.ndim == 2 else (), dtype=kind, device=x.device)
+
+
+def _like_first(x: Any, *rest: Any) -> Any:
+    """What functions give whose result is laid out as their first argument."""
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=x.device)
+
+
 def _masked_set(cx: Context, x: ArrayValue, mask: ArrayValue, value: Any) -> None:
     """A mask over the leading dims and one number: the masked elements become it."""
     if isinstance(value, ArrayValue) and value.meta.numel != 1:
-        raise cx.broken(
-            "data-dependent-shape",
-            "assigning a tensor to a boolean mask",
-            "how many elements are taken depends on the mask's content",
-            "use torch.where(mask, value, x) with a value of x's shape",
-        )
+        _set_by_framework(cx, x, (mask,), value)
+        return
     if mask.meta.shape != x.meta.shape[: len(mask.meta.shape)]:
         raise eager_error(cx.ev, f"a mask of shape {mask.meta.shape} does not index a tensor of shape {x.meta.shape}")
     extra = len(x.meta.shape) - len(mask.meta.shape)
@@ -173,14 +216,14 @@ def take(cx: Context, input: ArrayValue, index: ArrayValue) -> Node:
 def searchsorted(cx: Context, sorted_sequence: ArrayValue, input: Any, *, out_int32: bool = False, right: bool = False,
                  side: str | None = None, sorter: Any = None) -> Node:  # fmt: skip
     if sorter is not None or not isinstance(input, ArrayValue):
-        raise cx.broken("searchsorted", "torch.searchsorted of a number, or with sorter=")
+        raise Declined("a number, or sorter=")
     return cx.op("searchsorted", sorted_sequence, input, right=right or side == "right", out_int32=out_int32)
 
 
 @name("torch.bucketize Tensor.bucketize")
 def bucketize(cx: Context, input: Any, boundaries: ArrayValue, *, out_int32: bool = False, right: bool = False) -> Node:
     if not isinstance(input, ArrayValue):
-        raise cx.broken("searchsorted", "torch.bucketize of a number")
+        raise Declined("a number")
     return cx.op("searchsorted", boundaries, input, right=right, out_int32=out_int32)
 
 
@@ -194,7 +237,7 @@ def scatter(cx: Context, input: ArrayValue, dim: int, index: ArrayValue, src: An
     if reduce == "add":
         return cx.op("scatter_add", input, index, _spread(cx, source, index, input), dim=dim)
     if reduce is not None:
-        raise cx.broken("scatter-reduce", f"torch.scatter with reduce={reduce!r}", "", "use torch.scatter_reduce")
+        raise Declined(f"reduce={reduce!r}")
     return cx.op("scatter", input, index, source, dim=dim)
 
 
@@ -234,9 +277,9 @@ def index_fill(cx: Context, input: ArrayValue, dim: int, index: ArrayValue, valu
 
 @name("*index_put")
 def index_put(cx: Context, input: ArrayValue, indices: Any, values: ArrayValue, accumulate: bool = False) -> Node:
-    if any(isinstance(i, ArrayValue) and i.meta.dtype == bool_ for i in indices):
-        raise cx.broken("data-dependent-shape", "torch.index_put with a boolean mask",
-                        "how many elements are written depends on the mask", "use torch.where")  # fmt: skip
+    if any(isinstance(i, ArrayValue) and i.meta.dtype in (bool_, uint8) for i in indices):
+        return call_target(cx, f"{eager_ops.__name__}:put_at_masks", _like_first,
+                           [input, list(indices), values, accumulate], {}, effects=False)  # fmt: skip
     return cx.op("index_put", input, values, *indices, accumulate=accumulate)
 
 

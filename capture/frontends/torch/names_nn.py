@@ -257,7 +257,7 @@ def embedding(cx: Context, input: ArrayValue, weight: ArrayValue, padding_idx: i
               max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
               sparse: bool = False) -> Node:  # fmt: skip
     if max_norm is not None:
-        raise cx.broken("embedding-max-norm", "F.embedding with max_norm=", "it rewrites the table's rows")
+        raise Declined("max_norm=")
     if padding_idx is not None and padding_idx < 0:
         padding_idx = weight.meta.shape[0] + padding_idx
     return cx.op("embedding", input, weight, padding_idx=padding_idx)

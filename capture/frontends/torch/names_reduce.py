@@ -249,7 +249,7 @@ def _unknown_size(what: str) -> Any:
     return call
 
 
-for _name in ("nonzero", "argwhere", "masked_select", "unique", "unique_consecutive", "bincount", "nonzero_static"):
+for _name in ("nonzero", "argwhere", "masked_select", "unique", "unique_consecutive", "bincount"):
     register((f"torch.{_name}", f"Tensor.{_name}"), _unknown_size(f"torch.{_name}"))
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from ....inductor.graph import Node
-from ....inductor.ops.promotion import is_channels_last
+from ....inductor.ops.promotion import is_channels_last, is_dense
 from ....inductor.ops.views import flattened_shape, resolve_shape, view_strides
 from ...values.tensor import ArrayValue, InputStorage
-from .calls import Context, name, register
+from .calls import Context, Declined, name, register
 from .calls import expand as places
 from .dtypes import from_torch
-from .known import known_size
+from .known import known_content, known_size
 from .names_create import tensor_from
 from .state import detached, state_of
 
@@ -64,9 +64,7 @@ def view(cx: Context, self: ArrayValue, *shape: Any, **named: Any) -> Any:
     if isinstance(first, torch.dtype):
         if from_torch(first) == self.meta.dtype:
             return self.view(cx.ev, "alias")
-        raise cx.broken(
-            "view-dtype", f"viewing the memory of a tensor as {first}", "graphs have no such reinterpretation"
-        )
+        raise Declined("memory viewed as another element type")
     return self.view(cx.ev, "view", shape=resolve_shape(sizes(cx, shape or (first,)), self.meta.shape))
 
 
@@ -91,6 +89,8 @@ def flatten(cx: Context, input: ArrayValue, start_dim: int = 0, end_dim: int = -
 
 @name("*ravel")
 def ravel(cx: Context, input: ArrayValue) -> Any:
+    if not input.meta.is_contiguous:
+        return cx.op("reshape", cx.op("clone", input, memory_format="contiguous"), shape=(-1,))
     return _reshaped(cx, input, (-1,))
 
 
@@ -122,7 +122,7 @@ def t(cx: Context, input: ArrayValue) -> ArrayValue:
 @name("*adjoint")
 def adjoint(cx: Context, input: ArrayValue) -> ArrayValue:
     if input.meta.dtype.is_complex:
-        raise cx.broken("complex", "the adjoint of a complex tensor")
+        raise Declined("the adjoint of a complex tensor")
     return input.view(cx.ev, "transpose", dim0=-2, dim1=-1)
 
 
@@ -171,7 +171,9 @@ def broadcast_shapes(cx: Context, *shapes: Any) -> Any:
 
 
 def _at_least(rank: int) -> Any:
-    def call(cx: Context, *tensors: ArrayValue) -> Any:
+    def call(cx: Context, *tensors: Any) -> Any:
+        if len(tensors) == 1 and not isinstance(tensors[0], ArrayValue):
+            return tuple(_grown(cx, t, rank) for t in tensors[0])
         out = tuple(_grown(cx, t, rank) for t in tensors)
         return out[0] if len(out) == 1 else out
 
@@ -280,7 +282,10 @@ def tensor_split(cx: Context, input: ArrayValue, indices_or_sections: Any, dim: 
         n = indices_or_sections
         return _pieces(cx, input, [size // n + (1 if k < size % n else 0) for k in range(n)], dim)
     if isinstance(indices_or_sections, ArrayValue):
-        raise cx.broken("data-dependent-size", "torch.tensor_split at positions given as a tensor")
+        at = known_content(cx.ev, indices_or_sections)
+        if at is None:
+            raise cx.broken("data-dependent-size", "torch.tensor_split at positions given as a tensor")
+        return tensor_split(cx, input, at.tolist(), dim)
     cuts = [0, *indices_or_sections, size]
     return tuple(input.view(cx.ev, "slice", dim=dim, start=a, end=b) for a, b in zip(cuts, cuts[1:]))
 
@@ -295,12 +300,40 @@ def unbind(cx: Context, input: ArrayValue, dim: int = 0) -> Any:
 
 @name("torch.as_strided Tensor.as_strided")
 def as_strided(cx: Context, input: ArrayValue, size: Any, stride: Any, storage_offset: Any = None) -> Any:
-    """torch counts the offset from the storage's start; only arrays that begin there can be told apart."""
-    if input.storage.is_input or input.parent is not None:
-        raise cx.broken(
-            "as-strided", "torch.as_strided of an input or a view", "its offset counts from memory that is not seen"
-        )
-    return input.view(cx.ev, "as_strided", size=tuple(size), stride=tuple(stride), storage_offset=storage_offset or 0)
+    """torch counts the offset from the storage's start, and reaches whatever lies there; the graph reaches what the storage's
+    first tensor spans.
+    """
+    root = input
+    while root.parent is not None:
+        root = root.parent
+    size, stride = sizes(cx, (size,)), sizes(cx, (stride,))
+    first = input.offset if storage_offset is None else storage_offset - storage_start(cx, root)
+    last = first + sum((n - 1) * s for n, s in zip(size, stride))
+    end = root.meta.numel
+    known = all(isinstance(n, int) for n in (first, last, end))
+    if not known or 0 not in size and (first < 0 or last >= end) or not is_dense(root.meta.shape, root.meta.stride):
+        raise cx.broken("as-strided", "torch.as_strided", "it may reach memory that capture does not see")
+    return root.view(cx.ev, "as_strided", size=size, stride=stride, storage_offset=first)
+
+
+def storage_start(cx: Context, root: ArrayValue) -> int:
+    """Where in its storage an array that is no view begins."""
+    storage = root.storage
+    if not isinstance(storage, InputStorage):
+        return 0
+    start = storage.real.storage_offset()
+    if not storage.source.is_const:
+        reason = f"{{label}} began {start} elements into its memory"
+        cx.ev.guards.test(storage.source, f"{{x}}.storage_offset() == {start}", reason, 2)
+    return start
+
+
+@name("Tensor.storage_offset")
+def storage_offset(cx: Context, self: ArrayValue) -> Any:
+    root = self
+    while root.parent is not None:
+        root = root.parent
+    return storage_start(cx, root) + self.offset
 
 
 # ------------------------------------------------------------------ aliases and copies
@@ -405,8 +438,17 @@ def type_(cx: Context, self: ArrayValue, dtype: Any = None, non_blocking: bool =
         prefix = "torch." if self.meta.device == "cpu" else f"torch.{self.meta.device.split(':')[0]}."
         return prefix + torch.empty(0, dtype=getattr(torch, self.meta.dtype.name)).type().rsplit(".", 1)[1]
     if isinstance(dtype, str):
-        raise cx.broken("tensor-type-name", f"Tensor.type({dtype!r})", "", "pass a torch.dtype")
+        device, kind = _named_type(dtype)
+        return to_(cx, self, from_torch(kind), device)
     return to_(cx, self, cx.dtype(dtype), None)
+
+
+def _named_type(text: str) -> tuple[str, torch.dtype]:
+    """ "torch.cuda.HalfTensor" -> its device and dtype."""
+    cls = getattr(torch, text.rsplit(".", 1)[-1], None)
+    if cls is None or text not in (f"torch.{cls.__name__}", f"torch.cuda.{cls.__name__}"):
+        raise ValueError(f"invalid type: {text!r}")
+    return "cuda" if text.startswith("torch.cuda.") else "cpu", cls.dtype
 
 
 @name("Tensor.cpu")
@@ -457,6 +499,8 @@ def tile(cx: Context, input: ArrayValue, *dims: Any, **named: Any) -> Node:
 @name("*repeat_interleave")
 def repeat_interleave(cx: Context, input: ArrayValue, repeats: Any = None, dim: int | None = None, *,
                       output_size: Any = None) -> Node:  # fmt: skip
+    if isinstance(repeats, ArrayValue) and output_size is not None:
+        raise Declined("repeats given as a tensor")
     if repeats is None or isinstance(repeats, ArrayValue):
         raise cx.broken("data-dependent-shape", "torch.repeat_interleave with repeats given as a tensor",
                         "the size of its result depends on the data", "pass the repeats as an int")  # fmt: skip

@@ -291,5 +291,4 @@ _refused(
 )
 _refused("Tensor.register_hook", "autograd", "gradients are not captured")
 _refused("Tensor.data_ptr", "memory-address", "addresses are known only when the graph runs")
-_refused("Tensor.storage_offset", "memory-address", "it depends on memory that is not tracked")
 _refused("Tensor.untyped_storage", "memory-address", "storage objects are not tracked")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ....inductor.dtypes import DType
-from ....inductor.graph import ExternRef, Input, TensorMeta
+from ....inductor.graph import ExternRef, Input, Named, TensorMeta
 from .autocast import switched_off
 from .dtypes import device_text, from_torch, to_device, to_torch
 from .eager_ops import EAGER
@@ -63,22 +63,42 @@ class TorchRuntime:
             return self._run_extern
         return EAGER[op]
 
-    def _run_extern(self, *arrays: Any, ref: ExternRef, effects: bool = False, strides: Any = None) -> Any:
-        """The call that `ref` describes; results are laid out in `strides`, on which the plan relies."""
+    def _run_extern(
+        self, *arrays: Any, ref: ExternRef, effects: bool = False, strides: Any = None, shapes: Any = None,
+        writes: tuple[int, ...] = (), picks: tuple[int, ...] | None = None,
+    ) -> Any:  # fmt: skip
+        """The call that `ref` describes; results are laid out in `strides`, on which the plan relies.
+
+        writes: positions of the arrays that the call writes to: it gets copies, which follow the results
+        picks:  positions, among the results, of those that the graph needs (the others alias arguments); None: all
+        shapes: what the results' shapes must be, where that was not certain
+        """
+        if writes:
+            arrays = tuple(_copied(x) if i in writes else x for i, x in enumerate(arrays))
         from_template = _Template(arrays, self)
         args = [from_template(a) for a in ref.args]
         kwargs = {name: from_template(a) for name, a in ref.kwargs}
         results = self.resolve(ref.target)(*args, **kwargs)
-        if isinstance(results, torch.Tensor):
-            return results if strides is None else _laid_out(results, strides[0])
-        return tuple(results) if strides is None else tuple(map(_laid_out, results, strides))
+        if isinstance(results, torch.Tensor) and not writes:
+            found = [results]
+        else:
+            found = _tensors(results)
+            if picks is not None:
+                found = [found[i] for i in picks]
+            found += [arrays[i] for i in writes]
+        if shapes is not None:
+            _check_shapes(ref, found, shapes)
+        if strides is not None:
+            found = _apart(list(map(_laid_out, found, strides)))
+        return found[0] if len(found) == 1 and isinstance(results, torch.Tensor) else tuple(found)
 
     def resolve(self, target: str) -> Callable[..., Any]:
         """The function named "module:qualified.name". Raises ImportError or AttributeError when it is gone."""
-        module, _, qualified = target.partition(":")
-        return operator.attrgetter(qualified)(importlib.import_module(module))
+        return resolve_name(target)
 
     def encode(self, value: Any) -> Any:
+        if isinstance(value, Named):
+            return resolve_name(value.target)
         return to_torch(value) if isinstance(value, DType) else value
 
     def num_threads(self) -> int:
@@ -109,9 +129,49 @@ class TorchRuntime:
 
 def _laid_out(x: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
     """`x` with these strides: itself, or a copy (meta kernels and real ones do not always agree)."""
+    if x.is_conj() or x.is_neg():
+        x = x.resolve_conj().resolve_neg()  # kernels read the memory as it is
     if 0 in x.shape or all(have == want or n == 1 for n, have, want in zip(x.shape, x.stride(), stride)):
         return x
     return torch.empty_strided(x.shape, stride, dtype=x.dtype, device=x.device).copy_(x)
+
+
+def resolve_name(target: str) -> Any:
+    """What "module:qualified.name" names. Raises ImportError or AttributeError when it is gone."""
+    module, _, qualified = target.partition(":")
+    return operator.attrgetter(qualified)(importlib.import_module(module))
+
+
+def _copied(x: torch.Tensor) -> torch.Tensor:
+    """A copy with the same strides."""
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=x.device).copy_(x)
+
+
+def _tensors(tree: Any) -> list[torch.Tensor]:
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    return [t for part in tree for t in _tensors(part)] if isinstance(tree, (tuple, list)) else []
+
+
+def _apart(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The tensors, copied where two share memory: the plan may write into any of them."""
+    if len(tensors) > 1:
+        seen: set[int] = set()
+        for i, t in enumerate(tensors):
+            key = t.untyped_storage()._cdata
+            if key in seen:
+                tensors[i] = _copied(t)
+            seen.add(key)
+    return tensors
+
+
+def _check_shapes(ref: ExternRef, found: list[torch.Tensor], shapes: Any) -> None:
+    for x, shape in zip(found, shapes):
+        if tuple(x.shape) != tuple(shape):
+            raise RuntimeError(
+                f"{ref.target.replace(':', '.')} gave a result of shape {tuple(x.shape)} where {tuple(shape)} was foreseen: "
+                "the size of its result depends on the data; wrap the call in quern.disable"
+            )
 
 
 class _Template:

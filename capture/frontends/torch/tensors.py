@@ -20,7 +20,7 @@ from ...values.tensor import ArrayState, ArrayValue, InputStorage
 from . import names_index, training
 from .calls import FUNCTIONS, METHODS, TENSOR_CLASS, Context, size_value, unwrap, wrap
 from .dtypes import to_device, to_torch
-from .externs import extern_call
+from .externs import method_call
 from .inplace import call_inplace, is_inplace
 from .known import known_content
 from .results import SizeValue
@@ -144,9 +144,7 @@ class TensorValue(ArrayValue):
             return special(ev, self, *args)
         if name.startswith("__"):
             return super().call_method(ev, name, args, kwargs)
-        plain = [unwrap(ev, a) for a in args]
-        named = {k: unwrap(ev, v) for k, v in kwargs.items()}
-        return wrap(ev, extern_call(Context(ev), f"Tensor.{name}", [self, *plain], named))
+        return method_call(ev, name, [self, *args], kwargs)
 
     # ------------------------------------------------------------ protocols
 
@@ -398,6 +396,8 @@ _ATTRIBUTES: dict[str, Attribute] = {
     "real": lambda ev, x: FUNCTIONS[torch.real](ev, [x], {}),
     "imag": lambda ev, x: FUNCTIONS[torch.imag](ev, [x], {}),
     "T": _transposed,
+    "H": lambda ev, x: METHODS["adjoint"](ev, [x], {}),
+    "mH": lambda ev, x: METHODS["adjoint"](ev, [x], {}),
     "mT": _matrix_transposed,
     "data": lambda ev, x: detached(ev, x),
     "grad": _grad,

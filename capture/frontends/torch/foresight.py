@@ -1,0 +1,120 @@
+"""What a framework function will give, found by running it on tensors without data: layouts, writes, and what aliases what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ....inductor.dtypes import DType
+from ....inductor.graph import Input, Named, TensorMeta
+from .dtypes import to_device, to_torch
+from .runtime import resolve_name
+
+
+class Unforeseen(Exception):
+    """The results cannot be known without data. `args[0]` is the framework's own message."""
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """results:  what the call returned, over stand-ins
+    inputs:   the stand-ins of the call's tensors
+    written:  positions of the tensors that the call wrote to
+    resized:  positions of the tensors whose layout it changed
+    measured: the layouts come from a run of the real kernel, and are checked when the graph runs
+    """
+
+    results: Any
+    inputs: Sequence[torch.Tensor]
+    written: tuple[int, ...]
+    resized: tuple[int, ...]
+    measured: bool = False
+
+    def origin(self, result: torch.Tensor) -> tuple[int | None, bool]:
+        """The input that a result is, or whose memory it shares: (position, whether it is that very object)."""
+        for i, x in enumerate(self.inputs):
+            if result is x:
+                return i, True
+        key = result.untyped_storage()._cdata
+        for i, x in enumerate(self.inputs):
+            if x.untyped_storage()._cdata == key:
+                return i, False
+        return None, False
+
+
+def foresee(
+    fn: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    metas: Sequence[TensorMeta],
+    stand_ins: Sequence[torch.Tensor] | None = None,
+) -> Foreseen:
+    """Run `fn` on the template's stand-ins: on the meta device, or, for functions that it does not know, as fake tensors.
+    Real stand-ins may be given instead.
+    """
+    if stand_ins is not None:
+        try:
+            return _run(fn, args, kwargs, list(stand_ins), None, False)
+        except Exception as error:
+            raise Unforeseen(_message(error)) from error
+    try:
+        return _run(fn, args, kwargs, [_stand_in(m, "meta") for m in metas], "meta", False)
+    except NotImplementedError as error:
+        first = error
+    except Exception as error:
+        raise Unforeseen(_message(error)) from error
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    try:
+        with FakeTensorMode():
+            return _run(fn, args, kwargs, [_stand_in(m, m.device) for m in metas], None, True)
+    except Exception:
+        raise Unforeseen(_message(first)) from first
+
+
+def _message(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def _stand_in(m: TensorMeta, device: str) -> torch.Tensor:
+    return torch.empty_strided(m.shape, m.stride, dtype=to_torch(m.dtype), device=to_device(device))
+
+
+def _run(
+    fn: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    tensors: list[torch.Tensor],
+    device: Any,
+    measured: bool,
+) -> Foreseen:
+    def fill(value: Any) -> Any:
+        if isinstance(value, Input):
+            return tensors[value.index]
+        if isinstance(value, (list, tuple)):
+            return type(value)(fill(v) for v in value)
+        if isinstance(value, Named):
+            return resolve_name(value.target)
+        return to_torch(value) if isinstance(value, DType) else value
+
+    named = {k: fill(v) for k, v in kwargs.items()}
+    if device is not None and (not tensors or "device" in named):
+        named["device"] = device
+    before = [(t._version, t.shape, t.stride(), t.dtype) for t in tensors]
+    with torch.no_grad():
+        results = fn(*[fill(a) for a in args], **named)
+    written = tuple(i for i, (t, b) in enumerate(zip(tensors, before)) if t._version != b[0])
+    resized = tuple(i for i, (t, b) in enumerate(zip(tensors, before)) if (t.shape, t.stride(), t.dtype) != b[1:])
+    return Foreseen(results, tensors, written, resized, measured)
+
+
+def leaves(tree: Any) -> Iterator[torch.Tensor]:
+    """The tensors of nested tuples and lists, in order."""
+    if isinstance(tree, torch.Tensor):
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for t in tree:
+            yield from leaves(t)
