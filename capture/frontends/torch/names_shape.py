@@ -129,6 +129,8 @@ def adjoint(cx: Context, input: ArrayValue) -> ArrayValue:
 @name("*movedim *moveaxis")
 def movedim(cx: Context, input: ArrayValue, source: Any, destination: Any) -> ArrayValue:
     rank = _rank(input)
+    if not rank:
+        return input.view(cx.ev, "alias")
     src = [d % rank for d in ([source] if isinstance(source, int) else source)]
     dst = [d % rank for d in ([destination] if isinstance(destination, int) else destination)]
     if len(src) != len(dst) or len(set(src)) != len(src) or len(set(dst)) != len(dst):
