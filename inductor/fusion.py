@@ -24,6 +24,7 @@ from .loops import (
     Var,
     as_index,
     postorder,
+    reduces_under_mask,
     rewrite,
     substitute,
     substitute_expr,
@@ -261,6 +262,8 @@ def fuse(left: Group, right: Group, shared: list[str]) -> Group | Refusal:
     if isinstance(forwarded, Refusal):
         return forwarded
     fused = Group(found.p, found.r, [*first, *forwarded], left.device, [*left.origins, *right.origins])
+    if any(reduces_under_mask(e) for e in postorder([s.value for s in fused.stores])):
+        return Refusal("reduction-under-mask", "legality", "some points of the reduced axis would be left out")
     refusal = _too_much(left, right, fused)
     return fused if refusal is None else refusal
 

@@ -465,6 +465,11 @@ def masked(cond: Expr, value: Expr, other: Expr) -> Expr:
     return expr("masked", cond, value, other, dtype=value.dtype)
 
 
+def reduces_under_mask(e: Expr) -> bool:
+    """Whether a `masked` holds a reduction while its condition differs along r: the reduction would miss points."""
+    return e.op == "masked" and e.args[0].varies_in_r and e.args[1].reduce_depth > 0
+
+
 def reduce(kind: str, value: Expr) -> Expr:
     """Reduce `value` over r. argmax/argmin give int64, any/all give bool."""
     if kind not in REDUCTIONS:
@@ -681,6 +686,8 @@ class Kernel:
                     problems.append(f"{e.attr[0]} is not an argument")
                 if e.attr[0] in stored and e.attr[1] != stored[e.attr[0]]:
                     problems.append(f"{e.attr[0]} is read at {e.attr[1]} and written at {stored[e.attr[0]]}")
+            if reduces_under_mask(e):
+                problems.append(f"a reduction under a condition that varies along r: {e}")
             if e.op not in ("load", "cast", "const", "masked", "where") and e.dtype.name in ("float16", "bfloat16"):
                 problems.append(f"arithmetic in a half type: {e.op}")
             if e.op in ("reduce", "scan") and not self.r:

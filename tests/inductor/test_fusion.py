@@ -149,6 +149,17 @@ def test_fusion_keeps_a_rounding_that_the_program_asks_for():
     assert product.args[0].args[0].dtype == dtypes.float16
 
 
+def test_a_reduction_is_not_fused_under_a_condition_along_its_own_axis():
+    b = builder()
+    x = tensor(b, (4, 4))
+    parts = [b.unsqueeze(b.amax(b.select(x, dim=1, index=i), dim=(0,)), dim=0) for i in range(4)]
+    s = scheduled(b, b.cat(*parts, dim=0))
+    assert "reduction-under-mask" in {refusal[2].code for refusal in s.refused}
+    a = rng.standard_normal((4, 4)).astype(np.float32)
+    (out,) = run(s, a)
+    np.testing.assert_array_equal(out, a.max(axis=0))
+
+
 def test_output_keeps_eager_strides():
     b = builder()
     x = tensor(b, (4, 6), stride=(1, 4))

@@ -45,6 +45,30 @@ class Memory:
     __hash__ = None  # type: ignore[assignment]
 
 
+class PartStorage(Storage):
+    """The real or imaginary part of an array: in NumPy a view of its memory, in graphs numbers of their own.
+
+    They are computed anew after a write to the whole array; outside of the graph the part is taken of the real array.
+    """
+
+    __slots__ = ("whole", "part", "compute", "seen")
+
+    def __init__(self, whole: Array, part: str, compute: Callable[[], Node]) -> None:
+        node = compute()
+        super().__init__(node, node.meta, "it is a copy here, and a part of the complex array's memory in NumPy")
+        self.whole = whole
+        self.part = part
+        self.compute = compute
+        self.seen = whole.storage.version
+
+    def refresh(self) -> None:
+        """Follow the whole array's writes."""
+        if self.seen != self.whole.storage.version:
+            self.node = self.compute()
+            self.seen = self.whole.storage.version
+            self.version += 1
+
+
 class Array(ArrayValue):
     """A symbolic ndarray, or a NumPy scalar when `scalar` is set.
 
@@ -97,6 +121,11 @@ class Array(ArrayValue):
         _, made.strides = view_window(op, self.shape, self.strides, attrs)
         return made
 
+    def node(self, ev: Evaluator) -> Node:
+        if isinstance(self.storage, PartStorage):
+            self.storage.refresh()
+        return super().node(ev)
+
     def python_type(self) -> type:
         return self.number or (self.dtype.type if self.scalar else np.ndarray)
 
@@ -110,6 +139,8 @@ class Array(ArrayValue):
 
     def rebuild(self, rb: Rebuilder) -> str:
         storage = self.storage
+        if isinstance(storage, PartStorage) and storage.output is None and not self.scalar:
+            storage.output = rb.temp(f"{rb.value(storage.whole)}.{storage.part}")
         if not isinstance(storage, InputStorage) and storage.output is None:
             storage.node = own_memory(rb.ev, storage.current(rb.ev), storage.meta, set(rb.graph.outputs))
         text = super().rebuild(rb)
@@ -292,6 +323,10 @@ class ArrayBuilder:
             )
         return found
 
+    def static(self, size: Dim) -> int:
+        """A size as an int, from here on a constant."""
+        return size if isinstance(size, int) else self.ev.symbols.specialize(size)
+
     # ------------------------------------------------------------ constants and conversion
 
     def number(self, value: Any, dtype: np.dtype) -> Array:
@@ -392,6 +427,11 @@ class ArrayBuilder:
         if a.scalar:
             a = self.fresh(self.node(a))
         return a.view(self.ev, op, **attrs)
+
+    def part(self, whole: Array, part: str, compute: Callable[[], Node]) -> Array:
+        """The part of an array that its attribute `part` gives; `compute` gives the elements."""
+        storage = PartStorage(whole, part, compute)
+        return self.array_class(storage, storage.meta, storage.node)
 
     def write(self, a: Array, value: Array) -> None:
         """`a[...] = value`: convert, broadcast, and put the elements into the memory that `a` looks at.

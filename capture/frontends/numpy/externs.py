@@ -118,6 +118,11 @@ def histogram(
     b: ArrayBuilder, a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> Any:
     x = b.lift(a)
+    if isinstance(bins, Array) and bins.ndim == 1 and weights is None and density in (None, True, False):
+        size = b.static(bins.shape[0])
+        counts = call_numpy(b, "quern.capture.frontends.numpy.checks:histogram_counts", [x, bins, bool(density)], {},
+                            [((size - 1,), _FLOAT64 if density else _INT64)])  # fmt: skip
+        return counts, bins
     if not isinstance(bins, (int, np.integer)) or range is None or density or weights is not None or any_array(range):
         raise unsupported("np.histogram without a number of bins and a range", why="its edges depend on the data")
     edges = np.result_type(*range, x.dtype, 0.0) if x.kind == "f" else _FLOAT64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from ...values.constant import ConstantValue
 from ...wrapping import hold
 from . import creation, layout, names
 from .arrays import Memory, own_memory
+from .inlined import INLINED, MAX_ROWS
 from .runtime import NumpyRuntime
 from .values import (
     DTypeValue,
@@ -27,6 +29,7 @@ from .values import (
     NumpyArray,
     NumpyState,
     UfuncValue,
+    call_function,
     call_handler,
     check_alone,
     handler_of,
@@ -43,10 +46,16 @@ _DISPATCHER = type(np.sum)
 #: held objects of NumPy that are called
 _CALLABLES = (np.ufunc, _DISPATCHER)
 #: Python functions of NumPy that are captured like the user's: they are written with functions that `names` knows
-_INLINED = frozenset((np.cov, np.corrcoef, np.vander, np.ediff1d, np.unwrap))
+_INLINED = frozenset((np.cov, np.corrcoef, np.vander, np.unwrap, np.apply_over_axes))
 _INLINED_CODE = frozenset((*(fn._implementation for fn in _INLINED), type(np.s_).__getitem__))  # type: ignore[attr-defined]
 #: what np.mgrid and np.ogrid are indexed with
 _GRID = type(np.mgrid).__getitem__
+
+
+#: what np.r_ and np.c_ are indexed with
+_CONCATENATED = type(np.r_).__getitem__
+#: properties of known objects
+_LIMITS = (np.iinfo.min.fget, np.iinfo.max.fget)  # type: ignore[attr-defined]
 
 
 class NumpyFrontend:
@@ -83,17 +92,23 @@ class NumpyFrontend:
         if fn is np.errstate:
             return _errstate
         try:
-            known = names.handler(fn) is not None
+            known = names.is_known(fn)
         except TypeError:  # not hashable
             return None
         if known:
             return handler_of(fn)
+        if fn in INLINED:
+            return _written_out(fn)
         if isinstance(fn, _DISPATCHER):
             return _inlined(fn) if fn in _INLINED else _refused(fn)
         if fn in _INLINED_CODE:
             return None
         if fn is _GRID:
             return _grid
+        if fn is _CONCATENATED:
+            return _concatenated
+        if fn in _LIMITS:
+            return _limit(fn)
         return _refused(fn) if _is_numpy(fn) and not isinstance(fn, type) else None
 
     def is_framework_code(self, fn: Any) -> bool:
@@ -243,6 +258,45 @@ def _grid(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     place, key = args
     sparse = getattr(place, "real", None) is np.ogrid
     return call_handler(ev, lambda b, k: creation.grid(b, k, sparse), [key], {})
+
+
+def _concatenated(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    """np.r_[...] and np.c_[...]."""
+    place = getattr(args[0], "real", None)
+    if place is not np.r_ and place is not np.c_:
+        raise ev.break_("numpy-unsupported", "an object like np.r_", "quern does not model it")
+    return call_function(ev, place.__getitem__, args[1:], kwargs)
+
+
+def _written_out(fn: Any) -> Handler:
+    """A function that calls the user's function."""
+
+    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        if fn is np.apply_along_axis:
+            axis, array = (args[i] if i < len(args) else kwargs.get(n) for i, n in ((1, "axis"), (2, "arr")))
+            if not 0 < _rows(array, axis) <= MAX_ROWS:
+                raise ev.break_("numpy-unsupported", "np.apply_along_axis over many rows, or over rows whose number is dynamic",
+                                "each row would be a part of the graph", "use functions with axis=")  # fmt: skip
+        return ev.call_function(INLINED[fn], args, kwargs)
+
+    return handler
+
+
+def _rows(array: Value | None, axis: Value | None) -> int:
+    """How many rows an array has along an axis; 0 where that is not known."""
+    if not isinstance(array, NumpyArray) or axis is None or not axis.is_constant or not array.ndim:
+        return 0
+    sizes = [s for s in array.shape if isinstance(s, int)]
+    length = array.shape[axis.as_constant()]
+    return math.prod(sizes) // max(length, 1) if len(sizes) == array.ndim and isinstance(length, int) else 0
+
+
+def _limit(fn: Any) -> Handler:
+    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        info = getattr(args[0], "real", None)
+        return ev.from_python(fn(info if isinstance(info, np.iinfo) else ev.as_python(args[0])))
+
+    return handler
 
 
 def _inlined(fn: Any) -> Handler:

@@ -18,7 +18,7 @@ from ....inductor.graph import Dim, Input, Node, TensorMeta
 from ....inductor.ops.indexing import index_layout
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, ArrayBuilder, Masked, known_number, same_layout, same_mask, unsupported
+from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_layout, same_mask, unsupported
 from .shaping import _axis, moveaxis, ravel
 
 _BOOL, _INT64 = np.dtype(bool), np.dtype(np.int64)
@@ -163,15 +163,18 @@ def _chosen(b: ArrayBuilder, x: Array, parts: list[Any]) -> Masked:
     """`x[mask]`, the mask alone or followed by plain slices."""
     parts = _expanded(parts, x.ndim)
     mask = b.lift(parts[0]) if _is_mask(parts[0]) else None
-    if (
-        mask is None
-        or (not mask.ndim and x.ndim)
-        or any(not (isinstance(p, slice) and p == slice(None)) for p in parts[1:])
-    ):
+    if mask is None or (not mask.ndim and x.ndim) or not _follow_mask(parts[1:]):
         raise unsupported("a boolean mask together with other indices", why="the size of the result depends on the data",
                           rewrite="use np.where(mask, x, 0)", code="data-dependent-shape")  # fmt: skip
     _check_mask(x, mask, x.shape, 0)
+    x = _basic(b, x, [*(slice(None),) * mask.ndim, *parts[1:]])
     return Masked(b.snapshot(x), b.snapshot(mask))
+
+
+def _follow_mask(parts: Sequence[Any]) -> bool:
+    """Whether `x[mask, *parts]` is `x[:, *parts][mask]`: slices, and integers right behind the mask."""
+    slices = [isinstance(p, slice) for p in parts]
+    return all(s or _is_integer(p) for s, p in zip(slices, parts)) and slices == sorted(slices)
 
 
 def _check_mask(x: Array, mask: Array, shape: Sequence[Dim], axis: int) -> None:
@@ -277,6 +280,29 @@ def _surely_inside(node: Node, size: Dim) -> bool:
     return False
 
 
+def unstack(b: ArrayBuilder, x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
+    """np.unstack: the rows along an axis."""
+    a = b.lift(x)
+    d = _axis(axis, a.ndim)
+    return tuple(getitem(b, a, (*(slice(None),) * d, i)) for i in range(b.static(a.shape[d])))
+
+
+def extract(b: ArrayBuilder, condition: Any, arr: Any) -> Any:
+    """np.extract of a condition in the array's shape."""
+    mask, x = b.cast(b.lift(condition), np.dtype(bool)), b.lift(arr)
+    if mask.ndim != x.ndim or not all(layout.same(m, n) for m, n in zip(mask.shape, x.shape)) or not x.ndim:
+        raise unsupported("np.extract with a condition of another shape", code="data-dependent-shape")
+    return Masked(b.snapshot(x), b.snapshot(mask))
+
+
+def place(b: ArrayBuilder, arr: Any, mask: Any, vals: Any) -> None:
+    """np.place of one number."""
+    several = isinstance(vals, (list, tuple)) or (isinstance(vals, (Array, np.ndarray)) and vals.ndim)
+    if not isinstance(arr, Array) or several:
+        raise unsupported("np.place with several values")
+    setitem(b, arr, b.cast(b.lift(mask), np.dtype(bool)), vals)
+
+
 def take(b: ArrayBuilder, a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
     x = b.lift(a)
     if axis is None:
@@ -324,6 +350,20 @@ def setitem(b: ArrayBuilder, x: Array, key: Any, value: Any) -> None:
         return
     view, indices = _advanced(b, x, parts)
     b.write(view, put(b, view, indices, _value(b, value, x.dtype)))
+
+
+def fill_diagonal(b: ArrayBuilder, a: Any, val: Any, wrap: bool = False) -> None:
+    """One number on the diagonal of a matrix."""
+    if (
+        not isinstance(a, Array)
+        or a.ndim != 2
+        or wrap
+        or (any_array(val) and b.lift(val).ndim)
+        or isinstance(val, (list, tuple))
+    ):
+        raise unsupported("np.fill_diagonal of anything but a matrix, or with several values")
+    along = np.arange(min(b.static(s) for s in a.shape))
+    setitem(b, a, (along, along), val)
 
 
 def _value(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:

@@ -141,6 +141,8 @@ def einsum(b: ArrayBuilder, *operands: Any, out: Any = None, dtype: Any = None, 
     """Pairs of operands from the left: a matrix product where one sums over shared axes, else a product and a sum."""
     if not operands or not isinstance(operands[0], str) or order != "K":
         raise unsupported("np.einsum without a subscript string, or with order=")
+    if optimize is not False and len(operands) > 2:
+        raise unsupported("np.einsum with optimize=", why="its result is laid out as the order of the products says")
     arrays = [b.lift(o) for o in operands[1:]]
     inputs, result = _subscripts(operands[0], arrays)
     kind = np.result_type(*(a.dtype for a in arrays)) if dtype is None else np.dtype(dtype)

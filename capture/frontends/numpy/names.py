@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from . import creation, externs, indexing, linalg, reductions, selection, shaping
+from ....errors import Unsupported
+from . import creation, examples, externs, indexing, linalg, reductions, selection, shaping
 from .arrays import Array, ArrayBuilder, Handler, Masked, any_array, unsupported
 from .layout import is_size
 from .ufuncs import call_ufunc, operator_power, outer
@@ -185,8 +186,14 @@ FUNCTIONS: dict[Callable[..., Any], Handler] = {
     np.histogram: externs.histogram,
     np.take: indexing.take,
     np.take_along_axis: indexing.take_along_axis,
+    np.fill_diagonal: indexing.fill_diagonal,
+    np.extract: indexing.extract,
+    np.place: indexing.place,
+    np.linalg.diagonal: lambda b, x, /, *, offset=0: shaping.diagonal(b, x, offset, -2, -1),
 }
-for _name, _same in (("trapezoid", reductions.trapezoid), ("trapz", reductions.trapezoid)):
+for _name, _same in (
+    ("trapezoid", reductions.trapezoid), ("trapz", reductions.trapezoid), ("unstack", indexing.unstack),
+):  # fmt: skip
     if hasattr(np, _name):
         FUNCTIONS[getattr(np, _name)] = _same
 FUNCTIONS.update({cls: creation.scalar_type(cls) for cls in (
@@ -210,9 +217,20 @@ QUERIES: dict[Callable[..., Any], Handler] = {
     np.finfo: lambda b, dtype: np.finfo(_type_of(dtype)),
     np.iinfo: lambda b, dtype: np.iinfo(_type_of(dtype)),
     np.issubdtype: lambda b, one, other: np.issubdtype(one, other),
-    np.ix_: lambda b, *args: np.ix_(*args),
+    np.ix_: lambda b, *args: _open_mesh(b, args),
 }
 FUNCTIONS.update(QUERIES)
+
+
+def _open_mesh(b: ArrayBuilder, args: Sequence[Any]) -> Any:
+    """np.ix_ of known lists, or of integer arrays."""
+    if not any_array(args):
+        return np.ix_(*args)
+    arrays = [b.lift(a) for a in args]
+    if any(a.ndim != 1 or a.kind not in "iu" for a in arrays):
+        raise unsupported("np.ix_ of masks", why="the result's size depends on the data")
+    shapes = [(1,) * i + (-1,) + (1,) * (len(arrays) - 1 - i) for i in range(len(arrays))]
+    return tuple(shaping.reshape(b, a, shape) for a, shape in zip(arrays, shapes))
 
 
 def _type_of(value: Any) -> Any:
@@ -356,14 +374,29 @@ def handler(function: Any) -> Handler | None:
     return FUNCTIONS.get(function)
 
 
+def is_known(function: Any) -> bool:
+    """Whether graphs know a NumPy callable."""
+    return handler(function) is not None or function in examples.FOLDED
+
+
 def call(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`function(*args, **kwargs)`. Raises Unsupported for what graphs do not know, and the function's own errors."""
     found = handler(function)
-    if found is None:
+    if any_array([args, kwargs]) or _has_size([args, kwargs]):
+        return examples.or_by_example(b, function, found, args, kwargs)
+    if function in MAKERS or function in QUERIES:
+        try:
+            return MAKERS.get(function, found)(b, *args, **kwargs)  # type: ignore[misc]
+        except Unsupported:
+            if function not in examples.FOLDED:
+                raise
+    elif found is None and function not in examples.FOLDED and examples.target_of_call(function) is None:
         raise unsupported(f"np.{getattr(function, '__name__', function)}", why="it has no counterpart in a graph")
-    if function in MAKERS or function in QUERIES or any_array([args, kwargs]) or _has_size([args, kwargs]):
-        return found(b, *args, **kwargs)
     return at_once(b, function, args, kwargs)
+
+
+#: arrays with more elements than this are made when the graph runs
+_LARGE = 4096
 
 
 def at_once(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -371,7 +404,11 @@ def at_once(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping
     with np.errstate(all="ignore"):
         result = function(*args, **kwargs)
     if isinstance(result, (tuple, list)):
-        return type(result)(b.constant(r) if isinstance(r, np.ndarray) else r for r in result)
+        parts: list[Any] = [b.constant(r) if isinstance(r, np.ndarray) else r for r in result]
+        make: Any = type(result)
+        return make(*parts) if hasattr(result, "_fields") else make(parts)
+    if isinstance(result, np.ndarray) and result.size > _LARGE and function in examples.BY_EXAMPLE:
+        return examples.call_by_example(b, function, args, kwargs)
     return b.constant(result) if isinstance(result, np.ndarray) else result
 
 

@@ -51,11 +51,28 @@ def over_chosen(function: Callable[..., Any]) -> Callable[..., Any]:
     def apply(b: ArrayBuilder, a: Any, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(a, Masked):
             return function(b, a, axis, *args, **kwargs)
-        if not a.is_flat or axis not in (None, 0, -1) or kwargs.get("keepdims") or "where" in kwargs or len(args) > 1:
+        if kwargs.get("keepdims") or "where" in kwargs or len(args) > 1 or kwargs.get("out") is not None:
             raise unsupported("this reduction of elements chosen by a mask", code="data-dependent-shape")
-        return function(b, a.array, None, *args, where=a.mask, **kwargs)
+        axes, where = _axes_of_chosen(b, a, axis)
+        made = function(b, a.array, axes, *args, where=where, **kwargs)
+        return b.copy(made, "C") if made.ndim > 1 else made
 
     return apply
+
+
+def _axes_of_chosen(b: ArrayBuilder, a: Masked, axis: Any) -> tuple[tuple[int, ...], Array]:
+    """(the axes to reduce of the array that elements are chosen from, the mask in its rank).
+
+    Raises Unsupported where the chosen elements stay apart: how many there are is not known.
+    """
+    rank = a.mask.ndim
+    axes = wrap_axes(axis, a.array.ndim - rank + 1)
+    if 0 not in axes:
+        raise unsupported("this reduction of elements chosen by a mask", code="data-dependent-shape")
+    where = a.mask
+    for _ in range(a.array.ndim - rank):
+        where = b.view(where, "unsqueeze", dim=where.ndim)
+    return (*range(rank), *(d + rank - 1 for d in axes if d)), where
 
 
 def _reduce(b: ArrayBuilder, op: str, x: Array, axes: Sequence[int], keepdims: bool, **attrs: Any) -> Array:
@@ -160,17 +177,19 @@ def _extremum_of_chosen(function: Callable[..., Any], low: bool) -> Callable[...
               where: Any = True) -> Any:  # fmt: skip
         if not isinstance(a, Masked):
             return function(b, a, axis, out, keepdims, initial, where)
-        if not a.is_flat or axis not in (None, 0, -1) or keepdims or where is not True or a.array.kind not in "iuf":
+        if keepdims or where is not True or a.array.kind not in "iuf":
             raise unsupported("this reduction of elements chosen by a mask", code="data-dependent-shape")
+        axes, where = _axes_of_chosen(b, a, axis)
         if initial is None:
             info = np.iinfo(a.dtype) if a.array.kind in "iu" else None
             start: Any = (-np.inf if low else np.inf) if info is None else (info.min if low else info.max)
-            made = function(b, a.array, None, None, False, b.number(start, a.dtype), a.mask)
+            made = function(b, a.array, axes, None, False, b.number(start, a.dtype), where)
             count = sum_(b, a.mask)
             target = "quern.capture.frontends.numpy.checks:some"
-            made = b.extern(target, [made, count], [Input(0), Input(1), function_name(low)], (), made.dtype)
+            made = b.extern(target, [made, count], [Input(0), Input(1), function_name(low)], made.shape, made.dtype)
             return b.into(out, made)
-        return function(b, a.array, None, out, False, initial, a.mask)
+        made = function(b, a.array, axes, None, False, initial, where)
+        return b.into(out, b.copy(made, "C") if made.ndim > 1 else made)
 
     return apply
 

@@ -195,15 +195,24 @@ def real(b: ArrayBuilder, val: Any) -> Array:
 
 def imag(b: ArrayBuilder, val: Any) -> Array:
     x = b.lift(val)
-    return _complex_part(b, x, "imag") if x.kind == "c" else b.full(x.shape, 0, x.dtype, strides=x.strides)
+    if x.kind == "c":
+        return _complex_part(b, x, "imag")
+    if x.scalar:
+        return b.number(0, x.dtype)
+    return b.part(x, "imag", lambda: b.node(b.full(x.shape, 0, x.dtype, strides=x.strides)))
 
 
 def _complex_part(b: ArrayBuilder, x: Array, part: str) -> Array:
     dtype = np.dtype(np.float32 if x.dtype.itemsize == 8 else np.float64)
     target = f"quern.capture.frontends.numpy.checks:{part}"
-    strides = layout.order_strides(x.shape, x.strides, "K")
-    made = b.extern(target, [x], [Input(0)], x.shape, dtype, strides=strides, scalar=x.scalar)
-    made.storage.frozen = "it is a copy here, and a part of the complex array's memory in NumPy"
+
+    def compute() -> Array:
+        return b.extern(target, [x], [Input(0)], x.shape, dtype, scalar=x.scalar)
+
+    if x.scalar:
+        return compute()
+    made = b.part(x, part, lambda: b.node(compute()))
+    made.strides = tuple(2 * s for s in x.strides)
     return made
 
 

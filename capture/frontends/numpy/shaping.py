@@ -244,14 +244,8 @@ def _together(b: ArrayBuilder, arrays: Any, dtype: Any) -> list[Array]:
 def _items(arrays: Any, b: ArrayBuilder) -> list[Any]:
     """A sequence of arrays; an array is the sequence of its rows."""
     if isinstance(arrays, Array):
-        return [b.view(arrays, "select", dim=0, index=i) for i in range(_static(arrays.shape[0]))]
+        return [b.view(arrays, "select", dim=0, index=i) for i in range(b.static(arrays.shape[0]))]
     return list(arrays)
-
-
-def _static(size: Dim) -> int:
-    if not isinstance(size, int):
-        raise unsupported("iterating over an axis whose size is dynamic")
-    return size
 
 
 def concatenate(b: ArrayBuilder, arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None,
@@ -311,7 +305,7 @@ def append(b: ArrayBuilder, arr: Any, values: Any, axis: Any = None) -> Array:
 def array_split(b: ArrayBuilder, ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Array]:
     x = b.lift(ary)
     axis = _axis(axis, x.ndim)
-    total = _static(x.shape[axis])
+    total = b.static(x.shape[axis])
     if isinstance(indices_or_sections, (int, np.integer)):
         each, extra = divmod(total, int(indices_or_sections))
         lengths = [each + 1] * extra + [each] * (int(indices_or_sections) - extra)
@@ -327,7 +321,7 @@ def array_split(b: ArrayBuilder, ary: Any, indices_or_sections: Any, axis: Any =
 def split(b: ArrayBuilder, ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Array]:
     x = b.lift(ary)
     if isinstance(indices_or_sections, (int, np.integer)):
-        if _static(x.shape[_axis(axis, x.ndim)]) % indices_or_sections:
+        if b.static(x.shape[_axis(axis, x.ndim)]) % indices_or_sections:
             raise ValueError("array split does not result in an equal division")
     return array_split(b, x, indices_or_sections, axis)
 
@@ -369,7 +363,7 @@ def repeat(b: ArrayBuilder, a: Any, repeats: Any, axis: Any = None) -> Array:
     counts = np.asarray(repeats)
     if counts.size == 1:
         return b.call("repeat_interleave", x, scalar=False, repeats=int(counts.ravel()[0]), dim=axis)
-    index = np.repeat(np.arange(_static(x.shape[axis])), counts)
+    index = np.repeat(np.arange(b.static(x.shape[axis])), counts)
     return b.call("index_select", x, b.constant(index), scalar=False, dim=axis)
 
 
@@ -446,7 +440,7 @@ def _pad_by_index(b: ArrayBuilder, x: Array, widths: np.ndarray, mode: str) -> A
     """Padding as a choice of elements: each axis by the positions that NumPy's own pad puts there."""
     for d, (before, after) in enumerate(widths.tolist()):
         if before or after:
-            positions = pad_constant(np.arange(_static(x.shape[d])), (before, after), mode)
+            positions = pad_constant(np.arange(b.static(x.shape[d])), (before, after), mode)
             x = b.call("index_select", x, b.constant(positions), scalar=False, dim=d)
     return x
 

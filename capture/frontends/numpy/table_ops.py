@@ -493,10 +493,18 @@ def _extern(*arrays: Any, ref: ExternRef) -> Any:
     found = _externs.get(ref.target)
     if found is None:
         found = _externs[ref.target] = resolve(ref.target)
-    return found(
-        *[arrays[a.index] if type(a) is Input else a for a in ref.args],
-        **{k: arrays[v.index] if type(v) is Input else v for k, v in ref.kwargs},
-    )
+    return found(*[_filled(a, arrays) for a in ref.args], **{k: _filled(v, arrays) for k, v in ref.kwargs})
+
+
+def _filled(value: Any, arrays: Sequence[Any]) -> Any:
+    """A part of a call's template with arrays in their places."""
+    if type(value) is Input:
+        return arrays[value.index]
+    if type(value) in (list, tuple):
+        return type(value)(_filled(v, arrays) for v in value)
+    if type(value) is slice:
+        return slice(*(_filled(v, arrays) for v in (value.start, value.stop, value.step)))
+    return value
 
 
 #: resolved functions by the name that a reference gives
