@@ -38,6 +38,9 @@ class ClassService:
     def trusted_module(self, name: Any) -> bool:
         raise NotImplementedError
 
+    def break_(self, code: str, what: str, why: str = "", rewrite: str = "") -> BaseException:
+        raise NotImplementedError
+
     def is_steady(self, obj: Any) -> bool:
         raise NotImplementedError
 

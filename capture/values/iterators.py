@@ -93,7 +93,7 @@ class SetIterator(FixedIterator):
 
     __slots__ = ("owner", "size")
 
-    cls = type(iter(set()))
+    cls: type = type(iter(set()))
 
     def __init__(self, owner: Any, values: list[Value]) -> None:
         super().__init__(values)
