@@ -40,6 +40,8 @@ class Break(Exception):
         self.stack: tuple[SourceLocation, ...] = ()
         #: it happened inside an inlined call
         self.nested = False
+        #: whether the program made breaks errors, or allowed them, where it happened; None: neither
+        self.strict: bool | None = None
 
 
 class UserRaise(Exception):

@@ -78,6 +78,9 @@ def polyfills(*callables: Any) -> Callable[[Any], Any]:
 def find_handler(ev: Evaluator, fn: Any) -> Handler | None:
     """The handler of a real callable; None when it is Python code to be inlined, or unknown C code."""
     try:
+        substitute = markers.SUBSTITUTES.get(fn)
+        if substitute is not None:
+            return _substituted(fn, *substitute)
         found = TABLE.get(fn)
         if found is not None:
             return found
@@ -100,18 +103,27 @@ def find_handler(ev: Evaluator, fn: Any) -> Handler | None:
     return _c_callable(ev, fn)
 
 
+def _substituted(fn: Any, replacement: Any, folds: bool) -> Handler:
+    """See `quern.substitute_in_graph`."""
+
+    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        if folds and all(a.is_constant for a in (*args, *kwargs.values())):
+            return ev.constant_call(fn, args, kwargs)
+        return ev.call_function(replacement, args, kwargs)
+
+    return handler
+
+
 def _marked(ev: Evaluator, fn: Any) -> Handler | None:
     names = getattr(fn, "__dict__", None)
     if not names:
         return None
-    if names.get(markers.DISABLE):
+    if names.get(markers.DISABLE) or names.get("_torchdynamo_disable"):
+        reason = names.get(markers.REASON) or names.get("_torchdynamo_disable_msg") or "it must run as it is"
 
         def disabled(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
             raise ev.break_(
-                "disabled",
-                f"calling {_name(fn)}, which is marked with quern.disable",
-                "it must run as it is",
-                "remove the mark",
+                "disabled", f"calling {_name(fn)}, which is marked with disable", str(reason), "remove the mark"
             )
 
         return disabled

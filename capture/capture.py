@@ -159,7 +159,7 @@ def _until_settled(
         except Break as broken:
             if not _learn(target, ev, broken):
                 found = plain(ev, target, BreakReason.of(broken))
-                if engine.fullgraph:
+                if _is_error(ev, broken):
                     _expect_error(ev, found, BreakReason.of(broken))
                 engine.note_break(BreakReason.of(broken), broken.eager)
             else:
@@ -228,10 +228,10 @@ def _learn(target: Target, ev: Evaluator, broken: Break) -> bool:
 
     Under `fullgraph` the break is raised as errors.Unsupported, except where plain Python is expected to raise.
     """
-    engine = ev.engine
-    if engine.fullgraph and broken.eager:
+    strict = _is_error(ev, broken)
+    if strict and broken.eager:
         return False
-    if engine.fullgraph:
+    if strict:
         raise BreakReason.of(broken).unsupported() from None
     root = ev.root
     if root is None or target.view.can_suspend:
@@ -255,6 +255,10 @@ def _learn(target: Target, ev: Evaluator, broken: Break) -> bool:
         if index in loop.body and loop.header not in stops and _can_start(target, loop.header):
             stops[loop.header] = reason
     return True
+
+
+def _is_error(ev: Evaluator, broken: Break) -> bool:
+    return ev.engine.fullgraph if broken.strict is None else broken.strict
 
 
 def _can_start(target: Target, index: int) -> bool:

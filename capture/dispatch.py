@@ -27,6 +27,7 @@ from ..errors import (
     BackendFailed,
     InternalError,
     QuernError,
+    RecompileForbidden,
     RecompileLimitExceeded,
     SpecializationError,
     Unsupported,
@@ -39,6 +40,7 @@ from .capture import Captured, call_parts, capture, plain
 from .evaluator import Evaluator
 from .frontend import Frontend, frontends
 from .instructions import Slot
+from .stance import present, runs_plain
 from .symbols import Assumptions
 from .target import Family, Target
 from .wrapping import Policy
@@ -170,6 +172,12 @@ class Dispatcher:
         self.step = self._make("step", "return _r")
         self.run = self._make(target.function.__name__, "return _r if type(_r) is not _Tail else _r.finish()")
 
+    @property
+    def name(self) -> str:
+        """The target's name in graphs and reports."""
+        label, own = self.owner.label, self.target.name
+        return own if label is None else own.replace(self.target.function.__name__, label, 1)
+
     def _make(self, name: str, ending: str) -> Callable[..., Any]:
         target = self.target
         args = ", ".join(target.names)
@@ -225,8 +233,10 @@ class Dispatcher:
 
     def _capture(self, arguments: dict[str, Any]) -> Entry | None:
         owner = self.owner
-        if config.disable or self.gave_up:
+        if config.disable or self.gave_up or present.stance.name == "eager_on_recompile":
             return None
+        if present.stance.name == "fail_on_recompile":
+            raise self._forbidden(arguments)
         if self.entries:
             self._note_recompile(arguments)
         limit = owner.recompile_limit()
@@ -234,7 +244,7 @@ class Dispatcher:
             return None
         try:
             entry = owner.build(self, arguments)
-        except (Unsupported, RecompileLimitExceeded, BackendFailed, SpecializationError):
+        except (Unsupported, RecompileLimitExceeded, RecompileForbidden, BackendFailed, SpecializationError):
             raise
         except Exception as error:
             if config.on_error == "raise":
@@ -252,6 +262,14 @@ class Dispatcher:
             self.entries.pop()
         self._table[:] = [e.run for e in self.entries]
         return entry
+
+    def _forbidden(self, arguments: dict[str, Any]) -> RecompileForbidden:
+        code = self.target.function.__code__
+        lines = [f"{self.target.name} would have to be compiled, and the stance is 'fail_on_recompile'"]
+        lines.append(f'  File "{code.co_filename}", line {code.co_firstlineno}, in {code.co_name}')
+        lines += [f"  entry {i}: {entry.why_not(arguments)}" for i, entry in enumerate(self.entries[:4])]
+        lines.append("  try: call it with these arguments before the stance is set, or quern.set_stance('default')")
+        return RecompileForbidden("\n".join(lines))
 
     def _over_limit(self, limit: int) -> bool:
         """Past the limit the least recently used entry goes for each new one; far past it, the function stays plain."""
@@ -277,9 +295,7 @@ class Dispatcher:
             failures.append(entry.why_not(arguments))
             entry.captured.learn(self.policy, arguments)
         code = self.target.function.__code__
-        self.owner.note_recompile(
-            Recompile(self.target.name, f"{code.co_filename}:{code.co_firstlineno}", tuple(failures))
-        )
+        self.owner.note_recompile(Recompile(self.name, f"{code.co_filename}:{code.co_firstlineno}", tuple(failures)))
 
     def _run_plain(self, values: tuple[Any, ...]) -> Any:
         return self.plain_run(*values)
@@ -314,6 +330,7 @@ class CompiledFunction:
     fullgraph: a graph break is an error (errors.Unsupported)
     dynamic:   True: sizes are symbols from the first call; None: once they changed; False: never
     limit:     entries kept per target; None: config.recompile_limit
+    label:     what graphs and reports call it; None: the function's name
     """
 
     #: tells capture that instances stand for their function
@@ -330,8 +347,10 @@ class CompiledFunction:
         callbacks: Callbacks | None = None,
         limit: int | None = None,
         parent: CompiledFunction | None = None,
+        label: str | None = None,
     ) -> None:
         self.fn = fn
+        self.label = label
         self.backend = backend
         self.fullgraph = fullgraph
         self.dynamic = dynamic
@@ -346,6 +365,8 @@ class CompiledFunction:
 
     def reset(self) -> None:
         """Forget all entries and records."""
+        #: it was called once, under the stance "eager_then_compile"
+        self.called = False
         self.breaks: list[BreakReason] = []
         self.recompiles: list[Recompile] = []
         self.explain_records: list[Entry] = []
@@ -368,12 +389,22 @@ class CompiledFunction:
         ):
             with self.lock:
                 self.reset()
+        if present.unusual:
+            found = self._unusual(args, kwargs)
+            if found is not None:
+                return found[0]
         if self._renamed and kwargs:
             kwargs = {self._renamed.get(name, name): value for name, value in kwargs.items()}
         try:
             return self._run(*args, **kwargs)
         except Unsupported as error:
             raise error.with_traceback(None) from None  # the message names the user's line; our frames say nothing
+
+    def _unusual(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any] | None:
+        """The result of plain Python in a 1-tuple, where the stance or a plain region asks for that."""
+        first = present.stance.name == "eager_then_compile" and not self.dispatcher.captures and not self.called
+        self.called = True
+        return (self.fn(*args, **kwargs),) if first or runs_plain() else None
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -415,7 +446,7 @@ class CompiledFunction:
 
     def compiled(self, fn: Any) -> CompiledFunction | None:
         """A callee that a break left to plain Python, compiled by itself; None when it is not to be compiled."""
-        if not isinstance(fn, types.FunctionType) or getattr(fn, "_quern_disable", False):
+        if not isinstance(fn, types.FunctionType) or {"_quern_disable", "_torchdynamo_disable"} & fn.__dict__.keys():
             return None
         if any(f.is_framework_code(fn) and not f.may_inline(fn) for f in frontends()):
             return None
@@ -460,7 +491,7 @@ class CompiledFunction:
         are constants in another attempt.
         """
         assume = Assumptions()
-        name = dispatcher.target.name
+        name = dispatcher.name
         while True:
             captured = capture(dispatcher.target, arguments, self, dispatcher.policy, assume)
             symbols = captured.symbols
@@ -498,7 +529,7 @@ class CompiledFunction:
         for call in self.callbacks.on_start:
             call(name)
         try:
-            run = self.backend(graph, captured.examples, context)
+            run = (present.stance.backend or self.backend)(graph, captured.examples, context)
             if graph.isolated and captured.frontend is not None:
                 run = captured.frontend.runtime.isolate(run, graph.isolated)
             return run, time.perf_counter() - began

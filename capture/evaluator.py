@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import SourceLocation
 from ..inductor.graph import Graph, GraphBuilder, Node, TensorMeta
 from ..inductor.ops import OPS
-from . import builtin_table, calls, frames, locations, objects, operators, wrapping
+from . import builtin_table, calls, frames, locations, objects, operators, stance, wrapping
 from .breaks import Break as _Break
 from .breaks import NotConstant
 from .breaks import UserRaise as _UserRaise
@@ -77,6 +77,8 @@ class Evaluator(ClassService, TextService):
         self.symbols = Symbols(self, assume)
         #: the target is a function's rest behind a graph break
         self.resuming = False
+        #: whether breaks are errors at this point of the program (see `markers.error_on_graph_break`)
+        self.strict = stance.strict()
         #: Values of real objects, by id; the objects are kept alive while their ids are in use
         self.memo: dict[int, Value] = {}
         self.kept: list[Any] = []
@@ -619,6 +621,7 @@ class Evaluator(ClassService, TextService):
 
     def locate(self, error: _Break) -> None:
         """Note where in the user's code the break happened."""
+        error.strict = self.strict
         error.nested = self.frame is not None and self.frame.parent is not None
         error.stack = locations.stack(self)
         error.location = error.stack[-1] if error.stack else SourceLocation("<unknown>", 0, "<unknown>")

@@ -23,7 +23,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from . import markers, operators, polyfills
+from . import markers, operators, polyfills, stance
 from .breaks import NotConstant
 from .builtin_functions import CallEffect, boolean
 from .builtin_table import CODE_CALLS, TABLE, TYPE_CALLS, Handler, handles, pure, simple
@@ -448,14 +448,21 @@ for _name in (
     _refuse(getattr(builtins, _name), "capture does not model it", "call it outside of the compiled function")
 
 
-@simple(markers.is_compiling)
+@simple(markers.is_compiling, markers.is_dynamo_compiling)
 def _is_compiling(ev: Evaluator) -> Value:
     return TRUE
 
 
+@simple(stance.set_strict)
+def _set_strict(ev: Evaluator, mode: Value) -> Value:
+    before, ev.strict = ev.strict, mode.as_constant()
+    ev.effects.touch(CallEffect(stance.set_strict, [mode], {}))
+    return ConstantValue(before)
+
+
 @simple(markers.graph_break)
-def _graph_break(ev: Evaluator, message: Value = ConstantValue("")) -> Value:  # noqa: B008 - immutable
-    text = message.as_constant()
+def _graph_break(ev: Evaluator, msg: Value = ConstantValue("")) -> Value:  # noqa: B008 - immutable
+    text = msg.as_constant()
     raise ev.break_(
         "graph-break", f"quern.graph_break(){f': {text}' if text else ''}", "the program asks for it", "remove the call"
     )

@@ -9,11 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Mark:
-    """One dim's mark. dynamic: whether it changes; low, high: the sizes it takes (high None: no limit)."""
+    """One dim's mark. dynamic: whether it changes; low, high: the sizes it takes (high None: no limit); soft: a wish,
+    that a program which works for one size only may ignore.
+    """
 
     dynamic: bool
     low: int = 2
     high: int | None = None
+    soft: bool = False
 
 
 #: by the array's id; the reference removes the entry with the array
@@ -24,7 +27,19 @@ _NONE: dict[int, Mark] = {}
 def of(array: Any) -> dict[int, Mark]:
     """The marks of an array, by axis."""
     entry = _marked.get(id(array))
-    return entry[1] if entry is not None and entry[0]() is array else _NONE
+    own = entry[1] if entry is not None and entry[0]() is array else _NONE
+    given = getattr(array, "__dict__", None)
+    return {**_given(given), **own} if given else own
+
+
+def _given(attributes: dict[str, Any]) -> dict[int, Mark]:
+    """The marks that torch's own functions left on a tensor."""
+    found = {axis: Mark(True, soft=True) for axis in attributes.get("_dynamo_weak_dynamic_indices", ())}
+    found.update({axis: Mark(True) for axis in attributes.get("_dynamo_dynamic_indices", ())})
+    for given in attributes.get("_dynamo_dynamic_range", ()):
+        found[given.dim] = Mark(True, max(given.min or 2, 2), given.max)
+    found.update({axis: Mark(False) for axis in attributes.get("_dynamo_static_indices", ())})
+    return found
 
 
 def put(array: Any, axis: int, mark: Mark) -> None:

@@ -117,7 +117,7 @@ class Symbols:
             self.constants.append((key, place, size))
             return size
         made = self._bind(key, place, size, shares=True)
-        if mark is not None and mark.dynamic:
+        if mark is not None and mark.dynamic and not mark.soft:
             made.mark = mark
             low, high = self.relations.ranges[made.symbol.name]
             low, high = max(low, mark.low), min(high, math.inf if mark.high is None else mark.high)

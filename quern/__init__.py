@@ -26,13 +26,24 @@ _LAZY = {
     "compile": "api",
     "explain": "api",
     "reset": "api",
-    "disable": "api",
-    "allow_in_graph": "api",
-    "assume_constant_result": "api",
-    "graph_break": "api",
-    "is_compiling": "api",
-    "mark_dynamic": "api",
-    "mark_static": "api",
+    "set_stance": "api",
+    "set_default_backend": "api",
+    "get_default_backend": "api",
+    "disable": "decorators",
+    "skip": "decorators",
+    "allow_in_graph": "decorators",
+    "assume_constant_result": "decorators",
+    "substitute_in_graph": "decorators",
+    "graph_break": "decorators",
+    "error_on_graph_break": "decorators",
+    "is_compiling": "decorators",
+    "is_dynamo_compiling": "decorators",
+    "is_exporting": "decorators",
+    "wrap_numpy": "decorators",
+    "mark_dynamic": "decorators",
+    "maybe_mark_dynamic": "decorators",
+    "mark_static": "decorators",
+    "mark_static_address": "decorators",
     "install": "api",
     "uninstall": "api",
     "list_backends": "backends",
@@ -40,7 +51,7 @@ _LAZY = {
     "on_compile_start": "callbacks",
     "on_compile_end": "callbacks",
 }
-_MODULES = ("compiler", "testing", "api", "backends", "callbacks")
+_MODULES = ("compiler", "testing", "api", "backends", "callbacks", "decorators")
 
 __all__ = ["__version__", "config", "errors", "compiler", "testing", *_LAZY]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import importlib
@@ -13,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from .backends import Backend, lookup_backend
+from . import decorators
+from .backends import Backend, list_backends, lookup_backend
 from .callbacks import CallbackArgs, callback_handler
-from .capture import markers, marks
+from .capture import stance as stances
 from .capture.bytecode_raw import check_python
 from .capture.dispatch import BackendContext, Callbacks, CompiledFunction
 from .capture.eager_backend import eager_backend
@@ -27,16 +29,17 @@ from .inductor.compile import compile_graph
 from .inductor.graph import Graph
 from .inductor.runtime import Runtime
 
-graph_break = markers.graph_break
-is_compiling = markers.is_compiling
-
 #: mode -> the options it stands for
 _MODES: dict[str, dict[str, Any]] = {
     "default": {},
     "reduce-overhead": {"cudagraphs": True},
     "max-autotune": {"max_autotune": True, "cudagraphs": True},
     "max-autotune-no-cudagraphs": {"max_autotune": True},
+    "lite": {},
 }
+
+#: what `backend=None` stands for
+_default_backend: list[str | Backend] = ["inductor"]
 
 #: every compiled function alive, for `reset`
 _compiled: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
@@ -47,26 +50,34 @@ def compile(
     *,
     fullgraph: bool = False,
     dynamic: bool | None = None,
-    backend: str | Backend = "inductor",
+    backend: str | Backend | None = None,
     mode: str | None = None,
     options: Mapping[str, Any] | None = None,
+    name: str | None = None,
     disable: bool = False,
+    recompile_limit: int | None = None,
+    **unknown: Any,
 ) -> Any:
     """Compile a function, a method or a module; compilation happens at the first call.
 
     model:     a Python function, bound method, `nn.Module`, or any callable object; left out: a decorator
     fullgraph: a graph break is an error that shows the line (`errors.Unsupported`)
     dynamic:   True: sizes are symbols from the first call; None: once they changed; False: every size is its own version
-    backend:   a name (`list_backends()`) or a function `(graph, example_inputs) -> callable`
-    mode:      "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"
+    backend:   a name (`list_backends()`) or a function `(graph, example_inputs) -> callable`; None: `get_default_backend()`
+    mode:      "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "lite"
     options:   fields of `config.Options`; not together with `mode`
+    name:      what reports and graphs call it; None: the function's own name
     disable:   return `model` as it is
+    recompile_limit: versions kept before the least recently used goes; None: `config.recompile_limit`
 
     The result is called like `model`. A module gives a module: same class, same parameters, same `state_dict` keys.
-    Raises InvalidBackend, InvalidOption, UnsupportedPython, TypeError for something that cannot be called.
+    Raises InvalidBackend, InvalidOption, UnsupportedPython, TypeError for something that cannot be called or an unknown
+    argument.
     """
+    _reject_unknown(unknown)
+    _check_arguments(fullgraph, dynamic, disable, name, recompile_limit)
     made = _options(mode, options)
-    chosen = lookup_backend(backend)
+    chosen = lookup_backend(_default_backend[0] if backend is None else backend)
 
     def apply(target: Any) -> Any:
         if disable or config.disable:
@@ -80,7 +91,7 @@ def compile(
                 return target
             raise
         connect()
-        return _compile(target, _Settings(chosen, fullgraph, dynamic, made))
+        return _compile(target, _Settings(chosen, fullgraph, dynamic, made, name, recompile_limit))
 
     return apply if model is None else apply(model)
 
@@ -88,11 +99,21 @@ def compile(
 class _Settings:
     """One `compile` call's arguments, and how they make a compiled function."""
 
-    def __init__(self, backend: str | Backend, fullgraph: bool, dynamic: bool | None, options: Options) -> None:
+    def __init__(
+        self,
+        backend: str | Backend,
+        fullgraph: bool,
+        dynamic: bool | None,
+        options: Options,
+        name: str | None = None,
+        limit: int | None = None,
+    ) -> None:
         self.backend = backend
         self.fullgraph = fullgraph
         self.dynamic = dynamic
         self.options = options
+        self.name = name
+        self.limit = limit
 
     def function(self, fn: types.FunctionType) -> CompiledFunction:
         made = CompiledFunction(
@@ -102,9 +123,33 @@ class _Settings:
             dynamic=self.dynamic,
             options=self.options,
             callbacks=_callbacks(),
+            limit=self.limit,
+            label=self.name,
         )
         _compiled.add(made)
         return made
+
+
+_ARGUMENTS = ("fullgraph", "dynamic", "backend", "mode", "options", "name", "disable", "recompile_limit")
+
+
+def _reject_unknown(given: Mapping[str, Any]) -> None:
+    for argument in given:
+        raise TypeError(
+            f"compile() has no argument {argument!r}.{_nearest(argument, _ARGUMENTS)} Its arguments: {', '.join(_ARGUMENTS)}"
+        )
+
+
+def _check_arguments(fullgraph: Any, dynamic: Any, disable: Any, name: Any, limit: Any) -> None:
+    for argument, value in (("fullgraph", fullgraph), ("disable", disable)):
+        if not isinstance(value, bool):
+            raise TypeError(f"compile(): {argument} must be True or False, not {value!r}")
+    if dynamic is not None and not isinstance(dynamic, bool):
+        raise TypeError(f"compile(): dynamic must be True, False or None, not {dynamic!r}")
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"compile(): name must be a text, not {name!r}")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise ValueError(f"compile(): recompile_limit must be an int of at least 1, not {limit!r}")
 
 
 def _compile(target: Any, settings: _Settings) -> Any:
@@ -222,6 +267,77 @@ def _callbacks() -> Callbacks:
     return Callbacks([start], [end])
 
 
+# --------------------------------------------------------------------------- how compiled functions behave
+
+
+def set_default_backend(backend: str | Backend) -> None:
+    """The backend of `compile` calls without one, from now on. Raises InvalidBackend."""
+    lookup_backend(backend)
+    _default_backend[0] = backend
+
+
+def get_default_backend() -> str | Backend:
+    """What `set_default_backend` set; "inductor" at first."""
+    return _default_backend[0]
+
+
+class set_stance(contextlib.ContextDecorator):  # noqa: N801 - called like a function, named as torch names it
+    """Say how compiled functions behave from now on, inside a `with` block, or inside a decorated function.
+
+    stance:        "default"; "force_eager": plain Python; "eager_on_recompile": plain Python where nothing compiled fits;
+                   "fail_on_recompile": `errors.RecompileForbidden` there; "eager_then_compile": a function's first call runs
+                   as plain Python
+    skip_guard_eval_unsafe: accepted; quern evaluates guards always (they cost microseconds), and says so once
+    force_backend: compile with this backend meanwhile, whatever `compile` was told; with the stance "default" only
+    """
+
+    def __init__(
+        self,
+        stance: str = "default",
+        *,
+        skip_guard_eval_unsafe: bool = False,
+        force_backend: str | Backend | None = None,
+    ) -> None:
+        stance = {"aot_eager_then_compile": "eager_then_compile"}.get(stance, stance)
+        if stance not in stances.STANCES:
+            known = ", ".join(stances.STANCES)
+            raise InvalidOption(
+                f"no stance is called {stance!r}.{_nearest(stance, stances.STANCES)} Known stances: {known}"
+            )
+        if force_backend is not None and stance != "default":
+            raise InvalidOption(f"force_backend= goes with the stance 'default' only, not with {stance!r}")
+        if skip_guard_eval_unsafe:
+            _say_once_about_guards()
+        made = None if force_backend is None else _adapt(lookup_backend(force_backend))
+        self.stance = stances.Stance(stance, made)
+        self.before = stances.put(self.stance)
+
+    def __enter__(self) -> None:
+        stances.put(self.stance)
+
+    def __exit__(self, *error: Any) -> None:
+        stances.put(self.before)
+
+    def __call__(self, func: Any) -> Any:
+        stances.put(self.before)  # a decorator's stance holds inside the function only
+        settings = self.stance
+
+        @functools.wraps(func)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            before = stances.put(settings)
+            try:
+                return func(*args, **kwargs)
+            finally:
+                stances.put(before)
+
+        return inside
+
+
+@functools.cache
+def _say_once_about_guards() -> None:
+    warnings.warn("quern: guards are always evaluated; skip_guard_eval_unsafe=True changes nothing", stacklevel=3)
+
+
 # --------------------------------------------------------------------------- looking and resetting
 
 
@@ -259,95 +375,25 @@ def reset() -> None:
     callback_handler.clear()
 
 
-# --------------------------------------------------------------------------- marks on functions
-
-
-def disable(fn: Callable[..., Any] | None = None, recursive: bool = True, *, reason: str | None = None) -> Any:
-    """Never capture `fn`: compiled code that calls it breaks its graph there and calls it plainly. Also a decorator.
-
-    recursive: False leaves what `fn` calls to be compiled by itself
-    reason:    shown where the graph breaks
-    """
-    if fn is None:
-        return lambda f: disable(f, recursive, reason=reason)
-    inner = fn.fn if isinstance(fn, CompiledFunction) else fn
-
-    @functools.wraps(inner)
-    def plain(*args: Any, **kwargs: Any) -> Any:
-        return inner(*args, **kwargs)
-
-    plain._quern_disable = True  # type: ignore[attr-defined]
-    plain._quern_disable_reason = reason  # type: ignore[attr-defined]
-    return plain
-
-
-def allow_in_graph(fn: Any) -> Any:
-    """Put calls of `fn` into the graph as one opaque node, without looking inside. Returns `fn`; also a decorator.
-
-    A list or tuple of functions marks each.
-    """
-    if isinstance(fn, (list, tuple)):
-        return [allow_in_graph(f) for f in fn]
-    return _mark(fn, markers.ALLOW_IN_GRAPH)
-
-
-def assume_constant_result(fn: Any) -> Any:
-    """Call `fn` once, during capture, and keep its result as a constant of the compiled code. Returns `fn`."""
-    return _mark(fn, markers.ASSUME_CONSTANT)
-
-
-def _mark(fn: Any, attribute: str) -> Any:
-    if not callable(fn):
-        raise TypeError(f"expected a function, not {type(fn).__name__}")
-    try:
-        setattr(fn, attribute, True)
-    except (AttributeError, TypeError):
-        raise TypeError(f"{fn!r} is not a Python function and cannot be marked; wrap it in one") from None
-    return fn
-
-
-# --------------------------------------------------------------------------- marks on arrays
-
-
-def mark_dynamic(array: Any, index: int | Sequence[int], *, min: int | None = None, max: int | None = None) -> None:
-    """Tell that size `index` of a tensor or array will change: it is a symbol from the first capture on.
-
-    index:    a dimension, negative ones from the end, or several
-    min, max: the smallest and largest size it will have (0 and 1 are compiled by themselves always)
-
-    A program that works for one size only raises `SpecializationError` when it is compiled. The mark belongs to this array object.
-    Raises TypeError, IndexError; ValueError for a range that does not hold the present size.
-    """
-    low, high = 2 if min is None else min, max
-    for i in (index,) if isinstance(index, int) else index:
-        axis = marks.axis_of(array, i)
-        size = array.shape[axis]
-        if high is not None and high < low:
-            raise ValueError(f"mark_dynamic: min={low} is larger than max={high}")
-        if size > 1 and not (low <= size and (high is None or size <= high)):
-            raise ValueError(
-                f"mark_dynamic: dimension {axis} has size {size}, which is not in the range min={min}, max={max}"
-            )
-        marks.put(array, axis, marks.Mark(True, low if low > 2 else 2, high))
-
-
-def mark_static(array: Any, index: int | Sequence[int] | None = None) -> None:
-    """Tell that size `index` of a tensor or array (all its sizes when None) is to be a constant, whatever asks for symbols.
-
-    Takes back `mark_dynamic`. Raises TypeError, IndexError.
-    """
-    axes = range(marks.rank_of(array)) if index is None else (index,) if isinstance(index, int) else index
-    for i in axes:
-        marks.put(array, marks.axis_of(array, i), marks.Mark(False))
-
-
 # --------------------------------------------------------------------------- in the place of torch.compile
 
 
 def install() -> None:
-    """Make `torch.compile` and `nn.Module.compile` use quern, until `uninstall()`. Imports torch."""
+    """Make `torch.compile`, `nn.Module.compile` and `torch.compiler` use quern, until `uninstall()`. Imports torch.
+
+    Options that only torch's compiler has are ignored with a warning.
+    """
     importlib.import_module("torch")
-    importlib.import_module(".capture.frontends.torch.install", __package__).install(compile)
+    compiler = {
+        "reset": reset,
+        "set_stance": set_stance,
+        "set_default_backend": set_default_backend,
+        "get_default_backend": get_default_backend,
+        "list_backends": list_backends,
+        "substitute_in_graph": decorators.substitute_in_graph,
+    }
+    options = [f.name for f in fields(Options)]
+    importlib.import_module(".capture.frontends.torch.install", __package__).install(compile, options, compiler)
 
 
 def uninstall() -> None:

@@ -64,7 +64,11 @@ class SpecializationError(UserError):
 
 
 class RecompileLimitExceeded(UserError):
-    """Raised under `fullgraph=True` or a `fail_on_recompile` stance."""
+    """Raised under `fullgraph=True` when a function was compiled too often."""
+
+
+class RecompileForbidden(UserError, RuntimeError):
+    """Something would have to be compiled under the stance `fail_on_recompile`."""
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ... import markers
 from ...frontend import Handler
 from ...guards import DESCRIBERS
 from ...sources import Source
 from ...values.base import Args, Kwargs, Value
-from ...values.constant import ConstantValue
+from ...values.constant import NONE, ConstantValue
 from ...values.tensor import ArrayValue, InputStorage
 from ...wrapping import anchor
 from . import (
@@ -111,6 +113,10 @@ class TorchFrontend:
             return None
         if found is not None:
             return found
+        if getattr(fn, "__module__", "") == "torch._dynamo.decorators":
+            return _of_dynamo(fn)
+        if _is_allowed_by_torch(fn):
+            return lambda ev, args, kwargs: ev.opaque_call(fn, args, kwargs)
         if getattr(fn, "_dynamo_marked_constant", False) or getattr(
             getattr(fn, "__wrapped__", None), "_dynamo_marked_constant", False
         ):
@@ -251,6 +257,29 @@ def _wrap_module(ev: Evaluator, obj: torch.nn.Module, source: Source) -> Value |
 
 
 # ---------------------------------------------------------------- callables
+
+
+#: functions of `torch._dynamo` that quern has under its own names; it is not imported for their sake
+_SAME = {
+    "graph_break": markers.graph_break, "skip_frame": markers.graph_break, "step_unsupported": markers.graph_break,
+    "error_on_graph_break": markers.error_on_graph_break,
+}  # fmt: skip
+_NO_EFFECT = ("mark_dynamic", "maybe_mark_dynamic", "mark_static", "mark_static_address")
+
+
+def _of_dynamo(fn: Any) -> Handler | None:
+    """Functions with which a program talks to torch's own capture."""
+    name = fn.__name__
+    if name in _NO_EFFECT:  # on tensors that the program made: their sizes follow from those of its inputs
+        return lambda ev, args, kwargs: NONE
+    same = _SAME.get(name)
+    return None if same is None else lambda ev, args, kwargs: ev.call_function(same, args, kwargs)
+
+
+def _is_allowed_by_torch(fn: Any) -> bool:
+    """Whether `torch.compiler.allow_in_graph` was told of a user's function."""
+    rules = sys.modules.get("torch._dynamo.trace_rules")
+    return rules is not None and isinstance(fn, types.FunctionType) and rules.is_callable_allowed(fn)
 
 
 def _called_now(fn: Any) -> Handler:

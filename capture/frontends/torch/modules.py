@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.modules import module as torch_module
 
+from ...markers import DISABLE, REASON
 from ...objects import MISSING
 from ...sources import Source
 from ...values.base import Args, Kwargs, Value
@@ -132,6 +133,12 @@ class NNModuleValue(ObjectValue):
     # ------------------------------------------------------------ calls
 
     def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        assert self.real_dict is not None
+        if self.real_dict.get(DISABLE):
+            reason = self.real_dict.get(REASON) or "it must run as it is"
+            raise ev.break_(
+                "disabled", f"calling {self.describe()}, which is marked with disable", reason, "remove the mark"
+            )
         if self.info.find("__call__") is not _CALL:
             return super().call(ev, args, kwargs)
         if self.has_hooks(ev):
