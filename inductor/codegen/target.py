@@ -1,25 +1,25 @@
 """Code generation targets: how a schedule becomes source text, and how that text becomes something to call.
 
 `CppTarget` makes one translation unit per graph, with one native entry per run of kernels that follow each other.
-`TritonTarget` makes one Triton kernel per loop nest; on CPU tensors it runs under Triton's interpreter.
+`triton_target.TritonTarget` makes one Triton kernel per loop nest; on CPU tensors it runs under Triton's interpreter.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ...config import Options
 from ...errors import UserError
-from ...kernels import gpu
 from ...kernels.cpu.build import build, load, toolchain_identity
 from ...kernels.cpu.toolchain import host_target
 from ..graph import Graph
 from ..plan import Plan, RunKernels
 from ..runtime import Runtime
 from ..schedule import Schedule
-from . import cpp, triton
+from . import cpp
 
 #: kernels per translation unit before a graph's code is spread over several, to compile them in parallel
 _KERNELS_PER_UNIT = 4
@@ -76,21 +76,21 @@ class CppTarget:
             return [], {}
         library = load(build([plan.sources[name] for name in sorted(plan.sources)], label=label))
         segments = []
-        for i in range(len(_runs(plan))):
+        for i in range(len(native_runs(plan))):
             function = getattr(library, f"segment_{i}")
             function.restype = None
             segments.append(function)
         return segments, {}
 
 
-def _runs(plan: Plan) -> list[RunKernels]:
+def native_runs(plan: Plan) -> list[RunKernels]:
     return [s for s in plan.steps if isinstance(s, RunKernels)]
 
 
 def _segments_text(plan: Plan) -> str:
     """One function per run of kernels that follow each other, so that each is a single native call."""
     lines = [f'extern "C" void {k.name}(void* const*, const long long*, int);' for k in plan.kernels]
-    for i, step in enumerate(_runs(plan)):
+    for i, step in enumerate(native_runs(plan)):
         slots = {b: n for n, b in enumerate(dict.fromkeys(b for _, buffers in step.launches for b in buffers))}
         head = f"segment_{i}(void* const* b, const long long* symbols, int threads)"
         lines.append(f'extern "C" __attribute__((visibility("default"))) void {head} {{')
@@ -101,38 +101,18 @@ def _segments_text(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-class TritonTarget:
-    """Triton for one GPU kind, or for CPU tensors under the interpreter (`device` "cpu")."""
-
-    name = "triton"
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-
-    def key(self) -> str:
-        return f"{gpu.toolchain_identity()}; {self.device}"
-
-    def adapt(self, schedule: Schedule) -> Schedule:
-        return schedule if self.device == "cpu" else triton.split_reductions(schedule)
-
-    def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
-        options = triton.TritonOptions(interpreted=self.device == "cpu")
-        return {f"{k.name}.py": triton.generate(k, options).file_text() for k in schedule.kernels}
-
-    def build(self, plan: Plan, runtime: Runtime, label: str) -> tuple[list[Any], dict[str, Any]]:
-        sources = {k.name: gpu.TritonSource.from_file_text(plan.sources[f"{k.name}.py"]) for k in plan.kernels}
-        # the plan names the very device; the cache key only its kind
-        device = next((step.device for step in _runs(plan)), self.device)
-        return [], gpu.build_all(sources, device)
-
-
 def target_for(graph: Graph, options: Options) -> Target:
     """The target of a graph by its device and the options. Raises UserError for mixed or unknown devices."""
     kinds = {n.meta.device.split(":")[0] for n in graph.inputs if n.meta.shape}
     if len(kinds) > 1:
         kinds.discard("cpu")
     if kinds <= {"cpu"}:
-        return TritonTarget("cpu") if options.cpu_codegen == "triton" else CppTarget()
+        return _triton_target("cpu") if options.cpu_codegen == "triton" else CppTarget()
     if kinds == {"cuda"}:
-        return TritonTarget("cuda")
+        return _triton_target("cuda")
     raise UserError(f"no code generator for device {', '.join(sorted(kinds))}; quern compiles for cpu and cuda")
+
+
+def _triton_target(device: str) -> Target:
+    """Loaded when it is asked for: who compiles for the CPU need not wait for it."""
+    return importlib.import_module(".triton_target", __package__).TritonTarget(device)

@@ -15,7 +15,6 @@ import functools
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
@@ -28,7 +27,9 @@ def repaired() -> ExitStack:
     stack = ExitStack()
 
     def replace(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        stack.enter_context(mock.patch.object(owner, name, make(getattr(owner, name))))
+        original = getattr(owner, name)
+        stack.callback(setattr, owner, name, original)
+        setattr(owner, name, make(original))
 
     replace(interpreter, "ReduceOps", lambda _: reduce_class)
     replace(interpreter, "ScanOps", lambda _: scan_class)
