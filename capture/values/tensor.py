@@ -161,7 +161,7 @@ class ArrayValue(Value):
     #: the front end's name
     framework = ""
 
-    __slots__ = ("storage", "parent", "step", "meta", "offset", "_node", "_version")
+    __slots__ = ("storage", "parent", "step", "meta", "offset", "viewed", "_node", "_version")
 
     def __init__(
         self,
@@ -180,6 +180,10 @@ class ArrayValue(Value):
         self.step = step
         #: first element, counted in elements from the storage's first element
         self.offset = offset
+        #: views were made of it
+        self.viewed = False
+        if parent is not None:
+            parent.viewed = True
         self._node = node
         self._version = storage.version if node is not None else -1
 
@@ -202,6 +206,14 @@ class ArrayValue(Value):
         step = PickStep("pick", {}, indices)
         node = step.apply(ev, self.node(ev))
         return type(self)(self.storage, node.meta, node, parent=self, step=step, offset=self.offset)
+
+    def become(self, view: ArrayValue) -> None:
+        """Take the layout of a view that was just made of this array, in place (`x.unsqueeze_(0)`)."""
+        before = type(self)(self.storage, self.meta, self._node, self.parent, self.step, self.offset)
+        before._version = self._version
+        self.meta, self.parent, self.step, self.offset = view.meta, before, view.step, view.offset
+        self._node, self._version = view._node, view._version
+        self.viewed = False
 
     # ------------------------------------------------------------ reading and writing
 

@@ -286,6 +286,8 @@ def _lower_roll(node: Node, fn: Fn) -> Fn:
         for shift, dim in zip(node.attrs["shifts"], node.attrs["dims"]):
             d = wrap_dim(dim, node.ndim)
             size = node.shape[d]
+            if isinstance(size, int) and size == 0:
+                continue  # no element is ever asked for
             # a non-negative amount, so that the index never is negative before the modulo
             back = (size - shift % size) if isinstance(size, int) and size else size - shift
             point[d] = mod(point[d] + back, size)

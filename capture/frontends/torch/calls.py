@@ -274,7 +274,7 @@ def handler_of(fn: Function, place: str = "") -> Handler:
                 return call_original(ev, place, args, kwargs, Declined(refused.what))
             except Break:
                 raise refused from None
-        except (TypeError, KeyError, ValueError, IndexError) as error:
+        except (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError) as error:
             # what the table refuses may be right all the same: the framework decides
             try:
                 return call_original(ev, place, args, kwargs, Declined(str(error)))

@@ -18,7 +18,7 @@ from . import autocast, eager_ops
 from .calls import COMPLEX, METHOD_CALL, UNKNOWN, Context, resolve, unwrap, wrap
 from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
-from .foresight import Foreseen, Unforeseen, foresee, leaves
+from .foresight import Foreseen, Unforeseen, foresee, leaves, measurable
 from .reinterpreted import reinterpret
 from .results import Results
 
@@ -143,7 +143,7 @@ def _foreseen(
     name = target.replace(":", ".")
     metas = [] if stand_ins is not None else [_fixed(cx, n.meta) for n in inputs]
     try:
-        seen = foresee(fn, template, named, metas, stand_ins)
+        seen = foresee(fn, template, named, metas, measurable(target, metas) if stand_ins is None else stand_ins)
     except Unforeseen as error:
         raise cx.broken("unknown-function", f"the framework function {name}",
                         f"its result could not be foreseen without data ({error})") from error  # fmt: skip

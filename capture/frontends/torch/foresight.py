@@ -13,6 +13,31 @@ from ....inductor.graph import Input, Named, TensorMeta
 from .dtypes import to_device, to_torch
 from .runtime import resolve_name
 
+#: functions whose layouts differ between the meta device and the CPU: they are run once on small real tensors
+MEASURED = frozenset(
+    ("torch:svd", "torch:Tensor.svd", "torch:native_batch_norm", "torch:_native_batch_norm_legit", "torch._C._nn:max_unpool2d",
+     "torch._C._nn:max_unpool3d", "torch._C._nn:adaptive_max_pool3d", "torch:conv3d", "torch:conv_transpose3d",
+     "torch:instance_norm", "torch:istft", "torch:Tensor.istft")
+) | frozenset(f"torch.linalg:{name}" for name in ("svd", "eig")) | frozenset(
+    f"torch.fft:{name}" for name in ("rfft2", "rfftn", "hfft2", "hfftn", "ihfft2", "ihfftn")
+)  # fmt: skip
+#: the most elements of such a call's arguments
+MEASURED_ELEMENTS = 1 << 18
+
+
+def measurable(target: str, metas: Sequence[TensorMeta]) -> list[torch.Tensor] | None:
+    """Real stand-ins for a call whose layouts are to be measured; None for other calls, and large ones."""
+    name = target.replace("torch._VF:", "torch:")
+    if name not in MEASURED or any(m.device != "cpu" for m in metas) or sum(m.numel for m in metas) > MEASURED_ELEMENTS:
+        return None
+    made = []
+    for m in metas:
+        x = torch.empty_strided(m.shape, m.stride, dtype=to_torch(m.dtype)).zero_()
+        if m.dtype.is_float or m.dtype.is_complex:
+            x.copy_(torch.arange(m.numel).remainder(7).add(1).reshape(m.shape))
+        made.append(x)
+    return made
+
 
 class Unforeseen(Exception):
     """The results cannot be known without data. `args[0]` is the framework's own message."""
@@ -57,7 +82,7 @@ def foresee(
     """
     if stand_ins is not None:
         try:
-            return _run(fn, args, kwargs, list(stand_ins), None, False)
+            return _run(fn, args, kwargs, list(stand_ins), None, True)
         except Exception as error:
             raise Unforeseen(_message(error)) from error
     try:

@@ -9,6 +9,7 @@ from ...values.base import Value
 from ...values.tensor import ArrayValue
 from .calls import METHOD_CALL, METHODS, Context, assign, unwrap
 from .names_index import fill
+from .names_shape import squeeze, t, transpose, unsqueeze
 from .state import state_of
 
 if TYPE_CHECKING:
@@ -114,6 +115,33 @@ def _refused(name: str, why: str) -> None:
     INPLACE[name] = call
 
 
-for _name in ("set_", "resize_", "resize_as_", "swapaxes_", "t_", "transpose_", "squeeze_", "unsqueeze_", "as_strided_",
-              "share_memory_", "rename_", "swapdims_", "detach_copy_", "sparse_resize_"):  # fmt: skip
+def _relaid(name: str) -> None:
+    """`x.unsqueeze_(0)` and its kin: the tensor object becomes a view of what it was. Those that the program got from outside, or
+    made views of, are left to the framework.
+    """
+
+    def call(cx: Context, self: ArrayValue, *args: Any, **kwargs: Any) -> None:
+        if self.source is not None or self.storage.is_input or self.viewed:
+            raise cx.broken("unsupported-inplace", f"the in-place method Tensor.{name}",
+                            "it changes the layout of a tensor that is an input, or that has views", f"use x = x.{name[:-1]}(...)")  # fmt: skip
+        view = BY_NAME[name[:-1]](cx, self, *args, **kwargs)
+        if view.parent is self:
+            self.become(view)
+
+    INPLACE[name] = call
+
+
+BY_NAME = {"t": t, "transpose": transpose, "swapaxes": transpose, "swapdims": transpose, "squeeze": squeeze, "unsqueeze": unsqueeze}  # fmt: skip
+for _name in BY_NAME:
+    _relaid(_name + "_")
+for _name in (
+    "set_",
+    "resize_",
+    "resize_as_",
+    "as_strided_",
+    "share_memory_",
+    "rename_",
+    "detach_copy_",
+    "sparse_resize_",
+):
     _refused(_name, "it changes the tensor's layout or memory, not its content")

@@ -9,6 +9,7 @@ import torch
 
 from ....inductor.dtypes import DType, bool_, int64
 from ....inductor.graph import Node
+from ....inductor.ops.promotion import is_dense
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, name, register
 from .dtypes import from_torch, to_torch
@@ -131,6 +132,8 @@ def new_empty(cx: Context, self: ArrayValue, *size: Any, dtype: Any = None, layo
 @name("torch.empty_strided")
 def empty_strided(cx: Context, size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
                   requires_grad: bool = False, pin_memory: bool = False) -> Node:  # fmt: skip
+    if not is_dense(tuple(size), tuple(stride)):
+        raise Declined("strides that leave gaps or repeat elements")
     return cx.op("empty", shape=_shape(cx, (size,)), stride=tuple(stride), dtype=cx.dtype(dtype) or cx.default_float(),
                  device=cx.device(device))  # fmt: skip
 

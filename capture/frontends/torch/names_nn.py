@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ....inductor.graph import Node
+from ....inductor.ops.promotion import is_channels_last
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, assign, name, register
 from .externs import extern_call
@@ -74,14 +75,21 @@ def linear(cx: Context, input: ArrayValue, weight: ArrayValue, bias: ArrayValue 
     return cx.op("linear", input, weight, bias)
 
 
+def _check_layout(input: ArrayValue) -> None:
+    if _is_channels_last_3d(input.meta.shape, input.meta.stride) and not input.meta.is_contiguous:
+        raise Declined("the layout of the result depends on the framework's choice of a kernel")
+
+
 def _convolution(op: str) -> Any:
     def call(cx: Context, input: ArrayValue, weight: ArrayValue, bias: ArrayValue | None = None, stride: Any = 1,
              padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Node:  # fmt: skip
+        _check_layout(input)
         return cx.op("convolution", input, weight, bias, stride=_fixed(stride), padding=_fixed(padding),
                      dilation=_fixed(dilation), groups=groups)  # fmt: skip
 
     def transposed(cx: Context, input: ArrayValue, weight: ArrayValue, bias: ArrayValue | None = None, stride: Any = 1,
                    padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Node:  # fmt: skip
+        _check_layout(input)
         return cx.op("conv_transpose", input, weight, bias, stride=_fixed(stride), padding=_fixed(padding),
                      dilation=_fixed(dilation), groups=groups, output_padding=_fixed(output_padding))  # fmt: skip
 
@@ -382,7 +390,30 @@ def interpolate(cx: Context, input: ArrayValue, size: Any = None, scale_factor: 
 
 @name("F.pad")
 def pad(cx: Context, input: ArrayValue, pad: Any, mode: str = "constant", value: float | None = None) -> Node:
-    return cx.op("pad", input, pad=tuple(known_size(cx, p, "a padding") for p in pad), mode=mode, value=value)
+    amounts = tuple(known_size(cx, p, "a padding") for p in pad)
+    if mode == "circular" and any(isinstance(p, int) and p < 0 for p in amounts):
+        raise Declined("circular padding that crops")  # eager repeats what is left, and starts elsewhere
+    out = cx.op("pad", input, pad=amounts, mode=mode, value=value)
+    if mode in ("reflect", "replicate") and len(amounts) == 2 * len(input.meta.shape) - 4:
+        return _as_channels_last(cx, input, out)
+    return out
+
+
+def _as_channels_last(cx: Context, input: ArrayValue, out: Node) -> Node:
+    """`out` in channels_last order where the input is, as the framework's kernels keep it."""
+    shape, stride = input.meta.shape, input.meta.stride
+    if is_channels_last(shape, stride) and not input.meta.is_contiguous:
+        return cx.op("clone", out, memory_format="channels_last")
+    if _is_channels_last_3d(shape, stride) and not input.meta.is_contiguous:
+        return cx.op("clone", out, memory_format="channels_last_3d")
+    return out
+
+
+def _is_channels_last_3d(shape: Sequence[Any], stride: Sequence[Any]) -> bool:
+    """As channels_last, over five dims: the spatial ones as one."""
+    if len(shape) != 5 or not all(isinstance(n, int) for n in (*shape, *stride)):
+        return False
+    return stride == torch.empty(shape, device="meta").to(memory_format=torch.channels_last_3d).stride()
 
 
 @name("F.pixel_shuffle torch.pixel_shuffle")
@@ -402,4 +433,5 @@ def channel_shuffle(cx: Context, input: ArrayValue, groups: int) -> Node:
         raise ValueError(f"channel_shuffle: {c} channels do not divide into {groups} groups")
     split = cx.op("reshape", input, shape=(n, groups, c // groups, *rest))
     moved = cx.op("transpose", split, dim0=1, dim1=2)
-    return cx.op("clone", cx.op("reshape", moved, shape=input.meta.shape), memory_format="contiguous")
+    out = cx.op("clone", cx.op("reshape", moved, shape=input.meta.shape), memory_format="contiguous")
+    return _as_channels_last(cx, input, out)

@@ -330,6 +330,14 @@ def storage_start(cx: Context, root: ArrayValue) -> int:
     return start
 
 
+@name("Tensor.dim_order")
+def dim_order(cx: Context, self: ArrayValue, ambiguity_check: Any = False) -> Any:
+    if self.meta.is_dynamic:
+        raise cx.broken("dynamic-layout", "Tensor.dim_order of a tensor of dynamic size")
+    like = torch.empty_strided(self.meta.shape, self.meta.stride, device="meta")
+    return tuple(like.dim_order(ambiguity_check=ambiguity_check))
+
+
 @name("Tensor.storage_offset")
 def storage_offset(cx: Context, self: ArrayValue) -> Any:
     root = self

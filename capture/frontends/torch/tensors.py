@@ -97,6 +97,13 @@ class TensorValue(ArrayValue):
         made.recorded = state_of(ev).grad  # type: ignore[attr-defined]
         return made
 
+    def become(self, view: ArrayValue) -> None:
+        recorded = self.recorded if self.parent is not None else None
+        super().become(view)
+        self.recorded = view.recorded  # type: ignore[attr-defined]
+        if recorded is not None:
+            self.parent.recorded = recorded  # type: ignore[union-attr]
+
     # ------------------------------------------------------------ attributes
 
     def getattr_(self, ev: Evaluator, name: str) -> Value:
