@@ -300,10 +300,10 @@ def _dropout(whole_channels: bool) -> Any:
              train: bool | None = None) -> Any:  # fmt: skip
         if not 0.0 <= p <= 1.0:
             raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-        if not (training if train is None else train) or p == 0.0:
-            return input
         if whole_channels:
             raise Declined("whole channels are dropped")
+        if not (training if train is None else train) or p == 0.0:
+            return input
         out = cx.op("dropout", input, p=p)
         if not inplace:
             return out
