@@ -29,6 +29,7 @@ BREAKS: dict[str, set[str]] = {
     "masked_select": DATA_SHAPE,
     "narrow": DATA_SIZE,
     "nn.functional.ctc_loss": UNFORESEEN,
+    "nn.functional.dropout3d": OBJECT,
     "nn.functional.one_hot": DATA_SHAPE,
     "nonzero": DATA_SHAPE,
     "resize_": OBJECT,
