@@ -228,9 +228,15 @@ class MutableSequence(SequenceValue):
         """Look inside a list from outside."""
         self.closed = False
         if self.source is not None:
-            ev.guards.length(self.source, len(self.real))
-            inside = [ev.wrap(obj, self.source.item(i)) for i, obj in enumerate(self.real)]
-            self._elements[:0] = inside
+            count = self.cls.__len__(self.real)
+            if type(self.real) is self.cls:
+                ev.guards.length(self.source, count)
+                places = [self.source.item(i) for i in range(count)]
+            else:  # a subclass may answer as it likes
+                base = ev.names.inject(self.cls, self.cls.__name__)
+                ev.guards.test(self.source, f"{base}.__len__({{x}}) == {count}", f"len({{label}}) was {count}", 1)
+                places = [self.source.step(f"{base}.__getitem__(", f", {i})", f"[{i}]") for i in range(count)]
+            self._elements[:0] = [ev.wrap(obj, place) for obj, place in zip(self.cls.__iter__(self.real), places)]
 
     def change(self, ev: Evaluator) -> list[Value]:
         if self.closed:
@@ -361,7 +367,12 @@ class ListValue(MutableSequence):
     def replay(self, rb: Rebuilder, target: str) -> None:
         """Write the changes into the list at `target`."""
         new = f"[{', '.join([rb.value(e) for e in self._elements])}]"
-        rb.effect(f"{target}.extend({new})" if self.closed else f"{target}[:] = {new}")
+        if type(self.real) is list:
+            rb.effect(f"{target}.extend({new})" if self.closed else f"{target}[:] = {new}")
+        else:  # a subclass may have its own methods
+            base = rb.inject(list, "list")
+            change = f"extend({target}, {new})" if self.closed else f"__setitem__({target}, slice(None), {new})"
+            rb.effect(f"{base}.{change}")
 
 
 class DequeValue(MutableSequence):
@@ -447,7 +458,8 @@ class DequeValue(MutableSequence):
 
     def replay(self, rb: Rebuilder, target: str) -> None:
         new = f"[{', '.join([rb.value(e) for e in self._elements])}]"
-        rb.effect(f"{target}.clear(); {target}.extend({new})")
+        base = rb.inject(collections.deque, "deque")
+        rb.effect(f"{base}.clear({target}); {base}.extend({target}, {new})")
 
 
 class _SortKey:

@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from corpus_compare import agree
+from corpus_compare import Difference, agree
 from corpus_registry import Program
 
 import quern
 
 NAME = "random_program"
+#: eager refuses to write what it reads in the same op; the graph has a value for it
+OVERLAP = "some elements of the input tensor and the written-to tensor refer to a single memory location"
 
 
 @contextmanager
@@ -52,4 +54,8 @@ def check(text: str, calls: int = 4) -> None:
     with module_of(text) as module:
         run = Program(NAME, NAME, lambda: module.program, lambda call: arguments(module, call), calls, ("COUNT", "LOG"))
         with quern.config.patch(on_error="raise"):
-            agree(run, lambda fn: quern.compile(fn, backend="eager"))
+            try:
+                agree(run, lambda fn: quern.compile(fn, backend="eager"))
+            except Difference as difference:
+                if OVERLAP not in str(difference):
+                    raise
