@@ -88,10 +88,23 @@ class BreakReason:
 
     def unsupported(self) -> Unsupported:
         """The error that `fullgraph=True` raises for this break."""
-        return Unsupported(self.code, self.what, why=self.why, rewrite=self.rewrite, location=self.location)
+        why, rewrite = _one_line(self.why) or _WHY, _one_line(self.rewrite) or _REWRITE
+        return Unsupported(self.code, _one_line(self.what), why=why, rewrite=rewrite, location=self.location)
 
     def __str__(self) -> str:
         return str(self.unsupported()).replace("cannot capture in one graph", "graph break", 1)
+
+
+#: what a break says that has nothing special to say
+_WHY = "quern does not model it"
+_REWRITE = "move it out of the compiled function, or into one marked with quern.disable"
+#: characters of one part of a message
+_LONGEST = 300
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(str(text).split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def not_supported(what: str, *, code: str = "unsupported", why: str = "", rewrite: str = "", **more: Any) -> Break:

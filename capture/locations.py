@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import os
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
 
 _plain: dict[tuple[CodeType, int], SourceLocation] = {}
 _framework: dict[str, bool] = {}
+#: where the standard library's own code is
+_LIBRARY = ("<frozen", os.path.dirname(os.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
 
 
 def is_framework(ev: Any, filename: str) -> bool:
     """True for files whose lines say nothing to the user: the frameworks' and the standard library's own."""
     found = _framework.get(filename)
     if found is None:
-        found = filename.startswith("<frozen") or any(f.location_is_framework(filename) for f in ev.frontends)
+        library = filename.startswith(_LIBRARY) and "site-packages" not in filename
+        found = library or any(f.location_is_framework(filename) for f in ev.frontends)
         _framework[filename] = found
     return found
 

@@ -128,7 +128,8 @@ def _template(cx: Context, value: Any, arrays: list[ArrayValue]) -> Any:
         return Named("builtins:Ellipsis")
     if isinstance(value, (torch.layout, torch.memory_format)):
         return Named(str(value).replace(".", ":", 1))
-    raise cx.broken("extern-argument", f"an argument of type {type(value).__name__} to a framework function")
+    shown = f"the class {value.__name__}" if isinstance(value, type) else f"an argument of type {type(value).__name__}"
+    raise cx.broken("extern-argument", f"passing {shown} to a framework function", "graphs cannot hold it")
 
 
 def _foreseen(
