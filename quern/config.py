@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -18,6 +19,11 @@ from typing import Any
 
 def _flag(name: str, default: bool) -> bool:
     return os.environ.get(name, "1" if default else "0").lower() not in ("0", "", "false", "no", "off")
+
+
+#: field -> what it was before all open `patch` blocks, then (block, value) in the order of entering
+_patches: dict[str, list[tuple[object, Any]]] = {}
+_patching = threading.RLock()
 
 
 @dataclass
@@ -49,15 +55,28 @@ class Config:
 
     @contextlib.contextmanager
     def patch(self, **changes: Any) -> Iterator[Config]:
-        """Change fields inside a `with` block. Raises AttributeError for an unknown field."""
-        old = {name: getattr(self, name) for name in changes}
-        for name, value in changes.items():
-            setattr(self, name, value)
+        """Change fields inside a `with` block, for the whole process. Blocks of several threads may overlap: the one entered
+        last holds, and after all of them the fields are what they were. Raises AttributeError for an unknown field.
+        """
+        for name in changes:
+            getattr(self, name)
+        token = object()
+        with _patching:
+            for name, value in changes.items():
+                _patches.setdefault(name, [(None, getattr(self, name))]).append((token, value))
+                setattr(self, name, value)
         try:
             yield self
         finally:
-            for name, value in old.items():
-                setattr(self, name, value)
+            with _patching:
+                for name in changes:
+                    rows = _patches[name]
+                    was_last = rows[-1][0] is token
+                    rows[:] = [row for row in rows if row[0] is not token]
+                    if was_last:
+                        setattr(self, name, rows[-1][1])
+                    if len(rows) == 1:
+                        del _patches[name]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self.__dataclass_fields__:

@@ -55,6 +55,18 @@ class Explanation:
         return sum(g.ops for g in self.graphs)
 
     @property
+    def ops_per_graph(self) -> tuple[tuple[str, ...], ...]:
+        """The names of each graph's ops, in order."""
+        return tuple(
+            tuple(n.op.name for n in g.graph.nodes if n.op.name not in ("input", "scalar")) for g in self.graphs
+        )
+
+    @property
+    def out_guards(self) -> tuple[str, ...]:
+        """As `guards`: the name that torch uses."""
+        return self.guards
+
+    @property
     def break_reasons(self) -> tuple[BreakReason, ...]:
         return self.breaks
 

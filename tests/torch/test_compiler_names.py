@@ -406,3 +406,19 @@ def test_names_have_the_same_signatures():
     ):
         ours, theirs = (inspect.signature(getattr(m, name)).parameters.values() for m in (quern, torch.compiler))
         assert [(p.name, p.kind) for p in ours] == [(p.name, p.kind) for p in theirs], name
+
+
+def test_what_explain_tells():
+    def g(x):
+        x = x.sin() + 1
+        quern.graph_break("here")
+        return x * 2
+
+    with torch.no_grad():
+        found = quern.explain(g)(X)
+    assert (found.graph_count, found.graph_break_count, found.op_count) == (2, 1, 3)
+    assert found.ops_per_graph == (("sin", "add"), ("mul",))
+    assert found.out_guards == found.guards and found.guards
+    assert found.break_reasons[0].code == "graph-break" and len(found.graphs) == 2
+    assert "capture and the rest" in found.compile_times
+    assert "2 graphs, 1 graph break, 3 ops" in str(found) and "break 1: graph break" in str(found)
