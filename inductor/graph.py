@@ -216,8 +216,8 @@ class Graph:
 
     @property
     def op_count(self) -> int:
-        """Nodes that compute something: all but inputs and constants."""
-        return sum(1 for n in self.nodes if n.op.name not in ("input", "constant"))
+        """Nodes that compute something: all but inputs, constants and numbers."""
+        return sum(1 for n in self.nodes if n.op.name not in ("input", "constant", "scalar"))
 
     def users(self) -> dict[Node, list[Node]]:
         """Every node's readers among the graph's nodes."""
