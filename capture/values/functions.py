@@ -303,6 +303,17 @@ def _of_real(name: str) -> Any:
     return read
 
 
+def _text_of(name: str, made: Any) -> Any:
+    """`name` of a function: guarded for one of the program's, which may be given another."""
+
+    def read(ev: Evaluator, fn: FunctionValue) -> Value:
+        if fn.real is None or fn.source is None or fn.scope.trusted:
+            return ConstantValue(made(fn))
+        return ev.wrap(getattr(fn.real, name), fn.source.attr(name))
+
+    return read
+
+
 def _annotations(ev: Evaluator, fn: FunctionValue) -> Value:
     if fn.real is not None:
         assert fn.source is not None
@@ -312,8 +323,8 @@ def _annotations(ev: Evaluator, fn: FunctionValue) -> Value:
 
 
 _FUNCTION_ATTRIBUTES: dict[str, Any] = {
-    "__name__": lambda ev, fn: ConstantValue(fn.name),
-    "__qualname__": lambda ev, fn: ConstantValue(fn.qualname),
+    "__name__": _text_of("__name__", lambda fn: fn.name),
+    "__qualname__": _text_of("__qualname__", lambda fn: fn.qualname),
     "__code__": lambda ev, fn: ConstantValue(fn.code),
     "__doc__": lambda ev, fn: ConstantValue(
         fn.real.__doc__ if fn.real is not None else fn.code.co_consts[0] if fn.code.co_consts and isinstance(fn.code.co_consts[0], str) else None

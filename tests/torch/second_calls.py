@@ -284,6 +284,57 @@ def function_attribute(c):
 
 
 @program
+def function_renamed(c):
+    def g(x):
+        return x
+
+    f = c(lambda x: (x, g.__name__, g.__qualname__))
+    yield f(X)
+    g.__name__ = "other"
+    yield f(X)
+    g.__qualname__ = "some.other"
+    yield f(X)
+
+
+@program
+def list_of_objects(c):
+    items = [Config(1), Config(2)]
+    f = c(lambda x: x * sum(o.n for o in items))
+    yield f(X)
+    items[0].n = 5
+    yield f(X)
+    items.append(Config(7))
+    yield f(X)
+    items[1] = items[0]
+    yield f(X)
+
+
+@program
+def constructor_changed(c):
+    class A:
+        def __init__(self):
+            self.n = 1
+
+    f = c(lambda x: x * A().n)
+    yield f(X)
+    A.__init__ = lambda self: setattr(self, "n", 4)
+    yield f(X)
+    A.__new__ = staticmethod(lambda cls: Config(9))
+    yield f(X)
+
+
+@program
+def partial_changed(c):
+    g = functools.partial(torch.mul, other=2)
+    f = c(lambda x: g(x))
+    yield f(X)
+    g.keywords["other"] = 5
+    yield f(X)
+    g.__setstate__((torch.add, (), {"other": 9}, {}))
+    yield f(X)
+
+
+@program
 def closure_of_helper_rebuilt(c):
     def make(n):
         return lambda x: x * n
