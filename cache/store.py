@@ -11,7 +11,6 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import config
-from ..errors import CacheError, UnsafeCacheDirectory
+from ..errors import CacheError, UnsafeCacheDirectory, warn
 from .entry import BadEntry, Entry, MissingEntry, Signature, open_entry, plain_name, seal_entry, signature
 from .key import CacheKey
 from .location import Layout, Location, check_parents, check_root, find_location
@@ -365,11 +364,7 @@ class Store:
             self.counters.degraded = 1
         where = "no folder for the cache was found" if self.root is None else f"cache folder {self.root} cannot be used"
         advice = "" if "QUERN_CACHE_DIR" in why else "; set QUERN_CACHE_DIR to a folder that you can write"
-        warnings.warn(
-            f"quern: {where}: {why}{advice}. What is compiled now is lost when this process ends.",
-            CacheWarning,
-            stacklevel=4,
-        )
+        warn(f"quern: {where}: {why}{advice}. What is compiled now is lost when this process ends.", CacheWarning)
 
     @property
     def trouble(self) -> str | None:

@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 import types
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +31,7 @@ from ..errors import (
     SpecializationError,
     Unsupported,
     UserError,
+    warn,
 )
 from ..inductor.graph import Graph
 from ..inductor.ops.dims import deciding
@@ -250,10 +250,9 @@ class Dispatcher:
             if config.on_error == "raise":
                 raise
             self.gave_up = True
-            warnings.warn(
+            warn(
                 f"quern could not compile {self.target.name} ({type(error).__name__}: {error}); it runs as plain Python. "
-                "Set quern.config.on_error = 'raise' to see the whole error.",
-                stacklevel=4,
+                "Set quern.config.on_error = 'raise' to see the whole error."
             )
             return None
         self.captures += 1
@@ -282,10 +281,10 @@ class Dispatcher:
                 f"{text}{why}. Raise quern.config.recompile_limit, or make the value that changes an array"
             )
         if self.captures == limit:
-            warnings.warn(f"quern: {text}{why}. Older versions are dropped from now on.", stacklevel=6)
+            warn(f"quern: {text}{why}. Older versions are dropped from now on.")
         if self.captures >= 4 * limit:
             self.gave_up = True
-            warnings.warn(f"quern: {text}{why}. It runs as plain Python from now on.", stacklevel=6)
+            warn(f"quern: {text}{why}. It runs as plain Python from now on.")
             return True
         return False
 
@@ -508,10 +507,9 @@ class CompiledFunction:
             except Exception as error:
                 if not symbols or isinstance(error, UserError) or config.on_error == "raise":
                     raise
-                warnings.warn(
+                warn(
                     f"quern could not compile {name} for sizes that change ({type(error).__name__}: {error}); "
-                    "it is compiled for each size",
-                    stacklevel=5,
+                    "it is compiled for each size"
                 )
                 symbols.pin_all()
 

@@ -8,6 +8,9 @@ Each message says what happened, where in the user's code, and what to do next.
 from __future__ import annotations
 
 import linecache
+import os
+import sys
+import warnings
 from dataclasses import dataclass
 
 
@@ -121,3 +124,22 @@ class Unsupported(UserError):
         if self.rewrite:
             lines.append(f"  try: {self.rewrite}")
         return "\n".join(lines)
+
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+#: where our own frames come from: generated code, and the rooms (folders inside of this one, or beside it in a checkout)
+_OURS = (
+    "<quern",
+    _HERE + os.sep,
+    *(os.path.join(os.path.dirname(_HERE), room, "") for room in ("capture", "inductor", "kernels", "cache")),
+)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """A warning that names the line of the user's program from which quern was called."""
+    level = 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, category, stacklevel=level)

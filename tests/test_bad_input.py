@@ -273,3 +273,20 @@ def test_fullgraph_shows_the_line_and_the_rewrite():
     assert len(text.splitlines()) <= 12
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert len(names) <= 2, names
+
+
+def test_warnings_name_the_users_line(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy as np, quern\n"
+        "f = quern.compile(lambda x: np.sin(x) * 2 + x.mean())\n"
+        "print(f(np.arange(3.0)).shape)\n"
+    )  # fmt: skip
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    env = {**os.environ, "QUERN_CACHE_DIR": str(taken), "CXX": "/no/such/compiler"}
+    done = subprocess.run([sys.executable, str(program)], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "(3,)\n"
+    lines = [line for line in done.stderr.splitlines() if "Warning: quern" in line]
+    assert len(lines) == 2
+    assert all(line.startswith(f"{program}:3: ") for line in lines)
