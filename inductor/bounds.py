@@ -34,6 +34,16 @@ def _by_dim(position: int, negative: bool) -> Callable[[Node], Iterator[tuple[in
     return find
 
 
+def _along_dim(n: Node) -> Iterator[tuple[int, Dim, int, bool]]:
+    """Along a dim positions may count from the end; into the flattened tensor they may not."""
+    x = n.inputs[0]
+    assert x is not None
+    if n.attrs["dim"] is not None:
+        yield from _by_dim(1, True)(n)
+    elif x.shape:
+        yield 1, x.meta.numel, 0, False
+
+
 def _one_per_dim(first: int) -> Callable[[Node], Iterator[tuple[int, Dim, int, bool]]]:
     def find(n: Node) -> Iterator[tuple[int, Dim, int, bool]]:
         x = n.inputs[0]
@@ -55,7 +65,7 @@ def _rows_of_weight(n: Node) -> Iterator[tuple[int, Dim, int, bool]]:
 _INDEXED: dict[str, Callable[[Node], Iterator[tuple[int, Dim, int, bool]]]] = {
     "embedding": _rows_of_weight,
     "gather": _by_dim(1, False),
-    "take_along_dim": _by_dim(1, False),
+    "take_along_dim": _along_dim,
     "index_select": _by_dim(1, False),
     "index_add": _by_dim(1, False),
     "index_copy": _by_dim(1, False),

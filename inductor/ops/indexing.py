@@ -110,7 +110,14 @@ def _decompose_take_along_dim(b: GraphBuilder, node: Node) -> Node:
         return b.gather(x, index, dim=0)
     d = wrap_dim(node.attrs["dim"], x.ndim)
     x_shape = (*node.shape[:d], x.shape[d], *node.shape[d + 1 :])
+    index = _from_the_end(b, index, x.shape[d])
     return b.gather(b.expand(x, shape=x_shape), b.expand(index, shape=node.shape), dim=d)
+
+
+def _from_the_end(b: GraphBuilder, index: Node, size: Dim) -> Node:
+    """Negative positions count from the end."""
+    zero, length = b.scalar(value=0), b.scalar(value=size)
+    return b.where(b.lt(index, zero), b.add(index, length), index)
 
 
 row("take_along_dim", "composite", _meta_take_along_dim, attrs={"dim": None}, decompose=_decompose_take_along_dim)

@@ -316,7 +316,7 @@ def _lower_repeat(node: Node, fn: Fn) -> Fn:
 
     def value(index: tuple[Index, ...]) -> Expr:
         tail = index[len(index) - len(old) :]
-        return fn(tuple(i if r == 1 else ZERO if s == 1 else mod(i, s) for i, s, r in zip(tail, old, times)))
+        return fn(tuple(i if r == 1 else ZERO if s in (0, 1) else mod(i, s) for i, s, r in zip(tail, old, times)))
 
     return value
 

@@ -88,6 +88,10 @@ CASES = {
     ),
     "circular padding that crops": (lambda x: F.pad(x, (-1, 1, -2, 1), mode="circular"), randn(1, 3, 4, 4)),
     "rolling nothing": (lambda x: x.roll(1, 0), torch.zeros(0, 3)),
+    "repeating nothing": (lambda x: x.repeat(2, 3, 2), torch.zeros(1, 3, 0)),
+    "positions from the end": (
+        lambda x, i: (torch.take_along_dim(x, i, 1), torch.take_along_dim(x, i.abs())), X, torch.tensor([[-6, -1], [0, 1], [2, -2], [5, 3]])
+    ),
     "movedim of a number": (lambda x: x.movedim(0, -1), torch.tensor(2.0)),
     "sums of integers": (lambda i: (torch.round(i), i.prod(0, dtype=torch.bool)), torch.arange(6).reshape(2, 3)),
     "ravel copies": (lambda x: x[::2].ravel(), torch.arange(9.0)),
