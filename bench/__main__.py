@@ -2,6 +2,8 @@
 
 Every cold figure comes from a fresh process with empty caches, every warm one from a second process with the caches of the
 first; steady times are medians, taken in turns with eager in the same process. Ratios are what to quote.
+
+`python -m bench capture` and `python -m bench calls` measure capture and the overhead of a call alone; see there.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from . import call_overhead, capture_speed
 from .measure import in_fresh_process
 from .workloads import NUMPY, TORCH
 
@@ -46,7 +49,14 @@ def table(rows: list[dict[str, Any]]) -> Table:
     return made
 
 
+#: measurements of one stage, by the first argument
+STAGES = {"capture": capture_speed.main, "calls": call_overhead.main}
+
+
 def main() -> None:
+    if len(sys.argv) > 1 and sys.argv[1] in STAGES:
+        STAGES[sys.argv[1]](sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     known = [*TORCH, *NUMPY]
     parser.add_argument("workloads", nargs="*", help=f"default: all of {', '.join(known)}")

@@ -17,3 +17,13 @@ def non_negative(var: torch.Tensor) -> torch.Tensor:
     if bool((var < 0).any()):
         raise ValueError("var has negative entry/entries")
     return torch.empty_like(var)
+
+
+def check_supported(condition: torch.Tensor) -> torch.Tensor:
+    """`condition` again. Raises ValueError unless all of it is true: a distribution's parameter or sample is not allowed."""
+    if not bool(condition.all()):
+        raise ValueError(
+            "Expected a distribution's parameters to satisfy their constraints and values to be within its support, but found "
+            "invalid values (call the function outside of compiled code to see which)"
+        )
+    return condition.clone()

@@ -328,7 +328,25 @@ EAGER.update(
     index_copy=lambda x, index, src, *, dim: torch.index_copy(x, dim, index, src),
     index_fill=lambda x, index, value, *, dim: torch.index_fill(x, dim, index, value),
 )
-_named("slice_scatter select_scatter diagonal_scatter masked_scatter", torch)
+_named("masked_scatter", torch)
+
+
+def _scatter_into(function: str, view: str) -> None:
+    """Autograd does not know these functions of complex numbers: there they are a write into a view of a copy."""
+    whole, part = getattr(torch, function), getattr(torch.ops.aten, view)
+
+    def call(x: torch.Tensor, src: torch.Tensor, **attrs: Any) -> torch.Tensor:
+        if not x.is_complex() or not torch.is_grad_enabled():
+            return whole(x, src, **attrs)
+        copy = x.clone()
+        part(copy, **attrs).copy_(src)
+        return copy
+
+    EAGER[function] = call
+
+
+for _name in ("slice", "select", "diagonal"):
+    _scatter_into(f"{_name}_scatter", _name)
 
 
 def _tensor_index(indices: Sequence[Any]) -> tuple[Any, ...]:

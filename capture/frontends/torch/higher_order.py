@@ -1,11 +1,13 @@
-"""Functions of functions: torch.cond, activation checkpointing, autograd.Function."""
+"""Functions of functions: torch.cond, activation checkpointing, autograd.Function, scans."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.utils._pytree as pytree
 import torch.utils.checkpoint
+from torch._higher_order_ops.associative_scan import associative_scan
 
 from ...values.base import Args, Kwargs, Value
 from ...values.classes import ClassValue
@@ -131,3 +133,24 @@ def _apply(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
 
 
 FUNCTIONS[torch.autograd.Function.apply.__func__] = _apply  # type: ignore[attr-defined]
+
+
+# ------------------------------------------------------------------ scans
+
+
+def _scan_in_order(combine_fn: Any, xs: Any, dim: int, reverse: bool = False, combine_mode: str = "pointwise") -> Any:
+    """What associative_scan means, one step after the other: no result depends on how steps are grouped."""
+    leaves, spec = pytree.tree_flatten(xs)
+    steps = list(zip(*[leaf.unbind(dim) for leaf in leaves]))
+    if reverse:
+        steps.reverse()
+    done: list[Any] = [steps[0]]
+    for step in steps[1:]:
+        before = pytree.tree_unflatten(list(done[-1]), spec)
+        done.append(pytree.tree_leaves(combine_fn(before, pytree.tree_unflatten(list(step), spec))))
+    if reverse:
+        done.reverse()
+    return pytree.tree_unflatten([torch.stack(column, dim) for column in zip(*done)], spec)
+
+
+FUNCTIONS[associative_scan] = lambda ev, args, kwargs: ev.call_function(_scan_in_order, args, kwargs)

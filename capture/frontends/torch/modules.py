@@ -7,6 +7,7 @@ so that no guard depends on how deep the module stands. A call evaluates `forwar
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,7 @@ from ...values.base import Args, Kwargs, Value
 from ...values.functions import BoundMethodValue
 from ...values.objects import ObjectValue
 from ...values.tensor import ArrayValue
+from .calls import FUNCTIONS
 from .state import state_of
 
 if TYPE_CHECKING:
@@ -117,6 +119,8 @@ class NNModuleValue(ObjectValue):
                 raise ev.type_error(f"cannot assign '{value.python_type().__name__}' object to buffer '{name}'")
             self.written[name] = value
             ev.effects.touch(self)
+        elif isinstance(value, NNModuleValue) and name not in self.attrs and self.registered(ev, name) is value:
+            return  # what stands there already
         elif name in self.real_dict.get("_parameters", ()) or name in self.real_dict.get("_modules", ()):
             raise ev.break_("module-setattr", f"replacing {name!r} of {self.describe()}",
                             "parameters and submodules are guarded by identity", "replace it outside")  # fmt: skip
@@ -162,3 +166,33 @@ class NNModuleValue(ObjectValue):
         if self.info.find("__len__") is MISSING and self.info.find("__bool__") is MISSING:
             return True
         return super().truth(ev)
+
+
+def _to_is_done(module: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.nn.Module:
+    """`module.to(...)` where everything is there already: the module itself. What would change parameters is refused."""
+    device, dtype, _, memory_format = torch._C._nn._parse_to(*args, **kwargs)
+    for tensor in itertools.chain(module.parameters(), module.buffers()):
+        converts = dtype is not None and dtype is not tensor.dtype
+        if converts and (tensor.is_floating_point() or tensor.is_complex()):
+            return _refuse_to(module)
+        if memory_format is not None or device is not None and device != tensor.device:
+            return _refuse_to(module)
+    return module
+
+
+def _refuse_to(module: Any) -> Any:
+    """Has a handler: breaks."""
+    raise AssertionError("only capture calls this")
+
+
+def _refused_to(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    raise ev.break_("module-to", f"converting {args[0].describe()}", "its parameters would be replaced",
+                    "convert it outside of the compiled function")  # fmt: skip
+
+
+def _call_to(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    return ev.call_function(_to_is_done, args, kwargs)
+
+
+FUNCTIONS[torch.nn.Module.to] = _call_to
+FUNCTIONS[_refuse_to] = _refused_to

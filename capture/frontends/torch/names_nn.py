@@ -11,7 +11,7 @@ from ....inductor.graph import Node
 from ....inductor.ops.promotion import is_channels_last
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, assign, name, register
-from .externs import extern_call
+from .externs import call_target, extern_call
 from .known import known_size
 from .state import gradients
 
@@ -240,12 +240,12 @@ def batch_norm(cx: Context, input: ArrayValue, running_mean: Any, running_var: A
                training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Node:  # fmt: skip
     if not training:
         return cx.op("batch_norm", input, running_mean, running_var, weight, bias, eps=eps)
-    out, mean, var = cx.results("batch_norm_train", input, running_mean, running_var, weight, bias,
-                                momentum=momentum, eps=eps)  # fmt: skip
+    node = cx.op("batch_norm_train", input, running_mean, running_var, weight, bias, momentum=momentum, eps=eps)
+    out = cx.ev.emit("getitem", node, index=0)
     if running_mean is not None:
-        with gradients(cx.ev, False):
-            assign(cx, running_mean, mean)
-            assign(cx, running_var, var)
+        with gradients(cx.ev, False):  # the statistics are no part of what is differentiated
+            assign(cx, running_mean, cx.ev.emit("getitem", node, index=1))
+            assign(cx, running_var, cx.ev.emit("getitem", node, index=2))
     return out
 
 
@@ -266,6 +266,8 @@ def embedding(cx: Context, input: ArrayValue, weight: ArrayValue, padding_idx: i
               sparse: bool = False) -> Node:  # fmt: skip
     if max_norm is not None:
         raise Declined("max_norm=")
+    if scale_grad_by_freq or sparse:
+        raise Declined("its gradient is another one")
     if padding_idx is not None and padding_idx < 0:
         padding_idx = weight.meta.shape[0] + padding_idx
     return cx.op("embedding", input, weight, padding_idx=padding_idx)
@@ -435,3 +437,17 @@ def channel_shuffle(cx: Context, input: ArrayValue, groups: int) -> Node:
     moved = cx.op("transpose", split, dim0=1, dim1=2)
     out = cx.op("clone", cx.op("reshape", moved, shape=input.meta.shape), memory_format="contiguous")
     return _as_channels_last(cx, input, out)
+
+
+def _ctc_on_meta(log_probs: torch.Tensor, *rest: Any) -> torch.Tensor:
+    """What ctc_loss gives: torch has no kernel of it for tensors without data. `rest[4]` is the reduction, 0 for none."""
+    reduction = rest[4] if len(rest) > 4 else 0
+    whole = reduction != 0 or log_probs.dim() == 2
+    return log_probs.new_empty(() if whole else (log_probs.shape[1],))
+
+
+@name("torch.ctc_loss")
+def ctc_loss(cx: Context, log_probs: ArrayValue, targets: ArrayValue, input_lengths: Any, target_lengths: Any,
+             blank: int = 0, reduction: int = 1, zero_infinity: bool = False) -> Any:  # fmt: skip
+    args = (log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity)
+    return call_target(cx, "torch:ctc_loss", _ctc_on_meta, args, {}, effects=False)

@@ -66,6 +66,7 @@ def _truth(op: str) -> Any:
 
 for _op in ("any", "all"):
     register((f"torch.{_op}", f"Tensor.{_op}"), _truth(_op))
+register("torch._is_any_true", lambda cx, input: cx.op("any", input, dim=None, keepdim=False))
 
 
 @name("*count_nonzero")

@@ -10,14 +10,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.distributions.utils import lazy_property
 
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
+from ...values.functions import FunctionValue
+from ...values.objects import ObjectValue
 from ...values.tensor import ArrayValue
 from . import autocast
-from .calls import Context, register_handler, resolve
-from .checks import check_all
+from .calls import FUNCTIONS, METHODS, Context, register_handler, resolve
+from .checks import check_all, check_supported
 from .externs import call_target
+from .known import known_content
 from .results import SizeValue
 from .state import state_of
 
@@ -80,7 +84,7 @@ _folded(
     "torch.backends.cudnn.is_available", "torch.backends.mps.is_built", "torch.distributed.is_available",
     "torch.is_storage", "torch.typename", "torch.mps.is_available", "torch.accelerator.is_available",
     "torch.amp.autocast_mode.is_autocast_available", "torch._C._is_autocast_available",
-    "torch._C._get_privateuse1_backend_name", "torch.xpu.is_current_stream_capturing",
+    "torch._C._get_privateuse1_backend_name", "torch.xpu.is_current_stream_capturing", "torch._C._nn._parse_to",
 )  # fmt: skip
 
 
@@ -292,3 +296,37 @@ _refused(
 _refused("Tensor.register_hook", "autograd", "gradients are not captured")
 _refused("Tensor.data_ptr", "memory-address", "addresses are known only when the graph runs")
 _refused("Tensor.untyped_storage", "memory-address", "storage objects are not tracked")
+
+
+# ------------------------------------------------------------------ torch.distributions
+
+
+@_query("torch._is_all_true")
+def _is_all_true(ev: Evaluator, input: Value) -> Value:
+    """Distributions ask whether their arguments are valid, and raise ValueError at once when they are not: what only the run
+    can tell is checked then. Elsewhere it is a tensor like that of `all`.
+    """
+    assert isinstance(input, ArrayValue) and ev.frame is not None
+    asked = str(ev.frame.scope.real.get("__name__")).startswith("torch.distributions.")
+    if not asked or known_content(ev, input) is not None:
+        return METHODS["all"](ev, [input], {})
+    target = f"{check_supported.__module__}:check_supported"
+    call_target(Context(ev), target, _check_on_meta, [input], {}, effects=True)
+    return TRUE
+
+
+_LAZY_GET = lazy_property.__get__
+
+
+def _lazy_get(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    """Asked of the class, a lazy property makes a property object for documentation: known now. Else its code is inlined."""
+    owner, instance = args[0], args[1]
+    if ev.is_none(instance) and isinstance(owner, ObjectValue) and owner.real is not None:
+        found = _LAZY_GET(owner.real, None, type(None))
+        return ev.wrap(found, ev.names.const(found))
+    function = ev.wrap(_LAZY_GET, ev.names.const(_LAZY_GET))
+    assert isinstance(function, FunctionValue)
+    return ev.inline(function, args, kwargs)
+
+
+FUNCTIONS[_LAZY_GET] = _lazy_get
