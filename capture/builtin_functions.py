@@ -270,15 +270,15 @@ def _is_instance(ev: Evaluator, obj: Value, cls: Value) -> bool:
         if getattr(cls.real, "_is_protocol", False):
             names = sorted(_protocol_names(cls.real))
             return all(ev.getattr_or_none(obj, n) is not None for n in names)
-        return obj.isinstance_(ev, cls.real)
+        return ev.isinstance(obj, cls.real)
     if isinstance(cls, ConstantValue) and isinstance(cls.value, types.UnionType):
-        return any(obj.isinstance_(ev, c) if c is not type(None) else ev.is_none(obj) for c in cls.value.__args__)
+        return any(ev.isinstance(obj, c) if c is not type(None) else ev.is_none(obj) for c in cls.value.__args__)
     real = getattr(cls, "real", None)
     origin = typing.get_origin(real) if real is not None else None
     if origin is typing.Union:
-        return any(obj.isinstance_(ev, c) for c in typing.get_args(real))
+        return any(ev.isinstance(obj, c) for c in typing.get_args(real))
     if isinstance(origin, type) and not typing.get_args(real):
-        return obj.isinstance_(ev, origin)
+        return ev.isinstance(obj, origin)
     raise ev.type_error("isinstance() arg 2 must be a type, a tuple of types, or a union")
 
 

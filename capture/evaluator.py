@@ -6,6 +6,7 @@ made), so an attempt is discarded by forgetting it.
 
 from __future__ import annotations
 
+import abc
 import math
 import sys
 import types
@@ -263,6 +264,11 @@ class Evaluator(ClassService, TextService):
     def isinstance(self, value: Value, cls: Any) -> bool:
         if isinstance(cls, tuple):
             return any(self.isinstance(value, c) for c in cls)
+        if type(cls) is abc.ABCMeta and not self.trusted_module(cls.__module__):
+            token = self.names.inject(abc.get_cache_token)
+            self.guards.test(
+                None, f"{token}() == {abc.get_cache_token()}", "a class was registered with an abstract one", 3
+            )
         return value.isinstance_(self, cls)
 
     def branches_itself(self, value: Value) -> bool:

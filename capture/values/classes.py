@@ -7,7 +7,7 @@ import enum
 import types
 from typing import TYPE_CHECKING, Any
 
-from ..objects import MISSING, type_find
+from ..objects import HEAPTYPE, MISSING, type_find
 from ..sources import Source
 from .base import Args, Kwargs, Value
 from .class_info import ClassInfo, is_data_descriptor
@@ -193,11 +193,21 @@ def _class_dict(ev: Evaluator, value: ClassValue) -> Value:
     raise ev.break_("class-dict", f"reading __dict__ of {value.describe()}", rewrite="use getattr with a known name")
 
 
+def _class_text(name: str) -> Any:
+    """A text that a class bears, guarded where the program may write it."""
+
+    def read(ev: Evaluator, value: ClassValue) -> Value:
+        cls = value.real
+        text = getattr(cls, name)
+        if cls.__flags__ & HEAPTYPE and not ev.trusted_module(cls.__module__):
+            ev.guards.equals(ev.names.const(cls, label=cls.__name__).attr(name), text)
+        return ConstantValue(text)
+
+    return read
+
+
 _CLASS_ATTRIBUTES: dict[str, Any] = {
-    "__name__": lambda ev, c: ConstantValue(c.real.__name__),
-    "__qualname__": lambda ev, c: ConstantValue(c.real.__qualname__),
-    "__module__": lambda ev, c: ConstantValue(c.real.__module__),
-    "__doc__": lambda ev, c: ConstantValue(c.real.__doc__),
+    **{name: _class_text(name) for name in ("__name__", "__qualname__", "__module__", "__doc__")},
     "__mro__": lambda ev, c: TupleValue([ev.class_value(b) for b in c.real.__mro__]),
     "__bases__": lambda ev, c: TupleValue([ev.class_value(b) for b in c.real.__bases__]),
     "__base__": lambda ev, c: ev.class_value(c.real.__base__),

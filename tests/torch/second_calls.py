@@ -8,6 +8,7 @@ A program is a generator over `c`, the compiling decorator (or the identity, for
 
 from __future__ import annotations
 
+import abc
 import builtins
 import collections
 import copy
@@ -294,6 +295,33 @@ def function_renamed(c):
     yield f(X)
     g.__qualname__ = "some.other"
     yield f(X)
+
+
+@program
+def class_renamed(c):
+    class Named:
+        """What it is."""
+
+    f = c(lambda x: (x, Named.__name__, Named.__doc__))
+    yield f(X)
+    Named.__name__ = "other"
+    yield f(X)
+    Named.__doc__ = "something else"
+    yield f(X)
+
+
+@program
+def class_registered_with_an_abstract_one(c):
+    class Shape(abc.ABC):  # noqa: B024
+        pass
+
+    class Square:
+        pass
+
+    f = c(lambda x, s: x + 1 if isinstance(s, Shape) else x - 1)
+    yield f(X, Square())
+    Shape.register(Square)
+    yield f(X, Square())
 
 
 @program
