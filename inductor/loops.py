@@ -227,7 +227,10 @@ def upper_bound(index: Index) -> Dim | None:
 
 
 def _split_multiples(index: Index, k: Dim) -> tuple[Index, Index]:
-    """index = k * quotient + rest, moving every term whose coefficient is a multiple of k into the quotient."""
+    """index = k * quotient + rest, moving every term whose coefficient is a multiple of k into the quotient.
+
+    The rest stays non-negative, since // and % of generated code round towards zero.
+    """
     quotient: dict[Atom, Dim] = {}
     rest: dict[Atom, Dim] = {}
     for atom, c in index.terms:
@@ -236,12 +239,32 @@ def _split_multiples(index: Index, k: Dim) -> tuple[Index, Index]:
             rest[atom] = c
         else:
             quotient[atom] = q
-    if isinstance(index.const, int) and isinstance(k, int):
-        qc, rc = divmod(index.const, k)
+    least = _least(rest)
+    if least is None:
+        qc, rc = 0, index.const
+    elif isinstance(index.const, int) and isinstance(k, int):
+        qc, rc = divmod(index.const + least, k)
+        rc -= least
     else:
         exact = _exact_quotient(index.const, k)
-        qc, rc = (0, index.const) if exact is None else (exact, 0)
+        qc, rc = (0, index.const) if exact is None or least else (exact, 0)
     return Index(_canonical(quotient), qc), Index(_canonical(rest), rc)
+
+
+def _least(terms: Mapping[Atom, Dim]) -> int | None:
+    """The smallest value of a sum of terms; None where it is not known."""
+    total = 0
+    for atom, c in terms.items():
+        if not isinstance(c, int):
+            if getattr(c, "is_nonnegative", False):
+                continue
+            return None
+        if c < 0:
+            top = upper_bound(Index(((atom, -c),)))
+            if not isinstance(top, int):
+                return None
+            total -= top
+    return total
 
 
 def _exact_quotient(c: Dim, k: Dim) -> Dim | None:

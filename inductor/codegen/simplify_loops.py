@@ -171,7 +171,7 @@ def _find_split(kernel: Kernel) -> tuple[Var, Dim, Dim] | None:
             if not isinstance(atom, (FloorDiv, Mod)):
                 continue
             for v, c in atom.base.terms:
-                if not isinstance(v, Var):
+                if not isinstance(v, Var) or (isinstance(c, int) and c <= 0):
                     continue
                 low = _exact_quotient(atom.divisor, c)  # c*v // k splits at v = k/c
                 high = None if low is None else _exact_quotient(v.extent, low)

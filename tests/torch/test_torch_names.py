@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch_checks import check, randn
 
+import quern
+
 X, Y = randn(3, 4), randn(3, 4, seed=1)
 POS = X.abs() + 0.1
 UNIT = X.sigmoid()
@@ -343,3 +345,20 @@ CASES = list(_cases())
 @pytest.mark.parametrize(("label", "fn", "args"), CASES, ids=[c[0] for c in CASES])
 def test_function(label, fn, args):
     check(fn, *args)
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("n", [4, 5])
+def test_shifts_of_what_is_reversed(n, dynamic):
+    def f(a):
+        return (
+            a.roll(1, -1).flip(0),
+            a.flip(0).roll(2),
+            a.roll(-1, 0).flip(0)[1:],
+            a.flip(0).roll(1).flip(0),
+            a.roll(3).flip(0).reshape(-1, 1),
+        )
+
+    a = torch.arange(n)
+    for found, expected in zip(quern.compile(f, dynamic=dynamic)(a), f(a)):
+        assert torch.equal(found, expected)
