@@ -30,6 +30,9 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
         for used in node.inputs:
             if used is not None:
                 last_use[used] = position
+    measured: dict[Node, list[tuple[str, int | None]]] = {}
+    for symbol, node, dim in graph.unbacked:
+        measured.setdefault(node, []).append((str(symbol), dim))
     keep = {*graph.outputs, *(node for _, node in graph.mutations), *graph.inputs}
     dead: dict[int, list[Node]] = {}
     for node, position in last_use.items():
@@ -50,6 +53,8 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
             if graph.autograd:
                 runtime.set_grad(node.grad)
             values[node] = step(values, sizes)
+            for name, dim in measured.get(node, ()):
+                sizes[name] = values[node] if dim is None else values[node].shape[dim]
             for gone in dead.get(position, ()):
                 values.pop(gone, None)
         outputs = [values[node] for node in graph.outputs]

@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ..config import config
 from ..errors import SourceLocation
 from ..inductor.graph import Graph, GraphBuilder, Node, TensorMeta
 from ..inductor.ops import OPS
@@ -34,6 +35,7 @@ from .values.classes import ClassValue, ExceptionValue
 from .values.constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
 from .values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue
 from .values.generators import GeneratorValue
+from .values.item import number_node
 from .values.iterators import DictIterator, FixedIterator, IteratorValue, RangeIterator, SequenceIterator, SetIterator
 from .values.mappings import DictValue, Lazy
 from .values.objects import ObjectValue
@@ -531,6 +533,27 @@ class Evaluator(ClassService, TextService):
     def size(self, dim: Any) -> Value:
         """A Value for a size: a constant, or a symbolic int."""
         return ConstantValue(dim) if isinstance(dim, int) else self.symbols.value_of(dim)
+
+    def integer(self, node: Node) -> Value:
+        """The Python int that a node gives, as a symbol."""
+        return self.symbols.value_of(self.symbols.new_unbacked(node, None))
+
+    def number_of(self, symbol: Any) -> Node:
+        """The node that gives the value of a symbol which the graph computes."""
+        told = self.symbols.unbacked[symbol.name]
+        assert told is not None
+        node, dim = told
+        return node if dim is None else number_node(self, "builtins:int", [symbol], int)
+
+    @property
+    def reads_data(self) -> bool:
+        """Whether numbers read from tensors stay in the graph."""
+        return self.engine.fullgraph or config.capture_scalar_outputs
+
+    @property
+    def sizes_from_data(self) -> bool:
+        """Whether results whose sizes depend on the data stay in the graph."""
+        return self.engine.fullgraph or config.capture_dynamic_output_shape_ops
 
     def hint(self, dim: Any) -> int:
         """What a size is in this capture."""

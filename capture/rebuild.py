@@ -115,7 +115,11 @@ class Rebuilder:
 
     def size(self, dim: Any) -> str:
         """Code for a size: an int, or an expression over symbols."""
-        return str(dim) if isinstance(dim, int) else self.ev.symbols.text(dim, self.source)
+        return str(dim) if isinstance(dim, int) else self.ev.symbols.text(dim, self.source, self.computed)
+
+    def computed(self, symbol: Any) -> str:
+        """Code for a symbol that the graph computes."""
+        return self.output(self.ev.number_of(symbol))
 
     def temp(self, expression: str) -> str:
         """Name an expression."""

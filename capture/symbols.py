@@ -22,7 +22,7 @@ from ..errors import SpecializationError
 from ..inductor.graph import Graph, Node, SymbolInfo
 from ..inductor.sizes import Fact, Relations, linear, normal_form, python_size
 from . import locations, marks
-from .breaks import Restart
+from .breaks import Break, Restart
 from .guards import Guard
 from .sources import Source
 from .values.base import Value
@@ -93,6 +93,8 @@ class Symbols:
         self.constants: list[tuple[Key, Source, int | float]] = []
         #: graph nodes of floats that change, by where the entry reads them, and how to make each a constant
         self.numbers: dict[Source, Node] = {}
+        #: symbols whose values only the running graph knows: the node, and the dim of its value (None: the value itself)
+        self.unbacked: dict[str, tuple[Node, int | None] | None] = {}
         self._shared: dict[int, Bound] = {}
         self._values: dict[Any, Value] = {}
 
@@ -198,6 +200,42 @@ class Symbols:
         self.bound[key] = partner
         return partner
 
+    def new_unbacked(self, node: Node, dim: int | None) -> Any:
+        """A symbol for an int that a node gives: size `dim` of its value, or the value itself."""
+        symbol = self.foresee(is_size=dim is not None)
+        self.tell(symbol, node, dim)
+        return symbol
+
+    def foresee(self, is_size: bool = True) -> Any:
+        """A symbol for an int that the graph will compute. `tell` says by which node."""
+        name = f"u{len(self.unbacked)}"
+        symbol = _sympy().Symbol(name, integer=True, nonnegative=True if is_size else None)
+        self.unbacked[name] = None
+        self.relations.ranges[name] = (0 if is_size else -math.inf, math.inf)
+        self.ev.graph.framework_only = "its sizes depend on the data"
+        return symbol
+
+    def tell(self, symbol: Any, node: Node, dim: int | None) -> None:
+        """The node that gives a foreseen int."""
+        self.unbacked[symbol.name] = (node, dim)
+        self.ev.graph.unbacked.append((symbol, node, dim))
+
+    def is_told(self, symbol: Any) -> bool:
+        """Whether `tell` was called for a foreseen int."""
+        return self.unbacked[symbol.name] is not None
+
+    def is_unbacked(self, size: Any) -> bool:
+        """Whether the running graph alone knows the value of a size or relation."""
+        return bool(self.unbacked) and any(s.name in self.unbacked for s in getattr(size, "free_symbols", ()))
+
+    def _data_dependent(self, what: Any) -> Break:
+        return self.ev.break_(
+            "data-dependent-size",
+            f"the value of {what}, which depends on a tensor's content",
+            "it is known only when the graph runs",
+            "state what holds of it with torch._check, or move the decision out of the compiled function",
+        )
+
     # ------------------------------------------------------------ values
 
     def value_of(self, size: Any) -> Value:
@@ -212,7 +250,9 @@ class Symbols:
         return found
 
     def hint(self, size: Any) -> int:
-        """What a size is in this capture."""
+        """What a size is in this capture. Breaks for one that the graph computes."""
+        if self.is_unbacked(size):
+            raise self._data_dependent(size)
         return size if isinstance(size, int) else int(self._with_hints(size))
 
     def _with_hints(self, e: Any) -> Any:
@@ -225,6 +265,8 @@ class Symbols:
         known = self.relations.decided(relation)
         if known is not None:
             return known
+        if self.is_unbacked(relation):
+            raise self._data_dependent(relation)
         holds = bool(self._with_hints(relation))
         kind, d, positive = normal_form(relation)
         if kind == "eq" and holds is positive:
@@ -253,6 +295,8 @@ class Symbols:
             size = size.expr
         if isinstance(size, int):
             return size
+        if self.is_unbacked(size):
+            raise self._data_dependent(size)
         for symbol in sorted(size.free_symbols, key=lambda s: s.name):
             bound = self.by_name[symbol.name]
             keys = {k for k, _ in bound.places}
@@ -289,7 +333,7 @@ class Symbols:
                 reason = f"{{label}} and {first.label} were equal"
                 found.append(Guard(place, "{x} == {p0}", reason, rank=2, places=(first,)))
             found.append(self._range_guard(first, *self.relations.ranges[bound.symbol.name]))
-        found += map(self._fact_guard, self.relations.facts)
+        found += [self._fact_guard(fact) for fact in self.relations.facts if not self.is_unbacked(fact.d)]
         return found
 
     def _range_guard(self, place: Source, low: Any, high: Any) -> Guard:
@@ -321,9 +365,9 @@ class Symbols:
         """Where a symbol's value is read."""
         return self.by_name[symbol.name].places[0][1]
 
-    def text(self, size: Any, name: Callable[[Source], str]) -> str:
-        """A size as Python; `name` gives the text of a place."""
-        return python_size(size, lambda s: name(self.place(s)))
+    def text(self, size: Any, name: Callable[[Source], str], computed: Callable[[Any], str] = str) -> str:
+        """A size as Python; `name` gives the text of a place, `computed` that of a symbol which the graph computes."""
+        return python_size(size, lambda s: computed(s) if s.name in self.unbacked else name(self.place(s)))
 
     def bind(self, graph: Graph, inputs: Iterable[tuple[Source, Any]]) -> list[tuple[Source, int]]:
         """Say in the graph where its symbols come from. Returns (place, value) of those that must be passed as ints."""

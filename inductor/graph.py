@@ -205,6 +205,10 @@ class Graph:
     framework: str = ""
     #: gradients are wanted of what it computes: it must run through the framework's own differentiable ops
     autograd: bool = False
+    #: why it must run op by op through the framework ("": it need not)
+    framework_only: str = ""
+    #: sizes and ints that are known only when it runs: (symbol, node, dim of its value or None for the value itself)
+    unbacked: list[tuple[sympy.Symbol, Node, int | None]] = field(default_factory=list)
     #: what the framework does around it and must not do to it ("gradients", "autocast")
     isolated: frozenset[str] = frozenset()
 

@@ -226,6 +226,8 @@ def inductor_backend(graph: Graph, example_inputs: Sequence[Any], context: Backe
     if graph.autograd:
         _say_once_about_gradients()
         return eager_backend(graph, example_inputs, context)
+    if graph.framework_only:
+        return eager_backend(graph, example_inputs, context)
     run, record = compile_graph(graph, context.frontend.runtime, context.options, label=context.name)
     if any(getattr(x, "requires_grad", False) for x in example_inputs):
         run = _without_gradients(run, context.frontend.runtime)

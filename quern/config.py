@@ -50,6 +50,10 @@ class Config:
     verify: bool = False
     #: a dimension seen with two sizes becomes symbolic
     automatic_dynamic_shapes: bool = True
+    #: Python numbers read from tensors (`.item()`, `int(t)`) stay in the graph, also without `fullgraph`
+    capture_scalar_outputs: bool = False
+    #: ops whose results' sizes depend on the data (nonzero, boolean masks) stay in the graph, also without `fullgraph`
+    capture_dynamic_output_shape_ops: bool = False
     #: turn all compilation off: compiled callables run their plain Python
     disable: bool = False
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .base import Value
 from .constant import FALSE, TRUE, ConstantValue
+from .item import ItemValue, number_node, operand_of
 
 if TYPE_CHECKING:
     from ..evaluator import Evaluator
@@ -41,13 +42,15 @@ class SymIntValue(Value):
         return f"the int {self.symbols.text(self.expr, lambda place: place.label)}"
 
     def rebuild(self, rb: Rebuilder) -> str:
-        return self.symbols.text(self.expr, rb.source)
+        return self.symbols.text(self.expr, rb.source, rb.computed)
 
     # ------------------------------------------------------------ arithmetic
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
         other = ev.payload(other)
         number = _number(other)
+        if self.symbols.is_unbacked(self.expr) and (number is None or op == "/") and operand_of(ev, other) is not None:
+            return self.item(ev).binary(ev, op, other, reflected)
         if number is None:
             if type(other) is ConstantValue and isinstance(other.value, (float, complex)):
                 return ev.binary(op, other, known(self)) if reflected else ev.binary(op, known(self), other)
@@ -71,8 +74,10 @@ class SymIntValue(Value):
             number = _sympy().Rational(*other.value.as_integer_ratio())
         if number is None:
             return None
-        cls = getattr(_sympy(), _RELATIONS[op])
-        return TRUE if self.symbols.decide(cls(self.expr, number)) else FALSE
+        relation = getattr(_sympy(), _RELATIONS[op])(self.expr, number)
+        if self.symbols.is_unbacked(relation) and self.symbols.relations.decided(relation) is None:
+            return RelationValue(relation, self.symbols)
+        return TRUE if self.symbols.decide(relation) else FALSE
 
     def truth(self, ev: Evaluator) -> bool:
         return self.symbols.decide(_sympy().Ne(self.expr, 0))
@@ -94,7 +99,13 @@ class SymIntValue(Value):
     def m___abs__(self, ev: Evaluator) -> Value:
         return self if self.symbols.decide(_sympy().Ge(self.expr, 0)) else self.unary(ev, "-")
 
+    def item(self, ev: Evaluator, cls: type = int) -> ItemValue:
+        """The int as a number that a node holds."""
+        return ItemValue(number_node(ev, f"builtins:{cls.__name__}", [self.expr], cls), cls)
+
     def m___float__(self, ev: Evaluator) -> Value:
+        if self.symbols.is_unbacked(self.expr):
+            return self.item(ev, float)
         return ConstantValue(float(self.as_constant()))
 
     def m_bit_length(self, ev: Evaluator) -> Value:
@@ -117,6 +128,30 @@ class SymIntValue(Value):
         return ev.fold(format, self.as_constant(), spec)
 
 
+class RelationValue(Value):
+    """A bool: whether a relation holds between ints that the graph computes."""
+
+    __slots__ = ("relation", "symbols")
+
+    def __init__(self, relation: Any, symbols: Symbols) -> None:
+        super().__init__()
+        self.relation = relation
+        self.symbols = symbols
+
+    def python_type(self) -> type:
+        return bool
+
+    def describe(self) -> str:
+        return f"whether {self.relation}"
+
+    def truth(self, ev: Evaluator) -> bool:
+        return self.symbols.decide(self.relation)
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        sides = (f"({self.symbols.text(side, rb.source, rb.computed)})" for side in self.relation.args)
+        return f"({_SIGNS[type(self.relation).__name__].join(sides)})"
+
+
 def known(value: SymIntValue) -> Value:
     """The int as a constant."""
     return ConstantValue(value.as_constant())
@@ -135,6 +170,11 @@ def _sympy() -> Any:
     return importlib.import_module("sympy")
 
 
+#: sympy's relations as Python writes them
+_SIGNS = {
+    "Equality": " == ", "Unequality": " != ", "StrictLessThan": " < ", "LessThan": " <= ", "StrictGreaterThan": " > ",
+    "GreaterThan": " >= ",
+}  # fmt: skip
 _RELATIONS = {"==": "Eq", "!=": "Ne", "<": "Lt", "<=": "Le", ">": "Gt", ">=": "Ge"}
 
 # ---------------------------------------------------------------- rules: (symbols, left, right) -> expression, or None

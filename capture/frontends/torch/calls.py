@@ -22,6 +22,7 @@ from ...breaks import Break, NotConstant
 from ...values.base import Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import FunctionValue
+from ...values.item import ItemValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.symfloat import SymFloatValue
 from ...values.tensor import ArrayValue
@@ -67,6 +68,9 @@ class Context:
         """Append a table op; None operands are absent optional tensors. Complex arithmetic is left to the framework."""
         nodes = [None if x is None else self.node(x) for x in operands]
         self.ev.graph.framework = "torch"
+        if any(isinstance(a, Node) for a in attrs.values()):
+            raise self.broken("data-dependent-value", f"{name} with a setting read from a tensor",
+                              "settings must be known before the graph runs")  # fmt: skip
         if self.ev.states["torch"].casts:
             nodes = cast_operands(self, name, nodes, attrs)
         for n in nodes:
@@ -139,6 +143,8 @@ def unwrap(ev: Evaluator, value: Value) -> Any:
         return [unwrap(ev, v) for v in value.items(ev)]
     if isinstance(value, SliceValue):
         return slice(*(unwrap(ev, v) for v in (value.start, value.stop, value.step)))
+    if isinstance(value, ItemValue):
+        return value.node
     dim = getattr(value, "expr", None)
     if dim is not None:
         return dim

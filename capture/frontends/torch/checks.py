@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
+import operator
+from collections.abc import Callable
+
 import torch
 
 
@@ -27,3 +31,23 @@ def check_supported(condition: torch.Tensor) -> torch.Tensor:
             "invalid values (call the function outside of compiled code to see which)"
         )
     return condition.clone()
+
+
+#: what a relation says of the difference of its sides
+_HOLDS: dict[str, Callable[[int, int], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+#: torch's words for a condition that does not hold
+FALSE_CONDITION = (
+    "Expected cond to be True, but got False. (Could this error message be improved? If so, please report an "
+    "enhancement request to PyTorch.)"
+)
+
+
+def check_number(sign: str, difference: int, error: str, text: str) -> int:
+    """`difference` again. Raises the builtin exception `error` unless its relation to 0 is `sign`."""
+    if not _HOLDS[sign](difference, 0):
+        raise getattr(builtins, error)(text)
+    return difference

@@ -6,7 +6,7 @@ stands for "no mask"). What such a tensor holds is the same at every call, so it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,7 +14,6 @@ from ....inductor.graph import Graph, Node
 from ...eager_backend import interpret
 from ...values.tensor import ArrayValue
 from .autocast import switched_off
-from .calls import Context
 from .runtime import TorchRuntime
 
 if TYPE_CHECKING:
@@ -41,17 +40,6 @@ def known_content(ev: Evaluator, array: ArrayValue) -> torch.Tensor | None:
     stand_ins = [_runtime.empty(m.shape, m.stride, m.dtype, m.device) for m in (like.meta for like in shapes)]
     with torch.no_grad(), switched_off():
         return interpret(Graph(inputs=shapes, nodes=order, outputs=[node]), _runtime)(*stand_ins)[0]
-
-
-def known_size(cx: Context, size: Any, what: str) -> Any:
-    """A size or index as Python takes it: tensors stand for the number they hold. Breaks when that is not known."""
-    if not isinstance(size, ArrayValue):
-        return size
-    content = known_content(cx.ev, size)
-    if content is None:
-        raise cx.broken("data-dependent-size", f"{what} given as a tensor", "sizes must be known before the graph runs",
-                        "pass a Python int (from a shape, or as an argument)")  # fmt: skip
-    return content.__index__()
 
 
 def _nodes_behind(node: Node) -> set[Node] | None:

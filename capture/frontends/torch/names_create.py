@@ -13,7 +13,7 @@ from ....inductor.ops.promotion import is_dense
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, name, register
 from .dtypes import from_torch, to_torch
-from .known import known_size
+from .names_data import data_size
 
 _FORMATS = {
     None: None,
@@ -27,7 +27,7 @@ _FORMATS = {
 def _shape(cx: Context, size: Sequence[Any]) -> tuple[Any, ...]:
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = size[0]
-    return tuple(known_size(cx, s, "a size") for s in size)
+    return tuple(data_size(cx, s, "a size") for s in size)
 
 
 def _no_grad_wanted(cx: Context, requires_grad: bool) -> None:

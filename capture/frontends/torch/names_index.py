@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
-from ....inductor.dtypes import bool_, uint8
+from ....inductor.dtypes import bool_, int64, uint8
 from ....inductor.graph import Node
 from ...values.tensor import ArrayValue
 from . import eager_ops
 from .calls import Context, Declined, assign, eager_error, name, register
 from .externs import call_target
-from .known import known_size
 from .names_create import tensor_from
+from .names_data import data_size, is_mask, open_slice, positions
 
 # ------------------------------------------------------------------ subscripts
 
@@ -45,6 +45,12 @@ def basic_index(cx: Context, x: ArrayValue, key: Any) -> tuple[ArrayValue, list[
             x = _sliced(cx, x, dim, item)
             advanced.append(None)
             dim += 1
+        elif is_mask(item) and cx.ev.sizes_from_data and item.meta.shape:
+            advanced += positions(cx, item)
+            dim += len(item.meta.shape)
+        elif cx.ev.symbols.is_unbacked(item):
+            place = cx.op("full", shape=(), value=item, dtype=int64, device=x.meta.device)
+            x = x.pick(cx.ev, (*[None] * dim, place))
         elif _is_advanced(item):
             index = _index_tensor(cx, item)
             if index.meta.shape:
@@ -66,7 +72,9 @@ def _consumes(cx: Context, item: Any) -> int:
 
 
 def _sliced(cx: Context, x: ArrayValue, dim: int, part: slice) -> ArrayValue:
-    part = slice(*(known_size(cx, bound, "a slice bound") for bound in (part.start, part.stop, part.step)))
+    part = slice(*(data_size(cx, bound, "a slice bound") for bound in (part.start, part.stop, part.step)))
+    if any(cx.ev.symbols.is_unbacked(bound) for bound in (part.start, part.stop)):
+        return open_slice(cx, x, dim, part.start, part.stop, 1 if part.step is None else part.step)
     if part == slice(None):
         # eager makes no new view for a full slice; the subscript as a whole does
         return x
@@ -107,10 +115,11 @@ register(("Tensor.__getitem__",), getitem)
 def setitem(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
     """`x[key] = value`."""
     mask = key[0] if isinstance(key, tuple) and len(key) == 1 else key
-    if isinstance(mask, ArrayValue) and mask.meta.dtype in (bool_, uint8):
+    by_data = isinstance(value, ArrayValue) and any(map(cx.ev.symbols.is_unbacked, value.meta.shape))
+    if is_mask(mask) and not by_data:
         _masked_set(cx, x, mask, value)
         return
-    if isinstance(key, tuple) and any(isinstance(k, ArrayValue) and k.meta.dtype in (bool_, uint8) for k in key):
+    if isinstance(key, tuple) and any(map(is_mask, key)) and not by_data:
         _set_by_framework(cx, x, key, value)
         return
     view, indices = basic_index(cx, x, key)
@@ -277,6 +286,9 @@ def index_fill(cx: Context, input: ArrayValue, dim: int, index: ArrayValue, valu
 
 @name("*index_put")
 def index_put(cx: Context, input: ArrayValue, indices: Any, values: ArrayValue, accumulate: bool = False) -> Node:
+    by_data = isinstance(values, ArrayValue) and any(map(cx.ev.symbols.is_unbacked, values.meta.shape))
+    if by_data:
+        indices = [p for i in indices for p in (positions(cx, i) if is_mask(i) else (i,))]
     if any(isinstance(i, ArrayValue) and i.meta.dtype in (bool_, uint8) for i in indices):
         return call_target(cx, f"{eager_ops.__name__}:put_at_masks", _like_first,
                            [input, list(indices), values, accumulate], {}, effects=False)  # fmt: skip

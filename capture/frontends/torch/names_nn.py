@@ -12,7 +12,7 @@ from ....inductor.ops.promotion import is_channels_last
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, assign, name, register
 from .externs import call_target, extern_call
-from .known import known_size
+from .names_data import data_size
 from .state import gradients
 
 # ------------------------------------------------------------------ products
@@ -380,7 +380,7 @@ def interpolate(cx: Context, input: ArrayValue, size: Any = None, scale_factor: 
         raise Declined(f"mode {mode!r}" + (" and antialias" if antialias else ""))
     scales: Any = None
     if size is not None:
-        out = (size,) * n if isinstance(size, int) else tuple(known_size(cx, s, "a size") for s in size)
+        out = (size,) * n if isinstance(size, int) else tuple(data_size(cx, s, "a size") for s in size)
     else:
         factors = (scale_factor,) * n if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
         out = tuple(int(s * f) for s, f in zip(spatial, factors))
@@ -392,7 +392,7 @@ def interpolate(cx: Context, input: ArrayValue, size: Any = None, scale_factor: 
 
 @name("F.pad")
 def pad(cx: Context, input: ArrayValue, pad: Any, mode: str = "constant", value: float | None = None) -> Node:
-    amounts = tuple(known_size(cx, p, "a padding") for p in pad)
+    amounts = tuple(data_size(cx, p, "a padding") for p in pad)
     if mode == "circular" and any(isinstance(p, int) and p < 0 for p in amounts):
         raise Declined("circular padding that crops")  # eager repeats what is left, and starts elsewhere
     out = cx.op("pad", input, pad=amounts, mode=mode, value=value)

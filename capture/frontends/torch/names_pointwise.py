@@ -11,6 +11,7 @@ from ....inductor.graph import Node
 from ....inductor.ops.promotion import result_dtype
 from ...values.tensor import ArrayValue
 from .calls import Context, expand, name, register, takes_numbers
+from .names_data import nonzero
 
 # ------------------------------------------------------------------ one operand
 
@@ -178,7 +179,9 @@ def clamp_max(cx: Context, input: ArrayValue, max: Any) -> Node:
 
 @name("torch.where")
 @takes_numbers
-def where(cx: Context, condition: ArrayValue, input: Any = None, other: Any = None) -> Node:
+def where(cx: Context, condition: ArrayValue, input: Any = None, other: Any = None) -> Any:
+    if input is None and other is None and cx.ev.sizes_from_data:
+        return nonzero(cx, condition, as_tuple=True)
     if input is None or other is None:
         raise cx.broken(
             "data-dependent-shape",

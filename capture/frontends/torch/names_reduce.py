@@ -10,7 +10,6 @@ import torch
 from ....inductor.graph import Node
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, name, register
-from .known import known_content
 from .results import Results
 
 Dim = int | Sequence[int] | None
@@ -195,63 +194,6 @@ def cumsum(cx: Context, input: ArrayValue, dim: int, *, dtype: Any = None) -> No
 @name("*cumprod")
 def cumprod(cx: Context, input: ArrayValue, dim: int, *, dtype: Any = None) -> Node:
     return cx.op("cumprod", input, dim=dim, dtype=cx.dtype(dtype))
-
-
-# ------------------------------------------------------------------ questions about whole tensors
-
-
-def _unknown(what: str) -> Any:
-    """Functions whose Python result depends on the data."""
-
-    def call(cx: Context, *args: Any, **kwargs: Any) -> Any:
-        raise cx.broken(
-            "data-dependent-value",
-            f"{what}, whose Python result depends on a tensor's content",
-            "the content is known only when the graph runs",
-            "keep the result as a tensor (torch.where, masks), or move the call out of the compiled function",
-        )
-
-    call.__name__ = what
-    return call
-
-
-def _read(what: str, convert: Any) -> Any:
-    """Reading a tensor's content as a Python object: possible where it is the same at every call."""
-    refuse = _unknown(what)
-
-    def call(cx: Context, *args: Any, **kwargs: Any) -> Any:
-        if len(args) != 1 or kwargs:
-            return refuse(cx, *args, **kwargs)
-        content = known_content(cx.ev, args[0])
-        return refuse(cx, *args) if content is None else cx.ev.fold(convert, content)
-
-    call.__name__ = what
-    return call
-
-
-for _name in ("item", "tolist", "__int__", "__float__", "__bool__", "__index__", "__complex__", "is_nonzero"):
-    register((f"Tensor.{_name}",), _read(f"Tensor.{_name}", getattr(torch.Tensor, _name)))
-register(("torch.is_nonzero",), _read("torch.is_nonzero", torch.is_nonzero))
-register(("Tensor.numpy",), _unknown("Tensor.numpy"))
-for _name in ("equal", "allclose"):
-    register((f"torch.{_name}", f"Tensor.{_name}"), _unknown(f"torch.{_name}"))
-
-
-def _unknown_size(what: str) -> Any:
-    def call(cx: Context, *args: Any, **kwargs: Any) -> Any:
-        raise cx.broken(
-            "data-dependent-shape",
-            f"{what}, the size of whose result depends on a tensor's content",
-            "sizes must be known before the graph runs",
-            "use masks of fixed size (torch.where, masked_fill) instead",
-        )
-
-    call.__name__ = what
-    return call
-
-
-for _name in ("nonzero", "argwhere", "masked_select", "unique", "unique_consecutive", "bincount"):
-    register((f"torch.{_name}", f"Tensor.{_name}"), _unknown_size(f"torch.{_name}"))
 
 
 # ------------------------------------------------------------------ losses

@@ -14,8 +14,9 @@ from ...values.tensor import ArrayValue, InputStorage
 from .calls import Context, Declined, name, register
 from .calls import expand as places
 from .dtypes import from_torch
-from .known import known_content, known_size
+from .known import known_content
 from .names_create import tensor_from
+from .names_data import data_size, repeated, split_by_data
 from .state import detached, state_of
 
 _FORMATS = {
@@ -35,7 +36,7 @@ def sizes(cx: Context, args: Sequence[Any]) -> tuple[Any, ...]:
     """`f(2, 3)` and `f((2, 3))` alike. Breaks for a size that is a tensor whose content is not known."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = args[0]
-    return tuple(known_size(cx, a, "a size") for a in args)
+    return tuple(data_size(cx, a, "a size") for a in args)
 
 
 def _rank(x: ArrayValue) -> int:
@@ -254,6 +255,8 @@ def split(cx: Context, tensor: ArrayValue, split_size_or_sections: Any = None, d
     sections = named.get("split_size", split_size_or_sections)
     size = tensor.meta.shape[dim]
     if isinstance(sections, (list, tuple)):
+        if any(map(cx.ev.symbols.is_unbacked, sections)):
+            return split_by_data(cx, tensor, sections, dim)
         if sum(sections) != size:
             raise ValueError(f"split: sections {sections} do not add up to the size {size}")
         return _pieces(cx, tensor, sections, dim)
@@ -511,6 +514,8 @@ def repeat_interleave(cx: Context, input: ArrayValue, repeats: Any = None, dim: 
                       output_size: Any = None) -> Node:  # fmt: skip
     if isinstance(repeats, ArrayValue) and output_size is not None:
         raise Declined("repeats given as a tensor")
+    if isinstance(repeats, ArrayValue) and cx.ev.sizes_from_data:
+        return repeated(cx, input, repeats, dim)
     if repeats is None or isinstance(repeats, ArrayValue):
         raise cx.broken("data-dependent-shape", "torch.repeat_interleave with repeats given as a tensor",
                         "the size of its result depends on the data", "pass the repeats as an int")  # fmt: skip

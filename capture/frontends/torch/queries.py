@@ -6,6 +6,7 @@ Handlers here take Values. What they answer about global state is guarded by the
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +17,23 @@ from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
 from ...values.functions import FunctionValue
 from ...values.objects import ObjectValue
+from ...values.symint import RelationValue
 from ...values.tensor import ArrayValue
 from . import autocast
 from .calls import FUNCTIONS, METHODS, Context, register_handler, resolve
-from .checks import check_all, check_supported
+from .checks import FALSE_CONDITION, check_all, check_supported
 from .externs import call_target
 from .known import known_content
+from .names_data import check_number
 from .results import SizeValue
 from .state import state_of
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
+
+
+def _sympy() -> Any:
+    return importlib.import_module("sympy")
 
 
 def _query(*places: str) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
@@ -204,11 +211,24 @@ _query("torch._C._is_any_autocast_enabled")(lambda ev: TRUE if state_of(ev).auto
 def _check(ev: Evaluator, condition: Value, message: Value = NONE, error: type[Exception] = RuntimeError) -> Value:
     if isinstance(condition, ArrayValue):
         raise ev.break_("tensor-check", "torch._check on a tensor", "a Python bool is needed")
+    if isinstance(condition, RelationValue):
+        return _check_later(ev, condition, error, message)
     if condition.truth(ev):
         return NONE
+    raise ev.raise_(error, _message(ev, message))
+
+
+def _message(ev: Evaluator, message: Value) -> str:
     text = message if ev.is_none(message) or message.is_constant else message.call(ev, [], {})
-    shown = "Expected cond to be True, but got False." if ev.is_none(text) else str(text.as_constant())
-    raise ev.raise_(error, shown)
+    return FALSE_CONDITION if ev.is_none(text) else str(text.as_constant())
+
+
+def _check_later(ev: Evaluator, condition: RelationValue, error: type[Exception], message: Value = NONE) -> Value:
+    """A relation of ints that the graph computes: checked when it runs, and relied on from here."""
+    relation = condition.relation
+    check_number(ev, relation.rel_op, relation.lhs - relation.rhs, error, _message(ev, message))
+    ev.symbols.relations.note(relation, True)
+    return NONE
 
 
 @_query("torch._check")
@@ -240,6 +260,9 @@ for _name, _error in (
 
 @_query("torch._check_is_size")
 def _check_is_size(ev: Evaluator, i: Value, message: Value = NONE, *, max: Value = NONE) -> Value:
+    dim = getattr(i, "expr", None)
+    if dim is not None and ev.symbols.is_unbacked(dim):
+        return _check_later(ev, RelationValue(_sympy().Ge(dim, 0), ev.symbols), RuntimeError)
     return NONE
 
 

@@ -36,6 +36,10 @@ class TorchState:
         #: casts of weights made in the open autocast region
         self.autocast_cache: dict[tuple[Node, DType], Node] = {}
         self._in_place = 0
+        #: index tensors of the places where a mask is true
+        self.positions: dict[Node, list[Node]] = {}
+        #: symbols of the sizes of slices with bounds from data, by (size, start, end, step)
+        self.slices: dict[tuple[Any, ...], Any] = {}
         #: graph nodes, and whether gradients flow through them
         self.differentiated: dict[Node, bool] = {}
         #: nodes that write to a real tensor and are that tensor; storages at the version that such a write left

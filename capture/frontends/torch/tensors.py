@@ -15,6 +15,7 @@ from ...objects import MethodValue
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
 from ...values.functions import BoundMethodValue
+from ...values.item import ItemValue
 from ...values.symfloat import SymFloatValue
 from ...values.tensor import ArrayState, ArrayValue, InputStorage
 from . import names_index, training
@@ -271,7 +272,8 @@ def _is_operand(value: Value) -> bool:
         return True
     if value.is_constant:
         return isinstance(value.as_constant(), (bool, int, float, complex))
-    return isinstance(value, SymFloatValue) or getattr(value, "expr", None) is not None
+    numbers = (SymFloatValue, ItemValue)
+    return isinstance(value, numbers) or getattr(value, "expr", None) is not None
 
 
 def _with_errors(ev: Evaluator, fn: Callable[..., Any], *args: Any) -> Any:

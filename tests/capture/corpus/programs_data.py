@@ -12,6 +12,12 @@ program = Topic(__name__)
 
 
 @program
+def item_scale(x):
+    s = x.sum().item()
+    return x * s
+
+
+@program
 def item_branch(x):
     if x.sum().item() > 0:
         return x + 1
@@ -36,6 +42,12 @@ def conversions(x):
 
 
 @program
+def tolist(x):
+    rows = (x * 10).long().tolist()
+    return x + rows[0][0], len(rows)
+
+
+@program
 def while_on_tensor(x):
     n = 0
     while x.abs().sum() > 1:
@@ -52,6 +64,14 @@ def loop_over_values(i, v):
     return total
 
 
+@program(args=lambda: (torch.tensor([3, 0, 2]), randn(5)))
+def loop_over_items(i, v):
+    total = torch.zeros(())
+    for k in i.tolist():
+        total = total + v[:k].sum()
+    return total
+
+
 @program
 def loop_over_rows(x):
     out = []
@@ -60,10 +80,44 @@ def loop_over_rows(x):
     return torch.stack(out), len(x)
 
 
+@program
+def nonzero(x):
+    i = (x > 0).nonzero()
+    return i, x[x > 0].sum()
+
+
+@program
+def nonzero_tuple(x):
+    r, c = torch.nonzero(x > 0, as_tuple=True)
+    return x[r, c], r.shape[0]
+
+
+@program
+def where_one_argument(x):
+    r, c = torch.where(x > 0)
+    return r + c
+
+
+@program
+def masked_select(x):
+    y = torch.masked_select(x, x > 0)
+    return y * 2, y.numel()
+
+
 @program(args=lambda: (torch.tensor([3, 1, 3, 2, 1]),))
 def unique(x):
     u, inverse, counts = torch.unique(x, return_inverse=True, return_counts=True)
     return u, inverse, counts, u[counts.argmax()]
+
+
+@program(args=lambda: (torch.tensor([3, 1, 3, 2, 1]),))
+def bincount(x):
+    return torch.bincount(x), torch.unique_consecutive(x)
+
+
+@program(args=lambda: (torch.tensor([1, 2, 3]), randn(3, 2)))
+def repeat_interleave(n, x):
+    return torch.repeat_interleave(x, n, dim=0)
 
 
 @program
@@ -79,6 +133,27 @@ def equal(x, y):
     if torch.allclose(x, x.clone()):
         return x + y
     return y
+
+
+@program(args=lambda: (randn(6), torch.tensor(3)))
+def data_dependent_slice(x, n):
+    return x[:n], x[n:] * 2
+
+
+@program(args=lambda: (randn(6), torch.tensor(3)))
+def data_dependent_size(x, n):
+    k = n.item()
+    return torch.zeros(k), x[:k], torch.arange(k), x.new_ones(k, 2)
+
+
+@program(args=lambda: (randn(6), torch.tensor([1, 2, 3])))
+def data_dependent_split(x, sizes):
+    return x.split(sizes.tolist())
+
+
+@program(args=lambda: (randn(6), torch.tensor(2)))
+def data_dependent_index(x, i):
+    return x[i], x[i.item()], x[int(i) + 1]
 
 
 @program
@@ -120,6 +195,13 @@ def topk_threshold(x):
 def argmax_index(x):
     i = x.argmax()
     return x.view(-1)[i], x[x.sum(1).argmax()]
+
+
+@program
+def check_on_item(x):
+    n = x.abs().sum().int().item()
+    torch._check(n >= 0)
+    return x + n
 
 
 @program

@@ -23,6 +23,19 @@ def write_mask(x):
 
 
 @program
+def write_mask_tensor(x, y):
+    mask = x > 0
+    x[mask] = y[mask]
+    return x
+
+
+@program
+def masked_augmented(x):
+    x[x < 0] *= -1
+    return x
+
+
+@program
 def slice_augmented(x):
     x[:, 1:] += 2
     x[:, ::2] -= x[:, 1::2]
