@@ -149,6 +149,8 @@ def arange(cx: Context, *bounds: Any, start: Any = 0, end: Any = None, step: Any
     elif bounds:
         start, end = bounds[:2]
         step = bounds[2] if len(bounds) > 2 else step
+    if not any(isinstance(v, ArrayValue) and v.meta.dtype.is_float for v in (start, end, step)):
+        start, end, step = (data_size(cx, v, "a bound of torch.arange") for v in (start, end, step))
     for v in (start, end, step):
         if isinstance(v, ArrayValue):
             raise cx.broken("data-dependent-size", "torch.arange with a tensor as a bound",
