@@ -150,7 +150,7 @@ def _until_settled(
     for _ in range(MAX_ATTEMPTS):
         ev = Evaluator(frontends(), policy, engine, assume)
         try:
-            with deciding(ev.symbols.decide):
+            with deciding(ev.symbols.decide_layout):
                 found = _attempt(ev, target, arguments)
         except Restart as restart:
             if restart.error is not None:

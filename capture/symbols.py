@@ -274,6 +274,18 @@ class Symbols:
         self.relations.note(relation, holds)
         return holds
 
+    def decide_layout(self, relation: Any) -> bool:
+        """As `decide`, for rules about layouts: sizes that the graph computes are taken to be neither 0 nor 1, where strides
+        mean nothing.
+        """
+        if self.is_unbacked(relation):
+            ranges = {n: (max(low, 2), high) if n in self.unbacked and low >= 0 else (low, high)
+                      for n, (low, high) in self.relations.ranges.items()}  # fmt: skip
+            known = Relations(ranges).decided(relation)
+            if known is not None:
+                return known
+        return self.decide(relation)
+
     def _equal(self, d: Any) -> None:
         """`d == 0` is about to be guarded. One symbol alone is a constant then; two are one."""
         line = linear(d)

@@ -79,6 +79,8 @@ class TorchRuntime:
         args = [from_template(a) for a in ref.args]
         kwargs = {name: from_template(a) for name, a in ref.kwargs}
         results = self.resolve(ref.target)(*args, **kwargs)
+        if isinstance(results, (int, float)):  # a Python number of the program
+            return results
         if isinstance(results, torch.Tensor) and not writes:
             found = [results]
         else:
