@@ -134,7 +134,8 @@ def _new(cx: Context, what: str, args: Sequence[Any], shapes: Sequence[Sequence[
         for shape, dtype in zip(shapes, metas)
     )
     single = len(full) == 1
-    node = cx.ev.builder.append(OPS["extern"], tuple(inputs), attrs, full[0] if single else full)
+    meta: Any = full[0] if single else full
+    node = cx.ev.builder.append(OPS["extern"], tuple(inputs), attrs, meta)
     results = [node] if single else [cx.ev.emit("getitem", node, index=i) for i in range(len(full))]
     cx.ev.symbols.tell(symbol, results[0], list(shapes[0]).index(None))
     return results
