@@ -11,7 +11,7 @@ import quern  # noqa: E402
 pytestmark = pytest.mark.torch
 
 
-@torch.library.custom_op("quern_tests::scaled", mutates_args=())
+@torch.library.custom_op("quern_custom::scaled", mutates_args=())
 def scaled(x: torch.Tensor, factor: float) -> torch.Tensor:
     return x * factor
 
@@ -21,7 +21,7 @@ def _(x, factor):
     return torch.empty_like(x)
 
 
-@torch.library.custom_op("quern_tests::accumulate", mutates_args=("total",))
+@torch.library.custom_op("quern_custom::accumulate", mutates_args=("total",))
 def accumulate(total: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     total += x
     return total.sum(0)
@@ -49,7 +49,7 @@ def test_custom_op():
 
 
 def test_custom_op_by_its_path():
-    check(lambda x: torch.ops.quern_tests.scaled(x, 0.5) + torch.ops.quern_tests.scaled.default(x, 2.0), torch.randn(5))
+    check(lambda x: torch.ops.quern_custom.scaled(x, 0.5) + torch.ops.quern_custom.scaled.default(x, 2.0), torch.randn(5))
 
 
 def test_custom_op_that_writes():
