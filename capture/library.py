@@ -13,6 +13,7 @@ import functools
 import inspect
 import itertools
 import logging
+import math
 import operator
 import os
 import reprlib
@@ -29,7 +30,7 @@ from .builtin_functions import CallEffect, boolean
 from .builtin_table import CODE_CALLS, TABLE, TYPE_CALLS, Handler, handles, pure, simple
 from .values.base import Args, Kwargs, Value
 from .values.classes import ExceptionValue
-from .values.constant import NONE, TRUE, ConstantValue
+from .values.constant import FALSE, NONE, TRUE, ConstantValue
 from .values.functions import BoundMethodValue, CellValue, FunctionValue, PartialValue
 from .values.iterators import CountValue
 from .values.mappings import DictValue, MappingProxyValue
@@ -39,6 +40,7 @@ from .values.sets import SetValue
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator
+    from .rebuild import Rebuilder
 
 
 # ---------------------------------------------------------------- functools
@@ -127,6 +129,44 @@ def _weak_call(ev: Evaluator, reference: Any, args: Args, kwargs: Kwargs) -> Val
 
 
 TYPE_CALLS[weakref.ReferenceType] = _weak_call
+
+
+class WeakValue(Value):
+    """A weak reference that the program made: what it refers to is alive as long as the capture knows it."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Value) -> None:
+        super().__init__()
+        self.owner = owner
+
+    def python_type(self) -> type:
+        return weakref.ReferenceType
+
+    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        return self.owner
+
+    def key(self, ev: Evaluator) -> Any:
+        raise ev.break_("weak-key", "a weak reference as a dict key")
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        if op in ("==", "!=") and isinstance(other, WeakValue):
+            return TRUE if ev.equal(self.owner, other.owner) == (op == "==") else FALSE
+        return None
+
+    def rebuild(self, rb: Rebuilder) -> str:
+        return f"{rb.inject(weakref.ref, 'ref')}({rb.value(self.owner)})"
+
+
+@handles(weakref.ref)
+def _weak_reference(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    if len(args) != 1 or kwargs:
+        raise ev.break_("weak-callback", "a weak reference with a callback", "when it is called is not known")
+    if getattr(args[0], "info", None) is None:
+        raise ev.break_("weak-reference", f"a weak reference to {args[0].describe()}")
+    return WeakValue(args[0])
+
+
 TYPE_CALLS[operator.itemgetter] = _getter_call(polyfills.itemgetter)
 TYPE_CALLS[operator.attrgetter] = _getter_call(polyfills.attrgetter)
 TYPE_CALLS[operator.methodcaller] = _getter_call(polyfills.methodcaller)
@@ -309,6 +349,20 @@ def _method_type(ev: Evaluator, function: Value, owner: Value, /) -> Value:
 @handles(types.CellType)
 def _cell_type(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     return CellValue(args[0] if args else None)
+
+
+def _rounding(fn: Any, special: str) -> None:
+    """math.trunc and its kin ask the object's own method before they ask for a float."""
+
+    @handles(fn)
+    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        if len(args) == 1 and isinstance(args[0], ObjectValue) and ev.has_special(args[0], special):
+            return ev.get_special(args[0], special).call(ev, [], {})
+        return pure(fn)(ev, args, kwargs)
+
+
+for _fn, _special in ((math.trunc, "__trunc__"), (math.floor, "__floor__"), (math.ceil, "__ceil__")):
+    _rounding(_fn, _special)
 
 
 @simple(typing.cast)

@@ -49,7 +49,9 @@ def test_custom_op():
 
 
 def test_custom_op_by_its_path():
-    check(lambda x: torch.ops.quern_custom.scaled(x, 0.5) + torch.ops.quern_custom.scaled.default(x, 2.0), torch.randn(5))
+    check(
+        lambda x: torch.ops.quern_custom.scaled(x, 0.5) + torch.ops.quern_custom.scaled.default(x, 2.0), torch.randn(5)
+    )
 
 
 def test_custom_op_that_writes():

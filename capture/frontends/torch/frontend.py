@@ -18,7 +18,9 @@ from ...values.tensor import ArrayValue, InputStorage
 from ...wrapping import anchor
 from . import (
     autocast,
+    autograd_function,
     complex_views,
+    functional_call,
     higher_order,
     names_create,
     names_data,
@@ -35,6 +37,7 @@ from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
 from .guards import check_state, guard_state, guard_tensor, guard_together, tensor_key
 from .inplace import call_inplace, is_inplace
+from .lazy import is_lazy
 from .module import CompiledModule
 from .modules import NNModuleValue
 from .results import SizeValue
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
 _tables = (
     complex_views,
     higher_order,
+    autograd_function,
+    functional_call,
     names_create,
     names_data,
     names_index,
@@ -152,7 +157,7 @@ class TorchFrontend:
         state = state_of(ev)
         guard_together(ev, state)
         ev.graph.mutations.extend(m for m in state.arrays.mutations(ev) if m[1] not in state.stored)
-        ev.graph.autograd = bool(state.stored) or any(map(state.records_gradients, ev.graph.nodes))
+        ev.graph.autograd = bool(state.stored) or state.opaque or any(map(state.records_gradients, ev.graph.nodes))
         if state.entry_grad and not ev.graph.autograd and any(s.real.requires_grad for s in state.arrays.inputs):
             ev.graph.isolated |= {"gradients"}
         if state.entry_autocast.active:
@@ -227,6 +232,8 @@ def _wrap_tensor(ev: Evaluator, obj: torch.Tensor, source: Source) -> Value:
 def _unusable(obj: torch.Tensor) -> str:
     """Why a tensor cannot be captured; "" when it can."""
     cls = type(obj)
+    if is_lazy(obj):
+        return "it is not initialised yet"
     if cls is not torch.Tensor and not issubclass(cls, (torch.nn.Parameter, torch.nn.Buffer)):
         return f"it is a {cls.__name__}: tensor subclasses are not captured"
     if obj.layout is not torch.strided:

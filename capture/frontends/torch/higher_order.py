@@ -1,4 +1,4 @@
-"""Functions of functions: torch.cond, activation checkpointing, autograd.Function, scans."""
+"""Functions of functions: torch.cond, activation checkpointing, scans."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import torch.utils.checkpoint
 from torch._higher_order_ops.associative_scan import associative_scan
 
 from ...values.base import Args, Kwargs, Value
-from ...values.classes import ClassValue
-from ...values.constant import ConstantValue
 from ...values.mappings import DictValue
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
@@ -81,58 +79,6 @@ def _checkpoint(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
 
 
 FUNCTIONS[torch.utils.checkpoint.checkpoint] = _checkpoint
-
-
-# ------------------------------------------------------------------ autograd.Function
-
-
-class ForwardContext:
-    """What `forward` of an autograd.Function is given as `ctx` where no gradient is asked for."""
-
-    def __init__(self, count: int) -> None:
-        self.needs_input_grad = (False,) * count
-        self.saved_tensors = ()
-
-    def save_for_backward(self, *tensors: Any) -> None:
-        self.saved_tensors = tensors
-
-    def save_for_forward(self, *tensors: Any) -> None:
-        """Nothing reads it without gradients."""
-
-    def mark_dirty(self, *tensors: Any) -> None:
-        """Writes are seen anyway."""
-
-    def mark_non_differentiable(self, *tensors: Any) -> None:
-        """Nothing is differentiated."""
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """There are no gradients."""
-
-
-_NO_SETUP = torch.autograd.function._SingleLevelFunction.setup_context
-
-
-def _apply(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-    """`Function.apply` without gradients is `forward` with a context that is thrown away."""
-    cls, *rest = args
-    assert isinstance(cls, ClassValue)
-    state = state_of(ev)
-    if state.grad and any(isinstance(a, ArrayValue) and state.requires_grad(a.node(ev)) for a in rest):
-        raise ev.break_("autograd-function", f"{cls.real.__name__}.apply on tensors that require gradients",
-                        "its backward is the program's own")  # fmt: skip
-    context = ev.call_function(ForwardContext, [ConstantValue(len(rest))])
-    before, state.grad = state.grad, False
-    try:
-        if cls.real.setup_context is _NO_SETUP:
-            return ev.call(cls.getattr_(ev, "forward"), [context, *rest], kwargs)
-        result = ev.call(cls.getattr_(ev, "forward"), rest, kwargs)
-        ev.call(cls.getattr_(ev, "setup_context"), [context, TupleValue(rest), result])
-        return result
-    finally:
-        state.grad = before
-
-
-FUNCTIONS[torch.autograd.Function.apply.__func__] = _apply  # type: ignore[attr-defined]
 
 
 # ------------------------------------------------------------------ scans

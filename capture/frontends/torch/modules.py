@@ -18,9 +18,11 @@ from ...objects import MISSING
 from ...sources import Source
 from ...values.base import Args, Kwargs, Value
 from ...values.functions import BoundMethodValue
+from ...values.mappings import DictValue
 from ...values.objects import ObjectValue
 from ...values.tensor import ArrayValue
 from .calls import FUNCTIONS
+from .lazy import initialize, is_lazy
 from .state import state_of
 
 if TYPE_CHECKING:
@@ -97,7 +99,12 @@ class NNModuleValue(ObjectValue):
         assert self.real_dict is not None
         for registry in _REGISTRIES:
             members = self.real_dict.get(registry)
-            if members is not None and name in members:
+            known = ev.memo.get(id(members))
+            if isinstance(known, DictValue):  # the program has the dict in its hands, and may have changed it
+                found = known.get(ev, name)
+                if found is not None:
+                    return found
+            elif members is not None and name in members:
                 return ev.wrap(members[name], self.member_source(ev, registry, members, name))
         return None
 
@@ -143,6 +150,8 @@ class NNModuleValue(ObjectValue):
             raise ev.break_(
                 "disabled", f"calling {self.describe()}, which is marked with disable", reason, "remove the mark"
             )
+        if is_lazy(self.real):
+            initialize(ev, self.real, args, kwargs)
         if self.info.find("__call__") is not _CALL:
             return super().call(ev, args, kwargs)
         if self.has_hooks(ev):

@@ -253,8 +253,36 @@ def batch_norm(cx: Context, input: ArrayValue, running_mean: Any, running_var: A
 def instance_norm(cx: Context, input: ArrayValue, running_mean: Any = None, running_var: Any = None, weight: Any = None,
                   bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5) -> Node:  # fmt: skip
     if running_mean is not None or not use_input_stats:
-        raise Declined("running statistics")
+        return with_running_statistics(
+            cx, input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
+        )
     return cx.op("group_norm", input, weight, bias, num_groups=input.meta.shape[1], eps=eps)
+
+
+def with_running_statistics(cx: Context, input: ArrayValue, running_mean: Any, running_var: Any, weight: Any, bias: Any,
+                            training: bool, momentum: float, eps: float) -> Any:  # fmt: skip
+    """Instance norm as eager has it: batch norm over a single sample of all instances' channels."""
+    batch, channels, *rest = input.meta.shape
+
+    def tiled(x: Any) -> Any:
+        return (
+            None
+            if x is None
+            else cx.op("reshape", cx.op("expand", x, shape=(batch, channels)), shape=(batch * channels,))
+        )
+
+    flat = cx.op("reshape", input, shape=(1, batch * channels, *rest))
+    mean, var = tiled(running_mean), tiled(running_var)
+    if not training:
+        out = cx.op("batch_norm", flat, mean, var, tiled(weight), tiled(bias), eps=eps)
+        return cx.op("reshape", out, shape=input.meta.shape)
+    out, mean, var = cx.results(
+        "batch_norm_train", flat, mean, var, tiled(weight), tiled(bias), momentum=momentum, eps=eps
+    )
+    with gradients(cx.ev, False):
+        for running, new in ((running_mean, mean), (running_var, var)):
+            assign(cx, running, cx.op("mean", cx.op("reshape", new, shape=(batch, channels)), dim=(0,), keepdim=False))
+    return cx.op("reshape", out, shape=input.meta.shape)
 
 
 # ------------------------------------------------------------------ tables and attention

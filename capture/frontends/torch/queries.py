@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,24 @@ _watched(
     "torch.is_deterministic_algorithms_warn_only_enabled",
     "torch.get_deterministic_debug_mode", "torch.is_warn_always_enabled", "torch.get_num_interop_threads",
 )  # fmt: skip
+
+
+@_query("torch.jit.annotate")
+def _annotate(ev: Evaluator, the_type: Value, the_value: Value) -> Value:
+    return the_value
+
+
+def _like_python(place: str, function: Any) -> None:
+    """Functions over sizes that do with Python numbers what Python's own do."""
+    register_handler(place, lambda ev, args, kwargs: ev.call_function(function, args, kwargs))
+
+
+_like_python("torch.sym_int", int)
+_like_python("torch.sym_float", float)
+_like_python("torch.sym_max", max)
+_like_python("torch.sym_min", min)
+_like_python("torch.sym_not", operator.not_)
+_like_python("torch.sym_sum", sum)
 
 
 @_query("torch.is_tensor")

@@ -95,8 +95,10 @@ class TorchRuntime:
         return found[0] if len(found) == 1 and isinstance(results, torch.Tensor) else tuple(found)
 
     def resolve(self, target: str) -> Callable[..., Any]:
-        """The function named "module:qualified.name". Raises ImportError or AttributeError when it is gone."""
-        return resolve_name(target)
+        """The function named "module:qualified.name". Raises ImportError or AttributeError when it is gone. Graphs that are
+        never stored may hold the function itself.
+        """
+        return target if callable(target) else resolve_name(target)
 
     def encode(self, value: Any) -> Any:
         if isinstance(value, Named):

@@ -45,6 +45,8 @@ class TorchState:
         #: nodes that write to a real tensor and are that tensor; storages at the version that such a write left
         self.stored: set[Node] = set()
         self.settled: dict[InputStorage, int] = {}
+        #: some node calls what no fresh process could find: the graph is run op by op and kept nowhere
+        self.opaque = False
         self.held: list[torch.Tensor] = []
         self.hooks: dict[int, dict[Any, Any]] = {}
 

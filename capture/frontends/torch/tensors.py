@@ -272,8 +272,10 @@ def _is_operand(value: Value) -> bool:
         return True
     if value.is_constant:
         return isinstance(value.as_constant(), (bool, int, float, complex))
-    numbers = (SymFloatValue, ItemValue)
-    return isinstance(value, numbers) or getattr(value, "expr", None) is not None
+    payload = getattr(value, "payload", None)  # an instance of a subclass of int or float
+    if payload is not None and payload.is_constant:
+        return isinstance(payload.as_constant(), (bool, int, float, complex))
+    return isinstance(value, (SymFloatValue, ItemValue)) or getattr(value, "expr", None) is not None
 
 
 def _with_errors(ev: Evaluator, fn: Callable[..., Any], *args: Any) -> Any:

@@ -1,0 +1,133 @@
+"""`torch.func.functional_call`: a module called with other tensors in place of its parameters and buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.utils.stateless
+
+from ...values.base import Args, Kwargs, Value
+from ...values.mappings import DictValue
+from ...values.sequences import ListValue, TupleValue
+from .calls import FUNCTIONS
+from .modules import NNModuleValue
+
+if TYPE_CHECKING:
+    from ...evaluator import Evaluator
+
+#: (module, registry, its dict of members, member's name)
+Place = tuple[NNModuleValue, DictValue, str]
+
+_PARAMETERS = ("module", "parameter_and_buffer_dicts", "args", "kwargs")
+_STATELESS = ("module", "parameters_and_buffers", "args", "kwargs")
+
+
+def _handler(names: tuple[str, ...]) -> Any:
+    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        named = dict(zip(names, args)) | dict(kwargs)
+        module, given = named.pop(names[0]), named.pop(names[1])
+        positional, by_name = named.pop("args", None), named.pop("kwargs", None)
+        settings = {k: v.as_constant() for k, v in named.items()}
+        if not isinstance(module, NNModuleValue) or settings.get("strict"):
+            raise ev.break_("functional-call", f"functional_call of {module.describe()} (strict={settings.get('strict')})",
+                            "", "call it without strict=, on a module made outside")  # fmt: skip
+        tensors = _tensors(ev, given)
+        call_args = _call_args(ev, positional)
+        call_kwargs = {k.as_constant(): v for k, v in ev.mapping_pairs(by_name)} if _given(ev, by_name) else {}  # type: ignore[arg-type]
+        return _call_with(ev, module, tensors, bool(settings.get("tie_weights", True)), call_args, call_kwargs)
+
+    return handler
+
+
+def _given(ev: Evaluator, value: Value | None) -> bool:
+    return value is not None and not ev.is_none(value)
+
+
+def _call_args(ev: Evaluator, positional: Value | None) -> list[Value]:
+    if positional is None or ev.is_none(positional):
+        return []
+    return positional.items(ev) if isinstance(positional, TupleValue) else [positional]
+
+
+def _tensors(ev: Evaluator, given: Value) -> dict[str, Value]:
+    parts = given.items(ev) if isinstance(given, (TupleValue, ListValue)) else [given]
+    found: dict[str, Value] = {}
+    for part in parts:
+        for key, value in ev.mapping_pairs(part):
+            if key.as_constant() in found:
+                raise ev.framework_error(ValueError(f"{key.as_constant()} appears in several dictionaries"))
+            found[key.as_constant()] = value
+    return found
+
+
+def _call_with(
+    ev: Evaluator,
+    module: NNModuleValue,
+    tensors: dict[str, Value],
+    tie: bool,
+    args: list[Value],
+    kwargs: dict[str, Value],
+) -> Value:
+    """The call, with the members replaced in their registries for as long as it lasts."""
+    if tie:
+        tensors = _with_tied(ev, module.real, tensors)
+    before: list[tuple[Place, Any, Value | None]] = []
+    try:
+        for name, value in tensors.items():
+            owner, registry, member = _place(ev, module, name)
+            before.append(((owner, registry, member), registry.table[member], owner.written.pop(member, None)))
+            registry.table[member] = value
+        return module.call(ev, args, kwargs)
+    finally:
+        for (owner, registry, member), old, written in reversed(before):
+            registry.table[member] = old
+            owner.written.pop(member, None)
+            if written is not None:
+                owner.written[member] = written
+
+
+def _place(ev: Evaluator, module: NNModuleValue, name: str) -> Place:
+    *path, member = name.split(".")
+    for step in path:
+        found = module.getattr_(ev, step)
+        if not isinstance(found, NNModuleValue):
+            raise ev.framework_error(AttributeError(f"{name}: {step} is no module"))
+        module = found
+    if isinstance(module.real, torch.nn.RNNBase):
+        raise ev.break_(
+            "functional-call", "functional_call of a recurrent layer", "it keeps its weights in a second list"
+        )
+    for registry in ("_parameters", "_buffers"):
+        members = module.getattr_(ev, registry)
+        if isinstance(members, DictValue) and members.has(ev, member):
+            return module, members, member
+    raise ev.framework_error(AttributeError(f"{type(module.real).__name__} has no parameter or buffer {member!r}"))
+
+
+def _with_tied(ev: Evaluator, module: Any, tensors: dict[str, Value]) -> dict[str, Value]:
+    """Names of one and the same tensor are replaced together."""
+    groups: dict[int, list[str]] = {}
+    for name, tensor in _members(module):
+        groups.setdefault(id(tensor), []).append(name)
+    found = dict(tensors)
+    for group in groups.values():
+        given = {id(tensors[n]): tensors[n] for n in group if n in tensors}
+        if len(given) > 1:
+            raise ev.framework_error(ValueError(f"the tied tensors {group} are given different values"))
+        for name in group if given else ():
+            found[name] = next(iter(given.values()))
+    return found
+
+
+def _members(module: Any) -> Iterator[tuple[str, Any]]:
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
+
+
+for _function, _names in (
+    (torch.func.functional_call, _PARAMETERS),
+    (torch.nn.utils.stateless.functional_call, _STATELESS),
+):
+    FUNCTIONS[_function] = _handler(_names)
