@@ -228,15 +228,16 @@ class MutableSequence(SequenceValue):
         """Look inside a list from outside."""
         self.closed = False
         if self.source is not None:
-            count = self.cls.__len__(self.real)
+            base: Any = self.cls
+            count = base.__len__(self.real)
             if type(self.real) is self.cls:
                 ev.guards.length(self.source, count)
                 places = [self.source.item(i) for i in range(count)]
             else:  # a subclass may answer as it likes
-                base = ev.names.inject(self.cls, self.cls.__name__)
-                ev.guards.test(self.source, f"{base}.__len__({{x}}) == {count}", f"len({{label}}) was {count}", 1)
-                places = [self.source.step(f"{base}.__getitem__(", f", {i})", f"[{i}]") for i in range(count)]
-            self._elements[:0] = [ev.wrap(obj, place) for obj, place in zip(self.cls.__iter__(self.real), places)]
+                name = ev.names.inject(base, base.__name__)
+                ev.guards.test(self.source, f"{name}.__len__({{x}}) == {count}", f"len({{label}}) was {count}", 1)
+                places = [self.source.step(f"{name}.__getitem__(", f", {i})", f"[{i}]") for i in range(count)]
+            self._elements[:0] = [ev.wrap(obj, place) for obj, place in zip(base.__iter__(self.real), places)]
 
     def change(self, ev: Evaluator) -> list[Value]:
         if self.closed:

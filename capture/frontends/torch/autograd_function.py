@@ -17,7 +17,6 @@ from ....inductor.ops import OPS
 from ...breaks import NotConstant
 from ...values.base import Args, Kwargs, Value
 from ...values.classes import ClassValue
-from ...values.constant import ConstantValue
 from ...values.sequences import TupleValue
 from ...values.tensor import ArrayValue
 from .calls import FUNCTIONS, TENSOR_CLASS
@@ -71,7 +70,7 @@ def _forward(
     ev: Evaluator, cls: ClassValue, args: list[Value], kwargs: Kwargs, needs: tuple[bool, ...]
 ) -> tuple[Value, Value]:
     """The result of `forward`, and its context."""
-    context = ev.call_function(ForwardContext, [ConstantValue(needs)])
+    context = ev.call_function(ForwardContext, [ev.from_python(needs)])
     with gradients(ev, False):
         if cls.real.setup_context is _NO_SETUP:
             return ev.call(cls.getattr_(ev, "forward"), [context, *args], kwargs), context
@@ -106,7 +105,7 @@ def _apply_recorded(
               or segment.is_older(a.storage) else "" for a in arrays]  # fmt: skip
     plain = {id(e) for e in context.getattr_(ev, "undifferentiated").items(ev)}
     ref = ExternRef(_caller(cls.real, template), tuple(Input(i) for i in range(len(inputs))))  # type: ignore[arg-type]
-    node = ev.builder.append(OPS["extern"], tuple(inputs), {"ref": ref, "effects": True, "strides": None}, metas)
+    node = ev.builder.append(OPS["extern"], tuple(inputs), {"ref": ref, "effects": True, "strides": None}, metas)  # type: ignore[arg-type]
     state = state_of(ev)
     state.opaque = True
     made = []
