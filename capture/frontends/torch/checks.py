@@ -8,11 +8,17 @@ from collections.abc import Callable
 
 import torch
 
+#: torch's words for a condition that does not hold
+FALSE_CONDITION = (
+    "Expected cond to be True, but got False. (Could this error message be improved? If so, please report an "
+    "enhancement request to PyTorch.)"
+)
+
 
 def check_all(condition: torch.Tensor) -> torch.Tensor:
     """`condition` again. Raises RuntimeError unless all of it is true, as `torch._check_tensor_all` does."""
     if not bool(condition.all()):
-        raise RuntimeError("Test: a tensor condition checked in a compiled function does not hold")
+        raise RuntimeError(FALSE_CONDITION)
     return condition.clone()
 
 
@@ -37,13 +43,6 @@ def check_supported(condition: torch.Tensor) -> torch.Tensor:
 _HOLDS: dict[str, Callable[[int, int], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-
-
-#: torch's words for a condition that does not hold
-FALSE_CONDITION = (
-    "Expected cond to be True, but got False. (Could this error message be improved? If so, please report an "
-    "enhancement request to PyTorch.)"
-)
 
 
 def check_number(sign: str, difference: int, error: str, text: str) -> int:
