@@ -9,6 +9,7 @@ import math
 import re
 import types
 import uuid
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import NotConstant
@@ -27,6 +28,19 @@ CONSTANT_TYPES: frozenset[type] = LITERAL_TYPES | {
     range, re.Pattern, re.Match, decimal.Decimal, fractions.Fraction, uuid.UUID, datetime.date, datetime.datetime, datetime.timedelta,
     types.CodeType, types.GenericAlias, types.UnionType,
 }  # fmt: skip
+
+
+_CONTAINERS = (tuple, list, set, frozenset)
+
+
+def _is_plain(obj: Any) -> bool:
+    """Immutable all through, or a new container or iterator, which capture takes apart."""
+    cls = type(obj)
+    if isinstance(obj, Iterator):
+        return True
+    if cls in _CONTAINERS:
+        return all(map(_is_plain, obj))
+    return cls in CONSTANT_TYPES or cls is dict and all(_is_plain(k) and _is_plain(v) for k, v in obj.items())
 
 
 class ConstantValue(Value):
@@ -82,7 +96,14 @@ class ConstantValue(Value):
                 "constant-method",
                 f"calling {type(self.value).__name__}.{name} with arguments that are not known during capture",
             ) from None
-        return ev.fold(lambda: getattr(self.value, name)(*plain, **named))
+        found = ev.fold_raw(lambda: getattr(self.value, name)(*plain, **named))
+        if not _is_plain(found):  # it may have a state of its own, and two calls would share it
+            raise ev.break_(
+                "constant-method", f"calling {type(self.value).__name__}.{name}",
+                f"it makes a {type(found).__name__}, which the compiled function would keep from call to call",
+                "call it outside of the compiled function",
+            )  # fmt: skip
+        return ev.from_python(found)
 
     # str methods that take other than constants
 

@@ -729,9 +729,8 @@ def flags_of_backends(c):
 
     f = c(f)
     yield f(X)
-    torch.backends.cudnn.benchmark = True
-    yield f(X)
-    torch.backends.cudnn.benchmark = False
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        yield f(X)
     torch.set_float32_matmul_precision("high")
     yield f(X)
     torch.set_float32_matmul_precision("highest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import pytest
@@ -256,3 +257,15 @@ def test_random_state_is_eagers():
         return torch.randn_like(x) + torch.nn.functional.dropout(x, 0.3), torch.rand(2)
 
     check(fn, X)
+
+
+def test_objects_with_a_state_are_not_shared_between_calls():
+    pattern = re.compile("a+")
+    found = quern.compile(
+        lambda x: (x + 1, [m.group() for m in pattern.finditer("aabaa")]), backend="eager", fullgraph=True
+    )
+    scan = quern.compile(lambda x: (x + 1, pattern.scanner("aabaa")), backend="eager")
+    x = torch.ones(2)
+    for _ in range(2):
+        assert found(x)[1] == ["aa", "aa"]
+        assert scan(x)[1].search().span() == (0, 2)
