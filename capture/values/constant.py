@@ -9,7 +9,6 @@ import math
 import re
 import types
 import uuid
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import NotConstant
@@ -30,17 +29,8 @@ CONSTANT_TYPES: frozenset[type] = LITERAL_TYPES | {
 }  # fmt: skip
 
 
-_CONTAINERS = (tuple, list, set, frozenset)
-
-
-def _is_plain(obj: Any) -> bool:
-    """Immutable all through, or a new container or iterator, which capture takes apart."""
-    cls = type(obj)
-    if isinstance(obj, Iterator):
-        return True
-    if cls in _CONTAINERS:
-        return all(map(_is_plain, obj))
-    return cls in CONSTANT_TYPES or cls is dict and all(_is_plain(k) and _is_plain(v) for k, v in obj.items())
+#: what methods of constants make that has a state of its own: two calls of the compiled function may not share it
+_STATEFUL = (type(re.compile("").scanner("")),)  # type: ignore[attr-defined]
 
 
 class ConstantValue(Value):
@@ -97,7 +87,7 @@ class ConstantValue(Value):
                 f"calling {type(self.value).__name__}.{name} with arguments that are not known during capture",
             ) from None
         found = ev.fold_raw(lambda: getattr(self.value, name)(*plain, **named))
-        if not _is_plain(found):  # it may have a state of its own, and two calls would share it
+        if isinstance(found, _STATEFUL):
             raise ev.break_(
                 "constant-method", f"calling {type(self.value).__name__}.{name}",
                 f"it makes a {type(found).__name__}, which the compiled function would keep from call to call",
