@@ -70,8 +70,8 @@ class GeneratorValue(IteratorValue):
             if not ev.is_none(sent):
                 raise ev.type_error("can't send non-None value to a just-started generator")
             self.started = True
-        elif error is None:
-            self.frame.push(sent)
+        else:
+            self.frame.push(sent)  # also where an exception is thrown in: its handler counts on it, as in CPython
         outer = ev.handled
         if self.handled is not None:
             ev.handled = self.handled
