@@ -144,7 +144,7 @@ def _hash(ev: Evaluator, x: Value, /) -> Value:
 @simple(id)
 def _id(ev: Evaluator, x: Value, /) -> Value:
     if x.source is not None and x.source.is_const:  # the entry holds the object: it stays where it is
-        return ConstantValue(id(ev.names.namespace[x.source.text]))
+        return ConstantValue(id(x.source.const))
     raise ev.break_("object-id", "calling id()", "addresses change from call to call", "compare with `is`")
 
 

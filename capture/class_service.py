@@ -93,7 +93,7 @@ class ClassService:
         if info.steady:
             owner = next((base for base in info.cls.__mro__ if name in base.__dict__), info.cls)
             if owner.__flags__ & HEAPTYPE and not isinstance(raw, Written):
-                self.guards.steady(owner.__dict__, name, raw, owner.__name__)
+                self.guards.steady(owner, name, raw, owner.__name__)
             return
         source = self.names.const(info.cls, label=info.cls.__name__).attr(name)
         kind = type(raw)

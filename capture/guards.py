@@ -217,9 +217,10 @@ class GuardSet:
             dicts.append(held)
             names.append(name)
 
-    def steady(self, held: Mapping[str, Any], name: str, obj: Any, label: str) -> None:
-        """A module or class of a library holds `obj` under `name`: one test for each module and class."""
-        self._steady.setdefault(id(held), (held, label, {}))[2][name] = obj
+    def steady(self, owner: type | dict[str, Any], name: str, obj: Any, label: str) -> None:
+        """A class of a library, or a module of one (given as its dict), holds `obj` under `name`: one test for each of them."""
+        held = owner.__dict__ if isinstance(owner, type) else owner  # of a class, a new view at each asking
+        self._steady.setdefault(id(owner), (held, label, {}))[2][name] = obj
 
     def _settle(self) -> None:
         """Make the tests that wait for the end."""

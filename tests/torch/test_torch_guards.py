@@ -142,3 +142,17 @@ def test_guards_are_cheap():
         (timeit.timeit(lambda: X.dtype, number=300), timeit.timeit(lambda: check(X), number=300)) for _ in range(300)
     ]
     assert min(cost for _, cost in pairs) < 8 * min(unit for unit, _ in pairs)
+
+
+def test_a_library_class_is_one_guard_however_often_it_is_asked():
+    def counted(times):
+        @quern.compile(backend="eager", fullgraph=True)
+        def f(x, y):
+            for _ in range(times):
+                x = x.sin().split(2)[0] + y.cos()[:2]
+            return x
+
+        f(torch.ones(4), torch.ones(4))
+        return len(f.entries[0].captured.conditions)
+
+    assert counted(2) == counted(12)

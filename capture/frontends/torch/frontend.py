@@ -79,6 +79,8 @@ _NOT_INLINED = (
     "torch.utils._python_dispatch", "torch.utils._device", "torch.xpu",
 )  # fmt: skip
 _INLINED = ("torch.autograd.grad_mode", "torch.amp.autocast_mode")
+#: a live view; torch.Tensor.__dict__ is a new one at each asking
+_METHODS = torch.Tensor.__dict__
 _FOLDER = torch.__file__.rsplit("/", 1)[0]
 
 
@@ -219,8 +221,8 @@ def _wrap_tensor(ev: Evaluator, obj: torch.Tensor, source: Source) -> Value:
     else:
         shape = tuple(ev.dim(source, axis, size, obj) for axis, size in enumerate(meta.shape))
         meta = guard_tensor(ev, obj, source, meta, shape)
-    methods = ev.names.inject(torch.Tensor.__dict__, "methods")
-    ev.guards.test(None, f"len({methods}) == {len(torch.Tensor.__dict__)}", "torch.Tensor got or lost methods")
+    methods = ev.names.inject(_METHODS, "methods")
+    ev.guards.test(None, f"len({methods}) == {len(_METHODS)}", "torch.Tensor got or lost methods")
     storage = InputStorage(meta, source, obj, tensor_key(obj), _input_name(source))
     value = TensorValue(storage, meta, source=source)
     state.arrays.add(ev, value)

@@ -260,7 +260,7 @@ def _replaced(ev: Evaluator, name: str) -> Value | None:
     found = torch.Tensor.__dict__.get(name)
     if found is None:
         return None
-    ev.guards.steady(torch.Tensor.__dict__, name, found, "Tensor")
+    ev.guards.steady(torch.Tensor, name, found, "Tensor")
     if not isinstance(found, types.FunctionType) or str(found.__module__).partition(".")[0] == "torch":
         return None
     return ev.wrap(found, ev.names.const(found, label=f"Tensor.{name}"))
