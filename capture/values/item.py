@@ -13,6 +13,7 @@ from ...inductor.graph import ExternRef, Input, Node, TensorMeta
 from ...inductor.ops import OPS
 from .base import Value
 from .constant import ConstantValue
+from .symfloat import SymFloatValue
 
 if TYPE_CHECKING:
     from ..evaluator import Evaluator
@@ -104,6 +105,8 @@ def operand_of(ev: Evaluator, value: Value) -> Any:
     """A number as an argument of `number_node`; None for another Value."""
     if isinstance(value, ItemValue):
         return value.node
+    if isinstance(value, SymFloatValue):
+        return value.as_constant()
     if type(value) is ConstantValue and type(value.value) in (int, float, bool):
         return value.value
     return getattr(value, "expr", None)

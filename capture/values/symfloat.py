@@ -46,6 +46,10 @@ class SymFloatValue(Value):
     def as_constant(self) -> Any:
         return self.specialize()
 
+    def known(self) -> Value:
+        """The float as a constant: the capture begins anew."""
+        return ConstantValue(self.as_constant())
+
     def describe(self) -> str:
         return f"the float {self.place.label}"
 
@@ -54,27 +58,25 @@ class SymFloatValue(Value):
 
     # ------------------------------------------------------------ arithmetic
 
-    def _derived(self, prefix: str, suffix: str, hint: float, other: Value | None = None) -> Value:
-        specialize = self.specialize
-        if isinstance(other, SymFloatValue):
-            both = (self.specialize, other.specialize)
-            specialize = lambda: [begin_anew() for begin_anew in both]  # noqa: E731
-        return SymFloatValue(self.place.step(prefix, suffix), hint, specialize)
+    def _derived(self, prefix: str, suffix: str, hint: float) -> Value:
+        """Arithmetic on this float. Of two that meet, the first becomes a constant where the result must be known."""
+        return SymFloatValue(self.place.step(prefix, suffix), hint, self.specialize)
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
         other = ev.payload(other)
         if other.python_type() not in (int, float, bool):
             return None
+        if not _is_at_hand(other):
+            return ev.binary(op, other, self.known()) if reflected else ev.binary(op, self.known(), other)
         text, number = _operand(other)
         divisor = self if reflected else other
         if text and (op in _ARITHMETIC or op == "/" and _is_not_zero(ev, divisor)):
             left, right = (number, self.hint) if reflected else (self.hint, number)
             hint = ev.operators.BINARY[op](left, right)
             if reflected:
-                return self._derived(f"({text} {op} ", ")", hint, other)
-            return self._derived("(", f" {op} {text})", hint, other)
-        mine, theirs = ConstantValue(self.as_constant()), ConstantValue(other.as_constant())
-        return ev.binary(op, theirs, mine) if reflected else ev.binary(op, mine, theirs)
+                return self._derived(f"({text} {op} ", ")", hint)
+            return self._derived("(", f" {op} {text})", hint)
+        return ev.binary(op, other, self.known()) if reflected else ev.binary(op, self.known(), other)
 
     def unary(self, ev: Evaluator, op: str) -> Value:
         if op == "~":
@@ -83,10 +85,10 @@ class SymFloatValue(Value):
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         other = ev.payload(other)
-        if isinstance(other, SymFloatValue):
-            other = ConstantValue(other.as_constant())
         if other.python_type() not in (int, float, bool):
             return None
+        if not _is_at_hand(other):
+            return ev.compare(op, self.known(), other)
         number = other.as_constant()
         if not math.isfinite(number):
             return ev.fold(ev.operators.COMPARE[op], self.as_constant(), number)
@@ -135,6 +137,11 @@ class SymFloatValue(Value):
 
     def format_(self, ev: Evaluator, spec: str) -> Value:
         return self._known(ev, lambda value: format(value, spec))
+
+
+def _is_at_hand(value: Value) -> bool:
+    """Whether a number's value is known now, or when the entry begins; others the graph computes."""
+    return value.is_constant or isinstance(value, SymFloatValue)
 
 
 def _operand(value: Value) -> tuple[str, Any]:

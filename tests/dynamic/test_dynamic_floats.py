@@ -172,3 +172,11 @@ def test_dynamic_false_keeps_constants():
     for a in FLOATS[:3]:
         agree(scaled(X, a), compiled(X, a))
     assert len(compiled.explain_records) == 3
+
+
+def test_next_to_numbers_that_the_graph_computes_it_is_a_constant():
+    def mixed(x, a):
+        total = x.sum().item()
+        return x * (a * total), total - a, a > total
+
+    assert versions(mixed, [(X, a) for a in FLOATS]) == len(FLOATS)
