@@ -119,3 +119,27 @@ def test_modules_made_after_torch_compile_was_used():
 
     with torch.no_grad():
         compare(fn(X), compiled(fn)(X))
+
+
+class Logged(torch.autograd.Function):
+    log: list[str] = []
+
+    @staticmethod
+    def forward(ctx, x):
+        Logged.log.append("forward")
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * 2
+
+
+def test_effects_of_an_autograd_function_happen_once():
+    def fn(x):
+        Logged.log.append("before")
+        return Logged.apply(x)
+
+    x = X.clone().requires_grad_()
+    Logged.log.clear()
+    assert torch.equal(quern.compile(fn, backend="eager")(x), x * 2)
+    assert Logged.log == ["before", "forward"]
