@@ -119,7 +119,14 @@ def move_scalars(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     what they come from is copied there.
     """
 
+    known: dict[tuple[Node, str], Node] = {}
+
     def moved(b: GraphBuilder, i: Node, device: str) -> Node:
+        if (i, device) not in known:
+            known[i, device] = copied(b, i, device)
+        return known[i, device]
+
+    def copied(b: GraphBuilder, i: Node, device: str) -> Node:
         if i.op.name == "input" or i.op.kind == "extern":
             return b.call("to_device", i, device=device)
         if not i.inputs:

@@ -43,3 +43,14 @@ def test_a_graph_of_the_cpu_is_left_alone() -> None:
     x = b.input(TensorMeta((3,), (1,), dtypes.float32, "cpu"), "x")
     graph.outputs = [b.exp(x)]
     assert move_scalars(graph, OPS) is graph
+
+
+def test_a_value_used_often_is_moved_once() -> None:
+    graph = Graph()
+    b = GraphBuilder(OPS, graph)
+    x = b.input(TensorMeta((4,), (1,), dtypes.float32, GPU), "x")
+    small = b.input(TensorMeta((), (), dtypes.float32, "cpu"), "small")
+    for _ in range(40):  # as often as 2 ** 40, were each use moved by itself
+        small = b.add(small, small)
+    graph.outputs = [b.mul(x, small)]
+    assert len(move_scalars(graph, OPS).nodes) < 100
