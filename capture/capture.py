@@ -236,10 +236,8 @@ def _learn(target: Target, ev: Evaluator, broken: Break) -> bool:
     root = ev.root
     if root is None or target.view.can_suspend:
         return False
-    if (
-        broken.code == "finalizer"
-    ):  # our frames around a continuation would hold the object longer than the program does
-        return False
+    if broken.code == "finalizer":
+        return False  # our frames around a continuation would hold the object longer than the program does
     index = max(root.pc - 1, target.start)
     stops = target.family.stops
     reason = BreakReason.of(broken)

@@ -645,6 +645,13 @@ class Evaluator(ClassService, TextService):
         self.locate(error)
         return error
 
+    def branch_break(self, what: str) -> _Break:
+        """`raise ev.branch_break(...)`: a jump asks for a truth that only the running graph knows."""
+        return self.break_(
+            "data-dependent-branch", f"branching on {what}", "which way to go is known only when the graph runs",
+            "use torch.where, or move the decision out of the compiled function",
+        )  # fmt: skip
+
     def break_globals(self) -> Value:
         raise self.break_("globals-dict", "taking a module's globals as a dict", "writes to it could not be followed")
 

@@ -81,9 +81,7 @@ class GuardSet:
     def __init__(self, names: Names) -> None:
         self.names = names
         self._guards: dict[tuple[Source | None, str, Any], Guard] = {}
-        #: held dicts that must not change, and what they hold
-        self._live: list[dict[Any, Any]] = []
-        self._then: list[dict[Any, Any]] = []
+        self._registries = _Watched("a registry that is held was changed")
         self._classes = _Watched("a class got or lost attributes")
         self._objects = _Watched("an object that is held had another class")
         self._hidden: tuple[list[Any], list[str]] = ([], [])
@@ -175,12 +173,10 @@ class GuardSet:
 
         Its values must not be equal to other objects (as modules are; not numbers, strings or containers).
         """
-        if not self._live:
-            live, then = self.names.inject(self._live, "live"), self.names.inject(self._then, "then")
-            self.test(None, f"{live} == {then}", "a registry that is held was changed", 1)
-        if all(d is not held for d in self._live):
-            self._live.append(held)
-            self._then.append(dict(held))
+        if not self._registries.live:
+            live, then = self._registries.inject(self.names)
+            self.test(None, f"{live} == {then}", self._registries.reason, 1)
+        self._registries.add(held, dict(held), id(held))
 
     # ------------------------------------------------------------ facts about held objects, many in one test
 

@@ -80,12 +80,7 @@ class ItemValue(Value):
         return ItemValue(number_node(ev, f"operator:{name}", [self.node, operand], bool), bool)
 
     def truth(self, ev: Evaluator) -> bool:
-        raise ev.break_(
-            "data-dependent-branch",
-            f"branching on {self.describe()}",
-            "which way to go is known only when the graph runs",
-            "use torch.where, or move the decision out of the compiled function",
-        )
+        raise ev.branch_break(self.describe())
 
     # ------------------------------------------------------------ conversions
 

@@ -276,26 +276,30 @@ def handler_of(fn: Function, place: str = "") -> Handler:
         except Break as refused:
             if refused.code != "framework-error":
                 raise
-            try:
-                return call_original(ev, place, args, kwargs, Declined(refused.what))
-            except Break:
-                raise refused from None
+            refusal = refused
         except (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError) as error:
-            # what the table refuses may be right all the same: the framework decides
-            try:
-                return call_original(ev, place, args, kwargs, Declined(str(error)))
-            except Break:
-                pass
-            given = {k: v for k, v in kwargs.items() if k != "out"}
-            try:
-                signature.bind(None, *args, **given)
-            except TypeError:
-                raise ev.break_("call-signature", f"a call of {fn.__name__} with arguments that are not known to it",
-                                str(error)) from error  # fmt: skip
-            raise ev.framework_error(error) from error
+            refusal = _refusal(ev, fn, signature, args, kwargs, error)
+        try:  # what the table refuses may be right all the same: the framework decides
+            return call_original(ev, place, args, kwargs, Declined(refusal.what))
+        except Break:
+            raise refusal from None
 
     handler.__name__ = fn.__name__
     return handler
+
+
+def _refusal(
+    ev: Evaluator, fn: Function, signature: inspect.Signature, args: Sequence[Value], kwargs: Mapping[str, Value],
+    error: Exception,
+) -> Break:  # fmt: skip
+    """What is said of a call that raised during capture: its arguments do not bind, or the framework refuses them."""
+    try:
+        signature.bind(None, *args, **{k: v for k, v in kwargs.items() if k != "out"})
+    except TypeError:
+        return ev.break_(
+            "call-signature", f"a call of {fn.__name__} with arguments that are not known to it", str(error)
+        )
+    return ev.framework_error(error)
 
 
 def call_original(

@@ -16,7 +16,7 @@ from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
 from ...values.tensor import ArrayValue, InputStorage
 from ...wrapping import anchor
-from . import (
+from . import (  # noqa: F401  imported for the rows they add
     autocast,
     autograd_function,
     complex_views,
@@ -48,22 +48,6 @@ from .tensors import TensorValue
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
     from ...rebuild import Rebuilder
-
-_tables = (
-    complex_views,
-    higher_order,
-    autograd_function,
-    functional_call,
-    names_create,
-    names_data,
-    names_index,
-    names_nn,
-    names_pointwise,
-    names_reduce,
-    names_shape,
-    queries,
-    stand_ins,
-)
 
 #: immutable objects of torch, compared by value
 _CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.finfo, torch.iinfo)

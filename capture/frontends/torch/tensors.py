@@ -160,12 +160,7 @@ class TensorValue(ArrayValue):
         content = known_content(ev, self)
         if content is not None:
             return ev.fold_raw(bool, content)
-        raise ev.break_(
-            "data-dependent-branch",
-            f"branching on the value of {self.describe()}",
-            "which way to go is known only when the graph runs",
-            "use torch.where, or move the decision out of the compiled function",
-        )
+        raise ev.branch_break(f"the value of {self.describe()}")
 
     def len_(self, ev: Evaluator) -> Value:
         if not self.meta.shape:
