@@ -17,7 +17,8 @@ import numpy as np
 from quern.inductor import loops as L
 from quern.inductor.codegen.cpp import generate
 from quern.inductor.dtypes import float32
-from quern.inductor.loops import Buffer, Expr, Kernel, Store, Var, as_index
+from quern.inductor.kernel import Buffer, Kernel, Store
+from quern.inductor.loops import Expr, Var, as_index
 from quern.kernels.cpu.build import build, load
 from quern.kernels.cpu.toolchain import host_target
 

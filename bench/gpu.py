@@ -53,7 +53,7 @@ import torch.nn.functional as F  # noqa: E402
 import triton_zoo as zoo  # noqa: E402
 from quern.inductor import dtypes  # noqa: E402
 from quern.inductor.codegen.triton import generate  # noqa: E402
-from quern.inductor.loops import Kernel  # noqa: E402
+from quern.inductor.kernel import Kernel  # noqa: E402
 from quern.inductor.reference import from_bfloat16_bits, run_kernel  # noqa: E402
 from quern.kernels.gpu import Target, build, compile_for  # noqa: E402
 

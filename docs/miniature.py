@@ -727,7 +727,8 @@ class CompiledFunction:
             return Evaluator(None).run(frame)
 
         if self.show:
-            print(f"{self.function.__name__}: {len(graph.nodes)} nodes, {len(steps)} steps")
+            print(f"{self.function.__name__}: {len(graph.nodes)} nodes, {len(steps)} steps; relied on:")
+            print("\n".join(f"  {said}" for said in dict.fromkeys(g.said for g in guards)))
             for text in (*(generate(s, _arrays(s)) for s in steps if isinstance(s, Kernel)), *self.breaks):
                 print(text)
         return check_function(guards, self.names), run, steps

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from .dtypes import HALVES, float32
 from .graph import Dim
+from .kernel import Store
 from .loops import (
     Expr,
     FloorDiv,
     Index,
     Indirect,
     Mod,
-    Store,
     Var,
     as_index,
     postorder,

@@ -16,21 +16,8 @@ from typing import Any
 from ..errors import InternalError, LoweringError
 from .dtypes import DType, compute_dtype
 from .graph import Dim, Graph, Node, TensorMeta, contiguous_strides
-from .loops import (
-    Expr,
-    Fn,
-    Index,
-    Reduce,
-    Scan,
-    Scatter,
-    Store,
-    Var,
-    as_index,
-    cast,
-    expr,
-    load,
-    reduce,
-)
+from .kernel import Store
+from .loops import Expr, Fn, Index, Reduce, Scan, Scatter, Var, as_index, cast, expr, load, reduce
 from .ops import OPS
 
 #: a multi-reader value costing more than this many scalar ops is kept rather than recomputed

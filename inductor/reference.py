@@ -1,4 +1,4 @@
-"""The oracle for kernels: a NumPy interpreter of `loops.Kernel`, slow, plain, and independent of both code generators.
+"""The oracle for kernels: a NumPy interpreter of `kernel.Kernel`, slow, plain, and independent of both code generators.
 
 The whole index space is one NumPy broadcast: axis k belongs to the k-th loop variable (outer ones first), and an
 expression's value has size 1 along the axes that it does not depend on. An index outside its buffer raises
@@ -19,7 +19,8 @@ import numpy as np
 from ..errors import InternalError
 from .dtypes import DType, bfloat16
 from .graph import Dim
-from .loops import Expr, FloorDiv, Index, Indirect, Kernel, Mod, Var
+from .kernel import Kernel
+from .loops import Expr, FloorDiv, Index, Indirect, Mod, Var
 from .ops.scalar import SCALAR
 
 

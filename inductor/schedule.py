@@ -13,22 +13,8 @@ from dataclasses import dataclass, field
 from .dtypes import int64 as _INT64
 from .fusion import Refusal, fuse, group_reads, group_writes, numel, order_matters, score, split_divided
 from .graph import Dim
-from .loops import (
-    Buffer,
-    Expr,
-    FloorDiv,
-    Index,
-    Kernel,
-    Mod,
-    Store,
-    Var,
-    as_index,
-    expr,
-    load,
-    rewrite,
-    substitute,
-    substitute_expr,
-)
+from .kernel import Buffer, Kernel, Store
+from .loops import Expr, FloorDiv, Index, Mod, Var, as_index, expr, load, rewrite, substitute, substitute_expr
 from .lower import ExternCall, Group, Lowered, Storage
 
 #: siblings that share only inputs are fused when they share at least this much memory traffic

@@ -93,6 +93,7 @@ def test_its_own_demonstration(miniature, capsys):
     said = capsys.readouterr().out
     assert "all results agree with NumPy's" in said
     assert said.count('extern "C" void kernel') == 3
+    assert "x was a row-major float64 array of shape (300, 40)" in said
 
 
 @pytest.mark.parametrize("function, breaks", [(in_place, 1), (branches, 1), (guarded_by_try, 0), (scaled, 0)])

@@ -19,12 +19,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..graph import Dim
+from ..kernel import Kernel
 from ..loops import (
     Expr,
     FloorDiv,
     Index,
     Indirect,
-    Kernel,
     Mod,
     Var,
     as_index,

@@ -31,7 +31,8 @@ from quern.inductor.dtypes import (
     int64,
     uint8,
 )
-from quern.inductor.loops import Buffer, Expr, Index, Kernel, Store, Var, as_index
+from quern.inductor.kernel import Buffer, Kernel, Store
+from quern.inductor.loops import Expr, Index, Var, as_index
 from quern.inductor.ops.scalar import SCALAR
 from quern.inductor.reference import from_bfloat16_bits, numpy_dtype, run_kernel, to_bfloat16_bits
 from quern.kernels.cpu.build import LIBRARY, build, compile_units, load

@@ -14,11 +14,9 @@ from quern.inductor.codegen.simplify_loops import (
     simplify,
     split_vars,
 )
+from quern.inductor.kernel import Buffer, Kernel, Store
 from quern.inductor.loops import (
-    Buffer,
     Index,
-    Kernel,
-    Store,
     Var,
     as_index,
     cast,

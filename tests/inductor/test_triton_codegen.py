@@ -12,7 +12,8 @@ from quern.inductor import loops as L
 from quern.inductor.codegen.triton import TritonOptions, generate
 from quern.inductor.codegen.triton.scalars import TEMPLATES, template
 from quern.inductor.dtypes import DType, bool_, float32, float64, int8, int32, int64, uint8, uint32
-from quern.inductor.loops import Buffer, Expr, Kernel, Store, Var, as_index
+from quern.inductor.kernel import Buffer, Kernel, Store
+from quern.inductor.loops import Expr, Var, as_index
 from quern.inductor.ops.scalar import SCALAR, ScalarOp
 
 from quern.errors import InternalError

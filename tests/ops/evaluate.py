@@ -16,22 +16,8 @@ import torch
 from quern.capture.frontends.torch.runtime import tensor_meta
 from quern.inductor.dtypes import DType, bfloat16, compute_dtype
 from quern.inductor.graph import Graph, GraphBuilder, Node, TensorMeta
-from quern.inductor.loops import (
-    Buffer,
-    Fn,
-    Kernel,
-    Reduce,
-    Scan,
-    Scatter,
-    Store,
-    Var,
-    as_index,
-    cast,
-    expr,
-    linearize,
-    load,
-    reduce,
-)
+from quern.inductor.kernel import Buffer, Kernel, Store
+from quern.inductor.loops import Fn, Reduce, Scan, Scatter, Var, as_index, cast, expr, linearize, load, reduce
 from quern.inductor.ops import OPS
 from quern.inductor.reference import numpy_dtype, run_kernel
 

@@ -7,11 +7,9 @@ import math
 import numpy as np
 import pytest
 from quern.inductor.dtypes import bfloat16, bool_, float32, float64, int8, int64
+from quern.inductor.kernel import Buffer, Kernel, Store
 from quern.inductor.loops import (
     ZERO,
-    Buffer,
-    Kernel,
-    Store,
     Var,
     as_index,
     cast,

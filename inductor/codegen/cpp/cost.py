@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from ...dtypes import bool_, int64
-from ...loops import Expr, Index, Kernel, Var, postorder
+from ...kernel import Kernel
+from ...loops import Expr, Index, Var, postorder
 from ..simplify_loops import is_order_sensitive, size_hint
 from .emit import HEAVY
 from .expressions import SIZES, value_type

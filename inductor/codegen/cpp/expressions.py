@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 from ....errors import InternalError
 from ...dtypes import DType, bfloat16, bool_, float16, int64
-from ...loops import Atom, Expr, Index, Indirect, Store, Var, expr, postorder
+from ...kernel import Store
+from ...loops import Atom, Expr, Index, Indirect, Var, expr, postorder
 from .emit import is_operator, text_of
 from .indexing import dim_text, free_vars, index_text, index_vars, stride_along
 from .ranges import fits_i32

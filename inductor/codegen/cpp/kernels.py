@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...loops import Kernel
+from ...kernel import Kernel
 from .expressions import c_name, storage_type
 from .indexing import dim_text
 from .parts import Part

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from ...dtypes import bool_
 from ...graph import Dim
-from ...loops import Expr, Index, Store, Var, as_index, postorder
+from ...kernel import Store
+from ...loops import Expr, Index, Var, as_index, postorder
 from .cost import accumulator_types
 from .emit import BOOL_REDUCERS, HEAVY, REDUCERS
 from .expressions import Value, Writer, c_name, storage_type, value_type

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from ...dtypes import bool_, int64
 from ...graph import Dim
-from ...loops import Expr, Indirect, Kernel, Store, Var, expr, postorder
+from ...kernel import Kernel, Store
+from ...loops import Expr, Indirect, Var, expr, postorder
 from ..simplify_loops import simplify, size_hint
 from .cost import choose_vector, lanes_for, nanoseconds
 from .indexing import Memo, index_vars

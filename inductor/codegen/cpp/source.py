@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...loops import Kernel
+from ...kernel import Kernel
 from .expressions import c_name
 from .kernels import kernel_text
 from .plan import make_plan

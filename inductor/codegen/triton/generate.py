@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ....kernels.gpu.source import TritonSource
-from ...loops import Kernel
+from ...kernel import Kernel
 from ..simplify_loops import simplify
 from .generator import Generator
 from .looped import LoopedGenerator

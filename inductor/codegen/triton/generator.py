@@ -22,7 +22,8 @@ from ....kernels.gpu.library import helper_names, helper_source
 from ....kernels.gpu.source import INT32_LIMIT, TritonSource
 from ...dtypes import DType, int32
 from ...graph import Dim
-from ...loops import Expr, FloorDiv, Index, Indirect, Kernel, Store, Var
+from ...kernel import Kernel, Store
+from ...loops import Expr, FloorDiv, Index, Indirect, Var
 from .reading import COMPARISONS, below, emission_order, has_load, is_small
 from .scalars import (
     COMBINE,

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ....errors import InternalError
-from ...loops import Expr, Kernel, Store
+from ...kernel import Kernel, Store
+from ...loops import Expr
 from .generator import Block, Generator, Value
 from .reading import below, max_that_sum_follows, unique
 from .scalars import COMBINE, literal, neutral, type_text

@@ -17,12 +17,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ...dtypes import bool_, int64
+from ...kernel import Buffer, Kernel, Store
 from ...loops import (
-    Buffer,
     Expr,
     Index,
-    Kernel,
-    Store,
     Var,
     as_index,
     const,

@@ -14,7 +14,8 @@ import math
 from dataclasses import dataclass
 
 from ...graph import Dim
-from ...loops import Index, Kernel, Var, postorder
+from ...kernel import Kernel
+from ...loops import Index, Var, postorder
 from ..simplify_loops import size_hint
 
 #: programs that fill a large GPU twice over

@@ -15,7 +15,8 @@ from quern.inductor import loops as L
 from quern.inductor.codegen.cpp import generate
 from quern.inductor.codegen.cpp.emit import EMIT
 from quern.inductor.dtypes import DType, bool_, float32, float64, get, int64
-from quern.inductor.loops import Buffer, Kernel, Store, Var, as_index
+from quern.inductor.kernel import Buffer, Kernel, Store
+from quern.inductor.loops import Var, as_index
 from quern.inductor.ops.scalar import SCALAR
 from quern.inductor.reference import apply_scalar, numpy_dtype
 from quern.kernels.cpu.build import build, load

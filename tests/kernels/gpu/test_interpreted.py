@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from quern.inductor.codegen.triton import generate
 from quern.inductor.dtypes import bfloat16
-from quern.inductor.loops import Buffer
+from quern.inductor.kernel import Buffer
 from quern.inductor.reference import from_bfloat16_bits, numpy_dtype, run_kernel
 from quern.kernels.gpu.interpreted import interpret
 from triton_zoo import ZOO, Case

@@ -17,7 +17,7 @@ from ops import evaluate, test_op_table  # noqa: E402
 from ops.samples import Sample  # noqa: E402
 from quern.inductor.codegen.triton import TritonOptions, generate  # noqa: E402
 from quern.inductor.dtypes import bfloat16  # noqa: E402
-from quern.inductor.loops import Kernel  # noqa: E402
+from quern.inductor.kernel import Kernel  # noqa: E402
 from quern.inductor.reference import from_bfloat16_bits, run_kernel  # noqa: E402
 from quern.kernels.gpu.interpreted import interpret  # noqa: E402
 

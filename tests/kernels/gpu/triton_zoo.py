@@ -10,7 +10,8 @@ import sympy
 from quern.inductor import loops as L
 from quern.inductor.codegen.triton import TritonOptions
 from quern.inductor.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64, uint8
-from quern.inductor.loops import Buffer, Expr, Index, Kernel, Store, Var, as_index
+from quern.inductor.kernel import Buffer, Kernel, Store
+from quern.inductor.loops import Expr, Index, Var, as_index
 from quern.inductor.reference import numpy_dtype, to_bfloat16_bits
 
 DEFAULT = TritonOptions()

@@ -1,0 +1,125 @@
+"""Kernels: loop nests as data, what scheduling ends with and code generators start from.
+
+A kernel is a set of stores over an expression DAG (`inductor.loops`) and the loops around them. `verify` says what is legal.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..errors import InternalError
+from .dtypes import DType
+from .graph import Dim
+from .loops import Expr, Index, Indirect, Var, postorder, reduces_under_mask
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that a kernel touches. `size` is in elements (of storage, gaps included)."""
+
+    name: str
+    dtype: DType
+    size: Dim
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Store:
+    """buffer[index] = value (mode "store") or += value atomically (mode "add").
+
+    A value that varies in r is stored at every (p, r); otherwise once per p.
+    """
+
+    buffer: str
+    index: Index
+    value: Expr
+    mode: str = "store"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One loop nest: what code generators turn into a function `(buffers..., size symbols...)`.
+
+    reads/writes: argument order is `args`; a buffer both read and written is there once.
+    symbols:      names of int64 size arguments after the buffers
+    origins:      readable provenance: one line per graph node computed here
+    """
+
+    name: str
+    p: tuple[Var, ...]
+    r: tuple[Var, ...]
+    stores: tuple[Store, ...]
+    args: tuple[Buffer, ...]
+    symbols: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    hints: Mapping[str, int] = field(default_factory=dict, hash=False, compare=False)
+
+    @property
+    def reads(self) -> set[str]:
+        return {
+            e.attr[0] for e in postorder([s.value for s in self.stores] + self._store_indirects()) if e.op == "load"
+        }
+
+    @property
+    def writes(self) -> set[str]:
+        return {s.buffer for s in self.stores}
+
+    def _store_indirects(self) -> list[Expr]:
+        return [a.value for s in self.stores for a in s.index.atoms() if isinstance(a, Indirect)]
+
+    def __str__(self) -> str:
+        spaces = ", ".join(f"{v.name} < {v.extent}" for v in (*self.p, *self.r))
+        lines = [f"{self.name}({', '.join(f'{b.name}: {b.dtype}[{b.size}]' for b in self.args)}):", f"  for {spaces}:"]
+        names: dict[int, str] = {}
+        fresh = (f"t{k}" for k in itertools.count())
+        users: dict[int, int] = {}
+        order = postorder([s.value for s in self.stores])
+        for e in order:
+            for a in e.args:
+                users[id(a)] = users.get(id(a), 0) + 1
+        for e in order:
+            if e.op == "const" or (e.op == "index" and users.get(id(e), 0) < 2):
+                names[id(e)] = repr(e)
+                continue
+            names[id(e)] = next(fresh)
+            head = {"reduce": f"reduce.{e.attr}", "scan": f"scan.{e.attr}", "cast": f"cast.{e.dtype}"}.get(e.op, e.op)
+            text = repr(e) if e.op in ("load", "index") else f"{head}({', '.join(names[id(a)] for a in e.args)})"
+            lines.append(f"    {names[id(e)]} = {text}")
+        for s in self.stores:
+            op = "+=" if s.mode == "add" else "="
+            lines.append(f"    {s.buffer}[{s.index}] {op} {names[id(s.value)]}")
+        text = "\n".join(lines)
+        for e in order:
+            if f"[{e.digest}]" in text:
+                text = text.replace(f"[{e.digest}]", f"[{names[id(e)]}]")
+        return text
+
+    def verify(self) -> None:
+        """Check legality; raises InternalError with the kernel's text.
+
+        Legal: every buffer touched is an argument; variables belong to p or r; half types are only loaded, cast
+        and stored; a buffer both stored and loaded is loaded only at the index it is stored at.
+        """
+        known = {b.name for b in self.args}
+        variables = set(self.p) | set(self.r)
+        problems: list[str] = []
+        stored = {s.buffer: s.index for s in self.stores}
+        for e in postorder([s.value for s in self.stores] + self._store_indirects()):
+            if e.op == "load":
+                if e.attr[0] not in known:
+                    problems.append(f"{e.attr[0]} is not an argument")
+                if e.attr[0] in stored and e.attr[1] != stored[e.attr[0]]:
+                    problems.append(f"{e.attr[0]} is read at {e.attr[1]} and written at {stored[e.attr[0]]}")
+            if reduces_under_mask(e):
+                problems.append(f"a reduction under a condition that varies along r: {e}")
+            if e.op not in ("load", "cast", "const", "masked", "where") and e.dtype.name in ("float16", "bfloat16"):
+                problems.append(f"arithmetic in a half type: {e.op}")
+            if e.op in ("reduce", "scan") and not self.r:
+                problems.append(f"{e.op} without a reduction space")
+        used = {v for s in self.stores for v in (*s.value.vars(), *s.index.vars())}
+        problems += [f"variable {v} is not a loop variable" for v in used - variables]
+        problems += [f"{s.buffer} is not an argument" for s in self.stores if s.buffer not in known]
+        if problems:
+            raise InternalError("[loops] illegal kernel: " + "; ".join(dict.fromkeys(problems)) + f"\n{self}")
