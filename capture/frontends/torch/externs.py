@@ -15,7 +15,7 @@ from ....inductor.graph import ExternRef, Input, Named, Node, TensorMeta
 from ....inductor.ops import OPS
 from ...values.tensor import ArrayValue
 from . import autocast, eager_ops
-from .calls import COMPLEX, METHOD_CALL, UNKNOWN, Context, resolve, unwrap, wrap
+from .calls import COMPLEX, METHOD_CALL, METHODS, UNKNOWN, Context, resolve, unwrap, wrap
 from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
 from .foresight import Foreseen, Unforeseen, foresee, leaves, measurable
@@ -81,6 +81,9 @@ def call_target(
         made = [node] if single else [cx.ev.emit("getitem", node, index=i) for i in range(len(metas))]
     fresh = iter(made)
     values: list[Any] = [next(fresh) if origin is None else None for origin, _ in origins]
+    for k in picks:
+        if tensors[k].is_conj():
+            values[k] = _lazily_conjugated(cx, values[k])
     for i, new in zip(seen.written, fresh):
         arrays[i].write(cx.ev, new)
     for k, (origin, whole) in enumerate(origins):
@@ -88,6 +91,12 @@ def call_target(
             source = arrays[origin]
             values[k] = source if whole else _view(cx, ref, source, seen.inputs[origin], tensors[k], len(tensors) == 1)
     return _rebuilt(cx, target, seen.results, iter(values))
+
+
+def _lazily_conjugated(cx: Context, node: Node) -> Any:
+    """A result that eager leaves to be conjugated when it is read: a node's value never is."""
+    stored = call_target(cx, f"{eager_ops.__name__}:NAMED.conj", EAGER["conj"], [node], {}, effects=False)
+    return METHODS["conj"](cx.ev, [cx.array(stored)], {})
 
 
 def _view(
