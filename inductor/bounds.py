@@ -16,6 +16,9 @@ from .passes import rebuild
 #: (lowest, highest) value of an integer array, when known
 Interval = tuple[int, int]
 
+#: ops that give their argument's values in another layout
+_MOVES = frozenset(("clone", "contiguous", "restride"))
+
 _ARITHMETIC: dict[str, Callable[[int, int], int]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -85,7 +88,7 @@ def check_indices(graph: Graph, ops: Mapping[str, Op]) -> Graph:
         for position, size, dim, negative in find(n) if find is not None and n.meta.device == "cpu" else ():
             old, index = n.inputs[position], inputs[position]
             assert old is not None and index is not None
-            if not _within(interval(old), size, negative) and 0 not in old.shape:
+            if not _within(old, size, negative) and 0 not in old.shape:
                 inputs[position] = b.call(
                     "checked_index", index, size=size, dim=dim, negative=negative, reader=n.op.name
                 )
@@ -94,8 +97,13 @@ def check_indices(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     return rebuild(graph, ops, visit)
 
 
-def _within(found: Interval | None, size: Dim, negative: bool) -> bool:
-    if found is None or not isinstance(size, int):
+def _within(index: Node, size: Dim, negative: bool) -> bool:
+    if not isinstance(size, int):
+        while index.op.name in _MOVES and index.inputs[0] is not None:
+            index = index.inputs[0]
+        return bool(index.attrs.get("below") == size)
+    found = interval(index)
+    if found is None:
         return False
     return (-size if negative else 0) <= found[0] and found[1] < size
 
@@ -105,9 +113,9 @@ def interval(n: Node, depth: int = 0) -> Interval | None:
     name, attrs = n.op.name, n.attrs
     if depth > 20:
         return None
-    if name == "checked_index" or n.op.kind == "extern":
-        # a front end's own check: its result is an index in range
-        return (0, 0) if "indices" in str(attrs.get("ref", "")) else None
+    if n.op.kind == "extern":
+        below = attrs.get("below")
+        return (0, below - 1) if isinstance(below, int) and below > 0 else None
     if name == "arange":
         start, end, step = attrs["start"], attrs["end"], attrs["step"]
         if all(type(v) is int for v in (start, end, step)) and n.shape and n.shape[0]:
@@ -122,7 +130,7 @@ def interval(n: Node, depth: int = 0) -> Interval | None:
         values: Any = attrs["value"]
         return (min(values), max(values)) if values and all(type(v) is int for v in values) else None
     operands = [interval(i, depth + 1) for i in n.inputs if i is not None]
-    if n.op.kind == "view" or name in ("clone", "contiguous", "cast", "stack", "cat", "repeat"):
+    if n.op.kind == "view" or name in _MOVES or name in ("cast", "stack", "cat", "repeat"):
         if name == "cast" and not (n.dtype.is_int and n.inputs[0] is not None and n.inputs[0].dtype.is_int):
             return None
         known = [o for o in operands if o is not None]

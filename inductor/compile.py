@@ -19,6 +19,7 @@ from ..config import Options, config
 from .codegen.target import Target, target_for
 from .execute import bind
 from .graph import Graph
+from .keys import graph_data
 from .ops.dims import listening
 from .pipeline import schedule_graph, timed
 from .plan import PLAN_FORMAT, Plan, make_plan
@@ -118,7 +119,7 @@ def plan_key(graph: Graph, runtime: Runtime, options: Options, target: Target) -
     return CacheKey.make(
         "plan",
         {
-            "graph": graph_text(graph),
+            "graph": graph_data(graph),
             "options": {k: v for k, v in options.key()},
             "framework": f"{runtime.name} {runtime.version()}",
             "target": target.key(),
@@ -126,15 +127,6 @@ def plan_key(graph: Graph, runtime: Runtime, options: Options, target: Target) -
             "compiler": compiler_id(),
         },
     )
-
-
-def graph_text(graph: Graph) -> str:
-    """The graph without source locations: equal text means equal meaning."""
-    lines = [str(n).split("   # ", 1)[0] if n.loc else str(n) for n in graph.nodes]
-    lines += [f"mutate {i} {n!r}" for i, n in graph.mutations]
-    lines += [f"symbol {s.symbol} {s.input} {s.dim} {s.low} {s.high}" for s in graph.symbols]
-    lines.append("return " + ", ".join(map(repr, graph.outputs)))
-    return "\n".join(lines)
 
 
 @functools.cache

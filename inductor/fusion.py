@@ -226,7 +226,7 @@ def _complete(left: Group, right: Group, a: _Side, b: _Side, pairs: list[tuple[V
 def order_matters(group: Group) -> bool:
     """argmax, argmin and scans depend on the order in which r is walked."""
     nodes = postorder([s.value for s in group.stores])
-    return any(e.op == "scan" or (e.op == "reduce" and str(e.attr).startswith("arg")) for e in nodes)
+    return any(e.op == "scan" or (e.op == "reduce" and e.attr in ("argmax", "argmin")) for e in nodes)
 
 
 def _keeps_order(group: Group, sub: dict[Var, Index], r: list[Var]) -> bool:

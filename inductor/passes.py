@@ -183,8 +183,10 @@ def _freeze(value: Any) -> Any:
         return tuple((k, _freeze(v)) for k, v in sorted(value.items()))
     if isinstance(value, (list, tuple)):
         return tuple(map(_freeze, value))
-    if isinstance(value, float):
+    if isinstance(value, float):  # told apart: 0.0 and -0.0; equal: two NaNs
         return ("float", value.hex())
+    if isinstance(value, complex):
+        return ("complex", value.real.hex(), value.imag.hex())
     try:
         hash(value)
     except TypeError:

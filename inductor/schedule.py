@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from typing import Any
 
 from .dtypes import int64 as _INT64
 from .fusion import Refusal, fuse, group_reads, group_writes, numel, order_matters, score, split_divided
@@ -67,7 +68,7 @@ def schedule(lowered: Lowered, *, enable_fusion: bool = True, name: str = "kerne
     kept = {s.name for s in lowered.outputs} | {s.name for _, s in lowered.mutations}
     _drop_unread(units, kept)
     steps: list[Launch | ExternCall] = []
-    seen: dict[str, Kernel] = {}
+    seen: dict[Any, Kernel] = {}
     for unit in _in_order(units):
         if isinstance(unit.step, ExternCall):
             steps.append(unit.step)
@@ -260,7 +261,7 @@ def _in_order(units: dict[int, Unit]) -> list[Unit]:
 # --------------------------------------------------------------------------- kernels
 
 
-def _launch(group: Group, lowered: Lowered, seen: dict[str, Kernel], name: str) -> Launch:
+def _launch(group: Group, lowered: Lowered, seen: dict[Any, Kernel], name: str) -> Launch:
     """The group as a kernel in canonical names, so that equal loops (repeated layers) are one kernel."""
     p = _outer_first(group.p, group.stores)
     r = group.r if order_matters(group) else _outer_first(group.r, group.stores)
@@ -283,8 +284,7 @@ def _launch(group: Group, lowered: Lowered, seen: dict[str, Kernel], name: str) 
     symbols = _symbols(args, (*outer, *inner), stores)
     title = _title(name, group, len(seen))
     kernel = Kernel(title, outer, inner, tuple(stores), args, symbols, tuple(group.origins))
-    text = str(kernel).split("\n", 1)[1] + repr(args)
-    kernel = seen.setdefault(text, kernel)
+    kernel = seen.setdefault((outer, inner, kernel.stores, args, symbols), kernel)
     return Launch(kernel, tuple(order))
 
 

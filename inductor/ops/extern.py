@@ -9,12 +9,13 @@ from ..graph import TensorMeta
 from .common import REQUIRED, row
 
 
-def _meta_extern(*_: TensorMeta, ref: Any) -> TensorMeta:
+def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
     raise TypeError(f"the meta of {ref} is given, not computed: use GraphBuilder.append")
 
 
 # ref: an ExternRef, the call's template
-row("extern", "extern", _meta_extern, attrs={"ref": REQUIRED})
+# below: the call checked its result: integers from 0 to below - 1 (None: nothing is known of them)
+row("extern", "extern", _meta_extern, attrs={"ref": REQUIRED, "below": None})
 
 
 def _meta_getitem(source: Sequence[TensorMeta], *, index: int) -> TensorMeta:

@@ -289,8 +289,7 @@ def _lower_roll(node: Node, fn: Fn) -> Fn:
             if isinstance(size, int) and size == 0:
                 continue  # no element is ever asked for
             # a non-negative amount, so that the index never is negative before the modulo
-            back = (size - shift % size) if isinstance(size, int) and size else size - shift
-            point[d] = mod(point[d] + back, size)
+            point[d] = mod(point[d] + (size - shift % size), size)
         return fn(tuple(point))
 
     return value

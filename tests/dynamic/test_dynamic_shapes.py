@@ -296,3 +296,39 @@ def test_wrong_marks():
         quern.mark_dynamic(x, 0, min=6)
     with pytest.raises(TypeError, match="a int has none"):
         quern.mark_static(3)
+
+
+# ---------------------------------------------------------------- arithmetic on sizes that goes below zero
+
+
+def _below_zero(x):
+    n = x.shape[0]
+    return (
+        x * 0 + (3 - n) // 4,
+        torch.full((2,), (3 - n) % 4),
+        torch.full((2,), -n // 3),
+        x + (-n % 5) + (2 - n) // 7 * 2,
+    )
+
+
+def _by_negative(x):
+    n, m = x.shape
+    return torch.full((2,), (n - m) // m), torch.full((2,), (n - 3 * m) % n), x * ((5 - n) // 2) + (-(n // -3))
+
+
+def _smallest_of_three(x):
+    n, m = x.shape
+    return torch.full((2,), max(n - m, 1 - n, -3)), x + min(n, m, 7)
+
+
+def _rolls(x):
+    return torch.roll(x, 5, 0) + 1, x.roll((7, -9), (0, 1)) * 2, x.roll(-7) * 2, x.roll(x.shape[0] + 3, 0) + x
+
+
+@pytest.mark.parametrize("function", [_below_zero, _by_negative, _smallest_of_three, _rolls])
+@pytest.mark.parametrize("options", [{}, {"cpu_codegen": "triton"}], ids=["cpp", "triton"])
+def test_sizes_below_zero_round_as_python_does(function, options):
+    compiled = quern.compile(function, dynamic=True, options=options)
+    for n, m in ((20, 6), (9, 4), (7, 12), (3, 5), (2, 31), (33, 2), (6, 6)):
+        x = torch.randn(n, m)
+        agree(compiled(x), function(x))

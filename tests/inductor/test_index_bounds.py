@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from quern.inductor import dtypes
 from quern.inductor.bounds import check_indices, interval
+from quern.inductor.graph import ExternRef, Input
 from quern.inductor.ops import OPS
 from schedule_support import builder, tensor
 
@@ -61,3 +62,39 @@ def test_an_expanded_index_is_checked():
     f = quern.compile(lambda w, i: torch.nn.functional.embedding(i.expand(2, 3), w))
     with torch.no_grad():
         torch.testing.assert_close(f(weight, row), weight[row.expand(2, 3)])
+
+
+@torch.library.custom_op("quern_bounds::my_indices", mutates_args=())
+def my_indices(x: torch.Tensor) -> torch.Tensor:
+    return torch.full((2,), 9, dtype=torch.int64)
+
+
+@my_indices.register_fake
+def _(x):
+    return x.new_empty(2, dtype=torch.int64)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("take", [lambda x, i: x[i], lambda x, i: x.index_select(0, i), lambda x, i: x[:, i]])
+def test_the_name_of_an_operator_says_nothing_of_its_indices(take):
+    def f(x):
+        return take(x, my_indices(x)) * 2
+
+    x = torch.randn(4, 4)
+    with pytest.raises((IndexError, RuntimeError)) as eager:
+        f(x)
+    with torch.no_grad(), pytest.raises(type(eager.value), match="out of (range|bounds)"):
+        quern.compile(f)(x)
+
+
+def test_an_index_that_was_checked_is_not_checked_again():
+    b = builder()
+    weight, tokens = tensor(b, (16, 4)), tensor(b, (3,), dtypes.int64)
+    ref = ExternRef("numpy:copy", (Input(0),))
+
+    def call(below):
+        return b.append(OPS["extern"], [tokens], {"ref": ref, "below": below}, tokens.meta)
+
+    assert checks(b, b.embedding(b.restride(call(16), stride=(1,)), weight)) == 0
+    assert checks(b, b.embedding(call(17), weight)) == 1
+    assert checks(b, b.embedding(call(None), weight)) == 2

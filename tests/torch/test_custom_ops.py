@@ -32,6 +32,16 @@ def _(total, x):
     return total.new_empty(total.shape[1:])
 
 
+@torch.library.custom_op("quern_custom::by", mutates_args=())
+def by(x: torch.Tensor, how: str) -> torch.Tensor:
+    return x * len(how)
+
+
+@by.register_fake
+def _(x, how):
+    return torch.empty_like(x)
+
+
 def check(function, *args):
     theirs = [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
     with quern.config.patch(on_error="raise"), torch.no_grad():
@@ -146,3 +156,8 @@ def test_a_module_converted_to_what_it_is():
         with pytest.raises(quern.errors.Unsupported, match="converting the module"):
             compiled(x.double())
     quern.reset()
+
+
+def test_texts_that_print_alike_are_calls_of_their_own():
+    for how in ("by   # two", "by   # three", "by   #", "by"):
+        check(lambda x, how=how: by(x, how), torch.ones(3))

@@ -281,14 +281,17 @@ class ArrayBuilder:
         strides: Sequence[Dim] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         scalar: bool | None = None,
+        below: Dim | None = None,
     ) -> Array:
         """A fresh array from a NumPy function called as it is: `args` is the call, `Input(i)` standing for arrays[i].
 
         The runtime makes results of calls row-major; `strides` are those that NumPy would have given the array.
+        below: the function sees to it that its results are integers from 0 to below - 1
         """
         meta = self.meta(shape, dtype)
         ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
-        node = self.builder.append(self.builder.ops["extern"], [self.node(a) for a in arrays], {"ref": ref}, meta)
+        attrs = {"ref": ref} if below is None else {"ref": ref, "below": below}
+        node = self.builder.append(self.builder.ops["extern"], [self.node(a) for a in arrays], attrs, meta)
         if strides is not None and not same_layout(meta, strides):
             node = self.emit("restride", node, stride=tuple(strides))
         return self.fresh(node, scalar=not meta.shape if scalar is None else scalar)

@@ -249,7 +249,8 @@ def checked(b: ArrayBuilder, index: Array, size: Dim, axis: int) -> Array:
         return b.cast(index, _INT64)
     target = "quern.capture.frontends.numpy.checks:indices"
     strides = layout.order_strides(index.shape, index.strides, "K")
-    return b.extern(target, [index], [Input(0), size, axis], index.shape, _INT64, strides=strides, scalar=index.scalar)
+    call = [Input(0), size, axis]
+    return b.extern(target, [index], call, index.shape, _INT64, strides=strides, scalar=index.scalar, below=size)
 
 
 def _surely_inside(node: Node, size: Dim) -> bool:

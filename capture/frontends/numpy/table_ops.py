@@ -488,8 +488,8 @@ def _row_major(function: Function) -> Function:
 
 
 @table_op("extern")
-def _extern(*arrays: Any, ref: ExternRef) -> Any:
-    """A NumPy function called as the graph says."""
+def _extern(*arrays: Any, ref: ExternRef, below: int | None = None) -> Any:
+    """A NumPy function called as the graph says; `below` is for the compiler."""
     found = _externs.get(ref.target)
     if found is None:
         found = _externs[ref.target] = resolve(ref.target)

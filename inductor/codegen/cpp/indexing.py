@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -39,12 +40,25 @@ def _sympy_text(e: Any) -> str:
         return "(" + " * ".join([_sympy_text(e.base)] * int(e.exp)) + ")"
     name = type(e).__name__
     if name in ("floor", "ceiling"):
-        above, below = (_sympy_text(x) for x in e.args[0].as_numer_denom())
-        return f"({above} / {below})" if name == "floor" else f"(({above} + {below} - 1) / {below})"
-    if name in ("Mod", "Max", "Min"):
-        a, b = (_sympy_text(x) for x in e.args)
-        return {"Mod": f"({a} % {b})", "Max": f"max<i64>({a}, {b})", "Min": f"min<i64>({a}, {b})"}[name]
+        above, below = e.args[0].as_numer_denom()
+        return _quotient_text(above, below) if name == "floor" else f"(-{_quotient_text(-above, below)})"
+    if name == "Mod":
+        a, b = map(_sympy_text, e.args)
+        return f"({a} % {b})" if _never_negative(*e.args) else f"mod<i64>({a}, {b})"
+    if name in ("Max", "Min"):
+        first, *others = map(_sympy_text, e.args)
+        return functools.reduce(lambda a, b: f"{name.lower()}<i64>({a}, {b})", others, first)
     raise InternalError(f"[cpp] size {e} has no C++ form: {name}")
+
+
+def _quotient_text(above: Any, below: Any) -> str:
+    """Rounded down, as Python does; C++ rounds towards zero."""
+    a, b = _sympy_text(above), _sympy_text(below)
+    return f"({a} / {b})" if _never_negative(above, below) else f"floordiv<i64>({a}, {b})"
+
+
+def _never_negative(*sizes: Any) -> bool:
+    return all(s.is_nonnegative for s in sizes)
 
 
 def index_text(index: Index, atom_text: AtomText) -> str:

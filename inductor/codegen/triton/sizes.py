@@ -44,10 +44,25 @@ def _sympy_text(e: Any) -> str:
         top, bottom = inner.as_numer_denom()
         if bottom == 1:
             return "(" + " * ".join(map(_sympy_text, top.args)) + ")" if top.is_Mul else _sympy_text(top)
-        above = f" + {_sympy_text(bottom)} - 1" if kind == "ceiling" else ""
-        return f"(({_sympy_text(top)}{above}) // {_sympy_text(bottom)})"
+        return _quotient_text(top, bottom) if kind != "ceiling" else f"(-{_quotient_text(-top, bottom)})"
     if kind == "Mod":
-        return f"({_sympy_text(e.args[0])} % {_sympy_text(e.args[1])})"
+        return _remainder_text(*e.args)
     if e.is_Pow and e.exp.is_Integer and e.exp > 0:
         return "(" + " * ".join([_sympy_text(e.base)] * int(e.exp)) + ")"
     raise InternalError(f"[triton] the size {e} has no integer form")
+
+
+def _remainder_text(a: Any, b: Any) -> str:
+    """Python's remainder in text that means the same where `%` rounds towards zero, as on GPUs."""
+    top, bottom = _sympy_text(a), _sympy_text(b)
+    if a.is_nonnegative and b.is_nonnegative:
+        return f"({top} % {bottom})"
+    return f"(({top} % {bottom} + {bottom}) % {bottom})"
+
+
+def _quotient_text(a: Any, b: Any) -> str:
+    """Python's quotient: what is left over is taken off first where `//` could round towards zero."""
+    top, bottom = _sympy_text(a), _sympy_text(b)
+    if a.is_nonnegative and b.is_nonnegative:
+        return f"({top} // {bottom})"
+    return f"(({top} - {_remainder_text(a, b)}) // {bottom})"

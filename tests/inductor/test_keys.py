@@ -1,0 +1,76 @@
+"""What a plan is found by: programs that differ in any way that shows have keys of their own, others share one."""
+
+from __future__ import annotations
+
+import pytest
+from quern.inductor import dtypes
+from quern.inductor.graph import ExternRef, Graph, Input, Named, TensorMeta
+from quern.inductor.keys import graph_data, value_data
+from quern.inductor.ops import OPS
+from schedule_support import builder, tensor
+
+
+def one_call(*args, **attrs) -> Graph:
+    b = builder()
+    x = tensor(b, (4,))
+    ref = ExternRef("torch:clone", (Input(0), *args))
+    b.graph.outputs = [b.append(OPS["extern"], [x], {"ref": ref, **attrs}, x.meta)]
+    return b.graph
+
+
+DIFFERENT = {
+    "text after a comment mark": ("by   # two", "by   # three"),
+    "text and what it prints like": ("float32", dtypes.float32),
+    "text of a number": ("1", 1),
+    "int and float": (1, 1.0),
+    "int and bool": (1, True),
+    "zeros": (0.0, -0.0),
+    "complex zeros": (0j, complex(0.0, -0.0)),
+    "tuple and list": ((1, 2), [1, 2]),
+    "nested text": (("a, b",), ("a", "b")),
+    "None": (None, "None"),
+    "placeholder": (Input(1), "Input(index=1)"),
+    "constant": (Named("torch:strided"), "torch:strided"),
+    "slice": (slice(1, 2), (1, 2)),
+    "ellipsis of digits": (0.1 + 0.2, 0.3),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_arguments_that_differ_are_told_apart(name):
+    one, other = DIFFERENT[name]
+    assert graph_data(one_call(one)) != graph_data(one_call(other)) or type(one) is not type(other)
+    assert repr(value_data(one)) != repr(value_data(other))
+
+
+def test_layouts_that_print_alike_are_told_apart():
+    def of(stride):
+        b = builder()
+        b.graph.outputs = [b.abs(b.input(TensorMeta((1, 4), stride, dtypes.float32)))]
+        return graph_data(b.graph)
+
+    assert of((4, 1)) != of((1, 1))
+    assert of((4, 1)) == of((4, 1))
+
+
+def test_sizes_are_told_by_their_structure():
+    sympy = pytest.importorskip("sympy")
+    s, t = (sympy.Symbol(n, integer=True, positive=True) for n in ("s0", "s1"))
+    sizes = [s, t, s + t, s * t, 2 * s, s // 2, s / 2, (s + 1) // 2, sympy.Max(s, t), sympy.Min(s, t), s % 3]
+    assert len({repr(value_data(e)) for e in sizes}) == len(sizes)
+    assert value_data(s + t) == value_data(t + s)
+
+
+def test_names_and_places_do_not_matter():
+    def of(name):
+        b = builder()
+        x = tensor(b, (4,), name=name)
+        b.graph.outputs = [b.exp(x)]
+        return graph_data(b.graph)
+
+    assert of("x") == of("weight")
+
+
+def test_what_has_no_form_is_refused():
+    with pytest.raises(TypeError, match="no stable form"):
+        value_data(object())
