@@ -128,10 +128,10 @@ def out_argument_view(x, y):
     return big
 
 
-@program(args=lambda: (randn(4, 4), randn(4, 4)))
-def out_matmul(a, b):
-    torch.matmul(a, b, out=a)
-    return a
+@program(args=lambda: (randn(4, 4), randn(4, 4), randn(4, 4)))
+def out_matmul(a, b, c):
+    torch.matmul(a, b, out=c)  # into an operand would be undefined in eager
+    return c
 
 
 @program
