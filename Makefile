@@ -6,12 +6,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow hunt test-versions lint bench clean help
+.PHONY: demo test test-slow test-narrow hunt test-versions lint bench clean help
 
 help:
 	@echo "make demo       compile a transformer and a NumPy function, cold and warm"
 	@echo "make test       lint, types and the test suite, on every supported Python found"
 	@echo "make test-slow  the long tests: fuzzing, fault campaigns, dense accuracy sweeps"
+	@echo "make test-narrow  the test suite on AVX2 instructions only, in quern, torch and NumPy's BLAS"
 	@echo "make hunt       random programs against eager: MINUTES=30 KINDS='ops numpy python' SEED=1"
 	@echo "make bench      cold, warm and steady times against eager and torch.compile"
 
@@ -31,6 +32,10 @@ test: $(VENV)/.ready lint
 
 test-slow: $(VENV)/.ready
 	$(BIN)/python -m pytest -m "slow and not gpu"
+
+test-narrow: $(VENV)/.ready
+	QUERN_CPU_LEVEL=x86-64-v3 ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell MKL_ENABLE_INSTRUCTIONS=AVX2 \
+		ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest -m "not slow and not gpu"
 
 hunt: $(VENV)/.ready
 	$(BIN)/python tests/hunt/hunt.py $(KINDS) --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))

@@ -42,6 +42,9 @@ class Config:
     cache_max_bytes: int = 4 << 30
     #: C++ compiler command; None means `$CXX`, else g++, clang++
     cxx: str | None = None
+    #: generate code for this level of the x86-64 instruction set ("x86-64-v3" is AVX2) although the CPU may have more;
+    #: None means all that the CPU has
+    cpu_level: str | None = None
     #: threads of generated CPU code; None means the framework's own number
     threads: int | None = None
     #: stages to print: graph, guards, breaks, recompiles, fusion, code, cache, times
@@ -94,6 +97,7 @@ def _from_environment() -> Config:
     return Config(
         on_error=env.get("QUERN_ON_ERROR", "warn"),
         unsupported_python=env.get("QUERN_UNSUPPORTED_PYTHON", "raise"),
+        cpu_level=env.get("QUERN_CPU_LEVEL") or None,
         logs=tuple(part.strip() for part in env.get("QUERN_LOGS", "").split(",") if part.strip()),
         verify=_flag("QUERN_VERIFY", False),
         disable=_flag("QUERN_DISABLE", False),

@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 
 from ...config import config
-from ...errors import CompilerNotFound
+from ...errors import CompilerNotFound, UserError
 
 #: newest first; each level of the x86-64 psABI and the /proc/cpuinfo flags that it stands for
 _X86_LEVELS = (
@@ -68,16 +68,37 @@ def _cpu_features() -> set[str]:
     return set()
 
 
-@functools.cache
 def host_target() -> Target:
-    """The kind of CPU that this process runs on."""
+    """The kind of CPU that this process runs on, held down to `config.cpu_level` where that is set.
+
+    Raises UserError for a level that there is not, or that this CPU lacks.
+    """
+    return _host_target(config.cpu_level)
+
+
+@functools.cache
+def _host_target(level: str | None) -> Target:
     machine = platform.machine().lower()
     features = _cpu_features()
+    if level is not None:
+        return _held_down(level, features if machine in ("x86_64", "amd64") else set())
     if machine in ("x86_64", "amd64") and features:
         return x86_target(features)
     if machine in ("aarch64", "arm64") and features:
         return Target("aarch64+" + "+".join(sorted(features)), 16, ("-mcpu=native",))
     return Target(f"{machine}-{platform.processor()}", 16, ("-march=native",) if machine == "x86_64" else ())
+
+
+def _held_down(level: str, features: set[str]) -> Target:
+    """The target of a level of the x86-64 psABI, without instructions beyond it."""
+    for name, vector_bytes, needs in _X86_LEVELS:
+        if name == level and features.issuperset(needs.split()):
+            return Target(level, vector_bytes, (f"-march={level}",))
+    has = [name for name, _, needs in _X86_LEVELS if features.issuperset(needs.split())]
+    raise UserError(
+        f"quern.config.cpu_level (or $QUERN_CPU_LEVEL) asks for code for {level!r}, and this CPU has "
+        f"{', '.join(has) or 'none of the x86-64 levels'}; choose one of these, or leave it unset for the best"
+    )
 
 
 def find_compiler() -> Compiler:

@@ -18,7 +18,7 @@ from quern.kernels.cpu.openmp import loaded_runtimes, runtime
 from quern.kernels.cpu.toolchain import find_compiler, host_target, x86_target
 
 from quern.config import config
-from quern.errors import CompilerFailed, CompilerNotFound
+from quern.errors import CompilerFailed, CompilerNotFound, UserError
 
 UNIT = """
 #include "parallel.h"
@@ -127,6 +127,15 @@ def test_targets_name_instructions_and_never_a_host() -> None:
     assert x86_target(full - {"avx512vl"}).vector_bytes == 32
     assert x86_target(set()).flags == ("-march=x86-64",)
     assert os.uname().nodename not in host_target().name
+
+
+def test_a_level_holds_the_target_down() -> None:
+    if "x86-64-v" not in host_target().name:
+        pytest.skip("not an x86-64 CPU with levels")
+    with config.patch(cpu_level="x86-64-v2"):
+        assert host_target() == x86_target(set("sse4_2 popcnt ssse3 cx16".split()))
+    with config.patch(cpu_level="x86-64-v9"), pytest.raises(UserError, match="this CPU has .*x86-64-v2; choose one"):
+        host_target()
 
 
 def test_vector_width_of_the_headers_is_the_targets(store: Store) -> None:
