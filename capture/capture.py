@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,17 +23,18 @@ from .continuation import CannotContinue, TailSpec, build_continuation, tail_sta
 from .evaluator import Evaluator
 from .frames import NULL, STOPPED, Frame, Program
 from .frontend import Frontend, frontends
-from .guards import GuardSet
+from .guards import Guard
 from .instructions import Slot, live_locals, loops, stack_shape, successors
 from .rebuild import Rebuilder
 from .sources import Source
-from .symbols import Assumptions, Symbols
+from .symbols import Assumptions
 from .target import LazySlots, Target
 from .values.base import Value
 from .values.constant import ConstantValue
 from .values.functions import BoundMethodValue, CellValue, FunctionValue
 from .values.generators import GeneratorValue
 from .values.objects import ObjectValue
+from .varying import Varying, varying
 from .wrapping import Policy
 
 #: modules whose import fills the tables of instructions and of modelled callables
@@ -47,60 +49,54 @@ class Captured:
     """What one capture found.
 
     graph:     what the frame computed up to its end or stop; None when it runs as plain Python
-    guards:    what must hold for it to be used again
+    checks:    what must hold for it to be used again
     names:     the entry's globals
-    conditions, body: the entry's code: one expression per guard, then statements
+    conditions, body: the entry's code: one expression per check, then statements
     outputs:   names that receive the graph's outputs
-    inputs:    expressions of the graph's inputs; examples: their values of this capture
+    inputs:    expressions of the graph's inputs
     reason:    the graph break it ends with
+    varying:   what it took as fixed
+    making:    what only the compilation of the graph needs; None once that is done
+    references: objects that it is about: once one is gone, nothing can use it
     """
 
     graph: Graph | None
-    guards: GuardSet
+    checks: list[Guard]
     names: dict[str, Any]
     conditions: list[str]
     fetch: list[str]
     inputs: list[str]
     outputs: list[str]
     body: list[str]
-    examples: list[Any]
     frontend: Frontend | None
+    varying: Varying
+    making: Making | None
     reason: BreakReason | None = None
     seconds: float = 0.0
-    identity_places: dict[str, tuple[Source, Any]] = field(default_factory=dict)
-    symbols: Symbols | None = None
-    parameters: tuple[str, ...] = ()
-    _check: Any = None
-
-    def holds(self, values: tuple[Any, ...]) -> bool:
-        """Whether all guards hold for these arguments."""
-        if self._check is None:
-            test = "\n and ".join(self.conditions) or "True"
-            text = f"def check({', '.join(self.parameters)}):\n try:\n  return bool({test})\n except Exception:\n  return False\n"
-            exec(text, self.names)  # noqa: S102 - text that quern generated
-            self._check = self.names["check"]
-        return self._check(*values)
+    references: list[weakref.ref[Any]] = field(default_factory=list)
 
     def guard_late(self) -> None:
         """Conditions for what the backend decided about symbolic sizes after the capture had ended."""
-        assert self.symbols is not None
-        for guard in self.symbols.guards():
-            if guard not in self.guards:
-                self.guards.add(guard)
+        assert self.making is not None
+        for guard in self.making.ev.symbols.guards():
+            if guard not in self.making.ev.guards:
+                self.making.ev.guards.add(guard)
+                self.checks.append(guard)
                 self.conditions.append(guard.plain_text())
 
-    def learn(self, policy: Policy, arguments: Mapping[str, Any]) -> None:
-        """Note which places hold other objects now: they are guarded by structure in later captures."""
-        scope = {**self.names, **arguments}
-        for label, (source, held) in self.identity_places.items():
-            try:
-                found = eval(source.text, scope)  # noqa: S307 - text that quern generated
-            except Exception:
-                continue
-            if found is not held and type(found) is type(held):
-                policy.structural.add(label)
-        if self.symbols is not None:
-            self.symbols.learn(policy, scope)
+    def finish(self) -> None:
+        """The graph is compiled: let go of this call's objects."""
+        if self.making is not None:
+            self.making.ev.discard()
+            self.making = None
+
+
+@dataclass(frozen=True)
+class Making:
+    """The evaluator of a capture, and the values of the graph's inputs in this call."""
+
+    ev: Evaluator
+    examples: list[Any]
 
 
 def capture(
@@ -171,8 +167,8 @@ def _until_settled(
 
 def _expect_error(ev: Evaluator, found: Captured, reason: BreakReason) -> None:
     """Plain Python is expected to raise; if it does not, the entry says why the program was not captured."""
-    failed = ev.names.inject(reason.unsupported(), "unsupported")
-    found.body = [found.body[0].removeprefix("return "), f"raise {failed}"]
+    failed = ev.names.inject(reason.unsupported, "unsupported")
+    found.body = [found.body[0].removeprefix("return "), f"raise {failed}()"]
 
 
 def _attempt(ev: Evaluator, target: Target, arguments: Mapping[str, Any]) -> Captured:
@@ -293,8 +289,7 @@ def plain(ev: Evaluator, target: Target, reason: BreakReason | None) -> Captured
         text = f"return {names.inject(target.function, 'plain')}({parts})"
     else:
         text = f"return {_plain_rest(ev, target)}"
-    return Captured(None, ev.guards, names.namespace, ev.guards.conditions()[0], [], [], [], [text], [], None, reason, identity_places=ev.identity_places,
-                    symbols=ev.symbols)  # fmt: skip
+    return _captured(ev, None, ev.guards.conditions()[0], [], [], [], [text], [], None, reason)
 
 
 def call_parts(target: Target) -> str:
@@ -513,9 +508,19 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
     body = [*rb.built, *rb.effects, *rb.late, *rb.entered, ending]
     graph = ev.graph
     frontend = owner_of(ev, inputs)
+    examples = [e for _, e in inputs]
+    return _captured(ev, graph, conditions, fetch, expressions, rb.output_names, body, examples, frontend, reason)
+
+
+def _captured(
+    ev: Evaluator, graph: Graph | None, conditions: list[str], fetch: list[str], inputs: list[str], outputs: list[str],
+    body: list[str], examples: list[Any], frontend: Frontend | None, reason: BreakReason | None,
+) -> Captured:  # fmt: skip
+    symbols = ev.symbols
+    fixed = varying(ev.identity_places, symbols.constants, symbols.equal_places())
     return Captured(
-        graph, guards, ev.names.namespace, conditions, fetch, expressions, rb.output_names, body, [e for _, e in inputs], frontend,
-        reason, identity_places=ev.identity_places, symbols=ev.symbols,
+        graph, ev.guards.ordered(), ev.names.namespace, conditions, fetch, inputs, outputs, body, frontend, fixed,
+        Making(ev, examples), reason, references=ev.names.references,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import types
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,7 @@ from ..inductor.graph import Graph
 from ..inductor.ops.dims import deciding
 from .breaks import BreakReason, Restart
 from .capture import Captured, call_parts, capture, plain
+from .entries import MISS, NUMBERS, Entry, Recompile, does_something, entry_source, filename_of
 from .evaluator import Evaluator
 from .frontend import Frontend, frontends
 from .instructions import Slot
@@ -44,15 +46,6 @@ from .stance import present, runs_plain
 from .symbols import Assumptions
 from .target import Family, Target
 from .wrapping import Policy
-
-
-class _Miss:
-    def __repr__(self) -> str:
-        return "MISS"
-
-
-#: what an entry answers when its guards do not hold
-MISS = _Miss()
 
 
 @dataclass(frozen=True)
@@ -76,48 +69,6 @@ class Callbacks:
 
     on_start: list[Callable[[str], None]] = field(default_factory=list)
     on_end: list[Callable[[str], None]] = field(default_factory=list)
-
-
-@dataclass
-class Entry:
-    """One compiled version: code that checks its guards, then runs.
-
-    source: the generated Python; captured: what it was made from
-    """
-
-    run: Callable[..., Any]
-    source: str
-    captured: Captured
-    number: int
-    compiled_graph: Callable[..., Any] | None = None
-    compile_seconds: float = 0.0
-
-    @property
-    def graph(self) -> Graph | None:
-        return self.captured.graph
-
-    @property
-    def is_plain(self) -> bool:
-        """The target runs as plain Python."""
-        return self.captured.graph is None
-
-    def why_not(self, arguments: dict[str, Any]) -> str:
-        """The first guard that fails for these arguments, in the user's words."""
-        return self.captured.guards.explain_failure(self.captured.names, arguments)
-
-
-@dataclass(frozen=True)
-class Recompile:
-    """One capture beyond the first: which function, and the guard that failed in each entry there was."""
-
-    function: str
-    location: str
-    failures: tuple[str, ...]
-
-    def __str__(self) -> str:
-        lines = [f"recompiling {self.function} ({self.location})"]
-        lines += [f"  entry {i}: {text}" for i, text in enumerate(self.failures)]
-        return "\n".join(lines)
 
 
 class Tail:
@@ -157,10 +108,10 @@ class Dispatcher:
         self.target = target
         self.owner = owner
         self.entries: list[Entry] = []
-        #: the `run` of each entry, as the generated function iterates over them; replaced, never changed
         self.policy = Policy()
         self.captures = 0
         self.gave_up = False
+        #: the `run` of each entry, as the generated function iterates over them
         self._table: list[Any] = []
         self.namespace: dict[str, Any] = {
             "_MISS": MISS,
@@ -200,20 +151,45 @@ class Dispatcher:
         """An entry behind the first was used: it comes first from now on."""
         with self.owner.lock:
             found = [e for e in self.entries if e.run is run]
-            self.entries[:] = [*found, *(e for e in self.entries if e.run is not run)]
-            self._table[:] = [e.run for e in self.entries]
+            self._keep([*found, *(e for e in self.entries if e.run is not run)])
+
+    def _keep(self, entries: list[Entry]) -> None:
+        """The entries from now on."""
+        self.entries = entries
+        self._table[:] = [e.run for e in entries]
+
+    # ------------------------------------------------------------ entries that came to their end
+
+    def watch(self, entry: Entry) -> None:
+        """Drop an entry once an object that it is about is gone."""
+
+        def gone(_: Any) -> None:
+            self._keep([e for e in self.entries if e is not entry])
+            entry.drop()
+
+        found = [reference() for reference in entry.captured.references]
+        entry.watched += [weakref.ref(obj, gone) for obj in found if obj is not None]
+
+    def _sweep(self) -> None:
+        """Drop what `watch` missed: objects may go while entries change."""
+        dead = [e for e in self.entries if e.is_dead]
+        if dead:
+            self._keep([e for e in self.entries if e not in dead])
+            for entry in dead:
+                entry.drop()
 
     # ------------------------------------------------------------ no entry fits
 
     def _miss(self, *values: Any) -> Any:
-        arguments = dict(zip(self.target.names, values))
         owner = self.owner
         with owner.lock:
-            entry = self._find(values)
+            self._sweep()
+            # another thread may have made one while this one waited
+            entry = next((e for e in self.entries if e.holds(values)), None)
             if entry is None:
-                entry = self._capture(arguments)
-                if entry is not None and config.on_error == "raise" and not entry.captured.holds(values):
-                    why = entry.why_not(arguments) or "\n" + entry.source
+                entry = self._capture(values)
+                if entry is not None and config.on_error == "raise" and not entry.holds(values):
+                    why = entry.why_not(values) or "\n" + entry.source
                     raise InternalError(
                         f"[guards] an entry of {self.target.name} does not fit what it was made from: {why}"
                     )
@@ -224,26 +200,19 @@ class Dispatcher:
             return self._run_plain(values)
         return result
 
-    def _find(self, values: tuple[Any, ...]) -> Entry | None:
-        """An entry that another thread made while this one waited."""
-        for entry in self.entries:
-            if entry.captured.holds(values):
-                return entry
-        return None
-
-    def _capture(self, arguments: dict[str, Any]) -> Entry | None:
+    def _capture(self, values: tuple[Any, ...]) -> Entry | None:
         owner = self.owner
         if config.disable or self.gave_up or present.stance.name == "eager_on_recompile":
             return None
         if present.stance.name == "fail_on_recompile":
-            raise self._forbidden(arguments)
+            raise self._forbidden(values)
         if self.entries:
-            self._note_recompile(arguments)
+            self._note_recompile(values)
         limit = owner.recompile_limit()
         if self.captures >= limit and self._over_limit(limit):
             return None
         try:
-            entry = owner.build(self, arguments)
+            entry = owner.build(self, dict(zip(self.target.names, values)))
         except (Unsupported, RecompileLimitExceeded, RecompileForbidden, BackendFailed, SpecializationError):
             raise
         except Exception as error:
@@ -256,17 +225,18 @@ class Dispatcher:
             )
             return None
         self.captures += 1
-        self.entries.insert(0, entry)
-        if len(self.entries) > limit:
-            self.entries.pop()
-        self._table[:] = [e.run for e in self.entries]
+        entries = [entry, *self.entries]
+        self._keep(entries[:limit])
+        for old in entries[limit:]:
+            old.drop()
+        self.watch(entry)
         return entry
 
-    def _forbidden(self, arguments: dict[str, Any]) -> RecompileForbidden:
+    def _forbidden(self, values: tuple[Any, ...]) -> RecompileForbidden:
         code = self.target.function.__code__
         lines = [f"{self.target.name} would have to be compiled, and the stance is 'fail_on_recompile'"]
         lines.append(f'  File "{code.co_filename}", line {code.co_firstlineno}, in {code.co_name}')
-        lines += [f"  entry {i}: {entry.why_not(arguments)}" for i, entry in enumerate(self.entries[:4])]
+        lines += [f"  entry {i}: {entry.why_not(values)}" for i, entry in enumerate(self.entries[:4])]
         lines.append("  try: call it with these arguments before the stance is set, or quern.set_stance('default')")
         return RecompileForbidden("\n".join(lines))
 
@@ -288,11 +258,11 @@ class Dispatcher:
             return True
         return False
 
-    def _note_recompile(self, arguments: dict[str, Any]) -> None:
+    def _note_recompile(self, values: tuple[Any, ...]) -> None:
         failures = []
         for entry in self.entries:
-            failures.append(entry.why_not(arguments))
-            entry.captured.learn(self.policy, arguments)
+            failures.append(entry.why_not(values))
+            entry.captured.varying.learn(self.policy, entry.places(*values), config.automatic_dynamic_shapes)
         code = self.target.function.__code__
         self.owner.note_recompile(Recompile(self.name, f"{code.co_filename}:{code.co_firstlineno}", tuple(failures)))
 
@@ -463,17 +433,17 @@ class CompiledFunction:
     def build(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> Entry:
         """Capture a target for these arguments and compile its graph."""
         captured, compiled, seconds = self._compiled(dispatcher, arguments)
-        number = len(self.records.explain_records)
         source = entry_source(dispatcher.target, captured)
         names = captured.names
         names["_MISS"] = MISS
         if compiled is not None:
             names["_graph"] = compiled
-        filename = f"<quern entry {number} of {dispatcher.target.name}>"
+        number = next(NUMBERS)
+        filename = filename_of(number)
         exec(compile(source, filename, "exec"), names)  # noqa: S102 - our own text
         linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-        entry = Entry(names["entry"], source, captured, number, compiled, seconds)
-        captured.parameters = tuple(dispatcher.target.names)
+        entry = Entry(names["entry"], source, captured, number, tuple(dispatcher.target.names), compiled, seconds)
+        captured.finish()
         self.records.explain_records.append(entry)
         _say("guards", "\n".join(captured.conditions))
         _say("code", source)
@@ -493,7 +463,8 @@ class CompiledFunction:
         name = dispatcher.name
         while True:
             captured = capture(dispatcher.target, arguments, self, dispatcher.policy, assume)
-            symbols = captured.symbols
+            assert captured.making is not None
+            symbols = captured.making.ev.symbols
             try:
                 if not symbols:
                     return captured, *self._compile_graph(captured, name)
@@ -527,7 +498,8 @@ class CompiledFunction:
         for call in self.callbacks.on_start:
             call(name)
         try:
-            run = (present.stance.backend or self.backend)(graph, captured.examples, context)
+            assert captured.making is not None
+            run = (present.stance.backend or self.backend)(graph, captured.making.examples, context)
             if graph.isolated and captured.frontend is not None:
                 run = captured.frontend.runtime.isolate(run, graph.isolated)
             return run, time.perf_counter() - began
@@ -548,33 +520,6 @@ def _say(channel: str, text: str) -> None:
     """Print a stage that `QUERN_LOGS` asks for."""
     if channel in config.logs:
         print(f"[quern {channel}] {text}", file=sys.stderr)
-
-
-def entry_source(target: Target, captured: Captured) -> str:
-    """The entry as Python text: guards, then the body."""
-    params = ", ".join(target.names)
-    test = "\n            and ".join(captured.conditions) or "True"
-    lines = [
-        f"def entry({params}):",
-        "    try:",
-        "        if not (",
-        f"            {test}",
-        "        ):",
-        "            return _MISS",
-        "    except Exception:",
-        "        return _MISS",
-        *(f"    {line}" for line in captured.fetch),
-    ]
-    if captured.graph is not None and does_something(captured.graph):
-        called = f"_graph({', '.join(captured.inputs)})"
-        lines.append(f"    {', '.join(captured.outputs)}, = {called}" if captured.outputs else f"    {called}")
-    lines += [f"    {line}" for line in captured.body]
-    return "\n".join(lines) + "\n"
-
-
-def does_something(graph: Graph) -> bool:
-    """Whether a graph must be run: it has outputs, it writes, or an op of it has effects."""
-    return bool(graph.outputs or graph.mutations or any(n.effects for n in graph.nodes))
 
 
 def _identifier(name: str) -> str:

@@ -111,6 +111,14 @@ class Evaluator(ClassService, TextService):
         for frontend in self.frontends:
             self.states[frontend.name] = frontend.new_state(self)
 
+    def discard(self) -> None:
+        """The capture has ended: let go of what it looked at, without waiting for the collector of cycles."""
+        self.names.forget()
+        for held in (self.memo, self.kept, self.inputs, self.keyed, self.identity_places, self.states, self._scopes):
+            held.clear()
+        self.frame = self.root = None
+        self.handled = None
+
     # ------------------------------------------------------------ real objects to Values and back
 
     def wrap(self, obj: Any, source: Source) -> Value:
@@ -453,6 +461,10 @@ class Evaluator(ClassService, TextService):
         if found is None:
             found = self._scopes[id(real)] = GlobalScope(self, real)
         return found
+
+    def is_scope(self, real: Any) -> bool:
+        """Whether an object is the dict of a module whose globals are read."""
+        return id(real) in self._scopes
 
     def cell(self, real: types.CellType, source: Source) -> CellValue:
         found = self.wrap(real, source)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .seen import Seen, describe, said_of
 from .sources import Names, Source
 
 #: where the text of one of a guard's `places` goes
@@ -29,7 +30,7 @@ class Guard:
     test:   the expression; `{x}` is the place, `{y}` that of `other`
     other:  a second place, for relations
     places: further places, `{p0}`, `{p1}`, ... in the test
-    reason: what a recompile report says when it fails: `{label}` is the place, `{was}` the object `was`, shown then only
+    reason: what a recompile report says when it fails: `{label}` is the place, `{was}` the object that was seen there
     rank:   lower runs earlier among guards of the same depth
     """
 
@@ -38,7 +39,7 @@ class Guard:
     reason: str = ""
     other: Source | None = None
     rank: int = 1
-    was: Any = None
+    was: Seen | None = None
     places: tuple[Source, ...] = ()
 
     @property
@@ -106,7 +107,7 @@ class GuardSet:
         """Any expression over `{x}`. `reason` may show `{label}` and `{was}`."""
         key = (source, test, None)
         if key not in self._guards:
-            self._guards[key] = Guard(source, test, reason, None, rank, was)
+            self._guards[key] = Guard(source, test, reason, None, rank, Seen(was) if "{was}" in reason else None)
 
     def type_is(self, source: Source, cls: type) -> None:
         """`type(x) is cls`. Nothing to do for a place that the entry holds itself."""
@@ -189,8 +190,12 @@ class GuardSet:
             )
         self._classes.add(cls.__dict__, list(cls.__dict__), id(cls))
 
-    def class_stays(self, obj: Any) -> None:
+    def class_stays(self, source: Source, obj: Any) -> None:
         """A held object keeps its class (`obj.__class__ = Other` is allowed in Python)."""
+        if source.parent is not None:  # held weakly: it may not stand in a list of ours
+            cls = self.names.inject(type(obj), type(obj).__name__)
+            self.test(source, f"type({{x}}) is {cls}", f"{{label}} was a {type(obj).__name__}", 0)
+            return
         if not self._objects.live:
             live, then = self._objects.inject(self.names)
             self.test(
@@ -246,7 +251,7 @@ class GuardSet:
         return sorted(self._guards.values(), key=lambda g: (g.depth, g.rank))
 
     def conditions(self, extra: Iterable[Source] = ()) -> tuple[list[str], Callable[[Source], str]]:
-        """(conditions that must hold, in order; a function that gives the expression of a place).
+        """(conditions that must hold, in the order of `ordered`; a function that gives the expression of a place).
 
         extra: places that the caller will read as well, after the conditions held, in this order: what they share
         with the guards and among each other is read once.
@@ -294,31 +299,44 @@ class GuardSet:
             lines.append(test)
         return lines, read
 
-    def explain_failure(self, namespace: dict[str, Any], arguments: dict[str, Any]) -> str:
-        """The first guard that does not hold for `arguments`, in the user's words; "" when all hold."""
-        scope = {**namespace, **arguments}
-        for guard in self.ordered():
-            try:
-                if eval(guard.plain_text(), scope):  # noqa: S307 - text that this module generated
-                    continue
-            except Exception as error:
-                return self._say(guard, scope) + f" ({type(error).__name__}: {error})"
-            return self._say(guard, scope)
-        return ""
 
-    def _say(self, guard: Guard, scope: dict[str, Any]) -> str:
-        label = guard.source.label if guard.source is not None else ""
-        reason = guard.reason or guard.test.replace("{x}", label)
-        text = reason.replace("{label}", label)
-        if "{was}" in text:
-            text = text.replace("{was}", _describe(guard.was))
-        if guard.source is None:
-            return "; now ".join([text, *(f"{p.label} is {eval(p.text, scope)}" for p in guard.places)])  # noqa: S307
-        try:
-            found = eval(guard.source.text, scope)  # noqa: S307
-        except Exception:
-            return f"{text}; now it is missing"
-        return f"{text}; now it is {_describe(found)}"
+def explain(guard: Guard, scope: dict[str, Any], error: str = "") -> str:
+    """Why a guard does not hold in `scope`, in the user's words. error: what testing it raised."""
+    label = guard.source.label if guard.source is not None else ""
+    reason = guard.reason or guard.test.replace("{x}", label)
+    text = reason.replace("{label}", label).replace("{was}", str(guard.was))
+    now = [_now(p, scope) for p in guard.places]
+    if guard.source is not None:
+        found = _now(guard.source, scope)
+        said = "; ".join([f"{text}; now it is {found}", *(f"{p.label} is {n}" for p, n in zip(guard.places, now))])
+    else:
+        said = "; now ".join([text, *(f"{p.label} is {n}" for p, n in zip(guard.places, now))])
+    return f"{said} ({error})" if error else said
+
+
+def _now(place: Source, scope: dict[str, Any]) -> str:
+    """What stands at a place now."""
+    try:
+        return describe(eval(place.text, scope))  # noqa: S307 - text that quern generated
+    except Exception:
+        return "missing"
+
+
+def failing(
+    conditions: Iterable[str], parameters: tuple[str, ...], names: dict[str, Any]
+) -> Callable[..., tuple[int, str]]:
+    """A function over an entry's parameters: which condition does not hold, and what testing it raised; -1 where all hold."""
+    lines = [f"def failing({', '.join(parameters)}):", " try:"]
+    lines += [f"  if not ({test}): return {i}, ''" for i, test in enumerate(conditions)]
+    lines += [" except Exception as error:", f"  return error.__traceback__.tb_lineno - {_FIRST}, _said_of(error)"]
+    names["_said_of"] = said_of
+    scope: dict[str, Any] = {}
+    exec("\n".join([*lines, " return -1, ''"]), names, scope)  # noqa: S102 - text that quern generated
+    return scope["failing"]
+
+
+#: the line of the first condition in the text of `failing`
+_FIRST = 3
 
 
 #: numbers, of which 1, True and 1.0 are equal
@@ -351,22 +369,3 @@ def _count(source: Source, uses: dict[Source, int], times: int) -> None:
     uses[source] = uses.get(source, 0) + times
     if not seen and source.parent is not None:
         _count(source.parent, uses, 1)
-
-
-def _short(value: Any, limit: int = 60) -> str:
-    try:
-        text = repr(value)
-    except Exception:
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-#: other rooms' ways to describe an object in a recompile report, by type
-DESCRIBERS: dict[type, Callable[[Any], str]] = {}
-
-
-def _describe(value: Any) -> str:
-    for cls in type(value).__mro__:
-        if cls in DESCRIBERS:
-            return DESCRIBERS[cls](value)
-    return _short(value)

@@ -9,8 +9,11 @@ same node is the same node, so sources are compared by identity.
 from __future__ import annotations
 
 import keyword
+import weakref
 from collections.abc import Iterator
 from typing import Any
+
+from .seen import weak
 
 _LITERAL_KEYS = (str, int, bytes, bool, type(None))
 
@@ -22,7 +25,7 @@ class Source:
     label:  the same in the user's words, for messages
     parent: the place it is read from; None for a root
     depth:  number of steps from its root
-    const:  for a root held by the entry: the object
+    const:  for an object held by the entry: the object, until the capture has ended (see `Names.forget`)
     """
 
     __slots__ = (
@@ -143,10 +146,15 @@ def is_literal(key: Any) -> bool:
 
 
 class Names:
-    """The names under which an entry's code finds the objects it holds; one object has one name."""
+    """The names under which an entry's code finds the objects it holds; one object has one name.
+
+    An object's id is its key, so a capture keeps alive what it injects (`Evaluator.kept`).
+    """
 
     def __init__(self) -> None:
         self.namespace: dict[str, Any] = {}
+        #: what the entry refers to weakly: it is of no use once one of them is gone
+        self.references: list[weakref.ref[Any]] = []
         self._names: dict[int, str] = {}
         self._roots: dict[int, Source] = {}
         self._count = 0
@@ -166,10 +174,35 @@ class Names:
         """A root source for an object that the entry holds. `label` says how a message calls it."""
         root = self._roots.get(id(obj))
         if root is None:
-            stem = getattr(obj, "__name__", None)
-            name = self.inject(obj, stem if isinstance(stem, str) else type(obj).__name__)
+            name = self.inject(obj, _stem(obj))
             root = self._roots[id(obj)] = Source(None, name, "", label=label or name, const=obj, is_const=True)
         return root
+
+    def weakly(self, obj: Any, label: str) -> Source:
+        """As `const`, for an object of the program that must not live as long as the entry: the entry has a weak reference to it,
+        unless it holds the object already or the class allows none.
+        """
+        if id(obj) in self._names:
+            return self.const(obj, label)
+        reference = weak(obj)
+        if reference is None:
+            return self.const(obj, label)
+        name = self.inject(reference, _stem(obj))
+        self._names[id(obj)] = f"{name}()"
+        self.references.append(reference)
+        holder = Source(None, name, "", label=label, const=reference, is_const=True)
+        root = self._roots[id(obj)] = Source(holder, "", "()", label=label, const=obj, is_const=True)
+        return root
+
+    def forget(self) -> None:
+        """The capture has ended: its places no longer keep the objects alive."""
+        for root in self._roots.values():
+            root.const = None
+
+
+def _stem(obj: Any) -> str:
+    stem = getattr(obj, "__name__", None)
+    return stem if isinstance(stem, str) else type(obj).__name__
 
 
 def local(name: str) -> Source:

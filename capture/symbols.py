@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..config import config
 from ..errors import SpecializationError
 from ..inductor.graph import Graph, Node, SymbolInfo
 from ..inductor.sizes import Fact, Relations, linear, normal_form, python_size
@@ -29,13 +28,10 @@ from .values.base import Value
 from .values.constant import ConstantValue
 from .values.symfloat import SymFloatValue
 from .values.symint import SymIntValue
+from .varying import Key
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator
-    from .wrapping import Policy
-
-#: one dim or int: (label of the array, axis), or (label of the int, None)
-Key = tuple[str, "int | None"]
 
 #: ints beyond it stay constants: arithmetic on them could leave 64 bits
 LARGEST_INT = (1 << 31) - 1
@@ -409,35 +405,16 @@ class Symbols:
                 return position[array], axis
         return None
 
-    # ------------------------------------------------------------ after a call that did not fit
+    # ------------------------------------------------------------ for later captures
 
-    def learn(self, policy: Policy, scope: Mapping[str, Any]) -> None:
-        """Note which constants changed: they are symbols in later captures; and which equal sizes are so no more."""
-        if not config.automatic_dynamic_shapes:
-            return
-        for key, place, value in self.constants:
-            found = _read(place, scope)
-            if type(found) is type(value) and found != value:
-                policy.dynamic.add(key)
-        for bound in self.by_name.values():
-            (first, source), *others = bound.places
-            here = _read(source, scope)
-            for key, place in others:
-                if here is not None and _read(place, scope) not in (here, None):
-                    policy.unequal.add(frozenset((first, key)))
+    def equal_places(self) -> list[tuple[tuple[Key, Source], tuple[Key, Source]]]:
+        """Pairs of places that share one symbol."""
+        return [(bound.places[0], other) for bound in self.by_name.values() for other in bound.places[1:]]
 
 
 def _sympy() -> Any:
     """sympy, which only captures with symbols pay for."""
     return importlib.import_module("sympy")
-
-
-def _read(place: Source, scope: Mapping[str, Any]) -> Any:
-    """What stands at a place now; None when it is gone."""
-    try:
-        return eval(place.text, dict(scope))  # noqa: S307 - text that quern generated
-    except Exception:
-        return None
 
 
 def symbols_of(graph: Graph) -> set[Any]:

@@ -105,11 +105,28 @@ def anchor(ev: Evaluator, obj: Any, source: Source, by_identity: bool = False) -
     if source.is_const:
         return source
     if (by_identity or source.root.is_const) and not ev.policy.is_structural(source):
+        own = _is_variable(ev, source) and not _lasts(obj)
+        held = ev.names.weakly(obj, source.label) if own else ev.names.const(obj, label=source.label)
         ev.guards.is_(source, obj)
         ev.identity_places[source.label] = (source, obj)
-        return ev.names.const(obj, label=source.label)
+        return held
     ev.guards.type_is(source, type(obj))
     return source
+
+
+def _is_variable(ev: Evaluator, source: Source) -> bool:
+    """Whether a place is an argument or part of one, a global, or a variable of a closure. What hangs on an object that the entry
+    knows goes with that object.
+    """
+    root = source.root
+    if not root.is_const or isinstance(root.const, types.CellType):
+        return True
+    return source.parent is root and ev.is_scope(root.const)
+
+
+def _lasts(obj: Any) -> bool:
+    """Whether an object lives as long as its module, as a function does that no other one made."""
+    return type(obj) is types.FunctionType and obj.__closure__ is None and not _made_per_call(obj)
 
 
 def hold(ev: Evaluator, obj: Any, source: Source) -> Source:
@@ -324,7 +341,7 @@ def wrap_object(ev: Evaluator, obj: Any, source: Source) -> Value:
 def _keeps_class(ev: Evaluator, obj: Any, source: Source) -> None:
     """Guard the class of an object that is known by its identity; only classes written in Python can be exchanged."""
     if source.is_const and type(obj).__flags__ & HEAPTYPE and not ev.trusted_module(type(obj).__module__):
-        ev.guards.class_stays(obj)
+        ev.guards.class_stays(source, obj)
 
 
 def wrap_compiled(ev: Evaluator, obj: Any, source: Source) -> Value:

@@ -51,6 +51,8 @@ class Config:
     logs: tuple[str, ...] = ()
     #: check stage borders (graph, loops, kernel legality); always on in tests
     verify: bool = False
+    #: the source of a kernel that the C++ compiler rejects is kept in a temporary folder
+    keep_failed: bool = False
     #: a dimension seen with two sizes becomes symbolic
     automatic_dynamic_shapes: bool = True
     #: Python numbers read from tensors (`.item()`, `int(t)`) stay in the graph, also without `fullgraph`
@@ -100,6 +102,7 @@ def _from_environment() -> Config:
         cpu_level=env.get("QUERN_CPU_LEVEL") or None,
         logs=tuple(part.strip() for part in env.get("QUERN_LOGS", "").split(",") if part.strip()),
         verify=_flag("QUERN_VERIFY", False),
+        keep_failed=_flag("QUERN_KEEP_FAILED", False),
         disable=_flag("QUERN_DISABLE", False),
     )
 

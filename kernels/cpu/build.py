@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from ...cache import CacheKey, Entry, Store, default_store
+from ...config import config
 from ...errors import CompilerFailed, CompilerNotFound
 from .openmp import runtime
 from .toolchain import Compiler, Target, find_compiler, host_target
@@ -44,7 +45,7 @@ def build(units: Sequence[str], *, label: str, origin: str = "", store: Store | 
     label:  what the cache's listing calls it; origin: where it came from (a model's name, a source line)
 
     Raises CompilerNotFound where a compiler is needed and missing, CompilerFailed where it rejects the source
-    (the message has the compiler's words and where the source was kept), and what the store raises.
+    (the message has the compiler's words, and where the source is if `config.keep_failed` asks for it), and what the store raises.
     """
     store = default_store() if store is None else store
     target = host_target()
@@ -72,7 +73,7 @@ def load(path: Path | str) -> ctypes.CDLL:
 def compile_units(units: Sequence[str], folder: Path, compiler: Compiler, target: Target) -> None:
     """Write the units into `folder` as kernel_0.cpp, ... and compile them there into one library.
 
-    Raises CompilerFailed; then the sources are kept in a temporary folder that the message names.
+    Raises CompilerFailed; with `config.keep_failed` the sources are kept in a temporary folder that the message names.
     """
     sources = [folder / f"kernel_{i}.cpp" for i in range(len(units))]
     for path, text in zip(sources, units):
@@ -116,14 +117,18 @@ def _run(commands: list[list[str]], units: Sequence[str]) -> None:
 
 
 def _failure(command: list[str], code: int, message: str, units: Sequence[str]) -> CompilerFailed:
-    kept = Path(tempfile.mkdtemp(prefix="quern-failed-"))
-    for i, text in enumerate(units):
-        (kept / f"kernel_{i}.cpp").write_text(text)
+    if config.keep_failed:
+        kept = Path(tempfile.mkdtemp(prefix="quern-failed-"))
+        for i, text in enumerate(units):
+            (kept / f"kernel_{i}.cpp").write_text(text)
+        where = f"The source is kept in {kept}"
+    else:
+        where = "Run again with QUERN_KEEP_FAILED=1 to keep its source"
     lines = message.strip().splitlines()
     shown = "\n  ".join(lines[:20] + ([f"... ({len(lines) - 20} more lines)"] if len(lines) > 20 else []))
     return CompilerFailed(
         f"the C++ compiler rejected a generated kernel (exit code {code}); this is a defect in quern, or the compiler is too "
-        f"old (GCC 11 or newer is needed). The source is kept in {kept}; please report it.\n"
+        f"old (GCC 11 or newer is needed). {where}; please report it.\n"
         f"  command: {' '.join(command)}\n  {shown}"
     )
 

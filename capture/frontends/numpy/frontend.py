@@ -14,7 +14,7 @@ from ....inductor.graph import TensorMeta
 from ....inductor.runtime import Runtime
 from ....inductor.sizes import strides_over
 from ...frontend import Handler
-from ...guards import DESCRIBERS
+from ...seen import DESCRIBERS
 from ...sources import Source
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue

@@ -362,16 +362,24 @@ def inplace_chosen(b: ArrayBuilder, op: str, left: Masked, right: Any) -> Masked
 # --------------------------------------------------------------------------- the call
 
 
-@functools.cache
 def handler(function: Any) -> Handler | None:
     """The handler of a NumPy callable; None for one that graphs do not know."""
-    if isinstance(function, np.ufunc) and function not in FUNCTIONS:
-        return _ufunc(function)
+    found = FUNCTIONS.get(function)
+    if found is None and isinstance(function, np.ufunc):
+        return _of_ufunc(function)
     owner = getattr(function, "__self__", None)
-    if isinstance(owner, np.ufunc):
-        method = UFUNC_METHODS.get(function.__name__)
-        return None if method is None else lambda b, *args, **kwargs: method(b, owner, *args, **kwargs)
-    return FUNCTIONS.get(function)
+    return _of_method(owner, function.__name__) if isinstance(owner, np.ufunc) else found
+
+
+@functools.cache
+def _of_ufunc(function: np.ufunc) -> Handler | None:
+    return _ufunc(function)
+
+
+@functools.cache
+def _of_method(owner: np.ufunc, name: str) -> Handler | None:
+    method = UFUNC_METHODS.get(name)
+    return None if method is None else lambda b, *args, **kwargs: method(b, owner, *args, **kwargs)
 
 
 def is_known(function: Any) -> bool:

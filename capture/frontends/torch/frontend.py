@@ -10,7 +10,7 @@ import torch
 
 from ... import markers
 from ...frontend import Handler
-from ...guards import DESCRIBERS
+from ...seen import DESCRIBERS
 from ...sources import Source
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
@@ -247,7 +247,7 @@ def _wrap_module(ev: Evaluator, obj: torch.nn.Module, source: Source) -> Value |
     if isinstance(obj, CompiledModule):
         # compiled by itself elsewhere; inside another compiled function it is the plain module
         return ev.wrap(obj._orig_mod, ev.names.const(obj._orig_mod, label=held.label))
-    ev.guards.class_stays(obj)
+    ev.guards.class_stays(held, obj)
     return NNModuleValue(ev.class_info(type(obj)), held, obj)
 
 

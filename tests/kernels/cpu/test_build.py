@@ -67,15 +67,18 @@ def test_source_headers_flags_and_compiler_enter_the_key(monkeypatch: pytest.Mon
     assert building._key([UNIT], target, "g++ 1").digest != base
 
 
-def test_rejected_source_is_kept_and_named(store: Store) -> None:
-    with pytest.raises(CompilerFailed) as caught:
-        build(["int f() { return undeclared_thing; }"], label="bad", store=store)
-    message = str(caught.value)
-    assert "undeclared_thing" in message and "report" in message
-    kept = Path(message.split("kept in ")[1].split(";")[0])
-    assert "undeclared_thing" in (kept / "kernel_0.cpp").read_text()
-    (kept / "kernel_0.cpp").unlink()
-    kept.rmdir()
+def test_rejected_source_is_kept_on_request(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    rejected = "int f() { return undeclared_thing; }"
+    before = set(tmp_path.iterdir())
+    with pytest.raises(CompilerFailed, match="QUERN_KEEP_FAILED=1") as caught:
+        build([rejected], label="bad", store=store)
+    assert "undeclared_thing" in str(caught.value) and "report" in str(caught.value)
+    assert set(tmp_path.iterdir()) <= before | {tmp_path / "cache"}
+    with config.patch(keep_failed=True), pytest.raises(CompilerFailed) as caught:
+        build([rejected], label="bad", store=store)
+    kept = Path(str(caught.value).split("kept in ")[1].split(";")[0])
+    assert kept.parent == tmp_path and (kept / "kernel_0.cpp").read_text() == rejected
 
 
 @pytest.mark.parametrize("bad", [0, 2])

@@ -1,0 +1,279 @@
+"""What a call was given is freed when the caller lets go of it: entries, reports, tracebacks and the line cache hold none of it."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import gc
+import linecache
+import weakref
+
+import pytest
+
+torch = pytest.importorskip("torch")
+np = pytest.importorskip("numpy")
+
+import quern  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(autouse=True)
+def strict():
+    with torch.no_grad(), quern.config.patch(on_error="raise"):
+        yield
+
+
+def freed(function, *calls, backend="eager", raises=(), compile=quern.compile):
+    """Call a compiled function with what each of `calls` makes; all of it must be gone afterwards, with the results."""
+    compiled = compile(function, backend=backend)
+    watched = []
+    for make in calls:
+        arguments = make()
+        watched += [weakref.ref(held) for held in _parts(arguments)]
+        try:
+            result = compiled(*arguments)
+            watched += [weakref.ref(held) for held in _parts(result)]
+        except raises:
+            result = None
+        del arguments, result
+        gc.collect()
+    alive = [reference() for reference in watched if reference() is not None]
+    assert not alive, [type(a).__name__ for a in alive]
+    return compiled
+
+
+def _parts(tree):
+    if isinstance(tree, (tuple, list)):
+        return [part for item in tree for part in _parts(item)]
+    if isinstance(tree, dict):
+        return _parts(list(tree.values()))
+    return [] if isinstance(tree, (int, float, str, bool, type(None))) else [tree]
+
+
+class Cache:
+    def __init__(self):
+        self.items = []
+
+    def push(self, x):
+        self.items.append(x * 2)
+        return torch.stack(self.items).sum(0)
+
+
+class Owner:
+    def __init__(self, weight):
+        self.weight = weight
+
+    def scale(self, x):
+        return x * self.weight
+
+
+def product(x, y):
+    return torch.relu(x @ y) + 1
+
+
+def broken(x):
+    y = x * 2
+    if y.sum() > 0:
+        y = y - 1
+    return y.cumsum(0)
+
+
+def loops(x, n):
+    for i in range(n):
+        if x.sum() > i:
+            x = x + 1
+    return x
+
+
+def through(net, x):
+    return net(x) * 2
+
+
+def pushes(cache, x):
+    return cache.push(x)
+
+
+def calls(function, x):
+    return function(x) + 1
+
+
+def fails(x):
+    raise ValueError("no", x.shape[0] + 1)
+
+
+def recovers(x):
+    try:
+        fails(x)
+    except ValueError as error:
+        return x * len(error.args)
+
+
+def generates(x):
+    for part in (x * i for i in range(3)):
+        x = x + part
+    return x
+
+
+def closure(weight):
+    return lambda x: x * weight
+
+
+def tensors(n):
+    return lambda: [torch.randn(n, n), torch.randn(n, n)]
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize(
+    "function, made",
+    [
+        (product, [tensors(4)]),
+        (product, [tensors(4), tensors(5), tensors(6), tensors(7)]),
+        (broken, [lambda: [torch.ones(8)], lambda: [-torch.ones(8)]]),
+        (loops, [lambda: [torch.ones(3), 4]]),
+        (through, [lambda: [torch.nn.Linear(4, 4), torch.randn(2, 4)]] * 4),
+        (through, [lambda: [torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU()), torch.randn(2, 4)]] * 2),
+        (pushes, [lambda: [Cache(), torch.randn(3)]] * 2),
+        (calls, [lambda: [closure(torch.randn(3)), torch.randn(3)]] * 3),
+        (calls, [lambda: [Owner(torch.randn(3)).scale, torch.randn(3)]] * 3),
+        (calls, [lambda: [functools.partial(torch.add, torch.randn(3)), torch.randn(3)]] * 3),
+        (recovers, [lambda: [torch.randn(3)]]),
+        (generates, [lambda: [torch.randn(3)]]),
+    ],
+    ids=[
+        "tensors", "sizes", "break", "loop", "module", "modules", "cache", "closure", "method", "partial", "handled", "generator",
+    ],
+)  # fmt: skip
+def test_arguments_and_results(function, made, backend):
+    freed(function, *made, backend=backend)
+
+
+def test_arrays():
+    freed(lambda x, k: np.sqrt(x) * k, *(lambda n=n: [np.ones(n), float(n)] for n in (3, 4, 5)), backend="inductor")
+
+
+def test_an_exception_that_leaves_the_function():
+    freed(fails, lambda: [torch.randn(3)], lambda: [torch.randn(3)], raises=ValueError)
+
+
+def test_an_error_under_fullgraph():
+    def prints(x):
+        print(x.sum())
+        return x
+
+    freed(
+        prints,
+        lambda: [torch.randn(3)],
+        raises=quern.errors.Unsupported,
+        compile=functools.partial(quern.compile, fullgraph=True),
+    )
+
+
+def test_a_failure_of_the_backend():
+    def backend(graph, examples):
+        raise RuntimeError("no")
+
+    with quern.config.patch(on_error="warn"), pytest.warns(UserWarning, match="could not compile"):
+        freed(product, tensors(3), tensors(4), backend=backend)
+
+
+def test_an_explanation_holds_the_result_only():
+    x = torch.randn(4, 4)
+    reference = weakref.ref(x)
+    explained = quern.explain(product)(x, x.clone())
+    del x
+    gc.collect()
+    assert reference() is None and "relu" in str(explained)
+
+
+def test_a_report_of_a_recompilation():
+    compiled = freed(
+        lambda x, cache: x * len(cache), *(lambda n=n: [torch.randn(2), [torch.randn(3)] * n] for n in range(1, 5))
+    )
+    assert compiled.recompiles and "len(cache) was" in str(compiled.recompiles[0])
+
+
+def test_an_entry_goes_with_the_module_it_is_about():
+    compiled = quern.compile(through, backend="eager")
+    nets = [torch.nn.Linear(4, 4) for _ in range(3)]
+    for net in nets:
+        compiled(net, torch.randn(2, 4))
+    assert 1 <= len(compiled.entries) <= 3
+    lines = len(linecache.cache)
+    del net
+    nets.clear()
+    gc.collect()
+    assert all(not entry.captured.references for entry in compiled.entries)
+    assert len(linecache.cache) <= lines
+    x = torch.randn(2, 4)
+    fresh = torch.nn.Linear(4, 4)
+    torch.testing.assert_close(compiled(fresh, x), through(fresh, x))
+
+
+NET = None
+
+
+def test_a_module_in_a_global_that_is_replaced():
+    global NET
+    compiled = quern.compile(lambda x: NET(x), backend="eager")
+    references = []
+    for _ in range(3):
+        NET = torch.nn.Linear(2, 2)
+        references.append(weakref.ref(NET))
+        x = torch.randn(3, 2)
+        torch.testing.assert_close(compiled(x), NET(x))
+    NET = None
+    gc.collect()
+    assert [r() for r in references] == [None] * 3
+
+
+def test_a_compiled_module_goes_when_nobody_holds_it():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh())
+    compiled = quern.compile(net, backend="eager")
+    compiled(torch.randn(2, 3))
+    reference, inner = weakref.ref(net), weakref.ref(net[0].weight)
+    del net, compiled
+    gc.collect()
+    assert reference() is None and inner() is None
+
+
+def test_what_a_call_used_goes_without_the_collector():
+    compiled = quern.compile(product, backend="eager")
+    x = torch.randn(4, 4)
+    reference = weakref.ref(x)
+    gc.collect()
+    gc.disable()
+    try:
+        compiled(x, torch.randn(4, 4))
+        del x
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
+def test_copies_of_a_module_do_not_keep_each_other():
+    net = torch.nn.Linear(3, 3)
+    compiled = quern.compile(through, backend="eager")
+    for _ in range(3):
+        twin = copy.deepcopy(net)
+        reference = weakref.ref(twin)
+        compiled(twin, torch.randn(2, 3))
+        del twin
+        gc.collect()
+        assert reference() is None
+
+
+def test_describing_asks_no_object_for_its_text():
+    class Loud:
+        def __init__(self, n):
+            self.n = n
+
+        def __repr__(self):
+            raise AssertionError("nobody reads this")
+
+    compiled = quern.compile(lambda x, thing: x * thing.n, backend="eager", dynamic=False)
+    for n in range(3):
+        assert compiled(torch.ones(2), Loud(n)).tolist() == [n, n]
+    with quern.config.patch(logs=("recompiles",)):
+        assert compiled(torch.ones(2), Loud(7)).tolist() == [7, 7]
+    assert "thing.n was" in str(compiled.recompiles[-1])
