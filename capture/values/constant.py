@@ -234,13 +234,13 @@ class _Formatted:
         return _Formatted(self._ev, self._value.getitem(self._ev, ConstantValue(key)))
 
     def __int__(self) -> int:
-        return int(self._value.as_constant())
+        return int(self._ev.known(self._value))
 
     def __index__(self) -> int:
-        return self._value.as_constant().__index__()
+        return self._ev.known(self._value).__index__()
 
     def __float__(self) -> float:
-        return float(self._value.as_constant())
+        return float(self._ev.known(self._value))
 
 
 def is_same_constant(one: Any, other: Any) -> bool:

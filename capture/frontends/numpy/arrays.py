@@ -8,7 +8,7 @@ results the strides that NumPy gives them (see `layout`) where the op table's ru
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ....inductor.dtypes import DType
 from ....inductor.graph import Dim, ExternRef, Input, Node, TensorMeta
 from ....inductor.ops.dims import same
 from ...guards import Guard
-from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage
+from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage, ViewStep
 from . import layout
 from .windows import READ_ONLY, python_view, view_window
 
@@ -69,6 +69,13 @@ class PartStorage(Storage):
             self.version += 1
 
 
+@dataclass(frozen=True)
+class MadeBy(ViewStep):
+    """A view that a table op describes, and that another NumPy function than the op's makes: its flags differ."""
+
+    function: str = ""
+
+
 class Array(ArrayValue):
     """A symbolic ndarray, or a NumPy scalar when `scalar` is set.
 
@@ -110,7 +117,7 @@ class Array(ArrayValue):
     @property
     def writeable(self) -> bool:
         """Whether NumPy would let the program write into the array."""
-        if self.scalar or (self.step is not None and self.step.op in READ_ONLY):
+        if self.scalar or (self.step is not None and _maker(self.step) in READ_ONLY):
             return False
         if self.parent is not None:
             return self.parent.writeable  # type: ignore[attr-defined]
@@ -120,6 +127,30 @@ class Array(ArrayValue):
         made: Any = super().view(ev, op, **attrs)
         _, made.strides = view_window(op, self.shape, self.strides, attrs)
         return made
+
+    def made_by(self, function: str) -> Array:
+        """The view that this is, as NumPy's `function` makes it (see `windows`)."""
+        assert self.step is not None
+        self.step = MadeBy(self.step.op, self.step.attrs, function)
+        return self
+
+    def __index__(self) -> int:
+        raise unsupported(
+            f"an int taken of an array of dtype {self.dtype}, where NumPy wants a size, an axis or a count",
+            why="it is known when the program runs only",
+            rewrite="compute it outside of the compiled function and pass it in",
+            code="data-dependent-scalar",
+        )
+
+    __int__ = __index__
+
+    def __float__(self) -> float:
+        raise unsupported(
+            f"a float taken of an array of dtype {self.dtype}",
+            why="it is known when the program runs only",
+            rewrite="keep it an array",
+            code="data-dependent-scalar",
+        )
 
     def node(self, ev: Evaluator) -> Node:
         if isinstance(self.storage, PartStorage):
@@ -153,12 +184,16 @@ class Array(ArrayValue):
             steps.append(array.step)
             array = array.parent
         for step in reversed(steps):
-            prefix, suffix = python_view(step.op, step.attrs, rb.size)
+            prefix, suffix = python_view(_maker(step), step.attrs, rb.size)
             base = f"{prefix}{base}{suffix}"
         return base.replace("np.", f"{rb.inject(np, 'numpy')}.") if "np." in base else base
 
     def __repr__(self) -> str:
         return f"<{'scalar' if self.scalar else 'array'} {self.dtype}{list(self.shape)}>"
+
+
+def _maker(step: ViewStep) -> str:
+    return step.function if isinstance(step, MadeBy) else step.op
 
 
 def own_memory(ev: Evaluator, node: Node, meta: TensorMeta, taken: set[Node]) -> Node:
@@ -390,11 +425,12 @@ class ArrayBuilder:
         """The array as `dtype`, itself when it already is. A complex array loses its imaginary part."""
         if a.dtype == dtype:
             return a
+        strides = layout.order_strides(a.shape, a.strides, "K")
         if "c" in (a.kind, dtype.kind):
-            return self.extern("numpy:asarray", [a], [Input(0), dtype.name], a.shape, dtype)
-        out = self.elementwise("cast", a, dtype=self.dtype(dtype))
-        out.scalar = a.scalar
-        return out
+            return self.extern(
+                "numpy:asarray", [a], [Input(0), dtype.name], a.shape, dtype, strides=strides, scalar=a.scalar
+            )
+        return self.call("cast", a, strides=strides, scalar=a.scalar, dtype=self.dtype(dtype))
 
     def snapshot(self, a: Array) -> Array:
         """The array's present elements: later writes do not show. (Nothing is copied: nodes do not change.)"""
@@ -422,6 +458,11 @@ class ArrayBuilder:
         """Fresh memory with the array's elements."""
         strides = layout.order_strides(a.shape, a.strides, order)
         return self.call("clone", a, strides=strides, scalar=scalar)
+
+    def same(self, a: Array) -> Array:
+        """Fresh memory with the array's elements, laid out as a ufunc's result."""
+        strides = layout.elementwise_strides([(a.shape, a.strides)], a.shape)
+        return self.call("clone", a, strides=strides)
 
     # ------------------------------------------------------------ views and writes
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import layout
 from .arrays import Array, ArrayBuilder, any_array, unsupported
-from .shaping import broadcast_to, reshape, sizes
+from .shaping import broadcast_arrays, broadcast_to, reshape, sizes
 from .ufuncs import call_ufunc, is_weak
 
 _INT64 = np.dtype(np.int64)
@@ -227,19 +227,13 @@ def meshgrid(b: ArrayBuilder, *xi: Any, copy: bool = True, sparse: bool = False,
     if indexing not in ("xy", "ij"):
         raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
     n = len(xi)
-    grids = []
-    for i, x in enumerate(b.lift(x) for x in xi):
+    places = [1, 0, *range(2, n)] if indexing == "xy" and n > 1 else list(range(n))
+    grids: Any = []
+    for i, x in zip(places, (b.lift(x) for x in xi)):
         grids.append(reshape(b, x, (*(1,) * i, x.size, *(1,) * (n - 1 - i))))
-    if indexing == "xy" and n > 1:
-        grids = [b.view(g, "permute", dims=(1, 0, *range(2, n))) for g in grids]
     if not sparse and grids:
-        shape = tuple(_longest(g.shape[d] for g in grids) for d in range(n))
-        grids = [broadcast_to(b, g, shape) for g in grids]
+        grids = broadcast_arrays(b, *grids)
     return tuple(b.copy(g, "C") if copy else g for g in grids)
-
-
-def _longest(values: Any) -> Any:
-    return next((v for v in values if not layout.is_one(v)), 1)
 
 
 def indices(b: ArrayBuilder, dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
@@ -289,9 +283,7 @@ def array(b: ArrayBuilder, object: Any, dtype: Any = None, *, copy: bool | None 
         if copy is True and x.storage is object.storage or moved:
             x = b.copy(x, order)
     x.scalar = False
-    for _ in range(ndmin - x.ndim):
-        x = b.view(x, "unsqueeze", dim=0)
-    return x
+    return reshape(b, x, ((1,) * (ndmin - x.ndim) + x.shape)) if ndmin > x.ndim else x
 
 
 def _has_order(x: Array, order: str) -> bool:

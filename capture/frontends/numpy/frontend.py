@@ -224,7 +224,7 @@ def _guard_array(
 def _wrap_number(ev: Evaluator, obj: np.inexact, source: Source) -> Value:
     """A NumPy float from outside: an input without axes, so that another number needs no new capture."""
     dtype = layout.graph_dtype(obj.dtype)
-    if dtype is None:
+    if dtype is None or type(obj) is not obj.dtype.type:  # or a class of the program's own
         ev.guards.equals(source, obj)
         return ConstantValue(obj)
     ev.guards.type_is(source, type(obj))

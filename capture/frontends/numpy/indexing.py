@@ -310,10 +310,13 @@ def take(b: ArrayBuilder, a: Any, indices: Any, axis: Any = None, out: Any = Non
         x, axis = ravel(b, x), 0
     axis = _axis(axis, x.ndim)
     size = x.shape[axis]
+    if out is not None and not (isinstance(out, Array) and out.dtype == x.dtype):
+        raise unsupported("np.take with out= of another dtype")
     if mode != "raise":
         raise unsupported(f"np.take with mode={mode!r}", rewrite="wrap or clip the indices first")
     if _is_integer(indices):
-        return b.into(out, getitem(b, x, (*(slice(None),) * axis, indices)))
+        chosen = getitem(b, x, (*(slice(None),) * axis, indices))
+        return b.into(out, chosen if chosen.scalar else b.copy(chosen, "C"))  # `x[i]` is a view, this is none
     chosen = np.asarray(indices) if isinstance(indices, (list, tuple)) and not _holds_array(list(indices)) else indices
     index = _positions(b, chosen, size, axis)
     return b.into(out, b.call_node(b.emit("index", b.node(x), *(None,) * axis, index, strides="C")))

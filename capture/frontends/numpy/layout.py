@@ -56,12 +56,18 @@ def _magnitude(stride: Dim) -> Dim:
     return -stride if stride.is_negative else stride  # type: ignore[union-attr]
 
 
-def axis_order(operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int) -> list[int]:
-    """Axes from the fastest to the slowest, as the operands (shape, strides) suggest. Missing and size-1 axes abstain."""
+def axis_order(operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int, repeated_first: bool = False) -> list[int]:
+    """Axes from the fastest to the slowest, as the operands (shape, strides) suggest. Missing and size-1 axes abstain.
 
-    def step(shape: Shape, strides: Sequence[Dim], axis: int) -> Dim:
+    repeated_first: axes along which an operand repeats its elements (stride 0) are the fastest, as where arrays are copied
+    and joined; else they abstain too
+    """
+
+    def step(shape: Shape, strides: Sequence[Dim], axis: int) -> Dim | None:
         own = axis - (ndim - len(shape))
-        return 0 if own < 0 or is_one(shape[own]) else _magnitude(strides[own])
+        if own < 0 or is_one(shape[own]) or (is_zero(strides[own]) and not repeated_first):
+            return None
+        return _magnitude(strides[own])
 
     table = [[step(shape, strides, axis) for shape, strides in operands] for axis in range(ndim)]
     order: list[int] = []
@@ -78,11 +84,11 @@ def axis_order(operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int) -> li
     return order
 
 
-def _faster(one: Sequence[Dim], other: Sequence[Dim]) -> bool | None:
+def _faster(one: Sequence[Dim | None], other: Sequence[Dim | None]) -> bool | None:
     """True when `one` is to come before `other`; None when no operand has an opinion. C order wins a conflict."""
     verdict: bool | None = None
     for mine, theirs in zip(one, other):
-        if is_zero(mine) or is_zero(theirs):
+        if mine is None or theirs is None:
             continue
         if same(mine, theirs) or less(theirs, mine):
             verdict = False
@@ -139,7 +145,7 @@ def _follows(shape: Shape, strides: Sequence[Dim], order: Sequence[int]) -> bool
 def order_strides(shape: Shape, strides: Sequence[Dim], order: str) -> tuple[Dim, ...]:
     """Strides of a copy of an array with `order=` "C", "F", "A" or "K". Raises ValueError for another letter."""
     if order == "K":
-        return ordered_strides(shape, axis_order([(shape, strides)], len(shape)))
+        return ordered_strides(shape, axis_order([(shape, strides)], len(shape), repeated_first=True))
     if order == "A":
         order = "F" if is_f_contiguous(shape, strides) and not is_c_contiguous(shape, strides) else "C"
     if order == "C":

@@ -49,6 +49,8 @@ def _product(b: ArrayBuilder, op: str, x: Array, y: Array, kind: np.dtype) -> Ar
 
 def dot(b: ArrayBuilder, a: Any, b_: Any, out: Any = None) -> Any:
     x, y = b.lift(a), b.lift(b_)
+    if out is not None and not (isinstance(out, Array) and out.dtype == np.result_type(x.dtype, y.dtype)):
+        raise unsupported("np.dot with out= of another dtype")
     if not x.ndim or not y.ndim:
         return call_ufunc(b, np.multiply, x, y, out=out)
     if y.ndim <= 2 and x.ndim <= 2:
@@ -189,7 +191,9 @@ def _diagonals(b: ArrayBuilder, x: Array, labels: str) -> tuple[Array, str]:
         while labels.count(c) > 1:
             one = labels.index(c)
             other = labels.index(c, one + 1)
-            x = b.view(x, "diagonal", offset=0, dim1=one, dim2=other)
+            rest = [d for d in range(x.ndim) if d not in (one, other)]
+            x = b.view(x, "permute", dims=(*rest, one, other))
+            x = b.view(x, "diagonal", offset=0, dim1=x.ndim - 2, dim2=x.ndim - 1).made_by("einsum")
             labels = "".join(k for d, k in enumerate(labels) if d not in (one, other)) + c
     return x, labels
 
@@ -322,10 +326,12 @@ def matrix_power(b: ArrayBuilder, a: Any, n: Any) -> Any:
         raise unsupported("np.linalg.matrix_power with a negative power")
     if n == 0:
         raise unsupported("np.linalg.matrix_power with power 0", rewrite="use np.eye")
+    if n == 1:
+        return x
     made, square = None, x
     while n:
         n, bit = divmod(n, 2)
         if bit:
             made = square if made is None else matmul(b, made, square)
         square = matmul(b, square, square) if n else square
-    return b.copy(made, "K") if made is x else made
+    return made

@@ -259,8 +259,8 @@ METHODS: dict[str, Handler] = {
     "argsort": externs.argsort,
     "astype": creation.astype,
     "clip": selection.clip,
-    "conj": _ufunc(np.conjugate),
-    "conjugate": _ufunc(np.conjugate),
+    "conj": lambda b, a, out=None: _conjugate(b, a, out),
+    "conjugate": lambda b, a, out=None: _conjugate(b, a, out),
     "copy": creation.copy_method,
     "cumprod": reductions.cumprod,
     "cumsum": reductions.cumsum,
@@ -307,6 +307,12 @@ ATTRIBUTES: dict[str, Handler] = {
     "real": selection.real,
     "imag": selection.imag,
 }
+
+
+def _conjugate(b: ArrayBuilder, a: Any, out: Any) -> Any:
+    """`a.conj()`: the array itself where there is nothing to conjugate. (`np.conj(a)` is a copy.)"""
+    real = isinstance(a, Array) and a.kind != "c" and not a.scalar
+    return a if real and out is None else call_ufunc(b, np.conjugate, a, out=out)
 
 
 def _reinterpret(b: ArrayBuilder, a: Array, dtype: Any, cls: Any) -> Array:

@@ -114,7 +114,7 @@ def _accumulate(op: str, function: str, ufunc: np.ufunc, identity: int) -> Calla
         if where is not True:
             x = _only(b, x, where, b.number(identity, wanted))
         if not axes and x.ndim:
-            result = b.copy(x)
+            result = b.same(x)
         elif wanted.kind == "c":
             result = _extern_reduce(b, function, x, axes, keepdims, wanted)
         else:
@@ -146,7 +146,7 @@ def _truth(op: str, function: str, identity: bool) -> Callable[..., Any]:
         axes = wrap_axes(axis, x.ndim)
         if where is not True:
             x = _only(b, x, where, b.number(identity, _BOOL))
-        return b.into(out, _reduce(b, op, x, axes, keepdims) if axes or not x.ndim else b.copy(x))
+        return b.into(out, _reduce(b, op, x, axes, keepdims) if axes or not x.ndim else b.same(x))
 
     return apply
 
@@ -212,7 +212,7 @@ def _extremum(op: str, function: str, ufunc: np.ufunc) -> Callable[..., Any]:
         if empty and initial is None:
             raise ValueError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
         if not axes and x.ndim:
-            result = b.copy(x)
+            result = b.same(x)
         elif x.kind == "c":
             result = _extern_reduce(b, function, x, axes, keepdims, x.dtype)
         elif empty:

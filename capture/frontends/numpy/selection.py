@@ -16,6 +16,8 @@ from .reductions import all_, wrap_axis
 from .ufuncs import call_ufunc, is_weak, operand, weak_type
 
 _BOOL, _INT64, _FLOAT64 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float64)
+#: dtype kind of a Python number
+_KIND = {int: "i", float: "f", complex: "c"}
 
 
 def _common(*values: Any) -> np.dtype:
@@ -96,6 +98,10 @@ def copyto(b: ArrayBuilder, dst: Any, src: Any, casting: Any = "same_kind", wher
     if not isinstance(dst, Array):
         raise TypeError(f"copyto() argument 1 must be numpy.ndarray, not {type(dst).__name__}")
     if is_weak(src):
+        if casting != "unsafe" and "bifc".index("i" if dst.kind == "u" else dst.kind) < "bifc".index(
+            _KIND[weak_type(src)]
+        ):
+            raise TypeError(f"Cannot cast scalar of type {weak_type(src).__name__} to {dst.dtype!r}")
         source = operand(b, src, dst.dtype)
     else:
         source = b.lift(src)
@@ -244,6 +250,8 @@ def polyval(b: ArrayBuilder, p: Any, x: Any) -> Any:
 def gradient(b: ArrayBuilder, f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """Central differences with constant spacing, one-sided at the ends, as np.gradient does for edge_order=1."""
     x = b.lift(f)
+    if x.kind == "b":
+        raise TypeError("numpy boolean subtract, the `-` operator, is not supported")
     axes = tuple(range(x.ndim)) if axis is None else tuple(
         wrap_axis(a, x.ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))  # fmt: skip
     spacing = list(varargs) or [1.0]

@@ -57,7 +57,7 @@ def reshape(b: ArrayBuilder, a: Any, shape: Any, order: str = "C", *, copy: bool
         return b.view(x, "reshape", shape=new)
     if copy is False:
         raise ValueError("Unable to avoid creating a copy while reshaping.")
-    return b.call("reshape", b.copy(x, "C"), scalar=False, shape=new)
+    return b.view(b.copy(x, "C"), "reshape", shape=new)
 
 
 def reshape_method(b: ArrayBuilder, a: Array, *shape: Any, order: str = "C", copy: bool | None = None) -> Array:
@@ -78,13 +78,18 @@ def ravel(b: ArrayBuilder, a: Any, order: str = "C") -> Array:
     if x.ndim == 1 and in_place:
         return b.view(x, "alias")
     flat = reshape(b, x, (x.size,), order)
-    return flat if in_place or flat.storage is not x.storage else b.copy(flat, "C")
+    return flat if in_place else _own(b, flat)
 
 
 def flatten(b: ArrayBuilder, a: Any, order: str = "C") -> Array:
     x = b.lift(a)
     flat = reshape(b, x, (x.size,), order)
-    return b.copy(flat, "C") if flat.storage is x.storage else flat
+    return b.copy(flat, "C") if flat.storage is x.storage else _own(b, flat)
+
+
+def _own(b: ArrayBuilder, flat: Array) -> Array:
+    """An array of one axis with memory of its own, no view of another one."""
+    return flat if flat.parent is None else b.copy(flat, "C")
 
 
 def transpose(b: ArrayBuilder, a: Any, axes: Any = None) -> Array:
@@ -137,9 +142,9 @@ def rollaxis(b: ArrayBuilder, a: Any, axis: Any, start: int = 0) -> Array:
 def expand_dims(b: ArrayBuilder, a: Any, axis: Any) -> Array:
     x = b.lift(a)
     count = len(axis) if isinstance(axis, (tuple, list)) else 1
-    for d in sorted(_axes(axis, x.ndim + count)):
-        x = b.view(x, "unsqueeze", dim=d)
-    return x
+    axes = _axes(axis, x.ndim + count)
+    old = iter(x.shape)
+    return reshape(b, x, tuple(1 if d in axes else next(old) for d in range(x.ndim + count)))
 
 
 def squeeze(b: ArrayBuilder, a: Any, axis: Any = None) -> Array:
@@ -150,9 +155,7 @@ def squeeze(b: ArrayBuilder, a: Any, axis: Any = None) -> Array:
         axes = _axes(axis, x.ndim)
         if not all(is_one(x.shape[d]) for d in axes):
             raise ValueError("cannot select an axis to squeeze out which has size not equal to one")
-    if x.scalar:
-        return x
-    return b.view(x, "squeeze", dim=axes) if axes else b.view(x, "alias")
+    return b.view(x, "squeeze", dim=axes) if axes and not x.scalar else x
 
 
 def atleast(ndim: int) -> Any:
@@ -166,8 +169,10 @@ def atleast(ndim: int) -> Any:
 
 
 def _atleast(b: ArrayBuilder, x: Array, ndim: int) -> Array:
+    if not x.ndim:
+        return reshape(b, x, (1,) * ndim)
     # where three axes are wanted, one or two axes of elements come first: (1, N, 1) and (M, N, 1)
-    places = {(3, 0): (0, 0, 0), (3, 1): (0, 2), (3, 2): (2,), (2, 0): (0, 0), (2, 1): (0,), (1, 0): (0,)}
+    places = {(3, 1): (0, 2), (3, 2): (2,), (2, 1): (0,)}
     for dim in places.get((ndim, x.ndim), ()):
         x = b.view(x, "unsqueeze", dim=dim)
     return x
@@ -184,7 +189,7 @@ def broadcast_to(b: ArrayBuilder, array: Any, shape: Any, subok: bool = False) -
 def broadcast_arrays(b: ArrayBuilder, *arrays: Any, subok: bool = False) -> tuple[Array, ...]:
     xs = [b.lift(a) for a in arrays]
     shape = broadcast_shapes(*(x.shape for x in xs))
-    return tuple(x if x.shape == shape else b.view(x, "expand", shape=shape) for x in xs)
+    return tuple(x if x.shape == shape else b.view(x, "expand", shape=shape).made_by("broadcast_arrays") for x in xs)
 
 
 def diagonal(b: ArrayBuilder, a: Any, offset: int = 0, axis1: Any = 0, axis2: Any = 1) -> Array:
@@ -218,7 +223,7 @@ def rot90(b: ArrayBuilder, m: Any, k: int = 1, axes: Any = (0, 1)) -> Array:
     one, other = (_axis(a, x.ndim) for a in axes)
     if one == other:
         raise ValueError("Axes must be different.")
-    k = k % 4
+    k = b.static(k) % 4
     if k == 0:
         return b.view(x, "alias")
     if k == 2:
@@ -262,7 +267,7 @@ def concatenate(b: ArrayBuilder, arrays: Any, axis: Any = 0, out: Any = None, *,
     axis = _axis(axis, xs[0].ndim)
     shape = list(xs[0].shape)
     shape[axis] = sum((x.shape[axis] for x in xs[1:]), start=xs[0].shape[axis])
-    order = layout.axis_order([(x.shape, x.strides) for x in xs], xs[0].ndim)
+    order = layout.axis_order([(x.shape, x.strides) for x in xs], xs[0].ndim, repeated_first=True)
     strides = layout.ordered_strides(shape, order)
     return b.into(out, b.call("cat", *xs, strides=strides, dim=axis))
 
@@ -371,11 +376,11 @@ def roll(b: ArrayBuilder, a: Any, shift: Any, axis: Any = None) -> Array:
     x = b.lift(a)
     if any_array(shift):
         raise unsupported("np.roll by an amount that is not known during capture")
+    shifts = tuple(map(b.static, sizes(shift)))
     if axis is None:
-        flat = roll(b, ravel(b, x), _total(shift), 0)
+        flat = roll(b, ravel(b, x), sum(shifts), 0)
         return reshape(b, flat, x.shape)
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    shifts = shift if isinstance(shift, (tuple, list)) else (shift,)
+    axes = sizes(axis)
     pairs = np.broadcast(np.asarray(shifts), np.asarray(axes))
     amounts: dict[int, int] = {}
     for amount, d in pairs:
@@ -387,10 +392,6 @@ def roll(b: ArrayBuilder, a: Any, shift: Any, axis: Any = None) -> Array:
         raise unsupported("np.roll by more than a size that is dynamic")
     strides = layout.order_strides(x.shape, x.strides, "K")
     return b.call("roll_dims", x, strides=strides, scalar=False, shifts=tuple(amounts.values()), dims=tuple(amounts))
-
-
-def _total(shift: Any) -> int:
-    return sum(int(s) for s in shift) if isinstance(shift, (tuple, list)) else operator.index(shift)
 
 
 #: np.pad without its overloads

@@ -7,6 +7,7 @@ their memory.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 from collections.abc import Callable, Sequence
@@ -398,9 +399,18 @@ def _linear(x: Array, weight: Array, bias: Array | None) -> Array:
 
 def empty_strided(shape: Sequence[int], stride: Sequence[int], dtype: np.dtype) -> Array:
     """Uninitialised memory with the given layout; strides in elements, none negative."""
-    itemsize = dtype.itemsize
+    pattern = _pattern(tuple(shape), tuple(stride), dtype)
+    made = np.empty_like(pattern)  # an array of its own, where its axes can be put into that order
+    if made.strides == pattern.strides:
+        return made
     elements = 1 + sum((n - 1) * s for n, s in zip(shape, stride)) if 0 not in shape else 0
-    return np.ndarray(tuple(shape), dtype, np.empty(elements, dtype), 0, tuple(s * itemsize for s in stride))
+    return np.ndarray(pattern.shape, dtype, np.empty(elements, dtype), 0, pattern.strides)
+
+
+@functools.lru_cache(4096)
+def _pattern(shape: tuple[int, ...], stride: tuple[int, ...], dtype: np.dtype) -> Array:
+    """An array with the given layout whose elements nobody looks at: it has the memory of one."""
+    return as_strided(np.empty(1, dtype), shape, tuple(s * dtype.itemsize for s in stride))
 
 
 def laid_out(x: Array, stride: Sequence[int]) -> Array:

@@ -27,6 +27,8 @@ Rule = Callable[..., Array]
 RULES: dict[np.ufunc, Rule] = {}
 
 _BOOL = np.dtype(bool)
+#: what ufuncs are captured with, sizes aside
+_OPERANDS = (Array, Masked, bool, int, float, complex, np.generic, np.ndarray)
 _COMPARISONS: dict[np.ufunc, tuple[bool, bool]] = {
     np.equal: (False, False), np.not_equal: (True, True), np.less: (True, False), np.less_equal: (True, False),
     np.greater: (False, True), np.greater_equal: (False, True),
@@ -92,6 +94,9 @@ def call_ufunc(b: ArrayBuilder, ufunc: np.ufunc, *args: Any, out: Any = None, wh
         outs = list(out) if isinstance(out, tuple) else [out]
     outs += [None] * (ufunc.nout - len(outs))
     inputs = [b.from_list(i) if isinstance(i, (list, tuple)) else i for i in inputs]
+    for i in inputs:
+        if not isinstance(i, _OPERANDS) and not layout.is_size(i):
+            raise unsupported(f"np.{ufunc.__name__} of an object of type {type(i).__name__}")
     if any(isinstance(i, Masked) for i in inputs):
         if where is not True or dtype is not None or ufunc.nout != 1 or any(o is not None for o in outs):
             raise unsupported(f"np.{ufunc.__name__} with these arguments on elements chosen by a mask")
@@ -274,7 +279,7 @@ def _c(b: ArrayBuilder, like: Array, value: float) -> Array:
 
 @rule(np.positive, np.conjugate)
 def _positive(b: ArrayBuilder, x: Array) -> Array:
-    return b.copy(x, scalar=not x.shape)
+    return b.same(x)
 
 
 def _rounding(name: str) -> Rule:

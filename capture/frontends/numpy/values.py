@@ -178,8 +178,8 @@ class NumpyArray(Array):
         raise ev.break_("data-dependent-branch", f"`in` on {self.describe()}", "it depends on the array's elements")
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
-        if not _is_operand(other):
-            return None
+        if not _is_operand(other) or self.scalar and _is_pythons_affair(self, op, other, reflected):
+            return _foreign(ev, self, op, other)
         if self.number is not None:
             self._check_python(ev, op, other, reflected)
         pair = (other, self) if reflected else (self, other)
@@ -202,8 +202,10 @@ class NumpyArray(Array):
                         "keep it an array")  # fmt: skip
 
     def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
-        if self.scalar or not _is_operand(other):
+        if self.scalar:
             return None
+        if not _is_operand(other):
+            return _foreign(ev, self, f"{op}=", other)
         return call_handler(ev, lambda b, right: names.inplace(b, op, self, right), [other], {})
 
     def unary(self, ev: Evaluator, op: str) -> Value:
@@ -216,8 +218,8 @@ class NumpyArray(Array):
         return attempt(ev, lambda b: names.call(b, names.UNARY[op], [self], {}))
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
-        if not _is_operand(other):
-            return None
+        if not _is_operand(other) or self.scalar and _is_pythons_affair(self, op, other, True):
+            return _foreign(ev, self, op, other)
         if self.number is not None and not (isinstance(other, NumpyArray) and other.number is None):
             raise ev.break_(
                 "data-dependent-branch", f"`{op}` on {self.describe()}", "it depends on the array's elements"
@@ -254,6 +256,33 @@ def _is_operand(value: Value) -> bool:
     if type(value) is ConstantValue:
         return isinstance(value.value, (bool, int, float, complex, np.generic))
     return hasattr(value, "expr") or isinstance(value, SymFloatValue)
+
+
+def _is_pythons_affair(scalar: NumpyArray, op: str, other: Value, reflected: bool) -> bool:
+    """Whether Python's own type answers before NumPy's: a list is repeated by an integer; a complex number knows floats, and
+    float64 is one. (Whether it stands on the left is not known of comparisons.)
+    """
+    if isinstance(other, (ListValue, TupleValue)):
+        return op == "*"
+    if not reflected or scalar.dtype != np.float64 or not other.is_constant:
+        return False
+    return type(other.as_constant()) is complex
+
+
+def _foreign(ev: Evaluator, mine: Array | MaskedValue, op: str, other: Value) -> Value | None:
+    """`mine op other` for an operand that graphs do not hold: None (NotImplemented) where NumPy leaves the operator to the
+    other's class, which then must say so with `__array_ufunc__ = None`. All else NumPy would make an array of: a break.
+    """
+    cls = other.python_type()
+    if isinstance(mine, Array) and mine.number is not None and not ev.has_special(other, "__array_ufunc__"):
+        return None  # Python's own float or int knows numbers only
+    if not op.endswith("=") or op in names.COMPARE:
+        asked = ev.objects.type_find(cls, "__array_ufunc__")
+        if asked is None:
+            return None
+    raise ev.break_("numpy-operand", f"`{op}` between {mine.describe()} and {other.describe()}",
+                    f"NumPy makes an array of the {cls.__name__} object, or asks its class what to do",
+                    "convert it before")  # fmt: skip
 
 
 class MaskedValue(Value):
@@ -315,13 +344,13 @@ class MaskedValue(Value):
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
         if not _is_operand(other):
-            return None
+            return _foreign(ev, self, op, other)
         pair = (other, self) if reflected else (self, other)
         return call_handler(ev, lambda b, left, right: names.binary(b, op, left, right), pair, {})
 
     def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         if not _is_operand(other):
-            return None
+            return _foreign(ev, self, op, other)
         return call_handler(ev, lambda b, right: names.inplace_chosen(b, op, self.masked, right), [other], {})
 
     def unary(self, ev: Evaluator, op: str) -> Value:
@@ -329,7 +358,7 @@ class MaskedValue(Value):
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         if not _is_operand(other):
-            return None
+            return _foreign(ev, self, op, other)
         return call_handler(
             ev, lambda b, right: names.call(b, names.COMPARE[op], [self.masked, right], {}), [other], {}
         )

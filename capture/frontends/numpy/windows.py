@@ -34,7 +34,7 @@ def _written(value: Any, text: Callable[[Any], str]) -> str:
 
 
 #: views that NumPy does not let one write through
-READ_ONLY = frozenset(("expand", "diagonal", "unfold"))
+READ_ONLY = frozenset(("expand", "diagonal", "unfold", "broadcast_arrays"))
 
 # --------------------------------------------------------------------------- windows
 
@@ -134,6 +134,9 @@ _PYTHON: dict[str, Callable[..., tuple[str, str]]] = {
     "reshape": lambda *, shape: ("", f".reshape({shape})"),
     "expand": lambda *, shape: ("np.broadcast_to(", f", {shape})"),
     "diagonal": lambda *, offset, dim1, dim2: ("", f".diagonal({offset}, {dim1}, {dim2})"),
+    # what einsum gives may be written, and what broadcast_arrays gives too, with a warning
+    "einsum": lambda *, offset, dim1, dim2: ("np.einsum('...ii->...i', ", ")"),
+    "broadcast_arrays": lambda *, shape: ("np.broadcast_arrays(", f", np.broadcast_to(0, {shape}))[0]"),
     "unfold": lambda *, dimension, size, step: (
         "np.lib.stride_tricks.sliding_window_view(",
         f", {size}, {dimension})[{':, ' * int(dimension)}::{step}]",
