@@ -79,6 +79,31 @@ def kind_order(d: DType) -> int:
     return _KIND_ORDER[d.kind]
 
 
+#: the largest finite numbers
+LARGEST = {
+    float16: 65504.0,
+    bfloat16: (2.0 - 2.0**-7) * 2.0**127,
+    float32: (2.0 - 2.0**-23) * 2.0**127,
+    float64: (2.0 - 2.0**-52) * 2.0**1023,
+}
+
+
+def int_range(d: DType) -> tuple[int, int]:
+    """The smallest and the largest number of an integer dtype."""
+    bits = 8 * d.size
+    return (0, (1 << bits) - 1) if d.kind == "uint" else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+
+def holds(d: DType, value: bool | int | float) -> bool:
+    """Whether torch converts a number to `d` without an overflow: digits may be lost, negative numbers wrap to unsigned ones."""
+    if d.is_complex or d == bool_ or isinstance(value, bool):
+        return True
+    if d.is_float:
+        return math.isinf(value) or value != value or abs(value) <= LARGEST[d]
+    low, high = int_range(d)
+    return (-high if d.kind == "uint" else low) <= value <= high  # NaN is in no range
+
+
 def compute_dtype(d: DType) -> DType:
     """The dtype in which a fused kernel does arithmetic on `d`: half types compute in float32."""
     return float32 if d in HALVES else d

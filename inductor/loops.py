@@ -590,7 +590,10 @@ class Reduce:
 
 @dataclass(frozen=True)
 class Scan:
-    """An inclusive prefix along axis `dim` of the output's shape: out[o] = kind over i <= o[dim] of inner(o with i)."""
+    """An inclusive prefix along axis `dim` of the output's shape: out[o] = kind over i <= o[dim] of inner(o with i).
+
+    It runs in inner's dtype, which may be wider than the output's; sums and products of floats are taken one after the other.
+    """
 
     kind: str
     dim: int

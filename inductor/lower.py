@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import InternalError, LoweringError
-from .dtypes import DType, compute_dtype
+from .dtypes import HALVES, DType, compute_dtype
 from .graph import Dim, Graph, Node, TensorMeta, contiguous_strides
 from .kernel import Store
 from .loops import Expr, Fn, Index, Reduce, Scan, Scatter, Var, as_index, cast, expr, load, reduce
 from .ops import OPS
+from .passes import ROUNDS
 
 #: a multi-reader value costing more than this many scalar ops is kept rather than recomputed
 _INLINE_OPS = 4
@@ -110,8 +111,9 @@ class _Value:
 class Lowering:
     """Walks a graph once. One instance a graph."""
 
-    def __init__(self, graph: Graph, captured: Sequence[Node]) -> None:
+    def __init__(self, graph: Graph, captured: Sequence[Node], round_halves: bool) -> None:
         self.graph = graph
+        self.round_halves = round_halves
         self.captured = captured
         self.layouts: dict[Node, TensorMeta] = {}
         for n, was in zip(graph.outputs, captured):
@@ -227,7 +229,8 @@ class Lowering:
         value = self.values[n]
         if value.storage is not None:
             return value.storage
-        storage = self._fresh(self.layouts.get(n, n.meta))
+        meta = self.layouts.get(n, n.meta)
+        storage = self._fresh(replace(meta, dtype=compute_dtype(n.dtype)) if self._is_unrounded(n) else meta)
         if storage.dtype.is_complex:
             view = self._strided(n)
             assert view is not None, "what is not a view of a buffer was computed by the framework"
@@ -237,6 +240,16 @@ class Lowering:
             self._emit(n, p, [], [Store(storage.name, storage.index(idx), cast(value.fn(idx), storage.dtype))])
         self._own(n, storage)
         return storage
+
+    def _is_unrounded(self, n: Node) -> bool:
+        """Whether a half-precision value inside a composite is in float32 still. It must stay so where it is kept: what else the
+        program computes decides that, and may not show in results.
+        """
+        if not self.round_halves or isinstance(n.meta, tuple) or n.dtype not in HALVES:
+            return False
+        if n.op.kind == "view":
+            return any(i is not None and self._is_unrounded(i) for i in n.inputs)
+        return n.op.kind == "pointwise" and n.op.name not in ROUNDS
 
     def _emit(self, n: Node, p: list[Var], r: list[Var], stores: list[Store]) -> None:
         origin = f"{n.name}: {n.origin or n.op.name}" + (
@@ -316,7 +329,13 @@ class Lowering:
 
     def _as_view(self, n: Node) -> Storage:
         """The node's value as a strided view of a buffer: no copy when it is one already, in eager's strides."""
-        return self._strided(n) or self.realize(n)
+        if not self._is_unrounded(n):
+            return self._strided(n) or self.realize(n)
+        storage = self._fresh(n.meta)
+        p, idx = self._loop(storage.shape)
+        self._emit(n, p, [], [Store(storage.name, storage.index(idx), cast(self.values[n].fn(idx), storage.dtype))])
+        self.out.buffers[storage.name] = storage
+        return storage
 
     def _strided(self, n: Node) -> Storage | None:
         """The node's value as a strided view of a buffer in eager's strides, where it is one."""
@@ -396,6 +415,8 @@ def _size_key(d: Dim) -> tuple[int, Any, str]:
     return (0, d, "") if isinstance(d, int) else (1, len(d.free_symbols) + len(d.args), str(d))
 
 
-def lower(graph: Graph, captured: Sequence[Node] | None = None) -> Lowered:
-    """Lower a decomposed graph. `captured`: the outputs before any pass; they say which are one array and their strides."""
-    return Lowering(graph, graph.outputs if captured is None else captured).run()
+def lower(graph: Graph, captured: Sequence[Node] | None = None, round_halves: bool = False) -> Lowered:
+    """Lower a decomposed graph. `captured`: the outputs before any pass; they say which are one array and their strides.
+    `round_halves`: half-precision values are rounded where the graph says so, and nowhere else.
+    """
+    return Lowering(graph, graph.outputs if captured is None else captured, round_halves).run()

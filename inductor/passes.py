@@ -14,7 +14,7 @@ from .ops.table import Op
 #: never merged: inputs are distinct, and what a framework function does is not known
 _OPAQUE = ("extern", "input")
 #: elementwise ops whose half-precision results are rounded already
-_ROUNDS = ("cast", "clone", "rounded", "scalar")
+ROUNDS = ("cast", "clone", "rounded", "scalar")
 #: elementwise ops that meet a Python number in the tensor's own type
 _ROUNDS_NUMBERS = ("add", "sub", "eq", "ne", "lt", "le", "gt", "ge", "remainder", "fmod")
 
@@ -109,7 +109,7 @@ def _half_numbers(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[N
 
 
 def _rounded(b: GraphBuilder, n: Node) -> Node:
-    if isinstance(n.meta, tuple) or n.dtype not in HALVES or n.op.kind != "pointwise" or n.op.name in _ROUNDS:
+    if isinstance(n.meta, tuple) or n.dtype not in HALVES or n.op.kind != "pointwise" or n.op.name in ROUNDS:
         return n
     return b.call("rounded", n)
 

@@ -44,7 +44,7 @@ def schedule_graph(
             if verify:
                 graph.verify()
     with timed(times, "lower"):
-        lowered = lower(graph, captured)
+        lowered = lower(graph, captured, round_halves)
     with timed(times, "schedule"):
         scheduled = schedule(lowered, enable_fusion=fuse)
         if verify:

@@ -23,22 +23,24 @@ def _meta(name: str, allowed: str) -> Callable[..., TensorMeta]:
     return meta
 
 
-def _activation(name: str, build: Callable[..., Node], allowed: str = "float", **attrs: Any) -> None:
+def _activation(
+    name: str, build: Callable[..., Node], allowed: str = "float", *, numbers: tuple[int | str, ...] = (), **attrs: Any
+) -> None:
     """A row from `build(b, x, number, **attrs)`, where `number(v)` makes a Python scalar's node."""
 
     def decompose(b: GraphBuilder, node: Node) -> Node:
         return build(b, *args(node), lambda v: b.scalar(value=v), **node.attrs)
 
-    row(name, "composite", _meta(name, allowed), attrs=attrs, decompose=decompose)
+    row(name, "composite", _meta(name, allowed), attrs=attrs, decompose=decompose, numbers=numbers)
 
 
 def _relu(b: GraphBuilder, x: Node, c: Any) -> Node:
-    # max propagates NaN
-    return b.maximum(x, c(0))
+    # max propagates NaN, and keeps a negative zero
+    return b.maximum(c(0), x)
 
 
 def _clamp_between(b: GraphBuilder, x: Node, c: Any, low: float, high: float) -> Node:
-    return b.minimum(b.maximum(x, c(low)), c(high))
+    return b.minimum(c(high), b.maximum(c(low), x))
 
 
 def _hardtanh(b: GraphBuilder, x: Node, c: Any, min_val: float, max_val: float) -> Node:
@@ -103,10 +105,17 @@ def _threshold(b: GraphBuilder, x: Node, c: Any, threshold: float, value: float)
     return b.cast(b.where(b.le(x, c(threshold)), c(value), x), dtype=x.dtype)
 
 
+def _meta_hardtanh(x: TensorMeta, *, min_val: float, max_val: float) -> TensorMeta:
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    return _meta("hardtanh", "real-no-bool")(x)
+
+
 _activation("relu", _relu, "real-no-bool")
 _activation("relu6", lambda b, x, c: _clamp_between(b, x, c, 0, 6), "real-no-bool")
-_activation("hardtanh", _hardtanh, "real-no-bool", min_val=-1.0, max_val=1.0)
-_activation("leaky_relu", _leaky_relu, negative_slope=0.01)
+row("hardtanh", "composite", _meta_hardtanh, attrs={"min_val": -1.0, "max_val": 1.0}, numbers=("min_val", "max_val"),
+    decompose=lambda b, node: _hardtanh(b, args(node)[0], lambda v: b.scalar(value=v), **node.attrs))  # fmt: skip
+_activation("leaky_relu", _leaky_relu, numbers=("negative_slope",), negative_slope=0.01)
 _activation("elu", _elu, alpha=1.0, scale=1.0, input_scale=1.0)
 _activation(
     "selu", lambda b, x, c: _elu(b, x, c, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1)
@@ -122,6 +131,6 @@ row("log_sigmoid", "composite", _meta_log_sigmoid,
     decompose=lambda b, node: _log_sigmoid(b, args(node)[0], lambda v: b.scalar(value=v)))  # fmt: skip
 _activation("softsign", lambda b, x, c: b.div(x, b.add(b.abs(x), c(1.0))))
 _activation("tanhshrink", lambda b, x, c: b.sub(x, b.tanh(x)))
-_activation("softshrink", _softshrink, lambd=0.5)
-_activation("hardshrink", _hardshrink, lambd=0.5)
-_activation("threshold", _threshold, "real-no-bool", threshold=0.0, value=0.0)
+_activation("softshrink", _softshrink, numbers=("lambd",), lambd=0.5)
+_activation("hardshrink", _hardshrink, numbers=("lambd",), lambd=0.5)
+_activation("threshold", _threshold, "real-no-bool", numbers=("threshold", "value"), threshold=0.0, value=0.0)

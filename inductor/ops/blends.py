@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes
-from ..dtypes import bool_
+from ..dtypes import LARGEST, bool_
 from ..graph import GraphBuilder, Node, TensorMeta
 from .common import args, new_meta, row, wrap_dim
 from .pointwise import check_dtype
@@ -15,13 +15,20 @@ from .promotion import broadcast_shapes, common_device, float_dtype, like_stride
 from .reductions import accumulation_dtype, reduced_shape, to
 
 
-def _row(name: str, meta: Callable[..., Any], build: Callable[..., Node], **attrs: Any) -> None:
+def _row(
+    name: str,
+    meta: Callable[..., Any],
+    build: Callable[..., Node],
+    *,
+    numbers: tuple[int | str, ...] = (),
+    **attrs: Any,
+) -> None:
     """A composite row from `build(b, *inputs, number, **attrs)`; `number(v)` makes a Python scalar's node."""
 
     def decompose(b: GraphBuilder, node: Node) -> Node:
         return build(b, *args(node), lambda v: b.scalar(value=v), **node.attrs)
 
-    row(name, "composite", meta, attrs=attrs, decompose=decompose)
+    row(name, "composite", meta, attrs=attrs, decompose=decompose, numbers=numbers)
 
 
 def _promoted(name: str, allowed: str = "any") -> Callable[..., TensorMeta]:
@@ -56,32 +63,23 @@ def _meta_clamp(x: TensorMeta, low: TensorMeta | None, high: TensorMeta | None) 
 
 
 def _clamp(b: GraphBuilder, x: Node, low: Node | None, high: Node | None, c: Any) -> Node:
-    # the upper bound wins where the bounds cross; NaN anywhere stays
+    # the upper bound wins where the bounds cross; NaN anywhere stays, and so does a zero that meets one of the other sign
     if low is not None:
-        x = b.maximum(x, low)
-    return x if high is None else b.minimum(x, high)
+        x = b.maximum(low, x)
+    return x if high is None else b.minimum(high, x)
 
 
 # inputs: x, min or None, max or None
-_row("clamp", _meta_clamp, _clamp)
+_row("clamp", _meta_clamp, _clamp, numbers=(1, 2))
 
 
 def _nan_to_num(b: GraphBuilder, x: Node, c: Any, nan: float, posinf: float | None, neginf: float | None) -> Node:
     if not x.dtype.is_float:
         return b.alias(x)
-    top = LARGEST[x.dtype.name]
+    top = LARGEST[x.dtype]
     out = b.where(b.isnan(x), c(float(nan)), x)
     out = b.where(b.isposinf(x), c(top if posinf is None else float(posinf)), out)
     return b.where(b.isneginf(x), c(-top if neginf is None else float(neginf)), out)
-
-
-#: the largest finite numbers
-LARGEST = {
-    "float16": 65504.0,
-    "bfloat16": (2.0 - 2.0**-7) * 2.0**127,
-    "float32": (2.0 - 2.0**-23) * 2.0**127,
-    "float64": (2.0 - 2.0**-52) * 2.0**1023,
-}
 
 
 def _meta_like(x: TensorMeta, **_: Any) -> TensorMeta:
@@ -114,7 +112,7 @@ def _addcdiv(b: GraphBuilder, x: Node, p: Node, q: Node, c: Any, value: float) -
     return b.add(x, _scaled(b, b.div(p, q), value, c))
 
 
-_row("addcmul", _promoted("addcmul"), _addcmul, value=1)
+_row("addcmul", _promoted("addcmul"), _addcmul, numbers=("value",), value=1)
 
 
 def _meta_addcdiv(*metas: TensorMeta, value: float) -> TensorMeta:
@@ -123,7 +121,7 @@ def _meta_addcdiv(*metas: TensorMeta, value: float) -> TensorMeta:
     return pointwise_meta(*metas, dtype=dtype)
 
 
-_row("addcdiv", _meta_addcdiv, _addcdiv, value=1)
+_row("addcdiv", _meta_addcdiv, _addcdiv, numbers=("value",), value=1)
 
 
 def _meta_lerp(x: TensorMeta, end: TensorMeta, weight: TensorMeta) -> TensorMeta:
@@ -136,13 +134,12 @@ def _meta_lerp(x: TensorMeta, end: TensorMeta, weight: TensorMeta) -> TensorMeta
 
 def _lerp(b: GraphBuilder, x: Node, end: Node, weight: Node, c: Any) -> Node:
     # counted from the nearer end, so that weights 0 and 1 are exact
-    span = b.sub(end, x)
-    near = b.add(x, b.mul(weight, span))
-    far = b.sub(end, b.mul(span, b.sub(c(1.0), weight)))
-    return b.where(b.lt(b.abs(weight), c(0.5)), near, far)
+    is_near = b.lt(b.abs(weight), c(0.5))
+    share = b.where(is_near, weight, b.sub(weight, c(1.0)))
+    return b.fma(b.cast(share, dtype=x.dtype), b.sub(end, x), b.where(is_near, x, end))
 
 
-_row("lerp", _meta_lerp, _lerp)
+_row("lerp", _meta_lerp, _lerp, numbers=(2,))
 _row("prelu", _promoted("prelu", "float"), lambda b, x, w, c: b.where(b.gt(x, c(0)), x, b.mul(x, w)))
 
 

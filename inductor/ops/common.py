@@ -53,8 +53,8 @@ def wrap_dims(dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
 
 
 def scalar_value(node: Node | None) -> Any:
-    """The Python number behind a `scalar` or `full` node, else None."""
-    if node is not None and node.op.name in ("scalar", "full") and isinstance(node.attrs["value"], (bool, int, float)):
+    """The Python number behind a `scalar` node, else None. A tensor that holds the same number everywhere is none."""
+    if node is not None and node.op.name == "scalar" and isinstance(node.attrs["value"], (bool, int, float)):
         return node.attrs["value"]
     return None
 

@@ -69,7 +69,7 @@ def _lower_full(node: Node) -> Fn:
 
 
 row("full", "pointwise", _meta_full,
-    attrs={"shape": REQUIRED, "value": REQUIRED, "dtype": None, "device": "cpu"}, lower=_lower_full)  # fmt: skip
+    attrs={"shape": REQUIRED, "value": REQUIRED, "dtype": None, "device": "cpu"}, lower=_lower_full, numbers=("value",))  # fmt: skip
 
 
 def _meta_empty(*, shape: Sequence[Dim], stride: Any, dtype: DType, device: str) -> TensorMeta:
@@ -109,7 +109,7 @@ def _decompose_full_like(b: GraphBuilder, node: Node) -> Node:
 
 row("full_like", "composite", _meta_full_like,
     attrs={"value": REQUIRED, "dtype": None, "device": None, "memory_format": None},
-    decompose=_decompose_full_like)  # fmt: skip
+    decompose=_decompose_full_like, numbers=("value",))  # fmt: skip
 
 
 def _meta_arange(*, start: Any, end: Any, step: Any, dtype: DType | None, device: str) -> TensorMeta:

@@ -289,7 +289,8 @@ def _lower_index_put(node: Node, x: Fn, value: Fn, *fns: Fn | None) -> Scatter:
     )
 
 
-row("index_put", "index", _meta_index_put, attrs={"accumulate": False}, lower=_lower_index_put)
+row("index_put", "index", _meta_index_put, attrs={"accumulate": False}, lower=_lower_index_put,
+    numbers=(1,))  # fmt: skip
 
 
 def _check_scatter(name: str, x: TensorMeta, index: TensorMeta, src: TensorMeta, dim: int) -> int:
@@ -338,7 +339,8 @@ def _lower_scatter(mode: str) -> Any:
 
 
 # src may be a `scalar` node
-row("scatter", "index", _meta_scatter("scatter"), attrs={"dim": REQUIRED}, lower=_lower_scatter("store"))
+row("scatter", "index", _meta_scatter("scatter"), attrs={"dim": REQUIRED}, lower=_lower_scatter("store"),
+    numbers=(2,))  # fmt: skip
 row("scatter_add", "index", _meta_scatter("scatter_add"), attrs={"dim": REQUIRED}, lower=_lower_scatter("add"))
 
 
@@ -394,4 +396,5 @@ def _meta_checked_index(index: TensorMeta, **_: Any) -> TensorMeta:
 # the index itself; IndexError at run time when a value is not below `size` (negative ones count from the end, or are refused)
 row("checked_index", "extern", _meta_checked_index,
     attrs={"size": REQUIRED, "dim": REQUIRED, "negative": REQUIRED, "reader": REQUIRED})  # fmt: skip
-row("index_fill", "index", _meta_index_write("index_fill"), attrs={"dim": REQUIRED}, lower=_lower_index_write("store"))
+row("index_fill", "index", _meta_index_write("index_fill"), attrs={"dim": REQUIRED}, lower=_lower_index_write("store"),
+    numbers=(2,))  # fmt: skip

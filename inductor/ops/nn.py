@@ -15,7 +15,7 @@ from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from .common import REQUIRED, args, new_meta, row, wrap_dim
 from .dims import is_zero, same
 from .promotion import channels_last_strides, like_strides, prefers_channels_last
-from .reductions import accumulation_dtype, reduced_count, size_scalar, to, variance
+from .reductions import accumulation_dtype, reduced_count, size_scalar, to, variance, wide_dtype
 
 # --------------------------------------------------------------------------- softmax
 
@@ -232,7 +232,9 @@ def _decompose_batch_norm_train(b: GraphBuilder, node: Node) -> tuple[Node, ...]
     x, mean, var, weight, bias = args(node)
     acc = accumulation_dtype(x.dtype)
     wide, dims, shape = to(b, x, acc), _all_but_channel(x.ndim), _channel_shape(x.shape)
-    batch_var, batch_mean = variance(b, wide, dims, True, 0)
+    # eager gathers a batch's statistics in double on CPUs, but normalises in the dtype at hand
+    moments = variance(b, to(b, x, wide_dtype(x.dtype, x.meta.device)), dims, True, 0)
+    batch_var, batch_mean = (to(b, moment, acc) for moment in moments)
     scale = b.rsqrt(b.add(batch_var, b.scalar(value=float(node.attrs["eps"]))))
     out = _affine(b, b.mul(b.sub(wide, batch_mean), scale), weight, bias, shape)
     flat_mean, flat_var = (b.reshape(t, shape=(x.shape[1],)) for t in (batch_mean, batch_var))

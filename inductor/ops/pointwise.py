@@ -107,7 +107,6 @@ for _name in (
 
 for _name, _scalar, _result, _allowed in (
     ("neg", "neg", "same", "no-bool"),
-    ("sub", "sub", "same", "no-bool"),
     ("maximum", "max", "same", "real"),
     ("minimum", "min", "same", "real"),
     ("div", "div", "float", "any"),
@@ -129,6 +128,31 @@ for _name, _scalar, _result, _allowed in (
     ("ge", "ge", "bool", "real"),
 ):
     row(_name, "pointwise", _meta(_name, _result, _allowed), lower=scalar_lower(_scalar))
+
+
+def _meta_sub(*metas: TensorMeta) -> TensorMeta:
+    for m in metas:
+        check_dtype("sub", m.dtype, "no-bool")  # not even beside numbers
+    return pointwise_meta(*metas)
+
+
+row("sub", "pointwise", _meta_sub, lower=scalar_lower("sub"))
+row("rsub", "composite", lambda x, y: _meta_sub(y, x), decompose=lambda b, node: b.sub(args(node)[1], args(node)[0]))
+# x * y + z, rounded once
+row("fma", "pointwise", _meta("fma", "same", "float"), lower=scalar_lower("fma"))
+
+
+def _decompose_add_scaled(b: GraphBuilder, node: Node) -> Node:
+    """x + scale * y. Eager's kernels on CPUs fuse the two for floats: it shows where they cancel or overflow."""
+    x, y, scale = args(node)
+    if not node.dtype.is_float:
+        return b.add(x, b.mul(b.cast(y, dtype=node.dtype), scale))
+    return b.fma(*(b.cast(i, dtype=node.dtype) if i.dtype != node.dtype else i for i in (y, scale, x)))
+
+
+# inputs: x, y, scale
+row("add_scaled", "composite", lambda x, y, scale: _meta("add_scaled", "same", "no-bool")(x, y),
+    decompose=_decompose_add_scaled, numbers=(2,))  # fmt: skip
 
 
 # --------------------------------------------------------------------------- rows whose meaning depends on the dtype
@@ -360,12 +384,17 @@ def _lower_pow(node: Node, *fns: Fn) -> Fn:
     dtype = node.dtype
     compute = compute_dtype(dtype)
     exponent = scalar_value(args(node)[1])
-    if dtype.is_int and isinstance(exponent, int) and exponent < 0:
-        raise ValueError("integers to negative integer powers are not allowed")
+    open_number = args(node)[1].op.name == "number"
 
     def fn(index: tuple[Index, ...]) -> Expr:
         x, y = operands(node, fns, index, dtype)
-        return _simple_power(x, exponent) or expr("pow", x, y, dtype=compute)
+        power = _simple_power(x, exponent) or expr("pow", x, y, dtype=compute)
+        if not open_number:
+            return power
+        for root in (0.5, -0.5):  # which number it is shows only when the graph runs: -inf ** 0.5 and -0.0 ** 0.5 tell
+            is_root = expr("eq", y, number(root, dtype), dtype=bool_)
+            power = expr("where", is_root, _simple_power(x, root) or power, power, dtype=compute)
+        return power
 
     return fn
 
@@ -400,7 +429,7 @@ def _simple_power(x: Expr, exponent: Any) -> Expr | None:
     return None
 
 
-row("pow", "pointwise", _meta_pow, lower=_lower_pow)
+row("pow", "pointwise", _meta_pow, lower=_lower_pow, numbers=(1,))
 
 
 # --------------------------------------------------------------------------- selection, conversion
@@ -425,7 +454,7 @@ def _lower_where(node: Node, cond: Fn, x: Fn, y: Fn) -> Fn:
     return fn
 
 
-row("where", "pointwise", _meta_where, lower=_lower_where)
+row("where", "pointwise", _meta_where, lower=_lower_where, numbers=(1, 2))
 
 
 def _meta_masked_fill(x: TensorMeta, mask: TensorMeta, value: TensorMeta) -> TensorMeta:
@@ -442,7 +471,7 @@ def _decompose_masked_fill(b: GraphBuilder, node: Node) -> Node:
     return b.where(mask, b.cast(value, dtype=node.dtype), x)
 
 
-row("masked_fill", "composite", _meta_masked_fill, decompose=_decompose_masked_fill)
+row("masked_fill", "composite", _meta_masked_fill, decompose=_decompose_masked_fill, numbers=(2,))
 
 
 def _meta_cast(x: TensorMeta, *, dtype: DType) -> TensorMeta:
@@ -574,11 +603,3 @@ def _decompose_square(b: GraphBuilder, node: Node) -> Node:
 
 
 row("square", "composite", _meta_square, decompose=_decompose_square)
-
-
-def _meta_rsub(x: TensorMeta, y: TensorMeta) -> TensorMeta:
-    check_dtype("rsub", result_dtype(x, y), "no-bool")
-    return pointwise_meta(y, x)
-
-
-row("rsub", "composite", _meta_rsub, decompose=lambda b, node: b.sub(args(node)[1], args(node)[0]))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import bool_, compute_dtype, float32, int64
+from ..dtypes import DType, bool_, compute_dtype, float32, float64, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, expr, floordiv, index_value, indirect, masked
 from .common import REQUIRED, TRUE, args, both, compare, convert, int_op, number, row, size_value, wrap_dim
@@ -331,12 +331,16 @@ def _meta_upsample(x: TensorMeta, *, size: Sequence[Dim], **_: Any) -> TensorMet
     return _resized(x, size)
 
 
-def _source_scale(have: Dim, want: Dim, scale: float | None) -> float:
-    """Input elements per output element, in float32 as eager keeps it."""
-    return float(np.float32(1.0 / scale if scale else have / want))
+def _source_scale(have: int, want: int, scale: float | None, dtype: DType = float32) -> float:
+    """Input elements per output element, in the precision in which eager keeps it."""
+    step = 1.0 / scale if scale else have / want
+    return step if dtype == float64 else float(np.float32(step))
 
 
-def _nearest_index(i: Index, have: int, want: int, scale: float | None) -> Index:
+def _nearest_index(i: Index, have: int, want: int, scale: float | None, dims: int) -> Index:
+    if dims == 2 and want in (have, 2 * have):
+        # for images eager takes these sizes to mean factors of 1 and 2, whatever factor was given
+        return floordiv(i, want // have)
     step = _source_scale(have, want, scale)
     places = np.minimum(np.floor(np.arange(want, dtype=np.float32) * np.float32(step)).astype(np.int64), have - 1)
     if want % have == 0 and (places == np.arange(want) // (want // have)).all():
@@ -354,7 +358,7 @@ def _lower_upsample(point: Callable[..., Index]) -> Callable[..., Fn]:
         have = args(node)[0].shape[lead:]
 
         def value(index: tuple[Index, ...]) -> Expr:
-            moved = (point(i, h, w, s) for i, h, w, s in zip(index[lead:], have, size, scales))
+            moved = (point(i, h, w, s, len(size)) for i, h, w, s in zip(index[lead:], have, size, scales))
             return fn((*index[:lead], *moved))
 
         return value
@@ -372,7 +376,7 @@ def _decompose_upsample_linear(b: GraphBuilder, node: Node) -> Node:
     scales = node.attrs["scales"] or (None,) * len(size)
     x = to(b, args(node)[0], accumulation_dtype(node.dtype))
     for d in reversed(range(len(size))):
-        if not same(x.shape[x.ndim - len(size) + d], size[d]) or scales[d]:
+        if not same(x.shape[x.ndim - len(size) + d], size[d]):  # equal sizes are a copy, whatever factor was given
             x = b.resize_linear(x, dim=d - len(size), size=size[d], scale=scales[d],
                                 align_corners=node.attrs["align_corners"])  # fmt: skip
     return to(b, b.alias(x), node.dtype)
@@ -394,7 +398,7 @@ def _lower_resize_linear(node: Node, fn: Fn) -> Fn:
     have, want = args(node)[0].shape[d], node.shape[d]
     corners = node.attrs["align_corners"]
     dtype = compute_dtype(node.dtype)
-    step = (have - 1) / max(want - 1, 1) if corners else _source_scale(have, want, node.attrs["scale"])
+    step = (have - 1) / max(want - 1, 1) if corners else _source_scale(have, want, node.attrs["scale"], dtype)
 
     def op(name: str, x: Expr, y: Expr) -> Expr:
         return expr(name, x, y, dtype=dtype)

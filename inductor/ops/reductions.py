@@ -1,6 +1,7 @@
 """Reductions. `dim` is None (all), an int or a tuple of ints; results are contiguous, as eager's are.
 
-sum and prod of integers and bool give int64. Half types accumulate in float32 (the compute form) and round once.
+sum and prod of integers and bool give int64. Half types accumulate in float32 (the compute form) and round once. What keeps more
+digits than its operands have says so: variances and prefixes of float32 run in float64 on CPUs, as eager's do (docs/numerics.md).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import dtypes
-from ..dtypes import DType, bool_, compute_dtype, int64
+from ..dtypes import DType, bool_, compute_dtype, float32, float64, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from ..loops import Expr, Fn, Index, Reduce, Scan
 from .common import args, at, convert, new_meta, row, wrap_dim, wrap_dims
@@ -183,6 +184,11 @@ def accumulation_dtype(dtype: DType) -> DType:
     return compute_dtype(dtype)
 
 
+def wide_dtype(dtype: DType, device: str) -> DType:
+    """The dtype in which eager accumulates where it guards against cancellation: double for float32 on CPUs, float32 for halves."""
+    return float64 if dtype == float32 and device == "cpu" else compute_dtype(dtype)
+
+
 def to(b: GraphBuilder, x: Node, dtype: DType) -> Node:
     """`x` as `dtype`; itself when it already is."""
     return x if x.dtype == dtype else b.cast(x, dtype=dtype)
@@ -209,7 +215,7 @@ def _decompose_mean(b: GraphBuilder, node: Node) -> Node:
 row("mean", "composite", _meta_mean, attrs={**_REDUCE_ATTRS, "dtype": None}, decompose=_decompose_mean)
 
 
-def _meta_var(x: TensorMeta, *, dim: Dims, keepdim: bool, correction: float) -> TensorMeta:
+def _meta_var(x: TensorMeta, *, dim: Dims, keepdim: bool, correction: float, accumulate: DType | None) -> TensorMeta:
     if not x.dtype.is_float:
         raise TypeError(f"var and std need a float tensor; got {x.dtype}")
     return new_meta(reduced_shape(x.shape, dim, keepdim), x.dtype, x.device)
@@ -221,8 +227,7 @@ def drop_dims(b: GraphBuilder, x: Node, shape: tuple[Dim, ...], dim: Dims, keepd
 
 
 def variance(b: GraphBuilder, x: Node, dim: Dims, keepdim: bool, correction: float) -> tuple[Node, Node]:
-    """(variance, mean) in x's accumulation dtype: the mean first, then the mean squared distance from it."""
-    x = to(b, x, accumulation_dtype(x.dtype))
+    """(variance, mean) in x's own dtype: the mean first, then the mean squared distance from it."""
     mean = b.mean(x, dim=dim, keepdim=True)
     distance = b.sub(x, mean)
     total = drop_dims(b, b.sum(b.mul(distance, distance), dim=dim, keepdim=True), x.shape, dim, keepdim)
@@ -235,17 +240,16 @@ def variance(b: GraphBuilder, x: Node, dim: Dims, keepdim: bool, correction: flo
     return b.div(total, divisor), drop_dims(b, mean, x.shape, dim, keepdim)
 
 
-def _decompose_var(b: GraphBuilder, node: Node) -> Node:
-    return to(b, variance(b, args(node)[0], **node.attrs)[0], node.dtype)
+def _moments(root: bool, with_mean: bool) -> Callable[..., Node | tuple[Node, Node]]:
+    def decompose(b: GraphBuilder, node: Node) -> Node | tuple[Node, Node]:
+        (x,) = args(node)
+        attrs = dict(node.attrs)
+        wide = attrs.pop("accumulate") or wide_dtype(x.dtype, x.meta.device)
+        var, mean = variance(b, to(b, x, wide), **attrs)
+        spread = to(b, b.sqrt(var) if root else var, x.dtype)
+        return (spread, to(b, mean, x.dtype)) if with_mean else spread
 
-
-def _decompose_std(b: GraphBuilder, node: Node) -> Node:
-    return to(b, b.sqrt(variance(b, args(node)[0], **node.attrs)[0]), node.dtype)
-
-
-_VAR_ATTRS = {**_REDUCE_ATTRS, "correction": 1}
-row("var", "composite", _meta_var, attrs=_VAR_ATTRS, decompose=_decompose_var)
-row("std", "composite", _meta_var, attrs=_VAR_ATTRS, decompose=_decompose_std)
+    return decompose
 
 
 def _meta_var_mean(x: TensorMeta, **attrs: Any) -> tuple[TensorMeta, TensorMeta]:
@@ -253,20 +257,11 @@ def _meta_var_mean(x: TensorMeta, **attrs: Any) -> tuple[TensorMeta, TensorMeta]
     return meta, meta
 
 
-def _decompose_var_mean(b: GraphBuilder, node: Node) -> tuple[Node, Node]:
-    x = args(node)[0]
-    var, mean = variance(b, x, **node.attrs)
-    return to(b, var, x.dtype), to(b, mean, x.dtype)
-
-
-def _decompose_std_mean(b: GraphBuilder, node: Node) -> tuple[Node, Node]:
-    x = args(node)[0]
-    var, mean = variance(b, x, **node.attrs)
-    return to(b, b.sqrt(var), x.dtype), to(b, mean, x.dtype)
-
-
-row("var_mean", "composite", _meta_var_mean, attrs=_VAR_ATTRS, decompose=_decompose_var_mean)
-row("std_mean", "composite", _meta_var_mean, attrs=_VAR_ATTRS, decompose=_decompose_std_mean)
+#: accumulate: the dtype of sums and distances; None: as torch has it (NumPy keeps the operand's)
+_VAR_ATTRS = {**_REDUCE_ATTRS, "correction": 1, "accumulate": None}
+for _name, _root in (("var", False), ("std", True)):
+    row(_name, "composite", _meta_var, attrs=_VAR_ATTRS, decompose=_moments(_root, with_mean=False))
+    row(f"{_name}_mean", "composite", _meta_var_mean, attrs=_VAR_ATTRS, decompose=_moments(_root, with_mean=True))
 
 
 def _meta_logsumexp(x: TensorMeta, *, dim: Dims, keepdim: bool) -> TensorMeta:
@@ -335,7 +330,7 @@ row("count_nonzero", "composite", _meta_count_nonzero, attrs={"dim": None},
 # --------------------------------------------------------------------------- prefixes
 
 
-def _meta_cumulative(x: TensorMeta, *, dim: int, dtype: DType | None) -> TensorMeta:
+def _meta_cumulative(x: TensorMeta, *, dim: int, dtype: DType | None, accumulate: DType | None) -> TensorMeta:
     wrap_dim(dim, x.ndim)
     out = dtype or (x.dtype if x.dtype.is_float or x.dtype.is_complex else int64)
     return new_meta(x.shape, out, x.device)
@@ -343,13 +338,19 @@ def _meta_cumulative(x: TensorMeta, *, dim: int, dtype: DType | None) -> TensorM
 
 def _lower_cumulative(kind: str) -> Callable[..., Scan | Fn]:
     def lower(node: Node, fn: Fn) -> Scan | Fn:
-        def inner(index: tuple[Index, ...]) -> Expr:
-            return convert(at(fn, index, args(node)[0], node.shape), node.dtype)
+        wide = node.attrs["accumulate"] or wide_dtype(node.dtype, node.meta.device)
 
-        return Scan(kind, wrap_dim(node.attrs["dim"], node.ndim), inner) if node.ndim else inner
+        def inner(index: tuple[Index, ...]) -> Expr:
+            return convert(convert(at(fn, index, args(node)[0], node.shape), node.dtype), wide)
+
+        if not node.ndim:
+            return lambda index: convert(inner(index), node.dtype)
+        return Scan(kind, wrap_dim(node.attrs["dim"], node.ndim), inner)
 
     return lower
 
 
+# accumulate: the dtype of the running value; None: as torch has it (NumPy keeps the operand's)
 for _name, _kind in (("cumsum", "sum"), ("cumprod", "prod")):
-    row(_name, "scan", _meta_cumulative, attrs={"dim": 0, "dtype": None}, lower=_lower_cumulative(_kind))
+    row(_name, "scan", _meta_cumulative, attrs={"dim": 0, "dtype": None, "accumulate": None},
+        lower=_lower_cumulative(_kind))  # fmt: skip

@@ -77,7 +77,7 @@ def _lower_copy(node: Node, x: Fn, src: Fn) -> Fn:
     return lambda index: convert(at(src, index, source, node.shape), node.dtype)
 
 
-row("copy", "pointwise", _meta_copy, lower=_lower_copy)
+row("copy", "pointwise", _meta_copy, lower=_lower_copy, numbers=(1,))
 
 
 def _meta_to_device(x: TensorMeta, *, device: str) -> TensorMeta:
@@ -210,7 +210,7 @@ def _lower_pad(node: Node, fn: Fn) -> Fn:
             if not _certainly_crops(after):
                 inside = both(inside, compare("lt", index_value(moved), size_value(size)))
             point.append(moved)
-        fill = number(node.attrs["value"] or 0, node.dtype)
+        fill = number(0 if node.attrs["value"] is None else node.attrs["value"], node.dtype)
         if is_zero(product(old)):
             return fill
         return masked(inside, fn(tuple(point)), fill)
@@ -238,7 +238,8 @@ def _wrap(i: Index, before: int, size: Dim) -> Index:
     return mod(i + (size - before), size)
 
 
-row("pad", "index", _meta_pad, attrs={"pad": REQUIRED, "mode": "constant", "value": None}, lower=_lower_pad)
+row("pad", "index", _meta_pad, attrs={"pad": REQUIRED, "mode": "constant", "value": None}, lower=_lower_pad,
+    numbers=("value",))  # fmt: skip
 
 
 # --------------------------------------------------------------------------- order

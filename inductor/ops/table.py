@@ -41,6 +41,8 @@ class Op:
     decompose: Callable[..., Any] | None = None
     lower: Callable[..., Any] | None = None
     gradient: Callable[..., Any] | None = None
+    #: inputs (by position) and attributes (by name) whose Python numbers eager refuses when the result's dtype cannot hold them
+    numbers: tuple[int | str, ...] = ()
     #: True for random numbers: such nodes are neither merged, nor dropped, nor moved past each other
     effects: bool = False
 

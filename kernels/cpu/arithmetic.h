@@ -19,16 +19,16 @@ template <class V> INLINE V sign(V x) {
   else return (x > 0) ? splat<V>(1) : (x < 0) ? splat<V>((lane<V>)-1) : V{};
 }
 
-// max and min keep NaN; the first operand where both are equal
+// max and min keep NaN; the second operand where both are equal (zeros of either sign are)
 template <class V> INLINE V max(V a, V b) {
-  if constexpr (is_scalar<V>) return (a >= b || a != a) ? a : b;
-  else if constexpr (is_float<lane<V>>) return (b != b) ? b : vector_math::greater(b, a);
-  else return a >= b ? a : b;
+  if constexpr (is_scalar<V>) return (a > b || a != a) ? a : b;
+  else if constexpr (is_float<lane<V>>) return (a != a) ? a : vector_math::greater(a, b);
+  else return a > b ? a : b;
 }
 template <class V> INLINE V min(V a, V b) {
-  if constexpr (is_scalar<V>) return (a <= b || a != a) ? a : b;
-  else if constexpr (is_float<lane<V>>) return (b != b) ? b : vector_math::lesser(b, a);
-  else return a <= b ? a : b;
+  if constexpr (is_scalar<V>) return (a < b || a != a) ? a : b;
+  else if constexpr (is_float<lane<V>>) return (a != a) ? a : vector_math::lesser(a, b);
+  else return a < b ? a : b;
 }
 // fmax and fmin ignore NaN
 template <class V> INLINE V fmax(V a, V b) {

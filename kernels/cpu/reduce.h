@@ -225,14 +225,11 @@ template <class T> struct Scratch {
 
 // ------------------------------------------------------------------ prefixes
 
-// Running sums and products of floats keep their carry in double, as eager's do.
-template <class T> struct carry_of { typedef T type; };
-template <> struct carry_of<f32> { typedef f64 type; };
-
-// An inclusive prefix along the lanes and from one vector to the next.
+// An inclusive prefix along the lanes and from one vector to the next. Floats are added (or multiplied) one after the other, as a
+// loop over elements does it: every partial result is seen, and where a running sum cancels another order is another result.
 template <class Op, class V> struct Scan {
-  typedef typename carry_of<lane<V>>::type C;
-  C carry = Op::template start<C>();
+  static constexpr bool in_order = is_float<lane<V>> && (same<Op, Sum> || same<Op, Prod>);
+  lane<V> carry = Op::template start<lane<V>>();
 
   template <int shift> static INLINE V shifted(V v) {  // lanes moved up by `shift`, the neutral element moving in
     typedef bits<V> B;
@@ -242,37 +239,28 @@ template <class Op, class V> struct Scan {
   template <class P> INLINE V next(V x, P n) {
     constexpr int N = lanes<V>;
     if constexpr (!same<P, Full>) x = where(first<N>(n), x, Op::template start<V>());
+    if constexpr (in_order) {
+      alignas(64) lane<V> row[N];
+      store_raw(row, x, full);
+      for (int l = 0; l < N; ++l) row[l] = carry = Op::step(carry, row[l]);
+      return load_raw<V>(row, full);
+    }
     x = Op::step(shifted<1>(x), x);
     if constexpr (N > 2) x = Op::step(shifted<2>(x), x);
     if constexpr (N > 4) x = Op::step(shifted<4>(x), x);
     if constexpr (N > 8) x = Op::step(shifted<8>(x), x);
     if constexpr (N > 16) x = Op::step(shifted<16>(x), x);
     if constexpr (N > 32) x = Op::step(shifted<32>(x), x);
-    C before = carry;
-    carry = Op::step(before, (C)x[N - 1]);
-    if constexpr (same<C, lane<V>>) return Op::step(splat<V>(before), x);
-    else return vector_math::in_double(x, [before](auto d) { return Op::step(splat<decltype(d)>(before), d); });
+    lane<V> before = carry;
+    carry = Op::step(before, x[N - 1]);
+    return Op::step(splat<V>(before), x);
   }
 };
 
-// The same for one lane, or for lanes that each run on their own (carries in double for float lanes: two vectors).
+// The same for one lane, or for lanes that each run on their own.
 template <class Op, class V> struct ScanAcross {
-  typedef typename carry_of<lane<V>>::type C;
-  typedef vec<C, lanes<V>> W;
-  C carry[lanes<V>];
-  INLINE ScanAcross() {
-    for (int l = 0; l < lanes<V>; ++l) carry[l] = Op::template start<C>();
-  }
-  INLINE V next(V x) {
-    if constexpr (is_scalar<V>) return (V)(carry[0] = Op::step(carry[0], (C)x));
-    else {
-      for (int l = 0; l < lanes<V>; ++l) {
-        carry[l] = Op::step(carry[l], (C)x[l]);
-        x[l] = (lane<V>)carry[l];
-      }
-      return x;
-    }
-  }
+  V carry = Op::template start<V>();
+  INLINE V next(V x) { return carry = Op::step(carry, x); }
 };
 
 }  // namespace quern

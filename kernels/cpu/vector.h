@@ -74,6 +74,10 @@ template <> struct unsigned_of<1> { typedef u8 type; };
 template <> struct unsigned_of<2> { typedef u16 type; };
 template <> struct unsigned_of<4> { typedef u32 type; };
 
+template <class T, class V, bool scalar> struct as_wide_as { typedef T type; };
+template <class T, class V> struct as_wide_as<T, V, false> { typedef vec<T, lanes<V>> type; };
+template <class T, class V> using other_lanes = typename as_wide_as<T, V, is_scalar<V>>::type;  // T, as many lanes as V has
+
 template <class V> using bits = vec<typename signed_of<sizeof(lane<V>)>::type, lanes<V>>;  // integers of V's own width
 template <int N> using mask = vec<typename signed_of<QUERN_VECTOR_BYTES / N>::type, N>;
 
@@ -255,7 +259,8 @@ template <class R, class P> INLINE void store_raw(void* p, R v, P n) {
 
 // ------------------------------------------------------------------ conversions
 
-// C's conversion, lane by lane; float to a narrow integer goes through a wide one and wraps
+// C's conversion, lane by lane; float to a narrow integer or an unsigned one goes through a wide one and wraps. Where C leaves the
+// result open (no such integer) it is what a processor of the x86 family gives.
 template <class To, class From> INLINE To convert(From x) {
   typedef lane<To> T;
   typedef lane<From> S;
@@ -263,6 +268,14 @@ template <class To, class From> INLINE To convert(From x) {
   else if constexpr (is_float<S> && !is_float<T> && sizeof(T) < 4) {
     if constexpr (is_scalar<From>) return (To)(i64)x;
     else return __builtin_convertvector(__builtin_convertvector(x, vec<i32, lanes<From>>), To);
+  }
+  else if constexpr (is_float<S> && !is_float<T> && !is_signed<T>) {  // by way of the signed integer of the same width
+    typedef typename signed_of<sizeof(T)>::type W;
+    constexpr T top = (T)1 << (8 * sizeof(T) - 1);
+    const From half = splat<From>((S)top);
+    const auto high = convert<other_lanes<W, From>>(x - half), low = convert<other_lanes<W, From>>(x);
+    if constexpr (is_scalar<From>) return x >= half ? (T)high ^ top : (T)low;
+    else return where(as_mask(x >= half), (To)high ^ top, (To)low);
   }
   else if constexpr (is_scalar<From>) return (To)x;
   else return __builtin_convertvector(x, To);

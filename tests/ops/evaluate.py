@@ -167,7 +167,8 @@ def kernels(node: Node, lowered: Any, out: Buffer, args: list[Buffer]) -> list[K
         p = tuple(v for d, v in enumerate(p) if d != lowered.dim)
         index = tuple(as_index(r[0]) if d == lowered.dim else i for d, i in enumerate(index))
         inner = lowered.inner(index)
-        return [stored(p, r, index, expr("scan", inner, dtype=inner.dtype, attr=lowered.kind))]
+        total = expr("scan", inner, dtype=inner.dtype, attr=lowered.kind)  # may run in a wider dtype than the result's
+        return [stored(p, r, index, cast(total, compute_dtype(node.dtype)))]
     if isinstance(lowered, Scatter):
         base = stored(p, (), index, lowered.base(index))
         q, point = loop(lowered.ranges)

@@ -311,7 +311,7 @@ def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdim
         raise unsupported(f"a variance with dtype={sums}")
     x = b.cast(x, sums)
     if where is True and given_mean is None and (axes or not x.ndim):
-        result = _reduce(b, "std" if root else "var", x, axes, keepdims, correction=ddof)
+        result = _reduce(b, "std" if root else "var", x, axes, keepdims, correction=ddof, accumulate=b.dtype(sums))
         return b.cast(result, wanted)
     count = _count(b, x, axes, True, where)
     centre = given_mean
@@ -500,7 +500,9 @@ def _prefix(op: str, function: str) -> Callable[..., Any]:
                 f"numpy:{function}", [b.cast(x, wanted)], [Input(0), axis], x.shape, wanted, strides=strides
             )
         else:
-            result = b.call(op, b.cast(x, wanted), strides=strides, dim=axis, dtype=b.dtype(wanted))
+            result = b.call(
+                op, b.cast(x, wanted), strides=strides, dim=axis, dtype=b.dtype(wanted), accumulate=b.dtype(wanted)
+            )
         return b.into(out, result)
 
     return apply

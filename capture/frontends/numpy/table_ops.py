@@ -212,7 +212,7 @@ _typed_reduction("mean", np.mean)
 
 
 def _cumulative(name: str, function: Function) -> None:
-    def apply(x: Array, *, dim: int, dtype: DType | None) -> Array:
+    def apply(x: Array, *, dim: int, dtype: DType | None, accumulate: DType | None) -> Array:
         wanted = None if dtype is None else numpy_dtype(dtype)
         return function(x, axis=dim, dtype=wanted) if np.ndim(x) else np.array(x, wanted)
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from ....inductor.dtypes import DType, float64
+from ....inductor.dtypes import DType, float64, holds
 from ....inductor.graph import Node, TensorMeta
+from ....inductor.ops import OPS, Op
 from ...breaks import Break, NotConstant
 from ...values.base import Value
 from ...values.constant import NONE, ConstantValue
@@ -73,11 +74,31 @@ class Context:
                               "settings must be known before the graph runs")  # fmt: skip
         if self.ev.states["torch"].casts:
             nodes = cast_operands(self, name, nodes, attrs)
+        if OPS[name].numbers:
+            self._fitting(OPS[name], nodes, attrs)
         for n in nodes:
             if n is not None and not isinstance(n.meta, tuple) and n.dtype.is_complex:
                 self.ev.symbols.pin_numbers(nodes)
                 return COMPLEX[0](self, name, nodes, attrs)
         return self.ev.emit(name, *nodes, **attrs)
+
+    def _fitting(self, row: Op, nodes: Sequence[Node | None], attrs: Mapping[str, Any]) -> None:
+        """Numbers that an op holds to the result's dtype must fit it. Whether they do is known of constants alone: others become
+        one where the dtype is a narrow one.
+        """
+        given = [attrs.get(k) if isinstance(k, str) else k < len(nodes) and nodes[k] for k in row.numbers]
+        values = [n.attrs["value"] if isinstance(n, Node) and n.op.name == "scalar" else n for n in given]
+        unusual = [v for v in values if _may_overflow(v)]
+        if not unusual:
+            return
+        meta = row.meta(*[None if n is None else n.meta for n in nodes], **row.bind(attrs))
+        if meta.dtype.size >= 4 and meta.dtype.is_float or meta.dtype.size == 8:
+            unusual = [v for v in unusual if isinstance(v, (int, float))]
+        for v in unusual:
+            if isinstance(v, Node):
+                self.ev.symbols.pin_numbers([v])
+            elif not holds(meta.dtype, self.ev.symbols.specialize(v) if hasattr(v, "free_symbols") else v):
+                raise Declined(f"the number {v}, which {meta.dtype} cannot hold")
 
     def results(self, name: str, *operands: Any, **attrs: Any) -> tuple[Node, ...]:
         """Append a table op that has several results."""
@@ -120,6 +141,15 @@ class Context:
 
     def broken(self, code: str, what: str, why: str = "", rewrite: str = "") -> Break:
         return self.ev.break_(code, what, why, rewrite)
+
+
+def _may_overflow(value: Any) -> bool:
+    """Whether some dtype cannot hold a number, or it is not known yet. All hold the small ones."""
+    if isinstance(value, Node):
+        return value.op.name == "number"
+    if isinstance(value, (int, float)):
+        return not -128 <= value <= 127
+    return hasattr(value, "free_symbols")
 
 
 #: the front end's tensor class, set by `tensors`: it needs the tables that are built with this module
@@ -201,7 +231,7 @@ def takes_numbers(fn: Function) -> Function:
 
 #: handlers marked with `takes_numbers`, and which of their arguments are operands when they are given by name
 NUMERIC: set[Function] = set()
-_OPERANDS = frozenset(("input", "other", "min", "max", "weight", "value"))
+_OPERANDS = frozenset(("input", "other", "exponent", "min", "max", "weight", "value"))
 
 
 def _operand(ev: Evaluator, value: Value) -> Any:

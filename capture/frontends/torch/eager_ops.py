@@ -89,6 +89,8 @@ EAGER["cross"] = torch.linalg.cross
 EAGER["cast"] = lambda x, *, dtype: _as_tensor(x).to(to_torch(dtype), copy=True)
 EAGER["scalar"] = lambda *, value, dtype: value
 EAGER["number"] = torch.Tensor.item
+EAGER["fma"] = lambda x, y, z: torch.add(z, x * y)
+EAGER["add_scaled"] = lambda x, y, scale: torch.add(x, y, alpha=scale)
 EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"))
 EAGER["xlog1py"] = _lift(torch.special.xlog1py)
 EAGER["round"] = lambda x, *, decimals: torch.round(_as_tensor(x), **({"decimals": decimals} if decimals else {}))
@@ -156,9 +158,9 @@ _named("tril triu", torch)
 
 
 def _with_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`dim` None means all dims; a DType becomes torch's."""
+    """`dim` None means all dims; a DType becomes torch's. Eager chooses by itself in what it accumulates."""
 
-    def call(x: torch.Tensor, *, dtype: DType | None = None, **attrs: Any) -> Any:
+    def call(x: torch.Tensor, *, dtype: DType | None = None, accumulate: DType | None = None, **attrs: Any) -> Any:
         return function(x, dtype=_dtype(dtype), **attrs)
 
     return call
@@ -192,7 +194,15 @@ def _all_dims(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-_named("any all argmax argmin var std var_mean std_mean count_nonzero cummax cummin", torch)
+_named("any all argmax argmin count_nonzero cummax cummin", torch)
+
+
+def _moment(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, *, accumulate, **attrs: function(x, **attrs)
+
+
+for _name in ("var", "std", "var_mean", "std_mean"):
+    EAGER[_name] = _moment(getattr(torch, _name))
 for _name in ("amax", "amin", "logsumexp", "any", "all"):
     EAGER[_name] = _all_dims(getattr(torch, _name))
 EAGER["max_dim"] = lambda x, *, dim, keepdim: tuple(torch.max(x, dim, keepdim))

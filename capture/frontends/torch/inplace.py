@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...values.base import Value
 from ...values.tensor import ArrayValue
-from .calls import METHOD_CALL, METHODS, Context, assign, unwrap
+from .calls import METHOD_CALL, METHODS, Context, Declined, assign, unwrap
 from .names_index import fill
 from .names_shape import squeeze, t, transpose, unsqueeze
 from .state import state_of
@@ -43,7 +43,10 @@ def call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value],
 def _call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     special = INPLACE.get(name)
     if special is not None:
-        special(Context(ev), x, *[unwrap(ev, a) for a in args], **{k: unwrap(ev, v) for k, v in kwargs.items()})
+        try:
+            special(Context(ev), x, *[unwrap(ev, a) for a in args], **{k: unwrap(ev, v) for k, v in kwargs.items()})
+        except Declined:
+            return METHOD_CALL[0](ev, name, [x, *args], kwargs)
         return x
     if name in RANDOM:
         return METHOD_CALL[0](ev, name, [x, *args], kwargs)

@@ -114,6 +114,13 @@ register(("Tensor.__getitem__",), getitem)
 
 def setitem(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
     """`x[key] = value`."""
+    try:
+        _set(cx, x, key, value)
+    except Declined:
+        _set_by_framework(cx, x, key, value)
+
+
+def _set(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
     mask = key[0] if isinstance(key, tuple) and len(key) == 1 else key
     by_data = isinstance(value, ArrayValue) and any(map(cx.ev.symbols.is_unbacked, value.meta.shape))
     if is_mask(mask) and not by_data:
@@ -135,7 +142,7 @@ def setitem(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
 def _set_by_framework(cx: Context, x: ArrayValue, key: tuple[Any, ...], value: Any) -> None:
     """`x[key] = value` where masks stand in the key: eager's own, on a copy. What does not fit raises when the graph runs."""
     target = f"{eager_ops.__name__}:set_item"
-    x.write(cx.ev, cx.node(call_target(cx, target, _like_first, [x, key, value], {}, effects=False)))
+    x.write(cx.ev, cx.node(call_target(cx, target, _like_first, [x, key, value], {}, effects=True)))
 
 
 @name("*nonzero_static")

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ....inductor.dtypes import DType, uint8
 from ....inductor.graph import Node
 from ....inductor.ops.promotion import is_channels_last
 from ...values.tensor import ArrayValue
@@ -398,14 +399,28 @@ for _n in (1, 2, 3):
     _pools(_n)
 
 
+#: for how many spatial dims a mode is
+_INTERPOLATES = {"nearest": (1, 2, 3), "linear": (1,), "bilinear": (2,), "trilinear": (3,)}
+
+
+def _interpolates(dtype: DType, mode: str) -> bool:
+    """Whether eager resamples this dtype as these rows do: bytes are averaged in fixed point."""
+    return dtype.is_float or (mode == "nearest" and dtype == uint8)
+
+
 @name("F.interpolate")
 def interpolate(cx: Context, input: ArrayValue, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
                 align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
                 antialias: bool = False) -> Any:  # fmt: skip
     spatial = input.meta.shape[2:]
     n = len(spatial)
-    if antialias or mode not in ("nearest", "linear", "bilinear", "trilinear") or n == 0:
-        raise Declined(f"mode {mode!r}" + (" and antialias" if antialias else ""))
+    if antialias or n not in _INTERPOLATES.get(mode, ()) or not _interpolates(input.meta.dtype, mode):
+        raise Declined(f"mode {mode!r} of {n} dims of {input.meta.dtype}" + (" and antialias" if antialias else ""))
+    given = size if scale_factor is None else scale_factor
+    if (size is None) == (scale_factor is None) or (isinstance(given, (list, tuple)) and len(given) != n):
+        raise Declined("sizes that are refused")
+    if (align_corners is not None and mode == "nearest") or (recompute_scale_factor and size is not None):
+        raise Declined("options that do not go together")
     scales: Any = None
     if size is not None:
         out = (size,) * n if isinstance(size, int) else tuple(data_size(cx, s, "a size") for s in size)
@@ -413,6 +428,8 @@ def interpolate(cx: Context, input: ArrayValue, size: Any = None, scale_factor: 
         factors = (scale_factor,) * n if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
         out = tuple(int(s * f) for s, f in zip(spatial, factors))
         scales = None if recompute_scale_factor else tuple(float(f) for f in factors)
+    if any(isinstance(s, int) and s <= 0 for s in (*spatial, *out)):
+        raise Declined("sizes that are refused")
     if mode == "nearest":
         return cx.op("upsample_nearest", input, size=out, scales=scales)
     return cx.op("upsample_linear", input, size=out, scales=scales, align_corners=bool(align_corners))

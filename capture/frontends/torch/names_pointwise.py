@@ -59,7 +59,7 @@ _BINARY = {
     "ge": "*greater_equal Tensor.__ge__", "logical_and": "", "logical_or": "", "logical_xor": "",
     "bitwise_and": "Tensor.__and__", "bitwise_or": "Tensor.__or__", "bitwise_xor": "Tensor.__xor__",
     "mul": "*multiply Tensor.__mul__ Tensor.__rmul__", "floor_divide": "Tensor.__floordiv__",
-    "remainder": "Tensor.__mod__", "pow": "Tensor.__pow__",
+    "remainder": "Tensor.__mod__",
     "logaddexp": "", "logaddexp2": "", "xlogy": "torch.special.xlogy", "bitwise_left_shift": "Tensor.__lshift__", "bitwise_right_shift": "Tensor.__rshift__",
 }  # fmt: skip
 
@@ -90,10 +90,12 @@ def _scaled_sum(cx: Context, op: str, x: Any, other: Any, alpha: Any) -> Node:
         return cx.op(op, left, right)  # refused as it would be without alpha
     if dtype == bool_:
         return cx.op(op, left, cx.op("mul", right, bool(alpha)))
+    if op == "sub":
+        alpha = cx.op("neg", alpha) if isinstance(alpha, Node) else -alpha
     if dtype in HALVES and left.meta.device == "cpu":
         left, right = cx.cast(left, float32), cx.cast(right, float32)
-        return cx.cast(cx.op(op, left, cx.op("mul", right, round_to_half(float(alpha), dtype))), dtype)
-    return cx.op(op, left, cx.op("mul", right if right.meta.weak else cx.cast(right, dtype), alpha))
+        return cx.cast(cx.op("add_scaled", left, right, round_to_half(float(alpha), dtype)), dtype)
+    return cx.op("add_scaled", left, right, alpha)
 
 
 @name("*add Tensor.__add__ Tensor.__radd__")
@@ -139,6 +141,15 @@ def rfloordiv(cx: Context, input: Any, other: Any) -> Node:
 @takes_numbers
 def rmod(cx: Context, input: Any, other: Any) -> Node:
     return cx.op("remainder", other, input)
+
+
+@name("*pow Tensor.__pow__")
+@takes_numbers
+def pow_(cx: Context, input: Any, exponent: Any) -> Node:
+    base = cx.node(input)
+    if type(exponent) is int and exponent < 0 and base.dtype.is_int:
+        raise ValueError("Integers to negative integer powers are not allowed.")
+    return cx.op("pow", base, exponent)
 
 
 @name("Tensor.__rpow__")
