@@ -43,8 +43,12 @@ def rebuild(
 class _Expanding(GraphBuilder):
     """Puts the decomposition of a composite op in place of the op, down to primitives and extern calls."""
 
+    rounds = False
+
     def __init__(self, ops: Mapping[str, Op], graph: Graph) -> None:
         super().__init__(ops, graph)
+        #: whether what is appended now is a step of its own in eager, which rounds halves after it
+        self.stepwise = False
         #: composites with several results, which `getitem` picks from
         self.several: dict[Node | None, tuple[Node, ...]] = {}
 
@@ -52,19 +56,29 @@ class _Expanding(GraphBuilder):
         if row.name == "getitem" and inputs[0] in self.several:
             return self.several[inputs[0]][attrs["index"]]
         if row.decompose is None:
-            return super().append(row, inputs, attrs, meta)
+            made = super().append(row, inputs, attrs, meta)
+            return _rounded(self, made) if self.stepwise else made
         # the composite stays out of the graph: its decomposition reads a detached node
         composite = Node(row, tuple(inputs), dict(attrs), meta, row.name, self.loc, self.origin)
+        outer, self.stepwise = self.stepwise, row.stepwise and self.rounds
         try:
             made = row.decompose(self, composite)
         except (InternalError, LoweringError):
             raise
         except Exception as error:
             raise LoweringError(f"[decompose] {composite}: {type(error).__name__}: {error}") from error
+        finally:
+            self.stepwise = outer
         if isinstance(made, tuple):
             self.several[composite] = made
             return composite
-        return made
+        return _rounded(self, made) if outer else made
+
+
+class _Rounding(_Expanding):
+    """The same, with halves rounded wherever eager rounds them."""
+
+    rounds = True
 
 
 def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
@@ -86,7 +100,7 @@ def decompose_rounded(graph: Graph, ops: Mapping[str, Op]) -> Graph:
             b.several[made] = tuple(_rounded(b, part) for part in b.several[made])
         return _rounded(b, made)
 
-    return rebuild(graph, ops, visit, _Expanding)
+    return rebuild(graph, ops, visit, _Rounding)
 
 
 def _half_numbers(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[Node | None]:

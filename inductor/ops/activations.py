@@ -24,14 +24,20 @@ def _meta(name: str, allowed: str) -> Callable[..., TensorMeta]:
 
 
 def _activation(
-    name: str, build: Callable[..., Node], allowed: str = "float", *, numbers: tuple[int | str, ...] = (), **attrs: Any
+    name: str,
+    build: Callable[..., Node],
+    allowed: str = "float",
+    *,
+    numbers: tuple[int | str, ...] = (),
+    stepwise: bool = False,
+    **attrs: Any,
 ) -> None:
     """A row from `build(b, x, number, **attrs)`, where `number(v)` makes a Python scalar's node."""
 
     def decompose(b: GraphBuilder, node: Node) -> Node:
         return build(b, *args(node), lambda v: b.scalar(value=v), **node.attrs)
 
-    row(name, "composite", _meta(name, allowed), attrs=attrs, decompose=decompose, numbers=numbers)
+    row(name, "composite", _meta(name, allowed), attrs=attrs, decompose=decompose, numbers=numbers, stepwise=stepwise)
 
 
 def _relu(b: GraphBuilder, x: Node, c: Any) -> Node:
@@ -129,8 +135,8 @@ _activation("hardsigmoid", _hardsigmoid)
 _activation("hardswish", _hardswish)
 row("log_sigmoid", "composite", _meta_log_sigmoid,
     decompose=lambda b, node: _log_sigmoid(b, args(node)[0], lambda v: b.scalar(value=v)))  # fmt: skip
-_activation("softsign", lambda b, x, c: b.div(x, b.add(b.abs(x), c(1.0))))
-_activation("tanhshrink", lambda b, x, c: b.sub(x, b.tanh(x)))
+_activation("softsign", lambda b, x, c: b.div(x, b.add(b.abs(x), c(1.0))), stepwise=True)
+_activation("tanhshrink", lambda b, x, c: b.sub(x, b.tanh(x)), stepwise=True)
 _activation("softshrink", _softshrink, numbers=("lambd",), lambd=0.5)
 _activation("hardshrink", _hardshrink, numbers=("lambd",), lambd=0.5)
 _activation("threshold", _threshold, "real-no-bool", numbers=("threshold", "value"), threshold=0.0, value=0.0)

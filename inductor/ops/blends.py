@@ -63,10 +63,12 @@ def _meta_clamp(x: TensorMeta, low: TensorMeta | None, high: TensorMeta | None) 
 
 
 def _clamp(b: GraphBuilder, x: Node, low: Node | None, high: Node | None, c: Any) -> Node:
-    # the upper bound wins where the bounds cross; NaN anywhere stays, and so does a zero that meets one of the other sign
-    if low is not None:
-        x = b.maximum(low, x)
-    return x if high is None else b.minimum(high, x)
+    # the upper bound wins where the bounds cross; NaN anywhere stays. Where zeros of both signs meet, a number leaves x alone,
+    # an array is taken
+    for bound, pick in ((low, b.maximum), (high, b.minimum)):
+        if bound is not None:
+            x = pick(bound, x) if bound.meta.weak else pick(x, bound)
+    return x
 
 
 # inputs: x, min or None, max or None
@@ -104,12 +106,15 @@ def _unified(b: GraphBuilder, *nodes: Node) -> list[Node]:
 
 def _addcmul(b: GraphBuilder, x: Node, p: Node, q: Node, c: Any, value: float) -> Node:
     x, p, q = _unified(b, x, p, q)
-    return b.add(x, b.mul(_scaled(b, p, value, c), q))
+    p = _scaled(b, p, value, c)
+    dtype = result_dtype(x.meta, p.meta, q.meta)
+    # eager's kernels on CPUs fuse product and sum
+    return b.fma(p, q, x) if dtype.is_float else b.add(x, b.mul(p, q))
 
 
 def _addcdiv(b: GraphBuilder, x: Node, p: Node, q: Node, c: Any, value: float) -> Node:
     x, p, q = _unified(b, x, p, q)
-    return b.add(x, _scaled(b, b.div(p, q), value, c))
+    return b.add(x, b.div(_scaled(b, p, value, c), q))
 
 
 _row("addcmul", _promoted("addcmul"), _addcmul, numbers=("value",), value=1)
@@ -134,9 +139,11 @@ def _meta_lerp(x: TensorMeta, end: TensorMeta, weight: TensorMeta) -> TensorMeta
 
 def _lerp(b: GraphBuilder, x: Node, end: Node, weight: Node, c: Any) -> Node:
     # counted from the nearer end, so that weights 0 and 1 are exact
+    dtype = x.dtype
+    x, end = (to(b, i, accumulation_dtype(dtype)) for i in (x, end))
     is_near = b.lt(b.abs(weight), c(0.5))
     share = b.where(is_near, weight, b.sub(weight, c(1.0)))
-    return b.fma(b.cast(share, dtype=x.dtype), b.sub(end, x), b.where(is_near, x, end))
+    return to(b, b.fma(b.cast(share, dtype=x.dtype), b.sub(end, x), b.where(is_near, x, end)), dtype)
 
 
 _row("lerp", _meta_lerp, _lerp, numbers=(2,))
@@ -153,11 +160,11 @@ def _logaddexp(base: str) -> Callable[..., Node]:
         top = b.maximum(x, y)
         distance = b.neg(b.abs(b.sub(x, y)))
         if base == "exp2":
-            rest = b.mul(b.log1p(b.exp2(distance)), c(1.0 / math.log(2.0)))
+            total = b.fma(b.log1p(b.exp2(distance)), c(1.0 / math.log(2.0)), top)
         else:
-            rest = b.log1p(b.exp(distance))
+            total = b.add(top, b.log1p(b.exp(distance)))
         # equal infinities have no distance
-        return b.where(b.logical_and(b.isinf(x), b.eq(x, y)), x, b.add(top, rest))
+        return b.where(b.logical_and(b.isinf(x), b.eq(x, y)), x, total)
 
     return build
 

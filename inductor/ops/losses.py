@@ -24,8 +24,10 @@ def _finish(b: GraphBuilder, each: Node, reduction: str) -> Node:
     return b.sum(each) if reduction == "sum" else b.mean(each)
 
 
-def _loss(name: str, build: Callable[..., Node], **attrs: Any) -> None:
-    """An elementwise loss of (input, target): `build(b, x, y, number, **attrs)` gives the loss of each element."""
+def _loss(name: str, build: Callable[..., Node], *, stepwise: bool = False, **attrs: Any) -> None:
+    """An elementwise loss of (input, target): `build(b, x, y, number, **attrs)` gives the loss of each element, which is a tensor
+    of its own in eager. stepwise: eager has no kernel for it, and rounds halves after each op.
+    """
 
     def meta(x: TensorMeta, y: TensorMeta, *, reduction: str, **_: Any) -> TensorMeta:
         _check_reduction(reduction)
@@ -37,11 +39,11 @@ def _loss(name: str, build: Callable[..., Node], **attrs: Any) -> None:
 
     def decompose(b: GraphBuilder, node: Node) -> Node:
         rest = {k: v for k, v in node.attrs.items() if k != "reduction"}
-        x, y = (to(b, i, accumulation_dtype(node.dtype)) for i in args(node))
-        each = build(b, x, y, lambda v: b.scalar(value=v), **rest)
+        x, y = (to(b, i, node.dtype if stepwise else accumulation_dtype(node.dtype)) for i in args(node))
+        each = to(b, build(b, x, y, lambda v: b.scalar(value=v), **rest), node.dtype)
         return to(b, _finish(b, each, node.attrs["reduction"]), node.dtype)
 
-    row(name, "composite", meta, attrs={**attrs, "reduction": "mean"}, decompose=decompose)
+    row(name, "composite", meta, attrs={**attrs, "reduction": "mean"}, decompose=decompose, stepwise=stepwise)
 
 
 def _mse(b: GraphBuilder, x: Node, y: Node, c: Any) -> Node:
@@ -79,18 +81,16 @@ def _bce_with_logits(b: GraphBuilder, x: Node, y: Node, c: Any) -> Node:
 def _kl_div(b: GraphBuilder, x: Node, y: Node, c: Any, log_target: bool) -> Node:
     if log_target:
         return b.mul(b.exp(y), b.sub(y, x))
-    each = b.sub(b.mul(y, b.log(y)), b.mul(y, x))
-    zero_target = b.where(b.eq(y, c(0.0)), b.neg(b.mul(y, x)), each)
-    return zero_target
+    return b.sub(b.xlogy(y, y), b.mul(y, x))
 
 
-_loss("mse_loss", _mse)
+_loss("mse_loss", _mse, stepwise=True)
 _loss("l1_loss", lambda b, x, y, c: b.abs(b.sub(x, y)))
 _loss("smooth_l1_loss", _smooth_l1, beta=1.0)
 _loss("huber_loss", _huber, delta=1.0)
 _loss("binary_cross_entropy", _bce)
-_loss("binary_cross_entropy_with_logits", _bce_with_logits)
-_loss("kl_div", _kl_div, log_target=False)
+_loss("binary_cross_entropy_with_logits", _bce_with_logits, stepwise=True)
+_loss("kl_div", _kl_div, stepwise=True, log_target=False)
 
 
 # --------------------------------------------------------------------------- classification

@@ -186,18 +186,21 @@ def _meta_batch_norm(x: TensorMeta, mean: TensorMeta, var: TensorMeta, weight: T
     return TensorMeta(x.shape, _norm_strides(x), x.dtype, x.device)
 
 
+def _linear_in(b: GraphBuilder, x: Node, mean: Node, scale: Node, bias: Node | None, shape: Any) -> Node:
+    """(x - mean) * scale + bias per channel, as x * scale + constant: one operation per element, and eager's rounding on CPUs."""
+    constant = b.mul(b.neg(mean), scale) if bias is None else b.fma(b.neg(mean), scale, to(b, bias, mean.dtype))
+    return b.fma(x, b.reshape(scale, shape=shape), b.reshape(constant, shape=shape))
+
+
 def _decompose_batch_norm(b: GraphBuilder, node: Node) -> Node:
     x, mean, var, weight, bias = args(node)
     shape = _channel_shape(x.shape)
     acc = accumulation_dtype(node.dtype)
     x, mean, var = to(b, x, acc), to(b, mean, acc), to(b, var, acc)
-    # one multiply and one add per element: scale and shift are per channel
     scale = b.rsqrt(b.add(var, b.scalar(value=float(node.attrs["eps"]))))
     if weight is not None:
         scale = b.mul(scale, to(b, weight, acc))
-    centred = b.sub(x, b.reshape(mean, shape=shape))
-    out = b.mul(centred, b.reshape(scale, shape=shape))
-    return to(b, _affine(b, out, None, bias, shape), node.dtype)
+    return to(b, _linear_in(b, x, mean, scale, bias, shape), node.dtype)
 
 
 # inference: inputs x, running_mean, running_var, weight, bias
@@ -234,10 +237,11 @@ def _decompose_batch_norm_train(b: GraphBuilder, node: Node) -> tuple[Node, ...]
     wide, dims, shape = to(b, x, acc), _all_but_channel(x.ndim), _channel_shape(x.shape)
     # eager gathers a batch's statistics in double on CPUs, but normalises in the dtype at hand
     moments = variance(b, to(b, x, wide_dtype(x.dtype, x.meta.device)), dims, True, 0)
-    batch_var, batch_mean = (to(b, moment, acc) for moment in moments)
-    scale = b.rsqrt(b.add(batch_var, b.scalar(value=float(node.attrs["eps"]))))
-    out = _affine(b, b.mul(b.sub(wide, batch_mean), scale), weight, bias, shape)
-    flat_mean, flat_var = (b.reshape(t, shape=(x.shape[1],)) for t in (batch_mean, batch_var))
+    wide_var, wide_mean = (b.reshape(moment, shape=(x.shape[1],)) for moment in moments)
+    scale = to(b, b.rsqrt(b.add(wide_var, b.scalar(value=float(node.attrs["eps"])))), acc)
+    flat_mean, flat_var = to(b, wide_mean, acc), to(b, wide_var, acc)
+    scaled = scale if weight is None else b.mul(scale, to(b, weight, acc))
+    out = _linear_in(b, wide, flat_mean, scaled, bias, shape)
     count = reduced_count(x.shape, dims)
     unbiased = b.mul(flat_var, b.div(size_scalar(b, count), size_scalar(b, count - 1)))
     momentum = float(node.attrs["momentum"])

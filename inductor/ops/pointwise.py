@@ -53,6 +53,7 @@ _REFUSED: dict[str, Callable[[DType], bool]] = {
     "real": lambda d: d.is_complex,
     "real-no-bool": lambda d: d.is_complex or d == bool_,
     "float": lambda d: not d.is_float,
+    "full-float": lambda d: not d.is_float or d in dtypes.HALVES,
 }
 
 
@@ -115,7 +116,7 @@ for _name, _scalar, _result, _allowed in (
     ("atan2", "atan2", "float", "real"),
     ("hypot", "hypot", "same", "float"),
     ("copysign", "copysign", "float", "real"),
-    ("nextafter", "nextafter", "same", "float"),
+    ("nextafter", "nextafter", "same", "full-float"),
     ("bitwise_and", "and", "same", "integral"),
     ("bitwise_or", "or", "same", "integral"),
     ("bitwise_xor", "xor", "same", "integral"),
@@ -139,7 +140,7 @@ def _meta_sub(*metas: TensorMeta) -> TensorMeta:
 row("sub", "pointwise", _meta_sub, lower=scalar_lower("sub"))
 row("rsub", "composite", lambda x, y: _meta_sub(y, x), decompose=lambda b, node: b.sub(args(node)[1], args(node)[0]))
 # x * y + z, rounded once
-row("fma", "pointwise", _meta("fma", "same", "float"), lower=scalar_lower("fma"))
+row("fma", "pointwise", lambda x, y, z: _meta("fma", "same", "float")(z, x, y), lower=scalar_lower("fma"))
 
 
 def _decompose_add_scaled(b: GraphBuilder, node: Node) -> Node:
@@ -278,18 +279,23 @@ def _lower_trunc_divide(node: Node, *fns: Fn) -> Fn:
     def fn(index: tuple[Index, ...]) -> Expr:
         a, b = operands(node, fns, index, dtype)
         if dtype.is_float:
-            return expr("trunc", expr("div", a, b, dtype=compute), dtype=compute)
+            return expr("trunc", _in_dtype(expr("div", a, b, dtype=compute), dtype), dtype=compute)
         # a - fmod(a, b) is an exact multiple of b, so flooring it truncates
         return expr("floordiv", expr("sub", a, expr("fmod", a, b, dtype=compute), dtype=compute), b, dtype=compute)
 
     return fn
 
 
-def _float_floor_divide(a: Expr, b: Expr) -> Expr:
+def _in_dtype(x: Expr, dtype: DType) -> Expr:
+    """`x` with no more digits than `dtype` has: eager's kernel rounds halves between its steps."""
+    return _round_half(x, dtype) if dtype in dtypes.HALVES else x
+
+
+def _float_floor_divide(a: Expr, b: Expr, dtype: DType) -> Expr:
     """The whole number of times b goes into a, found from the exact remainder as eager (and Python) do."""
 
     def op(name: str, *values: Expr) -> Expr:
-        return expr(name, *values, dtype=a.dtype)
+        return _in_dtype(expr(name, *values, dtype=a.dtype), dtype)
 
     zero, one = number(0, a.dtype), number(1, a.dtype)
     plain, rest = op("div", a, b), op("fmod", a, b)
@@ -307,8 +313,17 @@ def _less_than(a: Expr, b: Expr) -> Expr:
     return expr("lt", a, b, dtype=bool_)
 
 
-row("floor_divide", "pointwise", _meta_floor_divide,
-    lower=expr_lower(_by_kind(_float_floor_divide, "floordiv", None)))  # fmt: skip
+def _lower_floor_divide(node: Node, *fns: Fn) -> Fn:
+    dtype = node.dtype
+
+    def fn(index: tuple[Index, ...]) -> Expr:
+        a, b = operands(node, fns, index, dtype)
+        return _float_floor_divide(a, b, dtype) if dtype.is_float else expr("floordiv", a, b, dtype=dtype)
+
+    return fn
+
+
+row("floor_divide", "pointwise", _meta_floor_divide, lower=_lower_floor_divide)
 row("trunc_divide", "pointwise", _meta("trunc_divide", "same", "real-no-bool"), lower=_lower_trunc_divide)
 
 
@@ -588,7 +603,20 @@ _composite("reciprocal", "float", lambda b, x: b.div(_c(b, 1), x))
 _composite("frac", "same", lambda b, x: b.sub(x, b.trunc(x)), "float")
 _composite("rad2deg", "float", lambda b, x: b.mul(x, _c(b, 180.0 / math.pi)))
 _composite("deg2rad", "float", lambda b, x: b.mul(x, _c(b, math.pi / 180.0)))
-_composite("heaviside", "same", lambda b, x, y: b.where(b.eq(x, _c(b, 0)), y, b.cast(b.gt(x, _c(b, 0)), dtype=x.dtype)))
+
+
+def _meta_heaviside(x: TensorMeta, y: TensorMeta) -> TensorMeta:
+    if x.dtype != y.dtype and not y.weak:
+        raise TypeError(f"heaviside is not defined for {x.dtype} with {y.dtype}")
+    return pointwise_meta(x, y)
+
+
+def _decompose_heaviside(b: GraphBuilder, node: Node) -> Node:
+    x, y = args(node)
+    return b.where(b.eq(x, _c(b, 0)), y, b.cast(b.gt(x, _c(b, 0)), dtype=x.dtype))
+
+
+row("heaviside", "composite", _meta_heaviside, decompose=_decompose_heaviside)
 
 
 def _meta_square(x: TensorMeta) -> TensorMeta:

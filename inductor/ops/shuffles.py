@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..dtypes import int64
+from ..dtypes import HALVES, int64, round_to_half
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import ZERO, Expr, Fn, Index, expr, index_value, indirect, masked, mod
 from .common import (
@@ -196,6 +196,12 @@ def _certainly_crops(border: Dim) -> bool:
     return isinstance(border, int) and border <= 0
 
 
+def _fill_value(node: Node) -> Expr:
+    """What constant padding puts in: a number of the result's own dtype."""
+    value = 0 if node.attrs["value"] is None else node.attrs["value"]
+    return number(round_to_half(float(value), node.dtype) if node.dtype in HALVES else value, node.dtype)
+
+
 def _lower_pad(node: Node, fn: Fn) -> Fn:
     old = args(node)[0].shape
     borders = _borders(node.attrs["pad"], node.ndim)
@@ -210,7 +216,7 @@ def _lower_pad(node: Node, fn: Fn) -> Fn:
             if not _certainly_crops(after):
                 inside = both(inside, compare("lt", index_value(moved), size_value(size)))
             point.append(moved)
-        fill = number(0 if node.attrs["value"] is None else node.attrs["value"], node.dtype)
+        fill = _fill_value(node)
         if is_zero(product(old)):
             return fill
         return masked(inside, fn(tuple(point)), fill)

@@ -43,6 +43,8 @@ class Op:
     gradient: Callable[..., Any] | None = None
     #: inputs (by position) and attributes (by name) whose Python numbers eager refuses when the result's dtype cannot hold them
     numbers: tuple[int | str, ...] = ()
+    #: eager runs a composite as several ops: halves are rounded after each
+    stepwise: bool = False
     #: True for random numbers: such nodes are neither merged, nor dropped, nor moved past each other
     effects: bool = False
 

@@ -89,7 +89,7 @@ EAGER["cross"] = torch.linalg.cross
 EAGER["cast"] = lambda x, *, dtype: _as_tensor(x).to(to_torch(dtype), copy=True)
 EAGER["scalar"] = lambda *, value, dtype: value
 EAGER["number"] = torch.Tensor.item
-EAGER["fma"] = lambda x, y, z: torch.add(z, x * y)
+EAGER["fma"] = lambda x, y, z: torch.addcmul(z, x, y)
 EAGER["add_scaled"] = lambda x, y, scale: torch.add(x, y, alpha=scale)
 EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"))
 EAGER["xlog1py"] = _lift(torch.special.xlog1py)
