@@ -87,7 +87,7 @@ class Context:
         one where the dtype is a narrow one.
         """
         given = [attrs.get(k) if isinstance(k, str) else k < len(nodes) and nodes[k] for k in row.numbers]
-        values = [n.attrs["value"] if isinstance(n, Node) and n.op.name == "scalar" else n for n in given]
+        values: list[Any] = [n.attrs["value"] if isinstance(n, Node) and n.op.name == "scalar" else n for n in given]
         unusual = [v for v in values if _may_overflow(v)]
         if not unusual:
             return
