@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .breaks import NotConstant, UserRaise
 from .builtin_table import TABLE, handles, pure, simple
-from .objects import type_find
+from .type_lookup import type_find
 from .values.base import Args, Kwargs, Value
 from .values.classes import ClassValue, SuperValue, builtin_new, instantiate, object_new
 from .values.constant import FALSE, NONE, TRUE, ConstantValue
@@ -189,9 +189,7 @@ class CallEffect:
 
 @simple(getattr)
 def _getattr(ev: Evaluator, obj: Value, name: Value, default: Value | None = None, /) -> Value:
-    text = name.as_constant()
-    if not isinstance(text, str):
-        raise ev.type_error(f"attribute name must be string, not '{type(text).__name__}'")
+    text = ev.attribute_name(name)
     if default is None:
         return obj.getattr_(ev, text)
     found = ev.getattr_or_none(obj, text)
@@ -200,18 +198,18 @@ def _getattr(ev: Evaluator, obj: Value, name: Value, default: Value | None = Non
 
 @simple(hasattr)
 def _hasattr(ev: Evaluator, obj: Value, name: Value, /) -> Value:
-    return boolean(ev.getattr_or_none(obj, name.as_constant()) is not None)
+    return boolean(ev.getattr_or_none(obj, ev.attribute_name(name)) is not None)
 
 
 @simple(setattr)
 def _setattr(ev: Evaluator, obj: Value, name: Value, value: Value, /) -> Value:
-    obj.setattr_(ev, name.as_constant(), value)
+    obj.setattr_(ev, ev.attribute_name(name), value)
     return NONE
 
 
 @simple(delattr)
 def _delattr(ev: Evaluator, obj: Value, name: Value, /) -> Value:
-    obj.delattr_(ev, name.as_constant())
+    obj.delattr_(ev, ev.attribute_name(name))
     return NONE
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any
 
-from .objects import HEAPTYPE, MISSING, MethodValue
+from .objects import MethodValue
+from .type_lookup import HEAPTYPE, MISSING
 from .values.base import Args, Kwargs, Value
 from .values.class_info import ClassInfo
 from .values.classes import ClassValue

@@ -30,6 +30,7 @@ from .scopes import GlobalScope
 from .sources import Names, Source
 from .symbols import Assumptions, Symbols
 from .text_service import TextService
+from .type_lookup import MISSING, type_find
 from .values.base import Args, Kwargs, Value
 from .values.classes import ClassValue, ExceptionValue
 from .values.constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
@@ -252,7 +253,10 @@ class Evaluator(ClassService, TextService):
                 return int(value.payload.value)
             method = value.special(self, "__index__")
             if method is not None:
-                return self.index(method.call(self, [], {}))
+                found = method.call(self, [], {})
+                if not issubclass(found.python_type(), int):
+                    raise self.type_error(f"__index__ returned non-int (type {found.python_type().__name__})")
+                return self.index(found)
         if not self.has_index(value):
             raise self.type_error(f"'{value.python_type().__name__}' object cannot be interpreted as an integer")
         return self.symbols.specialize(value)
@@ -422,14 +426,14 @@ class Evaluator(ClassService, TextService):
             raise
 
     def has_special(self, value: Value, name: str) -> bool:
-        return objects.type_find(value.python_type(), name) is not objects.MISSING
+        return type_find(value.python_type(), name) is not MISSING
 
     def get_special(self, value: Value, name: str) -> Value:
         """A special method, looked up on the class as the interpreter does."""
         if isinstance(value, ObjectValue):
-            found = value.special(self, name)
-            if found is not None:
-                return found
+            raw = value.info.find(name)
+            if raw is not MISSING:
+                return value.bind(self, name, raw)
         return value.getattr_(self, name)
 
     def got_count(self, source: Value, items: list[Value]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from .seen import Seen, describe, said_of
 from .sources import Names, Source
+from .type_lookup import own_name
 
 #: where the text of one of a guard's `places` goes
 _PLACE = re.compile(r"\{p(\d+)\}")
@@ -124,8 +125,7 @@ class GuardSet:
         if obj is None or obj is True or obj is False:
             self.test(source, f"{{x}} is {obj}", f"{{label}} was {obj}", 0)
             return
-        stem = getattr(obj, "__name__", "")
-        name = self.names.inject(obj, stem if isinstance(stem, str) else "")
+        name = self.names.inject(obj, own_name(obj))
         self.test(source, f"{{x}} is {name}", "{label} was another object: {was}", 0, obj)
 
     def equals(self, source: Source, value: Any) -> None:

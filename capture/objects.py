@@ -1,6 +1,6 @@
 """The object model of builtin types: attributes found on the type, methods written in C and modelled by Values.
 
-User classes have their own part, in `values.objects`; both look names up with `type_lookup`.
+User classes have their own part, in `values.objects`; both look names up by `type_lookup`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from .operators import BY_COMPARE, BY_DUNDER, BY_INPLACE, BY_REFLECTED, BY_UNARY
+from .type_lookup import MISSING, type_find
 from .values.base import Args, Kwargs, Value
 from .values.constant import FALSE, NONE, TRUE, ConstantValue
 
@@ -18,51 +19,17 @@ if TYPE_CHECKING:
     from .evaluator import Evaluator
 
 
-class _Missing:
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-#: what `type_lookup` never returns: found nowhere is None, as a class attribute that is None is `NONE_ATTRIBUTE`
-MISSING = _Missing()
-
-#: per process, for classes that cannot change (written in C)
-_static_lookups: dict[tuple[type, str], Any] = {}
-#: flag of classes made by a class statement: they can change
-HEAPTYPE = 1 << 9
-
-
-def type_lookup(cls: type, name: str) -> Any:
-    """The raw attribute `name` of a class, by its MRO and without binding; None when there is none."""
-    found = type_find(cls, name)
-    return None if found is MISSING else found
-
-
-def type_find(cls: type, name: str) -> Any:
-    """As `type_lookup`, but MISSING when there is none."""
-    key = (cls, name)
-    found = _static_lookups.get(key)
-    if found is None:
-        found = MISSING
-        for base in cls.__mro__:
-            names = base.__dict__
-            if name in names:
-                found = names[name]
-                break
-        if not cls.__flags__ & HEAPTYPE:
-            _static_lookups[key] = found
-    return found
-
-
 class MethodValue(Value):
     """A method of a builtin type bound to a Value: `[].append`, `"".join`."""
 
-    __slots__ = ("owner", "name")
+    __slots__ = ("owner", "name", "raw")
 
-    def __init__(self, owner: Value, name: str) -> None:
+    def __init__(self, owner: Value, name: str, raw: Any = None) -> None:
         self.source = None
         self.owner = owner
         self.name = name
+        #: the method itself, where the owner's class may have another one under this name
+        self.raw = raw
 
     def python_type(self) -> type:
         return types.MethodWrapperType if self.name.startswith("__") else types.BuiltinMethodType
@@ -87,6 +54,8 @@ class MethodValue(Value):
         return f"the method {self.name!r} of {self.owner.describe()}"
 
     def rebuild(self, rb: Any) -> str:
+        if self.raw is not None:
+            return f"{rb.inject(self.raw, self.name)}.__get__({rb.value(self.owner)})"
         return f"({rb.value(self.owner)}).{self.name}"
 
 
@@ -142,12 +111,12 @@ def _del(ev: Evaluator, value: Value, key: Value) -> Value:
 
 
 def _setattr(ev: Evaluator, value: Value, name: Value, item: Value) -> Value:
-    value.setattr_(ev, name.as_constant(), item)
+    value.setattr_(ev, ev.attribute_name(name), item)
     return NONE
 
 
 def _delattr(ev: Evaluator, value: Value, name: Value) -> Value:
-    value.delattr_(ev, name.as_constant())
+    value.delattr_(ev, ev.attribute_name(name))
     return NONE
 
 
@@ -164,7 +133,7 @@ _PROTOCOL: dict[str, Any] = {
     "__repr__": lambda ev, v: v.repr_(ev),
     "__format__": lambda ev, v, spec: v.format_(ev, spec.as_constant()),
     "__hash__": lambda ev, v: ev.hash_of(v),
-    "__getattribute__": lambda ev, v, name: v.getattr_(ev, name.as_constant()),
+    "__getattribute__": lambda ev, v, name: v.getattr_(ev, ev.attribute_name(name)),
     "__setattr__": _setattr,
     "__delattr__": _delattr,
     "__call__": lambda ev, v, *args: v.call(ev, args, {}),

@@ -6,6 +6,7 @@ import collections
 import operator
 from typing import TYPE_CHECKING, Any
 
+from .type_lookup import type_lookup
 from .values.base import Value
 from .values.constant import FALSE, TRUE, ConstantValue
 from .values.sequences import TupleValue
@@ -74,8 +75,8 @@ def _refusal(op: str, lt: type, rt: type) -> str:
 
 
 def _overrides(ev: Evaluator, sub: type, base: type, name: str) -> bool:
-    mine = ev.objects.type_lookup(sub, name)
-    return mine is not None and mine is not ev.objects.type_lookup(base, name)
+    mine = type_lookup(sub, name)
+    return mine is not None and mine is not type_lookup(base, name)
 
 
 def inplace(ev: Evaluator, op: str, left: Value, right: Value) -> Value:

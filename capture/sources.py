@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .seen import weak
+from .type_lookup import own_name
 
 _LITERAL_KEYS = (str, int, bytes, bool, type(None))
 
@@ -85,10 +86,6 @@ class Source:
     def raw_attr(self, name: str) -> Source:
         """`name` by the default lookup, past any `__getattribute__` of the class."""
         return self.step("object.__getattribute__(", f", {name!r})", f".{name}")
-
-    def dict_item(self, name: str) -> Source:
-        """`name` in the instance's `__dict__`, past the class."""
-        return self.step("", f".__dict__[{name!r}]", f".{name}")
 
     def item(self, key: Any) -> Source:
         """`this[key]` for a key that can be written as a literal: see `is_literal`."""
@@ -201,8 +198,7 @@ class Names:
 
 
 def _stem(obj: Any) -> str:
-    stem = getattr(obj, "__name__", None)
-    return stem if isinstance(stem, str) else type(obj).__name__
+    return own_name(obj) or type(obj).__name__
 
 
 def local(name: str) -> Source:

@@ -23,6 +23,13 @@ class TextService:
     def repr_text(self, value: Value) -> str:
         return value.repr_(self._evaluator()).as_constant()
 
+    def attribute_name(self, value: Value) -> str:
+        """The name that `getattr` and its kin were given: plain text, also of a member of a text enum."""
+        ev = self._evaluator()
+        if not issubclass(value.python_type(), str):
+            raise ev.type_error(f"attribute name must be string, not '{value.python_type().__name__}'")
+        return str.__str__(ev.known(value))
+
     @contextlib.contextmanager
     def repr_guard(self, value: Value) -> Iterator[bool]:
         """True inside when the repr of `value` is being taken already."""

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .frontend import Frontend
-from .objects import HEAPTYPE
 from .sources import Source, is_literal
+from .type_lookup import HEAPTYPE
 from .values.base import Value
 from .values.classes import ClassValue, ExceptionValue, PyModuleValue
 from .values.constant import CONSTANT_TYPES, FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
@@ -381,12 +381,12 @@ class EnumValue(ObjectValue):
         return super().getattr_(ev, name)
 
     def str_(self, ev: Evaluator) -> Value:
-        return self._text(ev, "__str__", str)
+        return self._own_text(ev, "__str__", str)
 
     def repr_(self, ev: Evaluator) -> Value:
-        return self._text(ev, "__repr__", repr)
+        return self._own_text(ev, "__repr__", repr)
 
-    def _text(self, ev: Evaluator, name: str, function: Any) -> Value:
+    def _own_text(self, ev: Evaluator, name: str, function: Any) -> Value:
         method = self.special(ev, name)
         if method is None or ev.trusted_module(self.info.find(name).__module__):
             return ConstantValue(function(self.real))

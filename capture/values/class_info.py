@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..objects import MISSING, type_find
+from ..type_lookup import HEAPTYPE, MISSING, type_find
 from .base import Value
 
 if TYPE_CHECKING:
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 _FunctionType = types.FunctionType
 #: descriptors of data computed or kept in C
 C_DATA = (types.GetSetDescriptorType, types.MemberDescriptorType)
+#: methods written in C that bind to an instance
+C_METHODS = (types.MethodDescriptorType, types.WrapperDescriptorType)
+#: modules whose C classes read and write attributes by the default rules, though they have slots of their own for it ...
+_PLAIN_MODULES = frozenset((
+    "builtins", "collections", "_collections", "functools", "operator", "itertools", "datetime", "array", "_random", "_io",
+))  # fmt: skip
+#: ... and the exceptions; and other classes that follow them
+_OWN_RULES: frozenset[type] = frozenset((type, super, types.ModuleType, types.MethodType))
+_PLAIN_CLASSES: frozenset[type] = frozenset((types.SimpleNamespace,))
 
 
 class ClassInfo:
@@ -44,18 +53,29 @@ class ClassInfo:
         self._found: dict[str, Any] = {}
         #: the class is trusted not to change
         self.steady = steady
-        self.getattribute = self._hook("__getattribute__", object.__getattribute__)
-        self.getattr = self._hook("__getattr__", None)
-        self.setattr = self._hook("__setattr__", object.__setattr__)
-        self.delattr = self._hook("__delattr__", object.__delattr__)
+        self.getattribute = self._hook("__getattribute__")
+        self.getattr = self._hook("__getattr__")
+        self.setattr = self._hook("__setattr__")
+        self.delattr = self._hook("__delattr__")
         self.has_dict = bool(cls.__dictoffset__)
         #: some base is a framework's class: nobody replaces the whole `__dict__` of its instances
         self.framework_based = framework_based
 
-    def _hook(self, name: str, default: Any) -> Any:
-        """The Python function that overrides `name`; None for the default or C code."""
+    def _hook(self, name: str) -> Any:
+        """What overrides `name`, raw; None for the default rules."""
         found = self.find(name)
-        return found if isinstance(found, _FunctionType) and found is not default else None
+        if found is MISSING or type(found) is types.WrapperDescriptorType and self._by_default(name, found):
+            return None
+        return found
+
+    def _by_default(self, name: str, raw: types.WrapperDescriptorType) -> bool:
+        """Whether a C class's own slot follows the default rules. Of a class that is not known it is taken not to."""
+        owner: type = raw.__objclass__
+        if raw.__name__ != name:
+            return False
+        if owner is type:
+            return issubclass(self.cls, type)
+        return owner in _PLAIN_CLASSES or owner.__module__ in _PLAIN_MODULES and owner not in _OWN_RULES
 
     def find(self, name: str) -> Any:
         """Raw attribute by the MRO; MISSING when absent."""
@@ -68,6 +88,19 @@ class ClassInfo:
                     break
                 self._passed(base)
         return found
+
+
+_BINDERS = (property, staticmethod, classmethod)
+
+
+def descriptor_kind(raw: Any) -> type:
+    """The type of what a class holds; property, staticmethod or classmethod also for a subclass that binds as they do."""
+    kind = type(raw)
+    if kind.__flags__ & HEAPTYPE:
+        for base in _BINDERS:
+            if issubclass(kind, base) and type_find(kind, "__get__") is base.__dict__["__get__"]:
+                return base
+    return kind
 
 
 def is_data_descriptor(raw: Any) -> bool:

@@ -7,8 +7,8 @@ import enum
 import types
 from typing import TYPE_CHECKING, Any
 
-from ..objects import HEAPTYPE, MISSING, type_find
 from ..sources import Source
+from ..type_lookup import HEAPTYPE, MISSING, type_find
 from .base import Args, Kwargs, Value
 from .class_info import ClassInfo, is_data_descriptor
 from .constant import CONSTANT_TYPES, FALSE, NONE, TRUE, ConstantValue
@@ -423,6 +423,12 @@ class PyModuleValue(Value):
 # ---------------------------------------------------------------- exceptions
 
 
+#: exceptions whose text is not made of their arguments alone
+_OWN_TEXT: tuple[type, ...] = (
+    BaseExceptionGroup, ImportError, OSError, SyntaxError, UnicodeDecodeError, UnicodeEncodeError, UnicodeTranslateError,
+)  # fmt: skip
+
+
 class ExceptionValue(ObjectValue):
     """An exception instance."""
 
@@ -470,7 +476,7 @@ class ExceptionValue(ObjectValue):
             self.args = list(args)
             return NONE
         if name in ("__str__", "__repr__"):
-            return self._text(ev) if name == "__str__" else self._repr(ev)
+            return self._said(ev) if name == "__str__" else self._repr(ev)
         if name == "with_traceback":
             return self
         if name == "add_note":
@@ -481,7 +487,10 @@ class ExceptionValue(ObjectValue):
             return notes.call_method(ev, "append", args, {})
         return super().call_method(ev, name, args, kwargs)
 
-    def _text(self, ev: Evaluator) -> Value:
+    def models(self, owner: type) -> bool:
+        return owner.__module__ == "builtins" and owner not in _OWN_TEXT
+
+    def _said(self, ev: Evaluator) -> Value:
         if not self.args:
             return ConstantValue("")
         if len(self.args) == 1:
@@ -493,11 +502,11 @@ class ExceptionValue(ObjectValue):
 
     def str_(self, ev: Evaluator) -> Value:
         method = self.special(ev, "__str__")
-        return method.call(ev, [], {}) if method is not None else self._text(ev)
+        return self._text(ev, "__str__", method, []) if method is not None else self._said(ev)
 
     def repr_(self, ev: Evaluator) -> Value:
         method = self.special(ev, "__repr__")
-        return method.call(ev, [], {}) if method is not None else self._repr(ev)
+        return self._text(ev, "__repr__", method, []) if method is not None else self._repr(ev)
 
     def rebuild(self, rb: Rebuilder) -> str:
         self.new_args = self.args

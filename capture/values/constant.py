@@ -12,6 +12,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import NotConstant
+from ..type_lookup import type_lookup
 from .base import Args, Kwargs, Value
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class ConstantValue(Value):
 
     def getattr_(self, ev: Evaluator, name: str) -> Value:
         cls = type(self.value)
-        attr = ev.objects.type_lookup(cls, name)
+        attr = type_lookup(cls, name)
         if attr is None:
             raise ev.attribute_error(self, name)
         if name != "__class__" and isinstance(attr, (types.GetSetDescriptorType, types.MemberDescriptorType, property)):

@@ -17,16 +17,16 @@ def _object_init(ev: Evaluator, obj: ObjectValue, *args: Value, **kwargs: Value)
 
 
 def _get(ev: Evaluator, obj: ObjectValue, name: Value) -> Value:
-    return obj.generic_getattr(ev, name.as_constant(), hook=False)
+    return obj.generic_getattr(ev, ev.attribute_name(name), hook=False)
 
 
 def _set(ev: Evaluator, obj: ObjectValue, name: Value, value: Value) -> Value:
-    obj.generic_setattr(ev, name.as_constant(), value)
+    obj.generic_setattr(ev, ev.attribute_name(name), value)
     return NONE
 
 
 def _delete(ev: Evaluator, obj: ObjectValue, name: Value) -> Value:
-    obj.generic_delattr(ev, name.as_constant())
+    obj.generic_delattr(ev, ev.attribute_name(name))
     return NONE
 
 
@@ -46,6 +46,28 @@ def _dir(ev: Evaluator, obj: ObjectValue) -> Value:
     return ev.from_python(sorted(names))
 
 
+def _hash(ev: Evaluator, obj: ObjectValue) -> Value:
+    raise ev.break_("object-hash", f"hash of {obj.describe()}", "it depends on the object's address")
+
+
+def _str(ev: Evaluator, obj: ObjectValue) -> Value:
+    return obj.repr_(ev)
+
+
+def _repr(ev: Evaluator, obj: ObjectValue) -> Value:
+    if obj.payload is not None:
+        return ev.payload_repr(obj)
+    raise ev.break_("object-repr", f"taking the repr of {obj.describe()}", "it holds the object's address")
+
+
+def _format(ev: Evaluator, obj: ObjectValue, spec: Value) -> Value:
+    if spec.as_constant():
+        raise ev.type_error(f"unsupported format string passed to {obj.info.name}.__format__")
+    return obj.str_(ev)
+
+
+#: methods of `object` that builtin content answers first, where its class has its own
+PAYLOAD_FIRST = frozenset(("__init__", "__eq__", "__ne__", "__hash__", "__str__", "__format__"))
 OBJECT_METHODS: dict[str, Any] = {
     "__init__": _object_init,
     "__init_subclass__": _object_init,
@@ -54,10 +76,10 @@ OBJECT_METHODS: dict[str, Any] = {
     "__delattr__": _delete,
     "__eq__": _eq,
     "__ne__": _ne,
-    "__hash__": lambda ev, obj: ev.hash_of(obj),
+    "__hash__": _hash,
     "__dir__": _dir,
-    "__str__": lambda ev, obj: obj.repr_(ev),
-    "__repr__": lambda ev, obj: obj.repr_(ev),
-    "__format__": lambda ev, obj, spec: obj.str_(ev),
-    "__missing__": lambda ev, obj, key: obj._missing_key(ev, key),
+    "__str__": _str,
+    "__repr__": _repr,
+    "__format__": _format,
+    "__missing__": lambda ev, obj, key: obj.make_missing(ev, key),
 }

@@ -12,32 +12,29 @@ import functools
 import types
 from typing import TYPE_CHECKING, Any
 
-from ..objects import HEAPTYPE, MISSING, type_find
-from ..operators import COMPARE_STEMS, STEMS, UNARY_STEMS
+from ..objects import MethodValue
 from ..sources import Source
+from ..type_lookup import HEAPTYPE, MISSING, instance_dict, type_find
 from .base import Args, Kwargs, Value
-from .class_info import C_DATA, ClassInfo, UserKey, is_data_descriptor
-from .constant import FALSE, NONE, TRUE, ConstantValue
+from .class_info import C_DATA, C_METHODS, ClassInfo, descriptor_kind, is_data_descriptor
+from .constant import NONE, ConstantValue
 from .functions import BoundMethodValue
 from .instance_dict import InstanceDictValue
-from .iterators import ItemIterator
-from .mappings import DictValue
-from .object_methods import OBJECT_METHODS
+from .object_methods import OBJECT_METHODS, PAYLOAD_FIRST
 from .object_rebuild import fill_payload, shell
 from .sequences import TupleValue
+from .special_methods import SpecialMethods
 
 if TYPE_CHECKING:
     from ..evaluator import Evaluator
     from ..rebuild import Rebuilder
 
 _FunctionType = types.FunctionType
-_C_METHODS = (
-    types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType, types.BuiltinFunctionType,
-    types.MethodWrapperType,
-)  # fmt: skip
+#: callables written in C that become methods of the instance they are read through
+_BOUND_BY_GET = (functools._lru_cache_wrapper,)
 
 
-class ObjectValue(Value):
+class ObjectValue(SpecialMethods):
     """One instance. See the module's text.
 
     real:    the object itself, when it came from outside
@@ -68,7 +65,7 @@ class ObjectValue(Value):
         self.real = real
         self.real_dict: dict[str, Any] | None = None
         if real is not None and info.has_dict:
-            self.real_dict = object.__getattribute__(real, "__dict__")
+            self.real_dict = instance_dict(real)
         self.attrs: dict[str, Value] = {}
         self.changed: dict[str, None] = {}
         self.removed: set[str] = set()
@@ -140,7 +137,11 @@ class ObjectValue(Value):
         raise ev.attribute_error(self, name)
 
     def _call_hook(self, ev: Evaluator, name: str, hook: Any, args: list[Value]) -> Value:
-        return ev.class_function(self.info, name, hook).call(ev, [self, *args], {})
+        if type(hook) is _FunctionType:
+            return ev.class_function(self.info, name, hook).call(ev, [self, *args], {})
+        if type(hook) in C_METHODS and hook.__name__ == name:
+            raise self.refusal(ev, name)
+        return self.bind(ev, name, hook).call(ev, args, {})
 
     def instance_attr(self, ev: Evaluator, name: str) -> Value | None:
         """The instance's own attribute, past the class."""
@@ -167,6 +168,8 @@ class ObjectValue(Value):
                 if not self.info.framework_based:
                     ev.guards.is_(self.source.attr("__dict__"), self.real_dict)
                 found = ev.names.const(self.real_dict, label=self.source.label)
+            elif self.info.getattribute is not None or type(self.info.find("__dict__")) not in C_DATA:
+                found = self.source.step(f"{ev.names.inject(instance_dict, 'instance_dict')}(", ")", "")
             else:
                 found = self.source.step("", ".__dict__", "")
             self._dict_source = found
@@ -174,10 +177,10 @@ class ObjectValue(Value):
 
     def attr_source(self, ev: Evaluator, name: str) -> Source:
         assert self.source is not None
-        if self.source.is_const:
+        # a hook of the class is the program's to call, not a guard's
+        hooked = self.info.getattribute is not None or self.info.getattr is not None
+        if self.source.is_const or hooked or self.info.find(name) is not MISSING:
             return self.dict_source(ev).step("", f"[{name!r}]", f".{name}")
-        if self.info.getattribute is not None or self.info.find(name) is not MISSING:
-            return self.source.dict_item(name)
         return self.source.attr(name)
 
     def instance_dict(self, ev: Evaluator) -> Value:
@@ -195,7 +198,7 @@ class ObjectValue(Value):
 
     def bind(self, ev: Evaluator, name: str, raw: Any, info: ClassInfo | None = None) -> Value:
         """The attribute `raw` of the class (or of a base's `info`), seen through this instance."""
-        kind = type(raw)
+        kind = descriptor_kind(raw)
         info = info or self.info
         if kind is _FunctionType:
             return BoundMethodValue(ev.class_function(info, name, raw), self)
@@ -217,8 +220,13 @@ class ObjectValue(Value):
             return value
         if kind in C_DATA:
             return self._c_data(ev, name, raw)
-        if isinstance(raw, _C_METHODS):
-            return ev.c_method(self, name, raw)
+        if kind in C_METHODS:
+            return self._c_method(ev, raw)
+        if kind is types.MethodType:  # bound already
+            return ev.class_attr(info, name, raw)
+        if kind is types.ClassMethodDescriptorType:
+            found = raw.__get__(None, self.cls)
+            return ev.wrap(found, ev.names.const(found))
         getter = ev.class_info(kind).find("__get__")
         if isinstance(getter, _FunctionType):
             ev.guard_class_attr(info, name, raw)
@@ -228,6 +236,14 @@ class ObjectValue(Value):
         if getter is not MISSING:
             return self._c_descriptor(ev, name, raw)
         return ev.class_attr(info, name, raw)
+
+    def _c_method(self, ev: Evaluator, raw: Any) -> Value:
+        """A method written in C, whatever the class calls it."""
+        if not issubclass(self.cls, raw.__objclass__):
+            raise ev.type_error(
+                f"descriptor '{raw.__name__}' for '{raw.__objclass__.__name__}' objects doesn't apply to a '{self.info.name}' object"
+            )
+        return MethodValue(self, raw.__name__, raw)
 
     def _c_data(self, ev: Evaluator, name: str, raw: Any) -> Value:
         """A slot, or data computed in C."""
@@ -240,15 +256,18 @@ class ObjectValue(Value):
             return found
         if self.real is None or name in self.removed:
             raise ev.attribute_error(self, name)
+        assert self.source is not None
         try:
             obj = raw.__get__(self.real)
         except AttributeError as error:
-            assert self.source is not None
-            has = ev.names.inject(hasattr)
-            ev.guards.test(self.source, f"not {has}({{x}}, {name!r})", f"{{label}} had no attribute {name}")
+            lacks = ev.names.inject(functools.partial(_lacks, raw), "lacks")
+            ev.guards.test(self.source, f"{lacks}({{x}})", f"{{label}} had no attribute {name}")
             raise ev.user_exception(error) from None
-        assert self.source is not None
-        value = ev.wrap(obj, self.source.attr(name))
+        if self.info.getattribute is None and self.info.getattr is None:
+            source = self.source.attr(name)
+        else:  # a hook of the class is the program's to call, not a guard's
+            source = self.source.step(f"{ev.names.inject(raw, name)}.__get__(", ")", f".{name}")
+        value = ev.wrap(obj, source)
         if isinstance(raw, types.MemberDescriptorType):
             self.attrs[name] = value
         return value
@@ -258,10 +277,8 @@ class ObjectValue(Value):
         if isinstance(raw, _TupleGetter) and self.payload is not None:
             index = raw.__reduce__()[1][0]
             return self.payload.getitem(ev, ConstantValue(index))
-        if callable(raw) and not is_data_descriptor(raw):
+        if type(raw) in _BOUND_BY_GET:
             return BoundMethodValue(ev.wrap(raw, ev.names.const(raw)), self)
-        if self.real is not None and self.source is not None:
-            return ev.wrap(raw.__get__(self.real, self.cls), self.source.attr(name))
         raise ev.break_("unsupported-descriptor", f"attribute {name!r} of {self.describe()} is a {type(raw).__name__}")
 
     # ------------------------------------------------------------ writing attributes
@@ -277,7 +294,7 @@ class ObjectValue(Value):
         """`object.__setattr__`."""
         raw = self.info.find(name)
         if raw is not MISSING and is_data_descriptor(raw):
-            if type(raw) is property:
+            if descriptor_kind(raw) is property:
                 if raw.fset is None:
                     raise ev.raise_(AttributeError, f"property '{name}' of '{self.info.name}' object has no setter")
                 ev.guard_class_attr(self.info, name, raw)
@@ -289,8 +306,8 @@ class ObjectValue(Value):
                 descriptor = ev.wrap(raw, ev.names.const(raw))
                 ev.wrap(setter, ev.names.const(setter)).call(ev, [descriptor, self, value], {})
                 return
-            if name in ("__class__", "__dict__"):
-                raise ev.break_("object-surgery", f"setting {name} of {self.describe()}")
+            if type(raw) is not types.MemberDescriptorType:
+                raise ev.break_("object-surgery", f"setting {name} of {self.describe()}", "C code keeps it")
         elif not self.info.has_dict:
             try:
                 _Slotless().anything = None  # type: ignore[attr-defined]
@@ -318,7 +335,7 @@ class ObjectValue(Value):
 
     def generic_delattr(self, ev: Evaluator, name: str) -> None:
         raw = self.info.find(name)
-        if type(raw) is property:
+        if raw is not MISSING and descriptor_kind(raw) is property:
             if raw.fdel is None:
                 raise ev.raise_(AttributeError, f"property '{name}' of '{self.info.name}' object has no deleter")
             ev.wrap(raw.fdel, ev.names.const(raw.fdel)).call(ev, [self], {})
@@ -327,8 +344,10 @@ class ObjectValue(Value):
         if isinstance(deleter, _FunctionType):
             ev.wrap(deleter, ev.names.const(deleter)).call(ev, [ev.wrap(raw, ev.names.const(raw)), self], {})
             return
-        if isinstance(raw, C_DATA):
+        if type(raw) is types.MemberDescriptorType:
             self._c_data(ev, name, raw)
+        elif deleter is not MISSING:
+            raise ev.break_("object-surgery", f"deleting {name} of {self.describe()}", "C code keeps it")
         elif self.instance_attr(ev, name) is None:
             raise ev.attribute_error(self, name)
         self.attrs.pop(name, None)
@@ -337,44 +356,7 @@ class ObjectValue(Value):
         if self.source is not None:
             ev.effects.touch(self)
 
-    # ------------------------------------------------------------ special methods
-
-    def special(self, ev: Evaluator, name: str) -> Value | None:
-        """The special method `name` of the class, bound, when it is Python code; None when absent or C."""
-        raw = self.info.find(name)
-        if raw is MISSING or raw is None or isinstance(raw, _C_METHODS):
-            return None
-        return self.bind(ev, name, raw)
-
-    def _has(self, name: str) -> bool:
-        raw = self.info.find(name)
-        return raw is not MISSING and raw is not None
-
-    def _refuse_c(self, ev: Evaluator, *names: str) -> None:
-        """Break when the class answers one of these special methods in C: nothing models that."""
-        for name in names:
-            raw = self.info.find(name)
-            if raw is not MISSING and raw is not None and raw is not getattr(object, name, None):
-                raise ev.break_(
-                    "unsupported-object",
-                    f"{name} of {self.describe()}",
-                    "it is written in C and quern does not model it",
-                )
-
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-        method = self.special(ev, "__call__")
-        if method is None:
-            handler = (
-                ev.handler(self.real)
-                if self.real is not None and self.source is not None and self.source.is_const
-                else None
-            )
-            if handler is not None:
-                return handler(ev, args, kwargs)
-            if self._has("__call__"):
-                raise ev.break_("unsupported-call", f"calling {self.describe()}", "its __call__ is not Python code")
-            raise ev.type_error(f"'{self.info.name}' object is not callable")
-        return method.call(ev, args, kwargs)
+    # ------------------------------------------------------------ methods written in C
 
     def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
         """A C method of the class: object's own, or the payload's."""
@@ -385,10 +367,10 @@ class ObjectValue(Value):
             setter = self.special(ev, "__setitem__")
             if setter is not None:  # OrderedDict fills itself by the subclass's own method
                 return self._fill_by(ev, setter, name, args, kwargs)
+        if name == "__getitem__" and len(args) == 1:
+            return self.builtin_getitem(ev, args[0])
         generic = OBJECT_METHODS.get(name)
-        if self.payload is not None and (
-            generic is None or name in ("__init__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__")
-        ):
+        if self.payload is not None and (generic is None or name in PAYLOAD_FIRST and self.builtin_method(name)):
             return self.payload.call_method(ev, name, args, kwargs)
         if generic is not None:
             return generic(ev, self, *args, **kwargs)
@@ -407,195 +389,6 @@ class ObjectValue(Value):
         for text, value in kwargs.items():
             setter.call(ev, [ConstantValue(text), value], {})
         return NONE
-
-    def truth(self, ev: Evaluator) -> bool:
-        method = self.special(ev, "__bool__")
-        if method is not None:
-            found = method.call(ev, [], {})
-            if not (found.is_constant and isinstance(found.as_constant(), bool)):
-                return found.truth(ev)
-            return found.as_constant()
-        method = self.special(ev, "__len__")
-        if method is not None:
-            return method.call(ev, [], {}).truth(ev)
-        if self.payload is not None:
-            return self.payload.truth(ev)
-        self._refuse_c(ev, "__bool__", "__len__")
-        return True
-
-    def len_(self, ev: Evaluator) -> Value:
-        method = self.special(ev, "__len__")
-        if method is not None:
-            return method.call(ev, [], {})
-        if self.payload is not None:
-            return self.payload.len_(ev)
-        self._refuse_c(ev, "__len__")
-        return super().len_(ev)
-
-    def iter_(self, ev: Evaluator) -> Value:
-        method = self.special(ev, "__iter__")
-        if method is not None:
-            return method.call(ev, [], {})
-        if self.payload is not None:
-            return self.payload.iter_(ev)
-        if self._has("__iter__"):
-            raise ev.break_(
-                "unsupported-iterator", f"iterating over {self.describe()}", "its __iter__ is not Python code"
-            )
-        return ItemIterator(self) if self._has("__getitem__") else super().iter_(ev)
-
-    def items(self, ev: Evaluator) -> list[Value]:
-        if self.payload is not None and self.special(ev, "__iter__") is None:
-            return self.payload.items(ev)
-        return super().items(ev)
-
-    def next_(self, ev: Evaluator) -> Value | None:
-        method = self.special(ev, "__next__")
-        if method is None:
-            if self._has("__next__"):
-                raise ev.break_(
-                    "unsupported-iterator", f"advancing {self.describe()}", "its __next__ is not Python code"
-                )
-            return super().next_(ev)
-        try:
-            return method.call(ev, [], {})
-        except ev.UserRaise as error:
-            if issubclass(error.value.python_type(), StopIteration):
-                return None
-            raise
-
-    def getitem(self, ev: Evaluator, key: Value) -> Value:
-        method = self.special(ev, "__getitem__")
-        if method is not None:
-            return method.call(ev, [key], {})
-        if self.payload is None:
-            self._refuse_c(ev, "__getitem__")
-            return super().getitem(ev, key)
-        if isinstance(self.payload, DictValue):
-            found = self.payload.get(ev, key.key(ev))
-            if found is not None:
-                return found
-            return self._missing_key(ev, key)
-        return self.payload.getitem(ev, key)
-
-    def _missing_key(self, ev: Evaluator, key: Value) -> Value:
-        hook = self.special(ev, "__missing__")
-        if hook is not None:
-            return hook.call(ev, [key], {})
-        factory = self.attrs.get("default_factory")
-        if factory is None and self._has("default_factory"):
-            factory = self._c_data(ev, "default_factory", self.info.find("default_factory"))
-        if factory is None or ev.is_none(factory):
-            raise ev.raise_value(KeyError, key)
-        value = factory.call(ev, [], {})
-        self.setitem(ev, key, value)
-        return value
-
-    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
-        method = self.special(ev, "__setitem__")
-        if method is not None:
-            method.call(ev, [key, value], {})
-        elif self.payload is not None:
-            self.payload.setitem(ev, key, value)
-        else:
-            self._refuse_c(ev, "__setitem__")
-            super().setitem(ev, key, value)
-
-    def delitem(self, ev: Evaluator, key: Value) -> None:
-        method = self.special(ev, "__delitem__")
-        if method is not None:
-            method.call(ev, [key], {})
-        elif self.payload is not None:
-            self.payload.delitem(ev, key)
-        else:
-            self._refuse_c(ev, "__delitem__")
-            super().delitem(ev, key)
-
-    def contains(self, ev: Evaluator, item: Value) -> bool:
-        method = self.special(ev, "__contains__")
-        if method is not None:
-            return method.call(ev, [item], {}).truth(ev)
-        if self.payload is not None and self.special(ev, "__iter__") is None:
-            return self.payload.contains(ev, item)
-        self._refuse_c(ev, "__contains__")
-        return super().contains(ev, item)
-
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
-        name = f"__r{STEMS[op]}__" if reflected else f"__{STEMS[op]}__"
-        method = self.special(ev, name)
-        if method is not None:
-            return _none_if_not_implemented(method.call(ev, [other], {}))
-        if self.payload is not None:
-            return self.payload.binary(ev, op, other, reflected)
-        self._refuse_c(ev, name)
-        return None
-
-    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
-        method = self.special(ev, f"__i{STEMS[op]}__")
-        if method is not None:
-            return _none_if_not_implemented(method.call(ev, [other], {}))
-        if self.payload is not None:
-            found = self.payload.inplace(ev, op, other)
-            return self if found is self.payload else found
-        self._refuse_c(ev, f"__i{STEMS[op]}__")
-        return None
-
-    def unary(self, ev: Evaluator, op: str) -> Value:
-        method = self.special(ev, f"__{UNARY_STEMS[op]}__")
-        if method is not None:
-            return method.call(ev, [], {})
-        if self.payload is not None:
-            return self.payload.unary(ev, op)
-        self._refuse_c(ev, f"__{UNARY_STEMS[op]}__")
-        return super().unary(ev, op)
-
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
-        method = self.special(ev, f"__{COMPARE_STEMS[op]}__")
-        if method is not None:
-            return _none_if_not_implemented(method.call(ev, [other], {}))
-        if op == "!=":
-            found = self.compare(ev, "==", other)
-            return None if found is None else FALSE if found.truth(ev) else TRUE
-        if self.payload is not None:
-            return self.payload.compare(ev, op, other)
-        self._refuse_c(ev, f"__{COMPARE_STEMS[op]}__")
-        return None
-
-    def key(self, ev: Evaluator) -> Any:
-        hasher = self.special(ev, "__hash__")
-        if hasher is None:
-            if self.info.find("__hash__") is None:
-                raise ev.type_error(f"unhashable type: '{self.info.name}'")
-            if self.payload is not None and self.special(ev, "__eq__") is None:
-                return self.payload.key(ev)
-            if self.payload is None:
-                self._refuse_c(ev, "__hash__")
-            return self.identity_key(ev)
-        return UserKey(ev, self, hasher.call(ev, [], {}).as_constant())
-
-    def str_(self, ev: Evaluator) -> Value:
-        method = self.special(ev, "__str__")
-        if method is not None:
-            return method.call(ev, [], {})
-        if self.special(ev, "__repr__") is not None or self.payload is None:
-            return self.repr_(ev)
-        return self.payload.str_(ev)
-
-    def repr_(self, ev: Evaluator) -> Value:
-        method = self.special(ev, "__repr__")
-        if method is not None:
-            return method.call(ev, [], {})
-        if self.payload is not None:
-            return ev.payload_repr(self)
-        raise ev.break_("object-repr", f"taking the repr of {self.describe()}", "it holds the object's address")
-
-    def format_(self, ev: Evaluator, spec: str) -> Value:
-        method = self.special(ev, "__format__")
-        if method is not None:
-            return method.call(ev, [ConstantValue(spec)], {})
-        if self.payload is not None and spec:
-            return self.payload.format_(ev, spec)
-        return super().format_(ev, spec)
 
     # ------------------------------------------------------------ making it again
 
@@ -632,6 +425,15 @@ class ObjectValue(Value):
                 rb.effect(self._assignment(rb, target, attr))
 
 
+def _lacks(slot: Any, obj: Any) -> bool:
+    """Whether a slot of an instance is empty."""
+    try:
+        slot.__get__(obj)
+    except AttributeError:
+        return True
+    return False
+
+
 class _Slotless:
     """Has no attributes."""
 
@@ -639,7 +441,3 @@ class _Slotless:
 
 
 _TupleGetter: Any = type(collections.namedtuple("_Pair", "first").first)  # type: ignore[attr-defined]
-
-
-def _none_if_not_implemented(value: Value) -> Value | None:
-    return None if type(value) is ConstantValue and value.value is NotImplemented else value

@@ -14,8 +14,8 @@ import torch
 from torch.nn.modules import module as torch_module
 
 from ...markers import DISABLE, REASON
-from ...objects import MISSING
 from ...sources import Source
+from ...type_lookup import MISSING
 from ...values.base import Args, Kwargs, Value
 from ...values.functions import BoundMethodValue
 from ...values.mappings import DictValue

@@ -1,0 +1,64 @@
+"""Looking things up on classes without running any code of the program: no `__getattr__`, no property, no descriptor."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+#: found nowhere
+MISSING = _Missing()
+
+#: flag of classes made by a class statement: they can change
+HEAPTYPE = 1 << 9
+
+#: per process, for classes that cannot change (written in C)
+_static_lookups: dict[tuple[type, str], Any] = {}
+_GETTERS = (types.GetSetDescriptorType, types.MemberDescriptorType)
+
+
+def type_find(cls: type, name: str) -> Any:
+    """The raw attribute `name` of a class, by its MRO and without binding; MISSING when there is none."""
+    key = (cls, name)
+    found = _static_lookups.get(key)
+    if found is None:
+        found = MISSING
+        for base in cls.__mro__:
+            names = base.__dict__
+            if name in names:
+                found = names[name]
+                break
+        if not cls.__flags__ & HEAPTYPE:
+            _static_lookups[key] = found
+    return found
+
+
+def type_lookup(cls: type, name: str) -> Any:
+    """As `type_find`, but None when there is none."""
+    found = type_find(cls, name)
+    return None if found is MISSING else found
+
+
+def own_name(obj: Any) -> str:
+    """The `__name__` that a function, class or module keeps in C; "" for any other object."""
+    cls = type(obj)
+    if issubclass(cls, types.ModuleType):
+        name = types.ModuleType.__getattribute__(obj, "__dict__").get("__name__")
+    else:
+        getter = type_find(cls, "__name__")
+        name = getter.__get__(obj) if type(getter) in _GETTERS else ""
+    return name if isinstance(name, str) else ""
+
+
+def instance_dict(obj: Any) -> dict[str, Any] | None:
+    """The dict that an instance keeps its attributes in, past a `__dict__` of its class's own; None without one."""
+    for base in type(obj).__mro__:
+        getter = base.__dict__.get("__dict__")
+        if type(getter) in _GETTERS:
+            return getter.__get__(obj)
+    return object.__getattribute__(obj, "__dict__") if type(obj).__dictoffset__ else None
