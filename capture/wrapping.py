@@ -387,10 +387,10 @@ class EnumValue(ObjectValue):
         return self._own_text(ev, "__repr__", repr)
 
     def _own_text(self, ev: Evaluator, name: str, function: Any) -> Value:
-        method = self.special(ev, name)
-        if method is None or ev.trusted_module(self.info.find(name).__module__):
+        raw = self.info.find(name)
+        if type(raw) is not types.FunctionType or ev.trusted_module(raw.__module__):
             return ConstantValue(function(self.real))
-        return method.call(ev, [], {})
+        return self._text(ev, name, self.bind(ev, name, raw), [])
 
     def format_(self, ev: Evaluator, spec: str) -> Value:
         return ev.fold(format, self.real, spec)

@@ -423,7 +423,7 @@ class PyModuleValue(Value):
 # ---------------------------------------------------------------- exceptions
 
 
-#: exceptions whose text is not made of their arguments alone
+#: exceptions whose text is not that of their arguments, where they have several
 _OWN_TEXT: tuple[type, ...] = (
     BaseExceptionGroup, ImportError, OSError, SyntaxError, UnicodeDecodeError, UnicodeEncodeError, UnicodeTranslateError,
 )  # fmt: skip
@@ -488,7 +488,7 @@ class ExceptionValue(ObjectValue):
         return super().call_method(ev, name, args, kwargs)
 
     def models(self, owner: type) -> bool:
-        return owner.__module__ == "builtins" and owner not in _OWN_TEXT
+        return owner.__module__ == "builtins" and (owner not in _OWN_TEXT or len(self.args) < 2)
 
     def _said(self, ev: Evaluator) -> Value:
         if not self.args:
