@@ -8,7 +8,7 @@ from typing import Any
 
 from .values.base import Value
 from .values.constant import NONE, ConstantValue
-from .values.objects import ObjectValue
+from .values.special_methods import SpecialMethods
 
 
 class TextService:
@@ -41,7 +41,7 @@ class TextService:
             if not again:
                 self._in_repr.discard(id(value))
 
-    def payload_repr(self, value: ObjectValue) -> Value:
+    def payload_repr(self, value: SpecialMethods) -> Value:
         """repr of an instance of a builtin container's subclass that does not override it."""
         inside = value.payload
         assert inside is not None

@@ -59,6 +59,6 @@ def instance_dict(obj: Any) -> dict[str, Any] | None:
     """The dict that an instance keeps its attributes in, past a `__dict__` of its class's own; None without one."""
     for base in type(obj).__mro__:
         getter = base.__dict__.get("__dict__")
-        if type(getter) in _GETTERS:
+        if getter is not None and type(getter) in _GETTERS:
             return getter.__get__(obj)
     return object.__getattribute__(obj, "__dict__") if type(obj).__dictoffset__ else None
