@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,14 @@ class ClassInfo:
         if owner is type:
             return issubclass(self.cls, type)
         return owner in _PLAIN_CLASSES or owner.__module__ in _PLAIN_MODULES and owner not in _OWN_RULES
+
+    @property
+    def is_c(self) -> bool:
+        """Whether an instance can be hashed and asked for attributes without running code of the program."""
+        if self.cls in (weakref.ProxyType, weakref.CallableProxyType):
+            return False
+        raws = (self.getattribute, self.getattr, self.find("__hash__"), self.find("__eq__"))
+        return not any(type(raw) is _FunctionType for raw in raws)
 
     def find(self, name: str) -> Any:
         """Raw attribute by the MRO; MISSING when absent."""

@@ -286,7 +286,7 @@ class SpecialMethods(Value):
         if type(raw) not in C_METHODS:
             return self.bind(ev, "__call__", raw).call(ev, args, kwargs)
         held = self.real is not None and self.source is not None and self.source.is_const
-        handler = ev.handler(self.real) if held and self.info.steady else None
+        handler = ev.handler(self.real) if held and self.info.is_c else None
         if handler is not None:
             return handler(ev, args, kwargs)
         if raw.__name__ != "__call__":
