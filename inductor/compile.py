@@ -87,9 +87,9 @@ def compile_graph(
     else:
         COUNTERS["plans_loaded"] += 1
     with timed(times, "kernels"):
-        segments, launchers = target.build(plan, runtime, label or graph.name)
+        built = target.build(plan, runtime, label or graph.name)
     with timed(times, "bind"):
-        run = bind(plan, runtime, segments, launchers)
+        run = bind(plan, runtime, built.segments, built.launchers)
     record = CompileRecord(plan, key.digest, cached, times, run.__quern_source__)  # type: ignore[attr-defined]
     _log(graph, record)
     return run, record
@@ -106,7 +106,12 @@ def _follows_from_ranges(asked: Sequence[Any], graph: Graph) -> bool:
 def _make(graph: Graph, options: Options, target: Target, times: dict[str, float]) -> Plan:
     COUNTERS["lowerings"] += 1
     scheduled = schedule_graph(
-        graph, fuse=options.fuse, round_halves=options.round_halves, verify=config.verify, times=times
+        graph,
+        fuse=options.fuse,
+        round_halves=options.round_halves,
+        verify=config.verify,
+        times=times,
+        adds_atomically=target.adds_atomically,
     )
     with timed(times, "codegen"):
         scheduled = target.adapt(scheduled)

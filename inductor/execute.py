@@ -28,12 +28,12 @@ LaunchOne = Callable[..., None]
 
 
 def bind(
-    plan: Plan, runtime: Runtime, segments: Sequence[Segment], launchers: Mapping[str, LaunchOne]
+    plan: Plan, runtime: Runtime, segments: Sequence[Segment], launchers: Mapping[tuple[str, str], LaunchOne]
 ) -> Callable[..., tuple[Any, ...]]:
     """The plan as a callable `(*arrays, *ints) -> tuple of arrays`; mutated inputs are written before it returns.
 
     segments:  for CPU C++ code, the native entry of each RunKernels step in order
-    launchers: for Triton, each kernel's launcher by name
+    launchers: for Triton, each kernel's launcher by name and device
     The source is kept as `run.__quern_source__`.
     """
     return _Binder(plan, runtime, segments, launchers).build()
@@ -41,7 +41,7 @@ def bind(
 
 class _Binder:
     def __init__(
-        self, plan: Plan, runtime: Runtime, segments: Sequence[Segment], launchers: Mapping[str, LaunchOne]
+        self, plan: Plan, runtime: Runtime, segments: Sequence[Segment], launchers: Mapping[tuple[str, str], LaunchOne]
     ) -> None:
         self.plan = plan
         self.runtime = runtime
@@ -134,7 +134,7 @@ class _Binder:
                     if name not in made:
                         self._allocate(self.specs[name])
                         made.add(name)
-                if plan.codegen == "cpp" and step.device == "cpu":
+                if plan.is_native(step):
                     self._segment(segment, step)
                     segment += 1
                 else:
@@ -200,10 +200,12 @@ class _Binder:
     def _launch_each(self, step: RunKernels) -> None:
         symbols = {k.name: k.symbols for k in self.plan.kernels}
         for kernel, buffers in step.launches:
-            self.names[f"launch_{kernel}"] = self.launchers[kernel]
+            on = "" if step.device in ("cpu", "cuda:0") else f"_on_{step.device.replace(':', '')}"
+            launch = f"launch_{kernel}{on}"
+            self.names[launch] = self.launchers[kernel, step.device]
             pointers = [f"ptr({b})" for b in buffers]
             stream = [] if step.device == "cpu" else [f"stream=stream({step.device!r})"]
-            self.lines.append(f"launch_{kernel}({', '.join([*pointers, *symbols[kernel], *stream])})")
+            self.lines.append(f"{launch}({', '.join([*pointers, *symbols[kernel], *stream])})")
 
     def _op(self, position: int, step: RunOp) -> None:
         args = ", ".join("None" if v is None else self._view(v) for v in step.inputs)

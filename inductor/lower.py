@@ -9,7 +9,7 @@ then fuses groups, and what is read only inside one fused group never reaches me
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -111,10 +111,17 @@ class _Value:
 class Lowering:
     """Walks a graph once. One instance a graph."""
 
-    def __init__(self, graph: Graph, captured: Sequence[Node], round_halves: bool) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        captured: Sequence[Node],
+        round_halves: bool,
+        adds_atomically: Callable[[DType, str], bool],
+    ) -> None:
         self.graph = graph
         self.round_halves = round_halves
         self.captured = captured
+        self.adds_atomically = adds_atomically
         self.layouts: dict[Node, TensorMeta] = {}
         for n, was in zip(graph.outputs, captured):
             self.layouts.setdefault(n, was.meta)
@@ -176,7 +183,10 @@ class Lowering:
         elif isinstance(lowered, Scan):
             self._scan(n, lowered)
         elif isinstance(lowered, Scatter):
-            self._scatter(n, lowered)
+            if lowered.mode == "add" and not self.adds_atomically(n.dtype, n.meta.device):
+                self._extern(n)  # the framework has a way of its own
+            else:
+                self._scatter(n, lowered)
         else:
             parts = [self.values[i] for i in operands]
             view = n.op.kind == "view"
@@ -415,8 +425,22 @@ def _size_key(d: Dim) -> tuple[int, Any, str]:
     return (0, d, "") if isinstance(d, int) else (1, len(d.free_symbols) + len(d.args), str(d))
 
 
-def lower(graph: Graph, captured: Sequence[Node] | None = None, round_halves: bool = False) -> Lowered:
-    """Lower a decomposed graph. `captured`: the outputs before any pass; they say which are one array and their strides.
-    `round_halves`: half-precision values are rounded where the graph says so, and nowhere else.
+def anything(dtype: DType, device: str) -> bool:
+    """The ability to add to elements of any type on any device that others add to at the same time."""
+    return True
+
+
+def lower(
+    graph: Graph,
+    captured: Sequence[Node] | None = None,
+    round_halves: bool = False,
+    adds_atomically: Callable[[DType, str], bool] = anything,
+) -> Lowered:
+    """Lower a decomposed graph.
+
+    captured:        the outputs before any pass; they say which are one array and their strides
+    round_halves:    half-precision values are rounded where the graph says so, and nowhere else
+    adds_atomically: whether kernels on a device can add to elements of a type that others add to at the same time; what
+                     they cannot is left to the framework, op by op
     """
-    return Lowering(graph, graph.outputs if captured is None else captured, round_halves).run()
+    return Lowering(graph, graph.outputs if captured is None else captured, round_halves, adds_atomically).run()

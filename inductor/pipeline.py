@@ -6,12 +6,13 @@ check indices -> merge common -> decompose -> move scalars -> merge common -> el
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .bounds import check_indices
+from .dtypes import DType
 from .graph import Graph
-from .lower import lower
+from .lower import anything, lower
 from .ops import OPS
 from .passes import decompose, decompose_rounded, eliminate_dead, merge_common, move_scalars
 from .schedule import Schedule, schedule
@@ -29,8 +30,10 @@ def schedule_graph(
     round_halves: bool = True,
     verify: bool = True,
     times: dict[str, float] | None = None,
+    adds_atomically: Callable[[DType, str], bool] = anything,
 ) -> Schedule:
-    """Passes, lowering, fusion and ordering. `verify` checks the legality specs at every border; `times` collects seconds by stage.
+    """Passes, lowering, fusion and ordering. `verify` checks the legality specs at every border; `times` collects seconds by stage;
+    `adds_atomically`: what the code generator can do (see `lower`).
 
     Raises LoweringError for an op that cannot be lowered, InternalError where a stage broke its contract.
     """
@@ -44,7 +47,7 @@ def schedule_graph(
             if verify:
                 graph.verify()
     with timed(times, "lower"):
-        lowered = lower(graph, captured, round_halves)
+        lowered = lower(graph, captured, round_halves, adds_atomically)
     with timed(times, "schedule"):
         scheduled = schedule(lowered, enable_fusion=fuse)
         if verify:

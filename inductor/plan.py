@@ -95,7 +95,11 @@ class KernelInfo:
 
 @dataclass(frozen=True)
 class Plan:
-    """A compiled graph. `sources` maps a file name to generated code ("kernels.cpp", or one "<kernel>.py" each for Triton)."""
+    """A compiled graph.
+
+    sources: generated code by file name ("kernels_0.cpp", ..., and one "<kernel>.py" each for Triton)
+    codegen: what made the code of steps on the CPU, "cpp" or "triton" (interpreted); on GPUs it is Triton
+    """
 
     steps: tuple[RunKernels | RunOp, ...]
     buffers: tuple[BufferSpec, ...]
@@ -108,6 +112,10 @@ class Plan:
     codegen: str = "cpp"
     loops_before: int = 0
     notes: tuple[str, ...] = ()
+
+    def is_native(self, step: RunKernels) -> bool:
+        """Whether a step is one call of C++ code."""
+        return self.codegen == "cpp" and step.device == "cpu"
 
     def to_json(self) -> str:
         """The plan as text; `from_json` reads it back to an equal plan."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...kernels import gpu
-from ..plan import Plan
+from ..dtypes import DType
+from ..plan import Plan, RunKernels
 from ..runtime import Runtime
 from ..schedule import Schedule
 from . import triton
-from .target import native_runs
+from .target import Built, device_kind, kernels_on
 
 
 class TritonTarget:
@@ -28,10 +27,18 @@ class TritonTarget:
 
     def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
         options = triton.TritonOptions(interpreted=self.device == "cpu")
-        return {f"{k.name}.py": triton.generate(k, options).file_text() for k in schedule.kernels}
+        return {f"{k.name}.py": triton.generate(k, options).file_text() for k in kernels_on(schedule, self.device)}
 
-    def build(self, plan: Plan, runtime: Runtime, label: str) -> tuple[list[Any], dict[str, Any]]:
-        sources = {k.name: gpu.TritonSource.from_file_text(plan.sources[f"{k.name}.py"]) for k in plan.kernels}
-        # the plan names the very device; the cache key only its kind
-        device = next((step.device for step in native_runs(plan)), self.device)
-        return [], gpu.build_all(sources, device)
+    def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
+        """A launcher for each kernel on each device that it runs on: the plan names the very device, the cache key only its kind."""
+        launched: dict[str, dict[str, gpu.TritonSource]] = {}
+        for step in plan.steps:
+            if isinstance(step, RunKernels) and device_kind(step.device) == self.device:
+                for kernel, _ in step.launches:
+                    source = gpu.TritonSource.from_file_text(plan.sources[f"{kernel}.py"])
+                    launched.setdefault(step.device, {})[kernel] = source
+        made = {device: gpu.build_all(sources, device) for device, sources in launched.items()}
+        return Built(launchers={(kernel, device): run for device, runs in made.items() for kernel, run in runs.items()})
+
+    def adds_atomically(self, dtype: DType, device: str) -> bool:
+        return triton.adds_atomically(dtype)

@@ -82,8 +82,8 @@ class TritonSource:
         return _size_function(self.symbols, " * ".join(factors) or "1")
 
     def needs_int64(self) -> Callable[..., bool]:
-        """A function of the symbols' values: True when an index may leave 32 bits."""
-        sizes = ", ".join((*self.extents, "0"))
+        """A function of the symbols' values: True when an index, or a symbol itself, may leave 32 bits."""
+        sizes = ", ".join((*self.extents, *self.symbols, *(f"-{s}" for s in self.symbols), "0"))
         return _size_function(self.symbols, f"max({sizes}) > {INT32_LIMIT}")
 
 

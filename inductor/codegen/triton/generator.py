@@ -24,7 +24,7 @@ from ...dtypes import DType, int32
 from ...graph import Dim
 from ...kernel import Kernel, Store
 from ...loops import Expr, FloorDiv, Index, Indirect, Var
-from .reading import COMPARISONS, below, emission_order, has_load, is_small
+from .reading import COMPARISONS, below, emission_order, fits_indices, has_load, is_small
 from .scalars import (
     COMBINE,
     cast_text,
@@ -225,7 +225,7 @@ class Generator:
         if e.op == "const":
             self._know(e, conds, Value(typed_literal(e.attr, e.dtype), frozenset()), inline=True)
         elif e.op == "index":
-            at = self.index(e.attr, conds)
+            at = self.index(e.attr, conds, wide=not fits_indices(e.attr))
             self._know(e, conds, Value(f"({at.text}).to(tl.int64)", at.axes))
         elif e.op == "load":
             self._load(e, conds, None)
@@ -394,7 +394,7 @@ class Generator:
 
     def _require_atomic(self, s: Store) -> None:
         dtype = self.dtypes[s.buffer]
-        if dtype.size < 4 and not dtype.is_float:
+        if not adds_atomically(dtype):
             raise InternalError(f"[triton] GPUs have no atomic addition of {dtype} ({s.buffer} in {self.kernel.name})")
 
     def _stored(self, s: Store) -> Value:
@@ -405,12 +405,17 @@ class Generator:
 
     # ------------------------------------------------------------------ indices
 
-    def index(self, index: Index, conds: tuple[Value, ...]) -> Value:
-        """An index as integer text over the axes."""
+    def index(self, index: Index, conds: tuple[Value, ...], *, wide: bool = False) -> Value:
+        """An index as integer text over the axes.
+
+        wide: in 64 bits, for what may leave the range of a position in memory: positions have the width that the buffers'
+        sizes ask for, but the program may compute any number from an index.
+        """
         parts: list[tuple[Dim, str]] = []
         axes: frozenset[str] = frozenset()
+        widened = ".to(tl.int64)" if wide and self.wide is not True else ""
         for axis in self.tiling.axes:
-            runs = list(self._runs(index, axis))
+            runs = [(c, name + widened) for c, name in self._runs(index, axis)]
             parts += runs
             if runs and axis.role != "program":
                 axes |= {axis.name}
@@ -419,15 +424,18 @@ class Generator:
                 continue
             if isinstance(atom, Indirect):
                 inner = self.value(atom.value, conds)
-                narrow = self.wide is False and atom.value.dtype.size == 8
+                narrow = self.wide is False and atom.value.dtype.size == 8 and not wide
                 text = f"{inner.text}.to(tl.int32)" if narrow else inner.text
             else:
-                inner = self.index(atom.base, conds)
-                text = f"({inner.text}) {'//' if isinstance(atom, FloorDiv) else '%'} {_atom_text(size_text(atom.divisor))}"
-                text = f"({text})"
+                base_wide = wide or not fits_indices(atom.base)
+                inner = self.index(atom.base, conds, wide=base_wide)
+                operator = "//" if isinstance(atom, FloorDiv) else "%"
+                text = f"(({inner.text}) {operator} {_atom_text(size_text(atom.divisor, base_wide))})"
+                if base_wide and not wide and self.wide is False:
+                    text = f"{text}.to(tl.int32)"
             axes |= inner.axes
             parts.append((c, text))
-        return Value(_sum_text(parts, index.const), axes)
+        return Value(_sum_text(parts, index.const, wide), axes)
 
     def _runs(self, index: Index, axis: Axis) -> Iterator[tuple[Dim, str]]:
         """(coefficient, text) of an axis's part of an index; neighbouring variables walked as one are one term."""
@@ -504,19 +512,24 @@ class Generator:
         return name
 
 
+def adds_atomically(dtype: DType) -> bool:
+    """GPUs add to memory that others add to in words of 32 and 64 bits and in float16 (bfloat16 only from sm_90 on)."""
+    return dtype.size >= 4 and not dtype.is_complex or dtype.name == "float16"
+
+
 # --------------------------------------------------------------------------- index text
 
 
-def _sum_text(parts: list[tuple[Dim, str]], const: Dim) -> str:
+def _sum_text(parts: list[tuple[Dim, str]], const: Dim, wide: bool = False) -> str:
     text = ""
     for c, name in parts:
         negative = isinstance(c, int) and c < 0
         size = abs(c) if isinstance(c, int) else c
-        term = name if size == 1 else f"{size_text(size)} * {name}"
+        term = name if size == 1 else f"{size_text(size, wide)} * {name}"
         text += (f" - {term}" if text else f"-{term}") if negative else (f" + {term}" if text else term)
     if const == 0 and text:
         return text
-    number = size_text(const)
+    number = size_text(const, wide)
     if not text:
         return number
     return f"{text} - {number[1:]}" if number.startswith("-") else f"{text} + {number}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...dtypes import int64
-from ...loops import Expr, Index, Indirect, postorder, upper_bound
+from ...loops import Expr, FloorDiv, Index, Indirect, Mod, Var, postorder, upper_bound
 
 #: comparisons of indices are made in 32 bits where the operands surely fit
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
@@ -67,8 +67,27 @@ def is_small(e: Expr) -> bool:
         return isinstance(e.attr, int) and abs(e.attr) < 1 << 31
     if e.op != "index":
         return False
-    top = upper_bound(e.attr)
-    return isinstance(top, int) and top < 1 << 31 and isinstance(e.attr.const, int) and abs(e.attr.const) < 1 << 31
+    return _is_small_index(e.attr)
+
+
+def _is_small_index(index: Index) -> bool:
+    """Whether an index, and all that it is computed from, surely fits in 32 bits."""
+    top = upper_bound(index)
+    if not (isinstance(top, int) and top < 1 << 31 and isinstance(index.const, int) and abs(index.const) < 1 << 31):
+        return False
+    return all(_is_small_index(a.base) for a in index.atoms() if isinstance(a, (FloorDiv, Mod)))
+
+
+def fits_indices(index: Index) -> bool:
+    """Whether a value computed from an index surely has room where positions in memory have: it is small, or it is one of the
+    loop's own variables, which count the elements of a buffer.
+    """
+    if _is_small_index(index):
+        return True
+    if len(index.terms) != 1 or index.const != 0:
+        return False
+    ((atom, c),) = index.terms
+    return isinstance(atom, Var) and c in (1, -1)
 
 
 def max_that_sum_follows(e: Expr) -> Expr | None:

@@ -113,7 +113,7 @@ def takes_literals(op: str, dtype: DType) -> bool:
 def literal(value: Any, dtype: DType) -> str:
     """A number as Python text (the type is the context's)."""
     if not isinstance(value, (bool, int, float)):
-        return f"({size_text(value)})"
+        return f"({size_text(value, wide=True)})"
     if dtype.kind == "bool":
         return str(bool(value))
     if dtype.is_float:
@@ -130,7 +130,7 @@ def literal(value: Any, dtype: DType) -> str:
 def typed_literal(value: Any, dtype: DType) -> str:
     """A number as a scalar of exactly `dtype`."""
     if not isinstance(value, (bool, int, float)):
-        return f"({size_text(value)}).to({type_text(dtype)})"
+        return f"({size_text(value, wide=True)}).to({type_text(dtype)})"
     return f"tl.full([], {literal(value, dtype)}, {type_text(dtype)})"
 
 

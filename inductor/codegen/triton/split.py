@@ -57,12 +57,12 @@ class Split:
 
 
 def split_reductions(schedule: Schedule) -> Schedule:
-    """The schedule with every kernel split that would leave a GPU idle."""
+    """The schedule with every kernel split that would leave a GPU idle; steps on the CPU stay."""
     steps: list[Launch | ExternCall] = []
     made: dict[int, Split | None] = {}
     buffers = schedule.lowered.buffers
     for step in schedule.steps:
-        if not isinstance(step, Launch):
+        if not isinstance(step, Launch) or buffers[step.buffers[0]].device == "cpu":
             steps.append(step)
             continue
         kernel = step.kernel

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_runtime import Launch
 from quern.inductor.codegen.triton import generate
 from quern.inductor.dtypes import bfloat16
 from quern.inductor.reference import run_kernel
@@ -24,13 +25,6 @@ from triton_zoo import ZOO, dynamic, pointwise, softmax
 from quern.errors import UserError
 
 pytest.importorskip("triton")
-
-
-class Launch(ctypes.Structure):
-    _fields_ = [
-        ("function", ctypes.c_uint64), ("grid", ctypes.c_uint32), ("threads", ctypes.c_uint32), ("shared", ctypes.c_uint32),
-        ("stream", ctypes.c_uint64), ("size", ctypes.c_uint64), ("params", ctypes.c_ubyte * 256), ("context", ctypes.c_uint64),
-    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
