@@ -56,7 +56,8 @@ def _sympy_text(e: Any, suffix: str = "") -> str:
             _quotient_text(top, bottom, suffix) if kind != "ceiling" else f"(-{_quotient_text(-top, bottom, suffix)})"
         )
     if kind == "Mod":
-        return _remainder_text(*e.args, suffix)
+        a, b = e.args
+        return _remainder_text(a, b, suffix)
     if e.is_Pow and e.exp.is_Integer and e.exp > 0:
         return "(" + " * ".join([_sympy_text(e.base, suffix)] * int(e.exp)) + ")"
     raise InternalError(f"[triton] the size {e} has no integer form")
