@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import InternalError
+from ..errors import InternalError, UserError
+from ..inductor.checks import may_raise
 from ..inductor.graph import Graph, Node
 from ..inductor.ops.dims import deciding
 from . import builtin_functions, library, locations, opcodes, opcodes_control, polyfills
 from .breaks import Break, BreakReason, Restart, UserRaise
 from .continuation import CannotContinue, TailSpec, build_continuation, tail_stack
 from .evaluator import Evaluator
+from .failures import CompileFailure
 from .frames import NULL, STOPPED, Frame, Program
 from .frontend import Frontend, frontends
 from .guards import Guard
@@ -74,6 +77,8 @@ class Captured:
     reason: BreakReason | None = None
     seconds: float = 0.0
     references: list[weakref.ref[Any]] = field(default_factory=list)
+    #: the program may catch what the graph raises
+    handled: bool = False
 
     def guard_late(self) -> None:
         """Conditions for what the backend decided about symbolic sizes after the capture had ended."""
@@ -125,17 +130,29 @@ def capture(
 
 #: Python frames that the evaluator may need: about six for each inlined call
 STACK = 6000
+#: Python's limit before the first of the captures that run now, once for each of them; it is one for the whole process
+_limits: list[int] = []
+_limiting = threading.Lock()
 
 
 @contextlib.contextmanager
 def room_for_calls() -> Iterator[None]:
-    """Allow deeper Python calls: evaluating a call takes more of Python's stack than making it."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, STACK))
+    """Allow deeper Python calls: evaluating a call takes more of Python's stack than making it. Captures of several threads
+    may overlap: the last one to end sets the limit back, unless the program set another meanwhile.
+    """
+    with _limiting:
+        if _limits:
+            _limits.append(_limits[0])
+        else:
+            _limits.append(sys.getrecursionlimit())
+            sys.setrecursionlimit(max(_limits[0], STACK))
     try:
         yield
     finally:
-        sys.setrecursionlimit(before)
+        with _limiting:
+            before = _limits.pop()
+            if not _limits and sys.getrecursionlimit() == max(before, STACK):
+                sys.setrecursionlimit(before)
 
 
 def _until_settled(
@@ -160,9 +177,21 @@ def _until_settled(
                 engine.note_break(BreakReason.of(broken), broken.eager)
             else:
                 continue
+        except UserError:
+            raise
+        except Exception as error:
+            raise _failure(ev, target, error) from error
         return found
     reason = next(iter(family.stops.values()), BreakReason("attempts", "capture did not settle"))
     return plain(Evaluator(frontends(), policy, engine), target, reason)
+
+
+def _failure(ev: Evaluator, target: Target, error: Exception) -> CompileFailure:
+    """What an attempt that failed knows: where it was, and which facts led there."""
+    location = ev.failure[1] if ev.failure is not None and ev.failure[0] is error else None
+    for guard in ev.symbols.guards():
+        ev.guards.add(guard)
+    return CompileFailure(error, location or locations.of_code(target.view.code), plain(ev, target, None))
 
 
 def _expect_error(ev: Evaluator, found: Captured, reason: BreakReason) -> None:
@@ -508,6 +537,7 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
     body = [*rb.built, *rb.effects, *rb.late, *rb.entered, ending]
     graph = ev.graph
     frontend = owner_of(ev, inputs)
+    graph.framework = frontend.name if frontend is not None else ""
     examples = [e for _, e in inputs]
     return _captured(ev, graph, conditions, fetch, expressions, rb.output_names, body, examples, frontend, reason)
 
@@ -521,6 +551,7 @@ def _captured(
     return Captured(
         graph, ev.guards.ordered(), ev.names.namespace, conditions, fetch, inputs, outputs, body, frontend, fixed,
         Making(ev, examples), reason, references=ev.names.references,
+        handled=graph is not None and not ev.builder.protected.isdisjoint(graph.nodes),
     )  # fmt: skip
 
 
@@ -539,8 +570,8 @@ def prune(graph: Graph) -> list[bool]:
     """Drop nodes that no output and no mutation needs. Returns, per former input, whether it stayed."""
     needed: set[Node] = set()
     todo = [*graph.outputs, *(node for _, node in graph.mutations)]
-    # random numbers are drawn, and checks are made, whether or not their results are used
-    todo += [node for node in graph.nodes if node.effects]
+    # random numbers are drawn, and errors are raised, whether or not the results are used
+    todo += [node for node in graph.nodes if node.effects or may_raise(node)]
     todo += [graph.inputs[position] for position, _ in graph.mutations]
     while todo:
         node = todo.pop()

@@ -18,8 +18,8 @@ import threading
 import time
 import types
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..config import Options, config
@@ -34,41 +34,21 @@ from ..errors import (
     UserError,
     warn,
 )
-from ..inductor.graph import Graph
+from ..inductor.checks import drawn_before_raising
 from ..inductor.ops.dims import deciding
+from .backend import Backend, BackendContext, Callbacks
 from .breaks import BreakReason, Restart
 from .capture import Captured, call_parts, capture, plain
 from .entries import MISS, NUMBERS, Entry, Recompile, does_something, entry_source, filename_of
 from .evaluator import Evaluator
-from .frontend import Frontend, frontends
+from .failures import ATTEMPTS, CompileFailure
+from .frontend import frontends
 from .instructions import Slot
+from .locations import of_code
 from .stance import present, runs_plain
 from .symbols import Assumptions
 from .target import Family, Target
 from .wrapping import Policy
-
-
-@dataclass(frozen=True)
-class BackendContext:
-    """What a backend may want to know beside the graph.
-
-    frontend: the array framework of the graph (`frontend.runtime` runs ops); name: a readable name for the graph
-    """
-
-    frontend: Frontend | None
-    options: Options
-    name: str
-
-
-Backend = Callable[[Graph, Sequence[Any], BackendContext], Callable[..., Any]]
-
-
-@dataclass
-class Callbacks:
-    """Functions to call around each compilation of a graph, with the function's name."""
-
-    on_start: list[Callable[[str], None]] = field(default_factory=list)
-    on_end: list[Callable[[str], None]] = field(default_factory=list)
 
 
 class Tail:
@@ -111,6 +91,9 @@ class Dispatcher:
         self.policy = Policy()
         self.captures = 0
         self.gave_up = False
+        #: attempts that failed, and what was said of them
+        self.failures = 0
+        self.said: set[str] = set()
         #: the `run` of each entry, as the generated function iterates over them
         self._table: list[Any] = []
         self.namespace: dict[str, Any] = {
@@ -150,8 +133,8 @@ class Dispatcher:
     def _used(self, run: Callable[..., Any]) -> None:
         """An entry behind the first was used: it comes first from now on."""
         with self.owner.lock:
-            found = [e for e in self.entries if e.run is run]
-            self._keep([*found, *(e for e in self.entries if e.run is not run)])
+            found = [e for e in self.entries if e.run is run and not e.gives_up]
+            self._keep([*found, *(e for e in self.entries if e not in found)])
 
     def _keep(self, entries: list[Entry]) -> None:
         """The entries from now on."""
@@ -196,9 +179,18 @@ class Dispatcher:
         if entry is None:
             return self._run_plain(values)
         result = entry.run(*values)
-        if result is MISS:  # another thread changed the arguments meanwhile
+        if result is MISS:  # another thread changed the arguments meanwhile; or the guards are wrong
+            why = entry.why_not(values)
+            if why:
+                self._misfit(entry, why)
             return self._run_plain(values)
         return result
+
+    def _misfit(self, entry: Entry, why: str) -> None:
+        with self.owner.lock:
+            self._keep([e for e in self.entries if e is not entry])
+            error = InternalError(f"[guards] an entry does not fit what it was made from: {why}")
+            self._fail(CompileFailure(error, of_code(self.target.view.code), None))
 
     def _capture(self, values: tuple[Any, ...]) -> Entry | None:
         owner = self.owner
@@ -213,24 +205,52 @@ class Dispatcher:
             return None
         try:
             entry = owner.build(self, dict(zip(self.target.names, values)))
-        except (Unsupported, RecompileLimitExceeded, RecompileForbidden, BackendFailed, SpecializationError):
+        except (Unsupported, RecompileLimitExceeded, RecompileForbidden, SpecializationError):
             raise
+        except CompileFailure as failed:
+            failure = failed
         except Exception as error:
-            if config.on_error == "raise":
-                raise
-            self.gave_up = True
-            warn(
-                f"quern could not compile {self.target.name} ({type(error).__name__}: {error}); it runs as plain Python. "
-                "Set quern.config.on_error = 'raise' to see the whole error."
-            )
-            return None
-        self.captures += 1
-        entries = [entry, *self.entries]
-        self._keep(entries[:limit])
-        for old in entries[limit:]:
+            failure = CompileFailure(error, of_code(self.target.view.code), None)
+        else:
+            self.captures += 1
+            self._add(entry, limit)
+            return entry
+        try:
+            self._fail(failure)
+        finally:
+            del failure  # its traceback holds this frame, and the call's arguments
+        return None
+
+    def _add(self, entry: Entry, limit: int) -> None:
+        """Put an entry before the others, or behind them where it gives up; those beyond the limit go."""
+        kept = self.entries[: limit - 1]
+        gone = self.entries[limit - 1 :]
+        self._keep([*kept, entry] if entry.gives_up else [entry, *kept])
+        for old in gone:
             old.drop()
         self.watch(entry)
-        return entry
+
+    def _fail(self, failure: CompileFailure) -> None:
+        """Raise, or say once that a call runs as plain Python. What fails again and again is not tried again."""
+        if self.owner.fullgraph or config.on_error == "raise":
+            error = failure.raised(self.name)
+            if error is failure.error:
+                raise error
+            raise error from failure.error
+        text = failure.warning(self.name)
+        if text not in self.said:
+            self.said.add(text)
+            warn(text)
+        self.captures += 1
+        self.failures += 1
+        if self.failures < ATTEMPTS:
+            return
+        if failure.plain is None:
+            self.gave_up = True
+            return
+        entry = self.owner.entry(self, failure.plain)
+        entry.gives_up = True
+        self._add(entry, self.owner.recompile_limit())
 
     def _forbidden(self, values: tuple[Any, ...]) -> RecompileForbidden:
         code = self.target.function.__code__
@@ -268,6 +288,33 @@ class Dispatcher:
 
     def _run_plain(self, values: tuple[Any, ...]) -> Any:
         return self.plain_run(*values)
+
+    def graph_raised(self, captured: Captured, error: Exception, *values: Any) -> Any:
+        """Called by an entry whose graph raised. A graph that raises has changed nothing that the program can see, so the
+        program is run as plain Python from the entry's start: the error comes at its place in the program, with all that was
+        done before it, and the program's own handlers see it.
+        """
+        if config.on_error != "raise":
+            error.__traceback__ = None  # it holds the frames of the graph, and all arrays in them
+        result = self._run_plain(values)
+        if not captured.handled:
+            self._only_the_graph_raised(captured, error)
+        return result
+
+    def _only_the_graph_raised(self, captured: Captured, error: Exception) -> None:
+        """Nothing in the program catches the error, and yet plain Python raised none."""
+        where, left = of_code(self.target.view.code), self.left_plain(captured)
+        failure = CompileFailure(error, where, left, "ran a graph of {} that raised in vain")
+        with self.owner.lock:
+            if self.failures + 1 >= ATTEMPTS:
+                self._keep([e for e in self.entries if e.captured is not captured])
+            self._fail(failure)
+
+    def left_plain(self, captured: Captured) -> Captured:
+        """Plain Python where the guards of `captured` hold."""
+        captured.names["_plain"] = self.plain_run
+        body = [f"return _plain({', '.join(self.target.names)})"]
+        return replace(captured, graph=None, fetch=[], inputs=[], outputs=[], body=body)
 
     @functools.cached_property
     def plain_run(self) -> Callable[..., Any]:
@@ -432,12 +479,22 @@ class CompiledFunction:
 
     def build(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> Entry:
         """Capture a target for these arguments and compile its graph."""
-        captured, compiled, seconds = self._compiled(dispatcher, arguments)
+        return self.entry(dispatcher, *self._compiled(dispatcher, arguments))
+
+    def entry(
+        self,
+        dispatcher: Dispatcher,
+        captured: Captured,
+        compiled: Callable[..., Any] | None = None,
+        seconds: float = 0.0,
+    ) -> Entry:
+        """What was captured as code that runs."""
         source = entry_source(dispatcher.target, captured)
         names = captured.names
         names["_MISS"] = MISS
         if compiled is not None:
             names["_graph"] = compiled
+            names["_raised"] = functools.partial(dispatcher.graph_raised, captured)
         number = next(NUMBERS)
         filename = filename_of(number)
         exec(compile(source, filename, "exec"), names)  # noqa: S102 - our own text
@@ -461,13 +518,17 @@ class CompiledFunction:
         """
         assume = Assumptions()
         name = dispatcher.name
+        note = ""
         while True:
             captured = capture(dispatcher.target, arguments, self, dispatcher.policy, assume)
             assert captured.making is not None
             symbols = captured.making.ev.symbols
             try:
                 if not symbols:
-                    return captured, *self._compile_graph(captured, name)
+                    compiled, seconds = self._compile_graph(captured, name)
+                    if note:
+                        warn(note)
+                    return captured, compiled, seconds
                 with deciding(symbols.decide):
                     compiled, seconds = self._compile_graph(captured, name)
                 captured.guard_late()
@@ -477,8 +538,9 @@ class CompiledFunction:
                     raise restart.error from None
             except Exception as error:
                 if not symbols or isinstance(error, UserError) or config.on_error == "raise":
-                    raise
-                warn(
+                    where = of_code(dispatcher.target.view.code)
+                    raise CompileFailure(error, where, dispatcher.left_plain(captured)) from error
+                note = (
                     f"quern could not compile {name} for sizes that change ({type(error).__name__}: {error}); "
                     "it is compiled for each size"
                 )
@@ -502,15 +564,14 @@ class CompiledFunction:
             run = (present.stance.backend or self.backend)(graph, captured.making.examples, context)
             if graph.isolated and captured.frontend is not None:
                 run = captured.frontend.runtime.isolate(run, graph.isolated)
+            drawn = drawn_before_raising(graph)
+            if drawn and captured.frontend is not None:
+                run = captured.frontend.runtime.replayable(run, drawn)
             return run, time.perf_counter() - began
         except QuernError:
             raise
         except Exception as error:
-            if config.on_error == "raise":
-                raise BackendFailed(
-                    f"the backend failed on a graph of {name}: {type(error).__name__}: {error}"
-                ) from error
-            raise
+            raise BackendFailed(f"the backend failed on a graph of {name}: {type(error).__name__}: {error}") from error
         finally:
             for call in self.callbacks.on_end:
                 call(name)

@@ -10,7 +10,7 @@ from ..inductor.graph import ExternRef, Graph, Node
 
 if TYPE_CHECKING:
     from ..inductor.runtime import Runtime
-    from .dispatch import BackendContext
+    from .backend import BackendContext
 
 
 def eager_backend(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Callable[..., list[Any]]:

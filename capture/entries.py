@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..inductor.checks import may_raise
 from ..inductor.graph import Graph
 from .capture import Captured
 from .guards import explain, failing
@@ -41,6 +42,8 @@ class Entry:
     compiled_graph: Callable[..., Any] | None = None
     compile_seconds: float = 0.0
     watched: list[weakref.ref[Any]] = field(default_factory=list)
+    #: it stands for inputs that could not be compiled: it stays behind all others
+    gives_up: bool = False
 
     @property
     def graph(self) -> Graph | None:
@@ -133,13 +136,23 @@ def entry_source(target: Target, captured: Captured) -> str:
         "        return _MISS",
         *(f"    {line}" for line in captured.fetch),
     ]
-    if captured.graph is not None and does_something(captured.graph):
-        called = f"_graph({', '.join(captured.inputs)})"
-        lines.append(f"    {', '.join(captured.outputs)}, = {called}" if captured.outputs else f"    {called}")
-    lines += [f"    {line}" for line in captured.body]
+    if captured.graph is None or not does_something(captured.graph):
+        lines += [f"    {line}" for line in captured.body]
+        return "\n".join(lines) + "\n"
+    called = f"_graph({', '.join(captured.inputs)})"
+    lines += [
+        "    try:",
+        f"        {', '.join(captured.outputs)}, = {called}" if captured.outputs else f"        {called}",
+        "    except Exception as _error:",
+        "        _failed = _error",
+        "    else:",
+        *(f"        {line}" for line in captured.body),
+        # outside of the handler: what plain Python raises must not have been raised while handling this
+        f"    return {', '.join(['_raised(_failed', *target.names])})",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def does_something(graph: Graph) -> bool:
-    """Whether a graph must be run: it has outputs, it writes, or an op of it has effects."""
-    return bool(graph.outputs or graph.mutations or any(n.effects for n in graph.nodes))
+    """Whether a graph must be run: it has outputs, it writes, or an op of it has effects or may raise."""
+    return bool(graph.outputs or graph.mutations or any(n.effects or may_raise(n) for n in graph.nodes))

@@ -10,13 +10,14 @@ import abc
 import math
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..config import config
 from ..errors import SourceLocation
 from ..inductor.graph import Graph, GraphBuilder, Node, TensorMeta
 from ..inductor.ops import OPS
+from ..inductor.ops.table import Op
 from . import builtin_table, calls, frames, locations, objects, operators, stance, wrapping
 from .breaks import Break as _Break
 from .breaks import NotConstant
@@ -49,6 +50,21 @@ from .wrapping import Policy
 MAX_ITERATIONS = 20_000
 
 
+class _Builder(GraphBuilder):
+    """Notes which of the nodes that may raise were made where the program may catch the error."""
+
+    def __init__(self, ev: Evaluator) -> None:
+        super().__init__(OPS, ev.graph)
+        self.ev = ev
+        self.protected: set[Node] = set()
+
+    def append(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
+        node = super().append(row, inputs, attrs, meta)
+        if (row.requires is not None or row.raises or attrs.get("raises")) and self.ev.is_protected():
+            self.protected.add(node)
+        return node
+
+
 class Evaluator(ClassService, TextService):
     """See the module's text.
 
@@ -73,7 +89,7 @@ class Evaluator(ClassService, TextService):
         self.policy = policy if policy is not None else Policy()
         self.engine = engine
         self.graph = Graph()
-        self.builder = GraphBuilder(OPS, self.graph)
+        self.builder = _Builder(self)
         self.builder.locate = lambda: locations.current(self)
         self.names = Names()
         self.guards = GuardSet(self.names)
@@ -102,6 +118,8 @@ class Evaluator(ClassService, TextService):
         self.cached_calls: dict[Any, Value] = {}
         #: generators that the program dropped while they had something left to do
         self.abandoned: list[GeneratorValue] = []
+        #: an error that was no break, and the line of the program that was being evaluated
+        self.failure: tuple[Exception, SourceLocation | None] | None = None
         self._scopes: dict[int, GlobalScope] = {}
         self._iterations: dict[Any, int] = {}
         self._trusted: dict[str | None, bool] = {}
@@ -550,6 +568,15 @@ class Evaluator(ClassService, TextService):
         """A Value for a size: a constant, or a symbolic int."""
         return ConstantValue(dim) if isinstance(dim, int) else self.symbols.value_of(dim)
 
+    def is_protected(self) -> bool:
+        """Whether the program stands inside of a `try` or `with` that may catch an error."""
+        frame = self.frame
+        while frame is not None:
+            if frame.pc and frame.view.handlers[frame.pc - 1] is not None:
+                return True
+            frame = frame.parent
+        return False
+
     def integer(self, node: Node) -> Value:
         """The Python int that a node gives, as a symbol."""
         return self.symbols.value_of(self.symbols.new_unbacked(node, None))
@@ -667,6 +694,11 @@ class Evaluator(ClassService, TextService):
             "data-dependent-branch", f"branching on {what}", "which way to go is known only when the graph runs",
             "use torch.where, or move the decision out of the compiled function",
         )  # fmt: skip
+
+    def note_failure(self, error: Exception) -> None:
+        """A defect showed while the program was evaluated: note where in the user's code, before its frames are left."""
+        if self.failure is None or self.failure[0] is not error:
+            self.failure = error, locations.current(self, text=True)
 
     def break_globals(self) -> Value:
         raise self.break_("globals-dict", "taking a module's globals as a dict", "writes to it could not be followed")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InternalError
-from .breaks import Break, UserRaise
+from .breaks import Break, NotConstant, UserRaise
 from .instructions import CodeView, Instr, Slot, decode
 from .scopes import GlobalScope
 from .values.base import Value
@@ -164,6 +164,11 @@ def run(ev: Evaluator, frame: Frame, error: UserRaise | None = None) -> Value:
     except Break as broken:
         if broken.location is None:
             ev.locate(broken)
+        raise
+    except (UserRaise, NotConstant):
+        raise
+    except Exception as error:
+        ev.note_failure(error)
         raise
     finally:
         ev.frame = parent

@@ -23,6 +23,7 @@ What a handler or a Value may use of the evaluator `ev`:
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -98,6 +99,7 @@ class Frontend(Protocol):
 
 _frontends: list[Frontend] = []
 _loaders: list[Callable[[], Frontend | None]] = []
+_loading = threading.RLock()
 
 
 def register_frontend(frontend: Frontend) -> None:
@@ -114,9 +116,11 @@ def register_loader(loader: Callable[[], Frontend | None]) -> None:
 
 def frontends() -> Sequence[Frontend]:
     """The front ends whose frameworks are in use."""
-    for loader in list(_loaders):
-        found = loader()
-        if found is not None:
-            _loaders.remove(loader)
-            register_frontend(found)
+    if _loaders:
+        with _loading:  # threads may ask for the first time at once
+            for loader in list(_loaders):
+                found = loader()
+                if found is not None:
+                    register_frontend(found)
+                    _loaders.remove(loader)
     return _frontends

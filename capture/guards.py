@@ -328,7 +328,11 @@ def failing(
     """A function over an entry's parameters: which condition does not hold, and what testing it raised; -1 where all hold."""
     lines = [f"def failing({', '.join(parameters)}):", " try:"]
     lines += [f"  if not ({test}): return {i}, ''" for i, test in enumerate(conditions)]
-    lines += [" except Exception as error:", f"  return error.__traceback__.tb_lineno - {_FIRST}, _said_of(error)"]
+    lines += [
+        "  pass",
+        " except Exception as error:",
+        f"  return error.__traceback__.tb_lineno - {_FIRST}, _said_of(error)",
+    ]
     names["_said_of"] = said_of
     scope: dict[str, Any] = {}
     exec("\n".join([*lines, " return -1, ''"]), names, scope)  # noqa: S102 - text that quern generated

@@ -231,7 +231,9 @@ class Target:
 
 
 #: names that generated code uses: see `sources.Names`, `rebuild`, `guards` and `dispatch`
-_GENERATED = re.compile(r"_\w*_\d+|_(?:[sgtv]|default)\d+|_MISS|_miss|_Tail|_table|_used|_graph")
+_GENERATED = re.compile(
+    r"_\w*_\d+|_(?:[sgtv]|default)\d+|_MISS|_miss|_Tail|_table|_used|_graph|_raised|_error|_failed|_plain"
+)
 
 
 def _fresh(name: str, taken: set[str]) -> str:

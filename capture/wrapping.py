@@ -296,6 +296,7 @@ def wrap_builtin(ev: Evaluator, obj: Any, source: Source) -> Value:
     if (
         owner is not None
         and not isinstance(owner, (type, types.ModuleType))
+        and _is_method(obj.__name__, type(owner))
         and not any(f.function(obj) for f in ev.frontends)
     ):
         # a method bound to an object: [].append
@@ -304,6 +305,16 @@ def wrap_builtin(ev: Evaluator, obj: Any, source: Source) -> Value:
             ev.guards.equals(source.attr("__name__"), obj.__name__)
         return ev.c_method(wrap(ev, owner, source.attr("__self__")), obj.__name__, obj)
     return BuiltinValue(obj, hold(ev, obj, source))
+
+
+_METHODS = (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType)
+
+
+def _is_method(name: str, owner: type) -> bool:
+    """Whether a C function of this name is a method of a class. Extensions put what they like into a function's `__self__`
+    (pybind11 its own record of the function).
+    """
+    return any(isinstance(c.__dict__.get(name), _METHODS) for c in owner.__mro__)
 
 
 def wrap_class(ev: Evaluator, obj: type, source: Source) -> Value:

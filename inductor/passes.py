@@ -164,10 +164,10 @@ def _on_cpu(n: Node) -> bool:
 
 
 def eliminate_dead(graph: Graph, ops: Mapping[str, Op]) -> Graph:
-    """Drop nodes that reach no output; random ops stay: they move the generator's state."""
+    """Drop nodes that reach no output. Random ops stay: they move the generator's state; and calls that may raise."""
     live: set[Node] = {*graph.outputs, *(n for _, n in graph.mutations), *graph.inputs}
     for n in reversed(graph.nodes):
-        if n in live or n.effects:
+        if n in live or n.effects or n.op.raises or n.attrs.get("raises"):
             live.add(n)
             live.update(i for i in n.inputs if i is not None)
     if len(live) == len(graph.nodes):

@@ -1,6 +1,6 @@
 """The pipeline: a captured graph becomes a schedule of kernels. Read `schedule_graph` aloud: that is the compiler.
 
-check indices -> merge common -> decompose -> move scalars -> merge common -> eliminate dead -> lower -> fuse and schedule
+check requirements -> merge common -> decompose -> move scalars -> merge common -> eliminate dead -> lower -> fuse and schedule
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .bounds import check_indices
+from .checks import check_requirements
 from .dtypes import DType
 from .graph import Graph
 from .lower import anything, lower
@@ -18,7 +18,7 @@ from .passes import decompose, decompose_rounded, eliminate_dead, merge_common, 
 from .schedule import Schedule, schedule
 
 #: graph -> graph, in order
-PASSES = (check_indices, merge_common, decompose_rounded, move_scalars, merge_common, eliminate_dead)
+PASSES = (check_requirements, merge_common, decompose_rounded, move_scalars, merge_common, eliminate_dead)
 #: the same where float16 and bfloat16 are rounded only where they are stored
 UNROUNDED = tuple(decompose if p is decompose_rounded else p for p in PASSES)
 

@@ -6,7 +6,7 @@ bound to a Runtime when it is loaded, so the same plan file serves any process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from .dtypes import DType
@@ -75,6 +75,10 @@ class Runtime(Protocol):
 
     def isolate(self, run: Callable[..., Any], what: frozenset[str]) -> Callable[..., Any]:
         """`run`, with what the framework does around a graph (`Graph.isolated`) switched off."""
+        ...
+
+    def replayable(self, run: Callable[..., Any], devices: Collection[str]) -> Callable[..., Any]:
+        """`run`; where it raises, the random numbers of these devices are drawn anew by who runs the program again."""
         ...
 
     def stream(self, device: str) -> int:

@@ -58,7 +58,8 @@ class ClassInfo:
         self.getattr = self._hook("__getattr__")
         self.setattr = self._hook("__setattr__")
         self.delattr = self._hook("__delattr__")
-        self.has_dict = bool(cls.__dictoffset__)
+        # a class in C may keep its dict to itself
+        self.has_dict = bool(cls.__dictoffset__) and any("__dict__" in c.__dict__ for c in cls.__mro__)
         #: some base is a framework's class: nobody replaces the whole `__dict__` of its instances
         self.framework_based = framework_based
 

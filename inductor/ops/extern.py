@@ -14,8 +14,9 @@ def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
 
 
 # ref: an ExternRef, the call's template
+# raises: the call may raise for some elements of its arguments
 # below: the call checked its result: integers from 0 to below - 1 (None: nothing is known of them)
-row("extern", "extern", _meta_extern, attrs={"ref": REQUIRED, "below": None})
+row("extern", "extern", _meta_extern, attrs={"ref": REQUIRED, "below": None, "raises": False})
 
 
 def _meta_getitem(source: Sequence[TensorMeta], *, index: int) -> TensorMeta:
@@ -28,3 +29,7 @@ def _meta_getitem(source: Sequence[TensorMeta], *, index: int) -> TensorMeta:
 
 # the input's meta is a tuple; a decomposition that returns a tuple of nodes replaces its getitems
 row("getitem", "extern", _meta_getitem, attrs={"index": REQUIRED})
+
+
+# raises where its input, one bool, is true (see `inductor.checks`)
+row("refuse", "extern", lambda flag: flag, effects=True, raises=True)

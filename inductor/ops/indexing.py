@@ -1,18 +1,16 @@
 """Reading and writing at computed positions: gather, index, embedding, scatter.
 
-Bounds: eager raises IndexError for an index out of range. Generated code must not read outside a tensor, so every
-index is clamped into range after negative ones are wrapped (where eager wraps them). Raising as eager does is
-the business of a check in front of the kernel, not of these rows.
+Bounds: eager raises for an index out of range, so rows require them to be in range. Generated code must not read outside
+a tensor before that was looked at, so every index is clamped into range after negative ones are wrapped (where eager wraps them).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..dtypes import int64
-from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
+from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from ..loops import Expr, Fn, Index, Scatter, as_index, cast, delinearize, expr, indirect
 from .common import (
     REQUIRED,
@@ -30,6 +28,7 @@ from .common import (
 )
 from .dims import is_one, is_zero, less, product, same
 from .promotion import broadcast_shapes, common_device, expands_to, like_strides, pointwise_strides
+from .requires import Requirement, along_dim, one_per_dim, place
 
 # --------------------------------------------------------------------------- index values
 
@@ -85,7 +84,7 @@ def _lower_gather(node: Node, x: Fn, index: Fn) -> Fn:
     return value
 
 
-row("gather", "index", _meta_gather, attrs={"dim": REQUIRED}, lower=_lower_gather)
+row("gather", "index", _meta_gather, attrs={"dim": REQUIRED}, lower=_lower_gather, requires=along_dim(1))
 
 
 def _meta_take_along_dim(x: TensorMeta, index: TensorMeta, *, dim: int | None) -> TensorMeta:
@@ -120,7 +119,17 @@ def _from_the_end(b: GraphBuilder, index: Node, size: Dim) -> Node:
     return b.where(b.lt(index, zero), b.add(index, length), index)
 
 
-row("take_along_dim", "composite", _meta_take_along_dim, attrs={"dim": None}, decompose=_decompose_take_along_dim)
+def _places_of_take_along_dim(node: Node) -> Iterator[Requirement]:
+    """Along a dim positions may count from the end; into the flattened tensor they may not."""
+    x = args(node)[0]
+    if node.attrs["dim"] is not None:
+        yield from along_dim(1, from_the_end=True)(node)
+    elif x.shape:
+        yield place(1, x.meta.numel, False)
+
+
+row("take_along_dim", "composite", _meta_take_along_dim, attrs={"dim": None}, decompose=_decompose_take_along_dim,
+    requires=_places_of_take_along_dim)  # fmt: skip
 
 
 def _meta_index_select(x: TensorMeta, index: TensorMeta, *, dim: int) -> TensorMeta:
@@ -147,7 +156,8 @@ def _lower_index_select(node: Node, x: Fn, index: Fn) -> Fn:
     return value
 
 
-row("index_select", "index", _meta_index_select, attrs={"dim": REQUIRED}, lower=_lower_index_select)
+row("index_select", "index", _meta_index_select, attrs={"dim": REQUIRED}, lower=_lower_index_select,
+    requires=along_dim(1))  # fmt: skip
 
 
 def _meta_take(x: TensorMeta, index: TensorMeta) -> TensorMeta:
@@ -163,7 +173,8 @@ def _lower_take(node: Node, x: Fn, index: Fn) -> Fn:
     return lambda point: x(delinearize(safe_index(index(point), product(source.shape), wrap=True), source.shape))
 
 
-row("take", "index", _meta_take, lower=_lower_take)
+row("take", "index", _meta_take, lower=_lower_take,
+    requires=lambda n: [place(1, args(n)[0].meta.numel, True)])  # fmt: skip
 
 
 def _meta_embedding(index: TensorMeta, weight: TensorMeta, *, padding_idx: int | None) -> TensorMeta:
@@ -179,7 +190,8 @@ def _lower_embedding(node: Node, index: Fn, weight: Fn) -> Fn:
 
 
 # padding_idx matters to the gradient alone
-row("embedding", "index", _meta_embedding, attrs={"padding_idx": None}, lower=_lower_embedding)
+row("embedding", "index", _meta_embedding, attrs={"padding_idx": None}, lower=_lower_embedding,
+    requires=lambda n: [place(0, args(n)[1].shape[0], False)])  # fmt: skip
 
 
 # --------------------------------------------------------------------------- x[i, j, :, k]
@@ -256,7 +268,7 @@ def _lower_index(node: Node, x: Fn, *fns: Fn | None) -> Fn:
 
 # inputs: x, then one index tensor or None per leading dim; integer tensors only (a bool mask makes the shape
 # depend on the data)
-row("index", "index", _meta_index, lower=_lower_index)
+row("index", "index", _meta_index, lower=_lower_index, requires=one_per_dim(1))
 
 
 # --------------------------------------------------------------------------- writing at positions
@@ -290,7 +302,7 @@ def _lower_index_put(node: Node, x: Fn, value: Fn, *fns: Fn | None) -> Scatter:
 
 
 row("index_put", "index", _meta_index_put, attrs={"accumulate": False}, lower=_lower_index_put,
-    numbers=(1,))  # fmt: skip
+    numbers=(1,), requires=one_per_dim(2))  # fmt: skip
 
 
 def _check_scatter(name: str, x: TensorMeta, index: TensorMeta, src: TensorMeta, dim: int) -> int:
@@ -340,8 +352,9 @@ def _lower_scatter(mode: str) -> Any:
 
 # src may be a `scalar` node
 row("scatter", "index", _meta_scatter("scatter"), attrs={"dim": REQUIRED}, lower=_lower_scatter("store"),
-    numbers=(2,))  # fmt: skip
-row("scatter_add", "index", _meta_scatter("scatter_add"), attrs={"dim": REQUIRED}, lower=_lower_scatter("add"))
+    numbers=(2,), requires=along_dim(1))  # fmt: skip
+row("scatter_add", "index", _meta_scatter("scatter_add"), attrs={"dim": REQUIRED}, lower=_lower_scatter("add"),
+    requires=along_dim(1))  # fmt: skip
 
 
 def _meta_index_write(name: str) -> Any:
@@ -385,16 +398,11 @@ def _lower_index_write(mode: str) -> Any:
 
 
 # whole slices of x along dim, at a 1-d index: added, or overwritten (src may be a `scalar` node: index_fill)
-row("index_add", "index", _meta_index_write("index_add"), attrs={"dim": REQUIRED}, lower=_lower_index_write("add"))
-row("index_copy", "index", _meta_index_write("index_copy"), attrs={"dim": REQUIRED}, lower=_lower_index_write("store"))
+row("index_add", "index", _meta_index_write("index_add"), attrs={"dim": REQUIRED}, lower=_lower_index_write("add"),
+    requires=along_dim(1))  # fmt: skip
+row("index_copy", "index", _meta_index_write("index_copy"), attrs={"dim": REQUIRED}, lower=_lower_index_write("store"),
+    requires=along_dim(1))  # fmt: skip
 
 
-def _meta_checked_index(index: TensorMeta, **_: Any) -> TensorMeta:
-    return replace(index, stride=contiguous_strides(index.shape))
-
-
-# the index itself; IndexError at run time when a value is not below `size` (negative ones count from the end, or are refused)
-row("checked_index", "extern", _meta_checked_index,
-    attrs={"size": REQUIRED, "dim": REQUIRED, "negative": REQUIRED, "reader": REQUIRED})  # fmt: skip
 row("index_fill", "index", _meta_index_write("index_fill"), attrs={"dim": REQUIRED}, lower=_lower_index_write("store"),
-    numbers=(2,))  # fmt: skip
+    numbers=(2,), requires=along_dim(1, from_the_end=True))  # fmt: skip

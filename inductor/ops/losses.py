@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..dtypes import int64
@@ -11,6 +11,7 @@ from .common import args, new_meta, row
 from .dims import product, same
 from .promotion import pointwise_meta, result_dtype
 from .reductions import accumulation_dtype, size_scalar, to
+from .requires import Range, Requirement, Requires
 
 
 def _check_reduction(reduction: str) -> None:
@@ -24,7 +25,9 @@ def _finish(b: GraphBuilder, each: Node, reduction: str) -> Node:
     return b.sum(each) if reduction == "sum" else b.mean(each)
 
 
-def _loss(name: str, build: Callable[..., Node], *, stepwise: bool = False, **attrs: Any) -> None:
+def _loss(
+    name: str, build: Callable[..., Node], *, stepwise: bool = False, requires: Requires | None = None, **attrs: Any
+) -> None:
     """An elementwise loss of (input, target): `build(b, x, y, number, **attrs)` gives the loss of each element, which is a tensor
     of its own in eager. stepwise: eager has no kernel for it, and rounds halves after each op.
     """
@@ -43,7 +46,8 @@ def _loss(name: str, build: Callable[..., Node], *, stepwise: bool = False, **at
         each = to(b, build(b, x, y, lambda v: b.scalar(value=v), **rest), node.dtype)
         return to(b, _finish(b, each, node.attrs["reduction"]), node.dtype)
 
-    row(name, "composite", meta, attrs={**attrs, "reduction": "mean"}, decompose=decompose, stepwise=stepwise)
+    row(name, "composite", meta, attrs={**attrs, "reduction": "mean"}, decompose=decompose, stepwise=stepwise,
+        requires=requires)  # fmt: skip
 
 
 def _mse(b: GraphBuilder, x: Node, y: Node, c: Any) -> Node:
@@ -88,7 +92,7 @@ _loss("mse_loss", _mse, stepwise=True)
 _loss("l1_loss", lambda b, x, y, c: b.abs(b.sub(x, y)))
 _loss("smooth_l1_loss", _smooth_l1, beta=1.0)
 _loss("huber_loss", _huber, delta=1.0)
-_loss("binary_cross_entropy", _bce)
+_loss("binary_cross_entropy", _bce, requires=lambda n: [Range(0, 0.0, 1.0)])
 _loss("binary_cross_entropy_with_logits", _bce_with_logits, stepwise=True)
 _loss("kl_div", _kl_div, stepwise=True, log_target=False)
 
@@ -147,7 +151,16 @@ def _decompose_nll(b: GraphBuilder, node: Node) -> Node:
 
 
 _CLASS_ATTRS: dict[str, Any] = {"ignore_index": -100, "reduction": "mean"}
-row("nll_loss", "composite", _meta_nll, attrs=_CLASS_ATTRS, decompose=_decompose_nll)
+
+
+def _classes(node: Node) -> Iterator[Requirement]:
+    """Class numbers below the number of classes, or the one to ignore."""
+    x, target = args(node)[:2]
+    if not target.dtype.is_float:
+        yield Range(1, 0, x.shape[_class_dim(x.ndim)] - 1, node.attrs["ignore_index"])
+
+
+row("nll_loss", "composite", _meta_nll, attrs=_CLASS_ATTRS, decompose=_decompose_nll, requires=_classes)
 
 
 def _meta_cross_entropy(x: TensorMeta, target: TensorMeta, weight: TensorMeta | None, *, ignore_index: int,
@@ -222,4 +235,4 @@ def _smooth_loss(
 
 
 row("cross_entropy", "composite", _meta_cross_entropy, attrs={**_CLASS_ATTRS, "label_smoothing": 0.0},
-    decompose=_decompose_cross_entropy)  # fmt: skip
+    decompose=_decompose_cross_entropy, requires=_classes)  # fmt: skip

@@ -25,6 +25,7 @@ from .promotion import (
     pointwise_meta,
     result_dtype,
 )
+from .requires import divisor
 
 # --------------------------------------------------------------------------- metas
 
@@ -128,7 +129,8 @@ for _name, _scalar, _result, _allowed in (
     ("gt", "gt", "bool", "real"),
     ("ge", "ge", "bool", "real"),
 ):
-    row(_name, "pointwise", _meta(_name, _result, _allowed), lower=scalar_lower(_scalar))
+    row(_name, "pointwise", _meta(_name, _result, _allowed), lower=scalar_lower(_scalar),
+        requires=divisor if _name in ("remainder", "fmod") else None)  # fmt: skip
 
 
 def _meta_sub(*metas: TensorMeta) -> TensorMeta:
@@ -323,8 +325,9 @@ def _lower_floor_divide(node: Node, *fns: Fn) -> Fn:
     return fn
 
 
-row("floor_divide", "pointwise", _meta_floor_divide, lower=_lower_floor_divide)
-row("trunc_divide", "pointwise", _meta("trunc_divide", "same", "real-no-bool"), lower=_lower_trunc_divide)
+row("floor_divide", "pointwise", _meta_floor_divide, lower=_lower_floor_divide, requires=divisor)
+row("trunc_divide", "pointwise", _meta("trunc_divide", "same", "real-no-bool"), lower=_lower_trunc_divide,
+    requires=divisor)  # fmt: skip
 
 
 def _meta_round(x: TensorMeta, *, decimals: int) -> TensorMeta:

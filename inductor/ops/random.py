@@ -13,8 +13,8 @@ from .common import REQUIRED, new_meta, row
 from .promotion import DEFAULT_FLOAT, like_strides, pointwise_meta
 
 
-def _random(name: str, meta: Callable[..., TensorMeta], **attrs: Any) -> None:
-    row(name, "extern", meta, attrs=attrs, effects=True)
+def _random(name: str, meta: Callable[..., TensorMeta], raises: bool = False, **attrs: Any) -> None:
+    row(name, "extern", meta, attrs=attrs, effects=True, raises=raises)
 
 
 def _meta_new(*, shape: Sequence[Dim], dtype: DType | None, device: str) -> TensorMeta:
@@ -48,7 +48,7 @@ def _meta_like(x: TensorMeta, *, dtype: DType | None) -> TensorMeta:
 
 _random("rand_like", _meta_like, dtype=None)
 _random("randn_like", _meta_like, dtype=None)
-_random("bernoulli", lambda x: new_meta(x.shape, x.dtype, x.device))
+_random("bernoulli", lambda x: new_meta(x.shape, x.dtype, x.device), raises=True)
 
 
 def _meta_dropout(x: TensorMeta, *, p: float) -> TensorMeta:
@@ -67,4 +67,4 @@ def _meta_multinomial(x: TensorMeta, *, num_samples: int, replacement: bool) -> 
     return new_meta((*x.shape[:-1], num_samples), dtypes.int64, x.device)
 
 
-_random("multinomial", _meta_multinomial, num_samples=REQUIRED, replacement=False)
+_random("multinomial", _meta_multinomial, raises=True, num_samples=REQUIRED, replacement=False)

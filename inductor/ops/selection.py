@@ -102,5 +102,5 @@ def _meta_scatter_reduce(
     return new_meta(x.shape, x.dtype, x.device)
 
 
-row("scatter_reduce", "extern", _meta_scatter_reduce,
+row("scatter_reduce", "extern", _meta_scatter_reduce, raises=True,
     attrs={"dim": REQUIRED, "reduce": REQUIRED, "include_self": True})  # fmt: skip

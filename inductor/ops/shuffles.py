@@ -33,6 +33,7 @@ from .promotion import (
     prefers_channels_last,
     result_dtype,
 )
+from .requires import Range
 
 # --------------------------------------------------------------------------- copies
 
@@ -365,4 +366,5 @@ def _lower_one_hot(node: Node, fn: Fn) -> Fn:
     return lambda index: convert(compare("eq", fn(index[:-1]), index_value(index[-1])), int64)
 
 
-row("one_hot", "pointwise", _meta_one_hot, attrs={"num_classes": REQUIRED}, lower=_lower_one_hot)
+row("one_hot", "pointwise", _meta_one_hot, attrs={"num_classes": REQUIRED}, lower=_lower_one_hot,
+    requires=lambda n: [Range(0, 0, n.attrs["num_classes"] - 1)])  # fmt: skip

@@ -45,6 +45,10 @@ class Op:
     numbers: tuple[int | str, ...] = ()
     #: eager runs a composite as several ops: halves are rounded after each
     stepwise: bool = False
+    #: what eager asks of the elements of the inputs (see `ops.requires`); None: nothing
+    requires: Callable[[Any], Any] | None = None
+    #: True where the framework's own kernel raises for some elements
+    raises: bool = False
     #: True for random numbers: such nodes are neither merged, nor dropped, nor moved past each other
     effects: bool = False
 

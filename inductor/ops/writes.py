@@ -161,4 +161,4 @@ def _meta_masked_scatter(x: TensorMeta, mask: TensorMeta, src: TensorMeta) -> Te
     return TensorMeta(shape, stride, x.dtype, x.device)
 
 
-row("masked_scatter", "extern", _meta_masked_scatter)
+row("masked_scatter", "extern", _meta_masked_scatter, raises=True)

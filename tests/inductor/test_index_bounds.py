@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from quern.inductor import dtypes
-from quern.inductor.bounds import check_indices, interval
+from quern.inductor.bounds import interval
+from quern.inductor.checks import check_requirements
 from quern.inductor.graph import ExternRef, Input
 from quern.inductor.ops import OPS
 from schedule_support import builder, tensor
@@ -16,7 +17,7 @@ import quern  # noqa: E402
 
 def checks(b, *outputs):
     b.graph.outputs = list(outputs)
-    return sum(n.op.name == "checked_index" for n in check_indices(b.graph, OPS).nodes)
+    return sum(n.op.name == "any" for n in check_requirements(b.graph, OPS).nodes)
 
 
 def test_what_the_graph_knows_is_not_checked():

@@ -65,7 +65,7 @@ def test_an_error_of_fullgraph(fn):
 def test_a_break_that_explain_shows(fn):
     if fn in NOT_RUN:
         pytest.skip("plain Python takes too long, or fails")
-    with warnings.catch_warnings(), quern.config.patch(on_error="warn"):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = quern.explain(fn, backend="eager")(X)
     assert found.breaks, str(found)

@@ -325,7 +325,9 @@ class ArrayBuilder:
         """
         meta = self.meta(shape, dtype)
         ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
-        attrs = {"ref": ref} if below is None else {"ref": ref, "below": below}
+        attrs: dict[str, Any] = {"ref": ref, "raises": True}
+        if below is not None:
+            attrs["below"] = below
         node = self.builder.append(self.builder.ops["extern"], [self.node(a) for a in arrays], attrs, meta)
         if strides is not None and not same_layout(meta, strides):
             node = self.emit("restride", node, stride=tuple(strides))
@@ -342,7 +344,7 @@ class ArrayBuilder:
         """As `extern`, for a function with several results, all row-major."""
         ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
         row = self.builder.ops["extern"]
-        node = self.builder.append(row, [self.node(a) for a in arrays], {"ref": ref}, tuple(metas))  # type: ignore[arg-type]
+        node = self.builder.append(row, [self.node(a) for a in arrays], {"ref": ref, "raises": True}, tuple(metas))  # type: ignore[arg-type]
         return tuple(
             self.fresh(self.builder.call("getitem", node, index=i), scalar=not m.shape) for i, m in enumerate(metas)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,10 @@ class NumpyRuntime:
 
     def isolate(self, run: Callable[..., Any], what: frozenset[str]) -> Callable[..., Any]:
         """NumPy does nothing of the kind."""
+        return run
+
+    def replayable(self, run: Callable[..., Any], devices: Collection[str]) -> Callable[..., Any]:
+        """NumPy's random numbers are drawn outside of graphs."""
         return run
 
     def set_grad(self, mode: bool) -> bool:

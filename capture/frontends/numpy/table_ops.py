@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
+from ....inductor.checks import REFUSED
 from ....inductor.dtypes import DType
 from ....inductor.graph import ExternRef, Graph, GraphBuilder, Input, Node, TensorMeta
 from ....inductor.ops import OPS
-from .checks import indices
 from .layout import element_strides, graph_dtype, numpy_dtype
 
 Array = Any
@@ -122,10 +122,11 @@ def _scalar(*, value: Any, dtype: DType | None) -> Any:
     return value if dtype is None else np.asarray(value, numpy_dtype(dtype))
 
 
-@table_op("checked_index")
-def _checked_index(index: Any, *, size: int, dim: int, negative: bool, reader: str) -> Any:
-    indices(index, size, dim)
-    return np.array(index, order="C")
+@table_op("refuse")
+def _refuse(flag: Any) -> Any:
+    if flag:
+        raise RuntimeError(REFUSED)
+    return flag
 
 
 @table_op("constant")
@@ -498,8 +499,8 @@ def _row_major(function: Function) -> Function:
 
 
 @table_op("extern")
-def _extern(*arrays: Any, ref: ExternRef, below: int | None = None) -> Any:
-    """A NumPy function called as the graph says; `below` is for the compiler."""
+def _extern(*arrays: Any, ref: ExternRef, below: int | None = None, raises: bool = False) -> Any:
+    """A NumPy function called as the graph says; `below` and `raises` are for the compiler."""
     found = _externs.get(ref.target)
     if found is None:
         found = _externs[ref.target] = resolve(ref.target)

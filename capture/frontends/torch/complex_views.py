@@ -26,7 +26,8 @@ _STRETCH = {"real": 2, "imag": 2}
 
 
 def _named(ev: Evaluator, op: str, *nodes: Node) -> Node:
-    return call_target(Context(ev), f"{eager_ops.__name__}:NAMED.{op}", EAGER[op], nodes, {}, effects=False)
+    target = f"{eager_ops.__name__}:NAMED.{op}"
+    return call_target(Context(ev), target, EAGER[op], nodes, {}, effects=False, raises=False)
 
 
 class ComplexStep(ViewStep):

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from ....inductor.checks import REFUSED
 from ....inductor.dtypes import DType
 from .dtypes import FROM_TORCH, to_device, to_torch
 
@@ -363,18 +364,11 @@ def _tensor_index(indices: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(slice(None) if i is None else i for i in indices)
 
 
-@_op("checked_index")
-def _checked_index(index: torch.Tensor, *, size: int, dim: int, negative: bool, reader: str) -> torch.Tensor:
-    """The index, unless a value is out of range: then eager's own error."""
-    if index.numel():
-        low, high = (int(v) for v in torch.aminmax(index))
-        if high >= size or low < (-size if negative else 0):
-            if reader in ("embedding", "index_select"):
-                raise IndexError("index out of range in self")
-            bad = high if high >= size else low
-            kind = IndexError if reader in ("index", "index_put") else RuntimeError
-            raise kind(f"index {bad} is out of bounds for dimension {dim} with size {size}")
-    return index.contiguous()
+@_op("refuse")
+def _refuse(flag: torch.Tensor) -> torch.Tensor:
+    if flag:
+        raise RuntimeError(REFUSED)
+    return flag
 
 
 @_op("embedding")

@@ -44,9 +44,18 @@ def extern_call(
 
 
 def call_target(
-    cx: Context, target: str, fn: Any, args: Sequence[Any], kwargs: Mapping[str, Any], effects: bool
+    cx: Context,
+    target: str,
+    fn: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    effects: bool,
+    raises: bool = True,
 ) -> Any:
-    """As `extern_call`, for a function and the "module:name" under which a fresh process finds it."""
+    """As `extern_call`, for a function and the "module:name" under which a fresh process finds it.
+
+    raises: it may raise for some elements, so it is called in any case
+    """
     arrays: list[ArrayValue] = []
     template = [_template(cx, a, arrays) for a in args]
     named = {k: _template(cx, v, arrays) for k, v in kwargs.items()}
@@ -70,6 +79,8 @@ def call_target(
     ref = ExternRef(target, tuple(template), tuple(named.items()))
     if metas:
         attrs: dict[str, Any] = {"ref": ref, "effects": effects, "strides": tuple(m.stride for m in metas)}
+        if raises:
+            attrs["raises"] = True
         if len(picks) < len(tensors):
             attrs["picks"] = picks
         if seen.written:
@@ -95,7 +106,8 @@ def call_target(
 
 def _lazily_conjugated(cx: Context, node: Node) -> Any:
     """A result that eager leaves to be conjugated when it is read: a node's value never is."""
-    stored = call_target(cx, f"{eager_ops.__name__}:NAMED.conj", EAGER["conj"], [node], {}, effects=False)
+    target = f"{eager_ops.__name__}:NAMED.conj"
+    stored = call_target(cx, target, EAGER["conj"], [node], {}, effects=False, raises=False)
     return METHODS["conj"](cx.ev, [cx.array(stored)], {})
 
 
@@ -301,7 +313,8 @@ def complex_op(cx: Context, name: str, nodes: Sequence[Node | None], attrs: Mapp
     full = row.bind(attrs)
     operands = [n.attrs["value"] if n is not None and n.op.name == "scalar" else n for n in nodes]
     target = f"{eager_ops.__name__}:NAMED.{name}"
-    return call_target(cx, target, EAGER[name], operands, full, effects=False)
+    raises = row.raises or row.requires is not None
+    return call_target(cx, target, EAGER[name], operands, full, effects=False, raises=raises)
 
 
 COMPLEX.append(complex_op)

@@ -8,6 +8,7 @@ import torch
 
 from ....inductor.dtypes import HALVES, bool_, float32, round_to_half
 from ....inductor.graph import Node
+from ....inductor.ops.dims import less
 from ....inductor.ops.promotion import result_dtype
 from ...values.tensor import ArrayValue
 from .calls import Context, expand, name, register, takes_numbers
@@ -147,7 +148,8 @@ def rmod(cx: Context, input: Any, other: Any) -> Node:
 @takes_numbers
 def pow_(cx: Context, input: Any, exponent: Any) -> Node:
     base = cx.node(input)
-    if type(exponent) is int and exponent < 0 and base.dtype.is_int:
+    counted = not isinstance(exponent, (ArrayValue, Node, float, complex))  # an int, or one that changes between calls
+    if counted and base.dtype.is_int and less(exponent, 0):
         raise ValueError("Integers to negative integer powers are not allowed.")
     return cx.op("pow", base, exponent)
 

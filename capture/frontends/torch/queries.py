@@ -301,6 +301,11 @@ def _check_tensor_all_with(ev: Evaluator, error_type: Value, cond: Value, messag
     return _check_tensor_all(ev, cond, message)
 
 
+@_query("torch._assert_async")
+def _assert_async(ev: Evaluator, condition: Value, message: Value = NONE) -> Value:
+    return _check_tensor_all(ev, condition, message)
+
+
 @_query("torch._assert")
 def _assert(ev: Evaluator, condition: Value, message: Value = NONE) -> Value:
     if isinstance(condition, ArrayValue):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -65,11 +65,12 @@ class TorchRuntime:
 
     def _run_extern(
         self, *arrays: Any, ref: ExternRef, effects: bool = False, strides: Any = None, shapes: Any = None,
-        writes: tuple[int, ...] = (), picks: tuple[int, ...] | None = None,
+        writes: tuple[int, ...] = (), picks: tuple[int, ...] | None = None, raises: bool = False,
     ) -> Any:  # fmt: skip
         """The call that `ref` describes; results are laid out in `strides`, on which the plan relies.
 
         writes: positions of the arrays that the call writes to: it gets copies, which follow the results
+        raises: the graph's business: it calls also where nobody needs the results
         picks:  positions, among the results, of those that the graph needs (the others alias arguments); None: all
         shapes: what the results' shapes must be, where that was not certain
         """
@@ -125,10 +126,33 @@ class TorchRuntime:
         isolated.quern_record = getattr(run, "quern_record", None)  # type: ignore[attr-defined]
         return isolated
 
+    def replayable(self, run: Callable[..., Any], devices: Collection[str]) -> Callable[..., Any]:
+        def replayed(*inputs: Any) -> Any:
+            generators = [_generator(device) for device in devices]
+            states = [g.get_state() for g in generators]
+            try:
+                return run(*inputs)
+            except Exception:
+                for g, state in zip(generators, states):
+                    g.set_state(state)
+                raise
+
+        replayed.quern_record = getattr(run, "quern_record", None)  # type: ignore[attr-defined]
+        return replayed
+
     def stream(self, device: str) -> int:
         if not device.startswith("cuda"):
             return 0
         return torch.cuda.current_stream(to_device(device)).cuda_stream
+
+
+def _generator(device: str) -> torch.Generator:
+    """The generator of a device's random numbers."""
+    if device == "cpu":
+        return torch.default_generator
+    torch.cuda.init()
+    found = to_device(device)
+    return torch.cuda.default_generators[torch.cuda.current_device() if found.index is None else found.index]
 
 
 def _laid_out(x: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:

@@ -1,0 +1,34 @@
+"""What captured graphs are handed to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..config import Options
+from ..inductor.graph import Graph
+from .frontend import Frontend
+
+
+@dataclass(frozen=True)
+class BackendContext:
+    """What a backend may want to know beside the graph.
+
+    frontend: the array framework of the graph (`frontend.runtime` runs ops); name: a readable name for the graph
+    """
+
+    frontend: Frontend | None
+    options: Options
+    name: str
+
+
+Backend = Callable[[Graph, Sequence[Any], BackendContext], Callable[..., Any]]
+
+
+@dataclass
+class Callbacks:
+    """Functions to call around each compilation of a graph, with the function's name."""
+
+    on_start: list[Callable[[str], None]] = field(default_factory=list)
+    on_end: list[Callable[[str], None]] = field(default_factory=list)

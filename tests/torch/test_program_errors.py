@@ -1,0 +1,389 @@
+"""Errors that only the data cause are the program's own: they come at their place, after what was done before them and before
+what is done behind them, and the program's handlers see them; type, message and context are eager's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch_checks import randn, tensors
+
+import quern
+
+T = torch.tensor
+
+#: (program, arguments that it accepts, arguments that it refuses)
+PROGRAMS: list[Any] = []
+
+
+def program(*arguments: Any) -> Callable[[Any], Any]:
+    """Register a program with the arguments of some calls; it raises in one of them at least, inside or out of itself."""
+
+    def add(fn: Any) -> Any:
+        PROGRAMS.append(pytest.param(fn, arguments, id=fn.__name__))
+        return fn
+
+    return add
+
+
+# ---------------------------------------------------------------- effects before and behind
+
+
+@program((torch.eye(3), []), (torch.zeros(3, 3), []))
+def a_list_is_appended_to_before_and_behind(m, log):
+    log.append("start")
+    inverse = torch.linalg.inv(m)
+    log.append("end")
+    return inverse
+
+
+@program((torch.arange(4.0), T([0, 1])), (torch.arange(4.0), T([0, 9])))
+def a_tensor_is_written_before_and_behind(x, i):
+    x.add_(1)
+    picked = x[i]
+    x.mul_(2)
+    return picked
+
+
+class Counter:
+    def __init__(self) -> None:
+        self.calls = self.done = 0
+
+
+@program((torch.arange(4), T([1, 2, 3, 4]), {}), (torch.arange(4), T([1, 0, 3, 4]), {}))
+def attributes_and_items_are_set_before_and_behind(x, divisor, stats):
+    counter = Counter()
+    stats["counter"] = counter.calls
+    for _ in range(2):
+        counter.calls += 1
+        stats["calls"] = counter.calls
+        x = x // divisor
+        stats["done"] = counter.calls
+    return x
+
+
+@program((torch.randn(4, 3), T([0, 2, 1, 0])), (torch.randn(4, 3), T([0, 3, 1, 0])))
+def lines_are_printed_before_and_behind(x, target):
+    print("loss of", x.shape)
+    loss = F.cross_entropy(x, target)
+    print("done")
+    return loss
+
+
+@program((torch.eye(2),), (torch.zeros(2, 2),))
+def random_numbers_are_drawn_once(m):
+    return torch.rand(3), torch.linalg.inv(m), torch.rand(2)
+
+
+@program((torch.rand(3),), (-torch.rand(3),))
+def random_numbers_go_on_after_a_draw_that_failed(p):
+    first = torch.rand(2)
+    try:
+        drawn = torch.bernoulli(p)
+    except RuntimeError:
+        drawn = torch.zeros(1)
+    return first, drawn, torch.rand(2)
+
+
+# ---------------------------------------------------------------- handlers
+
+
+@program((torch.eye(3), []), (-torch.eye(3), []))
+def all_clauses_of_a_try_statement(m, log):
+    try:
+        factor = torch.linalg.cholesky(m)
+        log.append("factor")
+    except torch.linalg.LinAlgError as error:
+        log.append(str(error))
+        factor = m
+    else:
+        log.append("else")
+    finally:
+        log.append("finally")
+    return factor * 2
+
+
+@program((torch.ones(2, 2) + torch.eye(2),), (torch.ones(2, 2),), (-torch.ones(2, 2),))
+def jitter_is_added_until_it_works(m):
+    for k in range(6):
+        try:
+            return torch.linalg.cholesky(m + (10.0 ** (k - 9) if k else 0.0) * torch.eye(2)), k
+        except RuntimeError:
+            continue
+    return None, -1
+
+
+@program((torch.arange(4.0), T([0, 1])), (torch.arange(4.0), T([0, 9])))
+def an_error_is_suppressed(x, i):
+    with contextlib.suppress(IndexError):
+        x.add_(1)
+        x = x[i] * 3
+    return x + 1
+
+
+class Noted:
+    """A context manager that hides IndexErrors and keeps what it saw."""
+
+    def __init__(self, log: list[Any]) -> None:
+        self.log = log
+
+    def __enter__(self) -> None:
+        self.log.append("enter")
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
+        self.log.append(kind and kind.__name__)
+        return kind is IndexError
+
+
+@program((torch.arange(4.0), T([0, 1]), []), (torch.arange(4.0), T([0, 9]), []))
+def a_context_manager_sees_the_error(x, i, log):
+    with Noted(log):
+        x = x[i]
+        log.append("picked")
+    return x
+
+
+@program((torch.arange(4.0), T([0, 1])), (torch.arange(4.0), T([0, 9])))
+def a_handler_around_a_call(x, i):
+    def pick(x):
+        try:
+            return x[i]
+        finally:
+            x.add_(1)
+
+    try:
+        return pick(x), pick(x)
+    except IndexError:
+        return x * 10
+
+
+@program((torch.arange(2), T([0, 1])), (torch.arange(2), T([0, 5])))
+def another_error_is_raised_from_it(x, i):
+    try:
+        return x[i]
+    except IndexError as error:
+        raise ValueError("no such row") from error
+
+
+@program((torch.arange(2), T([0, 1])), (torch.arange(2), T([0, 5])))
+def a_generator_raises_half_way(x, i):
+    def rows():
+        yield x
+        yield x[i]
+        yield x * 2
+
+    found = []
+    try:
+        for row in rows():
+            found.append(row)
+    except IndexError:
+        found.append("stopped")
+    return found
+
+
+@program((torch.arange(4.0), T([0, 1])), (torch.arange(4.0), T([0, 9])))
+def nobody_reads_the_result(x, i):
+    try:
+        x[i]
+    except IndexError:
+        return False
+    return True
+
+
+@program((torch.arange(4.0), T([0, 1])), (torch.arange(4.0), T([0, 9])))
+def a_break_inside_of_the_try_statement(x, i):
+    try:
+        x.add_(1)
+        quern.graph_break()
+        x.add_(1)
+        x = x[i]
+        x.add_(100)
+    except IndexError:
+        x = x * 10
+    return x
+
+
+# ---------------------------------------------------------------- what raises
+
+
+@torch.library.custom_op("quern_program_errors::root", mutates_args=())
+def root(x: torch.Tensor) -> torch.Tensor:
+    if bool((x < 0).any()):
+        raise ValueError(f"no root of {x.min().item():.1f}")
+    return x.sqrt()
+
+
+@root.register_fake
+def _(x):
+    return torch.empty_like(x)
+
+
+@program((torch.ones(3), []), (-torch.ones(3), []))
+def a_custom_operator(x, log):
+    log.append("start")
+    try:
+        return root(x)
+    except ValueError as error:
+        return str(error)
+
+
+@program((T([4, 5, -7]), T([1, 2, 3])), (T([4, 5, -7]), T([1, 0, 3])))
+def integer_division_of_which_a_part_is_used(a, b):
+    return (a // b)[:1], torch.div(a, b, rounding_mode="trunc")[2:]
+
+
+@program((T([4, 5]), T([1, 2])), (T([4, 5]), T([1, 0])), (T([4.0, 5]), T([1, 0])))
+def remainders(a, b):
+    try:
+        return a % b, torch.fmod(a, b)
+    except RuntimeError as error:
+        return str(error)
+
+
+@program((T([4, 5]), 2), (T([4, 5]), 0), (T([4, 5]), 3), (T([4, 5]), 0))
+def division_by_a_number_that_changes(a, n):
+    return a // n
+
+
+@program((T([4, 5]), 2), (T([4, 5]), -1), (T([4, 5]), 3), (T([4, 5]), -2))
+def an_integer_power_that_changes(a, n):
+    return a**n
+
+
+@program((torch.arange(5.0), 2), (torch.arange(5.0), 3), (torch.arange(5.0), 7), (torch.arange(5.0), -6))
+def a_subscript_that_changes(x, n):
+    return x[n]
+
+
+@program((torch.arange(5.0), T(2)), (torch.arange(5.0), T(5)), (torch.arange(5.0), T(-6)))
+def a_subscript_without_dimensions(x, i):
+    x.mul_(2)
+    return x[i]
+
+
+TABLE = torch.arange(6.0).reshape(2, 3)
+
+
+@program((TABLE, T([0, 5])), (TABLE, T([0, 6])), (TABLE, T([0, -6])), (TABLE, T([0, -7])))
+def elements_taken(x, i):
+    return torch.take(x, i)
+
+
+@program((TABLE, T([[0], [2]])), (TABLE, T([[0], [3]])), (TABLE, T([[0], [-1]])))
+def positions_along_a_dim(x, i):
+    return torch.take_along_dim(x, i, 1), x.gather(1, i)[0]
+
+
+@program((torch.zeros(3), T([0, 1]), torch.ones(2)), (torch.zeros(3), T([0, 3]), torch.ones(2)))
+def rows_added(x, i, rows):
+    x.index_add_(0, i, rows)
+    return x.scatter(0, i, rows), x.scatter_reduce(0, i, rows, "amax"), x.index_fill(0, i, 2.0)
+
+
+@program((torch.zeros(3), T([0, -3]), torch.ones(2)), (torch.zeros(3), T([0, -4]), torch.ones(2)))
+def rows_set(x, i, rows):
+    x[i] = rows
+    return x * 2
+
+
+@program((torch.zeros(3), T([True, False, True]), torch.ones(2)), (torch.zeros(3), T([True] * 3), torch.ones(2)))
+def masked_rows_set(x, mask, rows):
+    return x.masked_scatter(mask, rows)
+
+
+@program((randn(5, 3), T([0, 4])), (randn(5, 3), T([0, 5])), (randn(5, 3), T([0, -1])))
+def rows_of_an_embedding(weight, i):
+    return F.embedding(i, weight).sum()
+
+
+@program((randn(4, 3), T([0, 1, 2, 0])), (randn(4, 3), T([0, 1, -1, 0])), (randn(4, 3), T([0, -100, 2, 0])))
+def class_numbers(x, target):
+    return F.nll_loss(F.log_softmax(x, 1), target, reduction="sum"), F.cross_entropy(x, target)
+
+
+@program((T([0, 1]),), (T([0, 3]),), (T([0, -1]),))
+def one_of_some_classes(i):
+    return F.one_hot(i, 3)
+
+
+@program((T([0.0, 0.5, 1.0]),), (T([0.0, 1.5, 1.0]),), (T([float("nan"), 0.5, 1.0]),))
+def probabilities(p):
+    return F.binary_cross_entropy(p, torch.ones(3))
+
+
+@program((T([0.5, 0.5]), {}), (T([-0.5, 0.5]), {}), (torch.zeros(2), {}))
+def draws(p, found):
+    found["before"] = torch.rand(1)
+    found["drawn"] = torch.multinomial(p, 1)
+    return found
+
+
+@program((T([True, True]), []), (T([True, False]), []))
+def assertions(condition, log):
+    log.append("first")
+    torch._assert(condition.any(), "none")
+    log.append("second")
+    torch._assert_async(condition.all(), "not all")
+    return condition
+
+
+@program((T(3.0), T(1.0)), (T(3.0), T(-1.0)))
+def parameters_of_a_distribution(x, scale):
+    try:
+        return torch.distributions.Normal(x, scale).log_prob(x)
+    except ValueError as error:
+        return str(error)
+
+
+@program((torch.eye(2), torch.ones(2)), (torch.zeros(2, 2), torch.ones(2)))
+def a_system_of_equations(m, b):
+    try:
+        return torch.linalg.solve(m, b)
+    except RuntimeError as error:
+        return type(error).__name__, str(error)
+
+
+# ---------------------------------------------------------------- the test
+
+
+def outcome(fn: Any, args: tuple[Any, ...], capsys: Any) -> list[Any]:
+    """All that can be seen of one call."""
+    torch.manual_seed(1)
+    try:
+        gave: Any = ("gave", fn(*args))
+    except Exception as error:
+        gave = ("raised", type(error), str(error), repr(error.__cause__), repr(error.__context__))
+    return [gave, args, capsys.readouterr().out, torch.rand(1)]
+
+
+def without_tensors(tree: Any) -> Any:
+    if isinstance(tree, torch.Tensor):
+        return tree.dtype, tree.shape
+    if isinstance(tree, (list, tuple)):
+        return [without_tensors(part) for part in tree]
+    return {k: without_tensors(v) for k, v in tree.items()} if isinstance(tree, dict) else tree
+
+
+@pytest.mark.parametrize("grad", [False, True], ids=["", "gradients"])
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize(("fn", "calls"), PROGRAMS)
+def test_as_in_eager(fn, calls, backend, grad, capsys):
+    if grad and backend == "inductor":
+        pytest.skip("gradients run op by op")
+    compiled = quern.compile(fn, backend=backend)
+    with warnings.catch_warnings(), torch.set_grad_enabled(grad):
+        warnings.simplefilter("error")
+        for args in (*calls, *calls):
+            expected = outcome(fn, copy.deepcopy(args), capsys)
+            found = outcome(compiled, copy.deepcopy(args), capsys)
+            assert without_tensors(found) == without_tensors(expected)
+            torch.testing.assert_close(tensors(found), tensors(expected), equal_nan=True)
+    if "break" not in fn.__name__:
+        assert not compiled.breaks or {b.code for b in compiled.breaks} <= {"raises", "framework-error"}
