@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import markers
 from .breaks import NotConstant
+from .values import number
 from .values.base import Args, Kwargs, Value
 
 if TYPE_CHECKING:
@@ -189,17 +190,21 @@ def pure(fn: Any) -> Handler:
     """The handler of a C function without effects: done during capture on constants."""
 
     def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        if fn.__module__ == "math" and not kwargs and not all(a.is_constant for a in args):
+            made = number.call_of_numbers(ev, fn, args)
+            if made is not None:
+                return made
         try:
             plain = [ev.to_python(a) for a in args]
             named = {k: ev.to_python(v) for k, v in kwargs.items()}
         except NotConstant:
-            number = _as_number(ev, args)
-            if number is None:
+            converted = _as_number(ev, args)
+            if converted is None:
                 raise ev.break_(
                     "not-constant", f"calling {_name(fn)} with a value that is not known during capture",
                     "it takes Python numbers", "use the array framework's own function",
                 ) from None  # fmt: skip
-            plain, named = number, {}
+            plain, named = converted, {}
         return ev.fold(lambda: fn(*plain, **named))
 
     return handler

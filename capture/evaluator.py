@@ -40,6 +40,7 @@ from .values.generators import GeneratorValue
 from .values.item import number_node
 from .values.iterators import DictIterator, FixedIterator, IteratorValue, RangeIterator, SequenceIterator, SetIterator
 from .values.mappings import DictValue, Lazy
+from .values.number import NumberValue
 from .values.objects import ObjectValue
 from .values.sequences import DequeValue, ListValue, SequenceValue, SliceValue, TupleValue
 from .values.sets import DictViewValue, SetValue
@@ -185,6 +186,8 @@ class Evaluator(ClassService, TextService):
             return [self.to_python(v, symbols) for v in value.elements(self)]
         if isinstance(value, SymIntValue):
             return value.expr if symbols else self.symbols.specialize(value)
+        if symbols and isinstance(value, NumberValue) and hasattr(value, "expr"):
+            return value.expr
         if isinstance(value, SliceValue):
             return slice(*(self.to_python(v, symbols) for v in (value.start, value.stop, value.step)))
         if isinstance(value, DictValue):
@@ -247,6 +250,9 @@ class Evaluator(ClassService, TextService):
         """`left is right`; that two places hold different objects is guarded."""
         if operators.is_same(left, right):
             return True
+        for number, other in ((left, right), (right, left)):
+            if isinstance(number, NumberValue) and number.python_type() is other.python_type():
+                number.as_constant()  # which of two equal numbers it is may be seen
         self._guard_different(left, right)
         return False
 
@@ -557,12 +563,6 @@ class Evaluator(ClassService, TextService):
     def dim(self, source: Source, axis: int, size: int, array: Any = None) -> Any:
         """Size `axis` of the array at `source`: the int, or a symbol when that dim is dynamic."""
         return self.symbols.dim(source, axis, size, array)
-
-    def is_dynamic_int(self, source: Source, value: int) -> bool:
-        return self.symbols.wants_int(source, value)
-
-    def dynamic_int(self, value: int, source: Source) -> Value:
-        return self.symbols.int_input(source, value)
 
     def size(self, dim: Any) -> Value:
         """A Value for a size: a constant, or a symbolic int."""

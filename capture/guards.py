@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .seen import Seen, describe, said_of
-from .sources import Names, Source
+from .sources import Names, Source, fill_places
 from .type_lookup import own_name
-
-#: where the text of one of a guard's `places` goes
-_PLACE = re.compile(r"\{p(\d+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +51,7 @@ class Guard:
             test = test.replace("{x}", f"({self.source.text})")
         if self.other is not None:
             test = test.replace("{y}", f"({self.other.text})")
-        return _PLACE.sub(lambda found: f"({self.places[int(found[1])].text})", test)
+        return fill_places(test, lambda i: f"({self.places[i].text})")
 
 
 class _Watched:
@@ -109,6 +105,10 @@ class GuardSet:
         key = (source, test, None)
         if key not in self._guards:
             self._guards[key] = Guard(source, test, reason, None, rank, Seen(was) if "{was}" in reason else None)
+
+    def relation(self, test: str, places: tuple[Source, ...], reason: str) -> None:
+        """An expression over `{p0}`, `{p1}`, ...; so may the reason be."""
+        self.add(Guard(None, test, fill_places(reason, lambda i: places[i].label), None, 2, None, places))
 
     def type_is(self, source: Source, cls: type) -> None:
         """`type(x) is cls`. Nothing to do for a place that the entry holds itself."""
@@ -363,8 +363,7 @@ def _exactly(found: Any, wanted: Any) -> bool:
 
 
 def _filled(test: str, places: tuple[Source, ...], read: Callable[[Source], str]) -> str:
-    """`test` with the places' expressions in it."""
-    return _PLACE.sub(lambda found: read(places[int(found[1])]), test)
+    return fill_places(test, lambda i: read(places[i]))
 
 
 def _count(source: Source, uses: dict[Source, int], times: int) -> None:

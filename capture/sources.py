@@ -9,8 +9,9 @@ same node is the same node, so sources are compared by identity.
 from __future__ import annotations
 
 import keyword
+import re
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .seen import weak
@@ -99,6 +100,14 @@ class Source:
         """The content of a cell."""
         return self.step("", ".cell_contents", "")
 
+    def computed(self, template: str, others: tuple[Source, ...] = ()) -> Source:
+        """What Python computes of this place, `{p0}` in the template, and of `others`, `{p1}`, `{p2}`, ..."""
+        key = (template, "".join(f" {id(other)}" for other in others))
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = Computed(self, template, others)
+        return child
+
     # ------------------------------------------------------------ reading
 
     def render(self, parent_text: str) -> str:
@@ -133,6 +142,39 @@ class Source:
 
     def __repr__(self) -> str:
         return f"<source {self.text}>"
+
+
+class Computed(Source):
+    """What Python computes, at each call, of the numbers that stand at some places."""
+
+    __slots__ = ("template", "others")
+
+    def __init__(self, first: Source, template: str, others: tuple[Source, ...]) -> None:
+        super().__init__(first, "", "")
+        self.template = template
+        self.others = others
+        self.text = self.render(first.text)
+        self.depth = max(source.depth for source in (first, *others)) + 1
+
+    def render(self, parent_text: str) -> str:
+        return fill_places(self.template, lambda i: self.others[i - 1].text if i else parent_text)
+
+    @property
+    def label(self) -> str:
+        if self._label is None:
+            assert self.parent is not None
+            places = (self.parent, *self.others)
+            self._label = fill_places(self.template, lambda i: places[i].label)
+        return self._label
+
+
+#: where the text of a place goes
+_PLACE = re.compile(r"\{p(\d+)\}")
+
+
+def fill_places(template: str, text: Callable[[int], str]) -> str:
+    """`template` with the text of each place in it; asked from left to right."""
+    return _PLACE.sub(lambda found: text(int(found[1])), template)
 
 
 def is_literal(key: Any) -> bool:

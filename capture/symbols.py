@@ -26,8 +26,8 @@ from .guards import Guard
 from .sources import Source
 from .values.base import Value
 from .values.constant import ConstantValue
-from .values.symfloat import SymFloatValue
-from .values.symint import SymIntValue
+from .values.number import NumberValue
+from .values.symint import RULES, SymIntValue
 from .varying import Key
 
 if TYPE_CHECKING:
@@ -87,10 +87,12 @@ class Symbols:
         self.relations = Relations()
         #: sizes and numbers taken as constants: (key, source of the number, value)
         self.constants: list[tuple[Key, Source, int | float]] = []
-        #: graph nodes of floats that change, by where the entry reads them, and how to make each a constant
-        self.numbers: dict[Source, Node] = {}
+        #: numbers that change and their graph nodes, by where the entry reads them
+        self.numbers: dict[Source, tuple[NumberValue, Node]] = {}
         #: symbols whose values only the running graph knows: the node, and the dim of its value (None: the value itself)
         self.unbacked: dict[str, tuple[Node, int | None] | None] = {}
+        #: whether there are any
+        self.changing = False
         self._shared: dict[int, Bound] = {}
         self._values: dict[Any, Value] = {}
 
@@ -129,50 +131,74 @@ class Symbols:
             return mark.dynamic
         return self._mode is True or key in self.ev.policy.dynamic
 
-    def wants_int(self, source: Source, value: int) -> bool:
-        """True when the int at `source` is to be a symbol."""
+    def number_input(self, source: Source, value: int | float) -> Value | None:
+        """What stands for the number at `source` when it changed between calls; None: it is a constant."""
         key = (source.label, None)
-        if key in self.bound:
-            return True
-        if 2 <= value <= LARGEST_INT and self._mode is not False and key not in self.assume.pinned:
-            # variables of a function's rest behind a graph break are often sizes
-            if key in self.ev.policy.dynamic or self._mode is True and self.ev.resuming and source.parent is None:
-                return True
-        self.constants.append((key, source, value))
-        return False
-
-    def int_input(self, source: Source, value: int) -> Value:
-        """A symbol for the int at `source`."""
-        key = (source.label, None)
-        known = self.bound.get(key)
-        if known is None:
-            self.ev.guards.type_is(source, int)
-            known = self._bind(key, source, value, shares=False)
-            low, high = self.relations.ranges[known.symbol.name]
-            self.relations.ranges[known.symbol.name] = (low, min(high, LARGEST_INT))
-        return self.value_of(known.symbol)
-
-    def float_input(self, source: Source, value: float) -> Value | None:
-        """What stands for the float at `source` when it changed between calls; None: it is a constant."""
-        key = (source.label, None)
-        if key not in self.ev.policy.dynamic or self._mode is False or key in self.assume.pinned:
+        if not self._number_varies(source, key, value):
             self.constants.append((key, source, value))
             return None
         found = self._values.get(source)
         if found is None:
-            self.ev.guards.type_is(source, float)
-            found = self._values[source] = SymFloatValue(source, value, lambda: self._pin(key))
+            self.ev.guards.type_is(source, type(value))
+            found = self._values[source] = NumberValue(source, value, key, self)
+            self.changing = True
         return found
 
-    def pin_numbers(self, nodes: Iterable[Node | None]) -> None:
-        """Where an op takes no such number: the floats among its operands are constants in the next attempt."""
-        for place, node in self.numbers.items():
-            if node in nodes:
-                for source in (place, *place.ancestors()):
-                    if isinstance(self._values.get(source), SymFloatValue):
-                        self._values[source].as_constant()
+    def _number_varies(self, source: Source, key: Key, value: int | float) -> bool:
+        if self._mode is False or key in self.assume.pinned:
+            return False
+        if key in self.ev.policy.dynamic:
+            return True
+        # variables of a function's rest behind a graph break are often sizes
+        return self._mode is True and self.ev.resuming and source.parent is None and self.in_range(value)
 
-    def _pin(self, key: Key) -> Any:
+    def in_range(self, value: Any) -> bool:
+        """Whether an int may be a symbol: 0 and 1 mean something else for a size than other ints do."""
+        return type(value) is int and 2 <= value <= LARGEST_INT
+
+    def bind_number(self, number: NumberValue) -> Any:
+        """A symbol for an int that is used as a size. One that cannot be a symbol is a constant from here on."""
+        key = (number.place.label, None)
+        known = self.bound.get(key)
+        if known is None:
+            if not self.in_range(number.hint) or key in self.assume.pinned:
+                self.pin(number.origin)
+            known = self._bind(key, number.place, number.hint, shares=False)
+            low, high = self.relations.ranges[known.symbol.name]
+            self.relations.ranges[known.symbol.name] = (low, min(high, LARGEST_INT))
+        return known.symbol
+
+    def derived(self, op: str, left: Any, right: Any) -> Any:
+        """The size that an operator gives for two sizes or ints; None where no rule tells."""
+        rule = RULES.get(op)
+        return None if rule is None else rule(self, left, right)
+
+    def number_of(self, size: Any) -> NumberValue:
+        """A size as a number that Python computes at each call."""
+        symbols = sorted(size.free_symbols, key=lambda s: s.name)
+        numbers = {s.name: i for i, s in enumerate(symbols)}
+        places = [self.place(s) for s in symbols]
+        self.changing = True
+        template = python_size(size, lambda s: f"{{p{numbers[s.name]}}}")
+        place = places[0] if template == "{p0}" else places[0].computed(template, tuple(places[1:]))
+        return NumberValue(place, self.hint(size), self.by_name[symbols[0].name].places[0][0], self, lambda: size)
+
+    def number_behind(self, node: Node) -> NumberValue | None:
+        """The number that a node of the graph stands for."""
+        return next((number for number, known in self.numbers.values() if known is node), None)
+
+    def pin_numbers(self, nodes: Iterable[Node | None]) -> None:
+        """Where an op takes no such number: those among its operands are constants in the next attempt."""
+        for node in nodes:
+            number = self.number_behind(node) if node is not None else None
+            if number is not None:
+                number.as_constant()
+
+    def pin(self, key: Key) -> Any:
+        """A dim or number is a constant in the next attempt, which begins now."""
+        bound = self.bound.get(key)
+        if bound is not None:
+            self.specialize(bound.symbol)
         self.assume.pinned.add(key)
         raise Restart
 

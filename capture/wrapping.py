@@ -86,10 +86,8 @@ def _again(ev: Evaluator, known: Value, obj: Any, source: Source) -> Value:
 def wrap_literal(ev: Evaluator, obj: Any, source: Source) -> Value:
     """int, str, None and the like: by value. An int or a float may be dynamic."""
     if not source.is_const:
-        if type(obj) is int and ev.is_dynamic_int(source, obj):
-            return ev.dynamic_int(obj, source)
-        if type(obj) is float and (dynamic := ev.symbols.float_input(source, obj)) is not None:
-            return dynamic
+        if type(obj) in (int, float) and (changing := ev.symbols.number_input(source, obj)) is not None:
+            return changing
         ev.guards.equals(source, obj)
     return _SINGLETONS[obj] if obj is None or obj is True or obj is False else ConstantValue(obj)
 

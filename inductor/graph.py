@@ -109,6 +109,13 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A placeholder inside an `ExternRef` template: the Python number that the node's `index`-th input, a 0-dim tensor, holds."""
+
+    index: int
+
+
+@dataclass(frozen=True)
 class Named:
     """A constant of the framework inside an `ExternRef` template, by its "module:qualified.name"."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .dtypes import DType
-from .graph import ExternRef, Graph, Input, Named, Node, TensorMeta
+from .graph import ExternRef, Graph, Input, Named, Node, Number, TensorMeta
 
 #: JSON data
 Data = Any
@@ -50,6 +50,7 @@ _FORMS: dict[type, Callable[[Any], Data]] = {
     slice: lambda v: ["slice", *map(value_data, (v.start, v.stop, v.step))],
     dict: lambda v: ["dict", *([value_data(k), value_data(x)] for k, x in v.items())],
     Input: lambda v: ["input", v.index],
+    Number: lambda v: ["number", v.index],
     Named: lambda v: ["named", v.target],
     ExternRef: lambda v: ["call", v.target, value_data(v.args), value_data(v.kwargs)],
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import dtypes
 from .dtypes import DType
-from .graph import Dim, ExternRef, Graph, Input, Named
+from .graph import Dim, ExternRef, Graph, Input, Named, Number
 from .lower import ExternCall, Storage
 from .schedule import Launch, Schedule
 from .sizes import python_size
@@ -182,6 +182,8 @@ def encode(value: Any) -> Any:
         return {"$": "dict", "v": [[k, encode(v)] for k, v in value.items()]}
     if isinstance(value, Input):
         return {"$": "input", "v": value.index}
+    if isinstance(value, Number):
+        return {"$": "number", "v": value.index}
     if isinstance(value, Named):
         return {"$": "named", "v": value.target}
     if isinstance(value, ExternRef):
@@ -212,6 +214,8 @@ def decode(data: Any, sizes: Mapping[str, int]) -> Any:
         return {k: decode(x, sizes) for k, x in v}
     if kind == "input":
         return Input(v)
+    if kind == "number":
+        return Number(v)
     if kind == "named":
         return Named(v)
     if kind == "extern":

@@ -13,7 +13,7 @@ from ...inductor.graph import ExternRef, Input, Node, TensorMeta
 from ...inductor.ops import OPS
 from .base import Value
 from .constant import ConstantValue
-from .symfloat import SymFloatValue
+from .number import NumberValue
 
 if TYPE_CHECKING:
     from ..evaluator import Evaluator
@@ -100,7 +100,7 @@ def operand_of(ev: Evaluator, value: Value) -> Any:
     """A number as an argument of `number_node`; None for another Value."""
     if isinstance(value, ItemValue):
         return value.node
-    if isinstance(value, SymFloatValue):
+    if isinstance(value, NumberValue):
         return value.as_constant()
     if type(value) is ConstantValue and type(value.value) in (int, float, bool):
         return value.value

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .base import Value
 from .constant import FALSE, TRUE, ConstantValue
 from .item import ItemValue, number_node, operand_of
+from .number import NumberValue
 
 if TYPE_CHECKING:
     from ..evaluator import Evaluator
@@ -52,14 +53,18 @@ class SymIntValue(Value):
         if self.symbols.is_unbacked(self.expr) and (number is None or op == "/") and operand_of(ev, other) is not None:
             return self.item(ev).binary(ev, op, other, reflected)
         if number is None:
-            if type(other) is ConstantValue and isinstance(other.value, (float, complex)):
+            if type(other) is ConstantValue and isinstance(other.value, complex):
                 return ev.binary(op, other, known(self)) if reflected else ev.binary(op, known(self), other)
-            return None
+            if other.python_type() is not float or self.symbols.is_unbacked(self.expr):
+                return None
+            return self.symbols.number_of(self.expr).binary(ev, op, other, reflected)
         left, right = (number, self.expr) if reflected else (self.expr, number)
-        rule = _BINARY.get(op)
+        rule = RULES.get(op)
         made = None if rule is None else rule(self.symbols, left, right)
         if made is not None:
             return self.symbols.value_of(made)
+        if not self.symbols.is_unbacked(self.expr) and not self.symbols.is_unbacked(number):
+            return self.symbols.number_of(self.expr).binary(ev, op, other, reflected)
         return ev.fold(ev.operators.BINARY[op], *(self.symbols.specialize(x) for x in (left, right)))
 
     def unary(self, ev: Evaluator, op: str) -> Value:
@@ -73,7 +78,9 @@ class SymIntValue(Value):
                 return ev.fold(ev.operators.COMPARE[op], 0, other.value)  # the same for every int
             number = _sympy().Rational(*other.value.as_integer_ratio())
         if number is None:
-            return None
+            if other.python_type() is not float or self.symbols.is_unbacked(self.expr):
+                return None
+            return self.symbols.number_of(self.expr).compare(ev, op, other)
         relation = getattr(_sympy(), _RELATIONS[op])(self.expr, number)
         if self.symbols.is_unbacked(relation) and self.symbols.relations.decided(relation) is None:
             return RelationValue(relation, self.symbols)
@@ -106,7 +113,7 @@ class SymIntValue(Value):
     def m___float__(self, ev: Evaluator) -> Value:
         if self.symbols.is_unbacked(self.expr):
             return self.item(ev, float)
-        return ConstantValue(float(self.as_constant()))
+        return self.symbols.number_of(self.expr).m___float__(ev)
 
     def m_bit_length(self, ev: Evaluator) -> Value:
         return ConstantValue(self.as_constant().bit_length())
@@ -161,6 +168,8 @@ def _number(value: Value) -> Any:
     """The int or expression behind a Value that takes part in integer arithmetic; None for another."""
     if isinstance(value, SymIntValue):
         return value.expr
+    if isinstance(value, NumberValue) and value.can_be_size:
+        return value.expr
     if type(value) is ConstantValue and isinstance(value.value, int):
         return int(value.value)
     return None
@@ -210,7 +219,8 @@ def _shift(symbols: Symbols, a: Any, b: Any) -> Any:
     return a * 2**b if isinstance(b, int) and 0 <= b < 32 else None
 
 
-_BINARY: dict[str, Callable[[Any, Any, Any], Any]] = {
+#: rules by operator
+RULES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "+": lambda symbols, a, b: a + b,
     "-": lambda symbols, a, b: a - b,
     "*": lambda symbols, a, b: a * b,

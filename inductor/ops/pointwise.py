@@ -407,14 +407,17 @@ def _lower_pow(node: Node, *fns: Fn) -> Fn:
     def fn(index: tuple[Index, ...]) -> Expr:
         x, y = operands(node, fns, index, dtype)
         power = _simple_power(x, exponent) or expr("pow", x, y, dtype=compute)
-        if not open_number:
-            return power
-        for root in (0.5, -0.5):  # which number it is shows only when the graph runs: -inf ** 0.5 and -0.0 ** 0.5 tell
-            is_root = expr("eq", y, number(root, dtype), dtype=bool_)
-            power = expr("where", is_root, _simple_power(x, root) or power, power, dtype=compute)
+        for simple in _SIMPLE_POWERS if open_number and dtype.is_float else ():
+            # which number it is shows only when the graph runs: -inf ** 0.5 and -0.0 ** 0.5 tell
+            chosen = expr("eq", y, number(simple, y.dtype), dtype=bool_)
+            power = expr("where", chosen, _simple_power(x, simple) or power, power, dtype=compute)
         return power
 
     return fn
+
+
+#: powers by a literal number that eager computes without pow: one that changes may come to be one of them
+_SIMPLE_POWERS = (2.0, 3.0, 0.5, -0.5, -1.0, -2.0)
 
 
 def _simple_power(x: Expr, exponent: Any) -> Expr | None:
@@ -575,12 +578,12 @@ row("scalar", "constant", _meta_scalar, attrs={"value": REQUIRED, "dtype": None}
 
 
 def _meta_number(x: TensorMeta) -> TensorMeta:
-    if x.shape or x.dtype != dtypes.float64:
-        raise TypeError(f"a number is held in a 0-dim float64 tensor, not in {x}")
-    return TensorMeta((), (), DEFAULT_FLOAT, "cpu", weak=True)
+    if x.shape or x.dtype not in (dtypes.float64, dtypes.int64):
+        raise TypeError(f"a number is held in a 0-dim float64 or int64 tensor, not in {x}")
+    return TensorMeta((), (), DEFAULT_FLOAT if x.dtype.is_float else dtypes.int64, "cpu", weak=True)
 
 
-# a Python float that is known only when the graph runs; with all its digits, whatever the dtype it meets
+# a Python float or int that is known only when the graph runs; with all its digits, whatever the dtype it meets
 row("number", "pointwise", _meta_number, lower=lambda node, x: lambda index: x(()))
 
 

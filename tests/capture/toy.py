@@ -14,6 +14,7 @@ from quern.capture.eager_backend import eager_backend
 from quern.capture.frontend import register_frontend
 from quern.capture.values.base import Value
 from quern.capture.values.constant import ConstantValue
+from quern.capture.values.number import NumberValue
 from quern.capture.values.sequences import TupleValue
 from quern.capture.values.symint import SymIntValue
 from quern.inductor import dtypes
@@ -156,7 +157,7 @@ class ToyValue(Value):
         other = ev.payload(other)
         if isinstance(other, ToyValue):
             return other.node
-        if isinstance(other, SymIntValue):  # Toys know no symbols
+        if isinstance(other, (SymIntValue, NumberValue)):  # Toys know no symbols
             other = ConstantValue(ev.known(other))
         if type(other) is ConstantValue and isinstance(other.value, (int, float)):
             return ev.emit("scalar", value=float(other.value), dtype=None)

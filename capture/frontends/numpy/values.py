@@ -20,8 +20,8 @@ from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import BuiltinValue
 from ...values.mappings import DictValue
+from ...values.number import NumberValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
-from ...values.symfloat import SymFloatValue
 from ...values.tensor import ArrayState, InputStorage
 from . import names
 from .arrays import Array, ArrayBuilder, Masked, known_number
@@ -255,7 +255,7 @@ def _is_operand(value: Value) -> bool:
         return True
     if type(value) is ConstantValue:
         return isinstance(value.value, (bool, int, float, complex, np.generic))
-    return hasattr(value, "expr") or isinstance(value, SymFloatValue)
+    return hasattr(value, "expr") or isinstance(value, NumberValue)
 
 
 def _is_pythons_affair(scalar: NumpyArray, op: str, other: Value, reflected: bool) -> bool:

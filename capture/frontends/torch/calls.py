@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from ....inductor.dtypes import DType, float64, holds
+from ....inductor.dtypes import LARGEST, DType, float64, holds, int64, int_range
 from ....inductor.graph import Node, TensorMeta
 from ....inductor.ops import OPS, Op
 from ...breaks import Break, NotConstant
@@ -24,8 +24,8 @@ from ...values.base import Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import FunctionValue
 from ...values.item import ItemValue
+from ...values.number import NumberValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
-from ...values.symfloat import SymFloatValue
 from ...values.tensor import ArrayValue
 from .autocast import cast_operands
 from .dtypes import device_text, from_torch
@@ -63,6 +63,8 @@ class Context:
             return x
         if x is None or isinstance(x, (str, list, tuple, dict, DType)):
             raise TypeError(f"expected a tensor or a number, got {type(x).__name__}")
+        if type(x) is int and not -(1 << 63) <= x < 1 << 64:
+            raise ValueError(f"the int {x} has more than 64 bits")
         return self.ev.emit("scalar", value=x)
 
     def op(self, name: str, *operands: Any, **attrs: Any) -> Node:
@@ -80,12 +82,12 @@ class Context:
             if n is not None and not isinstance(n.meta, tuple) and n.dtype.is_complex:
                 self.ev.symbols.pin_numbers(nodes)
                 return COMPLEX[0](self, name, nodes, attrs)
+        if name == "pow" and self.ev.symbols.numbers:
+            _guard_power(self.ev, *nodes)
         return self.ev.emit(name, *nodes, **attrs)
 
     def _fitting(self, row: Op, nodes: Sequence[Node | None], attrs: Mapping[str, Any]) -> None:
-        """Numbers that an op holds to the result's dtype must fit it. Whether they do is known of constants alone: others become
-        one where the dtype is a narrow one.
-        """
+        """Numbers that an op holds to the result's dtype must fit it; of those that change, that is guarded."""
         given = [attrs.get(k) if isinstance(k, str) else k < len(nodes) and nodes[k] for k in row.numbers]
         values: list[Any] = [n.attrs["value"] if isinstance(n, Node) and n.op.name == "scalar" else n for n in given]
         unusual = [v for v in values if _may_overflow(v)]
@@ -96,7 +98,7 @@ class Context:
             unusual = [v for v in unusual if isinstance(v, (int, float))]
         for v in unusual:
             if isinstance(v, Node):
-                self.ev.symbols.pin_numbers([v])
+                _guard_fits(self.ev, v, meta.dtype)
             elif not holds(meta.dtype, self.ev.symbols.specialize(v) if hasattr(v, "free_symbols") else v):
                 raise Declined(f"the number {v}, which {meta.dtype} cannot hold")
 
@@ -150,6 +152,27 @@ def _may_overflow(value: Any) -> bool:
     if isinstance(value, (int, float)):
         return not -128 <= value <= 127
     return hasattr(value, "free_symbols")
+
+
+def _guard_fits(ev: Evaluator, node: Node, dtype: DType) -> None:
+    """A number that changes must fit a narrow dtype at each call; one that does not is a constant, for eager to refuse."""
+    number = ev.symbols.number_behind(node)
+    if number is None:
+        return
+    if dtype.is_int and type(number.hint) is int:
+        check_range(ev, number, *int_range(dtype))
+    elif dtype.is_float:
+        check_range(ev, number, -LARGEST[dtype], LARGEST[dtype])
+    else:
+        number.as_constant()
+
+
+def _guard_power(ev: Evaluator, base: Node | None, exponent: Node | None) -> None:
+    """Ints have no negative powers."""
+    number = ev.symbols.number_behind(exponent) if exponent is not None else None
+    if number is not None and base is not None and not (base.dtype.is_float or base.dtype.is_complex):
+        if type(number.hint) is int:
+            check_range(ev, number, 0, (1 << 63) - 1)
 
 
 #: the front end's tensor class, set by `tensors`: it needs the tables that are built with this module
@@ -208,19 +231,53 @@ def size_value(ev: Evaluator, size: Any) -> Value:
     return ConstantValue(size) if type(size) is int else ev.size(size)
 
 
-def number_node(ev: Evaluator, value: SymFloatValue) -> Node:
-    """The graph's number for a float that changes from call to call: an input that the entry fills at each call."""
-    known = ev.symbols.numbers
+def number_node(ev: Evaluator, value: NumberValue) -> Node:
+    """The graph's number for one that changes from call to call, which the entry reads at each call."""
+    found = ev.symbols.numbers.get(value.place)
+    if found is None:
+        made = ev.emit("number", held_number(ev, value))
+        ev.symbols.numbers[value.place] = value, made
+        return made
+    return found[1]
+
+
+def held_number(ev: Evaluator, value: NumberValue) -> Node:
+    """The 0-dim tensor, an input of the graph, that holds a number which changes from call to call."""
+    known = ev.states["torch"].held_numbers
     found = known.get(value.place)
     if found is None:
-        place = value.place.step(f"{ev.names.inject(_as_input, 'number')}(", ")", "")
-        held = ev.add_input(place, TensorMeta((), (), float64, "cpu"), _as_input(value.hint), "number")
-        found = known[value.place] = ev.emit("number", held)
+        dtype, make = (int64, _int_input) if type(value.hint) is int else (float64, _float_input)
+        if dtype is int64:
+            check_range(ev, value, -(1 << 63), (1 << 63) - 1)
+        place = value.place.step(f"{ev.names.inject(make, 'number')}(", ")", "")
+        found = known[value.place] = ev.add_input(place, TensorMeta((), (), dtype, "cpu"), make(value.hint), "number")
     return found
 
 
-def _as_input(value: float) -> torch.Tensor:
+def _float_input(value: float) -> torch.Tensor:
     return torch.scalar_tensor(value, dtype=torch.float64)
+
+
+def _int_input(value: int) -> torch.Tensor:
+    return torch.scalar_tensor(value, dtype=torch.int64)
+
+
+def check_range(ev: Evaluator, value: NumberValue, low: int | float, high: int | float) -> None:
+    """Guard that a number is in a range; one that is not becomes a constant."""
+    if not low <= value.hint <= high:
+        value.as_constant()
+    ev.guards.relation(f"{low} <= {{p0}} <= {high}", (value.place,), f"{{p0}} was from {low} to {high}")
+
+
+def changing(ev: Evaluator, values: Iterable[Value]) -> list[NumberValue]:
+    """The numbers that change from call to call among arguments and their items."""
+    found: list[NumberValue] = []
+    for value in values if ev.symbols.changing else ():
+        if isinstance(value, (TupleValue, ListValue)):
+            found += changing(ev, value.items(ev))
+        elif isinstance(value, NumberValue):
+            found.append(value)
+    return found
 
 
 def takes_numbers(fn: Function) -> Function:
@@ -231,11 +288,18 @@ def takes_numbers(fn: Function) -> Function:
 
 #: handlers marked with `takes_numbers`, and which of their arguments are operands when they are given by name
 NUMERIC: set[Function] = set()
-_OPERANDS = frozenset(("input", "other", "exponent", "min", "max", "weight", "value"))
+_OPERANDS = frozenset(
+    ("input", "other", "min", "max", "weight", "value", "alpha", "fill_value", "data", "exponent", "self")
+)
 
 
-def _operand(ev: Evaluator, value: Value) -> Any:
-    return number_node(ev, value) if isinstance(value, SymFloatValue) else unwrap(ev, value)
+def operand_of(ev: Evaluator, value: Value) -> Any:
+    """An argument of a handler that takes numbers which change."""
+    if isinstance(value, NumberValue):
+        return number_node(ev, value)
+    if isinstance(value, (TupleValue, ListValue)) and any(type(n.hint) is float for n in changing(ev, (value,))):
+        return [operand_of(ev, v) for v in value.items(ev)]
+    return unwrap(ev, value)
 
 
 def plain_call(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
@@ -243,7 +307,9 @@ def plain_call(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mappi
     if kwargs:
         _check_layout(kwargs)
     out = kwargs.get("out") if kwargs else None
-    operand = _operand if fn in NUMERIC else unwrap
+    operand = operand_of if fn in NUMERIC else unwrap
+    if ev.symbols.changing:
+        _check_numbers(ev, fn, args, kwargs)
     named = {k: (operand if k in _OPERANDS else unwrap)(ev, v) for k, v in kwargs.items() if k != "out"}
     plain = [operand(ev, v) for v in args]
     if out is not None and not (out.is_constant and out.as_constant() is None):
@@ -252,6 +318,13 @@ def plain_call(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mappi
         return write_out(ev, out, result)
     result = fn(Context(ev), *plain, **named)
     return wrap(ev, result)
+
+
+def _check_numbers(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value]) -> None:
+    """Floats that change are no part of a kernel's code: where they are no operands, the framework's own function takes them."""
+    given = [v for k, v in kwargs.items() if fn not in NUMERIC or k not in _OPERANDS]
+    if any(type(n.hint) is float for n in changing(ev, (*args, *given) if fn not in NUMERIC else given)):
+        raise Declined("a number that changes from call to call")
 
 
 def _check_layout(kwargs: Mapping[str, Value]) -> None:
@@ -299,6 +372,15 @@ def handler_of(fn: Function, place: str = "") -> Handler:
     signature = inspect.signature(fn)
 
     def handler(ev: Evaluator, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
+        try:
+            return call(ev, args, kwargs)
+        except Break as refused:
+            if not refused.code.startswith("data-dependent"):  # with the numbers themselves it may be no break
+                for number in changing(ev, (*args, *kwargs.values())):
+                    number.as_constant()
+            raise
+
+    def call(ev: Evaluator, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
         try:
             return plain_call(ev, fn, args, kwargs)
         except Declined as declined:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,13 @@ import torch
 import torch.nn.functional
 
 from ....inductor.dtypes import DType
-from ....inductor.graph import ExternRef, Input, Named, Node, TensorMeta
+from ....inductor.graph import ExternRef, Input, Named, Node, Number, TensorMeta
 from ....inductor.ops import OPS
+from ...values.number import NumberValue
+from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
 from . import autocast, eager_ops
-from .calls import COMPLEX, METHOD_CALL, METHODS, UNKNOWN, Context, resolve, unwrap, wrap
+from .calls import COMPLEX, METHOD_CALL, METHODS, UNKNOWN, Context, changing, held_number, resolve, unwrap, wrap
 from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
 from .foresight import Foreseen, Unforeseen, foresee, leaves, measurable
@@ -24,6 +26,7 @@ from .results import Results
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
+    from ...values.base import Value
 
 _MODULES = {"torch": "torch", "Tensor": "torch", "F": "torch.nn.functional"}
 
@@ -59,11 +62,13 @@ def call_target(
     arrays: list[ArrayValue] = []
     template = [_template(cx, a, arrays) for a in args]
     named = {k: _template(cx, v, arrays) for k, v in kwargs.items()}
+    numbers = _held_numbers(cx, (template, named), arrays)
     inputs = [a.node(cx.ev) for a in arrays]
     cx.ev.graph.framework = "torch"
     wrapped = autocast.treat_call(cx, target, inputs, template) if cx.ev.states["torch"].casts else None
     if wrapped is None:
-        seen = _foreseen(cx, fn, target, template, named, inputs)
+        seen = _foreseen(cx, fn, target, *_with_hints((template, named)), inputs)
+        template, named = _placed((template, named), numbers)
     else:
         ones = autocast.stand_ins(cx, target, inputs)
         target, template = wrapped
@@ -133,6 +138,8 @@ def _template(cx: Context, value: Any, arrays: list[ArrayValue]) -> Any:
                 return Input(i)
         arrays.append(value)
         return Input(len(arrays) - 1)
+    if isinstance(value, NumberValue):
+        return value.as_constant() if cx.ev.states["torch"].casts else value
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return tuple(value) if isinstance(value, torch.Size) else type(value)(_template(cx, v, arrays) for v in value)
     if isinstance(value, torch.dtype):
@@ -151,6 +158,43 @@ def _template(cx: Context, value: Any, arrays: list[ArrayValue]) -> Any:
         return Named(str(value).replace(".", ":", 1))
     shown = f"the class {value.__name__}" if isinstance(value, type) else f"an argument of type {type(value).__name__}"
     raise cx.broken("extern-argument", f"passing {shown} to a framework function", "graphs cannot hold it")
+
+
+def _held_numbers(cx: Context, template: Any, arrays: list[ArrayValue]) -> dict[NumberValue, Number]:
+    """Add the tensors that hold the numbers of a template; where each number is found."""
+    found: dict[NumberValue, Number] = {}
+    for number in _numbers_in(template):
+        if number not in found:
+            arrays.append(cx.array(held_number(cx.ev, number)))
+            found[number] = Number(len(arrays) - 1)
+    return found
+
+
+def _numbers_in(value: Any) -> Iterator[NumberValue]:
+    if isinstance(value, NumberValue):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for v in value:
+            yield from _numbers_in(v)
+    elif isinstance(value, Mapping):
+        yield from _numbers_in(tuple(value.values()))
+
+
+def _with_hints(value: Any) -> Any:
+    """A template with the values of this capture in place of numbers that change."""
+    return _replaced(value, lambda number: number.hint)
+
+
+def _placed(value: Any, numbers: Mapping[NumberValue, Number]) -> Any:
+    return _replaced(value, lambda number: numbers[number]) if numbers else value
+
+
+def _replaced(value: Any, by: Callable[[NumberValue], Any]) -> Any:
+    if isinstance(value, NumberValue):
+        return by(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_replaced(v, by) for v in value)
+    return {k: _replaced(v, by) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _foreseen(
@@ -238,8 +282,7 @@ def handler_of_unknown(fn: Any) -> Any:
     place, effects = found
 
     def handler(ev: Evaluator, args: Any, kwargs: Any) -> Any:
-        plain = [unwrap(ev, a) for a in args]
-        named = {k: unwrap(ev, v) for k, v in kwargs.items()}
+        plain, named = _arguments(ev, args, kwargs, _scalars(_operators_of(place)))
         return wrap(ev, call_target(Context(ev), place, fn, plain, named, effects))
 
     return handler
@@ -247,15 +290,42 @@ def handler_of_unknown(fn: Any) -> Any:
 
 def method_call(ev: Evaluator, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`args[0].name(...)` as it is: a method that no table names."""
-    plain = [unwrap(ev, a) for a in args]
-    named = {k: unwrap(ev, v) for k, v in kwargs.items()}
-    return wrap(ev, extern_call(Context(ev), f"Tensor.{name}", plain, named, effects=_is_random(_overloads(name))))
+    overloads = _overloads(name)
+    plain, named = _arguments(ev, args, kwargs, _scalars(overloads))
+    return wrap(ev, extern_call(Context(ev), f"Tensor.{name}", plain, named, effects=_is_random(overloads)))
+
+
+def _arguments(
+    ev: Evaluator, args: Sequence[Value], kwargs: Mapping[str, Value], scalars: frozenset[str | int] = frozenset()
+) -> tuple[list[Any], dict[str, Any]]:
+    """A call's arguments for `call_target`, which takes floats that change as they are, and ints where the function takes any
+    number; elsewhere an int may say how large the result is.
+    """
+
+    def argument(where: str | int, value: Value) -> Any:
+        if isinstance(value, NumberValue) and (type(value.hint) is float or where in scalars):
+            return value
+        if isinstance(value, (TupleValue, ListValue)) and any(type(n.hint) is float for n in changing(ev, (value,))):
+            return [argument(-1, v) for v in value.items(ev)]
+        return unwrap(ev, value)
+
+    return [argument(i, a) for i, a in enumerate(args)], {k: argument(k, v) for k, v in kwargs.items()}
+
+
+def _scalars(overloads: Sequence[Any]) -> frozenset[str | int]:
+    """Positions and names of the arguments that are numbers of any type in all overloads that have them."""
+    kinds: dict[str | int, set[bool]] = {}
+    for overload in overloads:
+        for i, argument in enumerate(overload._schema.arguments):
+            scalar = str(argument.type).removeprefix("Optional[").removesuffix("]") in ("number", "float")
+            for where in (argument.name, *(() if argument.kwarg_only else (i,))):
+                kinds.setdefault(where, set()).add(scalar)
+    return frozenset(where for where, found in kinds.items() if found == {True})
 
 
 def opaque_call(ev: Evaluator, fn: Any, target: str, args: Any, kwargs: Any) -> Any:
     """A user's function as one node; its results' metas come from running it on meta tensors."""
-    plain = [unwrap(ev, a) for a in args]
-    named = {k: unwrap(ev, v) for k, v in kwargs.items()}
+    plain, named = _arguments(ev, args, kwargs)
     return wrap(ev, call_target(Context(ev), target, fn, plain, named, False))
 
 
@@ -292,6 +362,18 @@ def _overloads(name: str) -> list[Any]:
     """The operators behind a function's name; none for what is no operator."""
     packet = getattr(torch.ops.aten, name, None)
     return [getattr(packet, o) for o in packet.overloads()] if packet is not None else []
+
+
+def _operators_of(place: str) -> list[Any]:
+    """The operators behind a place that `_place_of` gave."""
+    module, _, name = place.partition(":")
+    if name.startswith("ops."):
+        found: Any = torch
+        for part in name.split("."):
+            found = getattr(found, part)
+        return [found] if isinstance(found, torch._ops.OpOverload) else [getattr(found, o) for o in found.overloads()]
+    prefix = next((p for home, p in _HOMES if home.__name__ == module), "")
+    return _overloads(prefix + name)
 
 
 def _is_random(overloads: Sequence[Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...values.base import Value
 from ...values.tensor import ArrayValue
-from .calls import METHOD_CALL, METHODS, Context, Declined, assign, unwrap
+from .calls import METHOD_CALL, METHODS, NUMERIC, Context, Declined, assign, operand_of, takes_numbers, unwrap
 from .names_index import fill
 from .names_shape import squeeze, t, transpose, unsqueeze
 from .state import state_of
@@ -43,8 +43,9 @@ def call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value],
 def _call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     special = INPLACE.get(name)
     if special is not None:
+        given = operand_of if special in NUMERIC else unwrap
         try:
-            special(Context(ev), x, *[unwrap(ev, a) for a in args], **{k: unwrap(ev, v) for k, v in kwargs.items()})
+            special(Context(ev), x, *[given(ev, a) for a in args], **{k: given(ev, v) for k, v in kwargs.items()})
         except Declined:
             return METHOD_CALL[0](ev, name, [x, *args], kwargs)
         return x
@@ -82,6 +83,7 @@ def _copy(cx: Context, self: ArrayValue, src: Any, non_blocking: bool = False) -
 
 
 @_method("fill_")
+@takes_numbers
 def _fill(cx: Context, self: ArrayValue, value: Any) -> None:
     fill(cx, self, value)
 

@@ -11,7 +11,7 @@ from ....inductor.dtypes import DType, bool_, int64
 from ....inductor.graph import Node
 from ....inductor.ops.promotion import is_dense
 from ...values.tensor import ArrayValue
-from .calls import Context, Declined, name, register
+from .calls import Context, Declined, name, register, takes_numbers
 from .dtypes import from_torch, to_torch
 from .names_data import data_size
 
@@ -72,23 +72,33 @@ _constant_fill("ones", 1)
 
 
 @name("torch.full")
+@takes_numbers
 def full(cx: Context, size: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
          pin_memory: bool = False, requires_grad: bool = False) -> Node:  # fmt: skip
     kind = cx.dtype(dtype)
     if isinstance(fill_value, ArrayValue):
         value = cx.op("expand", fill_value, shape=_shape(cx, (size,)))
         return cx.op("clone", cx.cast(value, kind or fill_value.meta.dtype), memory_format="contiguous")
+    if isinstance(fill_value, Node):
+        return _changing_fill(cx, fill_value, kind, _shape(cx, (size,)), cx.device(device))
     if kind is None and isinstance(fill_value, float):
         kind = cx.default_float()
     return cx.op("full", shape=_shape(cx, (size,)), value=fill_value, dtype=kind, device=cx.device(device))
 
 
+def _changing_fill(cx: Context, value: Node, kind: DType | None, shape: tuple[Any, ...], device: str) -> Node:
+    """A new tensor full of a number that changes from call to call."""
+    kind = kind or (cx.default_float() if value.dtype.is_float else int64)
+    return cx.op("copy", cx.op("full", shape=shape, value=0, dtype=kind, device=device), value)
+
+
 @name("torch.full_like")
+@takes_numbers
 def full_like(cx: Context, input: ArrayValue, fill_value: Any, *, dtype: Any = None, layout: Any = None,
               device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
               memory_format: Any = None) -> Node:  # fmt: skip
     where = None if device is None else cx.device(device)
-    if isinstance(fill_value, ArrayValue):
+    if isinstance(fill_value, (ArrayValue, Node)):
         empty = cx.op(
             "full_like", input, value=0, dtype=cx.dtype(dtype), device=where, memory_format=_FORMATS[memory_format]
         )
@@ -98,10 +108,13 @@ def full_like(cx: Context, input: ArrayValue, fill_value: Any, *, dtype: Any = N
 
 
 @name("Tensor.new_full")
+@takes_numbers
 def new_full(cx: Context, self: ArrayValue, size: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None,
              device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Node:  # fmt: skip
-    return cx.op("full", shape=_shape(cx, (size,)), value=fill_value, dtype=cx.dtype(dtype) or self.meta.dtype,
-                 device=self.meta.device if device is None else cx.device(device))  # fmt: skip
+    kind, where = cx.dtype(dtype) or self.meta.dtype, self.meta.device if device is None else cx.device(device)
+    if isinstance(fill_value, Node):
+        return _changing_fill(cx, fill_value, kind, _shape(cx, (size,)), where)
+    return cx.op("full", shape=_shape(cx, (size,)), value=fill_value, dtype=kind, device=where)
 
 
 @name("torch.empty")
@@ -179,7 +192,15 @@ def eye(cx: Context, n: Any, m: Any = None, *, dtype: Any = None, layout: Any = 
 # ------------------------------------------------------------------ from Python data
 
 
-@name("torch.tensor torch.scalar_tensor")
+@name("torch.scalar_tensor")
+@takes_numbers
+def scalar_tensor(cx: Context, data: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
+                  pin_memory: bool = False) -> Node:  # fmt: skip
+    return tensor_from(cx, data, torch.get_default_dtype() if dtype is None else dtype, device)
+
+
+@name("torch.tensor")
+@takes_numbers
 def tensor(cx: Context, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
            pin_memory: bool = False, layout: Any = None) -> Node:  # fmt: skip
     _no_grad_wanted(cx, requires_grad)
@@ -187,6 +208,7 @@ def tensor(cx: Context, data: Any, *, dtype: Any = None, device: Any = None, req
 
 
 @name("Tensor.new_tensor")
+@takes_numbers
 def new_tensor(cx: Context, self: ArrayValue, data: Any, *, dtype: Any = None, device: Any = None,
                requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Node:  # fmt: skip
     return tensor_from(cx, data, to_torch(self.meta.dtype) if dtype is None else dtype,
@@ -201,6 +223,8 @@ def tensor_from(cx: Context, data: Any, dtype: Any, device: Any) -> Node:
         node = cx.op("clone", data)
         node = node if node.meta.device == where or device is None else cx.op("to_device", node, device=where)
         return node if kind is None else cx.cast(node, kind)
+    if isinstance(data, Node):
+        return _changing_fill(cx, data, kind, (), where)
     if type(data) in (bool, int, float, complex):
         kind = kind or {bool: bool_, int: int64, float: cx.default_float()}.get(type(data))
         if kind is None:
@@ -222,7 +246,7 @@ def _number(value: Any, kind: DType) -> Any:
 def _holds_tensors(data: Any) -> bool:
     if isinstance(data, (list, tuple)):
         return any(_holds_tensors(d) for d in data)
-    return isinstance(data, ArrayValue) or hasattr(data, "free_symbols")
+    return isinstance(data, (ArrayValue, Node)) or hasattr(data, "free_symbols")
 
 
 def _stacked(cx: Context, data: Any, kind: DType | None, where: str) -> Node:
@@ -230,7 +254,8 @@ def _stacked(cx: Context, data: Any, kind: DType | None, where: str) -> Node:
     parts = [_stacked(cx, d, kind, where) if isinstance(d, (list, tuple)) else d for d in data]
     nodes = []
     for p in parts:
-        node = cx.node(p) if isinstance(p, (ArrayValue, Node)) else tensor_from(cx, p, None, where)
+        known = isinstance(p, ArrayValue) or isinstance(p, Node) and not p.meta.weak
+        node = cx.node(p) if known else tensor_from(cx, p, None, where)
         if isinstance(p, ArrayValue) and p.meta.numel != 1:
             raise cx.broken("tensor-of-tensors", "torch.tensor of tensors that hold more than one element")
         nodes.append(cx.op("reshape", node, shape=()) if isinstance(p, ArrayValue) else node)

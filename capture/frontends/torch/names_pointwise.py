@@ -11,7 +11,7 @@ from ....inductor.graph import Node
 from ....inductor.ops.dims import less
 from ....inductor.ops.promotion import result_dtype
 from ...values.tensor import ArrayValue
-from .calls import Context, expand, name, register, takes_numbers
+from .calls import Context, Declined, expand, name, register, takes_numbers
 from .names_data import nonzero
 
 # ------------------------------------------------------------------ one operand
@@ -81,21 +81,23 @@ def _scaled_sum(cx: Context, op: str, x: Any, other: Any, alpha: Any) -> Node:
     """`x + alpha * other` in the result's dtype, where a half type rounds once."""
     if type(alpha) in (int, float) and alpha == 1:
         return cx.op(op, x, other)
+    computed = isinstance(alpha, Node)
     left, right = cx.node(x), cx.node(other)
     dtype = result_dtype(left.meta, right.meta)
     if type(alpha) is bool and dtype != bool_:
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
-    if type(alpha) is float and not dtype.is_float and not dtype.is_complex:
+    if (type(alpha) is float or computed and alpha.dtype.is_float) and not dtype.is_float and not dtype.is_complex:
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
     if op == "sub" and bool_ in (left.dtype, right.dtype):
         return cx.op(op, left, right)  # refused as it would be without alpha
     if dtype == bool_:
-        return cx.op(op, left, cx.op("mul", right, bool(alpha)))
+        return cx.op(op, left, cx.op("mul", right, cx.cast(alpha, bool_) if computed else bool(alpha)))
     if op == "sub":
         alpha = cx.op("neg", alpha) if isinstance(alpha, Node) else -alpha
     if dtype in HALVES and left.meta.device == "cpu":
         left, right = cx.cast(left, float32), cx.cast(right, float32)
-        return cx.cast(cx.op("add_scaled", left, right, round_to_half(float(alpha), dtype)), dtype)
+        scale = cx.cast(cx.cast(alpha, dtype), float32) if computed else round_to_half(float(alpha), dtype)
+        return cx.cast(cx.op("add_scaled", left, right, scale), dtype)
     return cx.op("add_scaled", left, right, alpha)
 
 
@@ -181,11 +183,13 @@ def clamp(cx: Context, input: ArrayValue, min: Any = None, max: Any = None) -> N
 
 
 @name("*clamp_min")
+@takes_numbers
 def clamp_min(cx: Context, input: ArrayValue, min: Any) -> Node:
     return cx.op("clamp", input, min, None)
 
 
 @name("*clamp_max")
+@takes_numbers
 def clamp_max(cx: Context, input: ArrayValue, max: Any) -> Node:
     return cx.op("clamp", input, None, max)
 
@@ -206,6 +210,7 @@ def where(cx: Context, condition: ArrayValue, input: Any = None, other: Any = No
 
 
 @name("Tensor.where")
+@takes_numbers
 def tensor_where(cx: Context, self: ArrayValue, condition: ArrayValue, other: Any) -> Node:
     return cx.op("where", condition, self, other)
 
@@ -223,12 +228,18 @@ def lerp(cx: Context, input: ArrayValue, end: ArrayValue, weight: Any) -> Node:
 
 
 @name("*addcmul")
+@takes_numbers
 def addcmul(cx: Context, input: ArrayValue, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Node:
+    if isinstance(value, Node):
+        raise Declined("a factor that changes from call to call")
     return cx.op("addcmul", input, tensor1, tensor2, value=value)
 
 
 @name("*addcdiv")
+@takes_numbers
 def addcdiv(cx: Context, input: ArrayValue, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Node:
+    if isinstance(value, Node):
+        raise Declined("a factor that changes from call to call")
     return cx.op("addcdiv", input, tensor1, tensor2, value=value)
 
 

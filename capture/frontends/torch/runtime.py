@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ....inductor.dtypes import DType
-from ....inductor.graph import ExternRef, Input, Named, TensorMeta
+from ....inductor.graph import ExternRef, Input, Named, Number, TensorMeta
 from .autocast import switched_off
 from .dtypes import device_text, from_torch, to_device, to_torch
 from .eager_ops import EAGER
@@ -212,6 +212,8 @@ class _Template:
     def __call__(self, value: Any) -> Any:
         if isinstance(value, Input):
             return self.arrays[value.index]
+        if isinstance(value, Number):
+            return self.arrays[value.index].item()
         if isinstance(value, (tuple, list)):
             return type(value)(self(v) for v in value)
         if isinstance(value, dict):

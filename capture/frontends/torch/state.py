@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ....inductor.dtypes import DType
     from ....inductor.graph import GraphBuilder, Node
     from ...evaluator import Evaluator
+    from ...sources import Source
 
 
 class TorchState:
@@ -48,6 +49,8 @@ class TorchState:
         #: some node calls what no fresh process could find: the graph is run op by op and kept nowhere
         self.opaque = False
         self.held: list[torch.Tensor] = []
+        #: graph inputs that hold numbers which change, by where the entry reads the number
+        self.held_numbers: dict[Source, Node] = {}
         self.hooks: dict[int, dict[Any, Any]] = {}
 
     @property

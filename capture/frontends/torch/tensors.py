@@ -16,7 +16,7 @@ from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
 from ...values.functions import BoundMethodValue
 from ...values.item import ItemValue
-from ...values.symfloat import SymFloatValue
+from ...values.number import NumberValue
 from ...values.tensor import ArrayState, ArrayValue, InputStorage
 from . import names_index, training
 from .calls import FUNCTIONS, METHODS, TENSOR_CLASS, Context, size_value, unwrap, wrap
@@ -270,7 +270,7 @@ def _is_operand(value: Value) -> bool:
     payload = getattr(value, "payload", None)  # an instance of a subclass of int or float
     if payload is not None and payload.is_constant:
         return isinstance(payload.as_constant(), (bool, int, float, complex))
-    return isinstance(value, (SymFloatValue, ItemValue)) or getattr(value, "expr", None) is not None
+    return isinstance(value, (NumberValue, ItemValue)) or getattr(value, "expr", None) is not None
 
 
 def _with_errors(ev: Evaluator, fn: Callable[..., Any], *args: Any) -> Any:
