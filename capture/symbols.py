@@ -163,7 +163,7 @@ class Symbols:
         if known is None:
             if not self.in_range(number.hint) or key in self.assume.pinned:
                 self.pin(number.origin)
-            known = self._bind(key, number.place, number.hint, shares=False)
+            known = self._bind(key, number.place, int(number.hint), shares=False)
             low, high = self.relations.ranges[known.symbol.name]
             self.relations.ranges[known.symbol.name] = (low, min(high, LARGEST_INT))
         return known.symbol

@@ -69,8 +69,10 @@ def value_data(value: Any) -> Data:
     for known, form in _FORMS.items():
         if isinstance(value, known):
             return form(value)
-    if isinstance(value, (int, str)):
-        return kind.__mro__[-2](value)  # an enumeration's member, a named number
+    if isinstance(value, int):
+        return int(value)  # an enumeration's member, a named number
+    if isinstance(value, str):
+        return str.__str__(value)
     raise TypeError(f"[keys] an attribute of type {kind.__name__} has no stable form: {value!r}")
 
 

@@ -246,7 +246,8 @@ def held_number(ev: Evaluator, value: NumberValue) -> Node:
     known = ev.states["torch"].held_numbers
     found = known.get(value.place)
     if found is None:
-        dtype, make = (int64, _int_input) if type(value.hint) is int else (float64, _float_input)
+        dtype = int64 if type(value.hint) is int else float64
+        make: Callable[[Any], torch.Tensor] = _int_input if dtype is int64 else _float_input
         if dtype is int64:
             check_range(ev, value, -(1 << 63), (1 << 63) - 1)
         place = value.place.step(f"{ev.names.inject(make, 'number')}(", ")", "")

@@ -67,8 +67,8 @@ def call_target(
     cx.ev.graph.framework = "torch"
     wrapped = autocast.treat_call(cx, target, inputs, template) if cx.ev.states["torch"].casts else None
     if wrapped is None:
-        seen = _foreseen(cx, fn, target, *_with_hints((template, named)), inputs)
-        template, named = _placed((template, named), numbers)
+        seen = _foreseen(cx, fn, target, _with_hints(template), _with_hints(named), inputs)
+        template, named = _placed(template, numbers), _placed(named, numbers)
     else:
         ones = autocast.stand_ins(cx, target, inputs)
         target, template = wrapped
