@@ -243,8 +243,11 @@ class Dispatcher:
             warn(text)
         self.captures += 1
         self.failures += 1
-        if self.failures < ATTEMPTS:
-            return
+        if self.failures >= ATTEMPTS:
+            self._leave_plain(failure)
+        failure.discard()
+
+    def _leave_plain(self, failure: CompileFailure) -> None:
         if failure.plain is None:
             self.gave_up = True
             return

@@ -65,6 +65,15 @@ class CompileFailure(Exception):
             return self.error
         return InternalError("\n".join([self.described(name), *self._advice()]))
 
+    def discard(self) -> None:
+        """Let go of the call's objects: tracebacks hold the frames of the attempt, and those hold everything."""
+        if self.plain is not None:
+            self.plain.finish()
+        error: BaseException | None = self.error
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__
+
     def _advice(self) -> list[str]:
         if isinstance(self.error, UserError):
             return []

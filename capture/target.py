@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InternalError
 from .breaks import BreakReason
 from .continuation import UNBOUND
 from .frames import NULL, Frame
@@ -64,7 +65,10 @@ class LazySlots(dict[str, Value]):
         if name in self.removed or name not in self.waiting:
             raise KeyError(name)
         obj, source = self.waiting[name]
-        value = self[name] = self.ev.wrap(obj, source)
+        try:
+            value = self[name] = self.ev.wrap(obj, source)
+        except KeyError as error:  # who asks takes a KeyError for an unbound variable
+            raise InternalError(f"[capture] KeyError: {error}") from error
         return value
 
     def __contains__(self, name: object) -> bool:
