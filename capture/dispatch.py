@@ -36,6 +36,7 @@ from ..errors import (
 )
 from ..inductor.checks import drawn_before_raising
 from ..inductor.ops.dims import deciding
+from ..inductor.runtime import WritesBegun
 from .backend import Backend, BackendContext, Callbacks
 from .breaks import BreakReason, Restart
 from .capture import Captured, call_parts, capture, plain
@@ -293,10 +294,13 @@ class Dispatcher:
         return self.plain_run(*values)
 
     def graph_raised(self, captured: Captured, error: Exception, *values: Any) -> Any:
-        """Called by an entry whose graph raised. A graph that raises has changed nothing that the program can see, so the
-        program is run as plain Python from the entry's start: the error comes at its place in the program, with all that was
+        """Called by an entry whose graph raised. A graph that raises has changed nothing that the program can see (but where
+        it says so), so the program is run as plain Python from the entry's start: the error comes at its place in the program, with all that was
         done before it, and the program's own handlers see it.
         """
+        if isinstance(error, WritesBegun):
+            assert error.__cause__ is not None
+            raise error.__cause__
         if config.on_error != "raise":
             error.__traceback__ = None  # it holds the frames of the graph, and all arrays in them
         result = self._run_plain(values)

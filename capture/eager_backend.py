@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import LoweringError
 from ..inductor.graph import ExternRef, Graph, Node
+from ..inductor.runtime import write_all
 
 if TYPE_CHECKING:
     from ..inductor.runtime import Runtime
@@ -58,8 +59,7 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
             for gone in dead.get(position, ()):
                 values.pop(gone, None)
         outputs = [values[node] for node in graph.outputs]
-        for position, node in graph.mutations:
-            runtime.copy_(inputs[position], values[node])
+        write_all(runtime.copy_, [(inputs[position], values[node]) for position, node in graph.mutations])
         return outputs
 
     return run

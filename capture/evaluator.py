@@ -15,6 +15,7 @@ from typing import Any
 
 from ..config import config
 from ..errors import SourceLocation
+from ..inductor.checks import may_raise
 from ..inductor.graph import Graph, GraphBuilder, Node, TensorMeta
 from ..inductor.ops import OPS
 from ..inductor.ops.table import Op
@@ -61,8 +62,14 @@ class _Builder(GraphBuilder):
 
     def append(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
         node = super().append(row, inputs, attrs, meta)
-        if (row.requires is not None or row.raises or attrs.get("raises")) and self.ev.is_protected():
-            self.protected.add(node)
+        if row.requires is not None or row.raises or attrs.get("raises"):
+            if self.ev.wrote_outside and may_raise(node):
+                raise self.ev.break_(
+                    "error-after-write", f"{row.name}, which may raise, behind a write to a tensor from outside that autograd "
+                    "records", "the write is done while the graph runs, and could not be undone", "write to a copy (.clone())",
+                )  # fmt: skip
+            if self.ev.is_protected():
+                self.protected.add(node)
         return node
 
 
@@ -119,6 +126,8 @@ class Evaluator(ClassService, TextService):
         self.cached_calls: dict[Any, Value] = {}
         #: generators that the program dropped while they had something left to do
         self.abandoned: list[GeneratorValue] = []
+        #: the graph writes to an object from outside before its end
+        self.wrote_outside = False
         #: an error that was no break, and the line of the program that was being evaluated
         self.failure: tuple[Exception, SourceLocation | None] | None = None
         self._scopes: dict[int, GlobalScope] = {}

@@ -17,7 +17,7 @@ from typing import Any
 
 from . import dtypes
 from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, decode, is_static
-from .runtime import Runtime
+from .runtime import Runtime, write_all
 
 _ALIGN = 64
 
@@ -54,6 +54,7 @@ class _Binder:
             "as_strided": runtime.as_strided,
             "laid_out": runtime.laid_out,
             "copy_": runtime.copy_,
+            "write_all": write_all,
             "threads": runtime.num_threads,
             "stream": runtime.stream,
         }
@@ -145,8 +146,9 @@ class _Binder:
             dropped = [n for n in self.last_use.get(position, ()) if n in made]
             if dropped:
                 self.lines.append("del " + ", ".join(dropped))
-        for i, name in plan.mutations:
-            self.lines.append(f"copy_({plan.inputs[i]}, {name})")
+        if plan.mutations:
+            pairs = "".join(f"({plan.inputs[i]}, {name}), " for i, name in plan.mutations)
+            self.lines.append(f"write_all(copy_, ({pairs}))")
         if self.arena:
             self.lines.append("arenas.append(arena)")
         self.lines.append(f"return ({''.join(n + ', ' for n in plan.outputs)})")

@@ -6,11 +6,26 @@ bound to a Runtime when it is loaded, so the same plan file serves any process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from .dtypes import DType
 from .graph import TensorMeta
+
+
+class WritesBegun(Exception):
+    """A graph raised while it wrote its results into its inputs: the program cannot be run again. The cause is the error."""
+
+
+def write_all(copy_: Callable[[Any, Any], None], pairs: Sequence[tuple[Any, Any]]) -> None:
+    """Write each (target, source), the last thing that a graph does. Raises what the first write raises, or WritesBegun."""
+    for position, (target, source) in enumerate(pairs):
+        try:
+            copy_(target, source)
+        except Exception as error:
+            if not position:
+                raise
+            raise WritesBegun from error
 
 
 class Runtime(Protocol):

@@ -387,3 +387,25 @@ def test_as_in_eager(fn, calls, backend, grad, capsys):
             torch.testing.assert_close(tensors(found), tensors(expected), equal_nan=True)
     if "break" not in fn.__name__:
         assert not compiled.breaks or {b.code for b in compiled.breaks} <= {"raises", "framework-error"}
+
+
+def test_a_write_that_autograd_records_is_done_once():
+    def f(x, factor, i, log):
+        x.mul_(factor)
+        log.append("written")
+        y = x[i]
+        log.append("picked")
+        return y * 2
+
+    compiled = quern.compile(f, backend="eager")
+    for i in ([0, 1], [0, 9], [1, 0]):
+        seen = []
+        for fn in (f, compiled):
+            leaf = torch.ones(3, requires_grad=True)
+            x, log = leaf * 2, []
+            try:
+                fn(x, T(3.0), T(i), log).sum().backward()
+            except IndexError as error:
+                log.append(str(error))
+            seen.append([x.tolist(), log, leaf.grad])
+        assert repr(seen[0]) == repr(seen[1])

@@ -486,6 +486,8 @@ class ArrayBuilder:
         """
         if not a.writeable:
             raise ValueError("assignment destination is read-only")
+        if isinstance(a.storage, InputStorage):
+            self.ev.guards.test(a.storage.source, "{x}.flags.writeable", "{label} was not read-only", 2)
         value = self.cast(value, a.dtype)
         while value.ndim > a.ndim and layout.is_one(value.shape[0]):
             value = self.view(value, "select", dim=0, index=0)

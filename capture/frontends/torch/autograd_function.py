@@ -105,7 +105,8 @@ def _apply_recorded(
               or segment.is_older(a.storage) else "" for a in arrays]  # fmt: skip
     plain = {id(e) for e in context.getattr_(ev, "undifferentiated").items(ev)}
     ref = ExternRef(_caller(cls.real, template), tuple(Input(i) for i in range(len(inputs))))  # type: ignore[arg-type]
-    node = ev.builder.append(OPS["extern"], tuple(inputs), {"ref": ref, "effects": True, "strides": None}, metas)  # type: ignore[arg-type]
+    attrs = {"ref": ref, "effects": True, "raises": True, "strides": None}
+    node = ev.builder.append(OPS["extern"], tuple(inputs), attrs, metas)  # type: ignore[arg-type]
     state = state_of(ev)
     state.opaque = True
     made = []

@@ -125,7 +125,7 @@ def _new(cx: Context, what: str, args: Sequence[Any], shapes: Sequence[Sequence[
     """Call the function `what` in the graph. `shapes`: of its results, None for the one size that the data tell."""
     inputs = [cx.node(a) for a in args if isinstance(a, (ArrayValue, Node))]
     template = tuple(Input(inputs.index(cx.node(a))) if isinstance(a, (ArrayValue, Node)) else a for a in args)
-    attrs = {"ref": ExternRef(what, template, tuple(named.items())), "effects": True, "strides": None}
+    attrs = {"ref": ExternRef(what, template, tuple(named.items())), "effects": True, "raises": True, "strides": None}
     device = inputs[0].meta.device
     # metas need the symbol, and the symbol its node: first a node without the size
     symbol = cx.ev.symbols.foresee()

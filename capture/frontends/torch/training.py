@@ -81,6 +81,7 @@ def _refuse_leaf(ev: Evaluator, storage: InputStorage) -> None:
 
 def store(ev: Evaluator, target: Node, node: Node) -> Node:
     """A node that writes `node` into the tensor at `target` when the graph runs, and is that tensor."""
+    ev.wrote_outside = ev.wrote_outside or target.op.name == "input"
     ref = ExternRef(f"{__name__}:write_into", (Input(0), Input(1)))
     attrs = {"ref": ref, "effects": True, "strides": (target.meta.stride,)}
     stored = ev.builder.append(OPS["extern"], (target, node), attrs, target.meta)

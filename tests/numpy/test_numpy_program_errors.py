@@ -1,0 +1,185 @@
+"""Errors that only the data cause come at their place in a NumPy program: what was done before them stays done, what is behind
+them is not, its handlers see them; type, message and context are NumPy's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy_compiled import BACKENDS, compiled
+from numpy_tape import equal
+
+PROGRAMS: list[Any] = []
+
+
+def program(*arguments: Any) -> Callable[[Any], Any]:
+    """Register a program with the arguments of some calls; it raises in one of them at least, inside or out of itself."""
+
+    def add(fn: Any) -> Any:
+        PROGRAMS.append(pytest.param(fn, arguments, id=fn.__name__))
+        return fn
+
+    return add
+
+
+def ints(*values: int) -> np.ndarray:
+    return np.array(values)
+
+
+@program((np.eye(3),), (np.zeros((3, 3)),))
+def the_inverse_or_the_next_best(m):
+    try:
+        return np.linalg.inv(m), "inverse"
+    except np.linalg.LinAlgError as error:
+        return np.linalg.pinv(m), str(error)
+
+
+@program((np.eye(2),), (np.ones((2, 2)),), (-np.eye(2),))
+def jitter_is_added_until_it_works(m):
+    for k in range(6):
+        try:
+            return np.linalg.cholesky(m + (10.0 ** (k - 9) if k else 0.0) * np.eye(len(m))), k
+        except np.linalg.LinAlgError:
+            continue
+    return None, -1
+
+
+@program((np.eye(2), []), (np.zeros((2, 2)), []))
+def a_list_is_appended_to_before_and_behind(m, log):
+    log.append("start")
+    y = np.linalg.inv(m)
+    log.append("end")
+    return y
+
+
+@program((np.arange(4.0), ints(1, 3)), (np.arange(4.0), ints(1, 9)), (np.arange(4.0), ints(-1, -5)))
+def an_array_is_written_before_and_behind(x, i):
+    x[0] = 99.0
+    y = x[i]
+    x += 1
+    return y
+
+
+@program((np.arange(4.0), ints(1, 3)), (np.arange(4.0), ints(1, 9)))
+def all_clauses_of_a_try_statement(x, i):
+    log = []
+    try:
+        x = x[i] * 2
+        log.append("picked")
+    except IndexError as error:
+        log.append(str(error))
+    else:
+        log.append("else")
+    finally:
+        x = x + 1
+    return x, log
+
+
+@program((np.arange(4.0), ints(1, 3)), (np.arange(4.0), ints(1, 9)))
+def an_error_is_suppressed(x, i):
+    with contextlib.suppress(IndexError):
+        x *= 2
+        x = x[i]
+    return x - 1
+
+
+@program((np.arange(4.0), ints(1, 3)), (np.arange(4.0), ints(1, 9)))
+def nobody_reads_the_result(x, i):
+    try:
+        x[i]
+    except IndexError:
+        return False
+    return True
+
+
+@program((np.arange(4.0), ints(1, 3)), (np.arange(4.0), ints(1, 9)))
+def positions_taken(x, i):
+    return np.take(x, i), np.take(x, i, mode="clip")
+
+
+@program((np.arange(6.0).reshape(2, 3), ints(0, 2)), (np.arange(6.0).reshape(2, 3), ints(0, 3)))
+def columns_written(x, i):
+    x[:, i] = -1.0
+    x[:, :1] += 1
+    return x.sum()
+
+
+@program((ints(2, 3), ints(1, 2)), (ints(2, 3), ints(1, -2)))
+def integer_powers(a, b):
+    total = a + 1
+    total[0] = 7
+    try:
+        return a**b, total
+    except ValueError as error:
+        return str(error), total
+
+
+@program((np.arange(3.0), np.arange(3.0)), (np.arange(3.0), np.zeros(3)))
+def weights_that_sum_to_nothing(x, w):
+    try:
+        return np.average(x, weights=w)
+    except ZeroDivisionError as error:
+        return str(error)
+
+
+@program((np.eye(2), np.ones(2)), (np.zeros((2, 2)), np.ones(2)))
+def another_error_is_raised_from_it(m, b):
+    try:
+        return np.linalg.solve(m, b)
+    except np.linalg.LinAlgError as error:
+        raise ValueError("no solution") from error
+
+
+@program((np.eye(2), {}), (np.zeros((2, 2)), {}))
+def items_are_set_before_and_behind(m, stats):
+    for k in range(2):
+        stats["tries"] = k
+        stats["inverse"] = np.linalg.inv(m + k * np.ones((2, 2)))
+    return stats
+
+
+def read_only() -> np.ndarray:
+    x = np.zeros(3)
+    x.flags.writeable = False
+    return x
+
+
+@program((np.zeros(3), np.zeros(3)), (np.zeros(3), read_only()), (read_only(), np.zeros(3)))
+def two_arrays_are_written(a, b):
+    a += 1
+    b += 1
+    return a
+
+
+def outcome(fn: Any, args: list[Any]) -> list[Any]:
+    """All that can be seen of one call."""
+    try:
+        gave: Any = ("gave", fn(*args))
+    except Exception as error:
+        gave = ("raised", type(error).__name__, str(error), repr(error.__cause__), repr(error.__context__))
+    return [gave, args]
+
+
+def copies(args: tuple[Any, ...]) -> list[Any]:
+    made = copy.deepcopy(list(args))
+    for new, old in zip(made, args):
+        if isinstance(old, np.ndarray):
+            new.flags.writeable = old.flags.writeable
+    return made
+
+
+@pytest.mark.parametrize("backend", list(BACKENDS))
+@pytest.mark.parametrize(("fn", "calls"), PROGRAMS)
+def test_as_in_numpy(fn, calls, backend):
+    fast = compiled(fn, backend, fullgraph=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for args in (*calls, *calls):
+            expected, found = outcome(fn, copies(args)), outcome(fast, copies(args))
+            equal(found, expected, 1e-12)
