@@ -32,4 +32,4 @@ row("getitem", "extern", _meta_getitem, attrs={"index": REQUIRED})
 
 
 # raises where its input, one bool, is true (see `inductor.checks`)
-row("refuse", "extern", lambda flag: flag, effects=True, raises=True)
+row("check", "extern", lambda flag: flag, effects=True, raises=True)

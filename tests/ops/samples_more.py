@@ -232,7 +232,7 @@ def _scatters() -> Iterator[Sample]:
         yield Sample("index_copy", (T((4, 5)), _index((1,), 4), T((1, 5) if dim == 0 else (4, 1))), {"dim": dim})
         yield Sample("index_fill", (T((4, 5), layout="transposed"), _index((3,), 4), 9.0), {"dim": dim})
     yield Sample("index_fill", (T((4, 5)), T((3,), i64, values="small"), 9.0), {"dim": 0})
-    yield Sample("refuse", (T((), b8, values=("index", 1)),), {})
+    yield Sample("check", (T((), b8, values=("index", 1)),), {})
     yield Sample("scatter", (T(()), _index((), 1), T(())), {"dim": 0})
     yield Sample("scatter", (T((4, 5)), _index((1, 1), 4), T((1, 1), f64)), {"dim": 0})
     yield Sample("scatter_add", (T((4,), bf16), _index((6,), 4), T((6,), bf16)), {"dim": 0})

@@ -122,8 +122,8 @@ def _scalar(*, value: Any, dtype: DType | None) -> Any:
     return value if dtype is None else np.asarray(value, numpy_dtype(dtype))
 
 
-@table_op("refuse")
-def _refuse(flag: Any) -> Any:
+@table_op("check")
+def _check(flag: Any) -> Any:
     if flag:
         raise RuntimeError(REFUSED)
     return flag

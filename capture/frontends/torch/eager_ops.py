@@ -364,9 +364,13 @@ def _tensor_index(indices: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(slice(None) if i is None else i for i in indices)
 
 
-@_op("refuse")
-def _refuse(flag: torch.Tensor) -> torch.Tensor:
-    if flag:
+@_op("check")
+def _check(flag: torch.Tensor) -> torch.Tensor:
+    if flag.is_cuda:
+        torch._assert_async(
+            flag.logical_not(), REFUSED
+        )  # reported with the device's next error, as its kernels' own are
+    elif flag:
         raise RuntimeError(REFUSED)
     return flag
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -130,5 +131,43 @@ def test_what_gpus_cannot_add_atomically_is_left_to_the_framework_alone(driver: 
     x, source = p.input("cuda:0", dtype=dtype), p.input("cuda:0", dtype=dtype)
     added = p.b.index_add(x, p.input("cuda:0", dtype=dtypes.int64), source, dim=0)
     p.run(p.b.logical_not(added))
-    assert placed(driver) == ["cuda:0"], "what follows is a kernel still"
-    assert [op for op, _ in p.runtime.calls] == ["index_add"]
+    assert set(placed(driver)) == {"cuda:0"}, "what comes before and after are kernels still"
+    assert sorted(op for op, _ in p.runtime.calls) == ["check", "index_add"]
+
+
+INDEXED: dict[str, Callable[[Program, Node], Node]] = {
+    "embedding": lambda p, i: p.b.embedding(i, p.input("cuda:0", (10, 4)), padding_idx=None),
+    "gather": lambda p, i: p.b.gather(p.input("cuda:0"), i, dim=0),
+    "index": lambda p, i: p.b.index(p.input("cuda:0"), i),
+    "index_add": lambda p, i: p.b.index_add(p.input("cuda:0"), i, p.input("cuda:0"), dim=0),
+    "index_put": lambda p, i: p.b.index_put(p.input("cuda:0"), p.input("cuda:0"), i, accumulate=False),
+}
+
+
+@pytest.mark.parametrize("op", INDEXED)
+def test_indices_are_checked_on_the_gpu_without_waiting_for_it(driver: Driver, op: str) -> None:
+    p = Program()
+    p.run(INDEXED[op](p, p.input("cuda:0", dtype=dtypes.int64)))
+    assert set(placed(driver)) == {"cuda:0"}
+    assert p.runtime.calls == [("check", ("cuda:0",))], "the device's own assertion; nothing is read back"
+
+
+def test_what_is_in_range_by_itself_is_not_checked(driver: Driver) -> None:
+    p = Program()
+    index = p.b.arange(start=0, end=N, step=1, dtype=dtypes.int64, device="cuda:0")
+    p.run(p.b.gather(p.input("cuda:0"), index, dim=0))
+    assert p.runtime.calls == []
+
+
+def test_gpus_divide_integers_by_zero_in_eager_too(driver: Driver) -> None:
+    p = Program()
+    p.run(p.b.floor_divide(p.input("cuda:0", dtype=dtypes.int64), p.input("cuda:0", dtype=dtypes.int64)))
+    assert p.runtime.calls == []
+
+
+def test_each_device_has_its_own_flag(driver: Driver) -> None:
+    p = Program()
+    here = p.b.gather(p.input("cpu"), p.input("cpu", dtype=dtypes.int64), dim=0)
+    there = p.b.gather(p.input("cuda:0"), p.input("cuda:0", dtype=dtypes.int64), dim=0)
+    assert p.run(here, there) == ["cpu", "cuda:0"]
+    assert sorted(p.runtime.calls) == [("check", ("cpu",)), ("check", ("cuda:0",))]
