@@ -218,7 +218,7 @@ class _Binder:
                 x for x in (args, f"sizes=dict({', '.join(f'{s.name}={s.name}' for s in self.plan.symbols)})") if x
             )
         target = step.outputs[0] if step.single else "".join(o + ", " for o in step.outputs)
-        self.lines.append(f"{target} = {name}({args})")
+        self.lines.append(f"{target} = {name}({args})" if target else f"{name}({args})")
         for output in step.outputs:
             self.lines.append(f"{output} = laid_out({output}, {_tuple(self.specs[output].stride)})")
 

@@ -131,7 +131,6 @@ def test_a_call_without_tensors_among_its_results_is_not_forgotten():
 
     seen: list[float] = []
     note.register_fake(lambda x: None)
-    with pytest.raises(quern.errors.Unsupported, match="gives no tensor"):
-        compiled(lambda x: (note(x), x + 1)[1])(X)
+    compiled(lambda x: (note(x), x + 1)[1])(X)
     quern.compile(lambda x: (note(x), x + 1)[1])(X)
-    assert seen == [float(X.sum())]
+    assert seen == [float(X.sum())] * 2

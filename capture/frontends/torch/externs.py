@@ -78,11 +78,13 @@ def call_target(
     picks = tuple(i for i, (origin, _) in enumerate(origins) if origin is None)
     device = _device_of(kwargs, inputs)
     metas = [_meta(cx, tensors[i], device) for i in picks] + [inputs[i].meta for i in seen.written]
-    if not tensors and not metas:
+    effects = effects or seen.effects
+    if not tensors and not metas and not effects:
         raise cx.broken("extern-result", f"the framework function {target.replace(':', '.')}", "it gives no tensor")
+    _refuse_overlap(cx, target, arrays, seen.written)
     made: list[Node] = []
     ref = ExternRef(target, tuple(template), tuple(named.items()))
-    if metas:
+    if metas or effects and not tensors:
         attrs: dict[str, Any] = {"ref": ref, "effects": effects, "strides": tuple(m.stride for m in metas)}
         if raises:
             attrs["raises"] = True
@@ -107,6 +109,14 @@ def call_target(
             source = arrays[origin]
             values[k] = source if whole else _view(cx, ref, source, seen.inputs[origin], tensors[k], len(tensors) == 1)
     return _rebuilt(cx, target, seen.results, iter(values))
+
+
+def _refuse_overlap(cx: Context, target: str, arrays: Sequence[ArrayValue], written: Sequence[int]) -> None:
+    """A call works on a copy of what it writes to; a second argument over the same memory would not see the writes."""
+    for i in written:
+        if any(other.storage is arrays[i].storage for k, other in enumerate(arrays) if k != i):
+            raise cx.broken("overlapping-write", f"{target.replace(':', '.')} on arguments that share memory",
+                            "it writes to one of them", "pass a copy of the other one")  # fmt: skip
 
 
 def _lazily_conjugated(cx: Context, node: Node) -> Any:

@@ -12,6 +12,7 @@ from ....inductor.dtypes import DType
 from ....inductor.graph import Input, Named, TensorMeta
 from .dtypes import to_device, to_torch
 from .runtime import resolve_name
+from .schemas import Watch, storage_of
 
 #: functions whose layouts differ between the meta device and the CPU: they are run once on small real tensors
 MEASURED = frozenset(
@@ -49,6 +50,7 @@ class Foreseen:
     inputs:   the stand-ins of the call's tensors
     written:  positions of the tensors that the call wrote to
     resized:  positions of the tensors whose layout it changed
+    effects:  it draws random numbers, or calls an operator of the program's own: it must run even where nothing is read
     measured: the layouts come from a run of the real kernel, and are checked when the graph runs
     """
 
@@ -56,6 +58,7 @@ class Foreseen:
     inputs: Sequence[torch.Tensor]
     written: tuple[int, ...]
     resized: tuple[int, ...]
+    effects: bool = False
     measured: bool = False
 
     def origin(self, result: torch.Tensor) -> tuple[int | None, bool]:
@@ -63,9 +66,9 @@ class Foreseen:
         for i, x in enumerate(self.inputs):
             if result is x:
                 return i, True
-        key = result.untyped_storage()._cdata
+        key = storage_of(result)
         for i, x in enumerate(self.inputs):
-            if x.untyped_storage()._cdata == key:
+            if storage_of(x) == key:
                 return i, False
         return None, False
 
@@ -129,11 +132,14 @@ def _run(
     if device is not None and (not tensors or "device" in named):
         named["device"] = device
     before = [(t._version, t.shape, t.stride(), t.dtype) for t in tensors]
-    with torch.no_grad():
+    watch = Watch()
+    with torch.no_grad(), watch:
         results = fn(*[fill(a) for a in args], **named)
-    written = tuple(i for i, (t, b) in enumerate(zip(tensors, before)) if t._version != b[0])
+    written = tuple(
+        i for i, (t, b) in enumerate(zip(tensors, before)) if t._version != b[0] or storage_of(t) in watch.written
+    )
     resized = tuple(i for i, (t, b) in enumerate(zip(tensors, before)) if (t.shape, t.stride(), t.dtype) != b[1:])
-    return Foreseen(results, tensors, written, resized, measured)
+    return Foreseen(results, tensors, written, resized, watch.effects, measured)
 
 
 def leaves(tree: Any) -> Iterator[torch.Tensor]:
