@@ -124,6 +124,8 @@ def _symbolic(value: Any) -> bool:
         return any(_symbolic(v) for v in value)
     if isinstance(value, ExternRef):
         return _symbolic(value.args) or _symbolic(value.kwargs)
+    if isinstance(value, slice):
+        return _symbolic((value.start, value.stop, value.step))
     return hasattr(value, "free_symbols")
 
 
@@ -135,6 +137,8 @@ def _concrete(value: Any, sizes: dict[str, int]) -> Any:
         return type(value)(_concrete(v, sizes) for v in value)
     if isinstance(value, ExternRef) and _symbolic(value):
         return ExternRef(value.target, _concrete(value.args, sizes), _concrete(value.kwargs, sizes))
+    if isinstance(value, slice):
+        return slice(*(_concrete(v, sizes) for v in (value.start, value.stop, value.step)))
     if hasattr(value, "free_symbols"):
         return int(value.subs({s: sizes[str(s)] for s in value.free_symbols}))
     return value

@@ -159,6 +159,13 @@ class Node:
         """True for what must run in its place, whether or not its result is used: random numbers, checks."""
         return self.op.effects or bool(self.attrs.get("effects"))
 
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether its own layout or that of an input holds symbols."""
+        nodes = (self, *(i for i in self.inputs if i is not None))
+        metas = [m for n in nodes for m in (n.meta if isinstance(n.meta, tuple) else (n.meta,))]
+        return any(m.is_dynamic for m in metas)
+
     def __repr__(self) -> str:
         return f"%{self.name}"
 

@@ -170,6 +170,8 @@ class Lowering:
             self._extern(n)
             return
         if n.op.lower is None:
+            if n.op.decompose is not None and n.is_dynamic:
+                return self._extern(n)
             raise LoweringError(
                 f"op {n.op.name!r} has no lowering and no decomposition{_where(n)}\n"
                 "  add one to its row in inductor/ops (see CONTRIBUTING.md), or run with backend='eager'"
@@ -177,8 +179,10 @@ class Lowering:
         operands = [i for i in n.inputs if i is not None]
         for i in operands:
             self._realize_before_reuse(n, i)
-        lowered = n.op.lower(n, *[None if i is None else self.values[i].fn for i in n.inputs])
-        if isinstance(lowered, Reduce):
+        lowered = self._as_loops(n)
+        if lowered is None:
+            self._extern(n)
+        elif isinstance(lowered, Reduce):
             self._reduction(n, lowered)
         elif isinstance(lowered, Scan):
             self._scan(n, lowered)
@@ -198,6 +202,32 @@ class Lowering:
             )
             if self._worth_keeping(n, value):
                 self.realize(n)
+
+    def _as_loops(self, n: Node) -> Fn | Reduce | Scan | Scatter | None:
+        """The node's rule applied. None where it needs numbers and there are symbols: the framework has them when it runs."""
+        assert n.op.lower is not None
+        try:
+            lowered = n.op.lower(n, *[None if i is None else self.values[i].fn for i in n.inputs])
+            if n.is_dynamic and not (n.inputs and n.op.kind in ("pointwise", "view")):
+                self._evaluate(n, lowered)
+        except (TypeError, ValueError, LoweringError):
+            if not n.is_dynamic:
+                raise
+            return None
+        return lowered
+
+    def _evaluate(self, n: Node, lowered: Fn | Reduce | Scan | Scatter) -> None:
+        """One point of a value, to find out whether it has a form."""
+        _, idx = self._loop(n.meta.shape)
+        if isinstance(lowered, Reduce):
+            lowered.inner(idx, self._loop(lowered.extents, "r")[1])
+        elif isinstance(lowered, Scan):
+            lowered.inner(idx)
+        elif isinstance(lowered, Scatter):
+            _, points = self._loop(lowered.ranges)
+            lowered.base(idx), lowered.target(points), lowered.value(points)
+        else:
+            lowered(idx)
 
     def _worth_keeping(self, n: Node, value: _Value) -> bool:
         if n in self.leaving or value.ops > _MAX_OPS or value.loads > _MAX_LOADS:

@@ -63,9 +63,13 @@ class _Expanding(GraphBuilder):
         outer, self.stepwise = self.stepwise, row.stepwise and self.rounds
         try:
             made = row.decompose(self, composite)
-        except (InternalError, LoweringError):
+        except InternalError:
             raise
         except Exception as error:
+            if composite.is_dynamic:  # it needs numbers where there are symbols: the framework has them when it runs
+                return super().append(row, inputs, attrs, meta)
+            if isinstance(error, LoweringError):
+                raise
             raise LoweringError(f"[decompose] {composite}: {type(error).__name__}: {error}") from error
         finally:
             self.stepwise = outer

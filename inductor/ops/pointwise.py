@@ -6,13 +6,15 @@ A row here is one line: name, scalar op, and how the result's dtype follows from
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from ...errors import LoweringError
 from .. import dtypes
-from ..dtypes import DType, bool_, compute_dtype
+from ..dtypes import DType, bool_, compute_dtype, float64
 from ..graph import GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, as_index, cast, const, expr, index_value
 from .common import REQUIRED, args, at, convert, number, row, scalar_value
@@ -550,7 +552,7 @@ def _meta_scalar(*, value: Any, dtype: DType | None) -> TensorMeta:
     if dtype is None:
         if isinstance(value, bool):
             dtype = bool_
-        elif isinstance(value, float):
+        elif isinstance(value, float) or not getattr(value, "is_integer", True):
             dtype = DEFAULT_FLOAT
         elif isinstance(value, complex):
             dtype = dtypes.complex64
@@ -570,8 +572,25 @@ def literal(value: Any, dtype: DType) -> Expr:
     if isinstance(value, complex):
         return convert(const(0, dtype), dtype)
     if not getattr(value, "is_integer", True):
-        raise LoweringError(f"[ops] the symbolic number {value} is not an integer")
+        return convert(_real(value), dtype)
     return convert(index_value(as_index(value)), dtype)
+
+
+def _real(e: Any) -> Expr:
+    """Arithmetic of sizes and floats, in Python's double precision. Raises LoweringError for another function."""
+    if e.is_Number:
+        return const(float(e), float64)
+    if e.is_integer:
+        return convert(index_value(as_index(e)), float64)
+    if e.is_Pow and e.exp in (-1, Fraction(1, 2)):
+        base = _real(e.base)
+        return (
+            expr("sqrt", base, dtype=float64) if e.exp != -1 else expr("div", const(1.0, float64), base, dtype=float64)
+        )
+    op = {"Add": "add", "Mul": "mul", "Max": "max", "Min": "min"}.get(type(e).__name__)
+    if op is None:
+        raise LoweringError(f"[ops] the symbolic number {e} is no arithmetic of sizes")
+    return functools.reduce(lambda a, b: expr(op, a, b, dtype=float64), map(_real, e.args))
 
 
 row("scalar", "constant", _meta_scalar, attrs={"value": REQUIRED, "dtype": None}, lower=_lower_scalar)

@@ -20,7 +20,8 @@ from . import autocast, eager_ops
 from .calls import COMPLEX, METHOD_CALL, METHODS, UNKNOWN, Context, changing, held_number, resolve, unwrap, wrap
 from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
-from .foresight import Foreseen, Unforeseen, foresee, leaves, measurable
+from .foresight import Foreseen, Unforeseen, leaves
+from .opaque_calls import Call, Layout, layout_of
 from .reinterpreted import reinterpret
 from .results import Results
 
@@ -66,18 +67,25 @@ def call_target(
     inputs = [a.node(cx.ev) for a in arrays]
     cx.ev.graph.framework = "torch"
     wrapped = autocast.treat_call(cx, target, inputs, template) if cx.ev.states["torch"].casts else None
-    if wrapped is None:
-        seen = _foreseen(cx, fn, target, _with_hints(template), _with_hints(named), inputs)
-        template, named = _placed(template, numbers), _placed(named, numbers)
-    else:
+    ones = None
+    if wrapped is not None:
         ones = autocast.stand_ins(cx, target, inputs)
         target, template = wrapped
-        seen = _foreseen(cx, autocast.under_autocast, target, template, named, inputs, ones)
+        fn = autocast.under_autocast
+    call = Call(fn, target, tuple(_with_hints(template)), _with_hints(named), [n.meta for n in inputs])
+    seen = _foreseen(cx, call, ones)
+    if numbers:
+        other = replace(call, args=tuple(_replaced(template, _another)), kwargs=_replaced(named, _another))
+        if not call.gives_the_same_layouts(other, _sizes_at_hand(cx, call)):
+            for number in numbers:
+                number.as_constant()
+    template, named = _placed(template, numbers), _placed(named, numbers)
     tensors = list(leaves(seen.results))
+    layouts = _layouts(cx, call, seen, tensors)
     origins = [seen.origin(t) for t in tensors]
     picks = tuple(i for i, (origin, _) in enumerate(origins) if origin is None)
     device = _device_of(kwargs, inputs)
-    metas = [_meta(cx, tensors[i], device) for i in picks] + [inputs[i].meta for i in seen.written]
+    metas = [_meta(cx, tensors[i], layouts[i], device) for i in picks] + [inputs[i].meta for i in seen.written]
     effects = effects or seen.effects
     if not tensors and not metas and not effects:
         raise cx.broken("extern-result", f"the framework function {target.replace(':', '.')}", "it gives no tensor")
@@ -92,7 +100,7 @@ def call_target(
             attrs["picks"] = picks
         if seen.written:
             attrs["writes"] = seen.written
-        if seen.measured:
+        if seen.measured or call.symbols:
             attrs["shapes"] = tuple(m.shape for m in metas)
         single = len(metas) == 1 and isinstance(seen.results, torch.Tensor)
         node = cx.ev.builder.append(OPS["extern"], tuple(inputs), attrs, metas[0] if single else tuple(metas))  # type: ignore[arg-type]
@@ -107,7 +115,8 @@ def call_target(
     for k, (origin, whole) in enumerate(origins):
         if origin is not None:
             source = arrays[origin]
-            values[k] = source if whole else _view(cx, ref, source, seen.inputs[origin], tensors[k], len(tensors) == 1)
+            alone = len(tensors) == 1
+            values[k] = source if whole else _view(cx, ref, source, seen.inputs[origin], tensors[k], layouts[k], alone)
     return _rebuilt(cx, target, seen.results, iter(values))
 
 
@@ -127,16 +136,18 @@ def _lazily_conjugated(cx: Context, node: Node) -> Any:
 
 
 def _view(
-    cx: Context, ref: ExternRef, source: ArrayValue, base: torch.Tensor, result: torch.Tensor, alone: bool
-) -> ArrayValue:
+    cx: Context, ref: ExternRef, source: ArrayValue, base: torch.Tensor, result: torch.Tensor, layout: Layout,
+    alone: bool,
+) -> ArrayValue:  # fmt: skip
     """A result that is a view of an argument: a strided view where the elements stay what they are."""
     same = result.dtype == base.dtype and result.is_conj() == base.is_conj() and result.is_neg() == base.is_neg()
     if same:
-        return source.view(cx.ev, "as_strided", size=tuple(result.shape), stride=result.stride(),
-                           storage_offset=result.storage_offset() - base.storage_offset())  # fmt: skip
+        return source.view(cx.ev, "as_strided", size=layout.shape, stride=layout.stride, storage_offset=layout.offset)
     if not alone or any(isinstance(a, Input) and a.index for a in (*ref.args, *dict(ref.kwargs).values())):
         raise cx.broken("extern-view", f"the framework function {ref.target} returns views of its arguments' memory")
-    return reinterpret(cx.ev, ref, source, _meta(cx, result, source.meta.device))
+    if layout.is_dynamic:
+        raise cx.broken("extern-view", f"the framework function {ref.target} on tensors of dynamic size")
+    return reinterpret(cx.ev, ref, source, _meta(cx, result, layout, source.meta.device))
 
 
 def _template(cx: Context, value: Any, arrays: list[ArrayValue]) -> Any:
@@ -156,9 +167,7 @@ def _template(cx: Context, value: Any, arrays: list[ArrayValue]) -> Any:
         return cx.dtype(value)
     if isinstance(value, torch.device):
         return device_text(value)
-    if hasattr(value, "free_symbols"):
-        return cx.ev.symbols.specialize(value, "a framework function needs its value")
-    if value is None or isinstance(value, (bool, int, float, complex, str, DType)):
+    if value is None or isinstance(value, (bool, int, float, complex, str, DType)) or hasattr(value, "free_symbols"):
         return value
     if isinstance(value, slice):
         return slice(*(_template(cx, v, arrays) for v in (value.start, value.stop, value.step)))
@@ -195,6 +204,11 @@ def _with_hints(value: Any) -> Any:
     return _replaced(value, lambda number: number.hint)
 
 
+def _another(number: NumberValue) -> int | float:
+    """What a number that changes may be at another call."""
+    return number.hint * 2 + 1
+
+
 def _placed(value: Any, numbers: Mapping[NumberValue, Number]) -> Any:
     return _replaced(value, lambda number: numbers[number]) if numbers else value
 
@@ -207,19 +221,10 @@ def _replaced(value: Any, by: Callable[[NumberValue], Any]) -> Any:
     return {k: _replaced(v, by) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def _foreseen(
-    cx: Context,
-    fn: Any,
-    target: str,
-    template: Sequence[Any],
-    named: Mapping[str, Any],
-    inputs: Sequence[Node],
-    stand_ins: Sequence[torch.Tensor] | None = None,
-) -> Foreseen:
-    name = target.replace(":", ".")
-    metas = [] if stand_ins is not None else [_fixed(cx, n.meta) for n in inputs]
+def _foreseen(cx: Context, call: Call, stand_ins: Sequence[torch.Tensor] | None) -> Foreseen:
+    name = call.target.replace(":", ".")
     try:
-        seen = foresee(fn, template, named, metas, measurable(target, metas) if stand_ins is None else stand_ins)
+        seen = call.at(_sizes_at_hand(cx, call), stand_ins)
     except Unforeseen as error:
         raise cx.broken("unknown-function", f"the framework function {name}",
                         f"its result could not be foreseen without data ({error})") from error  # fmt: skip
@@ -232,19 +237,28 @@ def _foreseen(
     return seen
 
 
-def _fixed(cx: Context, meta: TensorMeta) -> TensorMeta:
-    """The meta with its sizes as constants: the layout of an opaque function's result is not known as a formula."""
-    if not meta.is_dynamic:
-        return meta
+def _sizes_at_hand(cx: Context, call: Call) -> dict[str, int]:
+    """What the call's symbols are in this capture; for those that the graph computes, anything."""
+    symbols = cx.ev.symbols
+    return {
+        n: 11 + 2 * i if symbols.is_unbacked(s) else symbols.hint(s) for i, (n, s) in enumerate(call.symbols.items())
+    }
+
+
+def _layouts(cx: Context, call: Call, seen: Foreseen, tensors: Sequence[torch.Tensor]) -> Sequence[Layout]:
+    """The results' layouts, as formulas where sizes are symbols. Where there are none, the sizes become constants."""
+    if not call.symbols:
+        return [layout_of(seen, t) for t in tensors]
+    found = call.layouts(seen, _sizes_at_hand(cx, call))
+    if found is not None:
+        return found
     why = "a framework function's result has no size known as a formula"
     bound = cx.ev.symbols.by_name
-    if any(bound[x.name].mark is not None for s in meta.shape if not isinstance(s, int) for x in s.free_symbols):
-        raise cx.broken("dynamic-extern", "a framework function on tensors of dynamic size", why)
-    shape, stride = (
-        tuple(s if isinstance(s, int) else cx.ev.symbols.specialize(s, why) for s in dims)
-        for dims in (meta.shape, meta.stride)
-    )
-    return replace(meta, shape=shape, stride=stride)
+    if any(name in bound and bound[name].mark is not None for name in call.symbols):
+        raise cx.broken("dynamic-extern", f"{call.target.replace(':', '.')} on tensors of dynamic size", why)
+    for symbol in call.symbols.values():
+        cx.ev.symbols.specialize(symbol, why)
+    raise AssertionError("a symbol was specialised")
 
 
 def _rebuilt(cx: Context, target: str, results: Any, values: Iterator[Any]) -> Any:
@@ -271,12 +285,12 @@ def _device_of(kwargs: Mapping[str, Any], inputs: Sequence[Node]) -> str | None:
     return inputs[0].meta.device if inputs else None
 
 
-def _meta(cx: Context, result: torch.Tensor, device: str | None) -> TensorMeta:
+def _meta(cx: Context, result: torch.Tensor, layout: Layout, device: str | None) -> TensorMeta:
     try:
         dtype = from_torch(result.dtype)
     except KeyError:
         raise cx.broken("dtype", f"a result of dtype {result.dtype}", "graphs have no such element type") from None
-    return TensorMeta(tuple(result.shape), result.stride(), dtype, cx.device(None) if device is None else device)
+    return TensorMeta(layout.shape, layout.stride, dtype, cx.device(None) if device is None else device)
 
 
 # ------------------------------------------------------------------ functions that no table names

@@ -18,7 +18,7 @@ from .schemas import Watch, storage_of
 MEASURED = frozenset(
     ("torch:svd", "torch:Tensor.svd", "torch:native_batch_norm", "torch:_native_batch_norm_legit", "torch._C._nn:max_unpool2d",
      "torch._C._nn:max_unpool3d", "torch._C._nn:adaptive_max_pool3d", "torch:conv3d", "torch:conv_transpose3d",
-     "torch:instance_norm", "torch:istft", "torch:Tensor.istft")
+     "torch:instance_norm", "torch:embedding_bag", "torch:istft", "torch:Tensor.istft")
 ) | frozenset(f"torch.linalg:{name}" for name in ("svd", "eig")) | frozenset(
     f"torch.fft:{name}" for name in ("rfft2", "rfftn", "hfft2", "hfftn", "ihfft2", "ihfftn")
 )  # fmt: skip
@@ -26,10 +26,18 @@ MEASURED = frozenset(
 MEASURED_ELEMENTS = 1 << 18
 
 
+def needs_measuring(target: str) -> bool:
+    """Whether what stand-ins without data say of a function's results is not to be relied on."""
+    return target.replace("torch._VF:", "torch:") in MEASURED
+
+
 def measurable(target: str, metas: Sequence[TensorMeta]) -> list[torch.Tensor] | None:
     """Real stand-ins for a call whose layouts are to be measured; None for other calls, and large ones."""
-    name = target.replace("torch._VF:", "torch:")
-    if name not in MEASURED or any(m.device != "cpu" for m in metas) or sum(m.numel for m in metas) > MEASURED_ELEMENTS:
+    if (
+        not needs_measuring(target)
+        or any(m.device != "cpu" for m in metas)
+        or sum(m.numel for m in metas) > MEASURED_ELEMENTS
+    ):
         return None
     made = []
     for m in metas:

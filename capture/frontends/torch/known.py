@@ -12,6 +12,7 @@ import torch
 
 from ....inductor.graph import Graph, Node
 from ...eager_backend import interpret
+from ...symbols import symbols_of
 from ...values.tensor import ArrayValue
 from .autocast import switched_off
 from .runtime import TorchRuntime
@@ -34,12 +35,26 @@ def known_content(ev: Evaluator, array: ArrayValue) -> torch.Tensor | None:
     behind = _nodes_behind(node)
     if behind is None:
         return None
+    if not _settled(ev, behind):
+        return None
     order = [n for n in ev.graph.nodes if n in behind]
     layouts = [like for n in order if n.op.name in _LAYOUT_ONLY and (like := n.inputs[0]) is not None]
     shapes = list(dict.fromkeys(layouts))
     stand_ins = [_runtime.empty(m.shape, m.stride, m.dtype, m.device) for m in (like.meta for like in shapes)]
     with torch.no_grad(), switched_off():
         return interpret(Graph(inputs=shapes, nodes=order, outputs=[node]), _runtime)(*stand_ins)[0]
+
+
+def _settled(ev: Evaluator, nodes: set[Node]) -> bool:
+    """Whether no size that changes is written into the content. The program decides by such a content: the size becomes a
+    constant, where nobody asked for it to change.
+    """
+    symbols = sorted(symbols_of(Graph(nodes=list(nodes))), key=lambda s: s.name)
+    if any(ev.symbols.is_unbacked(s) or ev.symbols.by_name[s.name].mark is not None for s in symbols):
+        return False
+    for symbol in symbols:
+        ev.symbols.specialize(symbol, "the program reads a tensor that holds it")
+    return True
 
 
 def _nodes_behind(node: Node) -> set[Node] | None:

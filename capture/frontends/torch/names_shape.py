@@ -8,15 +8,18 @@ from typing import Any
 import torch
 
 from ....inductor.graph import Node
+from ....inductor.ops.dims import less
+from ....inductor.ops.promotion import broadcast_shapes as broadcast
 from ....inductor.ops.promotion import is_channels_last, is_dense
 from ....inductor.ops.views import flattened_shape, resolve_shape, view_strides
 from ...values.tensor import ArrayValue, InputStorage
-from .calls import Context, Declined, name, register
+from .calls import Context, Declined, name, register, size_value
 from .calls import expand as places
 from .dtypes import from_torch
 from .known import known_content
 from .names_create import tensor_from
 from .names_data import data_size, repeated, split_by_data
+from .results import SizeValue
 from .state import detached, state_of
 
 _FORMATS = {
@@ -164,12 +167,16 @@ def expand_as(cx: Context, self: ArrayValue, other: ArrayValue) -> ArrayValue:
 @name("torch.broadcast_tensors")
 def broadcast_tensors(cx: Context, *tensors: Any) -> tuple[ArrayValue, ...]:
     from_list = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
-    shape = torch.broadcast_shapes(*(t.meta.shape for t in from_list))
+    shape = broadcast_shapes(cx, *(t.meta.shape for t in from_list))
     return tuple(t if t.meta.shape == tuple(shape) else t.view(cx.ev, "expand", shape=tuple(shape)) for t in from_list)
 
 
 @name("torch.broadcast_shapes")
 def broadcast_shapes(cx: Context, *shapes: Any) -> Any:
+    """The framework's own answer for numbers; sizes that are symbols follow the same rule here."""
+    tuples = [(s,) if not isinstance(s, (tuple, list)) else tuple(s) for s in shapes]
+    if any(hasattr(n, "free_symbols") for s in tuples for n in s):
+        return SizeValue([size_value(cx.ev, n) for n in broadcast(*tuples)])
     return torch.broadcast_shapes(*shapes)
 
 
@@ -285,7 +292,7 @@ def tensor_split(cx: Context, input: ArrayValue, indices_or_sections: Any, dim: 
     size = input.meta.shape[dim]
     if isinstance(indices_or_sections, int):
         n = indices_or_sections
-        return _pieces(cx, input, [size // n + (1 if k < size % n else 0) for k in range(n)], dim)
+        return _pieces(cx, input, [(size + n - 1 - k) // n for k in range(n)], dim)
     if isinstance(indices_or_sections, ArrayValue):
         at = known_content(cx.ev, indices_or_sections)
         if at is None:
@@ -315,8 +322,8 @@ def as_strided(cx: Context, input: ArrayValue, size: Any, stride: Any, storage_o
     first = input.offset if storage_offset is None else storage_offset - storage_start(cx, root)
     last = first + sum((n - 1) * s for n, s in zip(size, stride))
     end = root.meta.numel
-    known = all(isinstance(n, int) for n in (first, last, end))
-    if not known or 0 not in size and (first < 0 or last >= end) or not is_dense(root.meta.shape, root.meta.stride):
+    outside = 0 not in size and (less(first, 0) or not less(last, end))
+    if outside or not is_dense(root.meta.shape, root.meta.stride):
         raise cx.broken("as-strided", "torch.as_strided", "it may reach memory that capture does not see")
     return root.view(cx.ev, "as_strided", size=size, stride=stride, storage_offset=first)
 

@@ -1,0 +1,239 @@
+"""Formulas for the sizes of opaque results, from the framework's own answers at many sizes.
+
+A framework function's results have sizes that follow from its arguments' sizes by a rule which only the framework knows. It is
+asked at the sizes at hand and at others, smaller and larger; a formula is taken when it gives every answer: a product of
+sizes, the smaller or larger of two, or a sum of terms `(a*s + b) // c`, one for each symbol. What no such formula gives is
+left unknown. The running graph checks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ....inductor.graph import Dim
+from ....inductor.sizes import evaluator, strides_over
+
+#: values of the symbols, by name
+Point = Mapping[str, int]
+#: all numbers of a call's results at a point, in order; None where the call is refused there
+Answer = Callable[[Point], "tuple[int, ...] | None"]
+
+#: lengths of the steps in which a rounded quotient may grow, beside the numbers that the call itself holds
+_STEPS = (1, 2, 3, 4, 5, 6, 8, 16, 32)
+_LARGEST_STEP = 4096
+#: sizes from which products are built
+_FACTORS = 6
+
+
+@dataclass
+class Asked:
+    """The function's answers, each asked for once.
+
+    symbols: by name; base: the sizes at hand
+    sizes:   sizes of the call's arguments, numbers among them, which results' sizes may be made of
+    steps:   numbers that the call holds (strides, factors)
+    factors: floats that the call holds. The rule may multiply sizes by them and round, so that no quotient is believed but
+             by their own denominators.
+    patience: seconds after which no more answers are asked for
+    """
+
+    answer: Answer
+    symbols: Mapping[str, Any]
+    base: Mapping[str, int]
+    sizes: Sequence[Dim]
+    steps: Sequence[int] = ()
+    factors: Sequence[float] = ()
+    patience: float = 2.0
+    _spent: float = 0.0
+    _known: dict[tuple[int, ...], tuple[int, ...] | None] = field(default_factory=dict)
+
+    def at(self, move: Mapping[str, int]) -> tuple[int, ...] | None:
+        """The answer where symbols stand so far from the sizes at hand."""
+        point = self.point(move)
+        key = tuple(point.values())
+        if key not in self._known:
+            began = time.perf_counter()
+            self._known[key] = self.answer(point) if self._spent < self.patience else None
+            self._spent += time.perf_counter() - began
+        return self._known[key]
+
+    def point(self, move: Mapping[str, int]) -> Point:
+        return {name: value + move.get(name, 0) for name, value in self.base.items()}
+
+    def denominators(self) -> list[int]:
+        """What a size may be divided by."""
+        own = [f.as_integer_ratio()[1] for f in self.factors if math.isfinite(f)]
+        steps = {1, *own} if own else {*_STEPS, *self.steps}
+        return sorted(s for s in steps if 0 < s <= _LARGEST_STEP)
+
+    def moves(self) -> Iterator[dict[str, int]]:
+        """Where formulas are tried: each symbol by itself, then all of them."""
+        for name, here in self.base.items():
+            yield from ({name: by} for by in _ways(here))
+        for one, other in ((1, 2), (5, 3), (11, 17)):
+            yield {name: one + other * i for i, name in enumerate(self.base)}
+
+    def answers(self) -> list[tuple[Point, tuple[int, ...]]] | None:
+        """The answers at hand and where formulas are tried; None where too few sizes are allowed to tell."""
+        here = self.at({})
+        found = [(self.point(move), one) for move in self.moves() if (one := self.at(move)) is not None]
+        if here is None or len(found) < 3 * len(self.base) or any(len(one) != len(here) for _, one in found):
+            return None
+        return [(self.base, here), *found]
+
+
+def _ways(here: int) -> list[int]:
+    """How far one size is moved: a little and more, to about double, to about half, to the smallest."""
+    return [by for by in (1, 2, 3, 7, 12, 101, here + 1, 2 - here, 3 - here, -(here // 2)) if by and here + by >= 2]
+
+
+def formula(asked: Asked, i: int) -> Dim | None:
+    """What gives the i-th number of every answer; None where nothing does."""
+    answers = asked.answers()
+    return None if answers is None else _fitted(asked, answers, i)
+
+
+def _fitted(asked: Asked, answers: Sequence[tuple[Point, tuple[int, ...]]], i: int) -> Dim | None:
+    """What gives the i-th number of all these answers."""
+    value = answers[0][1][i]
+    if all(numbers[i] == value for _, numbers in answers):
+        return value
+    candidates = (
+        _products(asked, value), _lines(asked, answers, i), _extremes(asked), _sums(asked, i, value),
+        _quadratics(asked, i, value),
+    )  # fmt: skip
+    for candidate in itertools.chain(*candidates):
+        if _holds(candidate, answers, i):
+            return candidate
+    return None
+
+
+def strides(asked: Asked, shape: Sequence[Dim], first: int) -> tuple[Dim, ...] | None:
+    """Formulas for the strides of a result whose sizes are known; they stand behind the sizes, from number `first` on.
+    Where a size that varies is 0 or 1, strides mean nothing.
+    """
+    answers, n = asked.answers(), len(shape)
+    assert answers is not None, "the sizes are known"
+    varying = [first - n + k for k, size in enumerate(shape) if not isinstance(size, int)]
+    at_hand = answers[0][1]
+    answers = [(point, numbers) for point, numbers in answers if all(numbers[k] > 1 for k in varying)]
+    sizes = [evaluator(s)(asked.base) for s in shape]
+    dense = strides_over(shape, sizes, at_hand[first : first + n])
+    if not answers or answers[0][1] is not at_hand:
+        return dense
+    found: list[Dim] = []
+    for k, stride in enumerate(dense):
+        steps = [stride, *(shape[d] * dense[d] for d in range(n) if d != k)]  # a stride of size 1 spans some other axis
+        right = (s for s in steps if _holds(s, answers, first + k))
+        one = next(right, None) or _fitted(asked, answers, first + k)
+        if one is None:
+            return None
+        found.append(one)
+    return tuple(found)
+
+
+def _holds(candidate: Any, answers: Sequence[tuple[Point, tuple[int, ...]]], i: int) -> bool:
+    value = evaluator(candidate)
+    return all(value(point) == numbers[i] for point, numbers in answers)
+
+
+def _products(asked: Asked, value: int) -> Iterator[Any]:
+    """Sizes of the arguments, and products of two and three, times a number."""
+    varying = [s for s in asked.sizes if not isinstance(s, int)][:_FACTORS]
+    factors = [(s, evaluator(s)(asked.base)) for s in varying]
+    for count in (1, 2, 3):
+        for chosen in itertools.combinations_with_replacement(factors, count):
+            product = math.prod(number for _, number in chosen)
+            if product and value % product == 0:
+                yield math.prod((s for s, _ in chosen), start=value // product)
+
+
+def _lines(asked: Asked, answers: Sequence[tuple[Point, tuple[int, ...]]], i: int) -> Iterator[Any]:
+    """a*size + b, for a size of the arguments."""
+    for size in asked.sizes:
+        if not isinstance(size, int):
+            known = {(evaluator(size)(point), numbers[i]) for point, numbers in answers}
+            (low, least), (high, most) = min(known), max(known)
+            if high > low and (most - least) % (high - low) == 0:
+                a = (most - least) // (high - low)
+                if a:
+                    yield a * size + (least - a * low)
+
+
+def _extremes(asked: Asked) -> Iterator[Any]:
+    """The smaller or larger of two sizes."""
+    sympy = importlib.import_module("sympy")  # only captures with symbols come here
+    for a, b in itertools.combinations(asked.sizes, 2):
+        if not (isinstance(a, int) and isinstance(b, int)):
+            for kind in (sympy.Min, sympy.Max):
+                if not isinstance(chosen := kind(a, b), sympy.Number):
+                    yield chosen
+
+
+def _sums(asked: Asked, i: int, value: int) -> Iterator[Any]:
+    """A term for each symbol, found while the others stand still."""
+    total: Any = value
+    for name in asked.base:
+        term = _term(asked, i, name, value)
+        if term is None:
+            return
+        total = total + term - value
+    if hasattr(total, "free_symbols"):
+        yield total
+
+
+def _quadratics(asked: Asked, i: int, value: int) -> Iterator[Any]:
+    """For one symbol: the number of pairs and the like, by what two steps add."""
+    if len(asked.base) > 1:
+        return
+    ((name, here),) = asked.base.items()
+    one, two = asked.at({name: 1}), asked.at({name: 2})
+    if one is not None and two is not None:
+        k = asked.symbols[name] - here
+        first, second = one[i] - value, two[i] - 2 * one[i] + value
+        total = value + first * k + second * k * (k - 1) / 2
+        yield importlib.import_module("sympy").floor(total.expand())
+
+
+def _term(asked: Asked, i: int, name: str, value: int) -> Any:
+    """(a*s + b) // c with the smallest c that gives the answers for one symbol."""
+    here = asked.base[name]
+
+    def at(by: int) -> int | None:
+        found = asked.at({name: by})
+        return None if found is None else found[i]
+
+    for c in asked.denominators():
+        once, twice = at(c), at(2 * c)
+        if once is None or twice is None or twice - value != 2 * (once - value):
+            continue
+        a = once - value
+        low, high = c * value - a * here, c * value - a * here + c - 1  # c*value <= a*here + b < c*(value + 1)
+        by: int | None = 1
+        while by is not None and low <= high and (found := at(by)) is not None:
+            low, high = max(low, c * found - a * (here + by)), min(high, c * found - a * (here + by) + c - 1)
+            by = _telling(a, c, here, low, high) if low < high else None
+        if low <= high:
+            even = -(a * here) % c + c * ((low + a * here) // c)  # no remainder at hand, where the others were refused
+            b = even if low <= even <= high else low
+            if all(at(by) in (None, (a * (here + by) + b) // c) for by in _ways(here)):
+                return _quotient(asked.symbols[name], a, b, c)
+    return None
+
+
+def _telling(a: int, c: int, here: int, low: int, high: int) -> int | None:
+    """How far to go so that the answer tells which half b is in."""
+    middle = (low + high + 1) // 2
+    return next((by for by in range(1, c) if (a * (here + by) + middle) % c == 0), None)
+
+
+def _quotient(symbol: Any, a: int, b: int, c: int) -> Any:
+    sympy = importlib.import_module("sympy")
+    above = a * symbol + b
+    return above if c == 1 else sympy.floor(above / c)
