@@ -96,12 +96,18 @@ def int_range(d: DType) -> tuple[int, int]:
 
 def holds(d: DType, value: bool | int | float) -> bool:
     """Whether torch converts a number to `d` without an overflow: digits may be lost, negative numbers wrap to unsigned ones."""
-    if d.is_complex or d == bool_ or isinstance(value, bool):
+    if d.is_complex or d == bool_ or isinstance(value, bool) or (d.is_float and not math.isfinite(value)):
         return True
+    low, high = held_range(d)
+    return low <= value <= high  # NaN is in no range
+
+
+def held_range(d: DType) -> tuple[float, float]:
+    """The finite numbers that `holds` allows."""
     if d.is_float:
-        return math.isinf(value) or value != value or abs(value) <= LARGEST[d]
+        return -LARGEST[d], LARGEST[d]
     low, high = int_range(d)
-    return (-high if d.kind == "uint" else low) <= value <= high  # NaN is in no range
+    return (-high if d.kind == "uint" else low), high
 
 
 def compute_dtype(d: DType) -> DType:

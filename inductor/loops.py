@@ -602,10 +602,14 @@ class Scan:
 
 @dataclass(frozen=True)
 class Scatter:
-    """out = base, then for every point of `ranges`: out[target(o)] = or += value(o). mode: "store" or "add"."""
+    """out = base, then for every point of `ranges`: out[target(o)] = or += value(o). mode: "store" or "add".
+
+    wide: sums of halves are kept in float32, and rounded when all are done; else after each addition.
+    """
 
     base: Fn
     ranges: tuple[Dim, ...]
     target: Callable[[tuple[Index, ...]], tuple[Index, ...]]
     value: Fn
     mode: str = "store"
+    wide: bool = False

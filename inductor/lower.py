@@ -325,13 +325,19 @@ class Lowering:
         self._own(n, storage)
 
     def _scatter(self, n: Node, lowered: Scatter) -> None:
-        storage = self._fresh(self.layouts.get(n, n.meta))
+        meta = self.layouts.get(n, n.meta)
+        storage = self._fresh(replace(meta, dtype=compute_dtype(n.dtype)) if lowered.wide else meta)
         p, idx = self._loop(storage.shape)
         self._emit(n, p, [], [Store(storage.name, storage.index(idx), cast(lowered.base(idx), storage.dtype))])
         p, idx = self._loop(lowered.ranges)
         value = cast(lowered.value(idx), storage.dtype)
         self._emit(n, p, [], [Store(storage.name, storage.index(lowered.target(idx)), value, lowered.mode)])
         self._own(n, storage)
+        if storage.dtype != n.dtype:
+            sums = self.values[n].fn
+            self.values[n] = _Value(lambda idx: cast(cast(sums(idx), n.dtype), storage.dtype))
+            if n in self.leaving:
+                self.realize(n)
 
     # ---- framework kernels
 

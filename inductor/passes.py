@@ -15,8 +15,11 @@ from .ops.table import Op
 _OPAQUE = ("extern", "input")
 #: elementwise ops whose half-precision results are rounded already
 ROUNDS = ("cast", "clone", "rounded", "scalar")
-#: elementwise ops that meet a Python number in the tensor's own type
-_ROUNDS_NUMBERS = ("add", "sub", "eq", "ne", "lt", "le", "gt", "ge", "remainder", "fmod")
+#: elementwise ops that meet a Python number in the tensor's own type: at which operands
+_ROUNDS_NUMBERS = {
+    **dict.fromkeys("add sub eq ne lt le gt ge remainder fmod pow xlogy xlog1py".split(), (0, 1)),
+    **dict.fromkeys("floor_divide trunc_divide".split(), (0,)),
+}
 
 
 def rebuild(
@@ -117,13 +120,13 @@ def _half_numbers(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[N
     (half,) = halves
 
     def number(i: Node | None) -> Node | None:
-        if i is None or i.shape or not i.dtype.is_float or i.dtype == half:
+        if i is None or i.shape or i.dtype == half:
             return i
-        if i.op.name == "scalar" and type(i.attrs["value"]) is float:
-            return b.call("scalar", value=round_to_half(i.attrs["value"], half), dtype=i.attrs["dtype"])
-        return b.call("cast", i, dtype=half)
+        if i.op.name == "scalar" and type(i.attrs["value"]) in (int, float):
+            return b.call("scalar", value=round_to_half(float(i.attrs["value"]), half))
+        return b.call("cast", i, dtype=half) if i.dtype.is_float else i
 
-    return [number(i) for i in inputs]
+    return [number(i) if k in _ROUNDS_NUMBERS[n.op.name] else i for k, i in enumerate(inputs)]
 
 
 def _rounded(b: GraphBuilder, n: Node) -> Node:

@@ -108,6 +108,8 @@ def _hardshrink(b: GraphBuilder, x: Node, c: Any, lambd: float) -> Node:
 
 
 def _threshold(b: GraphBuilder, x: Node, c: Any, threshold: float, value: float) -> Node:
+    if not x.dtype.is_float:
+        threshold, value = int(threshold), int(value)
     return b.cast(b.where(b.le(x, c(threshold)), c(value), x), dtype=x.dtype)
 
 

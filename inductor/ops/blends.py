@@ -21,6 +21,7 @@ def _row(
     build: Callable[..., Node],
     *,
     numbers: tuple[int | str, ...] = (),
+    stepwise: bool = False,
     **attrs: Any,
 ) -> None:
     """A composite row from `build(b, *inputs, number, **attrs)`; `number(v)` makes a Python scalar's node."""
@@ -28,7 +29,7 @@ def _row(
     def decompose(b: GraphBuilder, node: Node) -> Node:
         return build(b, *args(node), lambda v: b.scalar(value=v), **node.attrs)
 
-    row(name, "composite", meta, attrs=attrs, decompose=decompose, numbers=numbers)
+    row(name, "composite", meta, attrs=attrs, decompose=decompose, numbers=numbers, stepwise=stepwise)
 
 
 def _promoted(name: str, allowed: str = "any") -> Callable[..., TensorMeta]:
@@ -106,7 +107,7 @@ def _unified(b: GraphBuilder, *nodes: Node) -> list[Node]:
 
 def _addcmul(b: GraphBuilder, x: Node, p: Node, q: Node, c: Any, value: float) -> Node:
     x, p, q = _unified(b, x, p, q)
-    p = _scaled(b, p, value, c)
+    p = _scaled(b, p, value if x.dtype.is_float else int(value), c)
     dtype = result_dtype(x.meta, p.meta, q.meta)
     # eager's kernels on CPUs fuse product and sum
     return b.fma(p, q, x) if dtype.is_float else b.add(x, b.mul(p, q))
@@ -185,8 +186,8 @@ def _times_log(log: str) -> Callable[..., Node]:
     return build
 
 
-_row("xlogy", _floats("xlogy"), _times_log("log"))
-_row("xlog1py", _floats("xlog1py"), _times_log("log1p"))
+_row("xlogy", _floats("xlogy"), _times_log("log"), stepwise=True)
+_row("xlog1py", _floats("xlog1py"), _times_log("log1p"), stepwise=True)
 
 
 def _logit(b: GraphBuilder, x: Node, c: Any, eps: float | None) -> Node:

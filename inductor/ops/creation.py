@@ -13,6 +13,7 @@ from ..loops import Expr, Fn, Index, expr, index_value, linearize, masked
 from .common import REQUIRED, args, both, compare, convert, new_meta, number, row, size_value, wrap_dim
 from .pointwise import literal
 from .promotion import DEFAULT_FLOAT, channels_last_strides, like_strides
+from .reductions import to, wide_dtype
 
 
 def _meta_input(**_: Any) -> TensorMeta:
@@ -264,4 +265,9 @@ def _meta_trace(x: TensorMeta) -> TensorMeta:
     return new_meta((), x.dtype if x.dtype.is_float or x.dtype.is_complex else int64, x.device)
 
 
-row("trace", "composite", _meta_trace, decompose=lambda b, node: b.sum(b.diagonal(args(node)[0])))
+def _decompose_trace(b: GraphBuilder, node: Node) -> Node:
+    diagonal = b.diagonal(args(node)[0])
+    return to(b, b.sum(to(b, diagonal, wide_dtype(diagonal.dtype, diagonal.meta.device))), node.dtype)
+
+
+row("trace", "composite", _meta_trace, decompose=_decompose_trace)

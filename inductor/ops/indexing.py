@@ -345,7 +345,7 @@ def _lower_scatter(mode: str) -> Any:
         def value(point: tuple[Index, ...]) -> Expr:
             return convert(src(point if source.ndim else ()), node.dtype)
 
-        return Scatter(x, chooser.shape, target, value, mode)
+        return Scatter(x, chooser.shape, target, value, mode, wide=mode == "add" and node.meta.device == "cpu")
 
     return lower
 
@@ -392,7 +392,9 @@ def _lower_index_write(mode: str) -> Any:
         def value(point: tuple[Index, ...]) -> Expr:
             return convert(src(point if source.ndim else ()), node.dtype)
 
-        return Scatter(x, ranges, target, value, mode)
+        # eager's kernel for the outermost and the innermost dim keeps the sums in float32, the other one rounds them
+        wide = mode == "add" and node.meta.device == "cpu" and base.ndim > 1 and d in (0, base.ndim - 1)
+        return Scatter(x, ranges, target, value, mode, wide)
 
     return lower
 

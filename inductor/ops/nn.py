@@ -235,15 +235,18 @@ def _decompose_batch_norm_train(b: GraphBuilder, node: Node) -> tuple[Node, ...]
     x, mean, var, weight, bias = args(node)
     acc = accumulation_dtype(x.dtype)
     wide, dims, shape = to(b, x, acc), _all_but_channel(x.ndim), _channel_shape(x.shape)
-    # eager gathers a batch's statistics in double on CPUs, but normalises in the dtype at hand
-    moments = variance(b, to(b, x, wide_dtype(x.dtype, x.meta.device)), dims, True, 0)
-    wide_var, wide_mean = (b.reshape(moment, shape=(x.shape[1],)) for moment in moments)
+    # eager sums a batch's statistics in double on CPUs, but takes the distances, and normalises, in the dtype at hand
+    sums = wide_dtype(x.dtype, x.meta.device)
+    count = reduced_count(x.shape, dims)
+    flat = (x.shape[1],)
+    mean_of_batch = to(b, b.mean(to(b, wide, sums), dim=dims, keepdim=True), acc)
+    distance = b.sub(wide, mean_of_batch)
+    squares = b.reshape(b.sum(to(b, b.mul(distance, distance), sums), dim=dims, keepdim=True), shape=flat)
+    wide_var = b.div(squares, size_scalar(b, count))
     scale = to(b, b.rsqrt(b.add(wide_var, b.scalar(value=float(node.attrs["eps"])))), acc)
-    flat_mean, flat_var = to(b, wide_mean, acc), to(b, wide_var, acc)
+    flat_mean, unbiased = b.reshape(mean_of_batch, shape=flat), to(b, b.div(squares, size_scalar(b, count - 1)), acc)
     scaled = scale if weight is None else b.mul(scale, to(b, weight, acc))
     out = _linear_in(b, wide, flat_mean, scaled, bias, shape)
-    count = reduced_count(x.shape, dims)
-    unbiased = b.mul(flat_var, b.div(size_scalar(b, count), size_scalar(b, count - 1)))
     momentum = float(node.attrs["momentum"])
 
     def blend(old: Node | None, new: Node) -> Node:

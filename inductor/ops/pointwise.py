@@ -255,8 +255,12 @@ def truth(value: Expr) -> Expr:
 
 def _lower_logical(op: str) -> Callable[..., Fn]:
     def lower(node: Node, *fns: Fn) -> Fn:
+        dtype = result_dtype(
+            *(i.meta for i in args(node))
+        )  # a 0-dim operand becomes of the other's dtype before it is asked
+
         def fn(index: tuple[Index, ...]) -> Expr:
-            return expr(op, *(truth(at(f, index, i, node.shape)) for f, i in zip(fns, args(node))), dtype=bool_)
+            return expr(op, *map(truth, operands(node, fns, index, dtype)), dtype=bool_)
 
         return fn
 
@@ -283,15 +287,20 @@ def _lower_trunc_divide(node: Node, *fns: Fn) -> Fn:
     def fn(index: tuple[Index, ...]) -> Expr:
         a, b = operands(node, fns, index, dtype)
         if dtype.is_float:
-            return expr("trunc", _in_dtype(expr("div", a, b, dtype=compute), dtype), dtype=compute)
+            return expr("trunc", _in_dtype(expr("div", a, b, dtype=compute), _step_dtype(node)), dtype=compute)
         # a - fmod(a, b) is an exact multiple of b, so flooring it truncates
         return expr("floordiv", expr("sub", a, expr("fmod", a, b, dtype=compute), dtype=compute), b, dtype=compute)
 
     return fn
 
 
+def _step_dtype(node: Node) -> DType:
+    """The dtype of a division's steps: eager's kernels round halves after each, but for divisors that are numbers."""
+    return node.dtype if args(node)[1].shape else compute_dtype(node.dtype)
+
+
 def _in_dtype(x: Expr, dtype: DType) -> Expr:
-    """`x` with no more digits than `dtype` has: eager's kernel rounds halves between its steps."""
+    """`x` with no more digits than `dtype` has."""
     return _round_half(x, dtype) if dtype in dtypes.HALVES else x
 
 
@@ -322,7 +331,7 @@ def _lower_floor_divide(node: Node, *fns: Fn) -> Fn:
 
     def fn(index: tuple[Index, ...]) -> Expr:
         a, b = operands(node, fns, index, dtype)
-        return _float_floor_divide(a, b, dtype) if dtype.is_float else expr("floordiv", a, b, dtype=dtype)
+        return _float_floor_divide(a, b, _step_dtype(node)) if dtype.is_float else expr("floordiv", a, b, dtype=dtype)
 
     return fn
 
@@ -405,11 +414,15 @@ def _lower_pow(node: Node, *fns: Fn) -> Fn:
     compute = compute_dtype(dtype)
     exponent = scalar_value(args(node)[1])
     open_number = args(node)[1].op.name == "number"
+    # eager takes no roots of float16
+    simple_powers = [p for p in _SIMPLE_POWERS if dtype != dtypes.float16 or abs(p) != 0.5]
 
     def fn(index: tuple[Index, ...]) -> Expr:
         x, y = operands(node, fns, index, dtype)
-        power = _simple_power(x, exponent) or expr("pow", x, y, dtype=compute)
-        for simple in _SIMPLE_POWERS if open_number and dtype.is_float else ():
+        power = expr("pow", x, y, dtype=compute)
+        if exponent in simple_powers or exponent in (0, 1):
+            return _simple_power(x, exponent) or power
+        for simple in simple_powers if open_number and dtype.is_float else ():
             # which number it is shows only when the graph runs: -inf ** 0.5 and -0.0 ** 0.5 tell
             chosen = expr("eq", y, number(simple, y.dtype), dtype=bool_)
             power = expr("where", chosen, _simple_power(x, simple) or power, power, dtype=compute)

@@ -93,6 +93,36 @@ def test_batch_norm_rounds_as_eager_does_far_from_zero():
         assert (got - wanted).abs().max() < 5e-5  # (x - mean) * scale is up to 1e-3 away from it
 
 
+def test_instance_norm_and_batch_norm_over_huge_values():
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 5, 5) * 1e30  # distances are squared in float32: no variance is left
+    (wanted,), _ = outcome(lambda x: F.batch_norm(x, None, None, training=True), (x,))
+    (got,), _ = outcome(compiled(lambda x: F.batch_norm(x, None, None, training=True)), (x,))
+    assert torch.equal(got, wanted)
+    near = torch.randn(2, 3, 40) + 100
+    (wanted,), _ = outcome(F.instance_norm, (near,))
+    (got,), _ = outcome(compiled(F.instance_norm), (near,))
+    assert (got - wanted).abs().max() < 5e-5
+
+
+def test_a_trace_is_summed_in_double():
+    check(lambda x: x.trace(), torch.diag(T(CANCELS)))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_sums_of_halves_at_positions(dtype):
+    torch.manual_seed(0)
+    at, columns = torch.randint(0, 3, (12,)), torch.randint(0, 3, (8,))
+    for shape in ((12,), (12, 8), (12, 5, 8)):
+        x, base = torch.randn(shape).to(dtype), torch.randn(shape).to(dtype)
+        check(lambda base, x: base.index_add(0, at, x), base, x)
+        check(lambda base, x: base.index_put((at,), x, accumulate=True), base, x)
+        spread = at.reshape(-1, *(1,) * (len(shape) - 1)).expand(shape)
+        check(lambda base, x, spread: base.scatter_add(0, spread, x) * 3, base, x, spread)
+        if shape[-1] == 8:
+            check(lambda base, x: base.index_add(-1, columns, x), base, x)
+
+
 # ------------------------------------------------------------------ powers and fused products
 
 
@@ -181,6 +211,15 @@ def test_arithmetic_and_comparisons_wrap_numbers_as_eager_does():
     check(lambda x: (x > 200, x == 200, x < 300, x + 300, x * 1000, x - 129), x)
 
 
+def test_an_int_that_changes_is_held_to_the_dtype():
+    f = compiled(lambda x, n: x.clone().fill_(n))
+    x = T([1, 2], dtype=torch.int8)
+    for n in (3, 4, 100):
+        assert f(x, n).tolist() == [n, n]
+    with pytest.raises(RuntimeError, match="cannot be converted to type int8_t without overflow"):
+        f(x, 300)
+
+
 # ------------------------------------------------------------------ other refusals
 
 
@@ -245,6 +284,44 @@ def test_a_half_does_not_depend_on_what_else_is_computed(dtype, fn):
     alone = compiled(fn)(x)
     together = compiled(lambda x: (fn(x), *(g(x) for g in COMPANIONS)))(x)
     torch.testing.assert_close(together[0], alone, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("value", [0.3, 1.7, 2049, 1 << 40, 0.5, -0.5])
+def test_halves_meet_numbers_as_in_eager(dtype, value):
+    torch.manual_seed(0)
+    x = (torch.rand(256) * 4 + 0.1).to(dtype)
+    x[:4] = T([INF, -INF, -0.0, NAN])
+    check(lambda x: (x + value, value - x, x**value, x % value, x // value, torch.fmod(x, value), x > value), x)
+    check(lambda x: (value**x, x * value, x / value, torch.div(x, value, rounding_mode="trunc")), x)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_halves_are_rounded_between_the_steps_of_what_eager_has_no_kernel_for(dtype):
+    torch.manual_seed(0)
+    x, y = torch.randn(256).to(dtype), torch.rand(256).to(dtype)
+    check(
+        lambda x, y: (
+            F.softsign(x),
+            F.tanhshrink(x),
+            F.mse_loss(x, y, reduction="none"),
+            F.l1_loss(x, y, reduction="none"),
+        ),
+        x,
+        y,
+    )
+    check(lambda x, y: (F.kl_div(x, y, reduction="none"), torch.xlogy(x, y), x // y), x, y)
+    check(lambda x, y: torch.div(x, y, rounding_mode="trunc"), x, y)
+
+
+def test_logic_asks_operands_of_one_dtype():
+    x = T([1, 0, 5], dtype=torch.int8)
+    check(lambda x: (torch.logical_and(x, T(256)), torch.logical_or(x, T(0.5)), torch.logical_xor(x, x.long())), x)
+
+
+def test_settings_of_integers_are_integers():
+    x = T([1, -2, 3, 127], dtype=torch.int8)
+    check(lambda x: (torch.addcmul(x, x, x, value=0.5), torch.addcmul(x, x, x, value=1.5), F.threshold(x, -0.5, 7)), x)
 
 
 @pytest.mark.parametrize("dtype", HALVES)

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from ....inductor.dtypes import LARGEST, DType, float64, holds, int64, int_range
+from ....inductor.dtypes import LARGEST, DType, bool_, float64, held_range, holds, int64, int_range
 from ....inductor.graph import Node, TensorMeta
 from ....inductor.ops import OPS, Op
+from ....inductor.ops.dims import deciding, less
 from ...breaks import Break, NotConstant
 from ...values.base import Value
 from ...values.constant import NONE, ConstantValue
@@ -94,13 +95,19 @@ class Context:
         if not unusual:
             return
         meta = row.meta(*[None if n is None else n.meta for n in nodes], **row.bind(attrs))
-        if meta.dtype.size >= 4 and meta.dtype.is_float or meta.dtype.size == 8:
-            unusual = [v for v in unusual if isinstance(v, (int, float))]
         for v in unusual:
             if isinstance(v, Node):
                 _guard_fits(self.ev, v, meta.dtype)
-            elif not holds(meta.dtype, self.ev.symbols.specialize(v) if hasattr(v, "free_symbols") else v):
+            elif not (holds(meta.dtype, v) if isinstance(v, (int, float)) else self._surely_holds(meta.dtype, v)):
                 raise Declined(f"the number {v}, which {meta.dtype} cannot hold")
+
+    def _surely_holds(self, dtype: DType, value: Any) -> bool:
+        """`holds` for an int that changes."""
+        if dtype.is_complex or dtype == bool_ or dtype.size == 8 or (dtype.size == 4 and dtype.is_float):
+            return True
+        low, high = held_range(dtype)
+        with deciding(self.ev.symbols.decide):
+            return not (less(int(high), value) or less(value, int(low)))
 
     def results(self, name: str, *operands: Any, **attrs: Any) -> tuple[Node, ...]:
         """Append a table op that has several results."""

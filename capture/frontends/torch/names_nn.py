@@ -253,15 +253,6 @@ def batch_norm(cx: Context, input: ArrayValue, running_mean: Any, running_var: A
 @name("F.instance_norm")
 def instance_norm(cx: Context, input: ArrayValue, running_mean: Any = None, running_var: Any = None, weight: Any = None,
                   bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5) -> Node:  # fmt: skip
-    if running_mean is not None or not use_input_stats:
-        return with_running_statistics(
-            cx, input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
-        )
-    return cx.op("group_norm", input, weight, bias, num_groups=input.meta.shape[1], eps=eps)
-
-
-def with_running_statistics(cx: Context, input: ArrayValue, running_mean: Any, running_var: Any, weight: Any, bias: Any,
-                            training: bool, momentum: float, eps: float) -> Any:  # fmt: skip
     """Instance norm as eager has it: batch norm over a single sample of all instances' channels."""
     batch, channels, *rest = input.meta.shape
 
@@ -274,7 +265,7 @@ def with_running_statistics(cx: Context, input: ArrayValue, running_mean: Any, r
 
     flat = cx.op("reshape", input, shape=(1, batch * channels, *rest))
     mean, var = tiled(running_mean), tiled(running_var)
-    if not training:
+    if not use_input_stats:
         out = cx.op("batch_norm", flat, mean, var, tiled(weight), tiled(bias), eps=eps)
         return cx.op("reshape", out, shape=input.meta.shape)
     out, mean, var = cx.results(
@@ -282,7 +273,10 @@ def with_running_statistics(cx: Context, input: ArrayValue, running_mean: Any, r
     )
     with gradients(cx.ev, False):
         for running, new in ((running_mean, mean), (running_var, var)):
-            assign(cx, running, cx.op("mean", cx.op("reshape", new, shape=(batch, channels)), dim=(0,), keepdim=False))
+            if running is not None:
+                assign(
+                    cx, running, cx.op("mean", cx.op("reshape", new, shape=(batch, channels)), dim=(0,), keepdim=False)
+                )
     return cx.op("reshape", out, shape=input.meta.shape)
 
 
