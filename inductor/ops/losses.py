@@ -92,7 +92,7 @@ _loss("mse_loss", _mse, stepwise=True)
 _loss("l1_loss", lambda b, x, y, c: b.abs(b.sub(x, y)))
 _loss("smooth_l1_loss", _smooth_l1, beta=1.0)
 _loss("huber_loss", _huber, delta=1.0)
-_loss("binary_cross_entropy", _bce, requires=lambda n: [Range(0, 0.0, 1.0)])
+_loss("binary_cross_entropy", _bce, requires=lambda n: [Range(i, 0.0, 1.0) for i in (0, 1)])
 _loss("binary_cross_entropy_with_logits", _bce_with_logits, stepwise=True)
 _loss("kl_div", _kl_div, stepwise=True, log_target=False)
 

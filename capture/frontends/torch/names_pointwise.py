@@ -85,9 +85,9 @@ def _scaled_sum(cx: Context, op: str, x: Any, other: Any, alpha: Any) -> Node:
     left, right = cx.node(x), cx.node(other)
     dtype = result_dtype(left.meta, right.meta)
     if type(alpha) is bool and dtype != bool_:
-        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+        raise ValueError("Boolean alpha only supported for Boolean results.")
     if (type(alpha) is float or computed and alpha.dtype.is_float) and not dtype.is_float and not dtype.is_complex:
-        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+        raise ValueError("For integral input tensors, argument alpha must not be a floating point number.")
     if op == "sub" and bool_ in (left.dtype, right.dtype):
         return cx.op(op, left, right)  # refused as it would be without alpha
     if dtype == bool_:
