@@ -81,7 +81,7 @@ def _meta_empty(*, shape: Sequence[Dim], stride: Any, dtype: DType, device: str)
 # eager's memory is arbitrary here; zeros are one of its possible contents
 row("empty", "pointwise", _meta_empty,
     attrs={"shape": REQUIRED, "stride": None, "dtype": DEFAULT_FLOAT, "device": "cpu"},
-    lower=lambda node: lambda index: number(0, node.dtype))  # fmt: skip
+    lower=lambda node: lambda index: number(0, node.dtype), heeds_determinism=("cpu", "cuda"))  # fmt: skip
 
 
 def format_strides(x: TensorMeta, memory_format: str | None) -> tuple[Dim, ...]:

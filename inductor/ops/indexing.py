@@ -302,7 +302,7 @@ def _lower_index_put(node: Node, x: Fn, value: Fn, *fns: Fn | None) -> Scatter:
 
 
 row("index_put", "index", _meta_index_put, attrs={"accumulate": False}, lower=_lower_index_put,
-    numbers=(1,), requires=one_per_dim(2))  # fmt: skip
+    numbers=(1,), requires=one_per_dim(2), heeds_determinism=("cpu", "cuda"))  # fmt: skip
 
 
 def _check_scatter(name: str, x: TensorMeta, index: TensorMeta, src: TensorMeta, dim: int) -> int:
@@ -352,9 +352,9 @@ def _lower_scatter(mode: str) -> Any:
 
 # src may be a `scalar` node
 row("scatter", "index", _meta_scatter("scatter"), attrs={"dim": REQUIRED}, lower=_lower_scatter("store"),
-    numbers=(2,), requires=along_dim(1))  # fmt: skip
+    numbers=(2,), requires=along_dim(1), heeds_determinism=("cuda",))  # fmt: skip
 row("scatter_add", "index", _meta_scatter("scatter_add"), attrs={"dim": REQUIRED}, lower=_lower_scatter("add"),
-    requires=along_dim(1))  # fmt: skip
+    requires=along_dim(1), heeds_determinism=("cuda",))  # fmt: skip
 
 
 def _meta_index_write(name: str) -> Any:
@@ -401,9 +401,9 @@ def _lower_index_write(mode: str) -> Any:
 
 # whole slices of x along dim, at a 1-d index: added, or overwritten (src may be a `scalar` node: index_fill)
 row("index_add", "index", _meta_index_write("index_add"), attrs={"dim": REQUIRED}, lower=_lower_index_write("add"),
-    requires=along_dim(1))  # fmt: skip
+    requires=along_dim(1), heeds_determinism=("cuda",))  # fmt: skip
 row("index_copy", "index", _meta_index_write("index_copy"), attrs={"dim": REQUIRED}, lower=_lower_index_write("store"),
-    requires=along_dim(1))  # fmt: skip
+    requires=along_dim(1), heeds_determinism=("cpu", "cuda"))  # fmt: skip
 
 
 row("index_fill", "index", _meta_index_write("index_fill"), attrs={"dim": REQUIRED}, lower=_lower_index_write("store"),

@@ -160,7 +160,8 @@ def _classes(node: Node) -> Iterator[Requirement]:
         yield Range(1, 0, x.shape[_class_dim(x.ndim)] - 1, node.attrs["ignore_index"])
 
 
-row("nll_loss", "composite", _meta_nll, attrs=_CLASS_ATTRS, decompose=_decompose_nll, requires=_classes)
+row("nll_loss", "composite", _meta_nll, attrs=_CLASS_ATTRS, decompose=_decompose_nll, requires=_classes,
+    heeds_determinism=("cuda",))  # fmt: skip
 
 
 def _meta_cross_entropy(x: TensorMeta, target: TensorMeta, weight: TensorMeta | None, *, ignore_index: int,
@@ -235,4 +236,4 @@ def _smooth_loss(
 
 
 row("cross_entropy", "composite", _meta_cross_entropy, attrs={**_CLASS_ATTRS, "label_smoothing": 0.0},
-    decompose=_decompose_cross_entropy, requires=_classes)  # fmt: skip
+    decompose=_decompose_cross_entropy, requires=_classes, heeds_determinism=("cuda",))  # fmt: skip

@@ -353,4 +353,4 @@ def _lower_cumulative(kind: str) -> Callable[..., Scan | Fn]:
 # accumulate: the dtype of the running value; None: as torch has it (NumPy keeps the operand's)
 for _name, _kind in (("cumsum", "sum"), ("cumprod", "prod")):
     row(_name, "scan", _meta_cumulative, attrs={"dim": 0, "dtype": None, "accumulate": None},
-        lower=_lower_cumulative(_kind))  # fmt: skip
+        lower=_lower_cumulative(_kind), heeds_determinism=("cuda",) if _name == "cumsum" else ())  # fmt: skip

@@ -49,6 +49,8 @@ class Op:
     requires: Callable[[Any], Any] | None = None
     #: True where the framework's own kernel raises for some elements
     raises: bool = False
+    #: kinds of devices on which eager takes another way, or refuses, where deterministic algorithms are asked for
+    heeds_determinism: tuple[str, ...] = ()
     #: True for random numbers: such nodes are neither merged, nor dropped, nor moved past each other
     effects: bool = False
 

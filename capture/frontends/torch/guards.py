@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.autograd import forward_ad
 
-from ....inductor.graph import Dim, TensorMeta, contiguous_strides
+from ....inductor.graph import Dim, Graph, TensorMeta, contiguous_strides
 from ....inductor.sizes import strides_over
 from ...sources import Source
 from .autocast import ambient
@@ -95,6 +95,24 @@ def guard_together(ev: Evaluator, state: TorchState) -> None:
 # ---------------------------------------------------------------- global state
 
 
+def _modes_or_determinism() -> bool:
+    return _modes_active() or torch._C._get_deterministic_algorithms()
+
+
+def _determinism() -> tuple[Any, ...]:
+    """What is asked of torch's kernels besides their results."""
+    return torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
+
+
+def heed_determinism(graph: Graph) -> None:
+    """Where deterministic algorithms are asked for, a graph with ops that take another way then is left to the framework."""
+    if not torch._C._get_deterministic_algorithms():
+        return
+    for n in graph.nodes:
+        if not isinstance(n.meta, tuple) and torch.device(n.meta.device).type in n.op.heeds_determinism:
+            graph.framework_only = f"deterministic algorithms are asked for, and {n.op.name} has one of its own"
+
+
 def _modes_active() -> bool:
     """Whether Python code sits between torch's API and its kernels."""
     return (
@@ -131,7 +149,13 @@ def guard_state(ev: Evaluator) -> None:
         ev.guards.test(None, f"{call(ambient, 'ambient_autocast')} == {held}", f"autocast was {before}", 0)
     else:
         ev.guards.test(None, f"not {call(torch._C._is_any_autocast_enabled, 'autocast')}", "autocast was off", 0)
-    ev.guards.test(None, f"not {call(_modes_active, 'modes')}", "no torch mode was active", 0)
+    if torch._C._get_deterministic_algorithms():
+        asked = ev.names.inject(_determinism(), "determinism")
+        ev.guards.test(None, f"not {call(_modes_active, 'modes')}", "no torch mode was active", 0)
+        ev.guards.test(None, f"{call(_determinism, 'asked')} == {asked}", "deterministic algorithms were asked for", 0)
+    else:
+        what = "no torch mode was active, and deterministic algorithms were not asked for"
+        ev.guards.test(None, f"not {call(_modes_or_determinism, 'modes')}", what, 0)
     float32 = ev.names.inject(torch.float32, "float32")
     ev.guards.test(
         None, f"{call(torch.get_default_dtype, 'default_dtype')} is {float32}", "the default dtype was float32", 0

@@ -9,6 +9,7 @@ import torch
 
 from ....inductor.dtypes import DType, bool_, int64
 from ....inductor.graph import Node
+from ....inductor.ops import OPS
 from ....inductor.ops.promotion import is_dense
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, name, register, takes_numbers
@@ -131,8 +132,10 @@ def empty(cx: Context, *size: Any, dtype: Any = None, layout: Any = None, device
 @name("torch.empty_like")
 def empty_like(cx: Context, input: ArrayValue, *, dtype: Any = None, layout: Any = None, device: Any = None,
                pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Node:  # fmt: skip
-    return cx.op("full_like", input, value=0, dtype=cx.dtype(dtype),
-                 device=None if device is None else cx.device(device), memory_format=_FORMATS[memory_format])  # fmt: skip
+    like = OPS["full_like"].meta(input.meta, value=0, dtype=cx.dtype(dtype),
+                                 device=None if device is None else cx.device(device),
+                                 memory_format=_FORMATS[memory_format])  # fmt: skip
+    return cx.op("empty", shape=like.shape, stride=like.stride, dtype=like.dtype, device=like.device)
 
 
 @name("Tensor.new_empty")
