@@ -101,7 +101,8 @@ def _modes_or_determinism() -> bool:
 
 def _determinism() -> tuple[Any, ...]:
     """What is asked of torch's kernels besides their results."""
-    return torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
+    filled: Any = torch.utils.deterministic  # a module whose one attribute is a property
+    return torch.get_deterministic_debug_mode(), filled.fill_uninitialized_memory
 
 
 def heed_determinism(graph: Graph) -> None:
