@@ -245,8 +245,8 @@ def fuse(left: Group, right: Group, shared: list[str]) -> Group | Refusal:
     """
     if left.device != right.device:
         return Refusal("different-devices", "legality", f"{left.device}, {right.device}")
-    if any(s.mode != "store" for s in left.stores):
-        return Refusal("after-scatter", "legality", "atomic updates must be complete before they are read")
+    if any(s.mode != "store" or not set(left.p) <= set(s.index.vars()) for s in left.stores):
+        return Refusal("after-scatter", "legality", "updates of one place must be complete before they are read")
     if any(not s.index.is_affine for s in (*left.stores, *right.stores)):
         return Refusal("scattered-store", "legality")
     if group_writes(left) & group_writes(right):

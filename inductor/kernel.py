@@ -27,7 +27,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Store:
-    """buffer[index] = value (mode "store") or += value atomically (mode "add").
+    """buffer[index] = value (mode "store"), += value atomically ("add"), or |= value for truth values ("or").
 
     A value that varies in r is stored at every (p, r); otherwise once per p.
     """
@@ -88,7 +88,7 @@ class Kernel:
             text = repr(e) if e.op in ("load", "index") else f"{head}({', '.join(names[id(a)] for a in e.args)})"
             lines.append(f"    {names[id(e)]} = {text}")
         for s in self.stores:
-            op = "+=" if s.mode == "add" else "="
+            op = {"store": "=", "add": "+=", "or": "|="}[s.mode]
             lines.append(f"    {s.buffer}[{s.index}] {op} {names[id(s.value)]}")
         text = "\n".join(lines)
         for e in order:

@@ -602,7 +602,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Scatter:
-    """out = base, then for every point of `ranges`: out[target(o)] = or += value(o). mode: "store" or "add".
+    """out = base, then for every point of `ranges`: out[target(o)] =, += or |= value(o), as a `kernel.Store`'s mode says.
 
     wide: sums of halves are kept in float32, and rounded when all are done; else after each addition.
     """

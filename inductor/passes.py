@@ -13,6 +13,8 @@ from .ops.table import Op
 
 #: never merged: inputs are distinct, and what a framework function does is not known
 _OPAQUE = ("extern", "input")
+#: ops that read memory, not elements: what they are applied to must lie as it does in eager
+_READS_MEMORY = ("as_strided", "as_strided_scatter", "extern")
 #: elementwise ops whose half-precision results are rounded already
 ROUNDS = ("cast", "clone", "rounded", "scalar")
 #: elementwise ops that meet a Python number in the tensor's own type: at which operands
@@ -91,9 +93,25 @@ class _Rounding(_Expanding):
 def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """Replace composite ops by simpler ones until every node is a primitive or an extern call.
 
-    Dtypes and shapes stay; strides may not: lowering gives outputs those of their original meta.
+    Dtypes and shapes stay; strides may not: lowering gives outputs those of their original meta, and what reads memory gets
+    its inputs in theirs.
     """
-    return rebuild(graph, ops, lambda b, n, inputs: b.append(n.op, inputs, n.attrs, n.meta), _Expanding)
+    return rebuild(
+        graph, ops, lambda b, n, inputs: b.append(n.op, _laid_out(b, n, inputs), n.attrs, n.meta), _Expanding
+    )
+
+
+def _laid_out(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[Node | None]:
+    """The new inputs of a node that reads memory, in the strides of its old ones."""
+    if n.op.name not in _READS_MEMORY:
+        return inputs
+    return [_in_strides(b, was, new) for was, new in zip(n.inputs, inputs)]
+
+
+def _in_strides(b: GraphBuilder, was: Node | None, new: Node | None) -> Node | None:
+    if was is None or new is None or isinstance(new.meta, tuple) or new.meta.stride == was.meta.stride:
+        return new
+    return b.call("restride", new, stride=was.meta.stride)
 
 
 def decompose_rounded(graph: Graph, ops: Mapping[str, Op]) -> Graph:
@@ -102,7 +120,7 @@ def decompose_rounded(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """
 
     def visit(b: Any, n: Node, inputs: list[Node | None]) -> Node:
-        made = b.append(n.op, _half_numbers(b, n, inputs), n.attrs, n.meta)
+        made = b.append(n.op, _laid_out(b, n, _half_numbers(b, n, inputs)), n.attrs, n.meta)
         if made in b.several:
             b.several[made] = tuple(_rounded(b, part) for part in b.several[made])
         return _rounded(b, made)

@@ -261,6 +261,8 @@ def run_kernel(kernel: Kernel, arrays: Mapping[str, np.ndarray], symbols: Mappin
             value = convert(value, dtype)
             if store.mode == "add":
                 np.add.at(array, at, value)
+            elif store.mode == "or":
+                np.logical_or.at(array, at, value)
             else:
                 array[at] = value
         elif store.mode == "add":

@@ -308,7 +308,7 @@ class ArrayValue(Value):
         """
         storage = self.storage
         rb.ev.graph.framework = self.framework
-        if not self._is_placed():
+        if not self.is_placed():
             return self._remake(rb)
         if isinstance(storage, InputStorage):
             return self.rebuild_view(rb, rb.source(storage.source))
@@ -326,8 +326,9 @@ class ArrayValue(Value):
         assert self.parent is not None and self.step is not None
         return self.step.remake(rb, rb.value(self.parent))
 
-    def _is_placed(self) -> bool:
-        return self.parent is None or self.step is not None and self.step.is_placed and self.parent._is_placed()
+    def is_placed(self) -> bool:
+        """Whether where it stands in its storage is known before the graph runs."""
+        return self.parent is None or self.step is not None and self.step.is_placed and self.parent.is_placed()
 
     def rebuild_view(self, rb: Rebuilder, base: str, offset: Dim = 0) -> str:
         """Code for this array as a view of the real array `base`, which begins at `offset` in its storage."""

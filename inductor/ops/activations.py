@@ -12,7 +12,7 @@ from typing import Any
 from ..graph import GraphBuilder, Node, TensorMeta
 from .common import args, new_meta, row
 from .pointwise import check_dtype
-from .promotion import pointwise_meta, result_dtype
+from .promotion import like_meta, pointwise_meta, result_dtype
 
 
 def _meta(name: str, allowed: str) -> Callable[..., TensorMeta]:
@@ -23,10 +23,21 @@ def _meta(name: str, allowed: str) -> Callable[..., TensorMeta]:
     return meta
 
 
+def _clamped_meta(name: str) -> Callable[..., TensorMeta]:
+    """Of what eager clamps into an `empty_like`."""
+
+    def meta(x: TensorMeta, **_: Any) -> TensorMeta:
+        check_dtype(name, x.dtype, "real-no-bool")
+        return like_meta(x)
+
+    return meta
+
+
 def _activation(
     name: str,
     build: Callable[..., Node],
     allowed: str = "float",
+    meta: Callable[..., TensorMeta] | None = None,
     *,
     numbers: tuple[int | str, ...] = (),
     stepwise: bool = False,
@@ -37,7 +48,15 @@ def _activation(
     def decompose(b: GraphBuilder, node: Node) -> Node:
         return build(b, *args(node), lambda v: b.scalar(value=v), **node.attrs)
 
-    row(name, "composite", _meta(name, allowed), attrs=attrs, decompose=decompose, numbers=numbers, stepwise=stepwise)
+    row(
+        name,
+        "composite",
+        meta or _meta(name, allowed),
+        attrs=attrs,
+        decompose=decompose,
+        numbers=numbers,
+        stepwise=stepwise,
+    )
 
 
 def _relu(b: GraphBuilder, x: Node, c: Any) -> Node:
@@ -116,11 +135,11 @@ def _threshold(b: GraphBuilder, x: Node, c: Any, threshold: float, value: float)
 def _meta_hardtanh(x: TensorMeta, *, min_val: float, max_val: float) -> TensorMeta:
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    return _meta("hardtanh", "real-no-bool")(x)
+    return _clamped_meta("hardtanh")(x)
 
 
 _activation("relu", _relu, "real-no-bool")
-_activation("relu6", lambda b, x, c: _clamp_between(b, x, c, 0, 6), "real-no-bool")
+_activation("relu6", lambda b, x, c: _clamp_between(b, x, c, 0, 6), meta=_clamped_meta("relu6"))
 row("hardtanh", "composite", _meta_hardtanh, attrs={"min_val": -1.0, "max_val": 1.0}, numbers=("min_val", "max_val"),
     decompose=lambda b, node: _hardtanh(b, args(node)[0], lambda v: b.scalar(value=v), **node.attrs))  # fmt: skip
 _activation("leaky_relu", _leaky_relu, numbers=("negative_slope",), negative_slope=0.01)

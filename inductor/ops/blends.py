@@ -10,8 +10,16 @@ from .. import dtypes
 from ..dtypes import LARGEST, bool_
 from ..graph import GraphBuilder, Node, TensorMeta
 from .common import args, new_meta, row, wrap_dim
-from .pointwise import check_dtype
-from .promotion import broadcast_shapes, common_device, float_dtype, like_strides, pointwise_meta, result_dtype
+from .pointwise import check_dtype, power_meta
+from .promotion import (
+    broadcast_shapes,
+    common_device,
+    float_dtype,
+    like_meta,
+    like_strides,
+    pointwise_meta,
+    result_dtype,
+)
 from .reductions import accumulation_dtype, reduced_shape, to
 
 
@@ -86,7 +94,7 @@ def _nan_to_num(b: GraphBuilder, x: Node, c: Any, nan: float, posinf: float | No
 
 
 def _meta_like(x: TensorMeta, **_: Any) -> TensorMeta:
-    return pointwise_meta(x, dtype=x.dtype)
+    return like_meta(x)
 
 
 _row("nan_to_num", _meta_like, _nan_to_num, nan=0.0, posinf=None, neginf=None)
@@ -259,7 +267,7 @@ row("lcm", "extern", _meta_integers("lcm"))
 
 def _meta_float_power(x: TensorMeta, y: TensorMeta) -> TensorMeta:
     check_dtype("float_power", result_dtype(x, y), "real")
-    return pointwise_meta(x, y, dtype=dtypes.float64)
+    return power_meta(x, y, dtypes.float64)
 
 
 def _float_power(b: GraphBuilder, x: Node, y: Node, c: Any) -> Node:

@@ -32,6 +32,11 @@ def new_meta(shape: Sequence[Dim], dtype: DType, device: str) -> TensorMeta:
     return TensorMeta(shape, contiguous_strides(shape), dtype, device)
 
 
+def fresh(x: TensorMeta) -> TensorMeta:
+    """A fresh contiguous tensor like `x`."""
+    return new_meta(x.shape, x.dtype, x.device)
+
+
 def wrap_dim(dim: int, ndim: int, what: str = "dim") -> int:
     """A dimension number made non-negative. A 0-dim tensor accepts 0 and -1. Raises IndexError when out of range."""
     if isinstance(dim, bool) or not isinstance(dim, int):

@@ -6,10 +6,10 @@ a tensor before that was looked at, so every index is clamped into range after n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..dtypes import int64
+from ..dtypes import bool_, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from ..loops import Expr, Fn, Index, Scatter, as_index, cast, delinearize, expr, indirect
 from .common import (
@@ -19,6 +19,7 @@ from .common import (
     broadcast_index,
     compare,
     convert,
+    fresh,
     int_op,
     new_meta,
     number,
@@ -27,7 +28,7 @@ from .common import (
     wrap_dim,
 )
 from .dims import is_one, is_zero, less, product, same
-from .promotion import broadcast_shapes, common_device, expands_to, like_strides, pointwise_strides
+from .promotion import broadcast_shapes, common_device, expands_to, like_meta, pointwise_strides
 from .requires import Requirement, along_dim, one_per_dim, place
 
 # --------------------------------------------------------------------------- index values
@@ -165,7 +166,7 @@ def _meta_take(x: TensorMeta, index: TensorMeta) -> TensorMeta:
         raise TypeError(f"take needs an int64 index, not {index.dtype}")
     if is_zero(x.numel) and not is_zero(index.numel):
         raise IndexError("take: cannot take from an empty tensor")
-    return TensorMeta(index.shape, like_strides(index), x.dtype, x.device)
+    return new_meta(index.shape, x.dtype, x.device)
 
 
 def _lower_take(node: Node, x: Fn, index: Fn) -> Fn:
@@ -280,13 +281,18 @@ def _meta_index_put(x: TensorMeta, value: TensorMeta, *indices: TensorMeta | Non
     target = _put_shape(x, indices)
     if not expands_to(value.shape, target):
         raise ValueError(f"index_put: values of shape {value.shape} do not expand to {target}")
-    return TensorMeta(x.shape, like_strides(x), x.dtype, x.device)
+    return like_meta(x)
 
 
 def _put_shape(x: TensorMeta, indices: Sequence[TensorMeta | None]) -> tuple[Dim, ...]:
     dims, shape, position = index_layout(x, indices)
     rest = [x.shape[d] for d in range(x.ndim) if d not in dims]
     return (*rest[:position], *shape, *rest[position:])
+
+
+def _accumulating(node: Node) -> str:
+    """The store mode that adds: True and True is True."""
+    return "or" if node.dtype == bool_ else "add"
 
 
 def _lower_index_put(node: Node, x: Fn, value: Fn, *fns: Fn | None) -> Scatter:
@@ -297,7 +303,7 @@ def _lower_index_put(node: Node, x: Fn, value: Fn, *fns: Fn | None) -> Scatter:
         shape,
         lambda point: _indexed_point(source, indices, fns, point),
         lambda point: convert(at(value, point, values, shape), node.dtype),
-        "add" if node.attrs["accumulate"] else "store",
+        _accumulating(node) if node.attrs["accumulate"] else "store",
     )
 
 
@@ -331,7 +337,7 @@ def _meta_scatter(name: str) -> Any:
     return meta
 
 
-def _lower_scatter(mode: str) -> Any:
+def _lower_scatter(accumulate: bool) -> Any:
     def lower(node: Node, x: Fn, index: Fn, src: Fn) -> Scatter:
         base, chooser, source = args(node)
         d = wrap_dim(node.attrs["dim"], base.ndim)
@@ -345,19 +351,20 @@ def _lower_scatter(mode: str) -> Any:
         def value(point: tuple[Index, ...]) -> Expr:
             return convert(src(point if source.ndim else ()), node.dtype)
 
-        return Scatter(x, chooser.shape, target, value, mode, wide=mode == "add" and node.meta.device == "cpu")
+        wide = accumulate and node.meta.device == "cpu"
+        return Scatter(x, chooser.shape, target, value, _accumulating(node) if accumulate else "store", wide)
 
     return lower
 
 
 # src may be a `scalar` node
-row("scatter", "index", _meta_scatter("scatter"), attrs={"dim": REQUIRED}, lower=_lower_scatter("store"),
+row("scatter", "index", _meta_scatter("scatter"), attrs={"dim": REQUIRED}, lower=_lower_scatter(False),
     numbers=(2,), requires=along_dim(1), heeds_determinism=("cuda",))  # fmt: skip
-row("scatter_add", "index", _meta_scatter("scatter_add"), attrs={"dim": REQUIRED}, lower=_lower_scatter("add"),
+row("scatter_add", "index", _meta_scatter("scatter_add"), attrs={"dim": REQUIRED}, lower=_lower_scatter(True),
     requires=along_dim(1), heeds_determinism=("cuda",))  # fmt: skip
 
 
-def _meta_index_write(name: str) -> Any:
+def _meta_index_write(name: str, layout: Callable[[TensorMeta], TensorMeta]) -> Any:
     def meta(x: TensorMeta, index: TensorMeta, src: TensorMeta, *, dim: int) -> TensorMeta:
         _check_wide_index(name, index)
         if src.dtype != x.dtype and not src.weak:
@@ -369,12 +376,12 @@ def _meta_index_write(name: str) -> Any:
         wanted = (*x.shape[:d], count, *x.shape[d + 1 :]) if x.ndim else ()
         if src.ndim and (len(wanted) != src.ndim or any(not same(p, q) for p, q in zip(wanted, src.shape))):
             raise ValueError(f"{name}: the source must have shape {wanted}, not {src.shape}")
-        return TensorMeta(x.shape, like_strides(x), x.dtype, x.device)
+        return layout(x)
 
     return meta
 
 
-def _lower_index_write(mode: str) -> Any:
+def _lower_index_write(accumulate: bool) -> Any:
     def lower(node: Node, x: Fn, index: Fn, src: Fn) -> Scatter:
         base, chooser, source = args(node)
         d = wrap_dim(node.attrs["dim"], base.ndim)
@@ -393,18 +400,16 @@ def _lower_index_write(mode: str) -> Any:
             return convert(src(point if source.ndim else ()), node.dtype)
 
         # eager's kernel for the outermost and the innermost dim keeps the sums in float32, the other one rounds them
-        wide = mode == "add" and node.meta.device == "cpu" and base.ndim > 1 and d in (0, base.ndim - 1)
-        return Scatter(x, ranges, target, value, mode, wide)
+        wide = accumulate and node.meta.device == "cpu" and base.ndim > 1 and d in (0, base.ndim - 1)
+        return Scatter(x, ranges, target, value, _accumulating(node) if accumulate else "store", wide)
 
     return lower
 
 
 # whole slices of x along dim, at a 1-d index: added, or overwritten (src may be a `scalar` node: index_fill)
-row("index_add", "index", _meta_index_write("index_add"), attrs={"dim": REQUIRED}, lower=_lower_index_write("add"),
+row("index_add", "index", _meta_index_write("index_add", fresh), attrs={"dim": REQUIRED}, lower=_lower_index_write(True),
     requires=along_dim(1), heeds_determinism=("cuda",))  # fmt: skip
-row("index_copy", "index", _meta_index_write("index_copy"), attrs={"dim": REQUIRED}, lower=_lower_index_write("store"),
-    requires=along_dim(1), heeds_determinism=("cpu", "cuda"))  # fmt: skip
-
-
-row("index_fill", "index", _meta_index_write("index_fill"), attrs={"dim": REQUIRED}, lower=_lower_index_write("store"),
-    numbers=(2,), requires=along_dim(1, from_the_end=True))  # fmt: skip
+row("index_copy", "index", _meta_index_write("index_copy", fresh), attrs={"dim": REQUIRED},
+    lower=_lower_index_write(False), requires=along_dim(1), heeds_determinism=("cpu", "cuda"))  # fmt: skip
+row("index_fill", "index", _meta_index_write("index_fill", like_meta), attrs={"dim": REQUIRED},
+    lower=_lower_index_write(False), numbers=(2,), requires=along_dim(1, from_the_end=True))  # fmt: skip

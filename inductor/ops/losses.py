@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from ..dtypes import int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from .common import args, new_meta, row
 from .dims import product, same
-from .promotion import pointwise_meta, result_dtype
+from .promotion import expanded, like_strides, pointwise_meta, result_dtype
 from .reductions import accumulation_dtype, size_scalar, to
 from .requires import Range, Requirement, Requires
 
@@ -25,11 +26,28 @@ def _finish(b: GraphBuilder, each: Node, reduction: str) -> Node:
     return b.sum(each) if reduction == "sum" else b.mean(each)
 
 
+def _of_input(x: TensorMeta, y: TensorMeta) -> TensorMeta:
+    """Laid out as the input: eager writes into an `empty_like` of it."""
+    full = pointwise_meta(x, y)
+    return replace(full, stride=like_strides(expanded(x, full.shape)))
+
+
+def _of_target(x: TensorMeta, y: TensorMeta) -> TensorMeta:
+    """Laid out by a term of the target alone, which eager combines with a product of both."""
+    return pointwise_meta(pointwise_meta(y), pointwise_meta(y, x))
+
+
 def _loss(
-    name: str, build: Callable[..., Node], *, stepwise: bool = False, requires: Requires | None = None, **attrs: Any
+    name: str,
+    build: Callable[..., Node],
+    layout: Callable[..., TensorMeta] = pointwise_meta,
+    *,
+    stepwise: bool = False,
+    requires: Requires | None = None,
+    **attrs: Any,
 ) -> None:
     """An elementwise loss of (input, target): `build(b, x, y, number, **attrs)` gives the loss of each element, which is a tensor
-    of its own in eager. stepwise: eager has no kernel for it, and rounds halves after each op.
+    of its own in eager, laid out as `layout(x, y)`. stepwise: eager has no kernel for it, and rounds halves after each op.
     """
 
     def meta(x: TensorMeta, y: TensorMeta, *, reduction: str, **_: Any) -> TensorMeta:
@@ -37,7 +55,7 @@ def _loss(
         dtype = result_dtype(x, y)
         if not dtype.is_float:
             raise TypeError(f"{name} needs float tensors, not {dtype}")
-        full = pointwise_meta(x, y, dtype=dtype)
+        full = replace(layout(x, y), dtype=dtype)
         return full if reduction == "none" else new_meta((), dtype, x.device)
 
     def decompose(b: GraphBuilder, node: Node) -> Node:
@@ -91,10 +109,10 @@ def _kl_div(b: GraphBuilder, x: Node, y: Node, c: Any, log_target: bool) -> Node
 _loss("mse_loss", _mse, stepwise=True)
 _loss("l1_loss", lambda b, x, y, c: b.abs(b.sub(x, y)))
 _loss("smooth_l1_loss", _smooth_l1, beta=1.0)
-_loss("huber_loss", _huber, delta=1.0)
+_loss("huber_loss", _huber, _of_input, delta=1.0)
 _loss("binary_cross_entropy", _bce, requires=lambda n: [Range(i, 0.0, 1.0) for i in (0, 1)])
-_loss("binary_cross_entropy_with_logits", _bce_with_logits, stepwise=True)
-_loss("kl_div", _kl_div, stepwise=True, log_target=False)
+_loss("binary_cross_entropy_with_logits", _bce_with_logits, _of_target, stepwise=True)
+_loss("kl_div", _kl_div, _of_target, stepwise=True, log_target=False)
 
 
 # --------------------------------------------------------------------------- classification

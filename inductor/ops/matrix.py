@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..dtypes import bool_
-from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
-from .common import REQUIRED, args, new_meta, row
+from ..graph import Dim, GraphBuilder, Node, TensorMeta
+from .common import REQUIRED, args, fresh, new_meta, row
 from .dims import floor_divide, less, same
 from .promotion import (
     broadcast_shapes,
-    channels_last_strides,
     common_device,
     expands_to,
     prefers_channels_last,
     result_dtype,
+    suggested_strides,
+    unsqueezed,
 )
 
 
@@ -158,9 +160,16 @@ def spread(value: int | Sequence[int], n: int, what: str) -> tuple[int, ...]:
     return values
 
 
-def _conv_strides(x: TensorMeta, weight: TensorMeta, shape: tuple[Dim, ...]) -> tuple[Dim, ...]:
-    last = prefers_channels_last(x) or prefers_channels_last(weight)
-    return channels_last_strides(shape) if last else contiguous_strides(shape)
+def _convolved(x: TensorMeta, weight: TensorMeta, channels: Dim, spatial: Sequence[Dim]) -> TensorMeta:
+    """A convolution's result. Without a batch dim it is that of a batch of one."""
+    if x.ndim < weight.ndim:
+        one = _convolved(unsqueezed(x, 0), weight, channels, spatial)
+        return replace(one, shape=one.shape[1:], stride=one.stride[1:])
+    if x.ndim == 3:  # computed as a contiguous image of height 1
+        image = _convolved(unsqueezed(fresh(x), 2), unsqueezed(weight, 2), channels, (1, *spatial))
+        return replace(image, shape=(*image.shape[:2], *spatial), stride=(*image.stride[:2], image.stride[3]))
+    shape = (x.shape[0], channels, *spatial)
+    return TensorMeta(shape, suggested_strides(x if prefers_channels_last(x) else weight, shape), x.dtype, x.device)
 
 
 def _check_conv(name: str, x: TensorMeta, weight: TensorMeta, bias: TensorMeta | None, channels_in: Dim,
@@ -206,10 +215,7 @@ def _meta_convolution(
         if less(size + 2 * border, reach):
             raise ValueError(f"convolution: the padded size {size + 2 * border} is smaller than the kernel's {reach}")
         spatial.append(floor_divide(size + 2 * border - reach, steps[i]) + 1)
-    lead = (x.shape[0],) if batched else ()
-    shape = (*lead, weight.shape[0], *spatial)
-    strides = _conv_strides(x, weight, shape) if batched else contiguous_strides(shape)
-    return TensorMeta(shape, strides, x.dtype, x.device)
+    return _convolved(x, weight, weight.shape[0], spatial)
 
 
 _CONV_ATTRS: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
@@ -238,9 +244,7 @@ def _meta_conv_transpose(
         (x.shape[x.ndim - n + i] - 1) * steps[i] - 2 * borders[i] + gaps[i] * (weight.shape[2 + i] - 1) + extra[i] + 1
         for i in range(n)
     ]
-    shape = (*((x.shape[0],) if batched else ()), channels, *spatial)
-    strides = _conv_strides(x, weight, shape) if batched else contiguous_strides(shape)
-    return TensorMeta(shape, strides, x.dtype, x.device)
+    return _convolved(x, weight, channels, spatial)
 
 
 row("conv_transpose", "extern", _meta_conv_transpose, attrs={**_CONV_ATTRS, "output_padding": 0})

@@ -14,7 +14,7 @@ from ..dtypes import DType
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from .common import REQUIRED, args, new_meta, row, wrap_dim
 from .dims import is_zero, same
-from .promotion import channels_last_strides, like_strides, prefers_channels_last
+from .promotion import like_meta, like_strides, suggested_strides
 from .reductions import accumulation_dtype, reduced_count, size_scalar, to, variance, wide_dtype
 
 # --------------------------------------------------------------------------- softmax
@@ -143,8 +143,7 @@ def _meta_group_norm(
     for p in (weight, bias):
         if p is not None and not _same_shape(p.shape, x.shape[1:2]):
             raise ValueError(f"group_norm: weight and bias must have shape ({x.shape[1]},), not {p.shape}")
-    strides = channels_last_strides(x.shape) if prefers_channels_last(x) else contiguous_strides(x.shape)
-    return TensorMeta(x.shape, strides, x.dtype, x.device)
+    return TensorMeta(x.shape, suggested_strides(x, x.shape), x.dtype, x.device)
 
 
 def _channel_shape(shape: tuple[Dim, ...]) -> tuple[Dim, ...]:
@@ -176,14 +175,10 @@ def _check_channels(name: str, x: TensorMeta, *per_channel: TensorMeta | None) -
             raise ValueError(f"{name}: per-channel tensors must have shape ({x.shape[1]},), not {p.shape}")
 
 
-def _norm_strides(x: TensorMeta) -> tuple[Dim, ...]:
-    return channels_last_strides(x.shape) if prefers_channels_last(x) else contiguous_strides(x.shape)
-
-
 def _meta_batch_norm(x: TensorMeta, mean: TensorMeta, var: TensorMeta, weight: TensorMeta | None,
                      bias: TensorMeta | None, *, eps: float) -> TensorMeta:  # fmt: skip
     _check_channels("batch_norm", x, mean, var, weight, bias)
-    return TensorMeta(x.shape, _norm_strides(x), x.dtype, x.device)
+    return TensorMeta(x.shape, suggested_strides(x, x.shape), x.dtype, x.device)
 
 
 def _linear_in(b: GraphBuilder, x: Node, mean: Node, scale: Node, bias: Node | None, shape: Any) -> Node:
@@ -220,11 +215,9 @@ def _meta_batch_norm_train(
     _check_channels("batch_norm", x, mean, var, weight, bias)
     if isinstance(count := reduced_count(x.shape, _all_but_channel(x.ndim)), int) and count <= 1:
         raise ValueError(f"batch_norm expects more than 1 value per channel when training, got shape {x.shape}")
-    out = TensorMeta(x.shape, _norm_strides(x), x.dtype, x.device)
-    channel = (x.shape[1],)
-    new_mean = mean or new_meta(channel, accumulation_dtype(x.dtype), x.device)
-    new_var = var or new_meta(channel, accumulation_dtype(x.dtype), x.device)
-    return out, new_mean, new_var
+    out = TensorMeta(x.shape, suggested_strides(x, x.shape), x.dtype, x.device)
+    own = new_meta((x.shape[1],), accumulation_dtype(x.dtype), x.device)
+    return out, *(own if running is None else like_meta(running) for running in (mean, var))
 
 
 def _all_but_channel(ndim: int) -> tuple[int, ...]:

@@ -17,12 +17,13 @@ from .. import dtypes
 from ..dtypes import DType, bool_, compute_dtype, float64
 from ..graph import GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, as_index, cast, const, expr, index_value
-from .common import REQUIRED, args, at, convert, number, row, scalar_value
+from .common import REQUIRED, args, at, convert, new_meta, number, row, scalar_value
 from .promotion import (
     DEFAULT_FLOAT,
     broadcast_shapes,
     common_device,
     float_dtype,
+    like_meta,
     like_strides,
     pointwise_meta,
     result_dtype,
@@ -406,6 +407,13 @@ row("bitwise_right_shift", "pointwise", _meta_shift("bitwise_right_shift"), lowe
 def _meta_pow(x: TensorMeta, y: TensorMeta) -> TensorMeta:
     dtype = result_dtype(x, y)
     check_dtype("pow", dtype, "no-bool")
+    return power_meta(x, y, dtype)
+
+
+def power_meta(x: TensorMeta, y: TensorMeta, dtype: DType) -> TensorMeta:
+    """A power. That of a Python number is contiguous, whatever the exponents' layout."""
+    if x.weak and not y.weak:
+        return new_meta(y.shape, dtype, y.device)
     return pointwise_meta(x, y, dtype=dtype)
 
 
@@ -639,8 +647,9 @@ def _c(b: GraphBuilder, value: bool | int | float) -> Node:
 
 _composite("reciprocal", "float", lambda b, x: b.div(_c(b, 1), x))
 _composite("frac", "same", lambda b, x: b.sub(x, b.trunc(x)), "float")
-_composite("rad2deg", "float", lambda b, x: b.mul(x, _c(b, 180.0 / math.pi)))
-_composite("deg2rad", "float", lambda b, x: b.mul(x, _c(b, math.pi / 180.0)))
+for _name, _factor in (("rad2deg", 180.0 / math.pi), ("deg2rad", math.pi / 180.0)):
+    row(_name, "composite", lambda x: like_meta(x, float_dtype(x.dtype)),
+        decompose=lambda b, node, factor=_factor: b.mul(args(node)[0], _c(b, factor)))  # fmt: skip
 
 
 def _meta_heaviside(x: TensorMeta, y: TensorMeta) -> TensorMeta:

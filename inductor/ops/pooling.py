@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,10 @@ import numpy as np
 from ..dtypes import DType, bool_, compute_dtype, float32, float64, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, expr, floordiv, index_value, indirect, masked
-from .common import REQUIRED, TRUE, args, both, compare, convert, int_op, number, row, size_value, wrap_dim
+from .common import REQUIRED, TRUE, args, both, compare, convert, int_op, new_meta, number, row, size_value, wrap_dim
 from .dims import floor_divide, less, same
 from .matrix import spread
-from .promotion import channels_last_strides, prefers_channels_last
+from .promotion import is_laid_out, permuted_strides, prefers_channels_last, suggested_strides, unsqueezed
 from .reductions import accumulation_dtype, to
 
 #: windows of at most this many elements are written out
@@ -29,8 +30,30 @@ UNROLL = 25
 def _spatial_meta(x: TensorMeta, n: int, sizes: Sequence[Dim]) -> TensorMeta:
     """A result with the last n sizes replaced; channels_last is kept."""
     shape = (*x.shape[: x.ndim - n], *sizes)
-    last = x.ndim == n + 2 and prefers_channels_last(x)
-    strides = channels_last_strides(shape) if last else contiguous_strides(shape)
+    strides = suggested_strides(x, shape) if x.ndim == n + 2 else contiguous_strides(shape)
+    return TensorMeta(shape, strides, x.dtype, x.device)
+
+
+def _contiguous_meta(x: TensorMeta, n: int, sizes: Sequence[Dim]) -> TensorMeta:
+    return new_meta((*x.shape[: x.ndim - n], *sizes), x.dtype, x.device)
+
+
+def _flat_meta(x: TensorMeta, n: int, sizes: Sequence[Dim]) -> TensorMeta:
+    """Of one spatial dim where eager pools images of height 1."""
+    d = x.ndim - 1
+    image = _spatial_meta(unsqueezed(x, d), 2, (1, *sizes))
+    return replace(image, shape=(*image.shape[:d], *sizes), stride=(*image.stride[:d], image.stride[-1]))
+
+
+def _volume_meta(x: TensorMeta, n: int, sizes: Sequence[Dim]) -> TensorMeta:
+    """Of three spatial dims where eager knows channels_last_3d. Without a batch dim it is that of a batch of one."""
+    if x.ndim == n + 2:
+        return _spatial_meta(x, n, sizes)
+    if prefers_channels_last(x):
+        raise ValueError("pooling: a volume without a batch dim whose strides read as channels_last")
+    shape = (*x.shape[:1], *sizes)
+    last = is_laid_out(x.shape, x.stride, (0, 3, 2, 1)) and not x.is_contiguous
+    strides = permuted_strides(shape, (0, 3, 2, 1)) if last else contiguous_strides(shape)
     return TensorMeta(shape, strides, x.dtype, x.device)
 
 
@@ -150,15 +173,18 @@ _POOL_ATTRS: dict[str, Any] = {"kernel_size": REQUIRED, "stride": None, "padding
 
 def _max_pool(n: int) -> None:
     name = f"max_pool{n}d"
+    layout = {1: _contiguous_meta, 2: _spatial_meta, 3: _volume_meta}[n]
 
     def meta(x: TensorMeta, **attrs: Any) -> TensorMeta:
         if x.dtype == bool_ or x.dtype.is_complex:
             raise TypeError(f"{name} is not defined for {x.dtype}")
-        return _spatial_meta(x, n, _Windows(name, x, n, attrs).sizes)
+        return layout(x, n, _Windows(name, x, n, attrs).sizes)
 
     def meta_with_indices(x: TensorMeta, **attrs: Any) -> tuple[TensorMeta, TensorMeta]:
         values = meta(x, **attrs)
-        return values, TensorMeta(values.shape, values.stride, int64, x.device)
+        if n == 1:  # another kernel than that without indices
+            values = _flat_meta(x, n, values.shape[-1:])
+        return values, replace(values, dtype=int64)
 
     def decompose(b: GraphBuilder, node: Node) -> Node:
         x = args(node)[0]
@@ -169,6 +195,10 @@ def _max_pool(n: int) -> None:
     row(f"{name}_with_indices", "extern", meta_with_indices, attrs=attrs)
 
 
+#: layouts of averages, and of adaptive pools, by the number of spatial dims
+_AVERAGED = {1: _flat_meta, 2: _spatial_meta, 3: _contiguous_meta}
+
+
 def _avg_pool(n: int) -> None:
     name = f"avg_pool{n}d"
 
@@ -177,7 +207,7 @@ def _avg_pool(n: int) -> None:
             raise TypeError(f"{name} needs a float tensor, not {x.dtype}")
         if attrs["divisor_override"] == 0:
             raise ValueError(f"{name}: divisor_override must not be zero")
-        return _spatial_meta(x, n, _Windows(name, x, n, attrs).sizes)
+        return _AVERAGED[n](x, n, _Windows(name, x, n, attrs).sizes)
 
     def decompose(b: GraphBuilder, node: Node) -> Node:
         x = to(b, args(node)[0], accumulation_dtype(node.dtype))
@@ -246,7 +276,8 @@ def _adaptive_avg_pool(n: int) -> None:
         if not x.dtype.is_float:
             raise TypeError(f"{name} needs a float tensor, not {x.dtype}")
         sizes = _adaptive_sizes(x, n, output_size)
-        return _spatial_meta(x, n, sizes)
+        whole = all(type(s) is int and s == 1 for s in sizes)  # eager takes the mean
+        return (_spatial_meta if whole and n > 1 else _AVERAGED[n])(x, n, sizes)
 
     def decompose(b: GraphBuilder, node: Node) -> Node:
         x = to(b, args(node)[0], accumulation_dtype(node.dtype))
@@ -304,8 +335,8 @@ def _adaptive_max_pool(n: int) -> None:
 
     def meta(x: TensorMeta, *, output_size: Any) -> tuple[TensorMeta, TensorMeta]:
         _check_rank(name, x, n)
-        values = _spatial_meta(x, n, _adaptive_sizes(x, n, output_size))
-        return values, TensorMeta(values.shape, values.stride, int64, x.device)
+        values = _AVERAGED[n](x, n, _adaptive_sizes(x, n, output_size))
+        return values, replace(values, dtype=int64)
 
     # results: values, indices
     row(name, "extern", meta, attrs={"output_size": REQUIRED})

@@ -80,6 +80,11 @@ def expands_to(shape: Sequence[Dim], wanted: Sequence[Dim]) -> bool:
     return offset >= 0 and all(is_one(s) or same(s, w) for s, w in zip(shape, wanted[offset:]))
 
 
+def expanded(meta: TensorMeta, shape: tuple[Dim, ...]) -> TensorMeta:
+    """The operand as a view of the broadcast `shape`: stride 0 where it is repeated."""
+    return TensorMeta(shape, _aligned_strides(meta, shape), meta.dtype, meta.device)
+
+
 def common_device(*metas: TensorMeta) -> str:
     """The device of the result: that of the tensors with dims; 0-dim CPU tensors go anywhere.
 
@@ -93,6 +98,18 @@ def common_device(*metas: TensorMeta) -> str:
             raise ValueError(f"operands are on different devices: {device} and {m.device}")
         device = m.device
     return device or "cpu"
+
+
+def unsqueezed(meta: TensorMeta, d: int) -> TensorMeta:
+    """The tensor as a view with a dim of size 1 at `d`."""
+    step = 1 if d == meta.ndim else meta.shape[d] * meta.stride[d]
+    shape, stride = (*meta.shape[:d], 1, *meta.shape[d:]), (*meta.stride[:d], step, *meta.stride[d:])
+    return TensorMeta(shape, stride, meta.dtype, meta.device)
+
+
+def repeats(meta: TensorMeta) -> bool:
+    """Whether some dim of more than one element does not move in memory."""
+    return any(type(s) is int and s == 0 and n != 1 for n, s in zip(meta.shape, meta.stride))
 
 
 def is_dense(shape: Sequence[Dim], stride: Sequence[Dim]) -> bool:
@@ -112,12 +129,17 @@ def is_dense(shape: Sequence[Dim], stride: Sequence[Dim]) -> bool:
     return True
 
 
-def is_channels_last(shape: Sequence[Dim], stride: Sequence[Dim]) -> bool:
-    """Contiguous as channels_last: N, H, W, C from the slowest to the fastest (size-1 dims may have any stride)."""
-    if len(shape) != 4:
-        return False
+def is_channels_last(shape: Sequence[Dim], stride: Sequence[Dim], ndim: int = 4) -> bool:
+    """Contiguous as channels_last: N, (D,) H, W, C from the slowest to the fastest (size-1 dims may have any stride). `ndim`
+    5 asks for channels_last_3d.
+    """
+    return len(shape) == ndim and is_laid_out(shape, stride, (1, *range(ndim - 1, 1, -1), 0))
+
+
+def is_laid_out(shape: Sequence[Dim], stride: Sequence[Dim], order: Sequence[int]) -> bool:
+    """Without gaps, dims from the fastest to the slowest as in `order` (size-1 dims may have any stride)."""
     expected: Dim = 1
-    for d in (1, 3, 2, 0):
+    for d in order:
         if not is_one(shape[d]):
             if stride[d] != expected:
                 return False
@@ -149,6 +171,11 @@ def channels_last_strides(shape: Sequence[Dim]) -> tuple[Dim, ...]:
     """Strides of a new channels_last tensor of 4 (NHWC) or 5 (NDHWC) dims."""
     order = (1, *range(len(shape) - 1, 1, -1), 0)
     return permuted_strides(shape, order, keep_zero=False)
+
+
+def suggested_strides(like: TensorMeta, shape: Sequence[Dim]) -> tuple[Dim, ...]:
+    """Strides of a new tensor of `shape` in the memory format that `like` suggests: channels_last or contiguous."""
+    return channels_last_strides(shape) if prefers_channels_last(like) else contiguous_strides(shape)
 
 
 def permuted_strides(shape: Sequence[Dim], order: Sequence[int], *, keep_zero: bool = True) -> tuple[Dim, ...]:
@@ -223,6 +250,11 @@ def like_strides(meta: TensorMeta) -> tuple[Dim, ...]:
         return meta.stride
     order = iteration_order([meta.stride], meta.shape)
     return permuted_strides(meta.shape, order, keep_zero=False)
+
+
+def like_meta(x: TensorMeta, dtype: DType | None = None) -> TensorMeta:
+    """A new tensor that preserves `x`'s format."""
+    return TensorMeta(x.shape, like_strides(x), dtype or x.dtype, x.device)
 
 
 @functools.lru_cache(maxsize=8192)

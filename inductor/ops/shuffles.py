@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..dtypes import HALVES, int64, round_to_half
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
@@ -15,6 +16,7 @@ from .common import (
     both,
     compare,
     convert,
+    fresh,
     int_op,
     new_meta,
     number,
@@ -29,11 +31,15 @@ from .promotion import (
     common_device,
     expands_to,
     is_channels_last,
+    like_meta,
     like_strides,
     prefers_channels_last,
     result_dtype,
+    suggested_strides,
+    unsqueezed,
 )
 from .requires import Range
+from .views import view_strides
 
 # --------------------------------------------------------------------------- copies
 
@@ -151,12 +157,21 @@ def _meta_stack(*metas: TensorMeta, dim: int) -> TensorMeta:
         if m.ndim != len(shape) or any(not same(p, q) for p, q in zip(m.shape, shape)):
             raise ValueError(f"stack: shapes {shape} and {m.shape} differ")
     d = wrap_dim(dim, len(shape) + 1)
-    return new_meta((*shape[:d], len(metas), *shape[d:]), result_dtype(*metas), common_device(*metas))
+    if d == len(shape):
+        return _meta_cat(*(unsqueezed(m, d) for m in metas), dim=d)
+    joined = _meta_cat(*metas, dim=d)
+    split = (*shape[:d], len(metas), *shape[d:])
+    strides = view_strides(joined.shape, joined.stride, split)
+    assert strides is not None  # one dim of a dense tensor, split
+    return replace(joined, shape=split, stride=strides)
 
 
 def _decompose_stack(b: GraphBuilder, node: Node) -> Node:
+    """Joined along a dim that is there, and that dim split: only along a new last dim are there none to join."""
     d = wrap_dim(node.attrs["dim"], node.ndim)
-    return b.cat(*(b.unsqueeze(i, dim=d) for i in args(node)), dim=d)
+    if d == node.ndim - 1:
+        return b.cat(*(b.unsqueeze(i, dim=d) for i in args(node)), dim=d)
+    return b.view(b.cat(*args(node), dim=d), shape=node.shape)
 
 
 row("stack", "composite", _meta_stack, attrs={"dim": 0}, decompose=_decompose_stack)
@@ -189,8 +204,7 @@ def _meta_pad(x: TensorMeta, *, pad: Sequence[int], mode: str, value: float | No
         shape.append(total)
     if mode == "constant" and all(p == 0 for pair in borders for p in pair):
         return TensorMeta(x.shape, like_strides(x), x.dtype, x.device)
-    strides = channels_last_strides(shape) if prefers_channels_last(x) else contiguous_strides(shape)
-    return TensorMeta(tuple(shape), strides, x.dtype, x.device)
+    return TensorMeta(tuple(shape), suggested_strides(x, shape), x.dtype, x.device)
 
 
 def _certainly_crops(border: Dim) -> bool:
@@ -273,9 +287,25 @@ def _meta_roll(x: TensorMeta, *, shifts: Sequence[int], dims: Sequence[int]) -> 
         raise ValueError(f"roll: {len(shifts)} shifts for {len(dims)} dims")
     for d in dims:
         wrap_dim(d, x.ndim)
-    if not dims or is_zero(product(x.shape)):
-        return TensorMeta(x.shape, contiguous_strides(x.shape) if not dims else like_strides(x), x.dtype, x.device)
-    return new_meta(x.shape, x.dtype, x.device) if len(dims) == 1 else _meta_clone(x, memory_format="contiguous")
+    if not dims:
+        return fresh(x)
+    for shift, dim in zip(shifts, dims):
+        x = _rolled_meta(x, shift, wrap_dim(dim, x.ndim))
+    return x
+
+
+def _rolled_meta(x: TensorMeta, shift: int, d: int) -> TensorMeta:
+    """Eager joins the two parts; the second may be empty."""
+    if is_zero(product(x.shape)):
+        return like_meta(x)
+    size = x.shape[d]
+    if isinstance(size, int):
+        cut = (-shift) % size
+        parts = [replace(x, shape=(*x.shape[:d], n, *x.shape[d + 1 :])) for n in (size - cut, cut)]
+        last = all(map(prefers_channels_last, parts))
+    else:  # of two parts each is laid out as the whole
+        last = shift != 0 and prefers_channels_last(x)
+    return replace(x, stride=channels_last_strides(x.shape) if last else contiguous_strides(x.shape))
 
 
 def _decompose_roll(b: GraphBuilder, node: Node) -> Node:

@@ -13,7 +13,7 @@ from ..graph import Dim, Node, TensorMeta, contiguous_strides
 from ..loops import ZERO, Fn, Index, as_index, delinearize, linearize
 from .common import REQUIRED, args, row, wrap_dim, wrap_dims
 from .dims import floor_divide, is_one, is_zero, less, plain, product, same
-from .promotion import is_dense
+from .promotion import is_dense, unsqueezed
 
 
 def _view(x: TensorMeta, shape: Sequence[Dim], stride: Sequence[Dim]) -> TensorMeta:
@@ -300,8 +300,7 @@ _index_row("squeeze", _meta_squeeze, _squeeze_point, dim=None)
 
 def _meta_unsqueeze(x: TensorMeta, *, dim: int) -> TensorMeta:
     d = wrap_dim(dim, x.ndim + 1)
-    step = 1 if d == x.ndim else x.shape[d] * x.stride[d]
-    return _view(x, (*x.shape[:d], 1, *x.shape[d:]), (*x.stride[:d], step, *x.stride[d:]))
+    return unsqueezed(x, d)
 
 
 def _unsqueeze_point(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:

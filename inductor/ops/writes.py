@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..dtypes import int64
-from ..graph import Dim, Node, TensorMeta, contiguous_strides
+from ..graph import Dim, Node, TensorMeta
 from ..loops import Expr, Fn, Index, Scatter, as_index, floordiv, index_value, masked, mod
-from .common import REQUIRED, TRUE, args, at, both, compare, convert, number, row, size_value, wrap_dim
+from .common import REQUIRED, TRUE, args, at, both, compare, convert, new_meta, number, row, size_value, wrap_dim
 from .dims import same
-from .promotion import broadcast_shapes, expands_to, like_strides
+from .promotion import broadcast_shapes, expands_to, like_meta, repeats
 from .views import DIAGONAL_ATTRS, SLICE_ATTRS, diagonal_layout, slice_part, storage_point, wrap_index
 
 
@@ -22,7 +22,8 @@ def _written(name: str, x: TensorMeta, src: TensorMeta, part: Sequence[Dim]) -> 
     part = tuple(part)
     if not expands_to(src.shape, part):
         raise ValueError(f"{name}: a source of shape {src.shape} does not expand to {part}")
-    return TensorMeta(x.shape, x.stride, x.dtype, x.device)
+    # eager writes into a copy with the same strides, unless elements repeat
+    return like_meta(x) if repeats(x) else TensorMeta(x.shape, x.stride, x.dtype, x.device)
 
 
 def _source(node: Node, src: Fn, point: Sequence[Index], part: Sequence[Dim]) -> Expr:
@@ -156,9 +157,7 @@ def _meta_masked_scatter(x: TensorMeta, mask: TensorMeta, src: TensorMeta) -> Te
         raise TypeError(f"masked_scatter needs a bool mask, not {mask.dtype}")
     if x.dtype != src.dtype:
         raise TypeError(f"masked_scatter: the source is {src.dtype}, the tensor {x.dtype}")
-    shape = broadcast_shapes(x.shape, mask.shape)
-    stride = like_strides(x) if shape == x.shape else contiguous_strides(shape)
-    return TensorMeta(shape, stride, x.dtype, x.device)
+    return new_meta(broadcast_shapes(x.shape, mask.shape), x.dtype, x.device)
 
 
 row("masked_scatter", "extern", _meta_masked_scatter, raises=True)

@@ -30,6 +30,7 @@ from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
 from .autocast import cast_operands
 from .dtypes import device_text, from_torch
+from .overlapping import check_written, is_pointwise
 from .results import Results, ReturnTypeValue
 
 if TYPE_CHECKING:
@@ -310,8 +311,10 @@ def operand_of(ev: Evaluator, value: Value) -> Any:
     return unwrap(ev, value)
 
 
-def plain_call(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
-    """Call a handler function with Values."""
+def plain_call(
+    ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value], place: str = ""
+) -> Value:
+    """Call a handler function, of what stands at `place`, with Values."""
     if kwargs:
         _check_layout(kwargs)
     out = kwargs.get("out") if kwargs else None
@@ -321,6 +324,8 @@ def plain_call(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mappi
     named = {k: (operand if k in _OPERANDS else unwrap)(ev, v) for k, v in kwargs.items() if k != "out"}
     plain = [operand(ev, v) for v in args]
     if out is not None and not (out.is_constant and out.as_constant() is None):
+        if isinstance(out, ArrayValue):
+            check_written(ev, out, [plain, named], is_pointwise(place.rpartition(".")[2]))
         with ev.states["torch"].without_casts():
             result = fn(Context(ev), *plain, **named)
         return write_out(ev, out, result)
@@ -390,7 +395,7 @@ def handler_of(fn: Function, place: str = "") -> Handler:
 
     def call(ev: Evaluator, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
         try:
-            return plain_call(ev, fn, args, kwargs)
+            return plain_call(ev, fn, args, kwargs, place)
         except Declined as declined:
             return call_original(ev, place, args, kwargs, declined)
         except Break as refused:

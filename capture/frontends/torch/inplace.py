@@ -10,6 +10,7 @@ from ...values.tensor import ArrayValue
 from .calls import METHOD_CALL, METHODS, NUMERIC, Context, Declined, assign, operand_of, takes_numbers, unwrap
 from .names_index import fill
 from .names_shape import squeeze, t, transpose, unsqueeze
+from .overlapping import check_written, is_pointwise
 from .state import state_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: methods that end in `_` and are no in-place form of another: (cx, self, *args, **kwargs) -> what they return
 INPLACE: dict[str, Callable[..., Any]] = {}
+#: in-place methods that copy element by element
+_COPIES = frozenset(("copy_", "fill_"))
 #: in-place methods that are no in-place form of what has their name without `_`
 RANDOM = frozenset(("bernoulli_",))
 
@@ -42,6 +45,10 @@ def call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value],
 
 def _call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     special = INPLACE.get(name)
+    if args or kwargs:
+        operands = [*args, *kwargs.values()]
+        if any(not a.is_constant for a in operands):
+            check_written(ev, x, [unwrap(ev, a) for a in operands], name in _COPIES or is_pointwise(name))
     if special is not None:
         given = operand_of if special in NUMERIC else unwrap
         try:

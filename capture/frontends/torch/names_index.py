@@ -8,12 +8,14 @@ import torch
 
 from ....inductor.dtypes import bool_, int64, uint8
 from ....inductor.graph import Node
+from ...values.overlap import arrays_in
 from ...values.tensor import ArrayValue
 from . import eager_ops
 from .calls import Context, Declined, assign, eager_error, name, register
 from .externs import call_target
 from .names_create import tensor_from
 from .names_data import data_size, is_mask, open_slice, positions
+from .overlapping import check_written
 
 # ------------------------------------------------------------------ subscripts
 
@@ -114,6 +116,7 @@ register(("Tensor.__getitem__",), getitem)
 
 def setitem(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
     """`x[key] = value`."""
+    _check_assigned(cx, x, key, value)
     try:
         _set(cx, x, key, value)
     except Declined:
@@ -137,6 +140,17 @@ def _set(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
         indices = indices[:-1]
     source = cx.cast(value, x.meta.dtype) if isinstance(value, ArrayValue) else value
     assign(cx, view, cx.op("index_put", view, source, *indices))
+
+
+def _check_assigned(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
+    """What is read of `x` as value or as positions must not be among what is written."""
+    if not any(a.storage is x.storage for a in arrays_in([key, value])):
+        return
+    if any(map(is_mask, key if isinstance(key, tuple) else (key,))):
+        check_written(cx.ev, x, [key, value], pointwise=False)
+    else:
+        target, indices = basic_index(cx, x, key)
+        check_written(cx.ev, target, [indices, value], pointwise=not indices)
 
 
 def _set_by_framework(cx: Context, x: ArrayValue, key: tuple[Any, ...], value: Any) -> None:

@@ -263,7 +263,8 @@ def instance_norm(cx: Context, input: ArrayValue, running_mean: Any = None, runn
             else cx.op("reshape", cx.op("expand", x, shape=(batch, channels)), shape=(batch * channels,))
         )
 
-    flat = cx.op("reshape", input, shape=(1, batch * channels, *rest))
+    contiguous = input if input.meta.is_contiguous else cx.op("clone", input, memory_format="contiguous")
+    flat = cx.op("reshape", contiguous, shape=(1, batch * channels, *rest))
     mean, var = tiled(running_mean), tiled(running_var)
     if not use_input_stats:
         out = cx.op("batch_norm", flat, mean, var, tiled(weight), tiled(bias), eps=eps)

@@ -28,6 +28,8 @@ _CTYPES = {
 }  # fmt: skip
 _STORAGE = {**_CTYPES, "float16": "f16", "bfloat16": "bf16"}
 _HALF = (float16, bfloat16)
+#: operators of the store modes that keep what was there
+_UPDATES = {"add": "+", "or": "|"}
 SIZES = {"bool": 1, "u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "f32": 4, "u64": 8, "i64": 8, "f64": 8}
 
 #: names that the emitted functions use themselves
@@ -412,7 +414,8 @@ class Writer:
         stride = self._stride(s.index)
         if value.ctype != ctype and not (ctype == "i64" and value.ctype == "i32" and value.vector and stride == 1):
             value = self.as_type(value, ctype)
-        if self.vector is None or self.in_scalar_lanes or (stride == 0 and not value.vector):
+        scalar = self.vector is None or self.in_scalar_lanes
+        if scalar or stride == 0 and not value.vector and not (s.mode == "add" and self._in_each_lane(s)):
             return self._store_one(s, pointer, value.text, ctype)
         if stride != 1:
             if value.vector and not value.text.isidentifier():
@@ -426,9 +429,15 @@ class Writer:
         text, _ = self.index(s.index)
         at = f"{pointer} + ({text})" if " " in text else f"{pointer} + {text}"
         vector = self.as_vector(value)
-        if s.mode == "add":
-            vector = f"load<{self.type_name(ctype, True)}>({at}, n) + {vector}"
+        if s.mode in _UPDATES:
+            vector = f"load<{self.type_name(ctype, True)}>({at}, n) {_UPDATES[s.mode]} {vector}"
         self.line(f"store({at}, {vector}, n);")
+
+    def _in_each_lane(self, s: Store) -> bool:
+        """Whether the store happens at every lane: lanes along r see what varies in r alone."""
+        assert self.vector is not None
+        along_r = s.value.varies_in_r or any(v.is_reduction for v in s.index.vars())
+        return along_r or not self.vector.is_reduction
 
     def _name_here(self, value: Value) -> Value:
         name = self.fresh()
@@ -438,8 +447,8 @@ class Writer:
     def _store_one(self, s: Store, pointer: str, value: str, ctype: str) -> None:
         text, _ = self.index(s.index)
         at = f"{pointer} + ({text})" if " " in text else f"{pointer} + {text}"
-        if s.mode == "add":
-            value = f"load<{ctype}>({at}) + {value}"
+        if s.mode in _UPDATES:
+            value = f"load<{ctype}>({at}) {_UPDATES[s.mode]} {value}"
         self.line(f"store<{ctype}>({at}, {value});")
 
 

@@ -382,9 +382,11 @@ class Generator:
         ready = [(s, self.index(s.index, ()), self._stored(s)) for s in stores]
         for s, at, value in ready:
             axes = at.axes | value.axes
-            if s.mode == "add":
+            if s.mode != "store":
                 axes |= {a.name for a in self.tiling.shaped if a.name != "r" or self._along_r(s)}
             masks = " & ".join(f"{a}_mask" for a in self.order if a in axes and a in self.masks)
+            if s.mode == "or":  # whoever is True writes it
+                masks, value = " & ".join(x for x in (masks, f"({value.text})") if x), Value("True", frozenset())
             args = [self._pointer(s.buffer, at, axes), value.text, *([masks] if masks else [])]
             if s.mode == "add":
                 self._require_atomic(s)
