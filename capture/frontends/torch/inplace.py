@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...values.base import Value
+from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
 from .calls import METHOD_CALL, METHODS, NUMERIC, Context, Declined, assign, operand_of, takes_numbers, unwrap
 from .names_index import fill
@@ -45,10 +46,8 @@ def call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value],
 
 def _call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     special = INPLACE.get(name)
-    if args or kwargs:
-        operands = [*args, *kwargs.values()]
-        if any(not a.is_constant for a in operands):
-            check_written(ev, x, [unwrap(ev, a) for a in operands], name in _COPIES or is_pointwise(name))
+    if read := list(_arrays(ev, [*args, *kwargs.values()])):
+        check_written(ev, x, read, name in _COPIES or is_pointwise(name))
     if special is not None:
         given = operand_of if special in NUMERIC else unwrap
         try:
@@ -66,6 +65,15 @@ def _call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value]
                         f"use x = x.{name[:-1]}(...)")  # fmt: skip
     assign(Context(ev), x, result)
     return x
+
+
+def _arrays(ev: Evaluator, values: Sequence[Value]) -> Iterator[ArrayValue]:
+    """The tensors among arguments, those in lists and tuples included."""
+    for v in values:
+        if isinstance(v, ArrayValue):
+            yield v
+        elif isinstance(v, (TupleValue, ListValue)):
+            yield from _arrays(ev, v.items(ev))
 
 
 def operand(ev: Evaluator, x: ArrayValue, args: Sequence[Value]) -> ArrayValue:
