@@ -35,6 +35,7 @@ from ..errors import (
     warn,
 )
 from ..inductor.checks import drawn_before_raising
+from ..inductor.float_errors import FloatErrors
 from ..inductor.ops.dims import deciding
 from ..inductor.runtime import WritesBegun
 from .backend import Backend, BackendContext, Callbacks
@@ -304,7 +305,8 @@ class Dispatcher:
         if config.on_error != "raise":
             error.__traceback__ = None  # it holds the frames of the graph, and all arrays in them
         result = self._run_plain(values)
-        if not captured.handled:
+        # (floating-point errors may be the kernels' own, or be ignored by a filter: see inductor.float_errors)
+        if not captured.handled and not isinstance(error, FloatErrors):
             self._only_the_graph_raised(captured, error)
         return result
 

@@ -62,7 +62,7 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
         write_all(runtime.copy_, [(inputs[position], values[node]) for position, node in graph.mutations])
         return outputs
 
-    return run
+    return runtime.noting(run, graph.float_errors)
 
 
 def _size(info: Any, inputs: Sequence[Any], graph: Graph) -> int:

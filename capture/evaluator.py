@@ -232,6 +232,10 @@ class Evaluator(ClassService, TextService):
     def fold_raw(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a pure function during capture; its exceptions become the program's."""
         try:
+            for frontend in self.frontends:
+                compute = getattr(frontend, "compute_at_once", None)
+                if compute is not None and any(frontend.owns_type(type(a)) for a in args):
+                    return compute(self, function, args)
             return function(*args)
         except (_Break, _UserRaise, NotConstant):
             raise

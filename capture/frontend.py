@@ -95,7 +95,8 @@ class Frontend(Protocol):
 
 
 # A front end may also have `opaque(ev, fn, target, args, kwargs) -> Value`: a call of the user's function `fn`
-# ("module:name" is `target`) as one extern node; without it such calls break.
+# ("module:name" is `target`) as one extern node; without it such calls break. And `compute_at_once(ev, function, args)`: what
+# `function(*args)` gives for known objects of the framework; it breaks where the call does more than give a result.
 
 _frontends: list[Frontend] = []
 _loaders: list[Callable[[], Frontend | None]] = []

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import dtypes
+from .float_errors import FloatErrors
 from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, decode, is_static
 from .runtime import Runtime, write_all
 
@@ -157,6 +158,8 @@ class _Binder:
         exec(compile(source, "<quern plan>", "exec"), scope)
         run = scope["run"]
         run.__quern_source__ = source
+        if any(isinstance(step, RunOp) for step in plan.steps):
+            return self.runtime.noting(run, plan.float_errors)
         return run
 
     def _open_arena(self) -> None:
@@ -197,7 +200,15 @@ class _Binder:
             self.names["Sizes"] = ctypes.c_int64 * len(self.plan.symbols)
             sizes = f"Sizes({', '.join(s.name for s in self.plan.symbols)})"
         pointers = ", ".join(map(self._pointer, slots))
-        self.lines.append(f"segment_{number}(Pointers{len(slots)}({pointers}), {sizes}, threads())")
+        call = f"segment_{number}(Pointers{len(slots)}({pointers}), {sizes}, threads())"
+        if not self.plan.float_errors:
+            self.lines.append(call)
+            return
+        self.names["FloatErrors"] = FloatErrors
+        self.lines.append(f"if {call} & {self.plan.float_errors}:")
+        if self.arena:
+            self.lines.append("    arenas.append(arena)")
+        self.lines.append("    raise FloatErrors")
 
     def _launch_each(self, step: RunKernels) -> None:
         symbols = {k.name: k.symbols for k in self.plan.kernels}

@@ -225,6 +225,8 @@ class Graph:
     unbacked: list[tuple[sympy.Symbol, Node, int | None]] = field(default_factory=list)
     #: what the framework does around it and must not do to it ("gradients", "autocast")
     isolated: frozenset[str] = frozenset()
+    #: floating-point errors that its run must note, a sum of `runtime.FLOAT_ERRORS`
+    float_errors: int = 0
 
     def __str__(self) -> str:
         lines = [str(n) for n in self.nodes]

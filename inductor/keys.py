@@ -26,6 +26,7 @@ def graph_data(graph: Graph) -> Data:
         "mutations": [[i, numbers[n]] for i, n in graph.mutations],
         "symbols": [[s.symbol.name, s.input, s.dim, s.low, s.high] for s in graph.symbols],
         "ints": graph.int_inputs,
+        "errors": graph.float_errors,
         "unbacked": [[symbol.name, numbers[n], dim] for symbol, n, dim in graph.unbacked],
     }
 

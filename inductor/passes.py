@@ -31,7 +31,7 @@ def rebuild(
     builder: type[GraphBuilder] = GraphBuilder,
 ) -> Graph:
     """Copy the graph node by node; `visit` gets the builder, the old node and its new inputs, and returns the new node."""
-    new = Graph(symbols=graph.symbols, int_inputs=graph.int_inputs, name=graph.name)
+    new = Graph(symbols=graph.symbols, int_inputs=graph.int_inputs, name=graph.name, float_errors=graph.float_errors)
     b = builder(ops, new)
     env: dict[Node, Node] = {}
     for n in graph.nodes:

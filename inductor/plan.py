@@ -112,6 +112,8 @@ class Plan:
     codegen: str = "cpp"
     loops_before: int = 0
     notes: tuple[str, ...] = ()
+    #: floating-point errors that a run notes (`runtime.FLOAT_ERRORS`)
+    float_errors: int = 0
 
     def is_native(self, step: RunKernels) -> bool:
         """Whether a step is one call of C++ code."""
@@ -152,6 +154,7 @@ class Plan:
             codegen=data["codegen"],
             loops_before=data["loops_before"],
             notes=tuple(data["notes"]),
+            float_errors=data["float_errors"],
         )
 
 
@@ -281,6 +284,7 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
         codegen=codegen,
         loops_before=schedule.loops_before,
         notes=tuple(f"{a} | {b}: {why}" for a, b, why in schedule.refused if why.code != "different-iteration-space"),
+        float_errors=graph.float_errors,
     )
 
 

@@ -96,6 +96,12 @@ class Runtime(Protocol):
         """`run`; where it raises, the random numbers of these devices are drawn anew by who runs the program again."""
         ...
 
+    def noting(self, run: Callable[..., Any], errors: int) -> Callable[..., Any]:
+        """`run`, which calls the framework. A floating-point error of such a call raises FloatErrors where `errors` has it,
+        and is ignored otherwise.
+        """
+        ...
+
     def stream(self, device: str) -> int:
         """Handle of the current stream of a GPU (0 on the CPU)."""
         ...

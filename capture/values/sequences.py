@@ -130,6 +130,11 @@ class SequenceValue(Value):
                 one, two = (other, self) if reflected else (self, other)
                 return self.new([*one.elements(ev), *two.elements(ev)])
         if op == "*" and ev.has_index(other):
+            if not reflected and not other.is_constant:
+                # sequences repeat after all else: an array with an index has a product of its own
+                found = other.binary(ev, op, self, True)
+                if found is not None:
+                    return found
             return self.new(list(self.elements(ev)) * ev.index(other))
         return None
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -84,7 +85,13 @@ class CppTarget:
             return {}
         units = min(os.cpu_count() or 1, -(-len(kernels) // _KERNELS_PER_UNIT))
         symbols = [s.name for s in plan.symbols]
-        made = cpp.generate(kernels, symbols=symbols, vector_bytes=host_target().vector_bytes, units=units)
+        made = cpp.generate(
+            kernels,
+            symbols=symbols,
+            vector_bytes=host_target().vector_bytes,
+            units=units,
+            float_errors=bool(plan.float_errors),
+        )
         texts = list(made.units)
         texts[-1] += "\n" + _segments_text(plan)
         return {f"kernels_{i}.cpp": text for i, text in enumerate(texts)}
@@ -97,7 +104,7 @@ class CppTarget:
         segments = []
         for i in range(len(native_runs(plan))):
             function = getattr(library, f"segment_{i}")
-            function.restype = None
+            function.restype = ctypes.c_int if plan.float_errors else None
             segments.append(function)
         return Built(segments)
 
@@ -152,17 +159,22 @@ def native_runs(plan: Plan) -> list[RunKernels]:
 
 
 def _segments_text(plan: Plan) -> str:
-    """One function per run of kernels that follow each other, so that each is a single native call."""
+    """One function per run of kernels that follow each other, so that each is a single native call. Where the graph asks for
+    floating-point errors, it returns those that were noted.
+    """
     names = dict.fromkeys(kernel for step in native_runs(plan) for kernel, _ in step.launches)
     lines = [f'extern "C" void {name}(void* const*, const long long*, int);' for name in names]
     for i, step in enumerate(native_runs(plan)):
         slots = {b: n for n, b in enumerate(dict.fromkeys(b for _, buffers in step.launches for b in buffers))}
         head = f"segment_{i}(void* const* b, const long long* symbols, int threads)"
-        lines.append(f'extern "C" __attribute__((visibility("default"))) void {head} {{')
+        result = "int" if plan.float_errors else "void"
+        lines.append(f'extern "C" __attribute__((visibility("default"))) {result} {head} {{')
+        if plan.float_errors:
+            lines.append("  quern::forget_errors();")
         for kernel, buffers in step.launches:
             arguments = ", ".join(f"b[{slots[b]}]" for b in buffers)
             lines.append(f"  {{ void* a[] = {{{arguments}}}; {kernel}(a, symbols, threads); }}")
-        lines.append("}")
+        lines.append("  return (int)quern::noted_errors();\n}" if plan.float_errors else "}")
     return "\n".join(lines) + "\n"
 
 

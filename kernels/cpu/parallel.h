@@ -28,14 +28,17 @@ template <class F> INLINE void parallel_for(int threads, i64 tasks, F const& bod
     if (tasks > 0) body((i64)0, tasks);
     return;
   }
-  struct Job { F const* body; i64 tasks; } job{&body, tasks};
+  struct Job { F const* body; i64 tasks; unsigned errors; } job{&body, tasks, 0};
   runtime.parallel([](void* data) {
-    const Job& j = *(const Job*)data;
+    Job& j = *(Job*)data;
     i64 me = runtime.thread(), team = runtime.team();
     i64 share = j.tasks / team, extra = j.tasks % team;
     i64 begin = me * share + (me < extra ? me : extra), end = begin + share + (me < extra);
+    if (QUERN_NOTES && me) forget_errors();
     if (begin < end) (*j.body)(begin, end);
+    if (QUERN_NOTES && me) __atomic_fetch_or(&j.errors, noted_errors(), __ATOMIC_RELAXED);
   }, &job, threads, 0);
+  if (QUERN_NOTES) note_errors(job.errors);
 }
 
 }  // namespace quern

@@ -524,15 +524,45 @@ QUERN_LIBM_BINARY(nextafter)
 
 // a scalar runs on one lane of the vector version
 template <class T> using whole = vec<T, QUERN_VECTOR_BYTES / sizeof(T)>;
+
+// For functions that choose their special results by comparison, and so raise no flags where there are errors to be noted: where
+// a result is not finite, `divisor` and `root` are computed once more the plain way. 1 / divisor raises division by zero where
+// that is 0, the square root of `root` raises invalid where that is negative.
+template <class V> INLINE bool any_special(V y) {
+#if QUERN_AVX512
+  if constexpr (sizeof(V) == 64 && vector_math::is_f32<V>) return __builtin_ia32_fpclassps512_mask(y, 0x99, -1) != 0;
+  if constexpr (sizeof(V) == 64 && !vector_math::is_f32<V>) return __builtin_ia32_fpclasspd512_mask(y, 0x99, -1) != 0;
+#endif
+  constexpr auto exponent = vector_math::is_f32<V> ? (lane<bits<V>>)0x7f800000 : (lane<bits<V>>)0x7ff0000000000000;
+  return any(((bits<V>)y & exponent) == exponent);
+}
+template <class V> INLINE V noted(V y, V divisor, V root) {
+  if (QUERN_NOTES && __builtin_expect(any_special(y), 0)) {
+    V quotient = 1 / divisor, rooted = vector_math::sqrt(root);
+    __asm__ volatile("" : : "m"(quotient), "m"(rooted));
+  }
+  return y;
+}
+// divisor and root in terms of x and one
+#define QUERN_NOTED_UNARY(name, divisor, root) \
+  template <class T> INLINE auto name(T x) { \
+    if constexpr (is_scalar<T>) return name(splat<whole<T>>(x))[0]; \
+    else { \
+      const T one = splat<T>(1); \
+      return noted(vector_math::name(x), divisor, root); \
+    } \
+  }
 #define QUERN_UNARY(name) \
   template <class T> INLINE auto name(T x) { \
     if constexpr (is_scalar<T>) return vector_math::name(splat<whole<T>>(x))[0]; \
     else return vector_math::name(x); \
   }
-QUERN_UNARY(exp) QUERN_UNARY(exp2) QUERN_UNARY(expm1) QUERN_UNARY(log) QUERN_UNARY(log2) QUERN_UNARY(log10)
-QUERN_UNARY(log1p) QUERN_UNARY(sin) QUERN_UNARY(cos) QUERN_UNARY(tan) QUERN_UNARY(asin) QUERN_UNARY(acos)
-QUERN_UNARY(atan) QUERN_UNARY(sinh) QUERN_UNARY(cosh) QUERN_UNARY(tanh) QUERN_UNARY(asinh) QUERN_UNARY(acosh)
-QUERN_UNARY(atanh) QUERN_UNARY(erf) QUERN_UNARY(erfc) QUERN_UNARY(lgamma) QUERN_UNARY(sigmoid) QUERN_UNARY(sqrt)
+QUERN_NOTED_UNARY(log, x, x) QUERN_NOTED_UNARY(log2, x, x) QUERN_NOTED_UNARY(log10, x, x)
+QUERN_NOTED_UNARY(log1p, one + x, one + x) QUERN_NOTED_UNARY(acosh, one, x - one)
+QUERN_NOTED_UNARY(atanh, one, one - vector_math::abs_float(x))
+QUERN_UNARY(exp) QUERN_UNARY(exp2) QUERN_UNARY(expm1) QUERN_UNARY(sin) QUERN_UNARY(cos) QUERN_UNARY(tan)
+QUERN_UNARY(asin) QUERN_UNARY(acos) QUERN_UNARY(atan) QUERN_UNARY(sinh) QUERN_UNARY(cosh) QUERN_UNARY(tanh)
+QUERN_UNARY(asinh) QUERN_UNARY(erf) QUERN_UNARY(erfc) QUERN_UNARY(lgamma) QUERN_UNARY(sigmoid) QUERN_UNARY(sqrt)
 QUERN_UNARY(rsqrt) QUERN_UNARY(round) QUERN_UNARY(floor) QUERN_UNARY(ceil) QUERN_UNARY(trunc)
 template <class T> INLINE auto isnan(T x) {
   if constexpr (is_scalar<T>) return x != x;
@@ -551,7 +581,12 @@ template <class T> INLINE auto signbit(T x) {
     if constexpr (is_scalar<T>) return vector_math::name(splat<whole<T>>(x), splat<whole<T>>(y))[0]; \
     else return vector_math::name(x, y); \
   }
-QUERN_BINARY(pow) QUERN_BINARY(atan2) QUERN_BINARY(hypot) QUERN_BINARY(nextafter) QUERN_BINARY(copysign)
+template <class T> INLINE T pow(T x, T y) {
+  if constexpr (is_scalar<T>) return pow(splat<whole<T>>(x), splat<whole<T>>(y))[0];
+  else if constexpr (vector_math::is_f32<T>) return noted(vector_math::pow(x, y), x, x);
+  else return vector_math::pow(x, y);
+}
+QUERN_BINARY(atan2) QUERN_BINARY(hypot) QUERN_BINARY(nextafter) QUERN_BINARY(copysign)
 template <class T> INLINE T fma(T a, T b, T c) {
   if constexpr (same<T, f32>) return __builtin_fmaf(a, b, c);
   else if constexpr (same<T, f64>) return __builtin_fma(a, b, c);

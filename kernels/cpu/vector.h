@@ -6,6 +6,7 @@
 //
 // Every function takes scalars as well; a scalar math function runs on one lane of the vector version, so both agree bit for bit.
 #pragma once
+#include "flags.h"
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #define QUERN_AVX512 1
@@ -201,11 +202,12 @@ template <int N> INLINE u64 mask_bits(mask<N> m) {
 }
 template <int N> INLINE u64 mask_bits(int n) { return __builtin_ia32_bzhi_di(~0ull, (u32)n); }
 
-template <int size> INLINE auto load_bits(const void* p, u64 m) {
-  if constexpr (size == 8) return __builtin_ia32_loadupd512_mask((const double*)p, vec<double, 8>{}, (u8)m);
-  else if constexpr (size == 4) return __builtin_ia32_loadups512_mask((const float*)p, vec<float, 16>{}, (u16)m);
-  else if constexpr (size == 2) return __builtin_ia32_loaddquhi512_mask((const short*)p, vec<short, 32>{}, (u32)m);
-  else return __builtin_ia32_loaddquqi512_mask((const char*)p, vec<char, 64>{}, m);
+// lanes outside of m are those of `rest`
+template <int size, class V> INLINE auto load_bits(const void* p, V rest, u64 m) {
+  if constexpr (size == 8) return __builtin_ia32_loadupd512_mask((const double*)p, (vec<double, 8>)rest, (u8)m);
+  else if constexpr (size == 4) return __builtin_ia32_loadups512_mask((const float*)p, (vec<float, 16>)rest, (u16)m);
+  else if constexpr (size == 2) return __builtin_ia32_loaddquhi512_mask((const short*)p, (vec<short, 32>)rest, (u32)m);
+  else return __builtin_ia32_loaddquqi512_mask((const char*)p, (vec<char, 64>)rest, m);
 }
 template <int size, class V> INLINE void store_bits(void* p, V v, u64 m) {
   if constexpr (size == 8) __builtin_ia32_storeupd512_mask((double*)p, (vec<double, 8>)v, (u8)m);
@@ -215,7 +217,8 @@ template <int size, class V> INLINE void store_bits(void* p, V v, u64 m) {
 }
 #endif
 
-// bytes as they lie in memory, any alignment; lanes that take no part read as 0 and are neither read nor written
+// bytes as they lie in memory, any alignment; lanes that take no part are neither read nor written, and read as 0 (as the first
+// lane where errors are noted, see flags.h)
 template <class R> INLINE R load_raw(const void* p, Full) {
   R v;
   __builtin_memcpy(&v, p, sizeof v);
@@ -227,13 +230,17 @@ template <class R, class P> INLINE R load_raw(const void* p, P n) {
   typedef lane<R> T;
 #if QUERN_AVX512
   if constexpr (sizeof(R) <= 64) {
-    auto wide = load_bits<sizeof(T)>(p, mask_bits<lanes<R>>(n));
+    typedef vec<T, 64 / sizeof(T)> Wide;
+    Wide rest{};
+    if constexpr (QUERN_NOTES && same<P, int>) rest = splat<Wide>(*(const T*)p);
+    auto wide = load_bits<sizeof(T)>(p, rest, mask_bits<lanes<R>>(n));
     R v;
     __builtin_memcpy(&v, &wide, sizeof v);
     return v;
   }
 #endif
   R v{};
+  if constexpr (QUERN_NOTES && same<P, int>) v = splat<R>(*(const T*)p);
   for (int l = 0; l < lanes<R>; ++l) {
     bool on;
     if constexpr (same<P, int>) on = l < n; else on = n[l] != 0;
@@ -386,9 +393,10 @@ template <class V, class T> INLINE void store(T* p, V v) {
   else *p = (T)v;
 }
 
-// lanes from anywhere: f(lane) gives each element; lanes that take no part are not evaluated and read as 0
+// lanes from anywhere: f(lane) gives each element; lanes that take no part are not evaluated, and read as in load_raw
 template <class V, class P, class F> INLINE V gather(P n, F f) {
   V v{};
+  if constexpr (QUERN_NOTES && same<P, int>) v = splat<V>(f(0));
   if constexpr (same<P, Full>) {
     for (int l = 0; l < lanes<V>; ++l) v[l] = f(l);
   } else {
@@ -438,7 +446,7 @@ template <class V, class T, class P> INLINE void load_turned(lane<V>* tile, cons
     V m[N];
 #pragma GCC unroll 16
     for (int l = 0; l < N; ++l) {
-      m[l] = V{};
+      m[l] = QUERN_NOTES && l ? m[0] : V{};
       if (l < count) m[l] = rows == N ? load<V>(p + l * stride, full) : load<V>(p + l * stride, rows);
     }
     if constexpr (N > 8) exchange<8>(m);
@@ -449,7 +457,7 @@ template <class V, class T, class P> INLINE void load_turned(lane<V>* tile, cons
     for (int r = 0; r < N; ++r) store_raw(tile + r * N, m[r], full);
   } else {
     for (int l = 0; l < N; ++l) {
-      V v = l < count ? load<V>(p + l * stride, rows) : V{};
+      V v = l < count || QUERN_NOTES ? load<V>(p + (l < count ? l : 0) * stride, rows) : V{};
       for (int r = 0; r < N; ++r) tile[r * N + l] = v[r];
     }
   }

@@ -118,6 +118,9 @@ class ToyRuntime:
     def set_grad(self, mode: bool) -> bool:
         return False
 
+    def noting(self, run: Any, errors: int) -> Any:
+        return run
+
     def copy_(self, target: Toy, source: Toy) -> None:
         target.data[...] = source.data
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from quern.capture.frontends.numpy import names
 from quern.capture.frontends.numpy.arrays import Array, ArrayBuilder, Memory
+from quern.capture.frontends.numpy.errstate import Settings
 from quern.capture.frontends.numpy.layout import element_strides
 from quern.capture.frontends.numpy.runtime import NumpyRuntime
 from quern.capture.values.tensor import ArrayState, InputStorage
@@ -38,9 +39,10 @@ class Tape:
         self.builder = GraphBuilder(OPS)
         self.graph = self.builder.graph
         self.states = {"numpy": ArrayState()}
-        self.b = ArrayBuilder(self)  # type: ignore[arg-type]
+        with np.errstate(all="ignore"):
+            self.b = ArrayBuilder(self, Array, Settings())  # type: ignore[arg-type]
         self.values: dict[Node, np.ndarray] = {}
-        self.guards = SimpleNamespace(add=lambda guard: None)
+        self.guards = SimpleNamespace(add=lambda guard: None, test=lambda *text: None)
         self.names = SimpleNamespace(inject=lambda obj, stem="": stem)
 
     def emit(self, op: str, *nodes: Node, **attrs: Any) -> Node:

@@ -7,7 +7,8 @@ results the strides that NumPy gives them (see `layout`) where the op table's ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from ....inductor.ops.dims import same
 from ...guards import Guard
 from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage, ViewStep
 from . import layout
+from .errstate import Settings
 from .windows import READ_ONLY, python_view, view_window
 
 if TYPE_CHECKING:
@@ -258,10 +260,31 @@ def unsupported(what: str, *, why: str = "", rewrite: str = "", code: str = "num
 class ArrayBuilder:
     """Appends nodes to a graph for symbolic arrays."""
 
-    def __init__(self, ev: Evaluator, array_class: type[Array] = Array) -> None:
+    def __init__(self, ev: Evaluator, array_class: type[Array], settings: Settings) -> None:
         self.ev = ev
+        self.settings = settings
         self.builder = ev.builder
         self.array_class = array_class
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside, NumPy computes with numbers that are known now. Raises Unsupported for a floating-point error that the
+        program wants to hear of: it must hear of it at each call.
+        """
+        met: list[str] = []
+
+        def note(text: str, error: int) -> None:
+            if error & self.settings.count(self.ev):
+                met.append(text)
+
+        with np.errstate(all="call", call=note):
+            yield
+        if met:
+            raise unsupported(
+                f"{met[0]} in a call on known numbers",
+                why="NumPy warns of it, or raises, at each call",
+                code="numpy-float-error",
+            )
 
     # ------------------------------------------------------------ nodes
 
@@ -424,9 +447,12 @@ class ArrayBuilder:
         return self.fresh(self.builder.call("stack", *nodes, dim=0))
 
     def cast(self, a: Array, dtype: np.dtype) -> Array:
-        """The array as `dtype`, itself when it already is. A complex array loses its imaginary part."""
+        """The array as `dtype`, itself when it already is."""
         if a.dtype == dtype:
             return a
+        if a.kind == "c" and dtype.kind not in "cb":
+            raise unsupported("a cast that drops the imaginary part", why="NumPy warns of it", code="numpy-warning",
+                              rewrite="take x.real")  # fmt: skip
         strides = layout.order_strides(a.shape, a.strides, "K")
         if "c" in (a.kind, dtype.kind):
             return self.extern(

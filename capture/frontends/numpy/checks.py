@@ -5,9 +5,12 @@ Each is named as the target of an extern node, so each is a plain function of ar
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
+
+from ....inductor.float_errors import FloatErrors
 
 
 def indices(index: Any, size: int, axis: int) -> np.ndarray:
@@ -30,6 +33,29 @@ def weights(scale: Any) -> np.ndarray:
     return np.array(scale)
 
 
+def divisors(y: Any, x: Any) -> np.ndarray:
+    """A copy of an integer divisor. Raises FloatErrors for a zero, and for a quotient that does not fit its type."""
+    if np.any(y == 0):
+        raise FloatErrors("division by zero")
+    if y.dtype.kind == "i" and np.any((y == -1) & (x == np.iinfo(x.dtype).min)):
+        raise FloatErrors("overflow")
+    return np.array(y)
+
+
+def counts(count: Any, least: Any) -> np.ndarray:
+    """A copy of the numbers of elements in each slice. Raises FloatErrors where NumPy warns that one has too few."""
+    if np.any(count <= least):
+        raise FloatErrors("too few elements in a slice")
+    return np.array(count)
+
+
+def nowhere(nothing: Any) -> np.ndarray:
+    """A copy of an array of truths. Raises FloatErrors where a slice holds nothing but NaN: NumPy warns of it."""
+    if np.any(nothing):
+        raise FloatErrors("a slice of nothing but NaN")
+    return np.array(nothing)
+
+
 def some(result: Any, count: Any, name: str) -> np.ndarray:
     """A copy of an extremum. Raises ValueError when it was taken over no element."""
     if not count:
@@ -47,9 +73,30 @@ def fresh(function: Any) -> Any:
     return call
 
 
-contiguous_median, contiguous_nanmedian = fresh(np.median), fresh(np.nanmedian)
-contiguous_percentile, contiguous_nanpercentile = fresh(np.percentile), fresh(np.nanpercentile)
-contiguous_quantile, contiguous_nanquantile = fresh(np.quantile), fresh(np.nanquantile)
+def fresh_without_nan(function: Any) -> Any:
+    """The same for a function that leaves NaN out, and warns where nothing is left."""
+    made = fresh(function)
+
+    def call(array: Any, *args: Any, axis: Any, **kwargs: Any) -> np.ndarray:
+        nowhere(np.isnan(array).all(axis))
+        return made(array, *args, axis=axis, **kwargs)
+
+    return call
+
+
+def polyfit(*args: Any, **kwargs: Any) -> Any:
+    """np.polyfit. Raises FloatErrors where it warns of its matrix."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        made = np.polyfit(*args, **kwargs)
+    if said:
+        raise FloatErrors(str(said[0].message))
+    return made
+
+
+contiguous_median, contiguous_nanmedian = fresh(np.median), fresh_without_nan(np.nanmedian)
+contiguous_percentile, contiguous_nanpercentile = fresh(np.percentile), fresh_without_nan(np.nanpercentile)
+contiguous_quantile, contiguous_nanquantile = fresh(np.quantile), fresh_without_nan(np.nanquantile)
 
 
 def real(array: Any) -> np.ndarray:

@@ -60,6 +60,8 @@ BY_EXAMPLE: dict[Callable[..., Any], str] = {
     **_found(_FFT, "fft."),
     **_found("polyval polyder polyint", "polynomial.polynomial."),
 }
+#: it warns in Python code, which would name our line
+BY_EXAMPLE[np.polyfit] = "quern.capture.frontends.numpy.checks:polyfit"
 #: functions that are called during capture when all that they are given is known
 FOLDED = {**BY_EXAMPLE, **_found(_KNOWN)}
 
@@ -218,7 +220,7 @@ def or_by_example(b: ArrayBuilder, function: Any, handler: Any, args: Sequence[A
     try:
         return handler(b, *args, **kwargs)
     except Unsupported as refusal:
-        if _chosen((args, list(kwargs.values()))):
+        if refusal.code == "numpy-warning" or _chosen((args, list(kwargs.values()))):
             raise
         try:
             return call_by_example(b, function, args, kwargs)

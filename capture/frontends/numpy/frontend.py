@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import math
+import operator
 import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....errors import UserError
-from ....inductor.graph import TensorMeta
+from ....errors import Unsupported, UserError
+from ....inductor.checks import may_raise
+from ....inductor.float_errors import unread
+from ....inductor.graph import Node, TensorMeta
 from ....inductor.runtime import Runtime
 from ....inductor.sizes import strides_over
 from ...frontend import Handler
@@ -21,6 +25,7 @@ from ...values.constant import ConstantValue
 from ...wrapping import hold
 from . import creation, layout, names
 from .arrays import Memory, own_memory
+from .errstate import errstate
 from .inlined import INLINED, MAX_ROWS
 from .runtime import NumpyRuntime
 from .values import (
@@ -33,7 +38,6 @@ from .values import (
     call_handler,
     check_alone,
     handler_of,
-    unwrap,
 )
 
 if TYPE_CHECKING:
@@ -90,7 +94,7 @@ class NumpyFrontend:
 
     def function(self, fn: Any) -> Handler | None:
         if fn is np.errstate:
-            return _errstate
+            return errstate
         try:
             known = names.is_known(fn)
         except TypeError:  # not hashable
@@ -123,7 +127,7 @@ class NumpyFrontend:
         return NumpyState(ev)
 
     def global_guards(self, ev: Evaluator) -> None:
-        """None: `np.seterr` concerns warnings and errors only, see `_wrap_array`."""
+        """None: what floating-point errors are to do is guarded where an op may meet one (see `errstate`)."""
 
     def finish(self, ev: Evaluator, rb: Rebuilder) -> None:
         state: NumpyState = ev.states["numpy"]
@@ -134,9 +138,35 @@ class NumpyFrontend:
             ev.frontends.insert(0, self)
         for position, node in state.mutations(ev):
             ev.graph.mutations.append((position, own_memory(ev, node, node.meta, set())))
+        if state.heard:
+            ev.graph.float_errors = functools.reduce(operator.or_, state.heard.values())
+            rb.defer(lambda: _compute_all(ev, rb, state.heard))
+
+    def compute_at_once(self, ev: Evaluator, function: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """As `function(*args)`. Breaks for a floating-point error that the program wants to hear of."""
+        try:
+            with ev.states["numpy"].builder.at_once():
+                return function(*args)
+        except Unsupported as refusal:
+            raise ev.break_(refusal.code, refusal.what, refusal.why, refusal.rewrite) from None
 
     def location_is_framework(self, filename: str) -> bool:
         return filename.startswith(_FOLDER)
+
+
+def _compute_all(ev: Evaluator, rb: Rebuilder, heard: Mapping[Node, int]) -> None:
+    """Compute whole what may meet an error, also where the program drops a part of it: NumPy would have met the error."""
+    graph = ev.graph
+    while True:
+        wanted = [
+            *graph.outputs,
+            *(node for _, node in graph.mutations),
+            *(n for n in graph.nodes if n.effects or may_raise(n)),
+        ]
+        dropped = [n for n in unread(graph.nodes, wanted) if n in heard and not isinstance(n.meta, tuple)]
+        if not dropped:
+            return
+        rb.output(dropped[-1])
 
 
 def _is_numpy(fn: Any) -> bool:
@@ -144,32 +174,11 @@ def _is_numpy(fn: Any) -> bool:
     return isinstance(module, str) and (module == "numpy" or module.startswith("numpy."))
 
 
-#: the setting that was last found to raise nothing
-_passing: list[Any] = [None]
-_SETTING: Any = getattr(getattr(np, "_core", None), "umath", None)
-
-
-def _errors_pass() -> bool:
-    """Whether floating-point errors neither raise nor call anything."""
-    setting = getattr(_SETTING, "_extobj_contextvar", None)
-    found = setting.get() if setting is not None else None
-    if found is not None and found is _passing[0]:
-        return True
-    if not {"raise", "call", "log"}.isdisjoint(np.geterr().values()):
-        return False
-    _passing[0] = found
-    return True
-
-
 # ---------------------------------------------------------------- wrapping
 
 
 def _wrap_array(ev: Evaluator, obj: np.ndarray, source: Source) -> Value | None:
     """An input of the graph, once it is used. None for an array that graphs cannot hold."""
-    if not _errors_pass():
-        raise ev.break_("numpy-errstate", "NumPy is told to raise floating-point errors", "compiled code cannot",
-                        'call np.seterr(all="warn") before')  # fmt: skip
-    ev.guards.test(None, f"{ev.names.inject(_errors_pass)}()", "NumPy did not raise floating-point errors", 0)
     dtype, strides = layout.graph_dtype(obj.dtype), layout.element_strides(obj)
     if dtype is None or strides is None:
         return None
@@ -242,15 +251,6 @@ def _input_name(source: Source) -> str:
 
 
 # ---------------------------------------------------------------- callables
-
-
-def _errstate(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-    """`with np.errstate(...)`: compiled code warns of nothing; what would raise is not captured."""
-    if any(unwrap(ev, v) not in ("ignore", "warn") for v in (*args, *kwargs.values())):
-        raise ev.break_(
-            "numpy-errstate", "np.errstate with other modes than 'ignore' and 'warn'", "compiled code cannot raise"
-        )
-    return ev.call_function(contextlib.nullcontext, [], {})
 
 
 def _grid(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:

@@ -373,7 +373,7 @@ def fill_diagonal(b: ArrayBuilder, a: Any, val: Any, wrap: bool = False) -> None
 def _value(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:
     """The right-hand side in the array's dtype; a Python int must fit."""
     if type(value) in (int, float, complex, bool):
-        with np.errstate(all="ignore"):
+        with b.at_once():
             return b.number(value, dtype)
     return b.cast(b.lift(value), dtype)
 

@@ -415,7 +415,7 @@ _LARGE = 4096
 
 def at_once(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """A call on known values, done now: arrays that it gives become constants."""
-    with np.errstate(all="ignore"):
+    with b.at_once():
         result = function(*args, **kwargs)
     if isinstance(result, (tuple, list)):
         parts: list[Any] = [b.constant(r) if isinstance(r, np.ndarray) else r for r in result]

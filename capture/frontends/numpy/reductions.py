@@ -267,12 +267,19 @@ def _mean_dtype(x: np.dtype, dtype: Any) -> tuple[np.dtype, np.dtype]:
     return (_FLOAT32, x) if x == np.float16 else (x, x)
 
 
-def _count(b: ArrayBuilder, x: Array, axes: Sequence[int], keepdims: bool, where: Any) -> Any:
-    """How many elements enter each result: a size, or an array under `where=`."""
+def _count(b: ArrayBuilder, x: Array, axes: Sequence[int], keepdims: bool, where: Any, least: Any = 0) -> Any:
+    """How many elements enter each result: a size, or an array under `where=`. NumPy warns where it is not more than `least`."""
     if where is True:
-        return layout.product([x.shape[d] for d in axes])
+        size = layout.product([x.shape[d] for d in axes])
+        if isinstance(size, int) and isinstance(least, (int, float)) and size <= least:
+            raise unsupported("a mean or a variance of too few elements", why="NumPy warns of it", code="numpy-warning")
+        return size
     mask = b.view(b.lift(where), "expand", shape=x.shape)
-    return sum_(b, mask, tuple(axes), keepdims=keepdims)
+    made = sum_(b, mask, tuple(axes), keepdims=keepdims)
+    if not isinstance(least, (int, float)):
+        raise unsupported("a variance whose ddof= is computed")
+    target = "quern.capture.frontends.numpy.checks:counts"
+    return b.extern(target, [made], [Input(0), least], made.shape, made.dtype, scalar=made.scalar)
 
 
 def _size_operand(count: Dim) -> Any:
@@ -286,6 +293,8 @@ def mean(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any 
     x = b.lift(a)
     axes = wrap_axes(axis, x.ndim)
     sums, wanted = _mean_dtype(x.dtype, dtype)
+    if where is True:
+        _count(b, x, axes, keepdims, True)
     if where is True and sums.kind == "f" and (axes or not x.ndim):
         result = _reduce(b, "mean", b.cast(x, sums), axes, keepdims, dtype=b.dtype(sums))
     else:
@@ -310,6 +319,8 @@ def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdim
     if sums.kind != "f":
         raise unsupported(f"a variance with dtype={sums}")
     x = b.cast(x, sums)
+    if where is True:
+        _count(b, x, axes, keepdims, True, ddof)
     if where is True and given_mean is None and (axes or not x.ndim):
         result = _reduce(b, "std" if root else "var", x, axes, keepdims, correction=ddof, accumulate=b.dtype(sums))
         return b.cast(result, wanted)
@@ -319,7 +330,7 @@ def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdim
         centre = _divide(b, sum_(b, x, axes, keepdims=True, where=where), count, sums)
     distance = call_ufunc(b, np.subtract, x, centre)
     total = sum_(b, call_ufunc(b, np.square, distance), axes, keepdims=keepdims, where=where)
-    count = _count(b, x, axes, keepdims, where)
+    count = _count(b, x, axes, keepdims, where, ddof)
     if isinstance(count, Array):
         left = call_ufunc(b, np.maximum, call_ufunc(b, np.subtract, count, ddof), 0)
     else:
@@ -404,6 +415,8 @@ def _nan_extremum(function: Callable[..., Any], worst: float) -> Callable[..., A
             return function(b, x, axis, out, keepdims)
         found = function(b, b.elementwise("where", missing, b.number(worst, x.dtype), x), axis, keepdims=keepdims)
         nothing = all_(b, missing, axis, keepdims=keepdims)
+        target = "quern.capture.frontends.numpy.checks:nowhere"
+        nothing = b.extern(target, [nothing], [Input(0)], nothing.shape, _BOOL, scalar=nothing.scalar)
         return b.into(out, b.elementwise("where", nothing, b.number(np.nan, x.dtype), found))
 
     return apply
@@ -459,6 +472,8 @@ def _order_statistic(name: str) -> Callable[..., Any]:
         if rest or (kwargs and set(kwargs) != {"method"}) or any(isinstance(v, Array) for v in args):
             raise unsupported(f"np.{name} with these arguments")
         x = b.lift(a)
+        if layout.is_zero(x.size):
+            raise unsupported(f"np.{name} of no elements", why="NumPy warns of it", code="numpy-warning")
         axes = wrap_axes(axis, x.ndim)
         dtype = _FLOAT64 if x.kind in "biu" else x.dtype
         shape = [1 if d in axes else s for d, s in enumerate(x.shape) if keepdims or d not in axes]

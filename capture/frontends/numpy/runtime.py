@@ -12,8 +12,10 @@ import numpy as np
 
 from ....config import config
 from ....inductor.dtypes import ALL, DType
+from ....inductor.float_errors import FloatErrors
 from ....inductor.graph import TensorMeta
 from . import layout, table_ops
+from .errstate import BITS
 
 #: bytes before the fields of every Python object; an ndarray's first field is the address of its data
 #: (PyArrayObject_fields in NumPy's C API, unchanged since NumPy 1.7 and part of its ABI)
@@ -99,6 +101,20 @@ class NumpyRuntime:
     def replayable(self, run: Callable[..., Any], devices: Collection[str]) -> Callable[..., Any]:
         """NumPy's random numbers are drawn outside of graphs."""
         return run
+
+    def noting(self, run: Callable[..., Any], errors: int) -> Callable[..., Any]:
+        def met(text: str, error: int) -> None:
+            if error & errors:
+                raise FloatErrors(text)
+
+        modes: Any = {name: "call" if bit & errors else "ignore" for name, bit in BITS.items()}
+
+        @functools.wraps(run)
+        def call(*inputs: Any) -> Any:
+            with np.errstate(call=met, **modes):
+                return run(*inputs)
+
+        return call
 
     def set_grad(self, mode: bool) -> bool:
         """False: NumPy records no gradients."""

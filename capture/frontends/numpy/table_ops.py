@@ -109,8 +109,7 @@ def _masked_fill(x: Array, mask: Array, value: Array) -> Array:
 
 @table_op("cast")
 def _cast(x: Array, *, dtype: DType) -> Array:
-    with np.errstate(all="ignore"):
-        return np.asarray(x).astype(numpy_dtype(dtype))
+    return np.asarray(x).astype(numpy_dtype(dtype))
 
 
 # --------------------------------------------------------------------------- creation
@@ -479,8 +478,7 @@ _ready: dict[str, Function] = {}
 
 def _as_arrays(function: Function) -> Function:
     def call(*arrays: Any, **attrs: Any) -> Any:
-        with np.errstate(all="ignore"):  # compiled code warns of nothing
-            made = function(*arrays, **attrs)
+        made = function(*arrays, **attrs)
         if type(made) is tuple:
             return tuple(map(np.asarray, made))
         return made if isinstance(made, np.ndarray) or not isinstance(made, np.generic) else np.asarray(made)

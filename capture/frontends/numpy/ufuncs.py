@@ -3,8 +3,6 @@
 Types come from `ufunc.resolve_dtypes`: Python numbers are weak, everything else, 0-d arrays and NumPy scalars included,
 is strong. Operands are cast to the loop's types before the op, so table ops meet equal dtypes. A ufunc without a rule
 here, complex operands, and integer cases that NumPy checks at run time run as NumPy's own call inside the graph.
-
-Unlike NumPy, compiled code raises no RuntimeWarning for divisions by zero, overflows and invalid values.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ....inductor.float_errors import DIVIDE, OVER
 from ....inductor.graph import Input
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
@@ -68,7 +67,7 @@ def resolve(
 def operand(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:
     """A ufunc's operand in the loop's dtype. Raises OverflowError for a Python int that does not fit."""
     if type(value) in (int, float, complex):
-        with np.errstate(all="ignore"):
+        with b.at_once():
             return b.number(value, dtype)
     computed = layout.is_size(value) or (isinstance(value, Array) and value.number is int)
     if computed and dtype.kind in "iu" and dtype.itemsize < 8:
@@ -120,7 +119,7 @@ def _at_once(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any
         elif layout.is_size(value):
             return []
         values.append(value)
-    with np.errstate(all="ignore"):
+    with b.at_once():
         results = ufunc(*values, **({} if dtype is None else {"dtype": dtype}), casting=casting)
     return [b.number(r, r.dtype) for r in (results if isinstance(results, tuple) else (results,))]
 
@@ -351,11 +350,21 @@ RULES[np.logaddexp2] = _log_of_sum(
 # --------------------------------------------------------------------------- division
 
 
+def _checked_divisor(b: ArrayBuilder, x: Array, y: Array) -> Array:
+    """The divisor of integers, looked at when the graph runs: kernels note no errors of integers."""
+    if not b.settings.count(b.ev) & (DIVIDE | OVER):
+        return y
+    target = "quern.capture.frontends.numpy.checks:divisors"
+    strides = layout.order_strides(y.shape, y.strides, "K")
+    return b.extern(target, [y, x], [Input(0), Input(1)], y.shape, y.dtype, strides=strides, scalar=y.scalar)
+
+
 def _integer_floor_divide(b: ArrayBuilder, x: Array, y: Array) -> Array:
     """Integer division; NumPy gives 0 for a zero divisor, and wraps for the smallest number by -1."""
     known = known_number(y)
     if isinstance(known, int) and known not in (0, -1):
         return b.elementwise("floor_divide", x, y)
+    y = _checked_divisor(b, x, y)
     zero, one = _c(b, y, 0), _c(b, y, 1)
     by_zero = b.elementwise("eq", y, zero)
     if y.kind == "u":
@@ -373,6 +382,7 @@ def _integer_remainder(b: ArrayBuilder, x: Array, y: Array, op: str) -> Array:
     known = known_number(y)
     if isinstance(known, int) and known not in (0, -1):
         return b.elementwise(op, x, y)
+    y = _checked_divisor(b, x, y)
     one = _c(b, y, 1)
     special = b.elementwise("eq", y, _c(b, y, 0))
     if y.kind != "u":

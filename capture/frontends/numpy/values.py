@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import Unsupported
+from ....inductor.float_errors import may_meet
 from ....inductor.graph import Node
 from ... import locations
 from ...breaks import NotConstant
@@ -25,6 +26,7 @@ from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayState, InputStorage
 from . import names
 from .arrays import Array, ArrayBuilder, Masked, known_number
+from .errstate import Settings
 from .layout import is_size
 
 if TYPE_CHECKING:
@@ -46,12 +48,23 @@ class NumpyState(ArrayState):
     """The arrays of one capture, and the builder that makes them.
 
     nodes: how many nodes of the graph NumPy calls made
+    heard: the floating-point errors that nodes may meet and the program wants to hear of
     """
 
     def __init__(self, ev: Evaluator) -> None:
         super().__init__()
-        self.builder = ArrayBuilder(ev, NumpyArray)
+        self.settings = Settings()
+        self.builder = ArrayBuilder(ev, NumpyArray, self.settings)
         self.nodes = 0
+        self.heard: dict[Node, int] = {}
+
+    def listen(self, ev: Evaluator, nodes: list[Node]) -> None:
+        """Note what new nodes may meet of the errors that are not ignored at this place of the program."""
+        for node in nodes:
+            errors = may_meet(node)
+            errors = errors and errors & self.settings.count(ev)
+            if errors:
+                self.heard[node] = errors
 
 
 def check_alone(ev: Evaluator) -> None:
@@ -408,6 +421,7 @@ def attempt(ev: Evaluator, action: Callable[[ArrayBuilder], Any]) -> Value:
         if len(ev.graph.nodes) > before:
             check_alone(ev)
             state.nodes += len(ev.graph.nodes) - before
+            state.listen(ev, ev.graph.nodes[before:])
         return made
     except Unsupported as error:
         raise ev.break_(error.code, error.what, error.why, error.rewrite) from error

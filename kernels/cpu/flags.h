@@ -1,0 +1,53 @@
+// Floating-point errors, as the processor notes them while kernels run: each thread has sticky flags of its own.
+//
+// Only where the including file defines QUERN_FLOAT_ERRORS. Then lanes that take no part hold what the first lane holds, so that
+// they raise nothing of their own, and logarithms and their kin raise what their formulas would not (`noted` in vecmath.h).
+// An error may be noted that the program did not make (a comparison with NaN is one): who reads the flags looks closer.
+#pragma once
+
+#ifdef QUERN_FLOAT_ERRORS
+#define QUERN_NOTES 1
+#else
+#define QUERN_NOTES 0
+#endif
+
+namespace quern {
+
+// the errors as NumPy numbers them
+enum : unsigned { BY_ZERO = 1, OVERFLOW_ = 2, UNDERFLOW_ = 4, INVALID = 8 };
+
+#if defined(__SSE2__)
+// MXCSR: 1 invalid, 4 division by zero, 8 overflow, 16 underflow
+inline unsigned noted_errors() {
+  unsigned f = __builtin_ia32_stmxcsr();
+  return (f & 4 ? BY_ZERO : 0) | (f & 8 ? OVERFLOW_ : 0) | (f & 16 ? UNDERFLOW_ : 0) | (f & 1 ? INVALID : 0);
+}
+inline void forget_errors() { __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() & ~0x3fu); }
+inline void note_errors(unsigned e) {
+  unsigned f = (e & BY_ZERO ? 4 : 0) | (e & OVERFLOW_ ? 8 : 0) | (e & UNDERFLOW_ ? 16 : 0) | (e & INVALID ? 1 : 0);
+  __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | f);
+}
+#elif defined(__aarch64__)
+// FPSR: 1 invalid, 2 division by zero, 4 overflow, 8 underflow
+inline unsigned noted_errors() {
+  unsigned long f;
+  __asm__ volatile("mrs %0, fpsr" : "=r"(f));
+  return (f & 2 ? BY_ZERO : 0) | (f & 4 ? OVERFLOW_ : 0) | (f & 8 ? UNDERFLOW_ : 0) | (f & 1 ? INVALID : 0);
+}
+inline void set_fpsr(unsigned long keep, unsigned long set) {
+  unsigned long f;
+  __asm__ volatile("mrs %0, fpsr" : "=r"(f));
+  __asm__ volatile("msr fpsr, %0" : : "r"((f & keep) | set));
+}
+inline void forget_errors() { set_fpsr(~0x1ful, 0); }
+inline void note_errors(unsigned e) {
+  set_fpsr(~0ul, (e & BY_ZERO ? 2 : 0) | (e & OVERFLOW_ ? 4 : 0) | (e & UNDERFLOW_ ? 8 : 0) | (e & INVALID ? 1 : 0));
+}
+#else
+// not known here: every error may have happened
+inline unsigned noted_errors() { return BY_ZERO | OVERFLOW_ | UNDERFLOW_ | INVALID; }
+inline void forget_errors() {}
+inline void note_errors(unsigned) {}
+#endif
+
+}  // namespace quern
