@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .breaks import NotConstant, UserRaise
 from .builtin_table import TABLE, handles, pure, simple
-from .type_lookup import type_find
+from .type_lookup import MISSING, type_find
 from .values.base import Args, Kwargs, Value
 from .values.classes import ClassValue, SuperValue, builtin_new, instantiate, object_new
 from .values.constant import FALSE, NONE, TRUE, ConstantValue
@@ -39,6 +39,8 @@ def boolean(value: bool) -> Value:
 def _abs(ev: Evaluator, x: Value, /) -> Value:
     if type(x) is ConstantValue:
         return ev.fold(abs, x.value)
+    if not ev.has_special(x, "__abs__"):
+        raise ev.type_error(f"bad operand type for abs(): '{x.python_type().__name__}'")
     return ev.get_special(x, "__abs__").call(ev, [], {})
 
 
@@ -47,6 +49,8 @@ def _round(ev: Evaluator, number: Value, ndigits: Value | None = None) -> Value:
     rest = [ndigits] if ndigits is not None else []
     if type(number) is ConstantValue:
         return ev.fold(round, number.value, *[ev.known(n) for n in rest])
+    if not ev.has_special(number, "__round__"):
+        raise ev.type_error(f"type {number.python_type().__name__} doesn't define __round__ method")
     return ev.get_special(number, "__round__").call(ev, rest, {})
 
 
@@ -83,21 +87,24 @@ def _convert(cls: type, *methods: str) -> None:
                 return ev.fold(cls, inside.value)
             for name in methods:
                 if ev.has_special(value, name):
-                    return _checked(ev, cls, name, ev.get_special(value, name).call(ev, [], {}))
+                    return _checked(ev, cls, name, value, ev.get_special(value, name).call(ev, [], {}))
         return ev.fold(lambda: cls(*[ev.known(a) for a in args], **{k: ev.known(v) for k, v in kwargs.items()}))
 
     TABLE[cls] = handler
 
 
-def _checked(ev: Evaluator, cls: type, name: str, value: Value) -> Value:
-    if type(value) is ConstantValue:
-        if name == "__index__" or cls is complex:
-            return ev.fold(cls, value.value)
-        if not isinstance(value.value, cls):
-            raise ev.type_error(f"{name} returned non-{cls.__name__} (type {type(value.value).__name__})")
+def _checked(ev: Evaluator, cls: type, name: str, owner: Value, value: Value) -> Value:
+    """What a conversion method gave, if that is of the type that Python asks of it."""
+    wanted = _CONVERSIONS[name]
+    if name != "__trunc__" and not issubclass(value.python_type(), wanted):
+        shown = f"{owner.python_type().__name__}.{name}" if name == "__float__" else name
+        raise ev.type_error(f"{shown} returned non-{wanted.__name__} (type {value.python_type().__name__})")
+    if type(value) is ConstantValue and cls is not wanted:
+        return ev.fold(cls, value.value)
     return value
 
 
+_CONVERSIONS = {"__int__": int, "__index__": int, "__trunc__": int, "__float__": float, "__complex__": complex}
 _convert(int, "__int__", "__index__", "__trunc__")
 _convert(float, "__float__", "__index__")
 _convert(complex, "__complex__", "__float__", "__index__")
@@ -203,7 +210,7 @@ def _hasattr(ev: Evaluator, obj: Value, name: Value, /) -> Value:
 
 @simple(setattr)
 def _setattr(ev: Evaluator, obj: Value, name: Value, value: Value, /) -> Value:
-    obj.setattr_(ev, ev.attribute_name(name), value)
+    obj.setattr_(ev, ev.new_attribute_name(name), value)
     return NONE
 
 
@@ -379,14 +386,14 @@ def _len(ev: Evaluator, x: Value, /) -> Value:
 
 @handles(list)
 def _list(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-    return ListValue(args[0].items(ev) if args else [])
+    return ListValue(ev.collected(args[0]) if args else [])
 
 
 @handles(tuple)
 def _tuple(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     if args and type(args[0]) is TupleValue:
         return args[0]
-    return TupleValue(args[0].items(ev) if args else [])
+    return TupleValue(ev.collected(args[0]) if args else [])
 
 
 @handles(set)
@@ -442,14 +449,17 @@ def _range(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
 
 @simple(sorted)
 def _sorted(ev: Evaluator, iterable: Value, /, *, key: Value | None = None, reverse: Value = FALSE) -> Value:
-    return ListValue(sort_values(ev, iterable.items(ev), key, reverse.truth(ev)))
+    return ListValue(sort_values(ev, list(ev.collected(iterable)), key, reverse.truth(ev)))
 
 
 @simple(reversed)
 def _reversed(ev: Evaluator, x: Value, /) -> Value:
     if isinstance(x, ConstantValue):
         return ev.iterator_of([ev.from_python(v) for v in ev.fold_raw(lambda: list(reversed(x.value)))])
-    if ev.has_special(x, "__reversed__"):
+    hook = type_find(x.python_type(), "__reversed__")
+    if hook is None or hook is MISSING and not (ev.has_special(x, "__len__") and ev.has_special(x, "__getitem__")):
+        raise ev.type_error(f"'{x.python_type().__name__}' object is not reversible")
+    if hook is not MISSING:
         return ev.get_special(x, "__reversed__").call(ev, [], {})
     if isinstance(ev.payload(x), TupleValue):
         return ev.iterator_of(x.items(ev)[::-1])

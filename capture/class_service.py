@@ -6,7 +6,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from .objects import MethodValue
-from .type_lookup import HEAPTYPE, MISSING
+from .type_lookup import HEAPTYPE, MISSING, type_find
 from .values.base import Args, Kwargs, Value
 from .values.class_info import ClassInfo
 from .values.classes import ClassValue
@@ -97,7 +97,7 @@ class ClassService:
                 self.guards.steady(owner, name, raw, owner.__name__)
             return
         source = self.names.const(info.cls, label=info.cls.__name__).attr(name)
-        kind = type(raw)
+        kind = type(raw) if type_find(type(info.cls), name) is MISSING else None  # the metaclass's own goes before
         if kind is types.FunctionType or kind is property:
             self.guards.is_(source, raw)
         elif kind is staticmethod:

@@ -33,14 +33,24 @@ from .sources import Names, Source
 from .symbols import Assumptions, Symbols
 from .text_service import TextService
 from .type_lookup import MISSING, type_find
+from .values import special_methods
 from .values.base import Args, Kwargs, Value
 from .values.classes import ClassValue, ExceptionValue
 from .values.constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
 from .values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue
 from .values.generators import GeneratorValue
 from .values.item import number_node
-from .values.iterators import DictIterator, FixedIterator, IteratorValue, RangeIterator, SequenceIterator, SetIterator
-from .values.mappings import DictValue, Lazy
+from .values.iterators import (
+    DictIterator,
+    FixedIterator,
+    ItemIterator,
+    IteratorValue,
+    RangeIterator,
+    SequenceIterator,
+    SetIterator,
+)
+from .values.keys import Identity, MethodKey, NotStatic, UserKey, by_identity, has_identity, static_key
+from .values.mappings import DictValue
 from .values.number import NumberValue
 from .values.objects import ObjectValue
 from .values.sequences import DequeValue, ListValue, SequenceValue, SliceValue, TupleValue
@@ -110,6 +120,8 @@ class Evaluator(ClassService, TextService):
         #: Values of real objects, by id; the objects are kept alive while their ids are in use
         self.memo: dict[int, Value] = {}
         self.kept: list[Any] = []
+        #: the real objects, by the ids of their Values
+        self.reals: dict[int, Any] = {}
         #: objects from outside that were used as dict keys by identity
         self.keyed: list[Value] = []
         self.wrappers: dict[type, Any] = {}
@@ -143,7 +155,16 @@ class Evaluator(ClassService, TextService):
     def discard(self) -> None:
         """The capture has ended: let go of what it looked at, without waiting for the collector of cycles."""
         self.names.forget()
-        for held in (self.memo, self.kept, self.inputs, self.keyed, self.identity_places, self.states, self._scopes):
+        for held in (
+            self.memo,
+            self.reals,
+            self.kept,
+            self.inputs,
+            self.keyed,
+            self.identity_places,
+            self.states,
+            self._scopes,
+        ):
             held.clear()
         self.frame = self.root = None
         self.handled = None
@@ -312,6 +333,13 @@ class Evaluator(ClassService, TextService):
         """The builtin content of a subclass's instance; other Values as they are."""
         return value.payload if isinstance(value, ObjectValue) and value.payload is not None else value
 
+    def plain(self, value: Value) -> Value:
+        """The number or text that an instance of a subclass of int, float or str is (an enum's member, say), as frameworks take
+        it; other Values as they are.
+        """
+        inside = self.payload(value)
+        return inside if type(inside) is ConstantValue else value
+
     def isinstance(self, value: Value, cls: Any) -> bool:
         if isinstance(cls, tuple):
             return any(self.isinstance(value, c) for c in cls)
@@ -427,6 +455,11 @@ class Evaluator(ClassService, TextService):
         while (item := it.next_(self)) is not None:
             yield item
 
+    def collected(self, value: Value) -> Iterator[Value]:
+        """As `each`, for what `list(value)` does: an object of the program is asked how many elements there are, too."""
+        asked = isinstance(value, (ObjectValue, ItemIterator))
+        return special_methods.collected(self, value) if asked else self.each(value)
+
     def mapping_pairs(self, value: Value) -> Iterator[tuple[Value, Value]]:
         """(key, value) pairs as `dict(value)` takes them, one by one."""
         inside = self.payload(value)
@@ -480,19 +513,45 @@ class Evaluator(ClassService, TextService):
     def hash_of(self, value: Value) -> Value:
         """`hash(value)`."""
         key = value.key(self)
-        if isinstance(key, Value):
+        if has_identity(key):
             raise self.break_("object-hash", f"hash of {value.describe()}", "it depends on the object's address")
         return ConstantValue(hash(key))
 
-    def key_object(self, key: Any) -> Any:
-        """The real object behind a dict key made by `Value.key`."""
-        if isinstance(key, tuple):
-            return tuple(self.key_object(k) for k in key)
-        if isinstance(key, ObjectValue) and key.real is not None:
-            return key.real
-        return key
+    def default_key(self, value: Value) -> Any:
+        """The key of a Value whose type is compared by identity. Breaks for a type that is not."""
+        cls = value.python_type()
+        if by_identity(cls):
+            return self.identity_key(value)
+        if type_find(cls, "__hash__") is None:
+            raise self.type_error(f"unhashable type: '{cls.__name__}'")
+        raise self.break_(
+            "unknown-key", f"{value.describe()} as a dict key or in a set",
+            f"how a {cls.__name__} is hashed and compared is not modelled",
+        )  # fmt: skip
+
+    def constant_key(self, obj: Any) -> Any:
+        """The key of a framework's constant: a dtype, a device, an operator."""
+        try:
+            return static_key(obj)
+        except NotStatic:
+            return obj
+
+    def identity_key(self, value: Value) -> Any:
+        """The key of a Value that is equal to itself alone."""
+        if value.source is not None and value not in self.keyed:
+            self.keyed.append(value)
+        real = self.reals.get(id(value))
+        return value if real is None else Identity(real)
 
     def key_value(self, key: Any) -> Value:
+        """The Value that a key stands for."""
+        if isinstance(key, Identity):
+            return self.wrap(key.real, self.names.const(key.real))
+        if isinstance(key, UserKey):
+            return key.value
+        if isinstance(key, MethodKey):
+            owner = self.key_value(key.owner)
+            return BoundMethodValue(self.key_value(key.function), owner)
         return self.from_python(key)
 
     # ------------------------------------------------------------ scopes, cells, variables
@@ -728,4 +787,4 @@ _ALIASABLE = (ListValue, DictValue, SetValue, DequeValue, ObjectValue, CellValue
 _BUILTINS: dict[str, Any] = __builtins__ if isinstance(__builtins__, dict) else __builtins__.__dict__
 _MATHS = frozenset((math.pi, math.e, math.tau, math.inf))
 
-__all__ = ["FALSE", "BoundMethodValue", "BuiltinValue", "ClassValue", "Evaluator", "IteratorValue", "Lazy"]
+__all__ = ["FALSE", "BoundMethodValue", "BuiltinValue", "ClassValue", "Evaluator", "IteratorValue"]

@@ -146,19 +146,19 @@ class GuardSet:
     def length(self, source: Source, n: int) -> None:
         self.test(source, f"len({{x}}) == {n}", f"len({{label}}) was {n}", 1)
 
-    def keys(self, source: Source, keys: tuple[Any, ...]) -> None:
-        """The keys of a dict, in order."""
+    def keys(self, source: Source, keys: tuple[Any, ...], each: str = "[*{x}]") -> None:
+        """The keys of a dict, in order; `each` lists them."""
         if keys:
-            self.items(source, list(keys), "the keys of {label} were {was}")
+            self.items(source, list(keys), "the keys of {label} were {was}", each)
         else:
-            self.test(source, "not {x}", "{label} was empty", 1)
+            self.test(source, "not {x}" if each == "[*{x}]" else f"not {each}", "{label} was empty", 1)
 
-    def items(self, source: Source, items: list[Any], reason: str) -> None:
+    def items(self, source: Source, items: list[Any], reason: str, each: str = "[*{x}]") -> None:
         """What the place iterates over, in order: equal, and of the same types when equality alone does not say so."""
-        self.test(source, f"[*{{x}}] == {self.names.inject(items, 'items')}", reason, 1, items)
+        self.test(source, f"{each} == {self.names.inject(items, 'items')}", reason, 1, items)
         if any(type(item) is not str for item in items):
             exactly = self.names.inject(_exactly)
-            self.test(source, f"{exactly}({{x}}, {self.names.inject(items, 'items')})", reason, 1, items)
+            self.test(source, f"{exactly}({each}, {self.names.inject(items, 'items')})", reason, 1, items)
 
     def lacks(self, source: Source, key: Any) -> None:
         """`key` is not in the mapping."""

@@ -30,17 +30,17 @@ from .builtin_functions import CallEffect, boolean
 from .builtin_table import CODE_CALLS, TABLE, TYPE_CALLS, Handler, handles, pure, simple
 from .values.base import Args, Kwargs, Value
 from .values.classes import ExceptionValue
-from .values.constant import FALSE, NONE, TRUE, ConstantValue
+from .values.constant import NONE, TRUE, ConstantValue
 from .values.functions import BoundMethodValue, CellValue, FunctionValue, PartialValue
 from .values.iterators import CountValue
 from .values.mappings import DictValue, MappingProxyValue
 from .values.objects import ObjectValue
 from .values.sequences import DequeValue, ListValue, TupleValue
 from .values.sets import SetValue
+from .values.weak import WeakValue
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator
-    from .rebuild import Rebuilder
 
 
 # ---------------------------------------------------------------- functools
@@ -121,41 +121,6 @@ def _getter_call(make: Any) -> Any:
         return ev.call(ev.call_function(make, parts, keywords), args, kwargs)
 
     return call
-
-
-def _weak_call(ev: Evaluator, reference: Any, args: Args, kwargs: Kwargs) -> Value:
-    """The object of a weak reference, or None when it is gone; guarded to stay so."""
-    return ev.wrap(reference(), ev.names.const(reference).step("", "()"))
-
-
-TYPE_CALLS[weakref.ReferenceType] = _weak_call
-
-
-class WeakValue(Value):
-    """A weak reference that the program made: what it refers to is alive as long as the capture knows it."""
-
-    __slots__ = ("owner",)
-
-    def __init__(self, owner: Value) -> None:
-        super().__init__()
-        self.owner = owner
-
-    def python_type(self) -> type:
-        return weakref.ReferenceType
-
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
-        return self.owner
-
-    def key(self, ev: Evaluator) -> Any:
-        raise ev.break_("weak-key", "a weak reference as a dict key")
-
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
-        if op in ("==", "!=") and isinstance(other, WeakValue):
-            return TRUE if ev.equal(self.owner, other.owner) == (op == "==") else FALSE
-        return None
-
-    def rebuild(self, rb: Rebuilder) -> str:
-        return f"{rb.inject(weakref.ref, 'ref')}({rb.value(self.owner)})"
 
 
 @handles(weakref.ref)

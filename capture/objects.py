@@ -14,6 +14,7 @@ from .operators import BY_COMPARE, BY_DUNDER, BY_INPLACE, BY_REFLECTED, BY_UNARY
 from .type_lookup import MISSING, type_find
 from .values.base import Args, Kwargs, Value
 from .values.constant import FALSE, NONE, TRUE, ConstantValue
+from .values.keys import MethodKey
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator
@@ -49,6 +50,9 @@ class MethodValue(Value):
             same = other.owner is self.owner and other.name == self.name
             return TRUE if same == (op == "==") else FALSE
         return None
+
+    def key(self, ev: Evaluator) -> Any:
+        return MethodKey(self.name if self.raw is None else self.raw, ev.identity_key(self.owner))
 
     def describe(self) -> str:
         return f"the method {self.name!r} of {self.owner.describe()}"
@@ -111,7 +115,7 @@ def _del(ev: Evaluator, value: Value, key: Value) -> Value:
 
 
 def _setattr(ev: Evaluator, value: Value, name: Value, item: Value) -> Value:
-    value.setattr_(ev, ev.attribute_name(name), item)
+    value.setattr_(ev, ev.new_attribute_name(name), item)
     return NONE
 
 

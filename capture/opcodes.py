@@ -395,7 +395,7 @@ def dict_merge(ev: Evaluator, frame: Frame, n: int) -> None:
     if not ev.is_mapping(items):
         raise ev.type_error(f"argument after ** must be a mapping, not {items.python_type().__name__}")
     for key, value in ev.mapping_pairs(items):
-        if target.has(ev, key.key(ev)):
+        if target.has(ev, key):
             raise ev.type_error(f"got multiple values for keyword argument {ev.repr_text(key)}")
         target.put(ev, key, value)
 
@@ -433,7 +433,12 @@ def unpack_ex(ev: Evaluator, frame: Frame, arg: tuple[int, int]) -> None:
     source = frame.stack.pop()
     if not ev.is_iterable(source):
         raise ev.type_error(f"cannot unpack non-iterable {source.python_type().__name__} object")
-    items = source.items(ev)
+    it = source.iter_(ev)
+    items: list[Value] = []
+    while len(items) < before and (item := it.next_(ev)) is not None:
+        items.append(item)
+    if len(items) == before:
+        items += ev.collected(it)
     if len(items) < before + after:
         raise ev.raise_(
             ValueError, f"not enough values to unpack (expected at least {before + after}, got {len(items)})"

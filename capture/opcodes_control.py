@@ -120,7 +120,7 @@ def call_function_ex(ev: Evaluator, frame: Frame, has_keywords: bool) -> None:
     callee = second if first is NULL else first
     if not ev.is_iterable(positional):
         raise ev.type_error(f"Value after * must be an iterable, not {positional.python_type().__name__}")
-    args = positional.items(ev)
+    args = list(ev.collected(positional))
     if first is not NULL and second is not NULL:
         args.insert(0, second)
     kwargs: dict[str, Value] = {}

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from .type_lookup import own_name
 from .values.constant import LITERAL_TYPES
 
 #: how front ends describe objects of theirs, by type
@@ -68,8 +69,8 @@ def describe(obj: Any, depth: int = 1) -> str:
             return DESCRIBERS[base](obj)
     if cls in (list, tuple, set, frozenset, dict):
         return _container(obj, depth)
-    name = getattr(obj, "__name__", None) if isinstance(obj, _NAMED) else None
-    return f"<{cls.__name__} {name}>" if isinstance(name, str) else f"a {cls.__name__}"
+    name = own_name(obj) if issubclass(cls, _NAMED) else ""
+    return f"<{cls.__name__} {name}>" if name else f"a {cls.__name__}"
 
 
 def _constant(obj: Any) -> str:

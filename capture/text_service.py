@@ -23,6 +23,15 @@ class TextService:
     def repr_text(self, value: Value) -> str:
         return value.repr_(self._evaluator()).as_constant()
 
+    def new_attribute_name(self, value: Value) -> str:
+        """As `attribute_name`, for an attribute that is set: an instance's dict keeps the very object as its key."""
+        if value.python_type() is not str:
+            raise self._evaluator().break_(
+                "attribute-name", f"setting an attribute by {value.describe()}",
+                "the object's dict keeps a text of a class of its own as the key", "pass str(name), or the member's value",
+            )  # fmt: skip
+        return self.attribute_name(value)
+
     def attribute_name(self, value: Value) -> str:
         """The name that `getattr` and its kin were given: plain text, also of a member of a text enum."""
         ev = self._evaluator()

@@ -55,10 +55,20 @@ def own_name(obj: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def instance_dict(obj: Any) -> dict[str, Any] | None:
-    """The dict that an instance keeps its attributes in, past a `__dict__` of its class's own; None without one."""
-    for base in type(obj).__mro__:
+def dict_getter(cls: type) -> Any:
+    """What reads the dict of an instance in C, past a `__dict__` of the class's own; None where nothing does."""
+    for base in cls.__mro__:
         getter = base.__dict__.get("__dict__")
         if getter is not None and type(getter) in _GETTERS:
-            return getter.__get__(obj)
-    return object.__getattribute__(obj, "__dict__") if type(obj).__dictoffset__ else None
+            return getter
+    return None
+
+
+def instance_dict(obj: Any) -> dict[str, Any] | None:
+    """The dict that an instance keeps its attributes in; None without one."""
+    getter = dict_getter(type(obj))
+    if getter is not None:
+        return getter.__get__(obj)
+    if type_find(type(obj), "__dict__") is not MISSING or not type(obj).__dictoffset__:
+        return None
+    return object.__getattribute__(obj, "__dict__")

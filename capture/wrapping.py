@@ -17,20 +17,23 @@ import enum
 import functools
 import itertools
 import types
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .frontend import Frontend
-from .sources import Source, is_literal
-from .type_lookup import HEAPTYPE
+from .sources import Source
+from .type_lookup import HEAPTYPE, type_find
 from .values.base import Value
 from .values.classes import ClassValue, ExceptionValue, PyModuleValue
 from .values.constant import CONSTANT_TYPES, FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
 from .values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue, PartialValue
-from .values.mappings import DictValue, Lazy
+from .values.keys import NotStatic, static_key, user_hashed
+from .values.mappings import DictValue, Lazy, Reading
 from .values.objects import ObjectValue
 from .values.sequences import DequeValue, ListValue, SliceValue, TupleValue
 from .values.sets import SetValue
+from .values.weak import WeakValue
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator
@@ -68,6 +71,7 @@ def wrap(ev: Evaluator, obj: Any, source: Source) -> Value:
         wrapper = _find_wrapper(ev, cls)
     value = wrapper(ev, obj, source)
     ev.memo[id(obj)] = value
+    ev.reals.setdefault(id(value), obj)
     ev.kept.append(obj)
     return value
 
@@ -211,17 +215,17 @@ def wrap_dict(ev: Evaluator, obj: dict[Any, Any], source: Source, cls: type | No
 def fill_dict(ev: Evaluator, obj: dict[Any, Any], source: Source, cls: Any) -> DictValue:
     """A DictValue over a real dict whose place is guarded. Items are wrapped when they are read."""
     value = DictValue(source=source, real=obj, cls=cls)
-    table = value.table
-    reader = "" if type(obj).__getitem__ is cls.__getitem__ else f"{ev.names.inject(cls, cls.__name__)}.__getitem__("
+    reading = value.reading = Reading.of(ev.names, type(obj), cls)
+    table, positions = value.table, value.positions
     for i, (key, item) in enumerate(cls.items(obj)):
-        if is_literal(key):
-            table[key] = Lazy(item, source.step(reader, f", {key!r})", f"[{key!r}]") if reader else source.item(key))
-        else:
-            key_value = wrap(ev, key, source.step("[*", f"][{i}]"))
-            text = ev.names.inject(key, "key")
+        try:
+            k = static_key(key)
+        except NotStatic:
+            key_value = wrap(ev, key, reading.key_place(source, i))
             k = key_value.key(ev)
-            table[k] = Lazy(item, source.step(reader, f", {text})") if reader else source.step("", f"[{text}]"))
             value.key_values[k] = key_value
+        table[k] = Lazy(item)
+        positions[k] = i, key
     return value
 
 
@@ -233,24 +237,23 @@ def wrap_set(ev: Evaluator, obj: Any, source: Source) -> Value:
 def fill_set(ev: Evaluator, obj: Any, source: Source, cls: type, held: bool = False) -> SetValue:
     """A SetValue over a real set whose place is guarded."""
     value = SetValue(cls, source, obj)
+    items = list(cls.__iter__(obj))  # type: ignore[attr-defined]
+    own = all(type_find(type(obj), n) is type_find(cls, n) for n in ("__iter__", "__len__"))
+    before, after = ("[*", "]") if own else (f"[*{ev.names.inject(cls, cls.__name__)}.__iter__(", ")]")
     if not held:
         # the order of iteration is part of what the program can see
-        ev.guards.items(source, list(obj), "{label} had other items")
-    for i, item in enumerate(obj):
+        ev.guards.items(source, items, "{label} had other items", f"{before}{{x}}{after}")
+    for i, item in enumerate(items):
         key = item
         if type(item) not in LITERAL_TYPES:
-            item_value = wrap(ev, item, source.step("[*", f"][{i}]"))
+            item_value = wrap(ev, item, source.step(before, after, "").item(i))
             key = item_value.key(ev)
             if type(key) not in LITERAL_TYPES:
                 value.key_values[key] = item_value
         value.keys.add(key)
-    value.keys = _in_order(value, obj)
+    if not value.key_values:  # all items stand for themselves: a copy iterates in the same order
+        value.keys = set(obj if type(obj) is cls else items)  # type: ignore[call-overload]
     return value
-
-
-def _in_order(value: SetValue, obj: Any) -> set[Any]:
-    """A copy of the real set when all its items stand for themselves: it iterates in the same order."""
-    return value.keys if value.key_values else set(obj)
 
 
 def wrap_slice(ev: Evaluator, obj: slice, source: Source) -> Value:
@@ -340,6 +343,12 @@ def wrap_cell(ev: Evaluator, obj: types.CellType, source: Source) -> Value:
     return CellValue(None, source, obj)
 
 
+def wrap_weak(ev: Evaluator, obj: weakref.ReferenceType[Any], source: Source) -> Value:
+    """A weak reference; whether its object is alive is guarded with it."""
+    source = anchor(ev, obj, source)
+    return WeakValue(wrap(ev, obj(), source.step("", "()", "")), source)
+
+
 def wrap_object(ev: Evaluator, obj: Any, source: Source) -> Value:
     """Any other object: by its class's attribute protocol."""
     source = anchor(ev, obj, source)
@@ -349,6 +358,11 @@ def wrap_object(ev: Evaluator, obj: Any, source: Source) -> Value:
 
 def _keeps_class(ev: Evaluator, obj: Any, source: Source) -> None:
     """Guard the class of an object that is known by its identity; only classes written in Python can be exchanged."""
+    if ev.class_info(type(obj)).hides_dict:
+        raise ev.break_(
+            "hidden-dict", f"the {type(obj).__name__} `{source.label}`",
+            "its class puts something of its own in the place of __dict__, past which its attributes cannot be read",
+        )  # fmt: skip
     if source.is_const and type(obj).__flags__ & HEAPTYPE and not ev.trusted_module(type(obj).__module__):
         ev.guards.class_stays(source, obj)
 
@@ -381,7 +395,7 @@ class EnumValue(ObjectValue):
         return self.real
 
     def key(self, ev: Evaluator) -> Any:
-        return self.real
+        return super().key(ev) if user_hashed(self.cls) else self.real
 
     def getattr_(self, ev: Evaluator, name: str) -> Value:
         if name in ("name", "value", "_name_", "_value_"):
@@ -448,7 +462,8 @@ def wrap_with_payload(ev: Evaluator, obj: Any, source: Source, base: type, make:
 
 def _payload_tuple(ev: Evaluator, obj: Any, source: Source, base: type) -> Value:
     if not source.is_const:
-        ev.guards.length(source, len(obj))
+        count = tuple.__len__(obj)
+        ev.guards.test(source, f"tuple.__len__({{x}}) == {count}", f"len({{label}}) was {count}")
     item = lambda i: source.step("tuple.__getitem__(", f", {i})", f"[{i}]")  # noqa: E731
     return TupleValue([wrap(ev, o, item(i)) for i, o in enumerate(tuple.__iter__(obj))])
 
@@ -509,4 +524,5 @@ WRAPPERS: dict[type, Any] = {
     functools.partial: wrap_partial,
     types.CellType: wrap_cell,
     itertools.count: wrap_object,
+    weakref.ReferenceType: wrap_weak,
 }

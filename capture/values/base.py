@@ -116,7 +116,12 @@ class Value:
 
     def contains(self, ev: Evaluator, item: Value) -> bool:
         """`item in self`. Default: iterate and compare."""
-        it = self.iter_(ev)
+        try:
+            it = self.iter_(ev)
+        except ev.UserRaise as error:
+            if issubclass(error.value.python_type(), TypeError):
+                raise ev.type_error(f"argument of type '{self.python_type().__name__}' is not iterable") from None
+            raise
         while (element := it.next_(ev)) is not None:
             if element is item or ev.equal(element, item):
                 return True
@@ -141,13 +146,10 @@ class Value:
     # ------------------------------------------------------------ hashing and text
 
     def key(self, ev: Evaluator) -> Any:
-        """A Python object that hashes and compares as this one does as a dict key. Default: by identity."""
-        return self.identity_key(ev)
-
-    def identity_key(self, ev: Evaluator) -> Any:
-        if self.source is not None and self not in ev.keyed:
-            ev.keyed.append(self)
-        return self
+        """A Python object that hashes and compares as this one does as a dict key (see `keys`). Default: by identity, for
+        a type that says so.
+        """
+        return ev.default_key(self)
 
     def str_(self, ev: Evaluator) -> Value:
         """`str(self)`."""

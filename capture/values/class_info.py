@@ -5,13 +5,9 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..type_lookup import HEAPTYPE, MISSING, type_find
-from .base import Value
-
-if TYPE_CHECKING:
-    from ..evaluator import Evaluator
+from ..type_lookup import HEAPTYPE, MISSING, dict_getter, type_find
 
 _FunctionType = types.FunctionType
 #: descriptors of data computed or kept in C
@@ -38,6 +34,7 @@ class ClassInfo:
         "setattr",
         "delattr",
         "has_dict",
+        "hides_dict",
         "steady",
         "framework_based",
         "name",
@@ -60,6 +57,8 @@ class ClassInfo:
         self.delattr = self._hook("__delattr__")
         # a class in C may keep its dict to itself
         self.has_dict = bool(cls.__dictoffset__) and any("__dict__" in c.__dict__ for c in cls.__mro__)
+        #: instances have a dict, and nothing that reads it without asking the class
+        self.hides_dict = self.has_dict and dict_getter(cls) is None
         #: some base is a framework's class: nobody replaces the whole `__dict__` of its instances
         self.framework_based = framework_based
 
@@ -121,20 +120,3 @@ def is_data_descriptor(raw: Any) -> bool:
     if kind is property or kind in C_DATA:
         return True
     return type_find(kind, "__set__") is not MISSING or type_find(kind, "__delete__") is not MISSING
-
-
-class UserKey:
-    """A dict key whose hash and equality are the program's own."""
-
-    __slots__ = ("ev", "value", "hash")
-
-    def __init__(self, ev: Evaluator, value: Value, hash_: int) -> None:
-        self.ev, self.value, self.hash = ev, value, hash_
-
-    def __hash__(self) -> int:
-        return self.hash
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, UserKey):
-            return other.value is self.value or self.ev.equal(self.value, other.value)
-        return self.ev.equal(self.value, self.ev.key_value(other))

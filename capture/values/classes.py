@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..sources import Source
 from ..type_lookup import HEAPTYPE, MISSING, type_find
 from .base import Args, Kwargs, Value
-from .class_info import ClassInfo, is_data_descriptor
+from .class_info import ClassInfo, descriptor_kind, is_data_descriptor
 from .constant import CONSTANT_TYPES, FALSE, NONE, TRUE, ConstantValue
 from .functions import BoundMethodValue
 from .mappings import DictValue
@@ -44,9 +44,6 @@ class ClassValue(Value):
     def as_constant(self) -> Any:
         return self.real
 
-    def key(self, ev: Evaluator) -> Any:
-        return self.real
-
     def describe(self) -> str:
         return f"the class {self.real.__name__}"
 
@@ -57,14 +54,18 @@ class ClassValue(Value):
         special = _CLASS_ATTRIBUTES.get(name)
         if special is not None:
             return special(ev, self)
+        meta = ev.class_info(type(self.real))
+        if meta.getattribute is not None:
+            raise ev.break_(
+                "metaclass-hook", f"reading {name!r} of {self.describe()}", "its metaclass has a __getattribute__"
+            )
         if isinstance(self.real, enum.EnumMeta):
-            member = getattr(self.real, name, None)
-            if isinstance(member, self.real):
+            member = self.info.find("_member_map_").get(name)
+            if member is not None:
                 return ev.wrap(member, ev.names.const(member, label=f"{self.real.__name__}.{name}"))
         raw = self.info.find(name)
         if raw is not MISSING:
             return self.bind(ev, name, raw)
-        meta = ev.class_info(type(self.real))
         raw = meta.find(name)
         if raw is not MISSING:
             if isinstance(raw, _FunctionType):
@@ -81,7 +82,7 @@ class ClassValue(Value):
 
     def bind(self, ev: Evaluator, name: str, raw: Any) -> Value:
         """The attribute `raw` seen through the class."""
-        kind = type(raw)
+        kind = descriptor_kind(raw)
         if kind is _FunctionType:
             return ev.class_function(self.info, name, raw)
         if kind is staticmethod:
@@ -283,7 +284,7 @@ def builtin_new(ev: Evaluator, base: type, info: ClassInfo, args: Args, kwargs: 
         # OrderedDict and defaultdict share dict's __new__: the nearest base says which content it is
         return ev.new_object(info, payload=_EMPTY[next(b for b in info.cls.__mro__ if b in _EMPTY)]())
     if base is tuple:
-        payload: Value = TupleValue(args[0].items(ev) if args else [])
+        payload: Value = TupleValue(ev.collected(args[0]) if args else [])
     elif base is frozenset:
         payload = SetValue.of(ev, args[0].items(ev) if args else [], frozenset)
     elif base in CONSTANT_TYPES:
@@ -378,9 +379,6 @@ class PyModuleValue(Value):
     def as_constant(self) -> Any:
         return self.real
 
-    def key(self, ev: Evaluator) -> Any:
-        return self.real
-
     def describe(self) -> str:
         return f"the module {self.real.__name__}"
 
@@ -403,6 +401,9 @@ class PyModuleValue(Value):
         if name == "__dict__":
             raise ev.break_("module-dict", f"reading __dict__ of {self.describe()}")
         hook = self.real.__dict__.get("__getattr__")
+        if type(hook) is _FunctionType and type(self.real) is types.ModuleType and not scope.trusted:
+            ev.guards.lacks(ev.names.const(self.real.__dict__, label=self.real.__name__), name)
+            return self.getattr_(ev, "__getattr__").call(ev, [ConstantValue(name)], {})
         if hook is not None or type(self.real) is not types.ModuleType:
             found = ev.fold_raw(lambda: getattr(self.real, name))
             if scope.trusted and ev.is_steady(found):
@@ -473,6 +474,10 @@ class ExceptionValue(ObjectValue):
 
     def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
         if name == "__init__":
+            if kwargs:
+                raise ev.break_(
+                    "exception-arguments", f"making {self.describe()} with arguments by name", "C code keeps them"
+                )
             self.args = list(args)
             return NONE
         if name in ("__str__", "__repr__"):

@@ -194,6 +194,8 @@ class ConstantValue(Value):
         return None
 
     def key(self, ev: Evaluator) -> Any:
+        if type(self.value) not in CONSTANT_TYPES:
+            return ev.constant_key(self.value)
         try:
             hash(self.value)
         except TypeError as error:

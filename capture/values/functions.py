@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..sources import Source
 from .base import Args, Kwargs, Value
 from .constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
+from .keys import MethodKey
 from .mappings import DictValue
 from .sequences import TupleValue
 
@@ -137,9 +138,6 @@ class FunctionValue(Value):
 
     def as_constant(self) -> Any:
         return self.real if self.is_constant else super().as_constant()
-
-    def key(self, ev: Evaluator) -> Any:
-        return self.real if self.is_constant else self
 
     def describe(self) -> str:
         return f"the function {self.name}"
@@ -377,12 +375,14 @@ class BoundMethodValue(Value):
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         if op in ("==", "!=") and isinstance(other, BoundMethodValue):
-            same = other.owner is self.owner and other.function is self.function
+            same = other.owner is self.owner and (
+                other.function is self.function or ev.equal(other.function, self.function)
+            )
             return TRUE if same == (op == "==") else FALSE
         return None
 
     def key(self, ev: Evaluator) -> Any:
-        return ("bound method", self.function.key(ev), self.owner)
+        return MethodKey(self.function.key(ev), ev.identity_key(self.owner))
 
     def rebuild(self, rb: Rebuilder) -> str:
         return f"{rb.inject(types.MethodType, 'method')}({rb.value(self.function)}, {rb.value(self.owner)})"

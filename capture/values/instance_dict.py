@@ -44,16 +44,24 @@ class InstanceDictValue(DictValue):
             self.whole = True
             ev.guards.keys(self.owner.dict_source(ev), tuple(self.owner.real_dict or ()))
 
-    def get(self, ev: Evaluator, key: Any) -> Value | None:
-        return self.owner.instance_attr(ev, key) if isinstance(key, str) else None
+    def truth(self, ev: Evaluator) -> bool:
+        self.guard_keys(ev)
+        return bool(self.table)
 
-    def has(self, ev: Evaluator, key: Any) -> bool:
-        return self.get(ev, key) is not None
+    def get(self, ev: Evaluator, key_value: Value) -> Value | None:
+        key = key_value.key(ev)
+        return self.at(ev, str.__str__(key)) if isinstance(key, str) else None
+
+    def at(self, ev: Evaluator, key: Any) -> Value | None:
+        return self.owner.instance_attr(ev, key)
+
+    def has(self, ev: Evaluator, key_value: Value) -> bool:
+        return self.get(ev, key_value) is not None
 
     def put(self, ev: Evaluator, key_value: Value, value: Value) -> None:
-        self.owner.store(ev, key_value.as_constant(), value)
+        self.owner.store(ev, ev.new_attribute_name(key_value), value)
 
-    def remove(self, ev: Evaluator, key: Any) -> None:
+    def _drop(self, ev: Evaluator, key: Any, key_value: Value) -> None:
         self.owner.attrs.pop(key, None)
         self.owner.changed.pop(key, None)
         self.owner.removed.add(key)
@@ -62,7 +70,7 @@ class InstanceDictValue(DictValue):
 
     def m_clear(self, ev: Evaluator) -> Value:
         for key in self.keys(ev):
-            self.remove(ev, key.as_constant())
+            self.remove(ev, key)
         return NONE
 
     def rebuild(self, rb: Rebuilder) -> str:

@@ -165,7 +165,7 @@ class DictIterator(IteratorValue):
         self.position += 1
         if self.kind == "keys":
             return self.owner.key_value(ev, key)
-        value = self.owner.get(ev, key)
+        value = self.owner.at(ev, key)
         if value is None:
             raise ev.raise_(RuntimeError, "dictionary keys changed during iteration")
         return value if self.kind == "values" else TupleValue([self.owner.key_value(ev, key), value])

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import collections
 import types
+import weakref
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..sources import Source, is_literal
+from ..guards import Guard
+from ..key_code import key_text
+from ..seen import Seen, weak
+from ..sources import Names, Source
+from ..type_lookup import MISSING, type_find
 from .base import Args, Kwargs, Value
-from .constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
+from .constant import CONSTANT_TYPES, FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
+from .keys import asks_program, constant_text, has_identity
 from .sequences import TupleValue
 
 if TYPE_CHECKING:
@@ -26,19 +33,75 @@ _ORDERED_AS_PAIRS = repr(collections.OrderedDict(a=1)).startswith("OrderedDict([
 
 
 class Lazy:
-    """A real object inside a container, not wrapped yet."""
+    """A real object inside a dict, not wrapped yet."""
 
-    __slots__ = ("obj", "source")
+    __slots__ = ("obj",)
 
-    def __init__(self, obj: Any, source: Source) -> None:
+    def __init__(self, obj: Any) -> None:
         self.obj = obj
-        self.source = source
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an entry looks into a dict from outside without running what a subclass defines.
+
+    cls:   the builtin class, whose own methods are called
+    item, has, each: the subclass leaves `d[key]`, `key in d`, iteration with length and truth as they are
+    missing: the subclass has a `__missing__`, which is the program's to call: an absent key reads as None
+    """
+
+    names: Names
+    cls: type
+    item: bool
+    has: bool
+    each: bool
+    missing: bool
+
+    @classmethod
+    def of(cls, names: Names, kind: type, base: type) -> Reading:
+        if kind is base:
+            return cls(names, base, True, True, True, False)
+        methods = ("__getitem__", "__contains__", "__iter__", "__len__", "__bool__")
+        item, has, *walk = (type_find(kind, n) is type_find(base, n) for n in methods)
+        missing = type_find(kind, "__missing__") is not MISSING
+        return cls(names, base, item and not missing, has, all(walk), missing)
+
+    @property
+    def base(self) -> str:
+        return self.names.inject(self.cls, self.cls.__name__)
+
+    def at(self, source: Source, text: str) -> Source:
+        """The place under the key written as `text`."""
+        label = f"[{text}]"
+        if self.item:
+            return source.step("", label)
+        return source.step(f"{self.base}.{'get' if self.missing else '__getitem__'}(", f", {text})", label)
+
+    def contains(self, text: str, negated: str = "") -> str:
+        if self.has:
+            return f"{text} {negated}in {{x}}"
+        return f"{negated}{self.base}.__contains__({{x}}, {text})"
+
+    @property
+    def keys(self) -> str:
+        return "[*{x}]" if self.each else f"[*{self.base}.__iter__({{x}})]"
+
+    def key_place(self, source: Source, index: int) -> Source:
+        """The place of the key at a position."""
+        before, after = self.keys.split("{x}")
+        return source.step(before, after, "").item(index)
+
+    def value_place(self, source: Source, index: int) -> Source:
+        return source.step(f"[*{self.base}.values(", ")]", ".values()").item(index)
 
 
 class DictValue(Value):
     """A dict. `table` maps `key(key Value)` to a Value, or a `Lazy` one."""
 
-    __slots__ = ("table", "key_values", "real", "whole", "cls", "removed", "reordered", "cleared", "attrs")
+    __slots__ = (
+        "table", "key_values", "real", "whole", "cls", "removed", "reordered", "cleared", "attrs", "positions", "reading", "read",
+        "tied",
+    )  # fmt: skip
 
     def __init__(
         self, entries: Iterable[tuple[Any, Any]] = (), source: Source | None = None, real: Any = None, cls: type = dict
@@ -57,6 +120,12 @@ class DictValue(Value):
         self.reordered = self.cleared = False
         #: attributes of a new OrderedDict
         self.attrs: dict[str, Value] = {}
+        #: of a dict from outside: by key, where it stands and the real one; how the dict is read; what was read of it
+        self.positions: dict[Any, tuple[int, Any]] = {}
+        self.reading: Reading | None = None
+        self.read: dict[Any, Value] = {}
+        #: keys that the program's own objects are known to lead to
+        self.tied: set[Any] = set()
 
     def python_type(self) -> type:
         return self.cls
@@ -76,56 +145,140 @@ class DictValue(Value):
 
     def guard_keys(self, ev: Evaluator) -> None:
         """From here on the result depends on which keys there are."""
-        if not self.whole:
-            self.whole = True
-            if self.source is not None:
-                ev.guards.keys(self.source, tuple(self.real))
+        if self.whole:
+            return
+        self.whole = True
+        source, reading = self.source, self.reading
+        if source is None or reading is None:
+            return
+        keys = [key for _, key in self.positions.values()]
+        if not any(map(is_object, self.positions)):
+            ev.guards.keys(source, tuple(keys), reading.keys)
+        elif source.is_const:
+            known = ev.names.inject([_remembered(key) for key in keys], "keys")
+            test = f"{ev.names.inject(same_objects, 'same_objects')}({reading.keys}, {known})"
+            ev.guards.test(source, test, "{label} had other keys")
+        else:
+            ev.guards.test(
+                source, f"len({reading.keys}) == {len(self.positions)}", f"{{label}} had {len(self.positions)} keys"
+            )
+            for key in self.positions:
+                self.key_value(ev, key)
 
-    def get(self, ev: Evaluator, key: Any) -> Value | None:
-        """The Value at a key (as `Value.key` gives it); None when absent."""
+    def get(self, ev: Evaluator, key_value: Value) -> Value | None:
+        """The Value under a key of the program; None when absent."""
+        key = key_value.key(ev)
         found = self.table.get(key)
         if found is None:
-            if not self.whole and self.source is not None and key not in self.table and not self._was_real(key):
-                ev.guards.lacks(self.source, key if is_literal(key) else ev.key_object(key))
-            return None
-        if type(found) is Lazy:
-            found = self.table[key] = ev.wrap(found.obj, found.source)
+            self._guard_absence(ev, key, key_value)
+        elif type(found) is Lazy:
+            return self._wrapped(ev, key, found, key_value)
+        else:
+            self._tie(ev, key, key_value)
         return found
 
-    def _was_real(self, key: Any) -> bool:
-        try:
-            return key in self.real
-        except TypeError:
-            return False
+    def at(self, ev: Evaluator, key: Any) -> Value | None:
+        """The Value under one of the table's own keys."""
+        found = self.table.get(key)
+        return self._wrapped(ev, key, found, None) if type(found) is Lazy else found
 
-    def has(self, ev: Evaluator, key: Any) -> bool:
-        if key in self.table:
-            if not self.whole and type(self.table[key]) is Lazy:
-                text = (
-                    repr(key)
-                    if is_literal(key) and "{" not in repr(key)
-                    else ev.names.inject(ev.key_object(key), "key")
-                )
-                ev.guards.test(self.source, f"{text} in {{x}}", f"{{label}} had the key {text}")
-            return True
-        return self.get(ev, key) is not None
+    def has(self, ev: Evaluator, key_value: Value) -> bool:
+        """Whether a key of the program is there."""
+        key = key_value.key(ev)
+        found = self.table.get(key)
+        if found is None:
+            self._guard_absence(ev, key, key_value)
+        elif type(found) is Lazy and not self.whole and not is_object(key):
+            self._guard_presence(ev, key, key_value)
+        else:
+            self._tie(ev, key, key_value)
+        return found is not None
+
+    def _tie(self, ev: Evaluator, key: Any, key_value: Value) -> None:
+        """Guard that an object of the program leads to the key that it leads to now."""
+        if key in self.positions and key not in self.removed and key not in self.tied and is_object(key):
+            self._guard_presence(ev, key, key_value)
+
+    def _wrapped(self, ev: Evaluator, key: Any, lazy: Lazy, key_value: Value | None) -> Value:
+        source = self._place(ev, key, key_value)
+        assert self.reading is not None
+        if self.reading.missing and not self.whole:
+            self._guard_presence(ev, key, key_value)
+        if key_value is not None:
+            self.tied.add(key)
+        found = self.table[key] = self.read[key] = ev.wrap(lazy.obj, source)
+        return found
+
+    def _place(self, ev: Evaluator, key: Any, key_value: Value | None) -> Source:
+        """Where the value under a key stands. Under an object that may be another one at the next call: at its position, which
+        the program's key must lead to.
+        """
+        source, reading = self.source, self.reading
+        assert source is not None and reading is not None
+        index, real = self.positions[key]
+        if not is_object(key):
+            return reading.at(source, constant_text(ev.names, real))
+        if key_value is None:
+            self.guard_keys(ev)
+            return reading.value_place(source, index)
+        written = key_text(ev, key_value)
+        if written is not None and not written[1]:
+            return reading.at(source, written[0])
+        place = reading.value_place(source, index)
+        if written is not None:
+            text, places = written
+            assert place.parent is not None
+            test = f"{reading.at(source, text).render('{x}')} is {place.render(place.parent.render('{x}'))}"
+            reason = f"{{label}} had another value under {key_value.describe()}"
+            ev.guards.add(Guard(source, test, reason, places=places))
+        return place
+
+    def _guard_presence(self, ev: Evaluator, key: Any, key_value: Value | None) -> None:
+        assert self.source is not None and self.reading is not None
+        self.tied.add(key)
+        if not is_object(key):
+            self._guard_lookup(ev, (constant_text(ev.names, self.positions[key][1]), ()), "", key, key_value)
+        elif key_value is None or (text := key_text(ev, key_value)) is None:
+            self.guard_keys(ev)
+        else:
+            self._guard_lookup(ev, text, "", key, key_value)
+
+    def _guard_absence(self, ev: Evaluator, key: Any, key_value: Value) -> None:
+        if self.source is None or self.cleared or key in self.removed or self.whole and not is_object(key):
+            return
+        assert self.reading is not None
+        text = key_text(ev, key_value)
+        if text is not None:
+            self._guard_lookup(ev, text, "not ", key, key_value)
+        elif asks_program(key):  # nothing else that the program makes is in there
+            self.guard_keys(ev)
+
+    def _guard_lookup(
+        self, ev: Evaluator, text: tuple[str, tuple[Source, ...]], negated: str, key: Any, by: Value | None
+    ) -> None:
+        assert self.reading is not None
+        shown = by.describe() if by is not None and is_object(key) else "{was}"
+        reason = f"{{label}} had {'no' if negated else 'the key'} {shown}"
+        was = Seen(key) if shown == "{was}" else None
+        ev.guards.add(Guard(self.source, self.reading.contains(text[0], negated), reason, was=was, places=text[1]))
 
     def put(self, ev: Evaluator, key_value: Value, value: Value) -> None:
         key = key_value.key(ev)
-        if key not in self.table:
-            if not self.whole:
-                self.get(ev, key)  # guards its absence: the order of keys depends on it
-            if type(key) not in LITERAL_TYPES:
-                self.key_values[key] = key_value
-        else:
-            self.has(ev, key)  # guards its presence, for the same reason
+        self.has(ev, key_value)  # guards presence or absence: the order of keys depends on it
+        if key not in self.table and type(key) not in LITERAL_TYPES:
+            self.key_values[key] = key_value
         self.table[key] = value
         self.touch(ev)
 
-    def remove(self, ev: Evaluator, key: Any) -> None:
-        self.has(ev, key)
+    def remove(self, ev: Evaluator, key_value: Value) -> None:
+        self.has(ev, key_value)
+        self._drop(ev, key_value.key(ev), key_value)
+
+    def _drop(self, ev: Evaluator, key: Any, key_value: Value) -> None:
         del self.table[key]
         self.removed.add(key)
+        if type(key) not in LITERAL_TYPES:
+            self.key_values.setdefault(key, key_value)
         self.touch(ev)
 
     def touch(self, ev: Evaluator) -> None:
@@ -134,12 +287,19 @@ class DictValue(Value):
 
     def key_value(self, ev: Evaluator, key: Any) -> Value:
         found = self.key_values.get(key)
-        return found if found is not None else ev.from_python(key)
+        if found is not None:
+            return found
+        if is_object(key) and self.source is not None and self.reading is not None:
+            index, real = self.positions[key]
+            place = self.reading.key_place(self.source, index)
+            found = self.key_values[key] = ev.wrap(real, place)
+            return found
+        return ev.from_python(key)
 
     def pairs(self, ev: Evaluator) -> list[tuple[Value, Value]]:
         """All (key, value), in order."""
         self.guard_keys(ev)
-        return [(self.key_value(ev, k), self.get(ev, k)) for k in list(self.table)]  # type: ignore[misc]
+        return [(self.key_value(ev, k), self.at(ev, k)) for k in list(self.table)]  # type: ignore[misc]
 
     def keys(self, ev: Evaluator) -> list[Value]:
         self.guard_keys(ev)
@@ -151,10 +311,13 @@ class DictValue(Value):
     # ------------------------------------------------------------ protocols
 
     def truth(self, ev: Evaluator) -> bool:
-        if not self.whole and self.source is not None:
-            ev.guards.test(
-                self.source, "{x}" if self.real else "not {x}", f"{{label}} was {'not ' if self.real else ''}empty"
-            )
+        if self.removed:
+            self.guard_keys(ev)  # what is left depends on all that was there
+        elif not self.whole and self.source is not None and (self.positions or not self.table):
+            assert self.reading is not None
+            there, was = ("", "not ") if self.positions else ("not ", "")
+            test = f"{there}{{x}}" if self.reading.each else f"{there}{self.reading.base}.__len__({{x}})"
+            ev.guards.test(self.source, test, f"{{label}} was {was}empty")
         return bool(self.table)
 
     def len_(self, ev: Evaluator) -> Value:
@@ -168,7 +331,7 @@ class DictValue(Value):
         return self.keys(ev)
 
     def getitem(self, ev: Evaluator, key: Value) -> Value:
-        found = self.get(ev, key.key(ev))
+        found = self.get(ev, key)
         if found is None:
             raise ev.raise_value(KeyError, key)
         return found
@@ -177,13 +340,12 @@ class DictValue(Value):
         self.put(ev, key, value)
 
     def delitem(self, ev: Evaluator, key: Value) -> None:
-        k = key.key(ev)
-        if not self.has(ev, k):
+        if not self.has(ev, key):
             raise ev.raise_value(KeyError, key)
-        self.remove(ev, k)
+        self.remove(ev, key)
 
     def contains(self, ev: Evaluator, item: Value) -> bool:
-        return self.has(ev, item.key(ev))
+        return self.has(ev, item)
 
     def key(self, ev: Evaluator) -> Any:
         raise ev.type_error(f"unhashable type: '{self.cls.__name__}'")
@@ -198,7 +360,7 @@ class DictValue(Value):
         if same and issubclass(self.cls, ordered) and issubclass(other.cls, ordered):
             same = all(ev.equal(a, b) for (a, _), (b, _) in zip(mine, theirs))
         for key, value in mine if same else ():
-            found = other.get(ev, key.key(ev))
+            found = other.get(ev, key)
             if found is None or not (found is value or ev.equal(value, found)):
                 same = False
                 break
@@ -239,24 +401,23 @@ class DictValue(Value):
         return self.m_update(ev, *args, **kwargs)
 
     def m_get(self, ev: Evaluator, key: Value, default: Value = NONE) -> Value:
-        found = self.get(ev, key.key(ev))
+        found = self.get(ev, key)
         return default if found is None else found
 
     def m_setdefault(self, ev: Evaluator, key: Value, default: Value = NONE) -> Value:
-        found = self.get(ev, key.key(ev))
+        found = self.get(ev, key)
         if found is None:
             self.put(ev, key, default)
             return default
         return found
 
     def m_pop(self, ev: Evaluator, key: Value, *default: Value) -> Value:
-        k = key.key(ev)
-        found = self.get(ev, k)
+        found = self.get(ev, key)
         if found is None:
             if default:
                 return default[0]
             raise ev.raise_value(KeyError, key)
-        self.remove(ev, k)
+        self.remove(ev, key)
         return found
 
     def m_popitem(self, ev: Evaluator, last: Value = TRUE) -> Value:
@@ -264,8 +425,8 @@ class DictValue(Value):
         if not self.table:
             raise ev.raise_(KeyError, "popitem(): dictionary is empty")
         k = list(self.table)[-1 if last.truth(ev) else 0]
-        pair = TupleValue([self.key_value(ev, k), self.get(ev, k)])  # type: ignore[list-item]
-        self.remove(ev, k)
+        pair = TupleValue([self.key_value(ev, k), self.at(ev, k)])  # type: ignore[list-item]
+        self._drop(ev, k, self.key_value(ev, k))
         return pair
 
     def m_move_to_end(self, ev: Evaluator, key: Value, last: Value = TRUE) -> Value:
@@ -302,8 +463,11 @@ class DictValue(Value):
 
     def m_copy(self, ev: Evaluator) -> Value:
         self.guard_keys(ev)
-        new = DictValue(((k, self.get(ev, k)) for k in list(self.table)), cls=self.cls)
-        new.key_values.update(self.key_values)
+        new = DictValue(cls=self.cls)
+        for key in list(self.table):
+            if type(key) not in LITERAL_TYPES:
+                new.key_values[key] = self.key_value(ev, key)
+            new.table[key] = self.at(ev, key)
         return new
 
     m___copy__ = m_copy
@@ -331,16 +495,19 @@ class DictValue(Value):
     def display(self, rb: Rebuilder) -> str:
         """A dict display with all entries."""
         return (
-            "{" + ", ".join(f"{self._key_text(rb, k)}: {self._value_text(rb, v)}" for k, v in self.table.items()) + "}"
+            "{" + ", ".join(f"{self.key_text(rb, k)}: {self.value_text(rb, k, v)}" for k, v in self.table.items()) + "}"
         )
 
-    def _key_text(self, rb: Rebuilder, key: Any) -> str:
+    def key_text(self, rb: Rebuilder, key: Any) -> str:
         known = self.key_values.get(key)
+        if known is None and is_object(key):
+            known = self.key_value(rb.ev, key)
         return rb.value(known) if known is not None else rb.constant(key)
 
-    @staticmethod
-    def _value_text(rb: Rebuilder, value: Any) -> str:
-        return rb.source(value.source) if type(value) is Lazy else rb.value(value)
+    def value_text(self, rb: Rebuilder, key: Any, value: Any) -> str:
+        if type(value) is not Lazy:
+            return rb.value(value)
+        return rb.source(self._place(rb.ev, key, None))
 
     def rebuild(self, rb: Rebuilder) -> str:
         if self.cls is dict:
@@ -365,24 +532,36 @@ class DictValue(Value):
             rb.effect(f"{base}.clear({target})")
             rb.effect(f"{base}.update({target}, {display})")
             return
-        for key in self.real:
+        for key in self.positions:
             if key in self.removed:
-                rb.effect(f"{base}.__delitem__({target}, {self._key_text(rb, key)})")
+                rb.effect(f"{base}.__delitem__({target}, {self.key_text(rb, key)})")
         for key, value in self.table.items():
-            if type(value) is Lazy or key not in self.removed and self._unchanged(key, value):
+            if type(value) is Lazy or key not in self.removed and self.read.get(key) is value:
                 continue
-            rb.effect(f"{base}.__setitem__({target}, {self._key_text(rb, key)}, {rb.value(value)})")
+            rb.effect(f"{base}.__setitem__({target}, {self.key_text(rb, key)}, {rb.value(value)})")
 
-    def _unchanged(self, key: Any, value: Value) -> bool:
-        """The value is the one read from this very place."""
-        if (
-            not self._was_real(key)
-            or value.source is None
-            or self.source is None
-            or value.source.parent is not self.source
-        ):
+
+def is_object(key: Any) -> bool:
+    """Whether a key is looked up by what the program has in its hands, and not by a constant."""
+    return has_identity(key) or asks_program(key)
+
+
+def _remembered(key: Any) -> tuple[weakref.ref[Any] | None, Any]:
+    """A key as an entry remembers it: the entry is no reason for it to live on."""
+    reference = None if type(key) in CONSTANT_TYPES else weak(key)
+    return reference, key if reference is None else None
+
+
+def same_objects(found: list[Any], wanted: list[tuple[weakref.ref[Any] | None, Any]]) -> bool:
+    """Whether the keys that were found are those remembered; of constants, equal ones of the same type are the same."""
+    if len(found) != len(wanted):
+        return False
+    for one, (reference, held) in zip(found, wanted):
+        if one is (held if reference is None else reference()):
+            continue
+        if reference is not None or type(one) is not type(held) or type(held) not in CONSTANT_TYPES or one != held:
             return False
-        return is_literal(key) and value.source is self.source.item(key)
+    return True
 
 
 class MappingProxyValue(Value):

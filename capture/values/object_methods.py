@@ -21,7 +21,7 @@ def _get(ev: Evaluator, obj: ObjectValue, name: Value) -> Value:
 
 
 def _set(ev: Evaluator, obj: ObjectValue, name: Value, value: Value) -> Value:
-    obj.generic_setattr(ev, ev.attribute_name(name), value)
+    obj.generic_setattr(ev, ev.new_attribute_name(name), value)
     return NONE
 
 

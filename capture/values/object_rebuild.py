@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import types
 from typing import TYPE_CHECKING
 
 from .constant import ConstantValue
-from .mappings import DictValue, Lazy
+from .mappings import DictValue
 from .sequences import TupleValue
 
 if TYPE_CHECKING:
@@ -18,12 +19,25 @@ def shell(obj: ObjectValue, rb: Rebuilder) -> str:
     payload = obj.payload
     if payload is None:
         if obj.new_args is not None:
-            return f"{cls}.__new__({', '.join([cls, *map(rb.value, obj.new_args)])})"
+            args = [rb.value(arg) for arg in obj.new_args]
+            if type(obj.info.find("__init__")) is types.WrapperDescriptorType:
+                return f"{cls}({', '.join(args)})"
+            return f"{cls}.__new__({', '.join([cls, *args])})"
         return f"{rb.inject(object.__new__, 'new')}({cls})"
     base = rb.inject(payload.python_type(), payload.python_type().__name__)
     if isinstance(payload, (TupleValue, ConstantValue)) or payload.python_type() is frozenset:
         return f"{base}.__new__({cls}, {payload.rebuild(rb)})"
     return f"{base}.__new__({cls})"
+
+
+def initialize_base(obj: ObjectValue, rb: Rebuilder, name: str) -> None:
+    """What the C base of a class with an `__init__` in Python keeps of the arguments: the value of a StopIteration."""
+    if obj.new_args is None or type(obj.info.find("__init__")) is types.WrapperDescriptorType:
+        return
+    raws = (base.__dict__.get("__init__") for base in obj.cls.__mro__)
+    init = next(raw for raw in raws if type(raw) is types.WrapperDescriptorType)
+    if init is not object.__init__ and init is not BaseException.__init__:
+        rb.emit(f"{rb.inject(init, 'init')}({', '.join([name, *map(rb.value, obj.new_args)])})")
 
 
 def fill_payload(obj: ObjectValue, rb: Rebuilder, name: str) -> None:
@@ -32,8 +46,7 @@ def fill_payload(obj: ObjectValue, rb: Rebuilder, name: str) -> None:
     base = rb.inject(payload.python_type(), payload.python_type().__name__)
     if isinstance(payload, DictValue):
         for k, v in payload.table.items():
-            value = rb.source(v.source) if type(v) is Lazy else rb.value(v)
-            rb.emit(f"{base}.__setitem__({name}, {payload._key_text(rb, k)}, {value})")
+            rb.emit(f"{base}.__setitem__({name}, {payload.key_text(rb, k)}, {payload.value_text(rb, k, v)})")
     else:
         maxlen = getattr(payload, "maxlen", None)
         rb.emit(f"{base}.__init__({name}, {payload.rebuild(rb)}{f', {maxlen}' if maxlen is not None else ''})")

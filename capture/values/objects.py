@@ -21,7 +21,7 @@ from .constant import NONE, ConstantValue
 from .functions import BoundMethodValue
 from .instance_dict import InstanceDictValue
 from .object_methods import OBJECT_METHODS, PAYLOAD_FIRST
-from .object_rebuild import fill_payload, shell
+from .object_rebuild import fill_payload, initialize_base, shell
 from .sequences import TupleValue
 from .special_methods import SpecialMethods
 
@@ -166,14 +166,28 @@ class ObjectValue(SpecialMethods):
             assert self.source is not None
             if self.source.is_const:
                 if not self.info.framework_based:
-                    ev.guards.is_(self.source.attr("__dict__"), self.real_dict)
+                    ev.guards.is_(self._dict_place(ev), self.real_dict)
                 found = ev.names.const(self.real_dict, label=self.source.label)
-            elif self.info.getattribute is not None or type(self.info.find("__dict__")) not in C_DATA:
-                found = self.source.step(f"{ev.names.inject(instance_dict, 'instance_dict')}(", ")", "")
             else:
-                found = self.source.step("", ".__dict__", "")
+                found = self._dict_place(ev)
             self._dict_source = found
         return found
+
+    def _dict_place(self, ev: Evaluator) -> Source:
+        """The instance's dict, read past what the class may have under `__dict__` and past its `__getattribute__`."""
+        assert self.source is not None
+        if self.info.getattribute is None and type(self.info.find("__dict__")) in C_DATA:
+            return self.source.step("", ".__dict__", "")
+        return self.source.step(f"{ev.names.inject(instance_dict, 'instance_dict')}(", ")", "")
+
+    def isinstance_(self, ev: Evaluator, cls: type) -> bool:
+        if issubclass(self.cls, cls):
+            return True
+        if self.info.getattribute is None and self._is_objects("__class__"):
+            return False
+        found = ev.getattr_or_none(self, "__class__")  # Python believes what the object says of itself
+        known = found.as_constant() if found is not None and found.is_constant else None
+        return isinstance(known, type) and issubclass(known, cls)
 
     def attr_source(self, ev: Evaluator, name: str) -> Source:
         assert self.source is not None
@@ -254,6 +268,8 @@ class ObjectValue(SpecialMethods):
         found = self.attrs.get(name)
         if found is not None:
             return found
+        if self.real is None and not raw.__objclass__.__flags__ & HEAPTYPE:
+            raise ev.break_("unsupported-descriptor", f"attribute {name!r} of {self.describe()}", "C code computes it")
         if self.real is None or name in self.removed:
             raise ev.attribute_error(self, name)
         assert self.source is not None
@@ -394,6 +410,7 @@ class ObjectValue(SpecialMethods):
 
     def rebuild(self, rb: Rebuilder) -> str:
         name = rb.name_value(self, shell(self, rb))
+        initialize_base(self, rb, name)
         if self.payload is not None and not isinstance(self.payload, (TupleValue, ConstantValue)):
             self.payload.source = None
             fill_payload(self, rb, name)

@@ -308,7 +308,7 @@ class MutableSequence(SequenceValue):
             else:
                 self.change(ev).extend(added)
             return NONE
-        for item in ev.each(items):
+        for item in ev.each(items) if self.cls is not list else ev.collected(items):
             self.m_append(ev, item)
         return NONE
 

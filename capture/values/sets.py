@@ -51,7 +51,7 @@ class DictViewValue(Value):
             return self.owner.contains(ev, item)
         if self.kind == "items" and isinstance(item, TupleValue):
             key, value = item.items(ev)
-            found = self.owner.get(ev, key.key(ev))
+            found = self.owner.get(ev, key)
             return found is not None and (found is value or ev.equal(found, value))
         return super().contains(ev, item)
 

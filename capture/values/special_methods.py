@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import collections
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..operators import COMPARE_STEMS, STEMS, UNARY_STEMS
 from ..type_lookup import MISSING, type_find
 from .base import Args, Kwargs, Value
-from .class_info import C_METHODS, ClassInfo, UserKey
+from .class_info import C_METHODS, ClassInfo
 from .constant import FALSE, TRUE, ConstantValue
 from .iterators import ItemIterator
+from .keys import UserKey
 from .mappings import DictValue
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ class SpecialMethods(Value):
         if self.payload is None:
             return super().getitem(ev, key)
         if isinstance(self.payload, DictValue):
-            found = self.payload.get(ev, key.key(ev))
+            found = self.payload.get(ev, key)
             return found if found is not None else self.missing_key(ev, key)
         return self.payload.getitem(ev, key)
 
@@ -221,7 +223,7 @@ class SpecialMethods(Value):
             raise ev.type_error(f"unhashable type: '{self.info.name}'")
         equal = self.special(ev, "__eq__")
         if hasher is None and equal is None:
-            return self.payload.key(ev) if self.payload is not None else self.identity_key(ev)
+            return self.payload.key(ev) if self.payload is not None else ev.default_key(self)
         return UserKey(ev, self, self._hash(ev, hasher))
 
     def _hash(self, ev: Evaluator, hasher: Value | None) -> int:
@@ -231,7 +233,7 @@ class SpecialMethods(Value):
             if not isinstance(found, int):
                 raise ev.type_error("__hash__ method should return an integer")
         else:
-            found = self.payload.key(ev) if self.payload is not None else self.identity_key(ev)
+            found = self.payload.key(ev) if self.payload is not None else ev.identity_key(self)
         if ev.effects.count != before:
             raise ev.break_(
                 "hash-effects", f"hashing {self.describe()}, whose __hash__ changes other objects",
@@ -347,13 +349,12 @@ def length_hint(ev: Evaluator, value: Value) -> None:
         as_length(ev, found, "__length_hint__")
 
 
-def listed(ev: Evaluator, value: Value) -> list[Value]:
-    """The elements as `list(value)` collects them."""
-    if not isinstance(value, (SpecialMethods, ItemIterator)):
-        return value.items(ev)
+def collected(ev: Evaluator, value: Value) -> Iterator[Value]:
+    """The elements one by one, as `list(value)` takes them."""
     it = value.iter_(ev)
     length_hint(ev, value)
-    return it.items(ev)
+    while (item := it.next_(ev)) is not None:
+        yield item
 
 
 def _none_if_not_implemented(value: Value) -> Value | None:

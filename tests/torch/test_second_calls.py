@@ -9,13 +9,16 @@ import warnings
 
 import numpy as np
 import pytest
+import second_calls_keys
+import second_calls_protocols
 import second_calls_torch
 import torch
 from second_calls import PROGRAMS
 
 import quern
 
-assert second_calls_torch.X is not None  # importing it fills the list of programs
+for topic in (second_calls_torch, second_calls_keys, second_calls_protocols):
+    assert topic.X is not None  # importing it fills the list of programs
 
 
 def frozen(value):

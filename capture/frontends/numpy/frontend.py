@@ -20,6 +20,7 @@ from ....inductor.sizes import strides_over
 from ...frontend import Handler
 from ...seen import DESCRIBERS
 from ...sources import Source
+from ...type_lookup import HEAPTYPE
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
 from ...wrapping import hold
@@ -84,6 +85,8 @@ class NumpyFrontend:
             return _wrap_array(ev, obj, source)
         if isinstance(obj, _CALLABLES):
             return UfuncValue(obj, hold(ev, obj, source))
+        if isinstance(obj, np.void) or isinstance(obj, np.generic) and type(obj).__flags__ & HEAPTYPE:
+            return None  # a record is written to in place; a class of the program may answer as it likes
         if isinstance(obj, np.inexact) and not source.is_const:
             return _wrap_number(ev, obj, source)
         if not source.is_const:

@@ -435,6 +435,7 @@ def unwrap(ev: Evaluator, value: Value) -> Any:
         return value
     if isinstance(value, MaskedValue):
         return value.masked
+    value = ev.plain(value)
     if isinstance(value, ConstantValue):
         return value.value
     if isinstance(value, TupleValue):

@@ -194,6 +194,7 @@ def unwrap(ev: Evaluator, value: Value) -> Any:
     """A call's argument for a handler. Breaks for objects that no tensor function takes."""
     if isinstance(value, ArrayValue):
         return value
+    value = ev.plain(value)
     if value.is_constant:
         return value.as_constant()
     if isinstance(value, TupleValue):

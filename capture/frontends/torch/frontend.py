@@ -14,6 +14,7 @@ from ...seen import DESCRIBERS
 from ...sources import Source
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
+from ...values.keys import IDENTITY_HASHES
 from ...values.tensor import ArrayValue, InputStorage
 from ...wrapping import anchor
 from . import (  # noqa: F401  imported for the rows they add
@@ -66,6 +67,9 @@ _INLINED = ("torch.autograd.grad_mode", "torch.amp.autocast_mode")
 #: a live view; torch.Tensor.__dict__ is a new one at each asking
 _METHODS = torch.Tensor.__dict__
 _FOLDER = torch.__file__.rsplit("/", 1)[0]
+
+
+IDENTITY_HASHES.append(torch.Tensor.__hash__)
 
 
 class TorchFrontend:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.utils.stateless
 
 from ...values.base import Args, Kwargs, Value
+from ...values.constant import ConstantValue
 from ...values.mappings import DictValue
 from ...values.sequences import ListValue, TupleValue
 from .calls import FUNCTIONS
@@ -101,7 +102,7 @@ def _place(ev: Evaluator, module: NNModuleValue, name: str) -> Place:
         )
     for registry in ("_parameters", "_buffers"):
         members = module.getattr_(ev, registry)
-        if isinstance(members, DictValue) and members.has(ev, member):
+        if isinstance(members, DictValue) and members.has(ev, ConstantValue(member)):
             return module, members, member
     raise ev.framework_error(AttributeError(f"{type(module.real).__name__} has no parameter or buffer {member!r}"))
 

@@ -17,6 +17,7 @@ from ...markers import DISABLE, REASON
 from ...sources import Source
 from ...type_lookup import MISSING
 from ...values.base import Args, Kwargs, Value
+from ...values.constant import ConstantValue
 from ...values.functions import BoundMethodValue
 from ...values.mappings import DictValue
 from ...values.objects import ObjectValue
@@ -101,7 +102,7 @@ class NNModuleValue(ObjectValue):
             members = self.real_dict.get(registry)
             known = ev.memo.get(id(members))
             if isinstance(known, DictValue):  # the program has the dict in its hands, and may have changed it
-                found = known.get(ev, name)
+                found = known.get(ev, ConstantValue(name))
                 if found is not None:
                     return found
             elif members is not None and name in members:

@@ -1,0 +1,212 @@
+"""Special methods: what may be answered, who is asked, and how often."""
+
+# ruff: noqa: UP031, UP032
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import collections
+import operator
+
+import pytest
+from compare import agree
+
+
+def answering(**answers):
+    """A class whose special methods answer with what is given."""
+    methods = {name: None if value is None else _always(value) for name, value in answers.items()}
+    return type("Answering", (), methods)
+
+
+def _always(value):
+    return lambda self, *args: value
+
+
+USES = [
+    ("__bool__", 1, [bool, operator.not_, lambda o: 1 if o else 2]),
+    ("__bool__", "a", [bool, lambda o: o and 3]),
+    ("__len__", "a", [len, bool]),
+    ("__len__", 1.5, [len, bool]),
+    ("__len__", -1, [len, bool]),
+    ("__len__", 2**70, [len]),
+    ("__len__", True, [len, bool]),
+    ("__len__", None, [len, bool]),
+    ("__index__", "a", [lambda o: [1, 2][o], lambda o: len(range(o)), operator.index]),
+    ("__index__", True, [lambda o: [1, 2][o]]),
+    ("__str__", 3, [str, lambda o: f"{o}", lambda o: "%s" % o, lambda o: "{}".format(o)]),
+    ("__repr__", 3, [str, repr, lambda o: f"{o!r}", lambda o: "%r" % o]),
+    ("__format__", 3, [lambda o: format(o, "x"), lambda o: f"{o:x}", lambda o: f"{o}"]),
+    ("__hash__", "a", [hash, lambda o: len({o: 1}), lambda o: len({o})]),
+    ("__hash__", 2**70, [hash]),
+    ("__hash__", -1, [hash]),
+    ("__hash__", None, [hash, lambda o: {o: 1}]),
+    ("__iter__", 3, [iter, list, lambda o: [*o]]),
+    ("__iter__", [1], [list, lambda o: [i for i in o]]),
+    ("__iter__", None, [list, lambda o: 1 in o]),
+    ("__contains__", None, [lambda o: 1 in o]),
+    ("__contains__", "yes", [lambda o: 1 in o, lambda o: 1 not in o]),
+    ("__contains__", [], [lambda o: 1 in o]),
+    ("__add__", None, [lambda o: o + 1]),
+    ("__eq__", None, [lambda o: o == 1]),
+    ("__call__", None, [lambda o: o()]),
+    ("__getitem__", None, [lambda o: o[0]]),
+    ("__int__", "a", [int]),
+    ("__float__", "a", [float]),
+    ("__float__", 1, [float]),
+    ("__complex__", "a", [complex]),
+    ("__reversed__", None, [reversed]),
+    ("unused", 0, [len, iter, next, reversed, round, abs, lambda o: o[0], lambda o: format(o, "x"), lambda o: -o, lambda o: o < o,
+                   lambda o: 1 in o, lambda o: [1][o], lambda o: o(), bool]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "answer", "uses"), USES, ids=[f"{name}-{answer!r:.8}" for name, answer, _ in USES])
+def test_an_answer_of_the_wrong_type_is_pythons_own_error(name, answer, uses):
+    cls = answering(**{name: answer})
+    for use in uses:
+
+        def program(x, obj, use=use):
+            try:
+                found = use(obj)
+            except Exception as error:
+                return x + 1, type(error).__name__, str(error)
+            return x * 2, repr(found)
+
+        agree(program, lambda: (1.0, cls()))
+
+
+class Asked:
+    """Writes down what it is asked."""
+
+    def __init__(self):
+        self.log = []
+
+
+class Sized(Asked):
+    def __iter__(self):
+        self.log.append("iter")
+        return iter([1, 2])
+
+    def __len__(self):
+        self.log.append("len")
+        return 2
+
+
+class Hinting(Asked):
+    def __iter__(self):
+        self.log.append("iter")
+        return iter([1, 2])
+
+    def __length_hint__(self):
+        self.log.append("hint")
+        return 2
+
+
+class Indexed(Asked):
+    def __getitem__(self, i):
+        self.log.append(i)
+        return [1, 2][i]
+
+    def __len__(self):
+        self.log.append("len")
+        return 2
+
+
+class Running(Asked):
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.log.append("next")
+        if len(self.log) > 4:
+            raise StopIteration
+        return len(self.log)
+
+    def __length_hint__(self):
+        self.log.append("hint")
+        return 1
+
+
+class Lying(Asked):
+    """Neither answer is a length: the first is not believed, the second is an error."""
+
+    def __iter__(self):
+        return iter([1, 2])
+
+    def __len__(self):
+        self.log.append("len")
+        return "two"
+
+    def __length_hint__(self):
+        self.log.append("hint")
+        return -1
+
+
+LOG: list[str] = []
+
+
+def sized(base):
+    return type(f"Sized{base.__name__}", (base,), {"__len__": lambda self: LOG.append("len") or 2})
+
+
+def extended(o):
+    found = [0]
+    found.extend(o)
+    found += o
+    return found
+
+
+def starred(o):
+    first, *rest = o
+    return first, rest
+
+
+def unpacked(o):
+    first, second = o
+    return first, second
+
+
+def passed(*args):
+    return args
+
+
+WALKS = [
+    list, tuple, set, frozenset, sorted, sum, min, extended, starred, unpacked, dict.fromkeys, collections.deque, lambda o: [*o],
+    lambda o: (*o,), lambda o: {*o}, lambda o: passed(*o), lambda o: passed(0, *o), lambda o: list(iter(o)),
+    lambda o: list(enumerate(o)), lambda o: list(zip(o, o)), lambda o: [i for i in o],
+]  # fmt: skip
+SIZED_LIST, SIZED_TUPLE, SIZED_DICT = sized(list), sized(tuple), sized(dict)
+MAKERS = [Sized, Hinting, Indexed, Running, Lying, lambda: SIZED_LIST([1, 2]), lambda: SIZED_TUPLE((1, 2)),
+          lambda: SIZED_DICT({1: 1, 2: 2})]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "make", MAKERS, ids=["sized", "hinting", "indexed", "running", "lying", "list", "tuple", "dict"]
+)
+def test_an_object_is_asked_for_its_length_where_python_asks(make):
+    for walk in WALKS:
+
+        def program(obj, walk=walk):
+            try:
+                return walk(obj), list(getattr(obj, "log", ()))
+            except (TypeError, ValueError) as error:
+                return str(error), list(getattr(obj, "log", ()))
+
+        LOG.clear()
+        agree(program, lambda: (make(),))
+        # twice as plain Python, twice compiled
+        assert len(LOG) % 4 == 0
+
+
+def test_texts_of_exceptions_with_several_arguments():
+    def program(x):
+        found = []
+        for error in (OSError(2, "no"), KeyError("k"), ValueError("a", 1), ImportError("m"), UnboundLocalError("u"), OSError("one"),
+                      UnicodeDecodeError("utf8", b"a", 0, 1, "bad")):  # fmt: skip
+            try:
+                raise error
+            except Exception as caught:
+                found.append((str(caught), repr(caught)))
+        return x * 2, found
+
+    agree(program, lambda: (1.0,))

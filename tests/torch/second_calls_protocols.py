@@ -1,0 +1,746 @@
+"""Programs over classes whose special methods and attribute hooks are C functions, are inherited from C types, do something
+beside their answer, or answer with the wrong type; and settings that are members of enums.
+"""
+
+# ruff: noqa: B019, B023, E731, UP031, UP042
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import abc
+import collections
+import enum
+import functools
+import itertools
+import operator
+import threading
+import types
+import weakref
+
+import numpy as np
+import torch
+from second_calls import X, program
+
+# ------------------------------------------------------------ attributes by C functions
+
+
+@program
+def attributes_that_are_items(c):
+    class Config(dict):
+        __getattr__ = dict.get
+        __setattr__ = dict.__setitem__
+        __delattr__ = dict.__delitem__
+
+    @c
+    def f(x, cfg):
+        x = x * getattr(cfg, "scale", 1.0)
+        x = x + cfg.bias if cfg.bias is not None else x
+        cfg.calls = (cfg.calls or 0) + 1
+        mine = Config(cfg, depth=2)
+        mine.gain = 3.0
+        del mine.depth
+        return x * mine["gain"], hasattr(cfg, "depth"), "depth" in mine
+
+    cfg = Config(scale=0.5)
+    yield f(X, cfg), dict(cfg)
+    cfg.bias = 10.0
+    yield f(X, cfg), dict(cfg)
+    cfg["scale"] = 2.0
+    del cfg["bias"]
+    yield f(X, cfg), dict(cfg)
+
+
+@program
+def attributes_that_must_be_items(c):
+    class Config(dict):
+        __getattr__ = dict.__getitem__
+
+    class Ordered(collections.OrderedDict):
+        __getattr__ = collections.OrderedDict.__getitem__
+
+    class Only(dict):
+        __getattribute__ = dict.__getitem__
+
+    class Bound:
+        __getattr__ = {"k": 2.0}.get
+
+    @c
+    def f(x, cfg):
+        try:
+            return x * cfg.scale
+        except KeyError as error:
+            return x, str(error)
+
+    for cls in (Config, Ordered, Only):
+        cfg = cls(scale=2.0)
+        yield f(X, cfg)
+        cls.__setitem__(cfg, "scale", 3.0)
+        yield f(X, cfg)
+        cls.__delitem__(cfg, "scale")
+        yield f(X, cfg)
+    g = c(lambda x, b: (x * b.k, b.missing, getattr(b, "z", 7)))
+    yield g(X, Bound())
+
+
+@program
+def attributes_of_a_thread(c):
+    local = threading.local()
+    local.scale = 2.0
+    f = c(lambda x: x * local.scale if hasattr(local, "scale") else x)
+    yield f(X)
+    local.scale = 3.0
+    yield f(X)
+    found = []
+
+    def work():
+        found.append(f(X))
+        local.scale = 9.0
+        found.append(f(X))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    yield found, f(X)
+
+    class Counting(threading.local):
+        depth = 2
+
+        def __init__(self):
+            self.n = 5
+
+    counting = Counting()
+
+    @c
+    def g(x):
+        counting.n += 1
+        return x * counting.n * counting.depth
+
+    yield g(X), g(X), counting.n
+
+
+@program
+def attributes_by_proxy(c):
+    class Config:
+        def __init__(self):
+            self.scale, self.n = 2.0, 0
+
+        def go(self, x):
+            self.n += 1
+            return x * self.scale
+
+        def __len__(self):
+            return 3
+
+        def __call__(self, x):
+            return x - 1
+
+    config = Config()
+    proxy = weakref.proxy(config)
+    f = c(lambda x: proxy.go(x) + len(proxy))
+    yield f(X), config.n
+    config.scale = 4.0
+    yield f(X), config.n
+    g = c(lambda x, p: (x * p.scale if isinstance(p, Config) else x - 100, p(x) if p else x))
+    yield g(X, proxy), g(X, config)
+    config.scale = 5.0
+    yield g(X, proxy)
+
+
+@program
+def attributes_of_namespaces(c):
+    space = types.SimpleNamespace(scale=2.0, inner=types.SimpleNamespace(a=1))
+
+    @c
+    def f(x, n):
+        x = x * n.scale + n.inner.a
+        n.calls = getattr(n, "calls", 0) + 1
+        return x + n.bias if hasattr(n, "bias") else x
+
+    yield f(X, space)
+    space.bias = 1.0
+    yield f(X, space)
+    space.inner.a = 7
+    del space.bias
+    yield f(X, space), space.calls
+    g = c(lambda x, n: (x * 2 if n == types.SimpleNamespace(a=1) else x, {**vars(n)}))
+    yield g(X, types.SimpleNamespace(a=1)), g(X, types.SimpleNamespace(a=2))
+
+
+@program
+def items_by_proxy(c):
+    held = {"a": 2.0}
+    proxy = types.MappingProxyType(held)
+    f = c(lambda x: x * proxy["a"] if "a" in proxy else x * len(proxy))
+    yield f(X)
+    held["a"] = 3.0
+    yield f(X)
+    del held["a"]
+    yield f(X)
+    held.update(b=1, d=2)
+    yield f(X)
+
+
+@program
+def records(c):
+    rows = np.array([(1.0, 2)], dtype=[("a", "f8"), ("b", "i4")])
+    record = np.rec.array([(1.0, 2)], dtype=[("a", "f8"), ("b", "i4")])
+    f = c(lambda x, row: x * float(row["a"]))
+    g = c(lambda x: x * float(record.a[0]) + int(record[0].b))
+    yield f(X, rows[0]), g(X)
+    rows["a"][0] = record.a[0] = 7.0
+    yield f(X, rows[0]), g(X)
+
+
+# ------------------------------------------------------------ hooks that do something
+
+
+@program
+def attributes_made_when_asked_for(c):
+    class Growing(dict):
+        def __getattr__(self, name):
+            if name not in self:
+                self[name] = Growing()
+            return self[name]
+
+    class Asked:
+        def __init__(self):
+            self.log = []
+
+        def __getattr__(self, name):
+            self.log.append(name)
+            return 2.0
+
+    @c
+    def f(x, growing, asked):
+        if not growing.model:
+            growing.model["n"] = 1
+        return x * asked.gain * len(growing.model)
+
+    growing, asked = Growing(), Asked()
+    yield f(X, growing, asked), list(growing), asked.log
+    yield f(X, growing, asked), list(growing), list(growing.model), asked.log
+    asked.gain = 5.0
+    yield f(X, growing, asked), asked.log
+    del asked.gain
+    yield f(X, growing, asked), asked.log
+
+
+@program
+def every_access_is_seen(c):
+    class Watched:
+        log = []
+
+        def __init__(self):
+            self.gain = 2.0
+
+        def __getattribute__(self, name):
+            if not name.startswith("__"):
+                Watched.log.append(name)
+            return object.__getattribute__(self, name)
+
+    watched = Watched()
+    f, g = c(lambda x, w: x * w.gain), c(lambda x: x * watched.gain)
+    Watched.log.clear()
+    yield f(X, watched), f(X, watched), g(X), g(X), list(Watched.log)
+    watched.gain = 3.0
+    yield f(X, watched), g(X), list(Watched.log)
+
+
+@program
+def empty_slots_ask_the_class(c):
+    class Slotted:
+        __slots__ = ("a", "b")
+        log = []
+
+        def __getattr__(self, name):
+            Slotted.log.append(name)
+            return 5.0
+
+    obj = Slotted()
+    f = c(lambda x, o: x * o.a)
+    yield f(X, obj), f(X, obj)
+    obj.a = 2.0
+    yield f(X, obj)
+    del obj.a
+    yield f(X, obj), Slotted.log
+
+
+@program
+def a_module_with_attributes_of_its_own(c):
+    class Outer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.extra = torch.nn.Linear(3, 3), {"gain": 2.0}
+
+        def __getattr__(self, name):
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                return self.extra[name] if name in self.extra else getattr(self.inner, name)
+
+        def forward(self, x):
+            return self.inner(x) * self.gain + self.weight.sum() * self.in_features
+
+    module = Outer()
+    f = c(module)
+    with torch.no_grad():
+        yield f(X)
+        module.extra["gain"] = 3.0
+        yield f(X)
+        module.gain = 1.0
+        yield f(X)
+        module.inner.weight.add_(1)
+        yield f(X)
+
+
+@program
+def a_python_module_with_attributes_of_its_own(c):
+    module, log = types.ModuleType("settings"), []
+
+    def asked(name):
+        log.append(name)
+        if name == "late":
+            return 3.0
+        raise AttributeError(name)
+
+    module.__getattr__, module.early = asked, 2.0
+    f = c(lambda x: x * module.early * module.late + hasattr(module, "more"))
+    yield f(X), f(X), log
+    module.late = 5.0
+    yield f(X), log
+    module.more = 1
+    yield f(X), log
+
+
+@program
+def what_an_object_says_that_it_is(c):
+    class Mock:
+        @property
+        def __class__(self):
+            return dict
+
+    f = c(lambda x, m: (x, isinstance(m, dict), isinstance(m, Mock), m.__class__ is dict, type(m) is Mock))
+    yield f(X, Mock())
+
+    class Meta(type):
+        def __getattribute__(cls, name):
+            return 5.0 if name == "magic" else super().__getattribute__(name)
+
+    class Magic(metaclass=Meta):
+        magic = 1.0
+
+    yield c(lambda x: x * Magic.magic)(X)
+
+
+@program
+def a_dict_of_ones_own(c):
+    class Hidden:
+        asked = 0
+
+        def __init__(self):
+            object.__setattr__(self, "k", 2.0)
+
+        @property
+        def __dict__(self):
+            Hidden.asked += 1
+            return {"fake": 1}
+
+    hidden = Hidden()
+    f = c(lambda x, h: (x * h.k, vars(h)))
+    yield f(X, hidden), f(X, hidden), Hidden.asked
+
+
+# ------------------------------------------------------------ descriptors
+
+
+@program
+def properties_kept_after_the_first_time(c):
+    class Kept(functools.cached_property): ...
+
+    class Layer:
+        made = 0
+
+        def __init__(self, n):
+            self.n = n
+
+        @functools.cached_property
+        def w(self):
+            self.made += 1
+            return self.n * 2.0
+
+        @Kept
+        def v(self):
+            return self.n * 3.0
+
+    f = c(lambda x, layer: x * layer.w + layer.w + layer.v)
+    layer = Layer(1)
+    yield f(X, layer), f(X, layer), vars(layer)
+    layer.n = 5
+    yield f(X, layer)
+    del layer.w
+    yield f(X, layer), layer.made
+    layer.w = 100.0
+    yield f(X, layer), f(X, Layer(3))
+
+
+@program
+def subclasses_of_descriptors(c):
+    class Property(property): ...
+
+    class Static(staticmethod): ...
+
+    class Class(classmethod): ...
+
+    class Layer:
+        reads = 0
+        _v = 1.0
+
+        @Property
+        def v(self):
+            Layer.reads += 1
+            return self._v
+
+        @v.setter
+        def v(self, value):
+            self._v = value * 2
+
+        abstract = abc.abstractproperty(lambda self: 3.0)
+        plus = Static(lambda x: x + 2)
+        named = Class(lambda cls, x: x + len(cls.__name__))
+
+    @c
+    def f(x, layer):
+        y = x * layer.v
+        layer.v = x.shape[0] * 1.0
+        return y + layer.abstract, layer.plus(x), layer.named(x), Layer.plus(x), Layer.named(x)
+
+    layer = Layer()
+    yield f(X, layer), f(X, layer), layer._v, Layer.reads, list(vars(layer))
+
+
+@program
+def callables_of_a_class(c):
+    class Layer(torch.nn.Module):
+        act, second, count = torch.tanh, torch.nn.functional.gelu, len
+        pick, item, negate = operator.attrgetter("w"), operator.itemgetter(0), operator.methodcaller("neg")
+        bound = [4, 5, 6].index
+
+        @functools.lru_cache(None)
+        def cached(self, n):
+            return n * 2
+
+        def forward(self, x):
+            x = self.act(x) + self.second() if False else self.act(x)
+            return (
+                self.negate(x) * self.pick(Weighted) * self.item([2.0]),
+                self.count([1, 2]),
+                self.cached(3),
+                self.bound(5),
+            )
+
+    class Weighted:
+        w = 3.0
+
+    f = c(Layer())
+    yield f(X)
+    Weighted.w = 4.0
+    yield f(X)
+
+    class Method:
+        def go(self, x):
+            return x * 2
+
+    class Holder:
+        method = Method().go
+
+    yield c(lambda x, h: h.method(x))(X, Holder())
+
+
+@program
+def methods_chosen_by_type(c):
+    class Layer:
+        @functools.singledispatchmethod
+        def go(self, value, x):
+            return x
+
+        @go.register
+        def _(self, value: int, x):
+            return x + value
+
+        @go.register
+        def _(self, value: str, x):
+            return x * len(value)
+
+    f = c(lambda x, layer, v: layer.go(v, x))
+    yield f(X, Layer(), 1), f(X, Layer(), "abc"), f(X, Layer(), 2.0)
+
+
+# ------------------------------------------------------------ special methods by C functions
+
+
+@program
+def methods_under_other_names(c):
+    class Items(list):
+        __call__ = list.index
+        __bool__ = list.__len__
+        __contains__ = list.count
+
+    class Table(dict):
+        __call__ = dict.get
+        __lt__ = dict.__contains__
+        lookup = dict.get
+
+    class Foreign:
+        lookup = dict.get
+
+    def of(thing, *args):
+        try:
+            return thing(*args)
+        except TypeError as error:
+            return str(error)
+
+    f = c(lambda x, items: (x, of(bool, items), items(5), len(items), 5 in items, 9 in items))
+    yield f(X, Items([4, 5])), f(X, Items([5]))
+    g = c(lambda x, table: (x * table("k", 2.0), table < "k", table.lookup("k"), of(lambda: Foreign().lookup(1))))
+    yield g(X, Table(k=3.0)), g(X, Table(j=4.0))
+
+
+@program
+def overrides_of_builtin_methods(c):
+    class Items(list):
+        def __eq__(self, other):
+            return True
+
+        def __contains__(self, item):
+            return True
+
+        def __iter__(self):
+            return iter([7])
+
+    class Text(str):
+        def __repr__(self):
+            return "shown"
+
+        def __len__(self):
+            return 99
+
+    class Number(int):
+        def __str__(self):
+            return "number"
+
+    class Formatted(float):
+        def __format__(self, spec):
+            return "F" + spec
+
+    f = c(lambda x, v: (x, v == [1], v != [1, 2], v != [9], 5 in v, [i for i in v], len(v), v + [3], list(v)))
+    yield f(X, Items([1, 2]))
+    g = c(lambda x, s: (x, str(s) == "ab", f"{s}", f"{s!r}", len(s), f"{s!s:>4}", "%s %r" % (s, s), s + "a", s.upper()))
+    yield g(X, Text("ab"))
+    h = c(lambda x, i: (x * i, str(i), f"{i}", i + 1, -i, f"{i:03d}", "%d %s" % (i, i)))
+    yield h(X, Number(4)), h(X, Number(5))
+    k = c(lambda x, v: (x * v, f"{v}", f"{v:.2f}", v + 1, "%.1f" % v, str(v)))
+    yield k(X, Formatted(2.5))
+
+
+@program
+def what_super_reaches(c):
+    class Table(dict):
+        def __getitem__(self, key):
+            return super().__getitem__(key) * 2
+
+        def __missing__(self, key):
+            return 10.0
+
+        def __setitem__(self, key, value):
+            super().__setitem__(key, value + 1)
+
+        def __contains__(self, key):
+            return super().__contains__(key.lower())
+
+    class Named:
+        def __hash__(self):
+            return super().__hash__()
+
+        def __eq__(self, other):
+            return super().__eq__(other)
+
+        def __repr__(self):
+            return "named"
+
+        def __str__(self):
+            return super().__str__() + "!"
+
+        def __format__(self, spec):
+            return super().__format__(spec) + "?"
+
+    @c
+    def f(x, table):
+        table["n"] = 1.0
+        return x * table["a"] * table["zz"], "A" in table, table.get("n"), len(table)
+
+    table = Table(a=2.0)
+    yield f(X, table), f(X, table), dict(table)
+    named, known = Named(), {}
+    g = c(lambda x, n: (x, n in known, str(n), f"{n}", n == n, n != n, n == 3))
+    yield g(X, named)
+    known[named] = 1
+    yield g(X, named)
+
+
+@program
+def iterators_of_c(c):
+    numbers, counting = iter([1, 2, 3]), itertools.count(5)
+    f = c(lambda x: x * next(numbers) + next(counting))
+    yield f(X), f(X), next(numbers), next(counting)
+    lock = threading.Lock()
+
+    @c
+    def g(x):
+        with lock:
+            return x * 2
+
+    yield g(X), g(X), lock.locked()
+
+
+# ------------------------------------------------------------ settings that are members of enums
+
+
+class Act(str, enum.Enum):
+    RELU = "relu"
+    TANH = "tanh"
+
+
+class Dim(enum.IntEnum):
+    FIRST = 0
+    LAST = 1
+
+
+class Mode(str, enum.Enum):
+    SUM = "sum"
+    EQUATION = "ij,kj->ik"
+    DEVICE = "cpu"
+    APPROXIMATE = "tanh"
+
+
+class Gain(float, enum.Enum):
+    TWO = 2.0
+
+
+class Rank(enum.Enum):
+    LOW = 1
+    HIGH = 2
+
+    def __eq__(self, other):
+        return isinstance(other, Rank)
+
+    def __hash__(self):
+        return 5
+
+    def __bool__(self):
+        return self.value > 1
+
+    def __str__(self):
+        return "rank " + self.name.lower()
+
+    def __format__(self, spec):
+        return "F" + spec
+
+
+@program
+def members_as_names(c):
+    class Text(str): ...
+
+    class Layer(torch.nn.Module):
+        table = {Act.RELU: 2.0, "tanh": 3.0}
+
+        def __init__(self):
+            super().__init__()
+            self.act, self.dim = Act.RELU, Dim.FIRST
+            self.layers = torch.nn.ModuleDict({"relu": torch.nn.ReLU(), "tanh": torch.nn.Tanh()})
+
+        def forward(self, x):
+            y = getattr(torch, self.act)(x) * self.table[self.act] + self.layers[self.act](x)
+            setattr(self, self.act, self.dim)
+            kept = vars(self)[self.act], hasattr(self, self.act), operator.attrgetter(self.act)(self)
+            return (
+                y.sum(self.dim),
+                operator.methodcaller(self.act)(x),
+                kept,
+                self.act + "!",
+                self.act[1:],
+                f"{self.dim:d}",
+            )
+
+    layer = Layer()
+    f = c(layer)
+    yield f(X)
+    for act, dim in ((Act.TANH, Dim.FIRST), (Act.TANH, Dim.LAST), (Text("relu"), 0), ("tanh", -1)):
+        layer.act, layer.dim = act, dim
+        yield f(X), list(vars(layer))[-2:]
+
+
+@program
+def members_as_arguments(c):
+    @c
+    def f(x, d, g):
+        y = x.transpose(d, -1), x[:, d], x[d], torch.zeros(d + 1, Dim.LAST), x.narrow(d, 0, 1), torch.tensor([d, 1])
+        z = torch.full((2,), g), x.clamp(max=g), torch.nn.functional.leaky_relu(x, g), torch.add(x, x, alpha=g)
+        s = (
+            torch.einsum(Mode.EQUATION, x, x),
+            x.to(Mode.DEVICE),
+            torch.nn.functional.gelu(x, approximate=Mode.APPROXIMATE),
+        )
+        return y, z, s, torch.nn.functional.mse_loss(x, x * g, reduction=Mode.SUM), torch.cat([x, x], dim=d), x * d + g
+
+    yield f(X, Dim.FIRST, Gain.TWO), f(X, Dim.LAST, Gain.TWO), f(X, 1, 2.0), f(X, Dim.LAST, 0.5)
+
+
+@program
+def members_in_branches(c):
+    @c
+    def f(x, setting):
+        match setting:
+            case Act.RELU:
+                return x.relu()
+            case "tanh":
+                return x.tanh()
+            case Dim.LAST:
+                return x.sum(setting)
+            case Dim():
+                return x + setting
+            case str():
+                return x * len(setting)
+        return x
+
+    for setting in (Act.RELU, Act.TANH, Dim.LAST, Dim.FIRST, "abc", Rank.LOW):
+        yield f(X, setting)
+    g = c(lambda x, name: (x, Act(name).name) if name in [a.value for a in Act] else (x, [a is Act.TANH for a in Act]))
+    yield g(X, "relu"), g(X, "none")
+
+
+@program
+def members_with_methods_of_their_own(c):
+    f = c(
+        lambda x, r: (
+            x,
+            r == Rank.HIGH,
+            len({r, Rank.HIGH}),
+            {Rank.LOW: 1}.get(r),
+            bool(r),
+            str(r),
+            f"{r:z}",
+            r in [Rank.LOW],
+        )
+    )
+    yield f(X, Rank.LOW), f(X, Rank.HIGH)
+
+
+@program
+def members_as_keys(c):
+    table = {Act.RELU: 2.0, "tanh": 3.0, Dim.LAST: 4.0, Rank: 6.0}
+    f = c(lambda x, k: (x * table.get(k, 0.5), k in table))
+    for key in (Act.RELU, "relu", Act.TANH, "tanh", Dim.LAST, 1, True, 1.0, Rank, Gain.TWO):
+        yield f(X, key)
+    del table[Act.RELU]
+    table[Gain.TWO] = 7.0
+    yield f(X, Act.RELU), f(X, 2), f(X, Gain.TWO)
