@@ -24,7 +24,7 @@ from __future__ import annotations
 import hashlib
 import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -385,6 +385,13 @@ class Expr:
     #: hash of the structure, equal in every process: a short name where the whole text would repeat shared parts
     digest: str
 
+    def below(self) -> tuple[Expr, ...]:
+        """Its operands; of a load or an index the values that are part of the index."""
+        if self.op not in ("index", "load"):
+            return self.args
+        index = self.attr if self.op == "index" else self.attr[1]
+        return tuple(a.value for a in index.atoms() if isinstance(a, Indirect))
+
     def vars(self) -> set[Var]:
         """Loop variables in all indices below (those under a reduce included)."""
         found: set[Var] = set()
@@ -500,8 +507,11 @@ def reduce(kind: str, value: Expr) -> Expr:
     return expr("reduce", value, dtype=dtype, attr=kind)
 
 
-def postorder(roots: Iterable[Expr], *, through_indirect: bool = True) -> list[Expr]:
-    """Every expression below the roots, operands before users, each once (indirect index values included)."""
+def postorder(roots: Iterable[Expr], *, through_indirect: bool = True, known: Container[Expr] = ()) -> list[Expr]:
+    """Every expression below the roots, operands before users, each once (indirect index values included).
+
+    known: expressions at which the walk stops: they and what is below them were seen before
+    """
     done: set[int] = set()
     out: list[Expr] = []
     stack: list[tuple[Expr, bool]] = [(e, False) for e in reversed(list(roots))]
@@ -513,11 +523,10 @@ def postorder(roots: Iterable[Expr], *, through_indirect: bool = True) -> list[E
             done.add(id(e))
             out.append(e)
             continue
+        if e in known:
+            continue
         stack.append((e, True))
-        below = list(e.args)
-        if through_indirect and e.op in ("index", "load"):
-            index = e.attr if e.op == "index" else e.attr[1]
-            below += [a.value for a in index.atoms() if isinstance(a, Indirect)]
+        below = e.below() if through_indirect else e.args
         stack.extend((b, False) for b in reversed(below))
     return out
 

@@ -593,4 +593,15 @@ template <class T> INLINE T fma(T a, T b, T c) {
   else return vector_math::fma(a, b, c);
 }
 
+// The same as functions that are called: for kernels that use one very often.
+#define QUERN_APART(name) \
+  template <class T> __attribute__((noinline)) T apart_##name(T x) { return name(x); }
+QUERN_APART(exp) QUERN_APART(exp2) QUERN_APART(expm1) QUERN_APART(log) QUERN_APART(log2) QUERN_APART(log10)
+QUERN_APART(log1p) QUERN_APART(sin) QUERN_APART(cos) QUERN_APART(tan) QUERN_APART(asin) QUERN_APART(acos)
+QUERN_APART(atan) QUERN_APART(sinh) QUERN_APART(cosh) QUERN_APART(tanh) QUERN_APART(asinh) QUERN_APART(acosh)
+QUERN_APART(atanh) QUERN_APART(erf) QUERN_APART(erfc) QUERN_APART(lgamma) QUERN_APART(sigmoid)
+#define QUERN_APART_BINARY(name) \
+  template <class T> __attribute__((noinline)) T apart_##name(T x, T y) { return name(x, y); }
+QUERN_APART_BINARY(pow) QUERN_APART_BINARY(atan2) QUERN_APART_BINARY(hypot)
+
 }  // namespace quern

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 
 from ...dtypes import bool_, int64
-from ...kernel import Kernel
+from ...kernel import Kernel, Store
 from ...loops import Expr, Index, Var, postorder
 from ..simplify_loops import is_order_sensitive, size_hint
-from .emit import HEAVY
+from .emit import HEAVY, LARGE, MOST_IN_PLACE
 from .expressions import SIZES, value_type
 from .indexing import Memo, free_vars, stride_along
 from .ranges import sum_fits_i32
@@ -101,3 +103,9 @@ def nanoseconds(kernel: Kernel, vector: Var | None, N: int) -> float:
         stride = stride_along(index, vector, memo)
         memory += weight * (0.1 if stride == 1 else 0.01 if stride is not None and stride == 0 else 0.8)
     return memory + heavy * 16 / N
+
+
+def called_functions(stores: Sequence[Store]) -> frozenset[str]:
+    """Functions that are used too often to be put in place each time."""
+    used = Counter(e.op for e in postorder([s.value for s in stores], through_indirect=False) if e.op in LARGE)
+    return frozenset(op for op, count in used.items() if count > MOST_IN_PLACE)

@@ -64,6 +64,14 @@ HEAVY: dict[str, int] = {
     "floordiv": 1000, "mod": 1000, "fmod": 1000, "pow": 370, "atan2": 2000, "hypot": 1000, "nextafter": 1000,
 }  # fmt: skip
 
+#: functions of many instructions. Where a kernel uses one more often than `MOST_IN_PLACE` times it is called: put in place
+#: each time, compilation takes a second for every two hundred.
+LARGE = frozenset(
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc lgamma sigmoid "
+    "pow atan2 hypot".split()
+)
+MOST_IN_PLACE = 24
+
 REDUCERS = {"sum": "Sum", "prod": "Prod", "max": "Max", "min": "Min", "any": "Any", "all": "All"}
 #: over truth values max is any, min is all
 BOOL_REDUCERS = {"max": "Any", "min": "All", "any": "Any", "all": "All", "sum": "Any", "prod": "All"}

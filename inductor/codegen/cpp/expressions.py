@@ -91,6 +91,8 @@ class Writer:
     ) -> None:
         self.dtypes, self.written, self.vector, self.N, self.vector_bytes = dtypes, written, vector, N, vector_bytes
         self.blocks = [Block(0)]
+        #: functions that are called rather than put in place
+        self.apart: frozenset[str] = frozenset()
         self.may_hoist_loads = True
         #: running prefixes of this pass: scan -> (variable, whether it runs along the lanes)
         self.scans: dict[Expr, tuple[str, bool]] = {}
@@ -176,15 +178,48 @@ class Writer:
 
     def value(self, e: Expr, mask: Expr | None = None) -> Value:
         """The value of `e`; loads below it happen only where `mask` holds."""
-        if mask is not None and not self.has_loads(e):
-            mask = None
+        mask = self._mask_of(e, mask)
         known = self._lookup(e, mask)
         if known is not None:
             return known
-        made = self._compute(e, mask)
-        if e.op != "const":
-            made = self._name(e, mask, made)
-        return made
+        if e.op == "const":
+            return self._compute(e, mask)
+        *before, _ = self._in_order(e, mask)
+        for below, under in before:
+            if self._lookup(below, under) is None:
+                self._name(below, under, self._compute(below, under))
+        return self._name(e, mask, self._compute(e, mask))
+
+    def _mask_of(self, e: Expr, mask: Expr | None) -> Expr | None:
+        """The mask, where one matters to `e`."""
+        return mask if mask is not None and self.has_loads(e) else None
+
+    def _in_order(self, e: Expr, mask: Expr | None) -> list[tuple[Expr, Expr | None]]:
+        """What has to be computed for `e`, operands before users and `e` last: expressions are deeper than Python's stack."""
+        order: list[tuple[Expr, Expr | None]] = []
+        done: set[tuple[Expr, Expr | None]] = set()
+        stack = [((e, mask), False)]
+        while stack:
+            item, ready = stack.pop()
+            if item in done:
+                continue
+            if ready:
+                done.add(item)
+                order.append(item)
+                continue
+            stack.append((item, True))
+            operands = [(a, self._mask_of(a, under)) for a, under in self._operands(*item)]
+            stack.extend((x, False) for x in reversed(operands) if x[0].op != "const" and self._lookup(*x) is None)
+        return order
+
+    def _operands(self, e: Expr, mask: Expr | None) -> list[tuple[Expr, Expr | None]]:
+        """The values that `_compute` asks for in this block, each with the mask that it stands under."""
+        if e.op == "masked":
+            cond, inner, other = e.args
+            return [(cond, mask), (inner, _both(mask, cond)), (other, mask)]
+        if e.op in ("reduce", "scan", "load", "index") or (e in self.tiles or e in self.rows) and mask is None:
+            return []
+        return [(a, mask) for a in e.args]
 
     def _lookup(self, e: Expr, mask: Expr | None) -> Value | None:
         for block in reversed(self.blocks):
@@ -209,8 +244,8 @@ class Writer:
     def has_loads(self, e: Expr) -> bool:
         """Whether `e` reads memory: only then does a mask matter to it."""
         if e not in self._loads:
-            below = postorder([e])
-            self._loads[e] = any(x.op == "load" for x in below)
+            for x in postorder([e], known=self._loads):
+                self._loads[x] = x.op == "load" or any(self._loads[b] for b in x.below())
         return self._loads[e]
 
     def _compute(self, e: Expr, mask: Expr | None) -> Value:
@@ -254,8 +289,7 @@ class Writer:
 
     def _masked(self, e: Expr, mask: Expr | None) -> Value:
         cond, inner, other = e.args
-        both = cond if mask is None else expr("and", mask, cond, dtype=bool_)
-        return self._where(e, [self.value(cond, mask), self.value(inner, both), self.value(other, mask)])
+        return self._where(e, [self.value(cond, mask), self.value(inner, _both(mask, cond)), self.value(other, mask)])
 
     def _where(self, e: Expr, parts: list[Value]) -> Value:
         cond, a, b = parts
@@ -290,6 +324,8 @@ class Writer:
         parts = [self.as_type(v, operand) for v in parts]
         name = "ipow" if e.op == "pow" and not operand.startswith("f") else e.op
         template = text_of(name, operand == "bool", vector)
+        if name in self.apart:
+            template = f"apart_{template}"
         if vector and (not is_operator(template.removeprefix("as_mask(").removesuffix(")")) or operand == "bool"):
             texts = [self.as_vector(v) for v in parts]
         else:
@@ -450,6 +486,10 @@ class Writer:
         if s.mode in _UPDATES:
             value = f"load<{ctype}>({at}) {_UPDATES[s.mode]} {value}"
         self.line(f"store<{ctype}>({at}, {value});")
+
+
+def _both(mask: Expr | None, cond: Expr) -> Expr:
+    return cond if mask is None else expr("and", mask, cond, dtype=bool_)
 
 
 def literal(value: object, ctype: str) -> str:

@@ -95,20 +95,12 @@ Memo = dict[Expr, frozenset[Var]]
 
 def free_vars(root: Expr, memo: Memo) -> frozenset[Var]:
     """Loop variables that the value depends on: reduction variables only where they are outside reductions."""
-    if root in memo:
-        return memo[root]
-    for e in postorder([root]):
-        if e in memo:
-            continue
+    for e in postorder([root], known=memo):
         own: set[Var] = set()
         if e.op in ("index", "load"):
             i: Index = e.attr if e.op == "index" else e.attr[1]
-            for atom in i.atoms():
-                if isinstance(atom, Var):
-                    own.add(atom)
-                elif isinstance(atom, Indirect):
-                    own |= memo[atom.value]
-        for a in e.args:
+            own.update(atom for atom in i.atoms() if isinstance(atom, Var))
+        for a in e.below():
             own |= memo[a]
         if e.op == "reduce":
             own = {v for v in own if not v.is_reduction}

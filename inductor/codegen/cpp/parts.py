@@ -17,7 +17,7 @@ from ...dtypes import bool_
 from ...graph import Dim
 from ...kernel import Store
 from ...loops import Expr, Index, Var, as_index, postorder
-from .cost import accumulator_types
+from .cost import accumulator_types, called_functions
 from .emit import BOOL_REDUCERS, HEAVY, REDUCERS
 from .expressions import Value, Writer, c_name, storage_type, value_type
 from .indexing import dim_text
@@ -42,6 +42,7 @@ class Part:
         self.kernel = plan.kernel
         dtypes = {b.name: b.dtype for b in self.kernel.args}
         self.writer = Writer(dtypes, self.kernel.writes, plan.vector, plan.lanes, plan.vector_bytes)
+        self.writer.apart = called_functions(self.kernel.stores)
         self.writer.may_hoist_loads = all(v.extent != 0 for v in self.kernel.r)
         self.direct = {s.value for s in self.kernel.stores}
         self.chunked = plan.split is not None and any(passes)

@@ -156,33 +156,32 @@ def _store_depth(s: Store) -> int:
 def find_reductions(kernel: Kernel) -> list[Reduction]:
     """Every reduction below the stores with the mask it stands under, operands before users."""
     found: dict[Reduction, None] = {}
-    seen: set[tuple[Expr, Expr | None]] = set()
+    seen: set[Reduction] = set()
+    reading: dict[Expr, bool] = {}
 
-    def below(e: Expr) -> Iterable[Expr]:
-        yield from e.args
-        if e.op in ("index", "load"):
-            index = e.attr if e.op == "index" else e.attr[1]
-            yield from (a.value for a in index.atoms() if isinstance(a, Indirect))
+    def reads(e: Expr) -> bool:
+        for x in postorder([e], known=reading):
+            reading[x] = x.op == "load" or any(reading[b] for b in x.below())
+        return reading[e]
 
-    def visit(e: Expr, mask: Expr | None) -> None:
-        if (e, mask) in seen:
-            return
-        seen.add((e, mask))
+    def below(e: Expr, mask: Expr | None) -> list[Reduction]:
         if e.op == "masked":
             cond, inner, other = e.args
-            visit(cond, mask)
-            visit(inner, cond if mask is None else expr("and", mask, cond, dtype=bool_))
-            visit(other, mask)
-            return
-        for b in below(e):
-            visit(b, mask)
-        if e.op == "reduce":
-            reads = any(x.op == "load" for x in postorder([e]))
-            found[e, mask if reads else None] = None
+            both = cond if mask is None else expr("and", mask, cond, dtype=bool_)
+            return [(cond, mask), (inner, both), (other, mask)]
+        return [(b, mask) for b in e.below()]
 
-    for s in kernel.stores:
-        visit(s.value, None)
-        visit(expr("index", dtype=int64, attr=s.index), None)
+    roots = [e for s in kernel.stores for e in (s.value, expr("index", dtype=int64, attr=s.index))]
+    stack: list[tuple[Reduction, bool]] = [((e, None), False) for e in reversed(roots)]
+    while stack:
+        (e, mask), ready = stack.pop()
+        if ready:
+            if e.op == "reduce":
+                found[e, mask if reads(e) else None] = None
+        elif (e, mask) not in seen:
+            seen.add((e, mask))
+            stack.append(((e, mask), True))
+            stack.extend((x, False) for x in reversed(below(e, mask)))
     return list(found)
 
 

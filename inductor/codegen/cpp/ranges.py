@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from ...dtypes import DType
 from ...dtypes import int64 as int64_
-from ...loops import Expr, FloorDiv, Index, Mod, Var
+from ...loops import Expr, FloorDiv, Index, Mod, Var, postorder
 
 Interval = tuple[int, int]
 
@@ -26,8 +26,9 @@ _known: WeakKeyDictionary[Expr, Interval | None] = WeakKeyDictionary()
 def interval(e: Expr) -> Interval | None:
     """The range of an integer expression within 32 bits; None where it, or an operand, may leave them."""
     if e not in _known:
-        found = _interval(e)
-        _known[e] = found if found is not None and _LOW <= found[0] and found[1] <= _HIGH else None
+        for x in postorder([e], known=_known):  # operands first: expressions are deeper than Python's stack
+            found = _interval(x)
+            _known[x] = found if found is not None and _LOW <= found[0] and found[1] <= _HIGH else None
     return _known[e]
 
 
