@@ -126,7 +126,7 @@ def _addcdiv(b: GraphBuilder, x: Node, p: Node, q: Node, c: Any, value: float) -
     return b.add(x, b.div(_scaled(b, p, value, c), q))
 
 
-_row("addcmul", _promoted("addcmul"), _addcmul, numbers=("value",), value=1)
+_row("addcmul", _promoted("addcmul", "no-bool"), _addcmul, numbers=("value",), value=1)
 
 
 def _meta_addcdiv(*metas: TensorMeta, value: float) -> TensorMeta:
@@ -149,14 +149,22 @@ def _meta_lerp(x: TensorMeta, end: TensorMeta, weight: TensorMeta) -> TensorMeta
 def _lerp(b: GraphBuilder, x: Node, end: Node, weight: Node, c: Any) -> Node:
     # counted from the nearer end, so that weights 0 and 1 are exact
     dtype = x.dtype
-    x, end = (to(b, i, accumulation_dtype(dtype)) for i in (x, end))
+    x, end, weight = (to(b, i, accumulation_dtype(dtype)) for i in (x, end, weight))
     is_near = b.lt(b.abs(weight), c(0.5))
     share = b.where(is_near, weight, b.sub(weight, c(1.0)))
-    return to(b, b.fma(b.cast(share, dtype=x.dtype), b.sub(end, x), b.where(is_near, x, end)), dtype)
+    return to(b, b.fma(share, b.sub(end, x), b.where(is_near, x, end)), dtype)
 
 
 _row("lerp", _meta_lerp, _lerp, numbers=(2,))
-_row("prelu", _promoted("prelu", "float"), lambda b, x, w, c: b.where(b.gt(x, c(0)), x, b.mul(x, w)))
+
+
+def _meta_prelu(x: TensorMeta, weight: TensorMeta) -> TensorMeta:
+    if x.dtype != weight.dtype:
+        raise TypeError(f"prelu: the weight is {weight.dtype}, the tensor {x.dtype}")
+    return _promoted("prelu", "float")(x, weight)
+
+
+_row("prelu", _meta_prelu, lambda b, x, w, c: b.where(b.gt(x, c(0)), x, b.mul(x, w)))
 
 
 # --------------------------------------------------------------------------- logarithms and exponentials

@@ -37,6 +37,10 @@ def _of_target(x: TensorMeta, y: TensorMeta) -> TensorMeta:
     return pointwise_meta(pointwise_meta(y), pointwise_meta(y, x))
 
 
+#: losses whose input is not promoted to a target of floats
+_FLOAT_INPUTS = ("huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div")
+
+
 def _loss(
     name: str,
     build: Callable[..., Node],
@@ -53,8 +57,8 @@ def _loss(
     def meta(x: TensorMeta, y: TensorMeta, *, reduction: str, **_: Any) -> TensorMeta:
         _check_reduction(reduction)
         dtype = result_dtype(x, y)
-        if not dtype.is_float:
-            raise TypeError(f"{name} needs float tensors, not {dtype}")
+        if not dtype.is_float or (name in _FLOAT_INPUTS and not x.dtype.is_float):
+            raise TypeError(f"{name} needs float tensors, not {x.dtype} and {y.dtype}")
         full = replace(layout(x, y), dtype=dtype)
         return full if reduction == "none" else new_meta((), dtype, x.device)
 

@@ -165,6 +165,7 @@ def test_a_scaled_sum_is_rounded_once():
     )
     check(lambda x: torch.sub(x, x, alpha=0), x)
     check(lambda x: torch.lerp(x, x + x, -2.0), x)
+    check(lambda x: (torch.lerp(x, x + x, 0.3), torch.add(x, x, alpha=0.3)), x.double())
 
 
 # ------------------------------------------------------------------ numbers outside a dtype
@@ -236,6 +237,49 @@ def test_an_int_that_changes_is_held_to_the_dtype():
 )
 def test_what_eager_refuses_of_integers(fn):
     assert check(fn, T([1, 2, 3])) is not None
+
+
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+
+
+@pytest.mark.parametrize("dtype", UNSIGNED)
+def test_unsigned_integers_have_the_ops_that_eager_has_for_them(dtype):
+    x = T([1, 2, 7], dtype=torch.int64).to(dtype)
+    for fn in (
+        lambda x: x + x,
+        lambda x: x < 2,
+        lambda x: x.clamp(0, 1),
+        torch.logical_not,
+        lambda x: x << 1,
+        lambda x: x == 2,
+    ):
+        check(fn, x, dynamic=(None,))
+    check(lambda x: (x.clone(), torch.cat([x, x]), x[1:], x.reshape(3, 1).expand(3, 2).contiguous(), x.float() * 2), x)
+
+
+REFUSED = {
+    "delta": (lambda x: F.huber_loss(x, x, delta=-1.0), (4,)),
+    "beta": (lambda x: F.smooth_l1_loss(x, x, beta=-1.0), (4,)),
+    "smoothing": (lambda x: F.cross_entropy(x, T([0, 1]), label_smoothing=2.0), (2, 4)),
+    "probability": (lambda x: F.binary_cross_entropy(x, x + 2), (4,)),
+    "target size": (lambda x: F.binary_cross_entropy_with_logits(x, torch.ones(4)), (2, 4)),
+    "movedim": (lambda x: x.movedim(0, 4), (2, 4)),
+    "flipud": (torch.flipud, ()),
+    "diag": (torch.diag, (1, 2, 4)),
+    "circular": (lambda x: F.pad(x, (1, 1), mode="circular"), (4,)),
+    "replicate": (lambda x: F.pad(x, (1, 1, 1, 1), mode="replicate"), (2, 4)),
+    "prelu": (lambda x: F.prelu(x, torch.ones(3)), ()),
+    "prelu of integers": (lambda x: F.prelu((x * 9).int(), torch.ones(1)), (4,)),
+    "huber of integers": (lambda x: F.huber_loss((x * 9).int(), x), (4,)),
+    "kl of integers": (lambda x: F.kl_div((x * 9).int(), x, reduction="sum"), (4,)),
+    "addcmul of bools": (lambda x: torch.addcmul(x > 0, x > 0, x > 0), (4,)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_ranks_dtypes_and_settings_that_eager_refuses(name):
+    fn, shape = REFUSED[name]
+    assert check(fn, torch.rand(shape), dynamic=(None,)) is not None
 
 
 # ------------------------------------------------------------------ conversions, zeros

@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from ....inductor.dtypes import LARGEST, DType, bool_, float64, held_range, holds, int64, int_range
+from ....inductor.dtypes import (
+    LARGEST,
+    DType,
+    bool_,
+    float64,
+    held_range,
+    holds,
+    int64,
+    int_range,
+    uint16,
+    uint32,
+    uint64,
+)
 from ....inductor.graph import Node, TensorMeta
 from ....inductor.ops import OPS, Op
 from ....inductor.ops.dims import deciding, less
@@ -70,7 +82,9 @@ class Context:
         return self.ev.emit("scalar", value=x)
 
     def op(self, name: str, *operands: Any, **attrs: Any) -> Node:
-        """Append a table op; None operands are absent optional tensors. Complex arithmetic is left to the framework."""
+        """Append a table op; None operands are absent optional tensors. Complex arithmetic is left to the framework, and that of
+        the unsigned integers for which it has kernels of few ops.
+        """
         nodes = [None if x is None else self.node(x) for x in operands]
         self.ev.graph.framework = "torch"
         if any(isinstance(a, Node) for a in attrs.values()):
@@ -81,7 +95,7 @@ class Context:
         if OPS[name].numbers:
             self._fitting(OPS[name], nodes, attrs)
         for n in nodes:
-            if n is not None and not isinstance(n.meta, tuple) and n.dtype.is_complex:
+            if n is not None and not isinstance(n.meta, tuple) and _is_left(name, n.dtype):
                 self.ev.symbols.pin_numbers(nodes)
                 return COMPLEX[0](self, name, nodes, attrs)
         if name == "pow" and self.ev.symbols.numbers:
@@ -151,6 +165,16 @@ class Context:
 
     def broken(self, code: str, what: str, why: str = "", rewrite: str = "") -> Break:
         return self.ev.break_(code, what, why, rewrite)
+
+
+#: ops that move elements, whatever they are
+_MOVES = frozenset(
+    ("cast", "clone", "contiguous", "copy", "restride", "full_like", "cat", "stack", "to_device", "getitem")
+)
+
+
+def _is_left(op: str, dtype: DType) -> bool:
+    return dtype.is_complex or (dtype in (uint16, uint32, uint64) and op not in _MOVES and OPS[op].kind != "view")
 
 
 def _may_overflow(value: Any) -> bool:

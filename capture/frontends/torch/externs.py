@@ -411,18 +411,20 @@ UNKNOWN.append(handler_of_unknown)
 METHOD_CALL.append(method_call)
 
 
-# ------------------------------------------------------------------ complex arithmetic
+# ------------------------------------------------------------------ arithmetic that is the framework's
 
 
 def complex_op(cx: Context, name: str, nodes: Sequence[Node | None], attrs: Mapping[str, Any]) -> Any:
-    """A table op over complex tensors, as an opaque call of eager's implementation: generated kernels know real numbers."""
+    """A table op over complex tensors, as an opaque call of eager's implementation: generated kernels know real numbers. The same
+    for the unsigned integers of which eager's kernels know few ops: it raises for the others.
+    """
     row = OPS[name]
     if row.kind == "view" or name == "getitem":
         return cx.ev.emit(name, *nodes, **attrs)
     full = row.bind(attrs)
     operands = [n.attrs["value"] if n is not None and n.op.name == "scalar" else n for n in nodes]
     target = f"{eager_ops.__name__}:NAMED.{name}"
-    raises = row.raises or row.requires is not None
+    raises = row.raises or row.requires is not None or not any(n is not None and n.dtype.is_complex for n in nodes)
     return call_target(cx, target, EAGER[name], operands, full, effects=False, raises=raises)
 
 

@@ -435,6 +435,8 @@ def pad(cx: Context, input: ArrayValue, pad: Any, mode: str = "constant", value:
     amounts = tuple(data_size(cx, p, "a padding") for p in pad)
     if mode == "circular" and any(isinstance(p, int) and p < 0 for p in amounts):
         raise Declined("circular padding that crops")  # eager repeats what is left, and starts elsewhere
+    if mode != "constant" and len(input.meta.shape) - len(amounts) // 2 not in (1, 2):
+        raise ValueError(f"pad: {len(amounts)} amounts for a tensor of {len(input.meta.shape)} dimensions")
     out = cx.op("pad", input, pad=amounts, mode=mode, value=value)
     if mode in ("reflect", "replicate") and len(amounts) == 2 * len(input.meta.shape) - 4:
         return _as_channels_last(cx, input, out)

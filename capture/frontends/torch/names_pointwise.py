@@ -269,6 +269,13 @@ def glu(cx: Context, input: ArrayValue, dim: int = -1) -> Node:
 def prelu(cx: Context, input: ArrayValue, weight: ArrayValue) -> Any:
     """One weight for all, or one per channel (dim 1)."""
     w: Any = weight
+    channels = input.meta.shape[1] if len(input.meta.shape) > 1 else 1
+    if (
+        not input.meta.shape
+        or len(weight.meta.shape) > 1
+        or not (weight.meta.numel == 1 or weight.meta.numel == channels)
+    ):
+        raise ValueError(f"prelu: weights of shape {weight.meta.shape} for an input of shape {input.meta.shape}")
     if weight.meta.numel != 1 and len(input.meta.shape) > 1:
         w = cx.op("reshape", weight, shape=(-1, *(1,) * (len(input.meta.shape) - 2)))
     return cx.op("prelu", input, w)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ....inductor.graph import Node
+from ....inductor.ops.dims import same
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, name, register
 from .results import Results
@@ -205,6 +206,12 @@ def _check_reduce(cx: Context, reduction: str, size_average: Any, reduce: Any) -
     return reduction
 
 
+def _check_same_size(input: ArrayValue, target: ArrayValue) -> None:
+    """Where eager does not broadcast."""
+    if len(input.meta.shape) != len(target.meta.shape) or not all(map(same, input.meta.shape, target.meta.shape)):
+        raise ValueError(f"a target of shape {target.meta.shape} for an input of shape {input.meta.shape}")
+
+
 def _pair_loss(op: str, extra: str | None = None, default: Any = None) -> Any:
     def call(cx: Context, input: ArrayValue, target: ArrayValue, size_average: Any = None, reduce: Any = None,
              reduction: str = "mean", **more: Any) -> Node:  # fmt: skip
@@ -221,11 +228,21 @@ def _pair_loss(op: str, extra: str | None = None, default: Any = None) -> Any:
 
 register("F.mse_loss", _pair_loss("mse_loss"))
 register("F.l1_loss", _pair_loss("l1_loss"))
-register("F.smooth_l1_loss", _pair_loss("smooth_l1_loss", "beta", 1.0))
+
+
+@name("F.smooth_l1_loss")
+def smooth_l1_loss(cx: Context, input: ArrayValue, target: ArrayValue, size_average: Any = None, reduce: Any = None,
+                   reduction: str = "mean", beta: float = 1.0) -> Node:  # fmt: skip
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta {beta} is negative")
+    reduction = _check_reduce(cx, reduction, size_average, reduce)
+    return cx.op("smooth_l1_loss", input, target, reduction=reduction, beta=beta)
 
 
 @name("F.huber_loss")
 def huber_loss(cx: Context, input: ArrayValue, target: ArrayValue, reduction: str = "mean", delta: float = 1.0) -> Node:
+    if delta <= 0:
+        raise ValueError(f"huber_loss: delta {delta} is not positive")
     return cx.op("huber_loss", input, target, reduction=reduction, delta=delta)
 
 
@@ -234,6 +251,8 @@ def cross_entropy(cx: Context, input: ArrayValue, target: ArrayValue, weight: An
                   ignore_index: int = -100, reduce: Any = None, reduction: str = "mean",
                   label_smoothing: float = 0.0) -> Node:  # fmt: skip
     reduction = _check_reduce(cx, reduction, size_average, reduce)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing {label_smoothing} is not within 0 and 1")
     return cx.op("cross_entropy", input, target, weight, ignore_index=ignore_index, reduction=reduction,
                  label_smoothing=label_smoothing)  # fmt: skip
 
@@ -250,6 +269,7 @@ def binary_cross_entropy(cx: Context, input: ArrayValue, target: ArrayValue, wei
                          reduce: Any = None, reduction: str = "mean") -> Node:  # fmt: skip
     if weight is not None:
         raise Declined("weights")
+    _check_same_size(input, target)
     return cx.op("binary_cross_entropy", input, target, reduction=_check_reduce(cx, reduction, size_average, reduce))
 
 
@@ -258,6 +278,7 @@ def bce_with_logits(cx: Context, input: ArrayValue, target: ArrayValue, weight: 
                     reduce: Any = None, reduction: str = "mean", pos_weight: Any = None) -> Node:  # fmt: skip
     if weight is not None or pos_weight is not None:
         raise Declined("weights")
+    _check_same_size(input, target)
     reduction = _check_reduce(cx, reduction, size_average, reduce)
     return cx.op("binary_cross_entropy_with_logits", input, target, reduction=reduction)
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ....inductor.graph import Node
+from ....inductor.ops.common import wrap_dim
 from ....inductor.ops.dims import less
 from ....inductor.ops.promotion import broadcast_shapes as broadcast
 from ....inductor.ops.promotion import is_channels_last, is_dense
@@ -133,10 +134,8 @@ def adjoint(cx: Context, input: ArrayValue) -> ArrayValue:
 @name("*movedim *moveaxis")
 def movedim(cx: Context, input: ArrayValue, source: Any, destination: Any) -> ArrayValue:
     rank = _rank(input)
-    if not rank:
-        return input.view(cx.ev, "alias")
-    src = [d % rank for d in ([source] if isinstance(source, int) else source)]
-    dst = [d % rank for d in ([destination] if isinstance(destination, int) else destination)]
+    src = [wrap_dim(d, rank) for d in ([source] if isinstance(source, int) else source)]
+    dst = [wrap_dim(d, rank) for d in ([destination] if isinstance(destination, int) else destination)]
     if len(src) != len(dst) or len(set(src)) != len(src) or len(set(dst)) != len(dst):
         raise ValueError(f"movedim: invalid dims {source} and {destination}")
     rest = iter(d for d in range(rank) if d not in src)
@@ -238,6 +237,8 @@ def trace(cx: Context, input: ArrayValue) -> Node:
 @name("*diag")
 def diag(cx: Context, input: ArrayValue, diagonal: int = 0) -> Any:
     """A matrix from its diagonal, or a copy of a matrix's diagonal."""
+    if _rank(input) not in (1, 2):
+        raise ValueError(f"diag of a tensor of {_rank(input)} dimensions")
     if _rank(input) == 1:
         return cx.op("diag_embed", input, offset=diagonal)
     part = cx.op("diagonal", input, offset=diagonal)
@@ -541,6 +542,8 @@ def fliplr(cx: Context, input: ArrayValue) -> Node:
 
 @name("*flipud")
 def flipud(cx: Context, input: ArrayValue) -> Node:
+    if not input.meta.shape:
+        raise ValueError("flipud needs at least one dimension")
     return cx.op("flip", input, dims=(0,))
 
 
