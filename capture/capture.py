@@ -159,7 +159,6 @@ def _until_settled(
     target: Target, arguments: Mapping[str, Any], engine: Any, policy: Policy, assume: Assumptions
 ) -> Captured:
     """Attempts until one ends without learning anything new."""
-    family = target.family
     for _ in range(MAX_ATTEMPTS):
         ev = Evaluator(frontends(), policy, engine, assume)
         try:
@@ -182,8 +181,8 @@ def _until_settled(
         except Exception as error:
             raise _failure(ev, target, error) from error
         return found
-    reason = next(iter(family.stops.values()), BreakReason("attempts", "capture did not settle"))
-    return plain(Evaluator(frontends(), policy, engine), target, reason)
+    error = InternalError(f"[capture] {target.name} did not settle in {MAX_ATTEMPTS} attempts")
+    raise _failure(ev, target, error)
 
 
 def _failure(ev: Evaluator, target: Target, error: Exception) -> CompileFailure:

@@ -43,7 +43,7 @@ from .breaks import BreakReason, Restart
 from .capture import Captured, call_parts, capture, plain
 from .entries import MISS, NUMBERS, Entry, Recompile, does_something, entry_source, filename_of
 from .evaluator import Evaluator
-from .failures import ATTEMPTS, CompileFailure
+from .failures import ATTEMPTS, MOST, CompileFailure
 from .frontend import frontends
 from .instructions import Slot
 from .locations import of_code
@@ -95,7 +95,7 @@ class Dispatcher:
         self.gave_up = False
         #: attempts that failed, and what was said of them
         self.failures = 0
-        self.said: set[str] = set()
+        self.said: set[Any] = set()
         #: the `run` of each entry, as the generated function iterates over them
         self._table: list[Any] = []
         self.namespace: dict[str, Any] = {
@@ -196,7 +196,7 @@ class Dispatcher:
 
     def _capture(self, values: tuple[Any, ...]) -> Entry | None:
         owner = self.owner
-        if config.disable or self.gave_up or present.stance.name == "eager_on_recompile":
+        if config.disable or self.gave_up or present.stance.name == "eager_on_recompile" or self.failures >= MOST:
             return None
         if present.stance.name == "fail_on_recompile":
             raise self._forbidden(values)
@@ -239,23 +239,15 @@ class Dispatcher:
             if error is failure.error:
                 raise error
             raise error from failure.error
-        text = failure.warning(self.name)
-        if text not in self.said:
-            self.said.add(text)
-            warn(text)
-        self.captures += 1
+        if failure.kind not in self.said:
+            self.said.add(failure.kind)
+            warn(failure.warning(self.name))
         self.failures += 1
-        if self.failures >= ATTEMPTS:
-            self._leave_plain(failure)
+        if self.failures >= ATTEMPTS and failure.plain is not None:
+            entry = self.owner.entry(self, failure.plain)
+            entry.gives_up = True
+            self._add(entry, self.owner.recompile_limit())
         failure.discard()
-
-    def _leave_plain(self, failure: CompileFailure) -> None:
-        if failure.plain is None:
-            self.gave_up = True
-            return
-        entry = self.owner.entry(self, failure.plain)
-        entry.gives_up = True
-        self._add(entry, self.owner.recompile_limit())
 
     def _forbidden(self, values: tuple[Any, ...]) -> RecompileForbidden:
         code = self.target.function.__code__
@@ -488,7 +480,12 @@ class CompiledFunction:
 
     def build(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> Entry:
         """Capture a target for these arguments and compile its graph."""
-        return self.entry(dispatcher, *self._compiled(dispatcher, arguments))
+        captured, compiled, seconds = self._compiled(dispatcher, arguments)
+        try:
+            return self.entry(dispatcher, captured, compiled, seconds)
+        except Exception as error:  # code that Python refuses
+            where = of_code(dispatcher.target.view.code)
+            raise CompileFailure(error, where, dispatcher.left_plain(captured)) from error
 
     def entry(
         self,

@@ -3,7 +3,8 @@
 Under `fullgraph=True`, or with `config.on_error = "raise"`, a failure raises. Else the call that met it runs as plain Python, a
 warning says so once, and the next call that no compiled version fits is tried again. After `ATTEMPTS` failures of one code
 object the inputs that lead to one are left to plain Python: an entry keeps them from being tried again, under
-the guards of the attempt that failed. Other inputs are captured as before, so that an odd one does not spoil the rest.
+the guards of the attempt that failed. Other inputs are captured as before, so that an odd one does not spoil the rest; after
+`MOST` failures quern leaves what no compiled version fits to plain Python.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: failures of one code object before inputs that lead to one are left to plain Python
 ATTEMPTS = 3
+#: failures of one code object after which no further version of it is tried
+MOST = 64
 
 
 class CompileFailure(Exception):
@@ -36,6 +39,11 @@ class CompileFailure(Exception):
         self.error = error
         self.location = location
         self.plain = plain
+
+    @property
+    def kind(self) -> tuple[str, type, SourceLocation]:
+        """What makes it another failure than an earlier one: texts may differ in numbers."""
+        return self.what, type(self.error), self.location
 
     def described(self, name: str) -> str:
         """What happened, and where."""

@@ -30,7 +30,8 @@ _patching = threading.RLock()
 class Config:
     """Process-wide switches. Assign to change; `patch` restores on exit."""
 
-    #: "warn": a failing compile warns once and runs eager; "raise": it raises
+    #: a failure inside quern. "warn": the call runs as plain Python, one warning says so, and the next one is tried again;
+    #: "raise": it raises, as it does under fullgraph=True in any case
     on_error: str = "warn"
     #: entries kept per compiled function before the least recently used is dropped
     recompile_limit: int = 16

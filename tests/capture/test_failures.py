@@ -12,7 +12,7 @@ import weakref
 
 import pytest
 from quern.capture.dispatch import CompiledFunction
-from quern.capture.failures import ATTEMPTS
+from quern.capture.failures import ATTEMPTS, MOST
 from toy import Toy, ToyFrontend, ToyValue, toy_compile
 
 import quern
@@ -166,7 +166,9 @@ def test_an_entry_that_does_not_fit_its_own_input(monkeypatch):
     compiled = toy_compile(program)
     (text,) = calls(compiled, *[ONE] * 6)
     assert "does not fit what it was made from" in text and "was nothing" in text
-    assert compiled.dispatcher.failures == ATTEMPTS
+    assert compiled.dispatcher.failures == 6
+    compiled.dispatcher.failures = MOST
+    assert calls(compiled, ONE) == [] and compiled.dispatcher.failures == MOST
 
 
 @pytest.mark.gives_up
@@ -302,3 +304,22 @@ def test_a_front_end_is_loaded_once_however_many_threads_ask(monkeypatch):
         t.join()
     assert not errors and loads == [1]
     assert all(names.count("toy") == 1 for names in found)
+
+
+@pytest.mark.gives_up
+def test_code_that_python_refuses_is_such_a_failure(monkeypatch):
+    whole = ToyValue.rebuild
+    refused = []
+
+    def rebuild(value, rb):
+        if value.node.shape == (3,):
+            refused.append(1)
+            rb.emit("1 +")
+        return whole(value, rb)
+
+    monkeypatch.setattr(ToyValue, "rebuild", rebuild)
+    compiled = toy_compile(program, dynamic=False)
+    (text,) = calls(compiled, *[THREE] * 5, ONE, THREE)
+    assert "SyntaxError" in text
+    assert len(refused) == ATTEMPTS
+    assert compiled.entries[0].graph is not None

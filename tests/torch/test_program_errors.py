@@ -210,6 +210,67 @@ def a_break_inside_of_the_try_statement(x, i):
     return x
 
 
+class Tagger(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = torch.nn.Embedding.from_pretrained(torch.arange(10.0).reshape(5, 2))
+        self.register_buffer("seen", torch.zeros(1))
+        self.calls = 0
+
+    def forward(self, i):
+        self.calls += 1
+        self.seen.add_(1)
+        found = self.rows(i)
+        self.calls += 10
+        self.seen.mul_(2)
+        return found.sum()
+
+
+@program((Tagger(), T([0, 4])), (Tagger(), T([0, 5])))
+def a_module_changes_before_and_behind(module, i):
+    try:
+        found = module(i)
+    except IndexError:
+        found = None
+    return found, module.calls, module.seen.clone()
+
+
+@program((torch.arange(4.0), T([0, 1])), (torch.arange(4.0), T([0, 9])))
+def an_exit_stack_unwinds(x, i):
+    log = []
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(log.append, "left")
+            x = x[i]
+            log.append("picked")
+    except IndexError:
+        log.append("caught")
+    return x, log
+
+
+@program((torch.arange(4.0), T([0, 1])), (torch.arange(4.0), T([0, 9])))
+def a_loop_goes_on_and_its_finally_clause_counts(x, i):
+    for _ in range(3):
+        try:
+            x = x[i]
+        except IndexError:
+            continue
+        finally:
+            x = x * 2
+    return x
+
+
+inner = quern.compile(lambda x, i: x[i] * 2, backend="eager")
+
+
+@program((torch.arange(4.0), T([0, 1])), (torch.arange(4.0), T([0, 9])))
+def a_compiled_function_inside(x, i):
+    try:
+        return inner(x, i)
+    except IndexError as error:
+        return str(error)
+
+
 # ---------------------------------------------------------------- what raises
 
 
@@ -255,6 +316,11 @@ def division_by_a_number_that_changes(a, n):
 @program((T([4, 5]), 2), (T([4, 5]), -1), (T([4, 5]), 3), (T([4, 5]), -2))
 def an_integer_power_that_changes(a, n):
     return a**n
+
+
+@program((7, T([1, 2])), (7, T([1, 0])), (8, T([1, 2], dtype=torch.int8)), (9, T([0, 0], dtype=torch.int8)))
+def a_number_divided(n, divisor):
+    return n // divisor, n % divisor
 
 
 @program((torch.arange(5.0), 2), (torch.arange(5.0), 3), (torch.arange(5.0), 7), (torch.arange(5.0), -6))
@@ -306,6 +372,11 @@ def rows_of_an_embedding(weight, i):
 @program((randn(4, 3), T([0, 1, 2, 0])), (randn(4, 3), T([0, 1, -1, 0])), (randn(4, 3), T([0, -100, 2, 0])))
 def class_numbers(x, target):
     return F.nll_loss(F.log_softmax(x, 1), target, reduction="sum"), F.cross_entropy(x, target)
+
+
+@program((randn(2, 3, 4), torch.zeros(2, 4, dtype=torch.long)), (randn(2, 3, 4), torch.full((2, 4), 3)))
+def class_numbers_of_pictures(x, target):
+    return F.cross_entropy(x, target, label_smoothing=0.1), F.nll_loss(x, target, reduction="none")
 
 
 @program((T([0, 1]),), (T([0, 3]),), (T([0, -1]),))
@@ -368,6 +439,8 @@ def without_tensors(tree: Any) -> Any:
         return tree.dtype, tree.shape
     if isinstance(tree, (list, tuple)):
         return [without_tensors(part) for part in tree]
+    if isinstance(tree, torch.nn.Module):
+        return repr(tree)
     return {k: without_tensors(v) for k, v in tree.items()} if isinstance(tree, dict) else tree
 
 
