@@ -181,8 +181,8 @@ def _until_settled(
         except Exception as error:
             raise _failure(ev, target, error) from error
         return found
-    error = InternalError(f"[capture] {target.name} did not settle in {MAX_ATTEMPTS} attempts")
-    raise _failure(ev, target, error)
+    unsettled = InternalError(f"[capture] {target.name} did not settle in {MAX_ATTEMPTS} attempts")
+    raise _failure(ev, target, unsettled)
 
 
 def _failure(ev: Evaluator, target: Target, error: Exception) -> CompileFailure:

@@ -287,9 +287,9 @@ class Dispatcher:
         return self.plain_run(*values)
 
     def graph_raised(self, captured: Captured, error: Exception, *values: Any) -> Any:
-        """Called by an entry whose graph raised. A graph that raises has changed nothing that the program can see (but where
-        it says so), so the program is run as plain Python from the entry's start: the error comes at its place in the program, with all that was
-        done before it, and the program's own handlers see it.
+        """Called by an entry whose graph raised. A graph that raises has changed nothing that the program can see (but where it
+        says so), so the program is run as plain Python from the entry's start: the error comes at its place in the program,
+        with all that was done before it, and the program's own handlers see it.
         """
         if isinstance(error, WritesBegun):
             assert error.__cause__ is not None
