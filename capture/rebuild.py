@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..inductor.graph import Node
@@ -116,6 +116,10 @@ class Rebuilder:
     def size(self, dim: Any) -> str:
         """Code for a size: an int, or an expression over symbols."""
         return str(dim) if isinstance(dim, int) else self.ev.symbols.text(dim, self.source, self.computed)
+
+    def sizes(self, dims: Iterable[Any]) -> str:
+        """Code for a tuple of sizes."""
+        return f"({''.join(f'{self.size(d)}, ' for d in dims)})"
 
     def computed(self, symbol: Any) -> str:
         """Code for a symbol that the graph computes."""

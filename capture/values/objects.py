@@ -153,11 +153,16 @@ class ObjectValue(SpecialMethods):
             if name in names:
                 value = self.attrs[name] = ev.wrap(names[name], self.attr_source(ev, name))
                 return value
-            if not (self.info.steady and self.info.find(name) is not MISSING):
-                ev.guards.lacks(self.dict_source(ev), name)
-            elif self.source is not None and self.source.is_const:
-                ev.guards.not_hidden(names, name)
+            self.guard_absent(ev, name)
         return None
+
+    def guard_absent(self, ev: Evaluator, name: str) -> None:
+        """The instance has no attribute `name` of its own. Of held instances of library classes one test asks all."""
+        assert self.source is not None and self.real_dict is not None
+        if self.source.is_const and self.info.steady and self.info.find(name) is not MISSING:
+            ev.guards.not_hidden(self.real_dict, name)
+        else:
+            ev.guards.lacks(self.dict_source(ev), name)
 
     def dict_source(self, ev: Evaluator) -> Source:
         """Where the instance's `__dict__` is."""

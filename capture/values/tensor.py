@@ -161,7 +161,7 @@ class ArrayValue(Value):
     #: the front end's name
     framework = ""
 
-    __slots__ = ("storage", "parent", "step", "meta", "offset", "viewed", "_node", "_version")
+    __slots__ = ("storage", "parent", "step", "meta", "offset", "viewed", "relaid", "_node", "_version")
 
     def __init__(
         self,
@@ -182,6 +182,8 @@ class ArrayValue(Value):
         self.offset = offset
         #: views were made of it
         self.viewed = False
+        #: its parent is itself, as it was laid out before (see `become`)
+        self.relaid = False
         if parent is not None:
             parent.viewed = True
         self._node = node
@@ -213,6 +215,7 @@ class ArrayValue(Value):
         before._version = self._version
         self.meta, self.parent, self.step, self.offset = view.meta, before, view.step, view.offset
         self._node, self._version = view._node, view._version
+        before.relaid, self.relaid = self.relaid, True
         self.viewed = False
 
     # ------------------------------------------------------------ reading and writing

@@ -342,6 +342,7 @@ def plain_call(
     """Call a handler function, of what stands at `place`, with Values."""
     if kwargs:
         _check_layout(kwargs)
+        refuse_leaf(ev, kwargs)
     out = kwargs.get("out") if kwargs else None
     operand = operand_of if fn in NUMERIC else unwrap
     if ev.symbols.changing:
@@ -369,6 +370,14 @@ def _check_layout(kwargs: Mapping[str, Value]) -> None:
     layout = kwargs.get("layout")
     if layout is not None and layout.as_constant() not in (None, torch.strided):
         raise Declined("another layout than torch.strided")
+
+
+def refuse_leaf(ev: Evaluator, kwargs: Mapping[str, Value]) -> None:
+    """Break for `requires_grad=True`: a leaf of autograd's own must be the very tensor that the program holds."""
+    wanted = kwargs.get("requires_grad")
+    if wanted is not None and not (wanted.is_constant and wanted.as_constant() is False):
+        raise ev.break_("requires-grad", "making a tensor with requires_grad=True inside a compiled function",
+                        "gradients arrive at the tensor itself, which the graph makes anew", "make the tensor outside")  # fmt: skip
 
 
 def write_out(ev: Evaluator, out: Value, result: Any) -> Value:

@@ -17,7 +17,19 @@ from ...values.number import NumberValue
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
 from . import autocast, eager_ops
-from .calls import COMPLEX, METHOD_CALL, METHODS, UNKNOWN, Context, changing, held_number, resolve, unwrap, wrap
+from .calls import (
+    COMPLEX,
+    METHOD_CALL,
+    METHODS,
+    UNKNOWN,
+    Context,
+    changing,
+    held_number,
+    refuse_leaf,
+    resolve,
+    unwrap,
+    wrap,
+)  # fmt: skip
 from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
 from .foresight import Foreseen, Unforeseen, leaves
@@ -309,6 +321,7 @@ def handler_of_unknown(fn: Any) -> Any:
     place, effects = found
 
     def handler(ev: Evaluator, args: Any, kwargs: Any) -> Any:
+        refuse_leaf(ev, kwargs)
         plain, named = _arguments(ev, args, kwargs, _scalars(_operators_of(place)))
         return wrap(ev, call_target(Context(ev), place, fn, plain, named, effects))
 
@@ -317,6 +330,7 @@ def handler_of_unknown(fn: Any) -> Any:
 
 def method_call(ev: Evaluator, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`args[0].name(...)` as it is: a method that no table names."""
+    refuse_leaf(ev, kwargs)
     overloads = _overloads(name)
     plain, named = _arguments(ev, args, kwargs, _scalars(overloads))
     return wrap(ev, extern_call(Context(ev), f"Tensor.{name}", plain, named, effects=_is_random(overloads)))

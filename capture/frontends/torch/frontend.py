@@ -32,6 +32,7 @@ from . import (  # noqa: F401  imported for the rows they add
     names_shape,
     queries,
     stand_ins,
+    training,
 )
 from .calls import FUNCTIONS, METHODS
 from .dtypes import FROM_TORCH
@@ -147,8 +148,9 @@ class TorchFrontend:
         state = state_of(ev)
         guard_together(ev, state)
         heed_determinism(ev.graph)
-        ev.graph.mutations.extend(m for m in state.arrays.mutations(ev) if m[1] not in state.stored)
         ev.graph.autograd = bool(state.stored) or state.opaque or any(map(state.records_gradients, ev.graph.nodes))
+        training.finish_quietly(ev)
+        ev.graph.mutations.extend(m for m in state.arrays.mutations(ev) if m[1] not in state.stored)
         if state.entry_grad and not ev.graph.autograd and any(s.real.requires_grad for s in state.arrays.inputs):
             ev.graph.isolated |= {"gradients"}
         if state.entry_autocast.active:
@@ -252,7 +254,8 @@ def _wrap_module(ev: Evaluator, obj: torch.nn.Module, source: Source) -> Value |
     if isinstance(obj, CompiledModule):
         # compiled by itself elsewhere; inside another compiled function it is the plain module
         return ev.wrap(obj._orig_mod, ev.names.const(obj._orig_mod, label=held.label))
-    ev.guards.class_stays(held, obj)
+    if held.is_const:
+        ev.guards.class_stays(held, obj)
     return NNModuleValue(ev.class_info(type(obj)), held, obj)
 
 

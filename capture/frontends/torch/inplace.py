@@ -109,23 +109,31 @@ def _zero(cx: Context, self: ArrayValue) -> None:
 
 
 @_method("detach_")
-def _detach(cx: Context, self: ArrayValue) -> None:
-    """Cut a tensor off from its history. Other views of its memory keep theirs."""
-    if not state_of(cx.ev).requires_grad(cx.node(self)):
-        return
+def _detach(cx: Context, self: Any) -> None:
+    """Cut a tensor off from its history. Its views keep theirs, and it is refused for a view."""
     storage = self.storage
-    if storage.is_input or self.parent is not None:
-        raise cx.broken("autograd", "Tensor.detach_ of an input or a view", "it cuts gradients that are recorded",
-                        "use x = x.detach()")  # fmt: skip
-    storage.node = cx.op("detach", self)
+    is_view = self.call_method(cx.ev, "_is_view", [], {}).truth(cx.ev)
+    gives = self.requires_grad(cx.ev)
+    if is_view or gives and (storage.is_input or self.viewed):
+        raise cx.broken("autograd", "Tensor.detach_ of an input, a view, or a tensor that has views",
+                        "it cuts gradients that are recorded", "use x = x.detach()")  # fmt: skip
+    if not gives:
+        return
+    storage.node = cx.op("detach", storage.current(cx.ev))
     storage.version += 1
 
 
 @_method("requires_grad_")
 def _requires_grad(cx: Context, self: ArrayValue, requires_grad: bool = True) -> None:
-    if requires_grad:
-        raise cx.broken("requires-grad", "Tensor.requires_grad_() inside a compiled function", "gradients are not captured",
-                        "call it outside")  # fmt: skip
+    set_requires_grad(cx, self, requires_grad)
+
+
+def set_requires_grad(cx: Context, x: Any, wanted: Any) -> None:
+    """`x.requires_grad_(wanted)`: nothing where it is so already."""
+    if wanted is not x.requires_grad(cx.ev):
+        raise cx.broken("requires-grad", f"changing whether {x.describe()} requires gradients",
+                        "what was computed from it before is differentiated in another way than what follows",
+                        "change it outside of the compiled function, or use x.detach()")  # fmt: skip
 
 
 def _refused(name: str, why: str) -> None:

@@ -21,7 +21,12 @@ _NOT_SCRIPTED = ["_orig_mod", "_quern_module", "_quern_call", "_quern_compile"]
 #: what makes a compiled function of a function: `quern.compile` with its settings filled in
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-_OWN_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+#: where the hooks around the calls of one module stand, and those around all modules
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+GLOBAL_HOOKS = (
+    torch_module._global_forward_hooks, torch_module._global_forward_pre_hooks, torch_module._global_backward_hooks,
+    torch_module._global_backward_pre_hooks,
+)  # fmt: skip
 _PLAIN_CALL = torch.nn.Module.__call__
 
 
@@ -33,19 +38,14 @@ def compile_call(module: torch.nn.Module, compile_function: Compile) -> Callable
         whole = compile_function(module.__call__)
         return _with_parts(lambda *args, **kwargs: whole(*args, **kwargs), lambda: [whole])
     names = module.__dict__
-    hooks = tuple(names[h] for h in _OWN_HOOKS if h in names) + (
-        torch_module._global_forward_hooks,
-        torch_module._global_forward_pre_hooks,
-        torch_module._global_backward_hooks,
-        torch_module._global_backward_pre_hooks,
-    )
+    own_hooks = operator.itemgetter(*(h for h in HOOKS if h in names))  # the dicts themselves may be replaced
     cls, own_forward, class_forward = type(module), names.get("forward"), type(module).forward
     compiled = [compile_function(module.forward)]
     forward = compiled[0]
 
     def call(*args: Any, **kwargs: Any) -> Any:
         replaced = names.get("forward") is not own_forward or cls.forward is not class_forward
-        if replaced or any(hooks) or type(module) is not cls:
+        if replaced or any(own_hooks(names)) or any(GLOBAL_HOOKS) or type(module) is not cls:
             if len(compiled) == 1:
                 compiled.append(compile_function(module._call_impl))
             return compiled[1](*args, **kwargs)

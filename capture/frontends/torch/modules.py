@@ -1,8 +1,11 @@
 """nn.Module instances during capture.
 
 A module that an entry holds is guarded by identity; its parameters, buffers and submodules are read from its own dicts,
-so that no guard depends on how deep the module stands. A call evaluates `forward`; where hooks are registered, all of
-`Module._call_impl`. Both are watched: hooks that appear later make the entry invalid.
+so that no guard depends on how deep the module stands. One that is guarded by its type (one function called with many
+modules, a loop over modules behind a graph break) is another module at each call: all that the entry assumed is asked of it.
+
+A call evaluates `forward`; where hooks are registered, or calling is the instance's own affair, all of `Module.__call__`.
+What was absent is watched: hooks that appear later make the entry invalid.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.modules import module as torch_module
 
 from ...markers import DISABLE, REASON
 from ...sources import Source
@@ -24,6 +26,7 @@ from ...values.objects import ObjectValue
 from ...values.tensor import ArrayValue
 from .calls import FUNCTIONS
 from .lazy import initialize, is_lazy
+from .module import GLOBAL_HOOKS, HOOKS
 from .state import state_of
 
 if TYPE_CHECKING:
@@ -31,16 +34,11 @@ if TYPE_CHECKING:
     from ...rebuild import Rebuilder
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
-#: forward hooks of one module, and those of all modules
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-_GLOBAL_HOOKS = (
-    torch_module._global_forward_hooks, torch_module._global_forward_pre_hooks, torch_module._global_backward_hooks,
-    torch_module._global_backward_pre_hooks,
-)  # fmt: skip
-_CALL_IMPL = torch.nn.Module._call_impl
 _GETATTR = torch.nn.Module.__getattr__
 _SETATTR = torch.nn.Module.__setattr__
 _CALL = torch.nn.Module.__call__
+#: names in a module's own dict that change what a call does; a class has `forward` in any case
+_OWN_CALLS = ("_compiled_call_impl", "_call_impl", DISABLE)
 _PLAIN = frozenset((int, float, bool, str, type(None), torch.dtype))
 
 
@@ -65,6 +63,11 @@ class NNModuleValue(ObjectValue):
         label = f" `{self.source.label}`" if self.source is not None and self.source.label else ""
         return f"the module{label} ({self.info.name})"
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the entry knows the module by its identity; otherwise another one may stand there at the next call."""
+        return self.source is not None and self.source.is_const
+
     # ------------------------------------------------------------ attributes
 
     def generic_getattr(self, ev: Evaluator, name: str, hook: bool = True) -> Value:
@@ -77,6 +80,8 @@ class NNModuleValue(ObjectValue):
             if self.info.getattr is _GETATTR or not hook:
                 registered = self.registered(ev, name)
                 if registered is not None:
+                    if not self.is_held:
+                        self.guard_absent(ev, name)
                     return registered
         return super().generic_getattr(ev, name, hook)
 
@@ -155,27 +160,46 @@ class NNModuleValue(ObjectValue):
             initialize(ev, self.real, args, kwargs)
         if self.info.find("__call__") is not _CALL:
             return super().call(ev, args, kwargs)
-        if self.has_hooks(ev):
-            implementation = ev.wrap(_CALL_IMPL, ev.names.const(_CALL_IMPL))
-            return BoundMethodValue(implementation, self).call(ev, args, kwargs)
-        return self.getattr_(ev, "forward").call(ev, args, kwargs)
+        if self.calls_plainly(ev):
+            return self.getattr_(ev, "forward").call(ev, args, kwargs)
+        implementation = ev.wrap(_CALL, ev.names.const(_CALL))
+        return BoundMethodValue(implementation, self).call(ev, args, kwargs)
 
-    def has_hooks(self, ev: Evaluator) -> bool:
-        """Whether forward hooks are registered. If not, that is watched."""
+    def calls_plainly(self, ev: Evaluator) -> bool:
+        """Whether a call comes down to one of `forward`: no hooks, and nothing of the instance's own before it. If so, that
+        is watched.
+        """
         names = self.real_dict
         assert names is not None
-        own = [names[h] for h in _HOOKS if h in names]
-        if any(own) or any(_GLOBAL_HOOKS) or "_forward_hooks" in self.attrs:
-            return True
+        own = [names[h] for h in HOOKS if h in names]
+        looked_at = not self.attrs.keys().isdisjoint(HOOKS) or any(id(hooks) in ev.memo for hooks in GLOBAL_HOOKS)
+        if looked_at or any(GLOBAL_HOOKS) or not _is_plainly_called(names):
+            return False
         state = state_of(ev)
-        for hooks in (*own, *_GLOBAL_HOOKS):
+        watched = (*own, *GLOBAL_HOOKS) if self.is_held else GLOBAL_HOOKS
+        for hooks in watched:
             state.hooks[id(hooks)] = hooks
-        return False
+        if not self.is_held:
+            asked = ev.names.inject(_is_plainly_called, "called_plainly")
+            ev.guards.test(self.dict_source(ev), f"{asked}({{x}})", "{label} had no hooks, and no call of its own")
+        return True
 
     def truth(self, ev: Evaluator) -> bool:
         if self.info.find("__len__") is MISSING and self.info.find("__bool__") is MISSING:
             return True
         return super().truth(ev)
+
+
+def _is_plainly_called(names: dict[str, Any]) -> bool:
+    """Whether a module with this `__dict__` has no hooks, and nothing of its own that is called before `forward`."""
+    if any([names[h] for h in HOOKS if h in names]):
+        return False
+    return not any(name in names and not _is_compiled(names[name]) for name in _OWN_CALLS)
+
+
+def _is_compiled(call: Any) -> bool:
+    """Whether what stands in the way of a module's call computes what the module does: `Module.compile` put it there."""
+    return call is None or hasattr(call, "parts") or hasattr(call, "_torchdynamo_orig_callable")
 
 
 def _to_is_done(module: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.nn.Module:

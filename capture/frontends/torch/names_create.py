@@ -31,12 +31,6 @@ def _shape(cx: Context, size: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(data_size(cx, s, "a size") for s in size)
 
 
-def _no_grad_wanted(cx: Context, requires_grad: bool) -> None:
-    if requires_grad:
-        raise cx.broken("requires-grad", "making a tensor with requires_grad=True inside a compiled function",
-                        "gradients are not captured", "make the tensor outside")  # fmt: skip
-
-
 def _filled(cx: Context, shape: tuple[Any, ...], value: Any, dtype: Any, device: Any) -> Node:
     kind = cx.dtype(dtype)
     return cx.op("full", shape=shape, value=value, dtype=kind or cx.default_float(), device=cx.device(device))
@@ -47,18 +41,15 @@ def _constant_fill(function: str, value: Any) -> None:
 
     def fill(cx: Context, *size: Any, dtype: Any = None, layout: Any = None, device: Any = None,
              pin_memory: bool = False, requires_grad: bool = False, **named: Any) -> Node:  # fmt: skip
-        _no_grad_wanted(cx, requires_grad)
         return _filled(cx, _shape(cx, size or (named["size"],)), value, dtype, device)
 
     def like(cx: Context, input: ArrayValue, *, dtype: Any = None, layout: Any = None, device: Any = None,
              pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Node:  # fmt: skip
-        _no_grad_wanted(cx, requires_grad)
         return cx.op("full_like", input, value=value, dtype=cx.dtype(dtype),
                      device=None if device is None else cx.device(device), memory_format=_FORMATS[memory_format])  # fmt: skip
 
     def new(cx: Context, self: ArrayValue, *size: Any, dtype: Any = None, layout: Any = None, device: Any = None,
             pin_memory: bool = False, requires_grad: bool = False, **named: Any) -> Node:  # fmt: skip
-        _no_grad_wanted(cx, requires_grad)
         return cx.op("full", shape=_shape(cx, size or (named["size"],)), value=value,
                      dtype=cx.dtype(dtype) or self.meta.dtype,
                      device=self.meta.device if device is None else cx.device(device))  # fmt: skip
@@ -121,7 +112,6 @@ def new_full(cx: Context, self: ArrayValue, size: Any, fill_value: Any, *, dtype
 @name("torch.empty")
 def empty(cx: Context, *size: Any, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
           requires_grad: bool = False, memory_format: Any = None, **named: Any) -> Node:  # fmt: skip
-    _no_grad_wanted(cx, requires_grad)
     shape = _shape(cx, size or (named["size"],))
     node = cx.op("empty", shape=shape, dtype=cx.dtype(dtype) or cx.default_float(), device=cx.device(device))
     if memory_format in (torch.channels_last, torch.channels_last_3d):
@@ -206,7 +196,6 @@ def scalar_tensor(cx: Context, data: Any, *, dtype: Any = None, layout: Any = No
 @takes_numbers
 def tensor(cx: Context, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
            pin_memory: bool = False, layout: Any = None) -> Node:  # fmt: skip
-    _no_grad_wanted(cx, requires_grad)
     return tensor_from(cx, data, dtype, device)
 
 
@@ -278,13 +267,11 @@ def _random_fill(op: str) -> None:
     def fill(cx: Context, *size: Any, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
              pin_memory: bool = False, requires_grad: bool = False, names: Any = None, **named: Any) -> Node:  # fmt: skip
         _no_generator(cx, generator)
-        _no_grad_wanted(cx, requires_grad)
         kind = cx.dtype(dtype) or cx.default_float()
         return cx.op(op, shape=_shape(cx, size or (named["size"],)), dtype=kind, device=cx.device(device))
 
     def like(cx: Context, input: ArrayValue, *, dtype: Any = None, layout: Any = None, device: Any = None,
              pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Node:  # fmt: skip
-        _no_grad_wanted(cx, requires_grad)
         if device is not None and cx.device(device) != input.meta.device or memory_format is not None:
             raise Declined("device= or memory_format=")
         return cx.op(f"{op}_like", input, dtype=cx.dtype(dtype))

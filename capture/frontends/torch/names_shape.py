@@ -15,7 +15,6 @@ from ....inductor.ops.promotion import is_channels_last, is_dense
 from ....inductor.ops.views import flattened_shape, resolve_shape, view_strides
 from ...values.tensor import ArrayValue, InputStorage
 from .calls import Context, Declined, name, register, size_value
-from .calls import expand as places
 from .dtypes import from_torch
 from .known import known_content
 from .names_create import tensor_from
@@ -635,16 +634,6 @@ def length(cx: Context, self: ArrayValue) -> Any:
     if not self.meta.shape:
         raise TypeError("len() of a 0-d tensor")
     return self.meta.shape[0]
-
-
-def _always(value: bool) -> Any:
-    return lambda cx, input: value
-
-
-for _place, _value in (
-    ("Tensor.is_pinned", False), ("Tensor.is_shared", False),
-):  # fmt: skip
-    register(places(_place), _always(_value))
 
 
 @name("*is_inference")

@@ -54,7 +54,15 @@ def _answers(value: Any, *places: str) -> None:
         register_handler(place, lambda ev, args, kwargs: ev.constant(value))
 
 
-_answers(True, "torch.compiler.is_compiling", "torch.compiler.is_dynamo_compiling", "torch._utils.is_compiling")
+#: asks whether it is captured in order to leave out what it does about exceptions, which capture models
+_MODULE_CALL = torch.nn.Module._call_impl.__code__
+
+
+@_query("torch.compiler.is_compiling", "torch.compiler.is_dynamo_compiling", "torch._utils.is_compiling")
+def _is_compiling(ev: Evaluator) -> Value:
+    return FALSE if ev.frame is not None and ev.frame.view.code is _MODULE_CALL else TRUE
+
+
 _answers(
     False, "torch.compiler.is_exporting", "torch.jit.is_scripting", "torch.jit.is_tracing", "torch._jit_internal.is_scripting",
     "torch.onnx.is_in_onnx_export", "torch.overrides.has_torch_function",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...values.tensor import ArrayState, ArrayValue, InputStorage
+from ...values.tensor import ArrayState, ArrayValue, InputStorage, ViewStep
 from . import autocast
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class TorchState:
     inference: inference mode likewise
     held:     parameters and buffers that the entry holds: their metadata is checked in one call
     hooks:    hook dicts of the modules that were called: all must stay empty
+    quiet:    what is written now goes through `.data`: autograd does not count it as a change
+    counted:  storages with a write that autograd does count, and that is still to be made
     """
 
     def __init__(self, builder: GraphBuilder) -> None:
@@ -52,6 +55,8 @@ class TorchState:
         #: graph inputs that hold numbers which change, by where the entry reads the number
         self.held_numbers: dict[Source, Node] = {}
         self.hooks: dict[int, dict[Any, Any]] = {}
+        self.quiet = False
+        self.counted: set[InputStorage] = set()
 
     @property
     def grad(self) -> bool:
@@ -74,6 +79,15 @@ class TorchState:
             yield
         finally:
             self._in_place -= 1
+
+    @contextlib.contextmanager
+    def quietly(self, quiet: bool) -> Iterator[None]:
+        """Inside, writes go through `.data`, if `quiet`."""
+        before, self.quiet = self.quiet, quiet or self.quiet
+        try:
+            yield
+        finally:
+            self.quiet = before
 
     def is_leaf(self, node: Node) -> bool:
         """Whether a node is an input that gradients end at."""
@@ -123,6 +137,28 @@ def gradients(ev: Evaluator, mode: bool) -> Iterator[None]:
         state.grad = before
 
 
+@dataclass(frozen=True)
+class DataStep(ViewStep):
+    """`x.data`: a detached view, through which `x` changes without autograd's knowledge."""
+
+
 def detached(ev: Evaluator, x: ArrayValue) -> ArrayValue:
     """A view that gradients do not flow through."""
     return x.view(ev, "detach")
+
+
+def data_of(ev: Evaluator, x: ArrayValue) -> ArrayValue:
+    """`x.data`."""
+    made = x.view(ev, "detach")
+    made.step = DataStep("detach", {})
+    return made
+
+
+def is_cut(x: ArrayValue) -> bool:
+    """Whether `x` is a view, at any distance, of a tensor to which it gives no history: by `detach()` or `.data`."""
+    link: ArrayValue | None = x
+    while link is not None and link.step is not None:
+        if link.step.op == "detach":
+            return True
+        link = link.parent
+    return False

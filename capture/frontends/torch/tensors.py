@@ -22,10 +22,10 @@ from . import names_index, training
 from .calls import FUNCTIONS, METHODS, TENSOR_CLASS, Context, size_value, unwrap, wrap
 from .dtypes import to_device, to_torch
 from .externs import method_call
-from .inplace import call_inplace, is_inplace
+from .inplace import call_inplace, is_inplace, set_requires_grad
 from .known import known_content
 from .results import SizeValue
-from .state import detached, gradients, state_of
+from .state import data_of, gradients, state_of
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
@@ -133,7 +133,8 @@ class TensorValue(ArrayValue):
         raise ev.break_("tensor-attribute", f"the tensor attribute {name!r}", "capture does not model it")
 
     def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
-        if name == "requires_grad" and value.is_constant and not value.as_constant() and not self.requires_grad(ev):
+        if name == "requires_grad" and value.is_constant:
+            set_requires_grad(Context(ev), self, value.as_constant())
             return
         raise ev.break_("tensor-setattr", f"setting attribute {name!r} of {self.describe()}",
                         "tensors' attributes are not tracked", "set it outside of the compiled function")  # fmt: skip
@@ -234,11 +235,16 @@ class TensorValue(ArrayValue):
         reason = f"{{label}} and {other.source.label} did not share memory"
         ev.guards.add(Guard(one.source, f"not {same}({{x}}, {{y}})", reason, other.source, 3))
 
+    def rebuild(self, rb: Rebuilder) -> str:
+        made = _as_made(self)
+        if made is self or made.parent is not None or state_of(rb.ev).requires_grad(self.node(rb.ev)):
+            return super().rebuild(rb)  # where autograd saved it, its layout must stay: a view will do
+        shape, stride, offset = rb.sizes(self.meta.shape), rb.sizes(self.meta.stride), rb.size(self.offset)
+        return f"{rb.inject(training.relaid, 'relaid')}({rb.value(made)}, {shape}, {stride}, {offset})"
+
     def rebuild_view(self, rb: Rebuilder, base: str, offset: Dim = 0) -> str:
         restore = rb.inject(*training.view_maker(rb.ev, self))
-        shape, stride = (
-            f"({''.join(f'{rb.size(d)}, ' for d in dims)})" for dims in (self.meta.shape, self.meta.stride)
-        )
+        shape, stride = rb.sizes(self.meta.shape), rb.sizes(self.meta.stride)
         return f"{restore}({base}, {shape}, {stride}, {rb.size(self.offset - offset)})"
 
 
@@ -360,10 +366,15 @@ def _needs_grad(ev: Evaluator, x: TensorValue) -> Value:
 
 
 def _base_of(ev: Evaluator, x: TensorValue) -> Value:
+    made = _as_made(x)
+    if made.step is not None and made.step.op == "detach" or made.parent is None and x.relaid:
+        return NONE
     if x.parent is not None:
         root: ArrayValue = x
-        while root.parent is not None:
+        while root.parent is not None and root.step is not None and root.step.op != "detach":
             root = root.parent
+        if root.parent is not None:
+            return root
         if not root.storage.is_input:
             return root
         held = _base_of(ev, root)  # type: ignore[arg-type]
@@ -375,12 +386,28 @@ def _base_of(ev: Evaluator, x: TensorValue) -> Value:
 
 
 def _is_view(ev: Evaluator, x: TensorValue) -> Value:
+    made = _as_made(x)
+    if made.step is not None:
+        return FALSE if made.step.op == "detach" else TRUE
+    return _asked(ev, x, "_is_view")
+
+
+def _as_made(x: ArrayValue) -> ArrayValue:
+    """The tensor as it was made, before its layout was changed in place."""
+    while x.relaid:
+        assert x.parent is not None
+        x = x.parent
+    return x
+
+
+def _asked(ev: Evaluator, x: TensorValue, question: str) -> Value:
+    """What a method says of a tensor from outside, guarded; False for one that the graph makes."""
     storage = x.storage
-    if x.parent is not None or not isinstance(storage, InputStorage):
-        return TRUE if x.parent is not None else FALSE
-    is_view = storage.real._is_view()
-    ev.guards.test(storage.source, f"{{x}}._is_view() is {is_view}", f"{{label}}._is_view() was {is_view}", 2)
-    return TRUE if is_view else FALSE
+    if not isinstance(storage, InputStorage):
+        return FALSE
+    answer = getattr(storage.real, question)()
+    ev.guards.test(storage.source, f"{{x}}.{question}() is {answer}", f"{{label}}.{question}() was {answer}", 2)
+    return TRUE if answer else FALSE
 
 
 def _on(kind: str) -> Attribute:
@@ -405,7 +432,7 @@ _ATTRIBUTES: dict[str, Attribute] = {
     "H": lambda ev, x: METHODS["adjoint"](ev, [x], {}),
     "mH": lambda ev, x: METHODS["adjoint"](ev, [x], {}),
     "mT": _matrix_transposed,
-    "data": lambda ev, x: detached(ev, x),
+    "data": lambda ev, x: data_of(ev, x),
     "grad": _grad,
     "grad_fn": _grad_fn,
     "requires_grad": _needs_grad,
@@ -427,5 +454,7 @@ _ATTRIBUTES: dict[str, Attribute] = {
 _SPECIAL: dict[str, Callable[..., Value]] = {
     "size": _size,
     "_is_view": _is_view,
+    "is_shared": lambda ev, x: _asked(ev, x, "is_shared"),
+    "is_pinned": lambda ev, x: _asked(ev, x, "is_pinned"),
 }
 METHODS["size"] = lambda ev, args, kwargs: _size(ev, *args, *kwargs.values())  # type: ignore[arg-type]

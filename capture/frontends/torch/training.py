@@ -4,11 +4,13 @@ Where no gradient flows, a write to a tensor from outside is an assignment in th
 takes part in differentiation is done by a node at its place instead: it gives the very tensor that was written to, whose
 history autograd has then rewritten. A write under `no_grad` to a tensor that requires gradients stays an assignment
 until the tensor is read with gradients on: the reader needs the tensor itself, for its gradient to arrive there. Tensors that
-the graph made keep their history the same way.
+the graph made keep their history the same way. What goes through `.data` must be written through it here too: autograd counts
+a tensor's changes, and refuses a backward pass over one that it saved and that changed.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ import torch
 from ....inductor.graph import ExternRef, Input, Node
 from ....inductor.ops import OPS
 from ...values.tensor import InputStorage, with_layout
-from .state import gradients, state_of
+from .state import DataStep, gradients, is_cut, state_of
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
@@ -32,7 +34,8 @@ def write(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, No
     """Write `node` into a tensor that takes part in differentiation, perhaps; `assign` does it in the graph alone."""
     state, storage = state_of(ev), array.storage
     if array.parent is not None:
-        _write_to_view(ev, array, node, assign)
+        with state.quietly(isinstance(array.step, DataStep)):
+            _write_to_view(ev, array, node, assign)
         if storage.node in state.stored:
             array._version = -1  # read again, from the tensor that was really written to
     elif not storage.is_input:
@@ -50,8 +53,11 @@ def write(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, No
         assign(ev, node)
         if node in state.stored:
             state.settled[storage] = storage.version
+            return
     else:
         assign(ev, node)
+    if storage.is_input and array.parent is None and not state.quiet:
+        state.counted.add(storage)
 
 
 def _write_to_view(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, Node], None]) -> None:
@@ -60,7 +66,7 @@ def _write_to_view(ev: Evaluator, array: Any, node: Node, assign: Callable[[Eval
         assign(ev, node)
         return
     gives = state.requires_grad(node)
-    if gives and state.requires_grad(array.storage.current(ev)):
+    if gives and (is_cut(array) or state.requires_grad(array.storage.current(ev))):
         raise ev.break_("training-inplace", f"writing a differentiated value into {array.describe()}, which was detached",
                         "autograd must see the write itself", "write into a copy")  # fmt: skip
     with gradients(ev, gives):  # past autograd, unless the value brings gradients with it
@@ -82,7 +88,8 @@ def _refuse_leaf(ev: Evaluator, storage: InputStorage) -> None:
 def store(ev: Evaluator, target: Node, node: Node) -> Node:
     """A node that writes `node` into the tensor at `target` when the graph runs, and is that tensor."""
     ev.wrote_outside = ev.wrote_outside or target.op.name == "input"
-    ref = ExternRef(f"{__name__}:write_into", (Input(0), Input(1)))
+    function = write_data_of if state_of(ev).quiet else write_into
+    ref = ExternRef(f"{__name__}:{function.__name__}", (Input(0), Input(1)))
     attrs = {"ref": ref, "effects": True, "strides": (target.meta.stride,)}
     stored = ev.builder.append(OPS["extern"], (target, node), attrs, target.meta)
     state_of(ev).stored.add(stored)
@@ -100,8 +107,9 @@ def settle(ev: Evaluator, storage: Any) -> None:
     state = state_of(ev)
     if not storage.real.requires_grad or state.settled.get(storage) == storage.version:
         return
-    with gradients(ev, False):
+    with gradients(ev, False), state.quietly(storage not in state.counted):
         stored = store(ev, _real(ev, storage), storage.current(ev))
+    state.counted.discard(storage)
     storage.node = stored
     storage.version += 1
     state.differentiated[stored] = True
@@ -113,32 +121,63 @@ def write_into(target: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     return target.copy_(value)
 
 
+def write_data_of(target: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """As `write_into`, through `.data`."""
+    target.data.copy_(value)
+    return target
+
+
+def finish_quietly(ev: Evaluator) -> None:
+    """At the end of a capture: inputs to which the program wrote through `.data` alone are written to in the same way."""
+    state = state_of(ev)
+    for storage, entry in state.arrays.entries.items():
+        if storage in state.counted or storage.node is entry or storage.node in state.stored:
+            continue
+        position = ev.graph.inputs.index(entry)
+        source, example = ev.inputs[position]
+        if ev.graph.autograd:  # the graph needs the tensor itself, for its gradient to arrive there
+            with gradients(ev, False), state.quietly(True):
+                storage.node = store(ev, entry, storage.current(ev))
+        else:
+            ev.inputs[position] = (source.attr("data"), example.data)
+
+
 # ------------------------------------------------------------------ views that leave the graph
 
 
 def view_maker(ev: Evaluator, array: Any) -> tuple[Callable[..., torch.Tensor], str]:
-    """What makes a view of real memory again as it was made: detached, under `no_grad`, or recorded; and its name."""
-    state = state_of(ev)
+    """What makes a view of real memory again as it was made, behind the last `detach()` or `.data` if there was one: recorded or
+    under `no_grad`; and its name.
+    """
     recorded, link = True, array
     while link.parent is not None:
-        if link.step.op == "detach" and (state.entry_grad or state.grad):
-            return detached_view_of, "detached_view_of"
+        if link.step.op == "detach":
+            cut = _data if isinstance(link.step, DataStep) else torch.Tensor.detach
+            return functools.partial(cut_view_of, cut, recorded), f"{link.step.op}_view_of"
         recorded, link = recorded and link.recorded, link.parent
-    return (recorded_view_of, "recorded_view_of") if recorded else (view_of, "view_of")
+    return functools.partial(view_of, recorded), "recorded_view_of" if recorded else "view_of"
 
 
-def view_of(base: torch.Tensor, shape: Shape, stride: Shape, offset: int) -> torch.Tensor:
+def view_of(recorded: bool, base: torch.Tensor, shape: Shape, stride: Shape, offset: int) -> torch.Tensor:
     """The part of `base`'s memory with this layout; the offset counts from base's first element."""
-    with torch.no_grad():
+    with torch.set_grad_enabled(recorded):
         return base.as_strided(shape, stride, base.storage_offset() + offset)
 
 
-def recorded_view_of(base: torch.Tensor, shape: Shape, stride: Shape, offset: int) -> torch.Tensor:
-    """As `view_of`, with gradients recorded."""
-    with torch.enable_grad():
-        return base.as_strided(shape, stride, base.storage_offset() + offset)
+def cut_view_of(
+    cut: Callable[[torch.Tensor], torch.Tensor], recorded: bool, base: torch.Tensor, shape: Shape, stride: Shape, offset: int
+) -> torch.Tensor:  # fmt: skip
+    """As `view_of`, of what `cut` makes of `base`: that itself, where the layout is the same."""
+    base = cut(base)
+    if not offset and base.shape == shape and base.stride() == stride:
+        return base
+    return view_of(recorded, base, shape, stride, offset)
 
 
-def detached_view_of(base: torch.Tensor, shape: Shape, stride: Shape, offset: int) -> torch.Tensor:
-    """As `view_of`, cut off from `base`'s gradients."""
-    return view_of(base.detach(), shape, stride, offset)
+def _data(x: torch.Tensor) -> torch.Tensor:
+    return x.data
+
+
+def relaid(base: torch.Tensor, shape: Shape, stride: Shape, offset: int) -> torch.Tensor:
+    """`base` itself, a tensor that the graph made, in the layout that the program gave it in place."""
+    return base.as_strided_(shape, stride, base.storage_offset() + offset)
