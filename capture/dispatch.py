@@ -41,6 +41,7 @@ from ..inductor.runtime import WritesBegun
 from .backend import Backend, BackendContext, Callbacks
 from .breaks import BreakReason, Restart
 from .capture import Captured, call_parts, capture, plain
+from .copies import CopiedAsOriginal
 from .entries import MISS, NUMBERS, Entry, Recompile, does_something, entry_source, filename_of
 from .evaluator import Evaluator
 from .failures import ATTEMPTS, MOST, CompileFailure
@@ -167,6 +168,8 @@ class Dispatcher:
 
     def _miss(self, *values: Any) -> Any:
         owner = self.owner
+        if any(f.records_calls() for f in frontends()):
+            return self._run_plain(values)
         with owner.lock:
             self._sweep()
             # another thread may have made one while this one waited
@@ -340,7 +343,7 @@ class _Items(dict[str, Any]):
         return not self == other
 
 
-class CompiledFunction:
+class CompiledFunction(CopiedAsOriginal):
     """A function compiled on call. Works as a method: instances are passed as first argument.
 
     backend:   (graph, example inputs, BackendContext) -> callable over the graph's inputs, giving a sequence of outputs

@@ -89,6 +89,12 @@ class Frontend(Protocol):
         """
         ...
 
+    def records_calls(self) -> bool:
+        """Whether the framework itself writes down what is called now (torch.jit.trace), which compiled code would hide from
+        it: calls run as plain Python meanwhile.
+        """
+        ...
+
     def location_is_framework(self, filename: str) -> bool:
         """True for source files of the framework: messages name the nearest caller outside of them."""
         ...

@@ -166,7 +166,9 @@ def _compile(target: Any, settings: _Settings) -> Any:
         return modules.compile_module(target, lambda fn: _compile(fn, settings))
     if isinstance(target, type):
         raise TypeError(f"quern.compile cannot compile the class {target.__name__}; compile an instance or its methods")
-    return settings.function(_caller(target))
+    made = settings.function(_caller(target))
+    made.stands_for(target, lambda other: _compile(other, settings))
+    return made
 
 
 def _caller(target: Callable[..., Any]) -> types.FunctionType:

@@ -240,6 +240,9 @@ class ToyFrontend:
         for value in ev.states["toy"]:
             ev.graph.mutations.append((sources.index(value.source), value.node))
 
+    def records_calls(self):
+        return False
+
     def location_is_framework(self, filename: str) -> bool:
         return filename == __file__
 

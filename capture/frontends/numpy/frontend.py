@@ -153,6 +153,9 @@ class NumpyFrontend:
         except Unsupported as refusal:
             raise ev.break_(refusal.code, refusal.what, refusal.why, refusal.rewrite) from None
 
+    def records_calls(self) -> bool:
+        return False
+
     def location_is_framework(self, filename: str) -> bool:
         return filename.startswith(_FOLDER)
 

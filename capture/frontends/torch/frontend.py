@@ -159,6 +159,9 @@ class TorchFrontend:
         if state.grad != state.entry_grad:
             rb.effect(f"{rb.inject(torch._C._set_grad_enabled, 'set_grad_enabled')}({state.grad})")
 
+    def records_calls(self) -> bool:
+        return torch._C._is_tracing()
+
     def location_is_framework(self, filename: str) -> bool:
         return filename.startswith(_FOLDER)
 

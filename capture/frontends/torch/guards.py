@@ -115,9 +115,10 @@ def heed_determinism(graph: Graph) -> None:
 
 
 def _modes_active() -> bool:
-    """Whether Python code sits between torch's API and its kernels."""
+    """Whether something sits between torch's API and its kernels: Python code, or `torch.jit.trace`."""
     return (
-        torch._C._len_torch_function_stack() > 0
+        torch._C._is_tracing()
+        or torch._C._len_torch_function_stack() > 0
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._functorch.peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
@@ -127,10 +128,14 @@ def _modes_active() -> bool:
 def check_state(ev: Evaluator) -> None:
     """Break where captured code would not mean what it means in eager."""
     if _modes_active():
+        ev.guards.test(None, f"{ev.names.inject(_modes_active, 'modes')}()", "a torch mode was active", 0)
         raise ev.break_("torch-mode", "a torch function mode, dispatch mode or torch.func transform is active",
                         "it would not see what runs in a compiled graph")  # fmt: skip
-    if torch.get_default_dtype() is not torch.float32:
-        raise ev.break_("default-dtype", f"the default dtype is {torch.get_default_dtype()}",
+    default = torch.get_default_dtype()
+    if default is not torch.float32:
+        asked, held = ev.names.inject(torch.get_default_dtype, "default_dtype"), ev.names.inject(default, "dtype")
+        ev.guards.test(None, f"{asked}() is {held}", f"the default dtype was {default}", 0)
+        raise ev.break_("default-dtype", f"the default dtype is {default}",
                         "graphs take float32 for the default", "torch.set_default_dtype(torch.float32)")  # fmt: skip
 
 
