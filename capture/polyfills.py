@@ -9,6 +9,7 @@ import collections
 import functools
 import heapq
 import itertools
+import math
 import operator
 from typing import Any
 
@@ -30,6 +31,14 @@ def reduce(function: Any, iterable: Any, initial: Any = _missing, /) -> Any:
     for item in it:
         value = function(value, item)
     return value
+
+
+@polyfills(math.prod)
+def prod(iterable: Any, /, *, start: Any = 1) -> Any:
+    total = start
+    for item in iterable:
+        total = total * item
+    return total
 
 
 class _CmpKey:

@@ -161,10 +161,10 @@ class Node:
 
     @property
     def is_dynamic(self) -> bool:
-        """Whether its own layout or that of an input holds symbols."""
+        """Whether its own layout, that of an input, or an attribute holds symbols."""
         nodes = (self, *(i for i in self.inputs if i is not None))
         metas = [m for n in nodes for m in (n.meta if isinstance(n.meta, tuple) else (n.meta,))]
-        return any(m.is_dynamic for m in metas)
+        return any(m.is_dynamic for m in metas) or any(map(_holds_symbols, self.attrs.values()))
 
     def __repr__(self) -> str:
         return f"%{self.name}"
@@ -175,6 +175,12 @@ class Node:
         where = f"   # {self.loc.file.rsplit('/', 1)[-1]}:{self.loc.line}" if self.loc else ""
         meta = self.meta if isinstance(self.meta, TensorMeta) else f"({'; '.join(map(str, self.meta))})"
         return f"%{self.name} = {self.op.name}({', '.join(parts)}) : {meta}{where}"
+
+
+def _holds_symbols(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return any(map(_holds_symbols, value))
+    return bool(getattr(value, "free_symbols", ()))
 
 
 def _show(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -89,6 +91,9 @@ PROGRAMS = {
     "broadcast_tensors": lambda x: torch.broadcast_tensors(x, torch.ones(1, 4))[1] * 2,
     "broadcast_shapes": lambda x: torch.zeros(torch.broadcast_shapes(x.shape, (4,), 1)) + x,
     "distribution": lambda x: torch.distributions.Normal(x, torch.ones(4)).log_prob(torch.zeros(x.shape)),
+    "product of the sizes": lambda x: x / math.prod(x.shape),
+    "pieces": lambda x: [p * 2 for p in x.chunk(3, 0)],
+    "linspace to a size": lambda x: torch.linspace(0, x.shape[0], 5) * 2,
     "custom op": lambda x: every_third(x, 1) + 1,
     "custom op that halves": lambda x: pairs(x) * 2,
     "custom op that writes": _filled,

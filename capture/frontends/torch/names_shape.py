@@ -283,7 +283,12 @@ def chunk(cx: Context, input: ArrayValue, chunks: int, dim: int = 0) -> Any:
     if isinstance(size, int) and size == 0:
         return _pieces(cx, input, [0] * chunks, dim)
     if not isinstance(size, int) and chunks > 1:
-        raise cx.broken("dynamic-split", "splitting a dimension of dynamic size", "the number of pieces must be known")
+        piece = (size + chunks - 1) // chunks
+        if not less((chunks - 1) * piece, size):  # the last piece would be empty: there are fewer
+            raise cx.broken(
+                "dynamic-split", "splitting a dimension of dynamic size", "the number of pieces must be known"
+            )
+        return _pieces(cx, input, [*[piece] * (chunks - 1), size - (chunks - 1) * piece], dim)
     return split(cx, input, -(-size // chunks), dim)
 
 
