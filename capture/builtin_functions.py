@@ -101,6 +101,9 @@ def _checked(ev: Evaluator, cls: type, name: str, owner: Value, value: Value) ->
         raise ev.type_error(f"{shown} returned non-{wanted.__name__} (type {value.python_type().__name__})")
     if type(value) is ConstantValue and cls is not wanted:
         return ev.fold(cls, value.value)
+    if cls is complex and not issubclass(value.python_type(), complex):
+        raise ev.break_("data-dependent-scalar", f"complex() of {value.describe()}", "quern does not model such a number",
+                        "call it outside of the compiled function")  # fmt: skip
     return value
 
 

@@ -325,6 +325,10 @@ template <class V> INLINE vec<u16, lanes<V>> narrow_f16(V x) {
 #if __F16C__
   if constexpr (lanes<V> == 8) return (H)__builtin_ia32_vcvtps2ph256(x, 8);
 #endif
+  if constexpr (QUERN_NOTES) {  // overflows where the rounded half does
+    V large = x * 0x1.00101p112f;
+    __asm__ volatile("" : : "m"(large));
+  }
   typedef vec<u32, lanes<V>> U;
   U u = (U)x, sign = (u >> 16) & 0x8000, a = u & 0x7fffffff;
   U normal = (a - 0x38000000 + 0xfff + ((a >> 13) & 1)) >> 13;          // rebias, round to nearest even

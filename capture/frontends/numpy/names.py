@@ -311,7 +311,7 @@ ATTRIBUTES: dict[str, Handler] = {
 
 def _conjugate(b: ArrayBuilder, a: Any, out: Any) -> Any:
     """`a.conj()`: the array itself where there is nothing to conjugate. (`np.conj(a)` is a copy.)"""
-    real = isinstance(a, Array) and a.kind != "c" and not a.scalar
+    real = isinstance(a, Array) and a.kind != "c"
     return a if real and out is None else call_ufunc(b, np.conjugate, a, out=out)
 
 

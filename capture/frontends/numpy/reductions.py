@@ -364,7 +364,9 @@ def average(b: ArrayBuilder, a: Any, axis: Any = None, weights: Any = None, retu
         count = layout.product([x.shape[d] for d in wrap_axes(axis, x.ndim)])
         if not isinstance(count, int):
             raise unsupported("np.average with returned=True over an axis whose size is dynamic")
-        return average_, b.full(average_.shape, float(count), average_.dtype)
+        counts = b.full(average_.shape, float(count), average_.dtype)
+        counts.scalar = average_.scalar
+        return average_, counts
     if returned:
         raise unsupported("np.average with weights and returned=True")
     w = b.lift(weights)

@@ -1,0 +1,45 @@
+"""Of what type a result is: a number of Python, a scalar of NumPy or an array, and of which dtype."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy_compiled import compiled
+
+EXPRESSIONS = """
+x[0]; x[0] * 2; 2 * x[0]; x[0] + 1.5; float(x[0]); int(x[0]); complex(x[0]); bool(x[0] > 0); x[0] > 0; x[0] == 1; x.sum(); x.any()
+x.size; len(x); x.argmax(); x[0].item(); x[0] * (1 + 2j); (1 + 2j) * x[0]; (1 + 2j) == x[0]; x[0] + np.complex64(1); 1 / x[1]
+np.float32(1) * x[0]; np.int64(3) + x[0]; True & (x[0] > 0); not x[0] > 0; x[0] ** 2; divmod(x[0], 2); abs(x[0]); round(x[0])
+round(x[0], 1); max(x[0], x[1]); sum(x); x @ x; np.allclose(x, x); np.count_nonzero(x); np.average(x, returned=True); x[0].conj()
+np.array(x[0]); np.asarray(x[0]); np.where(x[0] > 0, 1, 2); np.clip(x[0], 0, 1); x[0].real; x[()]; np.array(2.0) * x[0]; x[-1:][0]
+np.zeros(()) + 1; x.reshape(1, -1).sum(axis=0); np.sum(x, keepdims=True); abs(np.complex64(3 + 4j)); x.astype(complex)[0].real
+math.floor(x[0]); np.int64(7) // 2; np.bool_(True) + np.bool_(True); x[x > 0].sum(); np.power(2, 3); np.sqrt(4); pow(2, x[0])
+"""
+
+
+def told(value: Any) -> Any:
+    """Types and values, those of floats to six digits."""
+    if isinstance(value, tuple):
+        return tuple(map(told, value))
+    if isinstance(value, np.ndarray):
+        return type(value), value.dtype, value.shape, value.round(5).tolist()
+    return type(value), f"{value:.6g}" if isinstance(value, (float, complex, np.inexact)) else repr(value)
+
+
+def outcome(function: Any, x: np.ndarray) -> Any:
+    try:
+        return told(function(x))
+    except TypeError as error:
+        return str(error)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("text", [t.strip() for line in EXPRESSIONS.strip().splitlines() for t in line.split(";")])
+def test_results_have_numpys_type(text):
+    function = eval(f"lambda x: {text}", {"np": np, "math": math})
+    for x in (np.array([0.5, 1.5, 2.0]), np.array([1, 2, 3]), np.array([True, False])):
+        fast = compiled(function, "inductor", fullgraph=False)
+        assert outcome(fast, x) == outcome(function, x)
