@@ -169,6 +169,10 @@ def _until_settled(
                 raise restart.error from None
             continue
         except Break as broken:
+            scalars = ev.symbols.scalars - assume.pinned
+            if scalars and not broken.code.startswith("data-dependent-branch"):
+                assume.pinned |= scalars
+                continue
             if not _learn(target, ev, broken):
                 found = plain(ev, target, BreakReason.of(broken))
                 if _is_error(ev, broken):

@@ -93,6 +93,8 @@ class Symbols:
         self.unbacked: dict[str, tuple[Node, int | None] | None] = {}
         #: whether there are any
         self.changing = False
+        #: frameworks' scalars from outside that are inputs of the graph
+        self.scalars: set[Key] = set()
         self._shared: dict[int, Bound] = {}
         self._values: dict[Any, Value] = {}
 
@@ -151,6 +153,20 @@ class Symbols:
             return True
         # variables of a function's rest behind a graph break are often sizes
         return self._mode is True and self.ev.resuming and source.parent is None and self.in_range(value)
+
+    def scalar_varies(self, source: Source, value: Any, at_once: bool) -> bool:
+        """Whether a framework's scalar from outside is an input of the graph: with `at_once` before it changed. Where that breaks
+        the graph, it is a constant in the next attempt.
+        """
+        key = (source.label, None)
+        varies = key not in self.assume.pinned and (
+            at_once or self._mode is not False and key in self.ev.policy.dynamic
+        )
+        if varies:
+            self.scalars.add(key)
+        else:
+            self.constants.append((key, source, value))
+        return varies
 
     def in_range(self, value: Any) -> bool:
         """Whether an int may be a symbol: 0 and 1 mean something else for a size than other ints do."""

@@ -31,7 +31,7 @@ class Varying:
     """
 
     held: tuple[tuple[Source, Seen], ...] = ()
-    constants: tuple[tuple[Key, Source, int | float | complex], ...] = ()
+    constants: tuple[tuple[Key, Source, Any], ...] = ()
     equal: tuple[tuple[tuple[Key, Source], tuple[Key, Source]], ...] = ()
 
     def reader(self, parameters: tuple[str, ...], names: dict[str, Any]) -> Callable[..., list[Any]]:

@@ -57,6 +57,10 @@ class Value:
         """
         raise rb.cannot(self)
 
+    def python_number(self, ev: Evaluator) -> Value | None:
+        """A framework's scalar from outside as the Python number that other frameworks take it for; None for another Value."""
+        return None
+
     # ------------------------------------------------------------ attributes and calls
 
     def getattr_(self, ev: Evaluator, name: str) -> Value:

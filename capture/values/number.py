@@ -11,11 +11,12 @@ begins the capture anew.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .base import Value
 from .constant import FALSE, TRUE, ConstantValue
+from .sequences import ListValue, SliceValue, TupleValue
 
 if TYPE_CHECKING:
     from ..evaluator import Evaluator
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ..symbols import Symbols
     from ..varying import Key
 
+#: what an int64 holds
+INT64 = (-(1 << 63), (1 << 63) - 1)
 #: what never raises, and whose type follows from the operands', for two floats, and for two ints
 _SAFE = ("+", "-", "*")
 _NUMBERS = (int, float, bool)
@@ -76,6 +79,12 @@ class NumberValue(Value):
     @property
     def can_be_size(self) -> bool:
         return type(self.hint) is int and self.symbols.in_range(self.hint)
+
+    def check_range(self, ev: Evaluator, low: int | float, high: int | float) -> None:
+        """Guard that the number is in a range; one that is not becomes a constant."""
+        if not low <= self.hint <= high:
+            self.as_constant()
+        ev.guards.relation(f"{low!r} <= {{p0}} <= {high!r}", (self.place,), f"{{p0}} was from {low} to {high}")
 
     def describe(self) -> str:
         return f"the {type(self.hint).__name__} {self.place.label}"
@@ -186,6 +195,19 @@ class NumberValue(Value):
         return ev.fold(format, self.as_constant(), spec)
 
 
+def changing(ev: Evaluator, values: Iterable[Value]) -> list[NumberValue]:
+    """The numbers that change from call to call among arguments and their items."""
+    found: list[NumberValue] = []
+    for value in values if ev.symbols.changing else ():
+        if isinstance(value, (TupleValue, ListValue)):
+            found += changing(ev, value.items(ev))
+        elif isinstance(value, SliceValue):
+            found += changing(ev, (value.start, value.stop, value.step))
+        elif isinstance(value, NumberValue):
+            found.append(value)
+    return found
+
+
 # ---------------------------------------------------------------- what Python computes of numbers
 
 
@@ -234,6 +256,12 @@ def computed(
     if not safe:
         ev.guards.type_is(place, type(hint))
     return NumberValue(place, hint, first.origin, first.symbols)
+
+
+def place_of_call(ev: Evaluator, function: Any, now: Callable[..., Any], args: Sequence[Value]) -> tuple[Source, Any]:
+    """The place where the entry computes a function of numbers, and what `now`, which does the same, gives in this capture."""
+    text, numbers, values = _arranged(ev, _call_template(ev, function, len(args)), list(args))
+    return numbers[0].place.computed(text, tuple(n.place for n in numbers[1:])), now(*values)
 
 
 def _arranged(ev: Evaluator, template: str, operands: list[Value]) -> tuple[str, list[NumberValue], list[Any]]:

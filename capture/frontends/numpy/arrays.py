@@ -27,6 +27,7 @@ from .windows import READ_ONLY, python_view, view_window
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
     from ...rebuild import Rebuilder
+    from ...values.number import NumberValue
 
 #: a Python number
 Number = bool | int | float | complex
@@ -82,10 +83,11 @@ class Array(ArrayValue):
     """A symbolic ndarray, or a NumPy scalar when `scalar` is set.
 
     strides: as NumPy has them, in elements
-    number:  float, int or bool for a Python number that was taken out of an array (`float(x)`, `x.item()`)
+    number:  float, int or bool for a Python number that was taken out of an array (`float(x)`, `x.item()`), or that changes
+    changing: the number that changes from call to call which it stands for
     """
 
-    __slots__ = ("strides", "scalar", "number")
+    __slots__ = ("strides", "scalar", "number", "changing")
     framework = "numpy"
 
     def __init__(self, storage: Storage, meta: TensorMeta, node: Node | None = None, *,
@@ -94,6 +96,7 @@ class Array(ArrayValue):
         self.strides = meta.stride if strides is None else strides
         self.scalar = scalar
         self.number: type | None = None
+        self.changing: NumberValue | None = None
 
     @property
     def shape(self) -> tuple[Dim, ...]:

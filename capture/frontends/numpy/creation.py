@@ -11,7 +11,7 @@ import numpy as np
 from . import layout
 from .arrays import Array, ArrayBuilder, any_array, unsupported
 from .shaping import broadcast_arrays, broadcast_to, reshape, sizes
-from .ufuncs import call_ufunc, is_weak
+from .ufuncs import call_ufunc
 
 _INT64 = np.dtype(np.int64)
 
@@ -293,8 +293,10 @@ def _has_order(x: Array, order: str) -> bool:
 def _converted(b: ArrayBuilder, value: Any, dtype: Any) -> Array:
     if dtype is not None and not any_array(value):
         return b.constant(np.asarray(value, np.dtype(dtype)))
-    if is_weak(value):
+    if type(value) in (int, float, complex):
         return b.constant(np.asarray(value))
+    if isinstance(value, Array) and value.number is not None:
+        value = b.fresh(b.node(value), scalar=True)
     x = b.lift(value)
     return x if dtype is None else b.cast(x, np.dtype(dtype))
 

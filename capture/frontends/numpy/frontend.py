@@ -28,16 +28,15 @@ from . import creation, layout, names
 from .arrays import Memory, own_memory
 from .errstate import errstate
 from .inlined import INLINED, MAX_ROWS
+from .inputs import InputArray, check_alone, input_name, scalar_input
 from .runtime import NumpyRuntime
 from .values import (
     DTypeValue,
-    InputArray,
     NumpyArray,
     NumpyState,
     UfuncValue,
     call_function,
     call_handler,
-    check_alone,
     handler_of,
 )
 
@@ -87,8 +86,9 @@ class NumpyFrontend:
             return UfuncValue(obj, hold(ev, obj, source))
         if isinstance(obj, np.void) or isinstance(obj, np.generic) and type(obj).__flags__ & HEAPTYPE:
             return None  # a record is written to in place; a class of the program may answer as it likes
-        if isinstance(obj, np.inexact) and not source.is_const:
-            return _wrap_number(ev, obj, source)
+        if isinstance(obj, (np.inexact, np.integer)) and not source.is_const:
+            if ev.symbols.scalar_varies(source, obj, at_once=isinstance(obj, np.inexact)):
+                return scalar_input(ev, obj, source)
         if not source.is_const:
             ev.guards.equals(source, obj)
         return DTypeValue(obj) if isinstance(obj, np.dtype) else ConstantValue(obj)
@@ -195,7 +195,7 @@ def _wrap_array(ev: Evaluator, obj: np.ndarray, source: Source) -> Value | None:
     place = source.step("", _flip_text(backward, obj.ndim), "") if backward else source
     forward = np.flip(obj, backward) if backward else obj
     meta = TensorMeta(dims, tuple(-s if i in backward else s for i, s in enumerate(strides)), dtype)
-    storage = InputArray(meta, place, forward, Memory(obj), _input_name(source))
+    storage = InputArray(meta, place, forward, Memory(obj), input_name(source))
     array = NumpyArray(storage, meta, source=None if backward else source)
     array.enter(ev)
     if not backward:
@@ -234,26 +234,6 @@ def _guard_array(
         place = source.attr("strides").item(axis)
         ev.symbols.guard_equal(place, s * obj.itemsize)
     return dims, wanted
-
-
-def _wrap_number(ev: Evaluator, obj: np.inexact, source: Source) -> Value:
-    """A NumPy float from outside: an input without axes, so that another number needs no new capture."""
-    dtype = layout.graph_dtype(obj.dtype)
-    if dtype is None or type(obj) is not obj.dtype.type:  # or a class of the program's own
-        ev.guards.equals(source, obj)
-        return ConstantValue(obj)
-    ev.guards.type_is(source, type(obj))
-    place = source.step(f"{ev.names.inject(np.asarray, 'asarray')}(", ")", "")
-    array = np.asarray(obj)
-    meta = TensorMeta((), (), dtype)
-    storage = InputArray(meta, place, array, Memory(array), _input_name(source))
-    ev.states["numpy"].inputs.append(storage)
-    return NumpyArray(storage, meta, source=source, scalar=True)
-
-
-def _input_name(source: Source) -> str:
-    label = "".join(c if c.isalnum() else "_" for c in source.label).strip("_")
-    return label or "arg"
 
 
 # ---------------------------------------------------------------- callables

@@ -312,6 +312,7 @@ def _divide(b: ArrayBuilder, total: Array, count: Any, dtype: np.dtype) -> Array
 def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: bool, where: Any, given_mean: Any,
               root: bool) -> Array:  # fmt: skip
     x = b.lift(a)
+    ddof = b.static(ddof) if layout.is_size(ddof) else ddof
     if x.kind == "c":
         raise unsupported("the variance of complex numbers")
     axes = wrap_axes(axis, x.ndim)

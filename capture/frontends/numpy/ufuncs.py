@@ -17,6 +17,7 @@ import numpy as np
 from ....inductor.float_errors import DIVIDE, OVER
 from ....inductor.graph import Input
 from ....inductor.ops.promotion import broadcast_shapes
+from ...values.number import INT64
 from . import layout
 from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_mask, unsupported
 
@@ -70,7 +71,10 @@ def operand(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:
         with b.at_once():
             return b.number(value, dtype)
     computed = layout.is_size(value) or (isinstance(value, Array) and value.number is int)
-    if computed and dtype.kind in "iu" and dtype.itemsize < 8:
+    if isinstance(value, Array) and value.changing is not None and dtype.kind in "iu" and value.number is int:
+        limits = np.iinfo(dtype)
+        value.changing.check_range(b.ev, int(limits.min), int(min(limits.max, INT64[1])))
+    elif computed and dtype.kind in "iu" and dtype.itemsize < 8:
         raise unsupported("a computed Python int with an array of small integers", why="NumPy checks that it fits")
     if layout.is_size(value):
         return b.fresh(b.emit("scalar", value=value, dtype=b.dtype(dtype)), scalar=True)

@@ -6,6 +6,7 @@ turned into what capture understands: a refusal becomes a graph break, NumPy's o
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,23 +16,25 @@ from ....errors import Unsupported
 from ....inductor.float_errors import may_meet
 from ....inductor.graph import Node
 from ... import locations
-from ...breaks import NotConstant
+from ...breaks import Break, NotConstant
 from ...objects import MethodValue
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import BuiltinValue
 from ...values.mappings import DictValue
-from ...values.number import NumberValue
+from ...values.number import NumberValue, changing, place_of_call
 from ...values.sequences import ListValue, SliceValue, TupleValue
-from ...values.tensor import ArrayState, InputStorage
+from ...values.tensor import ArrayState
 from . import names
 from .arrays import Array, ArrayBuilder, Masked, known_number
 from .errstate import Settings
+from .inputs import InputArray, check_alone, guard_power, number_array, scalar_input
 from .layout import is_size
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
     from ...rebuild import Rebuilder
+    from ...sources import Source
 
 #: methods that give Python numbers or text: known when the program runs only
 _CONVERSIONS = frozenset((
@@ -57,6 +60,8 @@ class NumpyState(ArrayState):
         self.builder = ArrayBuilder(ev, NumpyArray, self.settings)
         self.nodes = 0
         self.heard: dict[Node, int] = {}
+        #: numbers that change, by where the entry reads them
+        self.numbers: dict[Source, Array] = {}
 
     def listen(self, ev: Evaluator, nodes: list[Node]) -> None:
         """Note what new nodes may meet of the errors that are not ignored at this place of the program."""
@@ -65,23 +70,6 @@ class NumpyState(ArrayState):
             errors = errors and errors & self.settings.count(ev)
             if errors:
                 self.heard[node] = errors
-
-
-def check_alone(ev: Evaluator) -> None:
-    """Break where another framework's tensors are in the graph: a graph runs in one framework."""
-    if any(not isinstance(example, np.ndarray) for _, example in ev.inputs):
-        raise ev.break_("mixed-frameworks", "NumPy calls together with another framework's tensors in one graph",
-                        "a graph runs in one framework", "convert the arrays outside of the function")  # fmt: skip
-
-
-class InputArray(InputStorage):
-    """The memory of an array from outside."""
-
-    __slots__ = ()
-
-    def entry_node(self, ev: Evaluator) -> Node:
-        check_alone(ev)
-        return super().entry_node(ev)
 
 
 class DTypeValue(ConstantValue):
@@ -140,6 +128,16 @@ class NumpyArray(Array):
             )
         raise ev.attribute_error(self, name)
 
+    def python_number(self, ev: Evaluator) -> Value | None:
+        if not (
+            self.scalar and self.source is not None and self.kind in "iuf" and isinstance(self.storage, InputArray)
+        ):
+            return None
+        kind: type = float if self.kind == "f" else int
+        place = self.source.computed(f"{ev.names.inject(kind)}({{p0}})")
+        ev.symbols.changing = True
+        return NumberValue(place, kind(self.storage.real), (self.source.label, None), ev.symbols)
+
     def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
         raise ev.break_("numpy-attribute", f"setting the attribute {name!r} of {self.describe()}", "",
                         "use reshape, view or astype")  # fmt: skip
@@ -154,7 +152,10 @@ class NumpyArray(Array):
         method = names.METHODS.get(name)
         if method is None:
             return super().call_method(ev, name, args, kwargs)
-        return call_handler(ev, lambda b, *a, **k: method(b, self, *a, **k), args, kwargs)
+        takes = (
+            Takes.WRITTEN if name in _WRITING or "out" in kwargs else Takes.OPERANDS if name == "clip" else Takes.ANY
+        )
+        return call_handler(ev, lambda b, *a, **k: method(b, self, *a, **k), args, kwargs, takes)
 
     # ------------------------------------------------------------ protocols
 
@@ -185,7 +186,11 @@ class NumpyArray(Array):
         return call_handler(ev, self._item, [key], {})
 
     def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
-        call_handler(ev, lambda b, k, v: names.METHODS["__setitem__"](b, self, k, v), [key, value], {})
+        if isinstance(value, NumberValue):
+            value = number_array(ev, value)
+        call_handler(
+            ev, lambda b, k, v: names.METHODS["__setitem__"](b, self, k, v), [key, value], {}, Takes.WRITTEN_SIZES
+        )
 
     def contains(self, ev: Evaluator, item: Value) -> bool:
         raise ev.break_("data-dependent-branch", f"`in` on {self.describe()}", "it depends on the array's elements")
@@ -196,7 +201,9 @@ class NumpyArray(Array):
         if self.number is not None:
             self._check_python(ev, op, other, reflected)
         pair = (other, self) if reflected else (self, other)
-        made = call_handler(ev, lambda b, left, right: names.binary(b, op, left, right), pair, {})
+        if op == "**" and not reflected and isinstance(other, NumberValue):
+            guard_power(ev, other)
+        made = call_handler(ev, lambda b, left, right: names.binary(b, op, left, right), pair, {}, Takes.OPERANDS)
         if self.number is not None and not isinstance(other, NumpyArray):
             made.number = float  # type: ignore[attr-defined]
         return made
@@ -219,7 +226,9 @@ class NumpyArray(Array):
             return None
         if not _is_operand(other):
             return _foreign(ev, self, f"{op}=", other)
-        return call_handler(ev, lambda b, right: names.inplace(b, op, self, right), [other], {})
+        if op == "**" and isinstance(other, NumberValue):
+            guard_power(ev, other)
+        return call_handler(ev, lambda b, right: names.inplace(b, op, self, right), [other], {}, Takes.WRITTEN)
 
     def unary(self, ev: Evaluator, op: str) -> Value:
         if self.number is not None:
@@ -237,7 +246,9 @@ class NumpyArray(Array):
             raise ev.break_(
                 "data-dependent-branch", f"`{op}` on {self.describe()}", "it depends on the array's elements"
             )
-        return call_handler(ev, lambda b, right: names.call(b, names.COMPARE[op], [self, right], {}), [other], {})
+        return call_handler(
+            ev, lambda b, right: names.call(b, names.COMPARE[op], [self, right], {}), [other], {}, Takes.OPERANDS
+        )
 
     def repr_(self, ev: Evaluator) -> Value:
         raise ev.break_("data-dependent-text", f"the text of {self.describe()}", "it depends on the array's elements")
@@ -268,7 +279,7 @@ def _is_operand(value: Value) -> bool:
         return True
     if type(value) is ConstantValue:
         return isinstance(value.value, (bool, int, float, complex, np.generic))
-    return hasattr(value, "expr") or isinstance(value, NumberValue)
+    return isinstance(value, NumberValue) or hasattr(value, "expr")
 
 
 def _is_pythons_affair(scalar: NumpyArray, op: str, other: Value, reflected: bool) -> bool:
@@ -399,16 +410,115 @@ class UfuncValue(BuiltinValue):
 # --------------------------------------------------------------------------- calls
 
 
+class Takes(enum.Enum):
+    """What a function does with Python ints that change: operands are numbers of the graph, other arguments sizes. What a function
+    writes to says the type of the result itself.
+    """
+
+    ANY = "any"
+    OPERANDS = "operands"
+    WRITTEN = "written operands"
+    WRITTEN_SIZES = "written sizes"
+
+
 def call_function(ev: Evaluator, function: Any, args: Args, kwargs: Kwargs) -> Value:
     """A call of a NumPy callable."""
-    return call_handler(ev, lambda b, *a, **k: names.call(b, function, a, k), args, kwargs)
+    takes = Takes.ANY
+    if ev.symbols.changing:
+        if isinstance(function, np.ufunc) and not kwargs:
+            made = _scalar_call(ev, function, args)
+            if made is not None:
+                return made
+        if "out" in kwargs or getattr(function, "__name__", "") in _WRITING:
+            takes = Takes.WRITTEN
+        elif isinstance(function, np.ufunc) or function in _OF_OPERANDS:
+            takes = Takes.OPERANDS
+    return call_handler(ev, lambda b, *a, **k: names.call(b, function, a, k), args, kwargs, takes)
 
 
-def call_handler(ev: Evaluator, handler: Callable[..., Any], args: Args, kwargs: Kwargs) -> Value:
+def call_handler(
+    ev: Evaluator, handler: Callable[..., Any], args: Args, kwargs: Kwargs, takes: Takes = Takes.ANY
+) -> Value:
     """Call a handler with Values for arguments."""
+    numbers = changing(ev, (*args, *kwargs.values()))
+    if numbers:
+        return _call_with_numbers(ev, handler, args, kwargs, takes, numbers)
     plain = [unwrap(ev, a) for a in args]
     named = {k: unwrap(ev, v) for k, v in kwargs.items()}
     return attempt(ev, lambda b: handler(b, *plain, **named))
+
+
+def _call_with_numbers(
+    ev: Evaluator, handler: Callable[..., Any], args: Args, kwargs: Kwargs, takes: Takes, numbers: list[NumberValue]
+) -> Value:
+    """A call with numbers that change. Where the handler refuses them, or would give another kind of result for the numbers
+    themselves, they are constants.
+    """
+
+    def call(as_graph: Callable[[NumberValue], Any], operands: bool) -> Value:
+        def given(value: Value) -> Any:
+            if isinstance(value, NumberValue) and (operands or type(value.hint) is float):
+                return as_graph(value)
+            if isinstance(value, (TupleValue, ListValue)):
+                items = [given(v) for v in value.items(ev)]
+                return tuple(items) if isinstance(value, TupleValue) else items
+            return unwrap(ev, value)
+
+        plain, named = [given(a) for a in args], {k: given(v) for k, v in kwargs.items()}
+        return attempt(ev, lambda b: handler(b, *plain, **named))
+
+    for operands in (True, False) if takes in (Takes.OPERANDS, Takes.WRITTEN) else (False,):
+        try:
+            made = call(lambda number: number_array(ev, number), operands)
+            if takes in (Takes.WRITTEN, Takes.WRITTEN_SIZES):
+                return made
+            if _alike(ev, made, call(lambda number: number.hint, operands)):
+                return made
+        except Break:
+            if takes is Takes.WRITTEN:
+                break
+    return numbers[0].known()
+
+
+def _alike(ev: Evaluator, made: Value, wanted: Value) -> bool:
+    """Whether two results are of one kind: classes, element types, shapes."""
+    if isinstance(made, (TupleValue, ListValue)):
+        pairs = zip(made.items(ev), wanted.items(ev)) if type(made) is type(wanted) else ()
+        return type(made) is type(wanted) and all(_alike(ev, m, w) for m, w in pairs)
+    if isinstance(made, NumpyArray) and isinstance(wanted, NumpyArray):
+        return (made.dtype, made.shape, made.strides, made.scalar, made.number) == (
+            wanted.dtype, wanted.shape, wanted.strides, wanted.scalar, wanted.number
+        )  # fmt: skip
+    if isinstance(made, MaskedValue) and isinstance(wanted, MaskedValue):
+        return made.masked.dtype == wanted.masked.dtype
+    return made.python_type() is wanted.python_type() and not isinstance(made, (NumpyArray, MaskedValue))
+
+
+def _scalar_call(ev: Evaluator, function: np.ufunc, args: Args) -> Value | None:
+    """A ufunc of Python numbers alone: NumPy computes it at each call."""
+    if function.nout != 1 or not all(isinstance(a, NumberValue) or _is_python_number(a) for a in args):
+        return None
+    if not changing(ev, args):
+        return None
+
+    def quiet(*values: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*values)
+
+    place, hint = place_of_call(ev, function, quiet, args)
+    return scalar_input(ev, hint, place) if isinstance(hint, np.inexact) else None
+
+
+def _is_python_number(value: Value) -> bool:
+    return type(value) is ConstantValue and type(value.value) in (int, float)
+
+
+#: functions and methods that write to their first argument
+_WRITING = frozenset(
+    ("fill", "sort", "partition", "put", "copyto", "place", "putmask", "fill_diagonal", "put_along_axis")
+)
+#: functions whose arguments are operands, though they are no ufuncs
+_OF_OPERANDS = frozenset((np.clip, np.where, np.full, np.full_like, np.array, np.asarray))
 
 
 def attempt(ev: Evaluator, action: Callable[[ArrayBuilder], Any]) -> Value:

@@ -37,7 +37,7 @@ from ...values.base import Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import FunctionValue
 from ...values.item import ItemValue
-from ...values.number import NumberValue
+from ...values.number import INT64, NumberValue, changing
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
 from .autocast import cast_operands
@@ -192,9 +192,9 @@ def _guard_fits(ev: Evaluator, node: Node, dtype: DType) -> None:
     if number is None:
         return
     if dtype.is_int and type(number.hint) is int:
-        check_range(ev, number, *int_range(dtype))
+        number.check_range(ev, *int_range(dtype))
     elif dtype.is_float:
-        check_range(ev, number, -LARGEST[dtype], LARGEST[dtype])
+        number.check_range(ev, -LARGEST[dtype], LARGEST[dtype])
     else:
         number.as_constant()
 
@@ -204,7 +204,7 @@ def _guard_power(ev: Evaluator, base: Node | None, exponent: Node | None) -> Non
     number = ev.symbols.number_behind(exponent) if exponent is not None else None
     if number is not None and base is not None and not (base.dtype.is_float or base.dtype.is_complex):
         if type(number.hint) is int:
-            check_range(ev, number, 0, (1 << 63) - 1)
+            number.check_range(ev, 0, INT64[1])
 
 
 #: the front end's tensor class, set by `tensors`: it needs the tables that are built with this module
@@ -282,7 +282,7 @@ def held_number(ev: Evaluator, value: NumberValue) -> Node:
         dtype = int64 if type(value.hint) is int else float64
         make: Callable[[Any], torch.Tensor] = _int_input if dtype is int64 else _float_input
         if dtype is int64:
-            check_range(ev, value, -(1 << 63), (1 << 63) - 1)
+            value.check_range(ev, *INT64)
         place = value.place.step(f"{ev.names.inject(make, 'number')}(", ")", "")
         found = known[value.place] = ev.add_input(place, TensorMeta((), (), dtype, "cpu"), make(value.hint), "number")
     return found
@@ -294,24 +294,6 @@ def _float_input(value: float) -> torch.Tensor:
 
 def _int_input(value: int) -> torch.Tensor:
     return torch.scalar_tensor(value, dtype=torch.int64)
-
-
-def check_range(ev: Evaluator, value: NumberValue, low: int | float, high: int | float) -> None:
-    """Guard that a number is in a range; one that is not becomes a constant."""
-    if not low <= value.hint <= high:
-        value.as_constant()
-    ev.guards.relation(f"{low} <= {{p0}} <= {high}", (value.place,), f"{{p0}} was from {low} to {high}")
-
-
-def changing(ev: Evaluator, values: Iterable[Value]) -> list[NumberValue]:
-    """The numbers that change from call to call among arguments and their items."""
-    found: list[NumberValue] = []
-    for value in values if ev.symbols.changing else ():
-        if isinstance(value, (TupleValue, ListValue)):
-            found += changing(ev, value.items(ev))
-        elif isinstance(value, NumberValue):
-            found.append(value)
-    return found
 
 
 def takes_numbers(fn: Function) -> Function:
@@ -329,6 +311,7 @@ _OPERANDS = frozenset(
 
 def operand_of(ev: Evaluator, value: Value) -> Any:
     """An argument of a handler that takes numbers which change."""
+    value = value.python_number(ev) or value
     if isinstance(value, NumberValue):
         return number_node(ev, value)
     if isinstance(value, (TupleValue, ListValue)) and any(type(n.hint) is float for n in changing(ev, (value,))):

@@ -13,23 +13,11 @@ import torch.nn.functional
 from ....inductor.dtypes import DType
 from ....inductor.graph import ExternRef, Input, Named, Node, Number, TensorMeta
 from ....inductor.ops import OPS
-from ...values.number import NumberValue
+from ...values.number import NumberValue, changing
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
 from . import autocast, eager_ops
-from .calls import (
-    COMPLEX,
-    METHOD_CALL,
-    METHODS,
-    UNKNOWN,
-    Context,
-    changing,
-    held_number,
-    refuse_leaf,
-    resolve,
-    unwrap,
-    wrap,
-)  # fmt: skip
+from .calls import COMPLEX, METHOD_CALL, METHODS, UNKNOWN, Context, held_number, refuse_leaf, resolve, unwrap, wrap
 from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
 from .foresight import Foreseen, Unforeseen, leaves

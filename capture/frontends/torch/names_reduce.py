@@ -129,6 +129,8 @@ def _moment(op: str, several: bool = False) -> Any:
             dim, unbiased = None, dim
         if correction is None:
             correction = 0 if unbiased is False else 1
+        if hasattr(correction, "free_symbols"):
+            correction = cx.ev.symbols.specialize(correction, "how much a variance is corrected is part of the kernel")
         attrs = {"dim": _dims(dim if axis is None else axis), "keepdim": keepdim, "correction": correction}
         return cx.results(op, input, **attrs) if several else cx.op(op, input, **attrs)
 

@@ -184,12 +184,14 @@ class TensorValue(ArrayValue):
         _with_errors(ev, names_index.setitem, self, unwrap(ev, key), unwrap(ev, value))
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        other = _operand(ev, other)
         if not _is_operand(other):
             return None
         return METHODS[(_REFLECTED if reflected else _BINARY)[op]](ev, [self, other], {})
 
     def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         name = _INPLACE.get(op)
+        other = _operand(ev, other)
         if name is None or not _is_operand(other):
             return None
         return call_inplace(ev, self, name, [other], {})
@@ -198,6 +200,7 @@ class TensorValue(ArrayValue):
         return METHODS[_UNARY[op]](ev, [self], {})
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        other = _operand(ev, other)
         if not _is_operand(other):
             return None
         return METHODS[_COMPARE[op]](ev, [self, other], {})
@@ -277,6 +280,14 @@ def _is_operand(value: Value) -> bool:
     if payload is not None and payload.is_constant:
         return isinstance(payload.as_constant(), (bool, int, float, complex))
     return isinstance(value, (NumberValue, ItemValue)) or getattr(value, "expr", None) is not None
+
+
+def _operand(ev: Evaluator, value: Value) -> Value:
+    """Another framework's scalar as the number that torch takes it for."""
+    known = value.as_constant() if value.is_constant else None
+    if known is not None and getattr(getattr(known, "dtype", None), "kind", "") in ("b", "i", "u", "f"):
+        return ConstantValue(known.item())
+    return value.python_number(ev) or value
 
 
 def _with_errors(ev: Evaluator, fn: Callable[..., Any], *args: Any) -> Any:

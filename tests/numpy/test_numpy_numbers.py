@@ -1,0 +1,118 @@
+"""Python and NumPy numbers that change, in NumPy functions: results in NumPy's own types, compiled twice at most."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+np = pytest.importorskip("numpy")
+
+import quern  # noqa: E402
+
+X = np.linspace(-2, 3, 20).reshape(5, 4)
+SINGLE, WHOLE, SMALL = X.astype(np.float32), np.arange(20).reshape(5, 4), np.arange(20, dtype=np.int32).reshape(5, 4)
+FLOATS = [0.1, 0.37, 1.5, 0.25, 3.0]
+INTS = [0, 1, 2, 3, 7, -2, 40]
+
+
+@pytest.fixture(autouse=True)
+def strict():
+    with quern.config.patch(on_error="raise"):
+        yield
+
+
+def written(x, t):
+    x[0] = t
+    x[1, 1:] = t * 2
+    x += t
+    y = np.zeros(3, np.float32)
+    y.fill(t)
+    y[:2] = t
+    y *= t
+    return x, y
+
+
+CASES = {
+    "arithmetic": (lambda x, t: (x * t, t * x, t - x, x / t, x // t, x % t, SINGLE * t, WHOLE * t), FLOATS),
+    "arithmetic of ints": (lambda x, k: (x * k, k - x, SINGLE * k, WHOLE * k, SMALL + k), INTS),
+    "comparisons": (lambda x, t: (x < t, x == t, t >= x, SMALL > t), FLOATS),
+    "ufuncs": (lambda x, t: (np.maximum(x, t), np.minimum(SINGLE, t), np.fmod(x, t), np.copysign(x, t)), FLOATS),
+    "ufuncs of ints": (lambda x, k: (np.maximum(SINGLE, k), np.maximum(WHOLE, k), np.bitwise_and(SMALL, k)), INTS),
+    "alone": (lambda x, t: (x * np.sin(t) + np.exp(-t), np.sqrt(t), math.cos(t), 0.5 * t), FLOATS),
+    "clip": (lambda x, t: (np.clip(x, -t, t), SINGLE.clip(0, t), np.clip(WHOLE, 0, t)), FLOATS),
+    "where": (lambda x, t: (np.where(x > 0, x, t), np.where(SINGLE > 0, SINGLE, t)), FLOATS),
+    "where of ints": (lambda x, k: (np.where(SINGLE > 0, SINGLE, k), np.where(SMALL > 3, SMALL, k)), INTS),
+    "full": (lambda x, t: (np.full((2, 3), t), np.full_like(x, t), np.full(3, t, np.float32)), FLOATS),
+    "full of ints": (lambda x, k: (np.full((2, 3), k), np.full_like(WHOLE, k)), INTS),
+    "array": (lambda x, t: (np.array([t, 1.0]) * x[0, :2], np.array(t), np.asarray([t, t * 2])), FLOATS),
+    "array of ints": (lambda x, k: (np.array([k, 1]) * WHOLE[0, :2], np.array(k)), INTS),
+    "writes": (written, FLOATS),
+    "writes of ints": (written, INTS),
+    "tolerances": (lambda x, t: (np.isclose(x, x + 0.1, atol=t), np.nan_to_num(x, nan=t)), FLOATS),
+    "NumPy's ints": (lambda x, k: (x * k, WHOLE * k, SINGLE * k), [np.int64(k) for k in INTS]),
+    "NumPy's floats": (lambda x, t: (x * t, SINGLE * t), [np.float32(t) for t in FLOATS]),
+}
+#: arguments that say where or how large: one version for each value
+PLACES = {
+    "axis": lambda x, k: (x.sum(k % 2), np.mean(x, axis=k % 2, keepdims=True), np.cumsum(x, k % 2)),
+    "concatenate": lambda x, k: np.concatenate([x, x], k % 2) * 2,
+    "round": lambda x, k: np.round(x, k) + 1,
+    "roll": lambda x, k: np.roll(x, k, 0) + x,
+    "repeat": lambda x, k: np.repeat(x, k) * 2,
+    "tile": lambda x, k: np.tile(x, k),
+    "pad": lambda x, k: np.pad(x, k) * 2,
+    "ddof": lambda x, k: (x.std(0, ddof=k), np.var(x, ddof=k)),
+    "diff": lambda x, k: np.diff(x, k),
+    "sections": lambda x, k: np.array_split(x, k),
+    "step": lambda x, k: x[::k] * 2,
+    "index list": lambda x, k: x[[k, 0]] * 2,
+    "power of a matrix": lambda x, k: np.linalg.matrix_power(x[:4], k),
+}
+
+
+def follow(function, values):
+    """The recompilations over calls that all agree with NumPy, none of which breaks the graph."""
+    compiled = quern.compile(function)
+    for value in values:
+        agree(function(X.copy(), value), compiled(X.copy(), value))
+    assert not compiled.breaks
+    return len(compiled.recompiles)
+
+
+def agree(one, other):
+    assert type(one) is type(other)
+    if isinstance(one, (tuple, list)):
+        assert len(one) == len(other)
+        for a, b in zip(one, other):
+            agree(a, b)
+    elif isinstance(one, (np.ndarray, np.generic)):
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+        np.testing.assert_allclose(other, one, rtol=1e-6 if one.dtype == np.float32 else 1e-13)
+    else:
+        assert one == other and repr(one) == repr(other)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_second_value_is_the_last_compilation(name):
+    assert follow(*CASES[name]) <= 1
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_places_have_a_version_for_each_value(name):
+    assert follow(PLACES[name], [1, 2, 3, 1, 2, 3]) <= 2
+
+
+def test_powers_that_numpy_computes_in_another_way():
+    assert follow(lambda x, t: np.abs(x) ** t, [3.5, 2.5, 0.5, 1.5, 2, 2.0]) <= 4
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_an_int_that_does_not_fit_is_refused(dtype):
+    compiled = quern.compile(lambda x, k: x + k)
+    x = np.arange(4).astype(dtype)
+    for k in (1, 2, 3):
+        agree(x + k, compiled(x, k))
+    with pytest.raises(OverflowError, match="out of bounds"):
+        compiled(x, 300)
+    agree(x + 4, compiled(x, 4))
