@@ -208,8 +208,11 @@ def _with_hints(value: Any) -> Any:
 
 
 def _another(number: NumberValue) -> int | float:
-    """What a number that changes may be at another call."""
-    return number.hint * 2 + 1
+    """What a number that changes may be at another call: a part of one (a probability, a rate) stays one."""
+    hint = number.hint
+    if type(hint) is float and 0 <= hint <= 1:
+        return hint / 2 if hint > 0.5 else hint / 2 + 0.5
+    return hint * 2 + 1
 
 
 def _placed(value: Any, numbers: Mapping[NumberValue, Number]) -> Any:
