@@ -467,12 +467,16 @@ def _call_with_numbers(
         plain, named = [given(a) for a in args], {k: given(v) for k, v in kwargs.items()}
         return attempt(ev, lambda b: handler(b, *plain, **named))
 
+    state: NumpyState = ev.states["numpy"]
     for operands in (True, False) if takes in (Takes.OPERANDS, Takes.WRITTEN) else (False,):
         try:
             made = call(lambda number: number_array(ev, number), operands)
             if takes in (Takes.WRITTEN, Takes.WRITTEN_SIZES):
                 return made
-            if _alike(ev, made, call(lambda number: number.hint, operands)):
+            heard = dict(state.heard)
+            wanted = call(lambda number: number.hint, operands)
+            state.heard = heard  # nobody uses what that call gave
+            if _alike(ev, made, wanted):
                 return made
         except Break:
             if takes is Takes.WRITTEN:
@@ -498,7 +502,10 @@ def _scalar_call(ev: Evaluator, function: np.ufunc, args: Args) -> Value | None:
     """A ufunc of Python numbers alone: NumPy computes it at each call."""
     if function.nout != 1 or not all(isinstance(a, NumberValue) or _is_python_number(a) for a in args):
         return None
-    if not changing(ev, args):
+    settings: Settings = ev.states["numpy"].settings
+    if (
+        not changing(ev, args) or settings.errors != settings.outside
+    ):  # NumPy is called before the program's np.errstate is
         return None
 
     def quiet(*values: Any) -> Any:
