@@ -262,6 +262,8 @@ row("diag_embed", "index", _meta_diag_embed, attrs={"offset": 0, "dim1": -2, "di
 def _meta_trace(x: TensorMeta) -> TensorMeta:
     if x.ndim != 2:
         raise ValueError(f"trace needs 2 dimensions, got shape {x.shape}")
+    if x.dtype == bool_:
+        raise TypeError(f"trace is not defined for {x.dtype}")
     return new_meta((), x.dtype if x.dtype.is_float or x.dtype.is_complex else int64, x.device)
 
 

@@ -61,9 +61,16 @@ def _check_wide_index(name: str, index: TensorMeta) -> None:
 # --------------------------------------------------------------------------- reading
 
 
+def _check_places(name: str, x: TensorMeta, d: int, index: TensorMeta) -> None:
+    """Raise IndexError where an index has nowhere to point: clamping it would give a place before the memory."""
+    if x.ndim and is_zero(x.shape[d]) and not is_zero(index.numel):
+        raise IndexError(f"{name}: dimension {d} of shape {x.shape} holds nothing that an index could name")
+
+
 def _meta_gather(x: TensorMeta, index: TensorMeta, *, dim: int) -> TensorMeta:
     _check_wide_index("gather", index)
     d = wrap_dim(dim, x.ndim)
+    _check_places("gather", x, d, index)
     if max(x.ndim, 1) != max(index.ndim, 1):
         raise ValueError(f"gather: input {x.shape} and index {index.shape} must have as many dimensions")
     for k in range(min(x.ndim, index.ndim)):
@@ -136,6 +143,7 @@ row("take_along_dim", "composite", _meta_take_along_dim, attrs={"dim": None}, de
 def _meta_index_select(x: TensorMeta, index: TensorMeta, *, dim: int) -> TensorMeta:
     _check_wide_index("index_select", index)
     d = wrap_dim(dim, x.ndim)
+    _check_places("index_select", x, d, index)
     if index.ndim > 1:
         raise ValueError(f"index_select needs a 1-d index, not one of shape {index.shape}")
     if not x.ndim:
@@ -182,6 +190,7 @@ def _meta_embedding(index: TensorMeta, weight: TensorMeta, *, padding_idx: int |
     _check_wide_index("embedding", index)
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight must have 2 dimensions, got shape {weight.shape}")
+    _check_places("embedding", weight, 0, index)
     return new_meta((*index.shape, weight.shape[1]), weight.dtype, common_device(weight, index))
 
 
@@ -286,6 +295,8 @@ def _meta_index_put(x: TensorMeta, value: TensorMeta, *indices: TensorMeta | Non
 
 def _put_shape(x: TensorMeta, indices: Sequence[TensorMeta | None]) -> tuple[Dim, ...]:
     dims, shape, position = index_layout(x, indices)
+    if not is_zero(product(shape)) and any(is_zero(x.shape[d]) for d in dims):
+        raise IndexError(f"index_put: a dimension of size 0 in shape {x.shape} is indexed")
     rest = [x.shape[d] for d in range(x.ndim) if d not in dims]
     return (*rest[:position], *shape, *rest[position:])
 
@@ -317,6 +328,7 @@ def _check_scatter(name: str, x: TensorMeta, index: TensorMeta, src: TensorMeta,
     if src.dtype != x.dtype and not src.weak:
         raise TypeError(f"{name}: the source is {src.dtype}, the tensor {x.dtype}")
     d = wrap_dim(dim, x.ndim)
+    _check_places(name, x, d, index)
     if max(x.ndim, 1) != max(index.ndim, 1) or (not src.weak and max(src.ndim, 1) != max(index.ndim, 1)):
         raise ValueError(f"{name}: input {x.shape}, index {index.shape} and source {src.shape} differ in dimensions")
     if is_zero(index.numel):
@@ -370,6 +382,7 @@ def _meta_index_write(name: str, layout: Callable[[TensorMeta], TensorMeta]) -> 
         if src.dtype != x.dtype and not src.weak:
             raise TypeError(f"{name}: the source is {src.dtype}, the tensor {x.dtype}")
         d = wrap_dim(dim, x.ndim)
+        _check_places(name, x, d, index)
         if index.ndim > 1:
             raise ValueError(f"{name} needs a 1-d index, not one of shape {index.shape}")
         count = index.shape[0] if index.ndim else 1

@@ -9,7 +9,7 @@ from typing import Any
 from ..dtypes import int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from .common import args, new_meta, row
-from .dims import product, same
+from .dims import is_zero, product, same
 from .promotion import expanded, like_strides, pointwise_meta, result_dtype
 from .reductions import accumulation_dtype, size_scalar, to
 from .requires import Range, Requirement, Requires
@@ -135,6 +135,8 @@ def _check_classes(name: str, x: TensorMeta, target: TensorMeta, weight: TensorM
     if not target.dtype.is_int:
         raise TypeError(f"{name} needs class numbers, not {target.dtype}")
     classes = x.shape[_class_dim(x.ndim)]
+    if is_zero(classes) and not is_zero(target.numel):
+        raise IndexError(f"{name}: an input of shape {x.shape} has no classes")
     if weight is not None and not (weight.ndim == 1 and same(weight.shape[0], classes)):
         raise ValueError(f"{name}: weight must have shape ({classes},), got {weight.shape}")
 

@@ -405,3 +405,22 @@ def test_a_linear_resampling_to_the_same_size_is_a_copy(mode, dims):
 )
 def test_resampling_that_eager_refuses(kw):
     assert check(lambda x: F.interpolate(x, **kw), torch.rand(1, 1, 3, 3), dynamic=(None,)) is not None
+
+
+NOWHERE = {
+    "embedding": lambda x, i: F.embedding(i, x),
+    "index_select": lambda x, i: x.index_select(0, i),
+    "index": lambda x, i: x[i],
+    "gather": lambda x, i: x.gather(0, i[:, None]),
+    "scatter": lambda x, i: x.scatter(0, i[:, None], 1.0),
+    "index_add": lambda x, i: x.index_add(0, i, torch.ones(2, 3)),
+    "index_fill": lambda x, i: x.index_fill(0, i, 1.0),
+    "index_put": lambda x, i: x.index_put((i,), T(1.0)),
+    "nll_loss": lambda x, i: F.nll_loss(x.t()[:2], i[:2]),
+}
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+def test_indices_into_nothing_are_refused(name):
+    error = check(NOWHERE[name], torch.rand(0, 3), T([0, 1]), dynamic=(None,))
+    assert error is not None or name == "index_add"  # eager does not look where it has nothing to write

@@ -48,6 +48,8 @@ def round_(cx: Context, input: ArrayValue, *, decimals: int = 0) -> Node:
 
 @name("*positive Tensor.__pos__")
 def positive(cx: Context, input: ArrayValue) -> ArrayValue:
+    if input.meta.dtype == bool_:
+        raise TypeError("+ is not defined for bool")
     return input
 
 
