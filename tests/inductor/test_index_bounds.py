@@ -99,3 +99,15 @@ def test_an_index_that_was_checked_is_not_checked_again():
     assert checks(b, b.embedding(b.restride(call(16), stride=(1,)), weight)) == 0
     assert checks(b, b.embedding(call(17), weight)) == 1
     assert checks(b, b.embedding(call(None), weight)) == 2
+
+
+def test_bounds_of_shared_operands_are_found_once_and_wrap_around_nowhere():
+    b = builder()
+    doubled = b.arange(start=0, end=4, step=1)
+    for _ in range(60):
+        doubled = b.add(doubled, doubled)
+    assert interval(doubled) == (0, 3 << 60)
+    assert interval(b.add(doubled, doubled)) == (0, 3 << 61)
+    assert interval(b.mul(doubled, b.scalar(value=8))) is None
+    narrow = b.cast(b.arange(start=0, end=200, step=1), dtype=dtypes.int8)
+    assert interval(narrow) is None
