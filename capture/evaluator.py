@@ -365,6 +365,9 @@ class Evaluator(ClassService, TextService):
     def equal(self, left: Value, right: Value) -> bool:
         return operators.equal(self, left, right)
 
+    def same_or_equal(self, left: Value, right: Value) -> bool:
+        return operators.same_or_equal(self, left, right)
+
     def call(self, function: Value, args: Args, kwargs: Kwargs | None = None) -> Value:
         return function.call(self, args, kwargs or {})
 

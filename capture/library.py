@@ -260,10 +260,23 @@ def _deep(ev: Evaluator, value: Value, memo: dict[int, Value]) -> Value:
     return _same_parts(ev, value, lambda v: _deep(ev, v, memo), memo)
 
 
+#: methods of the program's that copying an instance runs: what fills it, and for some C classes what makes it
+_FILLING: dict[type, tuple[str, ...]] = {
+    DictValue: ("__new__", "__setitem__"),
+    ListValue: ("__new__", "append", "extend"),
+    SetValue: ("__new__", "__init__"),
+    DequeValue: ("__new__", "__init__", "append", "extend"),
+}
+
+
 def _same_parts(ev: Evaluator, value: ObjectValue, part: Any, memo: dict[int, Value] | None = None) -> Value:
     """A new object of the same class with the same attributes."""
     for name in ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__"):
         if isinstance(value.info.find(name), types.FunctionType):
+            raise ev.break_("unsupported-copy", f"copying {value.describe()}", f"its class defines {name}")
+    for name in _FILLING.get(type(value.payload), ("__new__",)):
+        raw = value.info.find(name)
+        if isinstance(raw.__func__ if isinstance(raw, staticmethod) else raw, types.FunctionType):
             raise ev.break_("unsupported-copy", f"copying {value.describe()}", f"its class defines {name}")
     payload = part(value.payload) if value.payload is not None else None
     if payload is value.payload and payload is not None and not isinstance(payload, (TupleValue, ConstantValue)):

@@ -125,6 +125,18 @@ def equal(ev: Evaluator, left: Value, right: Value) -> bool:
     return compare(ev, "==", left, right).truth(ev)
 
 
+def same_or_equal(ev: Evaluator, left: Value, right: Value) -> bool:
+    """`left is right or left == right`, as containers compare what they hold."""
+    return left is right or _is_one_nan(ev, left, right) or equal(ev, left, right)
+
+
+def _is_one_nan(ev: Evaluator, left: Value, right: Value) -> bool:
+    """Whether both are the one object that is a NaN: then a container finds it, though it is not equal to itself."""
+    if type(left) is not ConstantValue or type(right) is not ConstantValue or left.value is not right.value:
+        return False
+    return type(left.value) is float and left.value != left.value
+
+
 def is_same(left: Value, right: Value) -> bool:
     """`left is right`."""
     if left is right:

@@ -127,7 +127,7 @@ class Value:
                 raise ev.type_error(f"argument of type '{self.python_type().__name__}' is not iterable") from None
             raise
         while (element := it.next_(ev)) is not None:
-            if element is item or ev.equal(element, item):
+            if ev.same_or_equal(element, item):
                 return True
         return False
 

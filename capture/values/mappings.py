@@ -361,7 +361,7 @@ class DictValue(Value):
             same = all(ev.equal(a, b) for (a, _), (b, _) in zip(mine, theirs))
         for key, value in mine if same else ():
             found = other.get(ev, key)
-            if found is None or not (found is value or ev.equal(value, found)):
+            if found is None or not ev.same_or_equal(value, found):
                 same = False
                 break
         return TRUE if same == (op == "==") else FALSE

@@ -120,7 +120,7 @@ class SequenceValue(Value):
             raise ev.raise_(IndexError, f"{self.cls.__name__} index out of range") from None
 
     def contains(self, ev: Evaluator, item: Value) -> bool:
-        return any(e is item or ev.equal(e, item) for e in self.elements(ev))
+        return any(ev.same_or_equal(e, item) for e in self.elements(ev))
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
         if op == "+":
@@ -144,10 +144,10 @@ class SequenceValue(Value):
             return None
         mine, theirs = self.elements(ev), other.elements(ev)
         if op in ("==", "!="):
-            same = len(mine) == len(theirs) and all(a is b or ev.equal(a, b) for a, b in zip(mine, theirs))
+            same = len(mine) == len(theirs) and all(ev.same_or_equal(a, b) for a, b in zip(mine, theirs))
             return TRUE if same == (op == "==") else FALSE
         for a, b in zip(mine, theirs):
-            if a is not b and not ev.equal(a, b):
+            if not ev.same_or_equal(a, b):
                 return ev.compare(op, a, b)
         return ev.fold(ev.operators.COMPARE[op], len(mine), len(theirs))
 
@@ -155,7 +155,7 @@ class SequenceValue(Value):
         elements = list(self.elements(ev))
         low, high, _ = slice(ev.index(start) if start else 0, ev.index(stop) if stop else None).indices(len(elements))
         for i in range(low, high):
-            if elements[i] is item or ev.equal(elements[i], item):
+            if ev.same_or_equal(elements[i], item):
                 return ConstantValue(i)
         what = (
             "tuple.index(x): x not in tuple"
@@ -165,7 +165,7 @@ class SequenceValue(Value):
         raise ev.raise_(ValueError, what)
 
     def m_count(self, ev: Evaluator, item: Value) -> Value:
-        return ConstantValue(sum(e is item or ev.equal(e, item) for e in self.elements(ev)))
+        return ConstantValue(sum(ev.same_or_equal(e, item) for e in self.elements(ev)))
 
     def m___reversed__(self, ev: Evaluator) -> Value:
         return ev.iterator_of(list(reversed(self.elements(ev))))
@@ -326,7 +326,7 @@ class MutableSequence(SequenceValue):
     def m_remove(self, ev: Evaluator, item: Value) -> Value:
         elements = self.change(ev)
         for i, element in enumerate(elements):
-            if element is item or ev.equal(element, item):
+            if ev.same_or_equal(element, item):
                 del elements[i]
                 return NONE
         raise ev.raise_(ValueError, f"{self.cls.__name__}.remove(x): x not in {self.cls.__name__}")

@@ -52,7 +52,7 @@ class DictViewValue(Value):
         if self.kind == "items" and isinstance(item, TupleValue):
             key, value = item.items(ev)
             found = self.owner.get(ev, key)
-            return found is not None and (found is value or ev.equal(found, value))
+            return found is not None and ev.same_or_equal(found, value)
         return super().contains(ev, item)
 
     def m___reversed__(self, ev: Evaluator) -> Value:

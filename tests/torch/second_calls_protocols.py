@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import collections
+import copy
 import enum
 import functools
 import itertools
@@ -585,6 +586,59 @@ def what_super_reaches(c):
     yield g(X, named)
     known[named] = 1
     yield g(X, named)
+
+
+@program
+def copies_are_filled_by_the_class(c):
+    class Doubling(dict):
+        def __setitem__(self, key, value):
+            super().__setitem__(key, value * 2)
+
+    class Appending(list):
+        def append(self, item):
+            super().append(item + 1)
+
+    class Made(set):
+        made = 0
+
+        def __init__(self, *items):
+            Made.made += 1
+            super().__init__(*items)
+
+    f = c(
+        lambda x, *parts: (x, [sorted(copy.copy(p)) for p in parts], [copy.deepcopy(p) == p for p in parts], Made.made)
+    )
+    yield f(X, Doubling(a=1.0), Appending([1, 2]), Made([3])), dict(copy.copy(Doubling(a=1.0)))
+    g = c(lambda x, d: x * copy.copy(d)["a"])
+    yield g(X, Doubling(a=1.0)), g(X, Doubling(a=2.0))
+
+
+@program
+def what_c_keeps_of_an_exception(c):
+    class Carrying(StopIteration):
+        def __init__(self, value):
+            super().__init__(value)
+            self.extra = value
+
+    @c
+    def f(x):
+        found = []
+        for make in (
+            lambda: StopIteration(5),
+            lambda: Carrying(6),
+            lambda: OSError(2, "no", "file"),
+            lambda: ImportError("m", name="n"),
+        ):
+            try:
+                raise make()
+            except Exception as error:
+                found.append(error)
+        return x * 2, found
+
+    _, (stop, carrying, system, imported) = f(X)
+    yield stop.value, carrying.value, carrying.extra, carrying.args, system.errno, str(system), imported.name
+    g = c(lambda x: (x, OSError(2, "no").errno))
+    yield g(X)
 
 
 @program
