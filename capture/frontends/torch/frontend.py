@@ -37,7 +37,15 @@ from . import (  # noqa: F401  imported for the rows they add
 from .calls import FUNCTIONS, METHODS
 from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
-from .guards import check_state, guard_state, guard_tensor, guard_together, heed_determinism, tensor_key
+from .guards import (
+    check_state,
+    guard_state,
+    guard_tensor,
+    guard_together,
+    heed_determinism,
+    heed_meta_device,
+    tensor_key,
+)
 from .inplace import call_inplace, is_inplace
 from .lazy import is_lazy
 from .module import CompiledModule
@@ -148,6 +156,7 @@ class TorchFrontend:
         state = state_of(ev)
         guard_together(ev, state)
         heed_determinism(ev.graph)
+        heed_meta_device(ev.graph)
         ev.graph.autograd = bool(state.stored) or state.opaque or any(map(state.records_gradients, ev.graph.nodes))
         training.finish_quietly(ev)
         ev.graph.mutations.extend(m for m in state.arrays.mutations(ev) if m[1] not in state.stored)

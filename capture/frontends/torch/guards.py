@@ -114,6 +114,13 @@ def heed_determinism(graph: Graph) -> None:
             graph.framework_only = f"deterministic algorithms are asked for, and {n.op.name} has one of its own"
 
 
+def heed_meta_device(graph: Graph) -> None:
+    """Tensors on the meta device have sizes and no content: there is nothing to generate kernels for."""
+    for n in graph.nodes:
+        if any(m.device == "meta" for m in (n.meta if isinstance(n.meta, tuple) else (n.meta,))):
+            graph.framework_only = "tensors on the meta device hold no data"
+
+
 def _modes_active() -> bool:
     """Whether something sits between torch's API and its kernels: Python code, or `torch.jit.trace`."""
     return (
