@@ -253,6 +253,16 @@ class Lowering:
             lambda idx: cast(load(storage.name, storage.index(idx), storage.dtype), compute), 0, 1, False, storage
         )
 
+    def _own_memory(self, n: Node, dtype: DType | None = None) -> Storage:
+        """A buffer for the node's value: an output's keeps the gaps that eager leaves, as it does after writes into a copy of
+        a strided view.
+        """
+        meta = self.layouts.get(n, n.meta)
+        storage = self._fresh(replace(meta, dtype=dtype or n.dtype))
+        if n in self.layouts and storage.stride != meta.stride and has_gaps_only(meta.shape, meta.stride):
+            return replace(storage, stride=meta.stride)
+        return storage
+
     def _fresh(self, meta: TensorMeta) -> Storage:
         stride = meta.stride if is_dense(meta.shape, meta.stride) else contiguous_strides(meta.shape)
         return Storage(f"buf{next(self._names)}", meta.shape, stride, meta.dtype, meta.device)
@@ -298,7 +308,7 @@ class Lowering:
         self.out.steps.append(Group(p, r, stores, n.meta.device, [origin]))
 
     def _reduction(self, n: Node, lowered: Reduce) -> None:
-        storage = self._fresh(self.layouts.get(n, n.meta))
+        storage = self._own_memory(n)
         p, idx = self._loop(storage.shape)
         r, ridx = self._loop(lowered.extents, "r")
         inner = lowered.inner(idx, ridx)
@@ -310,7 +320,7 @@ class Lowering:
         self._own(n, storage)
 
     def _scan(self, n: Node, lowered: Scan) -> None:
-        storage = self._fresh(self.layouts.get(n, n.meta))
+        storage = self._own_memory(n)
         p: list[Var] = []
         idx: list[Index] = []
         along = self._var("r", storage.shape[lowered.dim])
@@ -325,8 +335,7 @@ class Lowering:
         self._own(n, storage)
 
     def _scatter(self, n: Node, lowered: Scatter) -> None:
-        meta = self.layouts.get(n, n.meta)
-        storage = self._fresh(replace(meta, dtype=compute_dtype(n.dtype)) if lowered.wide else meta)
+        storage = self._own_memory(n, compute_dtype(n.dtype) if lowered.wide else n.dtype)
         p, idx = self._loop(storage.shape)
         self._emit(n, p, [], [Store(storage.name, storage.index(idx), cast(lowered.base(idx), storage.dtype))])
         p, idx = self._loop(lowered.ranges)
@@ -408,9 +417,9 @@ class Lowering:
         if (
             n.op.name == "input"
             or storage.name in taken
-            or (storage.stride != wanted.stride and is_dense(wanted.shape, wanted.stride))
+            or (storage.stride != wanted.stride and has_gaps_only(wanted.shape, wanted.stride))
         ):
-            copy = self._fresh(wanted)
+            copy = replace(self._fresh(wanted), stride=wanted.stride)
             if copy.dtype.is_complex:
                 self._framework_copy(n, storage, copy)
                 return copy
@@ -454,6 +463,20 @@ def is_dense(shape: tuple[Dim, ...], stride: tuple[Dim, ...]) -> bool:
             return False
         expected = expected * s
     return True
+
+
+def has_gaps_only(shape: tuple[Dim, ...], stride: tuple[Dim, ...]) -> bool:
+    """True for dense layouts, and for those of known sizes whose elements all have places of their own."""
+    if is_dense(shape, stride):
+        return True
+    span = 0
+    for step, size in sorted(
+        (t, s) for s, t in zip(shape, stride) if s != 1 and isinstance(s, int) and isinstance(t, int)
+    ):
+        if step <= span:
+            return False
+        span += step * (size - 1)
+    return all(isinstance(d, int) for d in (*shape, *stride))
 
 
 def _size_key(d: Dim) -> tuple[int, Any, str]:

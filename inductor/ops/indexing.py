@@ -30,6 +30,7 @@ from .common import (
 from .dims import is_one, is_zero, less, product, same
 from .promotion import broadcast_shapes, common_device, expands_to, like_meta, pointwise_strides
 from .requires import Requirement, along_dim, one_per_dim, place
+from .views import view_strides
 
 # --------------------------------------------------------------------------- index values
 
@@ -98,6 +99,9 @@ row("gather", "index", _meta_gather, attrs={"dim": REQUIRED}, lower=_lower_gathe
 def _meta_take_along_dim(x: TensorMeta, index: TensorMeta, *, dim: int | None) -> TensorMeta:
     _check_wide_index("take_along_dim", index)
     if dim is None:
+        for m in (x, index):
+            if view_strides(m.shape, m.stride, (m.numel,)) is None:
+                raise ValueError(f"take_along_dim: a tensor of shape {m.shape} and strides {m.stride} has no flat view")
         return new_meta((index.numel,), x.dtype, x.device)
     d = wrap_dim(dim, x.ndim)
     if x.ndim != index.ndim:

@@ -111,7 +111,7 @@ def _meta_rms_norm(
     x: TensorMeta, weight: TensorMeta | None, *, normalized_shape: Sequence[Dim], eps: float | None
 ) -> TensorMeta:
     _check_normalized("rms_norm", x, normalized_shape, weight)
-    return new_meta(x.shape, x.dtype, x.device)
+    return TensorMeta(x.shape, suggested_strides(x, x.shape), x.dtype, x.device)
 
 
 #: machine epsilons, where eager's default eps comes from

@@ -173,6 +173,13 @@ def channels_last_strides(shape: Sequence[Dim]) -> tuple[Dim, ...]:
     return permuted_strides(shape, order, keep_zero=False)
 
 
+def suggested_format(meta: TensorMeta) -> str:
+    """The memory format in which eager takes a tensor to be: what `to(memory_format=...)` leaves as it is."""
+    if not prefers_channels_last(meta):
+        return "contiguous"
+    return "channels_last" if meta.ndim == 4 else "channels_last_3d"
+
+
 def suggested_strides(like: TensorMeta, shape: Sequence[Dim]) -> tuple[Dim, ...]:
     """Strides of a new tensor of `shape` in the memory format that `like` suggests: channels_last or contiguous."""
     return channels_last_strides(shape) if prefers_channels_last(like) else contiguous_strides(shape)

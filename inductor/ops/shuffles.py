@@ -202,9 +202,13 @@ def _meta_pad(x: TensorMeta, *, pad: Sequence[int], mode: str, value: float | No
         if isinstance(total, int) and total < 0:
             raise ValueError(f"pad: {tuple(pad)} takes more than there is from shape {x.shape}")
         shape.append(total)
-    if mode == "constant" and all(p == 0 for pair in borders for p in pair):
-        return TensorMeta(x.shape, like_strides(x), x.dtype, x.device)
-    return TensorMeta(tuple(shape), suggested_strides(x, shape), x.dtype, x.device)
+    part = replace(x, shape=tuple(shape))
+    if mode == "constant":
+        if all(isinstance(p, int) and p <= 0 for pair in borders for p in pair):
+            return like_meta(part)  # a copy of what is left
+        return replace(part, stride=suggested_strides(x, shape))
+    batched = mode != "circular" and len(pad) // 2 == x.ndim - 2
+    return replace(part, stride=suggested_strides(x, shape) if batched else contiguous_strides(shape))
 
 
 def _certainly_crops(border: Dim) -> bool:

@@ -122,6 +122,13 @@ def _shuffles() -> Iterator[Sample]:
         for dim in (None, 0, -1):
             yield Sample("repeat_interleave", (t,), {"repeats": 3, "dim": dim})
     yield Sample("repeat", (T((1, 4)),), {"repeats": (3, 0)})
+    for t in (T((2, 3, 4, 5)), T((2, 3, 4, 5), layout="channels_last"), T((1, 3, 2, 2, 2), layout="channels_last")):
+        for shifts, dims in (((1,), (0,)), ((2, -1), (1, 2)), ((0,), (1,)), ((3,), ())):
+            yield Sample("roll", (t,), {"shifts": shifts, "dims": dims})
+        for dim in (0, 1, 2, -1):
+            yield Sample("stack", (t, t), {"dim": dim})
+        for pad in ((1, 1), (-1, 0), (-1, -1, 0, -1), (1, 0, 0, 1)):
+            yield Sample("pad", (t,), {"pad": pad})
     yield Sample("one_hot", (T((3, 4), i64, values=("index", 5)),), {"num_classes": 5})
 
 
@@ -283,6 +290,7 @@ def _networks() -> Iterator[Sample]:
         for eps in (None, 1e-6):
             yield Sample("rms_norm", (t, weight), {"normalized_shape": (6,), "eps": eps})
             yield Sample("rms_norm", (t, None), {"normalized_shape": (3, 6), "eps": eps})
+    yield Sample("rms_norm", (T((2, 3, 4, 6), layout="channels_last"), None), {"normalized_shape": (6,)})
     for t in (T((2, 6, 4, 5)), T((2, 6, 4, 5), layout="channels_last"), T((2, 6, 4, 5), bf16), T((3, 6)), T((2, 6, 4))):
         weight = T((6,), t.dtype)
         yield Sample("group_norm", (t, weight, weight), {"num_groups": 3})

@@ -435,6 +435,8 @@ def _pad(x: torch.Tensor, *, pad: Sequence[int], mode: str, value: float | None)
     if mode == "constant":
         return F.pad(x, list(pad), mode, value)
     spatial = len(pad) // 2
+    if x.ndim in (spatial + 1, spatial + 2) and spatial <= 3:
+        return F.pad(x, list(pad), mode)
     lead = x.shape[: x.ndim - spatial]
     flat = x.reshape(1, -1, *x.shape[x.ndim - spatial :])
     out = F.pad(flat, list(pad), mode)

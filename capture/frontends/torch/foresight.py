@@ -18,9 +18,10 @@ from .schemas import Watch, storage_of
 MEASURED = frozenset(
     ("torch:svd", "torch:Tensor.svd", "torch:native_batch_norm", "torch:_native_batch_norm_legit", "torch._C._nn:max_unpool2d",
      "torch._C._nn:max_unpool3d", "torch._C._nn:adaptive_max_pool3d", "torch:conv3d", "torch:conv_transpose3d",
-     "torch:instance_norm", "torch:embedding_bag", "torch:istft", "torch:Tensor.istft")
+     "torch:instance_norm", "torch:embedding_bag", "torch:istft", "torch:Tensor.istft", "torch:addr", "torch:Tensor.addr",
+     "torch:conv1d", "torch:conv2d", "torch:conv_transpose1d", "torch:conv_transpose2d", "torch:float_power")
 ) | frozenset(f"torch.linalg:{name}" for name in ("svd", "eig")) | frozenset(
-    f"torch.fft:{name}" for name in ("rfft2", "rfftn", "hfft2", "hfftn", "ihfft2", "ihfftn")
+    f"torch.fft:{name}" for name in ("rfft2", "rfftn", "hfft", "hfft2", "hfftn", "ihfft2", "ihfftn", "irfft", "irfft2", "irfftn")
 )  # fmt: skip
 #: the most elements of such a call's arguments
 MEASURED_ELEMENTS = 1 << 18
@@ -41,10 +42,10 @@ def measurable(target: str, metas: Sequence[TensorMeta]) -> list[torch.Tensor] |
         return None
     made = []
     for m in metas:
-        x = torch.empty_strided(m.shape, m.stride, dtype=to_torch(m.dtype)).zero_()
-        if m.dtype.is_float or m.dtype.is_complex:
-            x.copy_(torch.arange(m.numel).remainder(7).add(1).reshape(m.shape))
-        made.append(x)
+        span = 1 + sum((n - 1) * s for n, s in zip(m.shape, m.stride) if n)
+        numbers = m.dtype.is_float or m.dtype.is_complex
+        memory = torch.arange(span).remainder(7).add(1) if numbers else torch.zeros(span)
+        made.append(memory.to(to_torch(m.dtype)).as_strided(m.shape, m.stride))
     return made
 
 

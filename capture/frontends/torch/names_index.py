@@ -194,8 +194,8 @@ def _like_first(x: Any, *rest: Any) -> Any:
 
 
 def _masked_set(cx: Context, x: ArrayValue, mask: ArrayValue, value: Any) -> None:
-    """A mask over the leading dims and one number: the masked elements become it."""
-    if isinstance(value, ArrayValue) and value.meta.numel != 1:
+    """A mask over the leading dims and one number: the masked elements become it. (Eager refuses masks of uint8 here.)"""
+    if mask.meta.dtype == uint8 or isinstance(value, ArrayValue) and value.meta.numel != 1:
         _set_by_framework(cx, x, (mask,), value)
         return
     if mask.meta.shape != x.meta.shape[: len(mask.meta.shape)]:

@@ -9,7 +9,7 @@ import torch
 
 from ....inductor.dtypes import DType, uint8
 from ....inductor.graph import Node
-from ....inductor.ops.promotion import is_channels_last
+from ....inductor.ops.promotion import is_channels_last, prefers_channels_last
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, assign, name, register
 from .externs import call_target, extern_call
@@ -76,21 +76,22 @@ def linear(cx: Context, input: ArrayValue, weight: ArrayValue, bias: ArrayValue 
     return cx.op("linear", input, weight, bias)
 
 
-def _check_layout(input: ArrayValue) -> None:
-    if _is_channels_last_3d(input.meta.shape, input.meta.stride) and not input.meta.is_contiguous:
-        raise Declined("the layout of the result depends on the framework's choice of a kernel")
+def _check_layout(*operands: ArrayValue) -> None:
+    for x in operands:
+        if x.meta.ndim == 5 and prefers_channels_last(x.meta):
+            raise Declined("the layout of the result depends on the framework's choice of a kernel")
 
 
 def _convolution(op: str) -> Any:
     def call(cx: Context, input: ArrayValue, weight: ArrayValue, bias: ArrayValue | None = None, stride: Any = 1,
              padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Node:  # fmt: skip
-        _check_layout(input)
+        _check_layout(input, weight)
         return cx.op("convolution", input, weight, bias, stride=_fixed(stride), padding=_fixed(padding),
                      dilation=_fixed(dilation), groups=groups)  # fmt: skip
 
     def transposed(cx: Context, input: ArrayValue, weight: ArrayValue, bias: ArrayValue | None = None, stride: Any = 1,
                    padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Node:  # fmt: skip
-        _check_layout(input)
+        _check_layout(input, weight)
         return cx.op("conv_transpose", input, weight, bias, stride=_fixed(stride), padding=_fixed(padding),
                      dilation=_fixed(dilation), groups=groups, output_padding=_fixed(output_padding))  # fmt: skip
 
@@ -458,6 +459,14 @@ def _is_channels_last_3d(shape: Sequence[Any], stride: Sequence[Any]) -> bool:
     if len(shape) != 5 or not all(isinstance(n, int) for n in (*shape, *stride)):
         return False
     return stride == torch.empty(shape, device="meta").to(memory_format=torch.channels_last_3d).stride()
+
+
+@name("F.rrelu")
+def rrelu(cx: Context, input: ArrayValue, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
+          inplace: bool = False) -> Node:  # fmt: skip
+    if training or inplace:
+        raise Declined("random slopes, or a write")
+    return cx.op("leaky_relu", cx.op("clone", input, memory_format="contiguous"), negative_slope=(lower + upper) / 2)
 
 
 @name("F.pixel_shuffle torch.pixel_shuffle")

@@ -11,7 +11,7 @@ from ....inductor.graph import Node
 from ....inductor.ops.common import wrap_dim
 from ....inductor.ops.dims import less
 from ....inductor.ops.promotion import broadcast_shapes as broadcast
-from ....inductor.ops.promotion import is_channels_last, is_dense
+from ....inductor.ops.promotion import is_channels_last, is_dense, suggested_format
 from ....inductor.ops.views import flattened_shape, resolve_shape, view_strides
 from ...values.tensor import ArrayValue, InputStorage
 from .calls import Context, Declined, name, register, size_value
@@ -28,6 +28,10 @@ _FORMATS = {
     torch.channels_last: "channels_last",
     torch.channels_last_3d: "channels_last_3d",
 }
+
+
+#: the number of dims that channels_last formats are of
+_CHANNELS_LAST = {torch.channels_last: 4, torch.channels_last_3d: 5}
 
 
 def memory_format(cx: Context, value: Any) -> str | None:
@@ -381,12 +385,11 @@ def clone(cx: Context, input: ArrayValue, *, memory_format: Any = None) -> Node:
 
 @name("Tensor.contiguous")
 def contiguous(cx: Context, self: ArrayValue, memory_format: Any = torch.contiguous_format) -> Any:
-    already = self.meta.is_contiguous
-    if memory_format is torch.channels_last:
-        already = is_channels_last(self.meta.shape, self.meta.stride)
-    elif memory_format is torch.preserve_format:
+    if memory_format is torch.preserve_format:
         raise ValueError("contiguous does not take preserve_format")
-    return self if already else cx.op("clone", self, memory_format=_FORMATS[memory_format])
+    if is_contiguous(cx, self, memory_format):
+        return self
+    return cx.op("clone", self, memory_format=_FORMATS[memory_format])
 
 
 @name("torch.asarray torch.as_tensor")
@@ -401,10 +404,8 @@ def as_tensor(cx: Context, data: Any, dtype: Any = None, device: Any = None) -> 
 
 def to_(cx: Context, x: ArrayValue, dtype: Any, device: str | None, copy: bool = False, fmt: str | None = None) -> Any:
     """`x.to(...)`: x itself when nothing changes."""
-    if fmt not in (None, "preserve"):
-        laid = is_channels_last(x.meta.shape, x.meta.stride) if fmt == "channels_last" else x.meta.is_contiguous
-    else:
-        laid = True
+    preserved = fmt in (None, "preserve")
+    laid = preserved or fmt == suggested_format(x.meta)
     same_dtype = dtype is None or dtype == x.meta.dtype
     same_device = device is None or device == x.meta.device
     if same_dtype and same_device and laid and not copy:
@@ -414,7 +415,7 @@ def to_(cx: Context, x: ArrayValue, dtype: Any, device: str | None, copy: bool =
         node = cx.op("to_device", node, device=device)
     if not same_dtype:
         node = cx.op("cast", node, dtype=dtype)
-    if not laid or (copy and same_dtype and same_device):
+    if not preserved or (same_dtype and same_device):
         node = cx.op("clone", node, memory_format=fmt)
     return node
 
@@ -609,8 +610,8 @@ def stride(cx: Context, self: ArrayValue, dim: int | None = None) -> Any:
 
 @name("Tensor.is_contiguous")
 def is_contiguous(cx: Context, self: ArrayValue, memory_format: Any = torch.contiguous_format) -> bool:
-    if memory_format is torch.channels_last:
-        return is_channels_last(self.meta.shape, self.meta.stride)
+    if memory_format in _CHANNELS_LAST:
+        return is_channels_last(self.meta.shape, self.meta.stride, _CHANNELS_LAST[memory_format])
     return self.meta.is_contiguous
 
 
