@@ -257,6 +257,24 @@ def test_what_is_ignored_inside_of_the_function_costs_no_second_run():
     assert entry.graph is not None and entry.graph.float_errors & 1 == 0
 
 
+def test_elements_that_a_ufunc_leaves_out_cost_no_second_run():
+    def f(x, k):
+        return (
+            np.divide(1, x, out=np.zeros_like(x), where=x != 0),
+            np.log(x, out=np.zeros_like(x), where=x > 0),
+            np.floor_divide(7, k, out=np.zeros_like(k), where=k != 0),
+        )
+
+    fast = compiled(f, "inductor")
+    x, k = np.array([0.0, 1.0, -2.0]), np.array([0, 2, 3])
+    fast(x, k)
+    fast.entries[0].run.__globals__["_raised"] = lambda *given: pytest.fail("it ran again")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for found, expected in zip(fast(x, k), f(x, k)):
+            assert np.array_equal(found, expected) and found.dtype == expected.dtype
+
+
 def test_nothing_is_changed_before_the_warning_is_given():
     def f(x, log):
         log.append("begun")

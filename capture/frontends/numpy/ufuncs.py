@@ -104,6 +104,8 @@ def call_ufunc(b: ArrayBuilder, ufunc: np.ufunc, *args: Any, out: Any = None, wh
         if where is not True or dtype is not None or ufunc.nout != 1 or any(o is not None for o in outs):
             raise unsupported(f"np.{ufunc.__name__} with these arguments on elements chosen by a mask")
         return _on_chosen(b, ufunc, inputs)
+    if where is not True and b.settings.count(b.ev):
+        inputs = [_where_chosen(b, where, i) for i in inputs]
     results = _at_once(b, ufunc, inputs, dtype, casting) or _results(b, ufunc, inputs, dtype, casting)
     if where is not True:
         results = [_choose(b, where, r, o) for r, o in zip(results, outs)]
@@ -142,6 +144,13 @@ def _on_chosen(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any]) -> Maske
         )
     result = call_ufunc(b, ufunc, *[i.array if isinstance(i, Masked) else i for i in inputs])
     return Masked(result, chosen[0].mask)
+
+
+def _where_chosen(b: ArrayBuilder, where: Any, value: Any) -> Any:
+    """An operand with ones where `where=` leaves elements out: NumPy computes nothing there, and meets no errors."""
+    if not isinstance(value, Array) or value.kind not in "iuf" or value.number:
+        return value
+    return b.elementwise("where", b.cast(b.lift(where), _BOOL), value, _c(b, value, 1))
 
 
 def _choose(b: ArrayBuilder, where: Any, result: Array, out: Array | None) -> Array:
