@@ -170,6 +170,8 @@ row("group_norm", "composite", _meta_group_norm, attrs={"num_groups": REQUIRED, 
 def _check_channels(name: str, x: TensorMeta, *per_channel: TensorMeta | None) -> None:
     if x.ndim < 2:
         raise ValueError(f"{name} needs at least 2 dimensions, got shape {x.shape}")
+    if not x.dtype.is_float:
+        raise TypeError(f"{name} needs a float tensor, not {x.dtype}")
     for p in per_channel:
         if p is not None and not (p.ndim == 1 and same(p.shape[0], x.shape[1])):
             raise ValueError(f"{name}: per-channel tensors must have shape ({x.shape[1]},), not {p.shape}")

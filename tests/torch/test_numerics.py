@@ -272,6 +272,9 @@ REFUSED = {
     "prelu of integers": (lambda x: F.prelu((x * 9).int(), torch.ones(1)), (4,)),
     "huber of integers": (lambda x: F.huber_loss((x * 9).int(), x), (4,)),
     "kl of integers": (lambda x: F.kl_div((x * 9).int(), x, reduction="sum"), (4,)),
+    "negative powers of bools": (lambda x: (x > 0) ** -1, (4,)),
+    "batch norm of integers": (lambda x: F.batch_norm((x * 9).long(), torch.zeros(2), torch.ones(2)), (3, 2)),
+    "padding of bools": (lambda x: F.pad(x > 0, (1, 1), mode="reflect"), (2, 3)),
     "addcmul of bools": (lambda x: torch.addcmul(x > 0, x > 0, x > 0), (4,)),
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ....inductor.dtypes import DType, uint8
+from ....inductor.dtypes import DType, bool_, uint8
 from ....inductor.graph import Node
 from ....inductor.ops.promotion import is_channels_last, prefers_channels_last
 from ...values.tensor import ArrayValue
@@ -436,6 +436,8 @@ def pad(cx: Context, input: ArrayValue, pad: Any, mode: str = "constant", value:
     amounts = tuple(data_size(cx, p, "a padding") for p in pad)
     if mode == "circular" and any(isinstance(p, int) and p < 0 for p in amounts):
         raise Declined("circular padding that crops")  # eager repeats what is left, and starts elsewhere
+    if mode in ("reflect", "replicate") and input.meta.dtype == bool_:
+        raise TypeError(f"{mode} padding is not defined for bool")
     if mode != "constant" and len(input.meta.shape) - len(amounts) // 2 not in (1, 2):
         raise ValueError(f"pad: {len(amounts)} amounts for a tensor of {len(input.meta.shape)} dimensions")
     out = cx.op("pad", input, pad=amounts, mode=mode, value=value)

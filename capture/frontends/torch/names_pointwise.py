@@ -153,7 +153,7 @@ def rmod(cx: Context, input: Any, other: Any) -> Node:
 def pow_(cx: Context, input: Any, exponent: Any) -> Node:
     base = cx.node(input)
     counted = not isinstance(exponent, (ArrayValue, Node, float, complex))  # an int, or one that changes between calls
-    if counted and base.dtype.is_int and less(exponent, 0):
+    if counted and (base.dtype.is_int or base.dtype == bool_) and less(exponent, 0):
         raise ValueError("Integers to negative integer powers are not allowed.")
     return cx.op("pow", base, exponent)
 
