@@ -80,6 +80,13 @@ def test_what_needs_data_is_refused_in_eagers_words(program, backend):
     assert str(found.value) == str(expected.value)
 
 
+def test_numbers_drawn_for_tensors_without_data():
+    """A graph that draws and may raise keeps the generators' states: the meta device has none."""
+    net = nn.LSTM(6, 5, num_layers=2, dropout=0.5).to("meta")
+    out, _ = quern.compile(net, backend="eager")(torch.ones(4, 2, 6, device="meta"))
+    assert out.device.type == "meta" and out.shape == (4, 2, 5)
+
+
 def test_gradients_without_data():
     x = torch.ones(3, device="meta", requires_grad=True)
     with torch.enable_grad():
