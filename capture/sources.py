@@ -11,6 +11,7 @@ from __future__ import annotations
 import keyword
 import re
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,6 +29,7 @@ class Source:
     parent: the place it is read from; None for a root
     depth:  number of steps from its root
     const:  for an object held by the entry: the object, until the capture has ended (see `Names.forget`)
+    number: among the held objects with one label
     """
 
     __slots__ = (
@@ -38,6 +40,8 @@ class Source:
         "depth",
         "const",
         "is_const",
+        "number",
+        "_address",
         "_label",
         "_label_suffix",
         "_children",
@@ -52,6 +56,7 @@ class Source:
         label_suffix: str | None = None,
         const: Any = None,
         is_const: bool = False,
+        number: int = 0,
     ) -> None:
         self.text: str
         self.depth: int
@@ -62,6 +67,8 @@ class Source:
         self.depth = parent.depth + 1 if parent is not None else 0
         self.const = const
         self.is_const = is_const
+        self.number = number
+        self._address: tuple[Any, ...] | None = None
         self._label = label
         self._label_suffix = label_suffix
         self._children: dict[tuple[str, str], Source] = {}
@@ -122,6 +129,18 @@ class Source:
         return source
 
     @property
+    def address(self) -> tuple[Any, ...]:
+        """What tells this place from all others of the capture, and finds it again in the next one: a label may do neither."""
+        if self._address is None:
+            if self.is_const:
+                self._address = (self._label, self.number)
+            elif self.parent is None:
+                self._address = (self.text,)
+            else:
+                self._address = (self.parent.address, self.prefix, self.suffix)
+        return self._address
+
+    @property
     def label(self) -> str:
         """How a message names this place."""
         if self._label is None:
@@ -160,6 +179,11 @@ class Computed(Source):
         return fill_places(self.template, lambda i: self.others[i - 1].text if i else parent_text)
 
     @property
+    def address(self) -> tuple[Any, ...]:
+        assert self.parent is not None
+        return (self.template, *(place.address for place in (self.parent, *self.others)))
+
+    @property
     def label(self) -> str:
         if self._label is None:
             assert self.parent is not None
@@ -196,6 +220,7 @@ class Names:
         self.references: list[weakref.ref[Any]] = []
         self._names: dict[int, str] = {}
         self._roots: dict[int, Source] = {}
+        self._labels: Counter[str] = Counter()
         self._count = 0
 
     def inject(self, obj: Any, stem: str = "") -> str:
@@ -214,7 +239,7 @@ class Names:
         root = self._roots.get(id(obj))
         if root is None:
             name = self.inject(obj, _stem(obj))
-            root = self._roots[id(obj)] = Source(None, name, "", label=label or name, const=obj, is_const=True)
+            root = self._roots[id(obj)] = self._held(None, name, "", label or name, obj)
         return root
 
     def weakly(self, obj: Any, label: str) -> Source:
@@ -230,8 +255,12 @@ class Names:
         self._names[id(obj)] = f"{name}()"
         self.references.append(reference)
         holder = Source(None, name, "", label=label, const=reference, is_const=True)
-        root = self._roots[id(obj)] = Source(holder, "", "()", label=label, const=obj, is_const=True)
+        root = self._roots[id(obj)] = self._held(holder, "", "()", label, obj)
         return root
+
+    def _held(self, holder: Source | None, prefix: str, suffix: str, label: str, obj: Any) -> Source:
+        self._labels[label] += 1
+        return Source(holder, prefix, suffix, label=label, const=obj, is_const=True, number=self._labels[label])
 
     def forget(self) -> None:
         """The capture has ended: its places no longer keep the objects alive."""

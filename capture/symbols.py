@@ -109,7 +109,7 @@ class Symbols:
 
     def dim(self, source: Source, axis: int, size: int, array: Any = None) -> Any:
         """Size `axis` of the array at `source`: an int, or its symbol."""
-        key = (source.label, axis)
+        key = (source.address, axis)
         known = self.bound.get(key)
         if known is not None:
             return known.symbol
@@ -135,7 +135,7 @@ class Symbols:
 
     def number_input(self, source: Source, value: int | float) -> Value | None:
         """What stands for the number at `source` when it changed between calls; None: it is a constant."""
-        key = (source.label, None)
+        key = (source.address, None)
         if not self._number_varies(source, key, value):
             self.constants.append((key, source, value))
             return None
@@ -174,7 +174,7 @@ class Symbols:
 
     def bind_number(self, number: NumberValue) -> Any:
         """A symbol for an int that is used as a size. One that cannot be a symbol is a constant from here on."""
-        key = (number.place.label, None)
+        key = (number.place.address, None)
         known = self.bound.get(key)
         if known is None:
             if not self.in_range(number.hint) or key in self.assume.pinned:
@@ -363,7 +363,9 @@ class Symbols:
         self.assume.pinned.update(self.bound)
 
     def _marked_error(self, bound: Bound, why: str) -> SpecializationError:
-        (label, axis), _ = next((p for p in bound.places if p[0][1] is not None), bound.places[0])
+        (_, axis), place = next((p for p in bound.places if p[0][1] is not None), bound.places[0])
+        array = place if axis is None or place.parent is None or place.parent.parent is None else place.parent.parent
+        label = array.label
         where = locations.current(self.ev, text=True)
         at = "\n  " + str(where).replace("\n", "\n  ") if where is not None else ""
         return SpecializationError(

@@ -16,8 +16,8 @@ from .values.constant import is_same_constant
 if TYPE_CHECKING:
     from .wrapping import Policy
 
-#: one dim or number: (label of the array, axis), or (label of the number, None)
-Key = tuple[str, "int | None"]
+#: one dim or number: (address of the array, axis), or (address of the number, None)
+Key = tuple[tuple[Any, ...], "int | None"]
 
 
 class _Gone:

@@ -44,7 +44,7 @@ class Policy:
     """What earlier captures of the same function taught.
 
     structural: labels of places whose identity changed between calls
-    dynamic:    (label, axis) of dims whose size changed, and (label, None) of ints whose value changed
+    dynamic:    (address, axis) of dims whose size changed, and (address, None) of ints whose value changed
     unequal:    pairs of these that were equal once and are so no more
     """
 

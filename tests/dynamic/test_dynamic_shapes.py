@@ -332,3 +332,54 @@ def test_sizes_below_zero_round_as_python_does(function, options):
     for n, m in ((20, 6), (9, 4), (7, 12), (3, 5), (2, 31), (33, 2), (6, 6)):
         x = torch.randn(n, m)
         agree(compiled(x), function(x))
+
+
+# ---------------------------------------------------------------- places whose names are alike are places of their own
+
+
+def _closure(w):
+    def grow(new):
+        nonlocal w
+        w = new
+
+    def f(x):
+        return x * w.shape[0] + w.sum()
+
+    f.grow = grow
+    return f
+
+
+def _config(w):
+    class Config:
+        weight = w
+        count = w.shape[0]
+
+    return Config
+
+
+_FIRST, _SECOND = _closure(torch.ones(3)), _closure(torch.ones(5))
+_ONE, _OTHER = _config(torch.ones(3)), _config(torch.ones(5))
+
+
+def _of_closures(x):
+    return _FIRST(x) + _SECOND(x) * 1000
+
+
+def _of_classes(x):
+    return x * _ONE.weight.shape[0] + _OTHER.weight.shape[0] * 1000 + _ONE.weight.sum() - _OTHER.weight.sum()
+
+
+def _of_numbers(x):
+    return x * _ONE.count + _OTHER.count * 1000
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("function", [_of_closures, _of_classes, _of_numbers])
+def test_variables_and_classes_of_one_name(function, dynamic):
+    compiled = quern.compile(function, dynamic=dynamic)
+    for n, m in ((3, 5), (4, 7), (6, 2), (3, 3), (9, 4)):
+        for held, config, size in ((_FIRST, _ONE, n), (_SECOND, _OTHER, m)):
+            held.grow(torch.ones(size))
+            config.weight, config.count = torch.ones(size), size
+        x = torch.ones(2)
+        agree(compiled(x), function(x))

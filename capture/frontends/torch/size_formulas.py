@@ -40,7 +40,7 @@ class Asked:
     steps:   numbers that the call holds (strides, factors)
     factors: floats that the call holds. The rule may multiply sizes by them and round, so that no quotient is believed but
              by their own denominators.
-    patience: seconds after which no more answers are asked for
+    patience: seconds of processor time after which no more answers are asked for
     """
 
     answer: Answer
@@ -49,7 +49,7 @@ class Asked:
     sizes: Sequence[Dim]
     steps: Sequence[int] = ()
     factors: Sequence[float] = ()
-    patience: float = 2.0
+    patience: float = 3.0
     _spent: float = 0.0
     _known: dict[tuple[int, ...], tuple[int, ...] | None] = field(default_factory=dict)
 
@@ -58,9 +58,9 @@ class Asked:
         point = self.point(move)
         key = tuple(point.values())
         if key not in self._known:
-            began = time.perf_counter()
+            began = time.thread_time()
             self._known[key] = self.answer(point) if self._spent < self.patience else None
-            self._spent += time.perf_counter() - began
+            self._spent += time.thread_time() - began
         return self._known[key]
 
     def point(self, move: Mapping[str, int]) -> Point:
