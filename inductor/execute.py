@@ -17,7 +17,7 @@ from typing import Any
 
 from . import dtypes
 from .float_errors import FloatErrors
-from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, decode, is_static
+from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, attributes_at, decode, is_static
 from .runtime import Runtime, write_all
 
 _ALIGN = 64
@@ -246,7 +246,8 @@ class _Binder:
             if not attrs:
                 return run
             return lambda *arrays: run(*arrays, **attrs)
-        return lambda *arrays, sizes: run(*arrays, **decode(step.attrs, sizes))
+        attributes = attributes_at(step.attrs, [s.name for s in self.plan.symbols])
+        return lambda *arrays, sizes: run(*arrays, **attributes(**sizes))
 
 
 def _tuple(sizes: Sequence[Size]) -> str:

@@ -8,7 +8,7 @@ expressions over the graph's size symbols, as text.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -226,6 +226,31 @@ def decode(data: Any, sizes: Mapping[str, int]) -> Any:
     if kind == "size":
         return eval(v, {"__builtins__": {"max": max, "min": min}}, dict(sizes))
     raise ValueError(f"[plan] unknown attribute form {kind!r}")
+
+
+def attributes_at(data: Any, symbols: Sequence[str]) -> Callable[..., Any]:
+    """As `decode`, made ready: a function of the size symbols, by name, that gives the attributes."""
+    scope: dict[str, Any] = {"__builtins__": {"max": max, "min": min}, "ExternRef": ExternRef, "slice": slice}
+    return eval(f"lambda {', '.join(symbols)}: {_as_source(data, scope)}", scope)  # noqa: S307 - text made here
+
+
+def _as_source(data: Any, scope: dict[str, Any]) -> str:
+    """The attribute as Python over the size symbols; what holds none is put into `scope` once."""
+    if is_static(data):
+        name = f"_{len(scope)}"
+        scope[name] = decode(data, {})
+        return name
+    if isinstance(data, list):
+        return f"[{', '.join(_as_source(v, scope) for v in data)}]"
+    kind, v = data["$"], data["v"]
+    if kind == "size":
+        return f"({v})"
+    if kind == "dict":
+        return f"{{{', '.join(f'{k!r}: {_as_source(x, scope)}' for k, x in v)}}}"
+    if kind == "extern":
+        return f"ExternRef({v[0]!r}, {_as_source(v[1], scope)}, {_as_source(v[2], scope)})"
+    parts = [_as_source(x, scope) for x in v]
+    return f"slice({', '.join(parts)})" if kind == "slice" else f"({''.join(part + ', ' for part in parts)})"
 
 
 def is_static(data: Any) -> bool:
