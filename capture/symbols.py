@@ -158,7 +158,7 @@ class Symbols:
         """Whether a framework's scalar from outside is an input of the graph: with `at_once` before it changed. Where that breaks
         the graph, it is a constant in the next attempt.
         """
-        key = (source.label, None)
+        key = (source.address, None)
         varies = key not in self.assume.pinned and (
             at_once or self._mode is not False and key in self.ev.policy.dynamic
         )

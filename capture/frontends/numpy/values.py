@@ -136,7 +136,7 @@ class NumpyArray(Array):
         kind: type = float if self.kind == "f" else int
         place = self.source.computed(f"{ev.names.inject(kind)}({{p0}})")
         ev.symbols.changing = True
-        return NumberValue(place, kind(self.storage.real), (self.source.label, None), ev.symbols)
+        return NumberValue(place, kind(self.storage.real), (self.source.address, None), ev.symbols)
 
     def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
         raise ev.break_("numpy-attribute", f"setting the attribute {name!r} of {self.describe()}", "",
