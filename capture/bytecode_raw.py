@@ -38,6 +38,8 @@ TWO_SLOT_OPS = {
     "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
     "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
 }
+#: jumps forward where the value on the stack is false
+JUMP_IF_FALSE = "POP_JUMP_IF_FALSE" if _PY312 else "POP_JUMP_FORWARD_IF_FALSE"
 #: pushes a variable or raises UnboundLocalError; pushes what a slot holds, also a cell
 CHECKED_LOAD = "LOAD_FAST_CHECK" if _PY312 else "LOAD_FAST"
 LOAD_CELL = "LOAD_FAST" if _PY313 else "LOAD_CLOSURE"

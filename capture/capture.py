@@ -343,7 +343,8 @@ def _plain_rest(ev: Evaluator, target: Target) -> str:
     """The call of a continuation without tails: the rest of the function as plain Python."""
     plain_names = tuple(p.slot for p in target.parameters if p.slot and p.kind == "value")
     bound = [p for p in target.parameters if not p.slot or p.kind == "value"]
-    continuation = build_continuation(target.view.code, target.start, _without_maybe(target.stack), plain_names)
+    continuation = build_continuation(target.view.code, target.start, _without_maybe(target.stack), plain_names,
+                                      maybe_unbound=True)  # fmt: skip
     cells = {p.slot: p.name for p in target.parameters if p.kind == "cell"}
     return continue_call(ev, target, continuation, cells, [p.name for p in bound])
 

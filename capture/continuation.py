@@ -34,7 +34,16 @@ from typing import Any
 from ..errors import InternalError, QuernError
 from .bytecode_assemble import Assembly, Label, assemble
 from .bytecode_flow import StackItem, in_handler, live_locals, stack_shape
-from .bytecode_raw import CHECKED_LOAD, HAS_PRECALL, JUMP_OPS, LOAD_CELL, NULL_ABOVE, SLOT_OPS, TWO_SLOT_OPS
+from .bytecode_raw import (
+    CHECKED_LOAD,
+    HAS_PRECALL,
+    JUMP_IF_FALSE,
+    JUMP_OPS,
+    LOAD_CELL,
+    NULL_ABOVE,
+    SLOT_OPS,
+    TWO_SLOT_OPS,
+)
 from .bytecode_view import CodeView, Raw, Slot
 from .instructions import decode
 
@@ -118,21 +127,30 @@ def build_continuation(
     stack: tuple[Slot, ...] = (),
     local_names: tuple[str, ...] = (),
     tails: Mapping[int, TailSpec] | None = None,
+    maybe_unbound: bool = False,
 ) -> Continuation:
     """A function's rest, from instruction `entry` (an index into `decode(code).instructions`).
 
     stack:       kinds of the slots to restore, bottom first: VALUE or NULL
     local_names: plain variables (not cells) whose values are passed; the others start unbound
     tails:       index -> how to leave there. The instruction at `entry` runs first even if it has a tail
+    maybe_unbound: a variable whose value is UNBOUND starts unbound
 
     The same request yields the same object while it is in use.
     Raises CannotContinue (see there), InternalError if the stack or a name does not fit the code.
     """
     tails = dict(tails or {})
-    key = (id(code), entry, stack, local_names, tuple((i, id(t.resume), t.locals, t.cells) for i, t in tails.items()))
+    key = (
+        id(code),
+        entry,
+        stack,
+        local_names,
+        maybe_unbound,
+        tuple((i, id(t.resume), t.locals, t.cells) for i, t in tails.items()),
+    )
     found = _cache.get(key)  # ids are safe: a cached continuation keeps its code and resume functions alive
     if found is None:
-        found = _Builder(decode(code), entry, stack, local_names, tails).build()
+        found = _Builder(decode(code), entry, stack, local_names, tails, maybe_unbound).build()
         _cache[key] = found
     return found
 
@@ -166,6 +184,7 @@ class _Builder:
         stack: tuple[Slot, ...],
         local_names: tuple[str, ...],
         tails: dict[int, TailSpec],
+        maybe_unbound: bool,
     ) -> None:
         self.view, self.entry, self.stack, self.local_names, self.tails = view, entry, stack, local_names, tails
         self.code = view.code
@@ -184,7 +203,8 @@ class _Builder:
         self.out = Assembly()
         self.consts: list[object] = list(self.code.co_consts)
         #: variables not passed: should the code read one before setting it, it must raise, never load NULL
-        self.unsure = live_locals(view, entry) - set(local_names) - self.cells
+        self.unsure = live_locals(view, entry) - set(() if maybe_unbound else local_names) - self.cells
+        self.maybe_unbound = maybe_unbound
         self._check()
 
     def _check(self) -> None:
@@ -274,6 +294,14 @@ class _Builder:
             emit("STORE_FAST", self.named(name))
         for name in reversed(self.local_names):
             emit("STORE_FAST", self.named(name))
+        for name in self.local_names if self.maybe_unbound else ():
+            bound = Label()
+            emit("LOAD_FAST", self.named(name))
+            emit("LOAD_CONST", self.const(UNBOUND))
+            emit("IS_OP", 0)
+            emit(JUMP_IF_FALSE, target=bound)
+            emit("DELETE_FAST", self.named(name))
+            self.out.mark(bound)
         emit("RESUME", 0)
         emit("JUMP_FORWARD", target=entry)
 

@@ -23,7 +23,7 @@ import cut_cases
 import pytest
 from cut_cases import CASES, closures, dies, log, loops, straight, tries
 from cutting import Activation, can_cut, copies, observe
-from quern.capture.continuation import CannotContinue, TailSpec, build_continuation, tail_stack
+from quern.capture.continuation import UNBOUND, CannotContinue, TailSpec, build_continuation, tail_stack
 from quern.capture.instructions import Slot, decode, successors
 
 from quern.errors import InternalError
@@ -287,6 +287,22 @@ def test_a_value_that_was_not_passed_is_an_error_not_a_crash() -> None:
     made = build_continuation(f.__code__, index, tail_stack(f.__code__, index), ("b",)).make(globals(), {})
     with pytest.raises(UnboundLocalError, match="'c'"):
         made(1)
+
+
+def test_a_variable_that_is_passed_as_unbound_starts_unbound() -> None:
+    def f(x: Any) -> Any:
+        y = x
+        log("here")
+        try:
+            return y
+        except UnboundLocalError as error:
+            return str(error)
+
+    entry = next(i for i, instr in enumerate(decode(f.__code__).instructions) if instr.arg == "y") + 1
+    names = ("x", "y")
+    rest = build_continuation(f.__code__, entry, (), names, maybe_unbound=True).make(globals(), {})
+    assert rest(1, 2) == 2
+    assert "cannot access local variable 'y'" in rest(1, UNBOUND)
 
 
 def test_handlers_are_refused() -> None:

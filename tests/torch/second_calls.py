@@ -26,6 +26,8 @@ import types
 import numpy as np
 import torch
 
+import quern
+
 PROGRAMS = []
 
 
@@ -1323,3 +1325,24 @@ def iterating_class(c):
     yield f(X, o)
     It.__contains__ = lambda self, v: v == 99
     yield f(X, o)
+
+
+@program
+def unbound_behind_a_break(c):
+    brk = quern.disable(lambda: None)
+
+    def f(x, flag=False):
+        if flag:
+            y = x
+        brk()
+        z = x + 1
+        try:
+            return y * 2
+        except UnboundLocalError as error:
+            brk()
+            return z, str(error)
+
+    f = c(f)
+    yield f(X)
+    yield f(X, True)
+    yield f(X)
