@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .breaks import NotConstant, UserRaise
 from .builtin_table import TABLE, handles, pure, simple
-from .type_lookup import MISSING, type_find
+from .type_lookup import MISSING, type_find, type_lookup
 from .values.base import Args, Kwargs, Value
 from .values.classes import ClassValue, SuperValue, builtin_new, instantiate, object_new
 from .values.constant import FALSE, NONE, TRUE, ConstantValue
@@ -272,14 +272,8 @@ def _is_instance(ev: Evaluator, obj: Value, cls: Value) -> bool:
     if isinstance(inside, TupleValue):
         return any(_is_instance(ev, obj, c) for c in inside.items(ev))
     if isinstance(cls, ClassValue):
-        check = type_find(type(cls.real), "__instancecheck__")
-        if isinstance(check, types.FunctionType) and not ev.trusted_module(check.__module__):
-            return (
-                ev.class_function(ev.class_info(type(cls.real)), "__instancecheck__", check)
-                .call(ev, [cls, obj], {})
-                .truth(ev)
-            )
-        if getattr(cls.real, "_is_protocol", False):
+        own_check = ev.metaclass_check(cls.real, "__instancecheck__") is not None
+        if type_lookup(cls.real, "_is_protocol") and not own_check:
             names = sorted(_protocol_names(cls.real))
             return all(ev.getattr_or_none(obj, n) is not None for n in names)
         return ev.isinstance(obj, cls.real)
@@ -296,7 +290,7 @@ def _is_instance(ev: Evaluator, obj: Value, cls: Value) -> bool:
 
 def _protocol_names(cls: type) -> set[str]:
     """The attributes that a runtime-checkable protocol asks for."""
-    known = getattr(cls, "__protocol_attrs__", None)  # from Python 3.12
+    known = type_lookup(cls, "__protocol_attrs__")  # from Python 3.12
     if known is not None:
         return set(known)
     found: set[str] = set()
@@ -320,7 +314,19 @@ _NOT_PROTOCOL = frozenset(
 
 @simple(issubclass)
 def _issubclass(ev: Evaluator, cls: Value, bases: Value, /) -> Value:
-    return ev.fold(lambda: issubclass(ev.known(cls), ev.known(bases)))
+    return boolean(_is_subclass(ev, cls, bases))
+
+
+def _is_subclass(ev: Evaluator, cls: Value, bases: Value) -> bool:
+    inside = ev.payload(bases)
+    if isinstance(inside, TupleValue):
+        return any(_is_subclass(ev, cls, base) for base in inside.items(ev))
+    if isinstance(bases, ClassValue):
+        check = ev.metaclass_check(bases.real, "__subclasscheck__")
+        if check is not None:
+            return check.call(ev, [bases, cls], {}).truth(ev)
+        ev.guard_registrations(bases.real)
+    return ev.fold_raw(lambda: issubclass(ev.known(cls), ev.known(bases)))
 
 
 @handles(type)

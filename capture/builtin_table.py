@@ -163,8 +163,8 @@ def _c_callable(ev: Evaluator, fn: Any) -> Handler | None:
     if isinstance(fn, _DESCRIPTORS):
         name = fn.__name__
         return lambda ev, args, kwargs: _descriptor_call(ev, fn, name, args, kwargs)
-    owner = getattr(fn, "__self__", None)
     if isinstance(fn, types.BuiltinFunctionType):
+        owner = fn.__self__
         if isinstance(owner, type):
             return TABLE.get((owner, fn.__name__)) or _class_method(fn, owner)
         if fn.__module__ in PURE_MODULES:

@@ -6,7 +6,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from .objects import MethodValue
-from .type_lookup import HEAPTYPE, MISSING, type_find
+from .type_lookup import HEAPTYPE, MISSING, inherits, type_find
 from .values.base import Args, Kwargs, Value
 from .values.class_info import ClassInfo
 from .values.classes import ClassValue
@@ -105,14 +105,24 @@ class ClassService:
         elif kind is classmethod:
             self.guards.is_(source.attr("__func__"), raw.__func__)
         elif not isinstance(raw, Written):
-            owner = next(base for base in info.cls.__mro__ if name in base.__dict__)
-            holder = self.names.const(owner, label=owner.__name__).step("", f".__dict__[{name!r}]", f".{name}")
-            self.guards.is_(holder, raw)
+            self.guards.is_(self._held_by_class(info, name), raw)
+
+    def _held_by_class(self, info: ClassInfo, name: str) -> Source:
+        """Where a class or a base of it keeps the raw attribute, past what its metaclass says."""
+        owner = next(base for base in info.cls.__mro__ if name in base.__dict__)
+        return self.names.const(owner, label=owner.__name__).step("", f".__dict__[{name!r}]", f".{name}")
 
     def class_function(self, info: ClassInfo, name: str, raw: Any) -> Value:
         """The function `raw` found on a class."""
         self.guard_class_attr(info, name, raw)
         return self.wrap(raw, self.names.const(raw))
+
+    def metaclass_check(self, cls: type, name: str) -> Value | None:
+        """What the program's own metaclass answers `isinstance` or `issubclass` with; None where it is Python's, or a framework's."""
+        check = type_find(type(cls), name)
+        if not isinstance(check, types.FunctionType) or self.trusted_module(check.__module__):
+            return None
+        return self.class_function(self.class_info(type(cls)), name, check)
 
     def class_attr(self, info: ClassInfo, name: str, raw: Any) -> Value:
         """Plain data found on a class."""
@@ -120,6 +130,8 @@ class ClassService:
             return raw.value
         if info.steady and self.is_steady(raw):
             return self.wrap(raw, self.names.const(raw))
+        if type_find(type(info.cls), name) is not MISSING:
+            return self.wrap(raw, self._held_by_class(info, name))
         return self.wrap(raw, self.names.const(info.cls, label=info.cls.__name__).attr(name))
 
     def class_c_attr(self, value: ClassValue, name: str, raw: Any) -> Value:
@@ -139,7 +151,7 @@ class ClassService:
 
     @staticmethod
     def _override(info: ClassInfo, cls: type, name: str, value: Value) -> None:
-        if not issubclass(info.cls, cls):
+        if not inherits(info.cls, cls):
             return
         owner = next((b for b in info.cls.__mro__ if name in b.__dict__ or b is cls), None)
         if owner is cls:

@@ -343,12 +343,21 @@ class Evaluator(ClassService, TextService):
     def isinstance(self, value: Value, cls: Any) -> bool:
         if isinstance(cls, tuple):
             return any(self.isinstance(value, c) for c in cls)
-        if type(cls) is abc.ABCMeta and not self.trusted_module(cls.__module__):
+        if value.python_type() is cls:  # nobody is asked
+            return True
+        check = self.metaclass_check(cls, "__instancecheck__")
+        if check is not None:
+            return check.call(self, [self.class_value(cls), value], {}).truth(self)
+        self.guard_registrations(cls)
+        return value.isinstance_(self, cls)
+
+    def guard_registrations(self, cls: Any) -> None:
+        """Where `cls` is an abstract class of the program: other classes may be registered with it later."""
+        if isinstance(cls, abc.ABCMeta) and not self.trusted_module(cls.__module__):
             token = self.names.inject(abc.get_cache_token)
             self.guards.test(
                 None, f"{token}() == {abc.get_cache_token()}", "a class was registered with an abstract one", 3
             )
-        return value.isinstance_(self, cls)
 
     def branches_itself(self, value: Value) -> bool:
         """True for a value whose truth only a jump may ask for (an array's): the jump breaks the graph better."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .breaks import UserRaise
 from .frames import NULL, Frame, op
 from .opcodes import take
+from .type_lookup import inherits
 from .values.base import Value
 from .values.classes import ClassValue, ExceptionValue, PyModuleValue, TracebackValue
 from .values.constant import FALSE, NONE, TRUE, ConstantValue
@@ -303,7 +304,7 @@ def check_exc_match(ev: Evaluator, frame: Frame, arg: Any) -> None:
     for cls in classes:
         if not (isinstance(cls, ClassValue) and issubclass(cls.real, BaseException)):
             raise ev.type_error("catching classes that do not inherit from BaseException is not allowed")
-    frame.push(TRUE if any(issubclass(error.python_type(), c.as_constant()) for c in classes) else FALSE)
+    frame.push(TRUE if any(inherits(error.python_type(), c.as_constant()) for c in classes) else FALSE)
 
 
 @op("RAISE_VARARGS")

@@ -6,7 +6,7 @@ import collections
 import operator
 from typing import TYPE_CHECKING, Any
 
-from .type_lookup import type_lookup
+from .type_lookup import inherits, type_lookup
 from .values.base import Value
 from .values.constant import FALSE, TRUE, ConstantValue
 from .values.sequences import TupleValue
@@ -45,7 +45,7 @@ def binary(ev: Evaluator, op: str, left: Value, right: Value) -> Value:
     found = None
     asked = False
     lt, rt = left.python_type(), right.python_type()
-    if lt is not rt and issubclass(rt, lt) and _overrides(ev, rt, lt, f"__r{STEMS[op]}__"):
+    if lt is not rt and inherits(rt, lt) and _overrides(ev, rt, lt, f"__r{STEMS[op]}__"):
         found = right.binary(ev, op, left, True)
         asked = True
     if found is None:
@@ -106,7 +106,7 @@ def compare(ev: Evaluator, op: str, left: Value, right: Value) -> Value:
     lt, rt = left.python_type(), right.python_type()
     found = None
     asked = False
-    if lt is not rt and issubclass(rt, lt):
+    if lt is not rt and inherits(rt, lt):
         found = right.compare(ev, _MIRRORED[op], left)
         asked = True
     if found is None:

@@ -16,6 +16,8 @@ MISSING = _Missing()
 
 #: flag of classes made by a class statement: they can change
 HEAPTYPE = 1 << 9
+#: flag of classes with abstract methods: no instance can be made
+ABSTRACT = 1 << 20
 
 #: per process, for classes that cannot change (written in C)
 _static_lookups: dict[tuple[type, str], Any] = {}
@@ -53,6 +55,21 @@ def own_name(obj: Any) -> str:
         getter = type_find(cls, "__name__")
         name = getter.__get__(obj) if type(getter) in _GETTERS else ""
     return name if isinstance(name, str) else ""
+
+
+def inherits(cls: type, base: type) -> bool:
+    """`issubclass` as C code asks it: a metaclass is not heard."""
+    return type.__subclasscheck__(base, cls)
+
+
+def noted(obj: Any, name: str) -> Any:
+    """What stands under a name on a function, a class (its bases count) or any other object itself; None where nothing does.
+    A bound method has what its function has. For marks that other code leaves on callables.
+    """
+    if isinstance(obj, type):
+        return type_lookup(obj, name)
+    names = instance_dict(obj.__func__ if isinstance(obj, types.MethodType) else obj)
+    return names.get(name) if names else None
 
 
 def dict_getter(cls: type) -> Any:

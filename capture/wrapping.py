@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from .frontend import Frontend
 from .sources import Source
-from .type_lookup import HEAPTYPE, type_find
+from .type_lookup import HEAPTYPE, own_name, type_find
 from .values.base import Value
 from .values.classes import ClassValue, ExceptionValue, PyModuleValue
 from .values.constant import CONSTANT_TYPES, FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
@@ -150,6 +150,7 @@ def _find_wrapper(ev: Evaluator, cls: type) -> Any:
 
 
 def _choose_wrapper(ev: Evaluator, cls: type) -> Any:
+    _refuse_watched(ev, cls)
     if "__quern_compiled__" in cls.__dict__:
         return wrap_compiled
     for frontend in ev.frontends:
@@ -318,7 +319,18 @@ def _is_method(name: str, owner: type) -> bool:
     return any(isinstance(c.__dict__.get(name), _METHODS) for c in owner.__mro__)
 
 
+def _refuse_watched(ev: Evaluator, cls: type) -> None:
+    """A metaclass with a `__getattribute__` sees whatever is asked of its classes; capture asks a lot."""
+    meta = type(cls)
+    if meta is not type and type_find(meta, "__getattribute__") is not type.__getattribute__:
+        raise ev.break_(
+            "metaclass-hook", f"using the class {own_name(cls)}", "its metaclass has a __getattribute__, which may see that capture looks at it",
+            "use the class outside of the compiled function",
+        )  # fmt: skip
+
+
 def wrap_class(ev: Evaluator, obj: type, source: Source) -> Value:
+    _refuse_watched(ev, obj)
     hold(ev, obj, source)
     return ClassValue(ev.class_info(obj), ev.names.const(obj, label=obj.__name__))
 

@@ -8,9 +8,9 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from ..sources import Source
-from ..type_lookup import HEAPTYPE, MISSING, type_find
+from ..type_lookup import ABSTRACT, HEAPTYPE, MISSING, inherits, type_find
 from .base import Args, Kwargs, Value
-from .class_info import ClassInfo, descriptor_kind, is_data_descriptor
+from .class_info import C_DATA, ClassInfo, descriptor_kind, is_data_descriptor
 from .constant import CONSTANT_TYPES, FALSE, NONE, TRUE, ConstantValue
 from .functions import BoundMethodValue
 from .mappings import DictValue
@@ -55,10 +55,11 @@ class ClassValue(Value):
         if special is not None:
             return special(ev, self)
         meta = ev.class_info(type(self.real))
-        if meta.getattribute is not None:
-            raise ev.break_(
-                "metaclass-hook", f"reading {name!r} of {self.describe()}", "its metaclass has a __getattribute__"
-            )
+        above = meta.find(name)
+        if (
+            above is not MISSING and type(above) not in C_DATA and is_data_descriptor(above)
+        ):  # goes before the class's own
+            return self._through_metaclass(ev, meta, name, above)
         if isinstance(self.real, enum.EnumMeta):
             member = self.info.find("_member_map_").get(name)
             if member is not None:
@@ -66,19 +67,29 @@ class ClassValue(Value):
         raw = self.info.find(name)
         if raw is not MISSING:
             return self.bind(ev, name, raw)
-        raw = meta.find(name)
-        if raw is not MISSING:
-            if isinstance(raw, _FunctionType):
-                return BoundMethodValue(ev.class_function(meta, name, raw), self)
-            if type(raw) is property:
-                ev.guard_class_attr(meta, name, raw)
-                return ev.wrap(raw.fget, ev.names.const(raw.fget)).call(ev, [self], {})
-            if type_find(type(raw), "__get__") is MISSING:
-                return ev.class_attr(meta, name, raw)
-            return ev.class_c_attr(self, name, raw)
+        if above is not MISSING:
+            return self._through_metaclass(ev, meta, name, above)
         if meta.getattr is not None:
             return ev.class_function(meta, "__getattr__", meta.getattr).call(ev, [self, ConstantValue(name)], {})
         raise ev.raise_(AttributeError, f"type object '{self.real.__name__}' has no attribute '{name}'")
+
+    def _through_metaclass(self, ev: Evaluator, meta: ClassInfo, name: str, raw: Any) -> Value:
+        """The metaclass's attribute `raw` seen through the class."""
+        if isinstance(raw, _FunctionType):
+            return BoundMethodValue(ev.class_function(meta, name, raw), self)
+        if type(raw) is property:
+            ev.guard_class_attr(meta, name, raw)
+            return ev.wrap(raw.fget, ev.names.const(raw.fget)).call(ev, [self], {})
+        getter = type_find(type(raw), "__get__")
+        if getter is MISSING:
+            return ev.class_attr(meta, name, raw)
+        if isinstance(getter, _FunctionType):
+            ev.guard_class_attr(meta, name, raw)
+            descriptor, owner = ev.wrap(raw, ev.names.const(raw)), ev.class_value(meta.cls)
+            return ev.class_function(ev.class_info(type(raw)), "__get__", getter).call(
+                ev, [descriptor, self, owner], {}
+            )
+        return ev.class_c_attr(self, name, raw)
 
     def bind(self, ev: Evaluator, name: str, raw: Any) -> Value:
         """The attribute `raw` seen through the class."""
@@ -109,6 +120,17 @@ class ClassValue(Value):
         meta = ev.class_info(type(self.real))
         if meta.setattr is not None or isinstance(self.real, enum.EnumMeta) or name.startswith("__"):
             raise ev.break_("class-setattr", f"setting attribute {name!r} of {self.describe()}")
+        above = meta.find(name)
+        if type(above) is property and above.fset is not None:
+            ev.guard_class_attr(meta, name, above)
+            ev.wrap(above.fset, ev.names.const(above.fset)).call(ev, [self, value], {})
+            return
+        if above is not MISSING and is_data_descriptor(above):
+            raise ev.break_(
+                "class-setattr",
+                f"setting attribute {name!r} of {self.describe()}",
+                "its metaclass has a descriptor of that name",
+            )
         if raw is not MISSING and is_data_descriptor(raw) or isinstance(value, (ClassValue, PyModuleValue)):
             raise ev.break_("class-setattr", f"replacing the descriptor {name!r} of {self.describe()}")
         if isinstance(value, Value) and value.python_type() is types.FunctionType:
@@ -234,7 +256,7 @@ def instantiate(ev: Evaluator, cls: ClassValue, args: Args, kwargs: Kwargs) -> V
         obj = builtin_new(ev, new.__self__, info, args, kwargs)  # type: ignore[arg-type]
     else:
         raise ev.break_("unsupported-class", f"making an instance of {cls.describe()}")
-    if not isinstance(obj, ObjectValue) or not issubclass(obj.cls, info.cls):
+    if not isinstance(obj, ObjectValue) or not inherits(obj.cls, info.cls):
         return obj
     init = obj.info.find("__init__")
     if isinstance(init, _FunctionType):
@@ -251,8 +273,8 @@ def instantiate(ev: Evaluator, cls: ClassValue, args: Args, kwargs: Kwargs) -> V
 
 def object_new(ev: Evaluator, info: ClassInfo) -> ObjectValue:
     """`object.__new__(cls)`."""
-    missing = getattr(info.cls, "__abstractmethods__", None)
-    if missing:
+    if info.cls.__flags__ & ABSTRACT:
+        missing = info.cls.__abstractmethods__  # type: ignore[attr-defined]
         names = ", ".join(f"'{n}'" for n in sorted(missing)) if ev.quotes_abstract else ", ".join(sorted(missing))
         plural = "s" if len(missing) > 1 else ""
         without = (

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 import second_calls_keys
+import second_calls_metaclasses
 import second_calls_protocols
 import second_calls_torch
 import torch
@@ -17,7 +18,7 @@ from second_calls import PROGRAMS
 
 import quern
 
-for topic in (second_calls_torch, second_calls_keys, second_calls_protocols):
+for topic in (second_calls_torch, second_calls_keys, second_calls_protocols, second_calls_metaclasses):
     assert topic.X is not None  # importing it fills the list of programs
 
 

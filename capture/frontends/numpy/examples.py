@@ -7,6 +7,7 @@ depends on the numbers (`np.unique`, `np.roots`, `np.linalg.eig`) must not be.
 
 from __future__ import annotations
 
+import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -71,9 +72,13 @@ _ANY_ARRAY = frozenset(_found(_ELEMENTWISE))
 _ONE_ARRAY = frozenset((np.delete, np.resize))
 
 
+def _owner(function: Any) -> Any:
+    return function.__self__ if isinstance(function, (types.BuiltinFunctionType, types.MethodType)) else None
+
+
 def target_of_call(function: Any) -> str | None:
     """Where a graph finds a function whose result is known by example; None for another function."""
-    owner = getattr(function, "__self__", None)
+    owner = _owner(function)
     if isinstance(owner, np.ufunc) and function.__name__ in ("reduce", "accumulate", "reduceat", "outer"):
         return f"{target_of(owner)}.{function.__name__}"
     if isinstance(owner, _CONCATENATOR) and function.__name__ == "__getitem__":
@@ -98,11 +103,7 @@ def call_by_example(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs:
         raise unsupported(f"{name} with these arguments", why="what it gives depends on the data")
     if function in _ONE_ARRAY and any_array([*args[1:], *kwargs.values()]):
         raise unsupported(f"{name} with computed arguments", why="the result's size depends on the data")
-    free = (
-        function in _ANY_ARRAY
-        or isinstance(function, np.ufunc)
-        or isinstance(getattr(function, "__self__", None), np.ufunc)
-    )
+    free = function in _ANY_ARRAY or isinstance(function, np.ufunc) or isinstance(_owner(function), np.ufunc)
     arrays: list[Array] = []
 
     def symbolic(value: Any) -> Any:

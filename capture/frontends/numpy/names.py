@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -373,7 +374,7 @@ def handler(function: Any) -> Handler | None:
     found = FUNCTIONS.get(function)
     if found is None and isinstance(function, np.ufunc):
         return _of_ufunc(function)
-    owner = getattr(function, "__self__", None)
+    owner = function.__self__ if isinstance(function, types.BuiltinFunctionType) else None
     return _of_method(owner, function.__name__) if isinstance(owner, np.ufunc) else found
 
 

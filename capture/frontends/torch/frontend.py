@@ -12,6 +12,7 @@ from ... import markers
 from ...frontend import Handler
 from ...seen import DESCRIBERS
 from ...sources import Source
+from ...type_lookup import noted
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
 from ...values.keys import IDENTITY_HASHES
@@ -123,9 +124,7 @@ class TorchFrontend:
             return _of_dynamo(fn)
         if _is_allowed_by_torch(fn):
             return lambda ev, args, kwargs: ev.opaque_call(fn, args, kwargs)
-        if getattr(fn, "_dynamo_marked_constant", False) or getattr(
-            getattr(fn, "__wrapped__", None), "_dynamo_marked_constant", False
-        ):
+        if noted(fn, "_dynamo_marked_constant") or noted(noted(fn, "__wrapped__"), "_dynamo_marked_constant"):
             return _called_now(fn)
         return _tensor_method(fn) or _unpatched(fn) or handler_of_unknown(fn)
 

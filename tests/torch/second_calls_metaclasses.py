@@ -1,0 +1,203 @@
+"""Programs over classes whose metaclass has a say: in calls, attributes, operators, `isinstance`; and what it notes when asked."""
+
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import abc
+
+from second_calls import X, program
+
+
+@program
+def metaclasses_that_answer_to_any_name(c):
+    class Answers(type):
+        def __call__(cls, *args):
+            cls.made += 1
+            return super().__call__(*args)
+
+        def __getattr__(cls, name):
+            cls.asked.append(name)
+            return 5
+
+    class Thing(metaclass=Answers):
+        made = 0
+        asked = []  # noqa: RUF012
+
+        def __init__(self, scale=1):
+            self.scale = scale
+
+    @c
+    def f(x):
+        thing = Thing(2)
+        found = [isinstance(x, Thing), isinstance(thing, Thing), issubclass(Thing, int)]
+        match thing:
+            case Thing(scale=s):
+                found.append(s)
+        return x * thing.scale + Thing.made + Thing.anything, found, getattr(Thing, "other", 3), hasattr(Thing, "more")
+
+    yield f(X), Thing.made, Thing.asked
+    yield f(X), Thing.made, Thing.asked
+    Thing.made, Thing.anything = 10, 2
+    yield f(X), Thing.made, Thing.asked
+
+
+@program
+def metaclasses_that_see_every_look(c):
+    log = []
+
+    class Watched(type):
+        def __getattribute__(cls, name):
+            log.append(name)
+            return super().__getattribute__(name)
+
+    class Thing(metaclass=Watched):
+        scale = 3
+
+        def __init__(self, by=1):
+            self.by = by
+
+        def times(self, v):
+            return v * self.by
+
+    held = Thing(4)
+
+    @c
+    def f(x):
+        return x * Thing(2).by, held.times(x), Thing.scale * x, type(held) is Thing, isinstance(held, Thing)
+
+    yield f(X), list(log)
+    Thing.scale = 5
+    yield f(X), list(log)
+
+
+@program
+def properties_of_a_metaclass(c):
+    class Meta(type):
+        @property
+        def count(cls):
+            cls.n += 1
+            return cls.n
+
+        @count.setter
+        def count(cls, value):
+            cls.n = value * 10
+
+        def helper(cls, v):
+            return v + cls.n
+
+    class Thing(metaclass=Meta):
+        n = 0
+
+    class Other(Thing):
+        pass
+
+    @c
+    def f(x):
+        first = x * Thing.count, Thing.helper(x), Other.helper(1), Other.count
+        Other.count = 2
+        Thing.count = 3
+        return first, Thing.n, Other.n
+
+    yield f(X), Thing.n, Other.n
+    Thing.n = 7
+    yield f(X), Thing.n, Other.n
+
+
+@program
+def data_descriptors_of_a_metaclass_go_first(c):
+    class Doubled:
+        def __get__(self, cls, meta):
+            return cls.raw * 2
+
+        def __set__(self, cls, value):
+            cls.raw = value + 1
+
+    class Meta(type):
+        scale = Doubled()
+
+        @property
+        def kind(cls):
+            return "meta's"
+
+    class Thing(metaclass=Meta):
+        raw = 1
+        kind = "class's"
+
+    @c
+    def f(x, new):
+        before = Thing.scale
+        Thing.scale = new
+        return x * before + Thing.scale, Thing.kind, Thing().kind
+
+    yield f(X, 3), Thing.raw
+    yield f(X, 5), Thing.raw
+
+
+@program
+def checks_of_a_metaclass(c):
+    log = []
+
+    class Checks(type):
+        def __instancecheck__(cls, obj):
+            log.append("instance")
+            return isinstance(obj, int)
+
+        def __subclasscheck__(cls, sub):
+            log.append("subclass")
+            return sub is float
+
+    class Number(metaclass=Checks):
+        pass
+
+    number = Number()
+
+    @c
+    def f(x):
+        asked = isinstance(3, Number), isinstance(x, Number), issubclass(float, Number), issubclass(int, (str, Number))
+        return x + 1, asked, isinstance(number, Number), isinstance(Number(), (str, Number)), len(log)
+
+    yield f(X), list(log)
+    yield f(X), list(log)
+    Checks.__subclasscheck__ = lambda cls, sub: True
+    yield f(X), list(log)
+
+
+@program
+def classes_registered_between_calls(c):
+    class Shape(abc.ABC):  # noqa: B024
+        pass
+
+    class Square:
+        pass
+
+    f = c(lambda x: (x * 2 if issubclass(Square, Shape) else x, isinstance(Square(), (int, Shape))))
+    yield f(X)
+    Shape.register(Square)
+    yield f(X)
+
+
+@program
+def one_instance_for_all_calls(c):
+    class Single(type):
+        instances = {}  # noqa: RUF012
+
+        def __call__(cls, *args, **kwargs):
+            if cls not in cls.instances:
+                cls.instances[cls] = super().__call__(*args, **kwargs)
+            return cls.instances[cls]
+
+    class Settings(metaclass=Single):
+        def __init__(self, scale):
+            self.scale = scale
+            self.uses = 0
+
+    @c
+    def f(x, scale):
+        settings = Settings(scale)
+        settings.uses += 1
+        return x * settings.scale, settings.uses, Settings(9) is settings
+
+    yield f(X, 2), f(X, 3)
+    Single.instances.clear()
+    yield f(X, 3), Settings(0).uses
