@@ -240,11 +240,16 @@ def variance(b: GraphBuilder, x: Node, dim: Dims, keepdim: bool, correction: flo
     return b.div(total, divisor), drop_dims(b, mean, x.shape, dim, keepdim)
 
 
+def _spread_dtype(dtype: DType, device: str) -> DType:
+    """The squares of a bfloat16's whole range need a double, where their root is in it again."""
+    return float64 if dtype == dtypes.bfloat16 and device == "cpu" else wide_dtype(dtype, device)
+
+
 def _moments(root: bool, with_mean: bool) -> Callable[..., Node | tuple[Node, Node]]:
     def decompose(b: GraphBuilder, node: Node) -> Node | tuple[Node, Node]:
         (x,) = args(node)
         attrs = dict(node.attrs)
-        wide = attrs.pop("accumulate") or wide_dtype(x.dtype, x.meta.device)
+        wide = attrs.pop("accumulate") or _spread_dtype(x.dtype, x.meta.device)
         var, mean = variance(b, to(b, x, wide), **attrs)
         spread = to(b, b.sqrt(var) if root else var, x.dtype)
         return (spread, to(b, mean, x.dtype)) if with_mean else spread

@@ -42,6 +42,7 @@ from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
 from .autocast import cast_operands
 from .dtypes import device_text, from_torch
+from .implemented import missing_kernel
 from .overlapping import check_written, is_pointwise
 from .results import Results, ReturnTypeValue
 
@@ -332,6 +333,10 @@ def plain_call(
         _check_numbers(ev, fn, args, kwargs)
     named = {k: (operand if k in _OPERANDS else unwrap)(ev, v) for k, v in kwargs.items() if k != "out"}
     plain = [operand(ev, v) for v in args]
+    if place and not ev.states["torch"].casts:
+        said = missing_kernel(ev, place, resolve(place), plain, named)
+        if said:
+            raise Declined(said)
     if out is not None and not (out.is_constant and out.as_constant() is None):
         if isinstance(out, ArrayValue):
             check_written(ev, out, [plain, named], is_pointwise(place.rpartition(".")[2]))
@@ -419,7 +424,9 @@ def handler_of(fn: Function, place: str = "") -> Handler:
             if refused.code != "framework-error":
                 raise
             refusal = refused
-        except (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+        except (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
+                raise  # not what the framework raises of arguments
             refusal = _refusal(ev, fn, signature, args, kwargs, error)
         try:  # what the table refuses may be right all the same: the framework decides
             return call_original(ev, place, args, kwargs, Declined(refusal.what))
