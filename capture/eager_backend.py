@@ -83,9 +83,15 @@ def _step(node: Node, runtime: Runtime) -> Step:
         source, index = node.inputs[0], node.attrs["index"]
         return lambda values, sizes: values[source][index]  # type: ignore[index]
     try:
-        call = _settled(node, runtime) if node.op.kind == "extern" else runtime.run_op(name)
+        call = runtime.run_op(name)
     except KeyError:
         raise LoweringError(f"[eager backend] the framework has no {name!r}; node: {node}") from None
+    if node.op.kind == "extern" or (runtime.graph_decides_layouts and node.op.kind != "view"):
+        return _settled(_called(node, call), node, runtime)
+    return _called(node, call)
+
+
+def _called(node: Node, call: Callable[..., Any]) -> Step:
     attrs = dict(node.attrs)
     inputs = node.inputs
     if any(_symbolic(v) for v in attrs.values()):
@@ -95,16 +101,17 @@ def _step(node: Node, runtime: Runtime) -> Step:
     return lambda values, sizes: call(*[None if i is None else values[i] for i in inputs], **attrs)
 
 
-def _settled(node: Node, runtime: Runtime) -> Callable[..., Any]:
-    """A framework kernel whose result is laid out as the graph says, should the framework have chosen otherwise."""
-    call = runtime.run_op(node.op.name)
-    metas = node.meta if isinstance(node.meta, tuple) else (node.meta,)
-    strides = [m.stride for m in metas]
-    if _symbolic(strides):
-        return call
-    if not isinstance(node.meta, tuple):
-        return lambda *arrays, **attrs: runtime.laid_out(call(*arrays, **attrs), strides[0])
-    return lambda *arrays, **attrs: tuple(map(runtime.laid_out, call(*arrays, **attrs), strides))
+def _settled(step: Step, node: Node, runtime: Runtime) -> Step:
+    """A step whose result is laid out as the graph says, should the framework have chosen otherwise."""
+    if isinstance(node.meta, tuple):
+        several = [m.stride for m in node.meta]
+        return lambda values, sizes: tuple(map(runtime.laid_out, step(values, sizes), _concrete(several, sizes)))
+    stride = node.meta.stride
+    if not stride:
+        return step
+    if _symbolic(stride):
+        return lambda values, sizes: runtime.laid_out(step(values, sizes), _concrete(stride, sizes))
+    return lambda values, sizes: runtime.laid_out(step(values, sizes), stride)
 
 
 def _extern_step(node: Node, runtime: Runtime) -> Step:

@@ -33,6 +33,8 @@ class Runtime(Protocol):
 
     #: "torch" or "numpy"; enters plan keys
     name: str
+    #: whether the framework's own functions, given a graph's ops, may lay results out otherwise than the graph says
+    graph_decides_layouts: bool
 
     def version(self) -> str:
         """The framework's version; enters plan keys."""

@@ -106,6 +106,7 @@ class ToyRuntime:
     """Runs ops on Toys."""
 
     name = "toy"
+    graph_decides_layouts = False
 
     def run_op(self, op: str) -> Any:
         fn = _RUN[op]

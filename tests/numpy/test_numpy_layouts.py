@@ -112,3 +112,41 @@ def test_numpys_types_give_back_an_array_of_that_type():
     found = compiled(f)(x, k)
     assert found[0] is x
     assert found[2] is k
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_operands_that_a_ufunc_converts_have_their_say_in_the_layout(backend, dynamic):
+    """Repeated rows have no opinion, converted or not."""
+
+    def f(rows, turned):
+        return (
+            np.sin(rows),
+            rows + 1.5,
+            rows * turned,
+            rows // turned,
+            turned % rows,
+            rows > 1.5,
+            np.where(rows, turned, rows),
+        )
+
+    rows = np.broadcast_to(np.arange(1, 6), (4, 5))
+    agree(f, rows, np.asfortranarray(X2), backend=backend, dynamic=dynamic)
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_the_backend_that_runs_op_by_op_lays_results_out_as_numpy_does(dynamic):
+    def f(x, v):
+        return (
+            np.zeros_like(x),
+            np.sin(np.full_like(x, 2)),
+            np.take(x, [0, -1], -1),
+            np.meshgrid(v, v)[0],
+            np.sin(np.meshgrid(v, v)[0]),
+            np.cumsum(x, 0),
+            np.roll(x, 1, 0),
+        )
+
+    fast = compiled(f, dynamic=dynamic)
+    for n in (4, 6):
+        check(fast, f, R.standard_normal((n, 5)).T, np.arange(float(n)))

@@ -527,8 +527,12 @@ class ArrayBuilder:
             node = self.emit("expand", node, shape=a.shape)
         a.write(self.ev, node)
 
-    def into(self, out: Any, result: Array, casting: Any = "same_kind") -> Array:
-        """`out=`: the result written into `out`, which is returned; the result itself when `out` is None."""
+    def into(self, out: Any, result: Array, casting: Any = "same_kind", *, spreads: bool = False) -> Array:
+        """`out=`: the result written into `out`, which is returned; the result itself when `out` is None.
+
+        casting: "no" for functions that compute in the type of `out`, so that it is not the result that is converted
+        spreads: whether `out` may have more elements than the result, as ufuncs allow
+        """
         if isinstance(out, tuple) and len(out) == 1:
             out = out[0]
         if out is None:
@@ -539,6 +543,8 @@ class ArrayBuilder:
             raise TypeError(f"Cannot cast output from {result.dtype!r} to {out.dtype!r} with casting rule {casting!r}")
         if len(out.shape) < result.ndim:
             raise ValueError("output parameter has too few dimensions for the result")
+        if not spreads and (out.ndim != result.ndim or not all(map(same, out.shape, result.shape))):
+            raise ValueError(f"output array of shape {out.shape} for a result of shape {result.shape}")
         self.write(out, result)
         return out
 

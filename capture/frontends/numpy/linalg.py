@@ -34,7 +34,7 @@ def matmul(b: ArrayBuilder, x1: Any, x2: Any, out: Any = None, *, dtype: Any = N
             f"matmul: Input operand 1 has a mismatch in its core dimension 0 (shapes {x.shape} and {y.shape})"
         )
     kind = np.matmul.resolve_dtypes((x.dtype, y.dtype, None))[-1] if dtype is None else np.dtype(dtype)
-    return b.into(out, _product(b, "matmul", b.cast(x, kind), b.cast(y, kind), kind))
+    return b.into(out, _product(b, "matmul", b.cast(x, kind), b.cast(y, kind), kind), spreads=True)
 
 
 def _product(b: ArrayBuilder, op: str, x: Array, y: Array, kind: np.dtype) -> Array:
@@ -51,10 +51,12 @@ def dot(b: ArrayBuilder, a: Any, b_: Any, out: Any = None) -> Any:
     x, y = b.lift(a), b.lift(b_)
     if out is not None and not (isinstance(out, Array) and out.dtype == np.result_type(x.dtype, y.dtype)):
         raise unsupported("np.dot with out= of another dtype")
+    if isinstance(out, Array) and not (out.ndim and layout.is_c_contiguous(out.shape, out.strides)):
+        raise unsupported("np.dot with out= of no axes, which it does not return, or not row by row, which it refuses")
     if not x.ndim or not y.ndim:
-        return call_ufunc(b, np.multiply, x, y, out=out)
+        return b.into(out, call_ufunc(b, np.multiply, x, y))
     if y.ndim <= 2 and x.ndim <= 2:
-        return matmul(b, x, y, out)
+        return b.into(out, matmul(b, x, y))
     return b.into(out, tensordot(b, x, y, (x.ndim - 1, max(y.ndim - 2, 0))))
 
 

@@ -121,7 +121,7 @@ def _accumulate(op: str, function: str, ufunc: np.ufunc, identity: int) -> Calla
             result = _reduce(b, op, x, axes, keepdims, dtype=b.dtype(wanted))
         if initial is not None and not (type(initial) is int and initial == identity):
             result = call_ufunc(b, ufunc, result, initial, dtype=wanted)
-        return b.into(out, result)
+        return b.into(out, result, "no")
 
     return apply
 
@@ -146,7 +146,7 @@ def _truth(op: str, function: str, identity: bool) -> Callable[..., Any]:
         axes = wrap_axes(axis, x.ndim)
         if where is not True:
             x = _only(b, x, where, b.number(identity, _BOOL))
-        return b.into(out, _reduce(b, op, x, axes, keepdims) if axes or not x.ndim else b.same(x))
+        return b.into(out, _reduce(b, op, x, axes, keepdims) if axes or not x.ndim else b.same(x), "no")
 
     return apply
 
@@ -187,9 +187,9 @@ def _extremum_of_chosen(function: Callable[..., Any], low: bool) -> Callable[...
             count = sum_(b, a.mask)
             target = "quern.capture.frontends.numpy.checks:some"
             made = b.extern(target, [made, count], [Input(0), Input(1), function_name(low)], made.shape, made.dtype)
-            return b.into(out, made)
+            return b.into(out, made, "no")
         made = function(b, a.array, axes, None, False, initial, where)
-        return b.into(out, b.copy(made, "C") if made.ndim > 1 else made)
+        return b.into(out, b.copy(made, "C") if made.ndim > 1 else made, "no")
 
     return apply
 
@@ -222,7 +222,7 @@ def _extremum(op: str, function: str, ufunc: np.ufunc) -> Callable[..., Any]:
             result = _reduce(b, op, x, axes, keepdims)
         if initial is not None and not empty:
             result = call_ufunc(b, ufunc, result, initial, dtype=x.dtype)
-        return b.into(out, result)
+        return b.into(out, result, "no")
 
     return apply
 
@@ -232,7 +232,8 @@ min_ = _extremum_of_chosen(_extremum("amin", "min", np.minimum), low=False)
 
 
 def ptp(b: ArrayBuilder, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-    return call_ufunc(b, np.subtract, max_(b, a, axis, keepdims=keepdims), min_(b, a, axis, keepdims=keepdims), out=out)
+    highest, lowest = max_(b, a, axis, keepdims=keepdims), min_(b, a, axis, keepdims=keepdims)
+    return b.into(out, call_ufunc(b, np.subtract, highest, lowest), "no")
 
 
 def _position(op: str, name: str) -> Callable[..., Any]:
@@ -246,7 +247,7 @@ def _position(op: str, name: str) -> Callable[..., Any]:
         if axis is not None and x.ndim:
             axis = wrap_axis(axis, x.ndim)
         result = b.call(op, x, dim=axis if x.ndim else None, keepdim=bool(keepdims) and x.ndim > 0)
-        return b.into(out, result)
+        return b.into(out, result, "no")
 
     return apply
 
@@ -300,7 +301,7 @@ def mean(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any 
     else:
         total = sum_(b, x, axes, dtype=sums, keepdims=keepdims, where=where)
         result = _divide(b, total, _count(b, x, axes, keepdims, where), sums)
-    return b.into(out, b.cast(result, wanted), "unsafe")
+    return b.into(out, b.cast(result, wanted), "no")
 
 
 def _divide(b: ArrayBuilder, total: Array, count: Any, dtype: np.dtype) -> Array:
@@ -344,14 +345,14 @@ def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdim
 def var(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
         keepdims: bool = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Any:  # fmt: skip
     ddof = ddof if correction is None else correction
-    return b.into(out, _variance(b, a, axis, dtype, ddof, keepdims, where, mean, False), "unsafe")
+    return b.into(out, _variance(b, a, axis, dtype, ddof, keepdims, where, mean, False), "no")
 
 
 @over_chosen
 def std(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
         keepdims: bool = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Any:  # fmt: skip
     ddof = ddof if correction is None else correction
-    return b.into(out, _variance(b, a, axis, dtype, ddof, keepdims, where, mean, True), "unsafe")
+    return b.into(out, _variance(b, a, axis, dtype, ddof, keepdims, where, mean, True), "no")
 
 
 def average(b: ArrayBuilder, a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *,
@@ -420,7 +421,7 @@ def _nan_extremum(function: Callable[..., Any], worst: float) -> Callable[..., A
         nothing = all_(b, missing, axis, keepdims=keepdims)
         target = "quern.capture.frontends.numpy.checks:nowhere"
         nothing = b.extern(target, [nothing], [Input(0)], nothing.shape, _BOOL, scalar=nothing.scalar)
-        return b.into(out, b.elementwise("where", nothing, b.number(np.nan, x.dtype), found))
+        return b.into(out, b.elementwise("where", nothing, b.number(np.nan, x.dtype), found), "no")
 
     return apply
 
@@ -452,7 +453,7 @@ def _nan_variance(root: bool) -> Callable[..., Any]:
         result = _variance(b, x, axis, dtype, ddof, keepdims, present, None, root)
         # too few numbers left: NaN, where plain variance gives infinity
         enough = call_ufunc(b, np.greater, sum_(b, present, axis, keepdims=keepdims), ddof)
-        return b.into(out, b.elementwise("where", enough, result, b.number(np.nan, result.dtype)), "unsafe")
+        return b.into(out, b.elementwise("where", enough, result, b.number(np.nan, result.dtype)), "no")
 
     return apply
 
@@ -492,7 +493,7 @@ def _order_statistic(name: str) -> Callable[..., Any]:
         result = b.extern(
             "quern.capture.frontends.numpy.checks:contiguous_" + name, [x], call, shape, dtype, kwargs=named
         )
-        return b.into(out, result)
+        return b.into(out, result, "no")
 
     return apply
 
@@ -521,7 +522,7 @@ def _prefix(op: str, function: str) -> Callable[..., Any]:
             result = b.call(
                 op, b.cast(x, wanted), strides=strides, dim=axis, dtype=b.dtype(wanted), accumulate=b.dtype(wanted)
             )
-        return b.into(out, result)
+        return b.into(out, result, "no")
 
     return apply
 
@@ -605,7 +606,7 @@ def ufunc_accumulate(
     axis = wrap_axis(axis, x.ndim)
     strides = layout.order_strides(x.shape, x.strides, "K")
     target = f"numpy:{ufunc.__name__}.accumulate"
-    return b.into(out, b.extern(target, [x], [Input(0), axis], x.shape, x.dtype, strides=strides))
+    return b.into(out, b.extern(target, [x], [Input(0), axis], x.shape, x.dtype, strides=strides), "no")
 
 
 __all__ = ["moveaxis", "wrap_axes", "wrap_axis"]

@@ -54,6 +54,7 @@ class NumpyRuntime:
     """`inductor.runtime.Runtime` for ndarrays."""
 
     name = "numpy"
+    graph_decides_layouts = True
 
     def __init__(self) -> None:
         self.data_ptr: Callable[[Any], int] = _fastest_address()

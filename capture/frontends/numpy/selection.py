@@ -67,7 +67,7 @@ def clip(b: ArrayBuilder, a: Any, a_min: Any = None, a_max: Any = None, out: Any
         made = b.elementwise("maximum", made, operand(b, low, kind))
     if high is not None:
         made = b.elementwise("minimum", made, operand(b, high, kind))
-    return b.into(out, made)
+    return b.into(out, made, spreads=True)
 
 
 def select(b: ArrayBuilder, condlist: Any, choicelist: Any, default: Any = 0) -> Array:

@@ -19,7 +19,7 @@ from ....inductor.graph import Input
 from ....inductor.ops.promotion import broadcast_shapes
 from ...values.number import INT64
 from . import layout
-from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_mask, unsupported
+from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_layout, same_mask, unsupported
 
 Rule = Callable[..., Array]
 
@@ -78,7 +78,12 @@ def operand(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:
         raise unsupported("a computed Python int with an array of small integers", why="NumPy checks that it fits")
     if layout.is_size(value):
         return b.fresh(b.emit("scalar", value=value, dtype=b.dtype(dtype)), scalar=True)
-    return b.cast(b.lift(value), dtype)
+    a = b.lift(value)
+    converted = b.cast(a, dtype)
+    if converted is not a:
+        # the loop converts piece by piece: the result's layout follows the operand as it was
+        converted.strides = a.strides
+    return converted
 
 
 # --------------------------------------------------------------------------- the call
@@ -109,7 +114,7 @@ def call_ufunc(b: ArrayBuilder, ufunc: np.ufunc, *args: Any, out: Any = None, wh
     results = _at_once(b, ufunc, inputs, dtype, casting) or _results(b, ufunc, inputs, dtype, casting)
     if where is not True:
         results = [_choose(b, where, r, o) for r, o in zip(results, outs)]
-    finished = tuple(b.into(o, r, casting) for o, r in zip(outs, results))
+    finished = tuple(b.into(o, r, casting, spreads=True) for o, r in zip(outs, results))
     return finished[0] if len(finished) == 1 else finished
 
 
@@ -184,7 +189,10 @@ def _results(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any
         if ufunc not in _COMPARISONS:
             raise
         return [_compare_unrepresentable(b, ufunc, inputs)]
-    return [b.cast(rule(b, *operands), types[-1])]
+    result = b.cast(rule(b, *operands), types[-1])
+    # a rule of several ops may have lost sight of an operand's layout on the way
+    strides = layout.elementwise_strides([(o.shape, o.strides) for o in operands], result.shape)
+    return [result if same_layout(result.meta, strides) else b.call("clone", result, strides=strides)]
 
 
 def _computing_types(ufunc: np.ufunc, types: Sequence[np.dtype]) -> Sequence[np.dtype]:

@@ -26,6 +26,7 @@ class TorchRuntime:
     """`inductor.runtime.Runtime` for torch. Stateless; one instance serves the process."""
 
     name = "torch"
+    graph_decides_layouts = False
 
     def version(self) -> str:
         return str(torch.__version__)

@@ -61,6 +61,7 @@ class FakeRuntime:
     """The parts of `Runtime` that plans call; `calls` notes each framework op with the devices of its arrays."""
 
     name = "torch"
+    graph_decides_layouts = False
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[str, ...]]] = []
