@@ -59,6 +59,9 @@ class ClassService:
             )
             for written, name, value in self._class_writes:
                 self._override(info, written, name, value)
+            if not info.steady and cls.__flags__ & HEAPTYPE:
+                # `super`, `isinstance` and lookups that find nothing go by the order of the bases, which can be replaced
+                self.guards.is_(self.names.const(cls, label=cls.__name__).attr("__mro__"), cls.__mro__)
         return info
 
     def _passed(self, cls: type) -> None:

@@ -1,4 +1,6 @@
-"""Programs over classes whose metaclass has a say: in calls, attributes, operators, `isinstance`; and what it notes when asked."""
+"""Programs over classes whose metaclass has a say: in calls, attributes, operators, `isinstance`; and what it notes when asked.
+Classes whose bases are replaced.
+"""
 
 # mypy: ignore-errors
 
@@ -201,3 +203,33 @@ def one_instance_for_all_calls(c):
     yield f(X, 2), f(X, 3)
     Single.instances.clear()
     yield f(X, 3), Settings(0).uses
+
+
+@program
+def bases_replaced(c):
+    class Base:
+        def f(self, v):
+            return v + 1
+
+    class Between(Base):
+        def f(self, v):
+            return v * 5
+
+        def __bool__(self):
+            return False
+
+    class Thing(Base):
+        def f(self, v):
+            return super().f(v) * 2
+
+    thing = Thing()
+
+    @c
+    def f(x):
+        return thing.f(x), isinstance(thing, Between), 1 if thing else 2, hasattr(thing, "__bool__")
+
+    yield f(X)
+    Thing.__bases__ = (Between,)
+    yield f(X)
+    Thing.__bases__ = (Base,)
+    yield f(X)
