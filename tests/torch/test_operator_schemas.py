@@ -13,6 +13,7 @@ from torch_checks import same_value, tensors  # noqa: E402
 
 import quern  # noqa: E402
 
+F = torch.nn.functional
 pytestmark = pytest.mark.torch
 
 LIBRARY = torch.library.Library("quern_schemas", "FRAGMENT")
@@ -236,6 +237,41 @@ def test_arguments_over_the_same_memory():
     check(f, X, Y, fullgraph=False)
     with pytest.raises(quern.errors.Unsupported, match="share memory"), torch.no_grad():
         quern.compile(f, fullgraph=True)(X, Y.clone())
+
+
+STATISTICS = {
+    "batch_norm": lambda x, mean, var, rate: F.batch_norm(x, mean, var, training=True, momentum=rate),
+    "batch_norm_by_its_operator": lambda x, mean, var, rate: torch.batch_norm(
+        x, None, None, mean, var, True, rate, 1e-5, False
+    ),
+    "native_batch_norm": lambda x, mean, var, rate: torch.native_batch_norm(
+        x, None, None, mean, var, True, rate, 1e-5
+    )[0],
+    "native_batch_norm_in_evaluation": lambda x, mean, var, rate: torch.native_batch_norm(
+        x, None, None, mean, var, False, rate, 1e-5
+    )[0],
+    "batch_norm_update_stats": lambda x, mean, var, rate: torch.batch_norm_update_stats(x, mean, var, rate)[0],
+    "instance_norm": lambda x, mean, var, rate: F.instance_norm(x[..., None] * X[:, 0], mean, var, momentum=rate),
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", STATISTICS)
+def test_running_statistics_are_written_though_no_schema_says_so(name, backend):
+    """Also where they were computed in the graph, and the rate is a number that changes."""
+
+    def f(x, mean, var, rate):
+        mean.mul_(1 - rate)
+        y = STATISTICS[name](x, mean, var, rate)
+        return y, x - mean, var + 0
+
+    ours = quern.compile(f, backend=backend)
+    x = torch.linspace(-2, 5, 36).reshape(9, 4).sin()
+    for rate in (0.1, 0.2, 0.3, 0.2):
+        theirs, mine = [x, torch.ones(4), torch.ones(4), rate], [x, torch.ones(4), torch.ones(4), rate]
+        with torch.no_grad():
+            expected, found = f(*theirs), ours(*mine)
+        torch.testing.assert_close([*found, *mine[1:3]], [*expected, *theirs[1:3]])
 
 
 def test_writes_where_gradients_are_recorded():

@@ -41,16 +41,21 @@ def numbers(x, y):
         0.3 / x,
         x + torch.tensor(0.3),
         torch.full_like(x, 0.3) + x,
+        torch.fmod(x, 0.3),
+        torch.xlogy(x, 3.3),
+        torch.float_power(x.abs(), 2.2),
+        torch.div(x, 0.3, rounding_mode="trunc"),
+        torch.div(x, 0.3, rounding_mode="floor"),
     )
 
 
 @halves
 @pytest.mark.parametrize("function", [chain, explicit, normalised, numbers])
-@pytest.mark.parametrize("dynamic", [None, True])
-def test_bits_are_eagers(function, dtype, dynamic):
+@pytest.mark.parametrize("settings", [{}, {"dynamic": True}, {"backend": "eager"}], ids=["static", "dynamic", "eager"])
+def test_bits_are_eagers(function, dtype, settings):
     torch.manual_seed(0)
     x, y = torch.randn(5, 33).to(dtype), torch.randn(5, 33).to(dtype)
-    for found, expected in zip(quern.compile(function, dynamic=dynamic)(x, y), function(x, y)):
+    for found, expected in zip(quern.compile(function, **settings)(x, y), function(x, y)):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 

@@ -210,3 +210,13 @@ def test_volumes_are_laid_out_as_in_eager():
 
     same(fn, randn(2, 3, 4, 5, 6).contiguous(memory_format=torch.channels_last_3d))
     same(fn, randn(2, 3, 4, 5, 6))
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_shuffled_pixels_are_laid_out_as_in_eager(factor):
+    def fn(x):
+        return F.pixel_shuffle(x, factor), F.pixel_unshuffle(x, factor), F.channel_shuffle(x, 4)
+
+    x = randn(2, 8, 4, 6)
+    for operand in (x, x.contiguous(memory_format=torch.channels_last), x.transpose(2, 3), x.transpose(1, 3)[:, :4]):
+        same(fn, operand)

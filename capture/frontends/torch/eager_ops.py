@@ -51,19 +51,24 @@ _FORMATS = {
 # ------------------------------------------------------------------ pointwise
 
 
-def _lift(function: Callable[..., Any]) -> Callable[..., Any]:
-    """For functions that take tensors only: a number becomes a 0-dim tensor of the dtype it would give."""
+def _lift(function: Callable[..., Any], *, first_only: bool = False) -> Callable[..., Any]:
+    """For functions that take tensors only: a number becomes a 0-dim tensor of the dtype it would give.
+
+    first_only: the first argument alone must be a tensor
+    """
 
     def call(*args: Any, **attrs: Any) -> Any:
         tensors = [a for a in args if isinstance(a, torch.Tensor)]
-        if len(tensors) < len(args):
+        lifted, rest = (args[:1], args[1:]) if first_only else (args, ())
+        if not all(isinstance(a, torch.Tensor) for a in lifted):
             like = tensors[0] if tensors else torch.tensor(args[0])
-            args = tuple(
+            lifted = tuple(
                 a
                 if isinstance(a, torch.Tensor)
                 else torch.scalar_tensor(a, dtype=torch.result_type(like, a), device=like.device)
-                for a in args
+                for a in lifted
             )
+        args = (*lifted, *rest)
         return function(*args, **attrs)
 
     return call
@@ -73,10 +78,13 @@ for _name in (
     "abs acos acosh asin asinh atan atanh ceil cos cosh deg2rad erf erfc erfinv exp exp2 expm1 floor frac isfinite isinf "
     "isnan isneginf isposinf lgamma digamma log log10 log1p log2 logical_not neg positive rad2deg reciprocal round rsqrt "
     "sigmoid sign signbit sin sinc sinh sqrt square tan tanh trunc bitwise_not logit "
-    "atan2 copysign div fmax fmin fmod hypot logical_and logical_or logical_xor maximum minimum nextafter rsub heaviside "
-    "logaddexp logaddexp2 xlogy ldexp gcd lcm float_power"
+    "atan2 fmax fmin hypot logical_and logical_or logical_xor maximum minimum nextafter heaviside "
+    "logaddexp logaddexp2 ldexp gcd lcm"
 ).split():
     EAGER[_name] = _lift(getattr(torch, _name))
+# their second argument may be a number, which eager's kernels of halves read before it is rounded to a half
+for _name in "copysign div fmod rsub xlogy float_power".split():
+    EAGER[_name] = _lift(getattr(torch, _name), first_only=True)
 
 EAGER.update(
     add=operator.add, sub=operator.sub, mul=operator.mul, floor_divide=operator.floordiv, remainder=operator.mod,
@@ -92,7 +100,7 @@ EAGER["scalar"] = lambda *, value, dtype: value
 EAGER["number"] = torch.Tensor.item
 EAGER["fma"] = lambda x, y, z: torch.addcmul(z, x, y)
 EAGER["add_scaled"] = lambda x, y, scale: torch.add(x, y, alpha=scale)
-EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"))
+EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"), first_only=True)
 EAGER["xlog1py"] = _lift(torch.special.xlog1py)
 EAGER["round"] = lambda x, *, decimals: torch.round(_as_tensor(x), **({"decimals": decimals} if decimals else {}))
 EAGER["fix"] = torch.trunc

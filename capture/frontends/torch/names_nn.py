@@ -478,7 +478,7 @@ def pixel_shuffle(cx: Context, input: ArrayValue, upscale_factor: int) -> Node:
     split = cx.op("reshape", input, shape=(*lead, c // (r * r), r, r, h, w))
     moved = cx.op("permute", split, dims=(*range(k), k, k + 3, k + 1, k + 4, k + 2))
     flat = cx.op("reshape", moved, shape=(*lead, c // (r * r), h * r, w * r))
-    return cx.op("clone", flat, memory_format="contiguous")
+    return _as_channels_last(cx, input, cx.op("clone", flat, memory_format="contiguous"))
 
 
 @name("F.channel_shuffle torch.channel_shuffle torch.native_channel_shuffle")

@@ -25,6 +25,21 @@ def _resized(x: torch.Tensor, size: Sequence[int], *_: Any, **__: Any) -> torch.
 _QUICK = {torch.ops.aten.upsample_bicubic2d.default: _resized}
 
 
+#: Operators older than schemas with writes in them, which write to these arguments all the same; some of them only where their
+#: argument `training` is true.
+_WRITTEN = dict.fromkeys(
+    (
+        torch.ops.aten.native_batch_norm.default,
+        torch.ops.aten.cudnn_batch_norm.default,
+        torch.ops.aten.miopen_batch_norm.default,
+        torch.ops.aten.batch_norm_update_stats.default,
+        torch.ops.aten.batch_norm_gather_stats.default,
+        torch.ops.aten.batch_norm_gather_stats_with_counts.default,
+    ),
+    ("running_mean", "running_var"),
+)
+
+
 class Undeclared(Exception):
     """A fake implementation and its operator's schema do not go together; `args[0]` says how."""
 
@@ -52,8 +67,11 @@ class Watch(TorchDispatchMode):
             return func(*args, **kwargs)
         schema = func._schema
         given = list(_bound(schema, args, kwargs))
+        beside = _WRITTEN.get(func, ())
+        if any(argument.name == "training" and not value for argument, value in given):
+            beside = ()
         for argument, value in given:
-            if argument.alias_info is not None and argument.alias_info.is_write:
+            if argument.name in beside or argument.alias_info is not None and argument.alias_info.is_write:
                 self.written.update(storage_of(t) for t in _tensors(value))
         own = func.namespace not in FRAMEWORK
         if own or torch.Tag.nondeterministic_seeded in func.tags:
