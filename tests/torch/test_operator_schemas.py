@@ -244,9 +244,9 @@ STATISTICS = {
     "batch_norm_by_its_operator": lambda x, mean, var, rate: torch.batch_norm(
         x, None, None, mean, var, True, rate, 1e-5, False
     ),
-    "native_batch_norm": lambda x, mean, var, rate: torch.native_batch_norm(
-        x, None, None, mean, var, True, rate, 1e-5
-    )[0],
+    "native_batch_norm": lambda x, mean, var, rate: torch.native_batch_norm(x, None, None, mean, var, True, rate, 1e-5)[
+        0
+    ],
     "native_batch_norm_in_evaluation": lambda x, mean, var, rate: torch.native_batch_norm(
         x, None, None, mean, var, False, rate, 1e-5
     )[0],

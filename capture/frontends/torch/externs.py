@@ -22,7 +22,6 @@ from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
 from .foresight import Foreseen, Unforeseen, leaves
 from .opaque_calls import Call, Layout, layout_of
-from .overlapping import check_written
 from .reinterpreted import reinterpret
 from .results import Results
 
@@ -81,8 +80,6 @@ def call_target(
             for number in numbers:
                 number.as_constant()
     template, named = _placed(template, numbers), _placed(named, numbers)
-    for i in seen.written:
-        check_written(cx.ev, arrays[i], [a for k, a in enumerate(arrays) if k != i], pointwise=False)
     tensors = list(leaves(seen.results))
     layouts = _layouts(cx, call, seen, tensors)
     origins = [seen.origin(t) for t in tensors]
