@@ -426,22 +426,37 @@ class ObjectValue(SpecialMethods):
 
     def _assignment(self, rb: Rebuilder, target: str, attr: str) -> str:
         value = rb.value(self.attrs[attr])
-        if self.info.setattr is None and (
-            self.info.find(attr) is MISSING or not is_data_descriptor(self.info.find(attr))
-        ):
-            return f"{target}.{attr} = {value}" if attr.isidentifier() else f"{target}.__dict__[{attr!r}] = {value}"
-        if isinstance(self.info.find(attr), types.MemberDescriptorType) or not self.info.has_dict:
+        raw = self.info.find(attr)
+        if self.info.setattr is None and (raw is MISSING or not is_data_descriptor(raw)):
+            if attr.isidentifier():
+                return f"{target}.{attr} = {value}"
+            return f"{self._dict_text(rb, target)}[{attr!r}] = {value}"
+        if self._in_slot(raw):
             return f"{rb.inject(object.__setattr__, 'setattr')}({target}, {attr!r}, {value})"
-        return f"{target}.__dict__[{attr!r}] = {value}"
+        return f"{self._dict_text(rb, target)}[{attr!r}] = {value}"
+
+    def _removal(self, rb: Rebuilder, target: str, attr: str) -> str:
+        raw = self.info.find(attr)
+        if raw is MISSING or not is_data_descriptor(raw) or self._in_slot(raw):
+            return f"{rb.inject(object.__delattr__, 'delattr')}({target}, {attr!r})"
+        return f"del {self._dict_text(rb, target)}[{attr!r}]"  # the descriptor's own method has run during capture
+
+    def _dict_text(self, rb: Rebuilder, target: str) -> str:
+        if self.info.getattribute is None:
+            return f"{target}.__dict__"
+        return f"{rb.inject(object.__getattribute__, 'getattribute')}({target}, '__dict__')"
+
+    def _in_slot(self, raw: Any) -> bool:
+        """Whether C code keeps the attribute that the class has `raw` for, so that only object's own methods reach it."""
+        return isinstance(raw, types.MemberDescriptorType) or not self.info.has_dict
 
     def replay(self, rb: Rebuilder, target: str) -> None:
         """Write the changes into the object at `target`, in order."""
-        delete = rb.inject(object.__delattr__, "delattr")
         for attr in sorted(self.removed):
             readded = attr in self.changed
             was_there = self.real_dict is None or attr in self.real_dict
             if was_there and (not readded or self.real_dict is not None):
-                rb.effect(f"{delete}({target}, {attr!r})")
+                rb.effect(self._removal(rb, target, attr))
         for attr in self.changed:
             if attr in self.attrs:
                 rb.effect(self._assignment(rb, target, attr))

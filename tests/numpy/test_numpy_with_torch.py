@@ -44,3 +44,68 @@ def test_graphs_without_inputs_belong_to_what_they_give(backend):
     assert isinstance(made, torch.Tensor) and made.tolist() == [0, 2, 4, 6]
     made = quern.compile(lambda: np.arange(4) * 2, backend=backend)()
     assert isinstance(made, np.ndarray) and made.tolist() == [0, 2, 4, 6]
+
+
+def _outcome(function, *args):
+    try:
+        found = function(*args)
+    except TypeError as error:
+        return str(error)
+    return type(found), found.dtype, found.tolist()
+
+
+FROM_ARRAYS = {
+    "tensor": lambda a: torch.tensor(a),
+    "as_tensor": lambda a: torch.as_tensor(a),
+    "tensor, then an op": lambda a: torch.tensor(a) + torch.ones(2),
+    "tensor of elements": lambda a: torch.tensor([a[0], a[1]]),
+    "operand": lambda a: torch.ones(2) * a,
+    "method": lambda a: torch.ones(2).add(a),
+    "element as an operand": lambda a: torch.ones(2) * a[0],
+    "element as a bound": lambda a: torch.linspace(0, a[0], 3),
+    "tensors of elements": lambda a: torch.stack([torch.tensor(v) for v in a]),
+    "result as a number": lambda a: torch.full((2,), a.max()),
+    "result as a tensor": lambda a: torch.tensor(a.mean()),
+    "result as a position": lambda a: torch.zeros(a.shape[0])[a.argmax()],
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", FROM_ARRAYS)
+@pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
+def test_an_array_that_a_tensor_function_is_given(name, backend):
+    function = FROM_ARRAYS[name]
+    compiled = quern.compile(function, backend=backend)
+    for elements in ([1.0, 2.0], [3.0, 4.0], [5.0, 4.0]):
+        array = np.array(elements)
+        assert _outcome(compiled, array) == _outcome(function, array)
+
+
+OF_SCALARS = {
+    "tensor": lambda x, n: torch.tensor(n),
+    "tensor of several": lambda x, n: torch.tensor([n, n]),
+    "as_tensor": lambda x, n: torch.as_tensor(n),
+    "tensor of a dtype": lambda x, n: torch.tensor(n, dtype=torch.float64),
+    "new_tensor": lambda x, n: x.new_tensor(n),
+    "full": lambda x, n: torch.full((2,), n),
+    "new_full": lambda x, n: x.new_full((2,), n),
+    "fill_": lambda x, n: x.clone().fill_(n),
+    "arange": lambda x, n: torch.arange(n),
+    "linspace": lambda x, n: torch.linspace(0, n, 3),
+    "alpha": lambda x, n: x.add(x, alpha=n),
+    "operand": lambda x, n: n * x + n,
+    "where": lambda x, n: torch.where(x > n, x, n),
+    "clamp": lambda x, n: x.clamp(max=n),
+    "pad": lambda x, n: torch.nn.functional.pad(x, (0, 1), value=n),
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.float64, np.float32, np.bool_])
+@pytest.mark.parametrize("name", OF_SCALARS)
+def test_numpys_scalars_are_what_torch_takes_them_for(name, kind, backend):
+    function = OF_SCALARS[name]
+    compiled = quern.compile(function, backend=backend)
+    for number in (3, 4, 0, 5):
+        x = torch.arange(4.0)
+        assert _outcome(compiled, x, kind(number)) == _outcome(function, x, kind(number))

@@ -798,3 +798,86 @@ def members_as_keys(c):
     del table[Act.RELU]
     table[Gain.TWO] = 7.0
     yield f(X, Act.RELU), f(X, 2), f(X, Gain.TWO)
+
+
+@program
+def deletions_by_a_descriptor(c):
+    log = []
+
+    class Logged:
+        def __get__(self, owner, cls=None):
+            return owner.__dict__["kept"]
+
+        def __set__(self, owner, value):
+            log.append("set")
+            owner.__dict__["kept"] = value
+
+        def __delete__(self, owner):
+            log.append("delete")
+            del owner.__dict__["kept"]
+            owner.gone = True
+
+    class Holder:
+        kept = Logged()
+
+        @property
+        def size(self):
+            return self.__dict__["size"]
+
+        @size.setter
+        def size(self, value):
+            log.append(value)
+            self.__dict__["size"] = value * 2
+
+        @size.deleter
+        def size(self):
+            log.append("delete size")
+            del self.__dict__["size"]
+
+    @c
+    def f(x, holder):
+        holder.size = holder.kept + 1
+        x = x * holder.size
+        del holder.kept, holder.size
+        return x, "size" in vars(holder)
+
+    @c
+    def g(holder):
+        del holder.kept
+
+    for value in (1.0, 2.0, 3.0):
+        holder = Holder()
+        holder.kept = value
+        yield f(X, holder), dict(vars(holder)), list(log)
+        holder.kept = value
+        g(holder)
+        yield dict(vars(holder)), list(log)
+
+
+@program
+def writes_past_getattribute(c):
+    asked = []
+
+    class Watched:
+        def __getattribute__(self, name):
+            asked.append(name)
+            return object.__getattribute__(self, name)
+
+        def __setattr__(self, name, value):
+            object.__setattr__(self, name, value + 1)
+
+        def __delattr__(self, name):
+            asked.append("del")
+            object.__delattr__(self, name)
+
+    @c
+    def f(x, watched):
+        watched.size = x.shape[0]
+        watched.gain = 2
+        x = x * watched.size * watched.gain
+        del watched.gain
+        return x
+
+    watched = Watched()
+    for n in (1, 2, 3):
+        yield f(X[:n], watched), list(asked), object.__getattribute__(watched, "__dict__")

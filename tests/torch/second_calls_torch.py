@@ -263,6 +263,14 @@ def numpy_arrays(c):
 
 
 @program
+def random_numbers_by_settings_that_change(c):
+    f = c(lambda x, s: (torch.normal(0.0, s, (3,)), torch.rand(2), x.clone().normal_(0.0, s), torch.randperm(5)))
+    for spread in (0.5, 1.5, 2.5, 3.5):
+        torch.manual_seed(3)
+        yield f(X, spread), torch.rand(2)
+
+
+@program
 def data_dependent(c):
     f = c(lambda x: x * 2 if x.sum() > 5 else x - 1)
     yield f(X), f(-X), f(X)

@@ -427,3 +427,14 @@ NOWHERE = {
 def test_indices_into_nothing_are_refused(name):
     error = check(NOWHERE[name], torch.rand(0, 3), T([0, 1]), dynamic=(None,))
     assert error is not None or name == "index_add"  # eager does not look where it has nothing to write
+
+
+@pytest.mark.parametrize("bound", [-(2**63), 2**63 - 1])
+def test_bounds_at_the_ends_of_the_range(bound):
+    x = torch.tensor([-(2**63), -1, 0, 2**63 - 1])
+
+    def f(x):
+        return x.clamp(max=bound), x.clamp(min=bound), torch.where(x > bound, x, bound), x == bound, x.fill_(bound)
+
+    for got, expected in zip(quern.compile(f)(x.clone()), f(x.clone()), strict=True):
+        assert got.dtype == expected.dtype and torch.equal(got, expected)

@@ -287,3 +287,11 @@ def test_writes_where_gradients_are_recorded():
         run(w, X).backward()
         grads.append(w.grad.clone())
     torch.testing.assert_close(*grads)
+
+
+def test_a_call_that_is_foreseen_warns_once():
+    compiled = quern.compile(lambda x: x + torch.range(0, 2), backend="eager")
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="range is deprecated") as said:
+            compiled(torch.ones(3))
+        assert len(said) == 1

@@ -9,6 +9,8 @@ list of these, or any Python constant.
 from __future__ import annotations
 
 import inspect
+import itertools
+import numbers
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,7 +36,7 @@ from ....inductor.ops import OPS, Op
 from ....inductor.ops.dims import deciding, less
 from ...breaks import Break, NotConstant
 from ...values.base import Value
-from ...values.constant import NONE, ConstantValue
+from ...values.constant import LITERAL_TYPES, NONE, ConstantValue
 from ...values.functions import FunctionValue
 from ...values.item import ItemValue
 from ...values.number import INT64, NumberValue, changing
@@ -87,7 +89,7 @@ class Context:
         the unsigned integers for which it has kernels of few ops.
         """
         nodes = [None if x is None else self.node(x) for x in operands]
-        self.ev.graph.framework = "torch"
+        claim(self.ev)
         if any(isinstance(a, Node) for a in attrs.values()):
             raise self.broken("data-dependent-value", f"{name} with a setting read from a tensor",
                               "settings must be known before the graph runs")  # fmt: skip
@@ -215,13 +217,24 @@ TENSOR_CLASS: list[Any] = []
 # ------------------------------------------------------------------ conversion
 
 
+def claim(ev: Evaluator) -> None:
+    """The graph is torch's from here on. Breaks where it is another framework's."""
+    if ev.graph.framework not in ("", "torch"):
+        raise mixed(ev, "a tensor function together with another framework's calls in one graph")
+    ev.graph.framework = "torch"
+
+
+def mixed(ev: Evaluator, what: str) -> Break:
+    return ev.break_("mixed-frameworks", what, "a graph runs in one framework", "convert outside of the function")
+
+
 def unwrap(ev: Evaluator, value: Value) -> Any:
     """A call's argument for a handler. Breaks for objects that no tensor function takes."""
     if isinstance(value, ArrayValue):
-        return value
+        return value if isinstance(value, TENSOR_CLASS[0]) else _number_of(ev, value).as_constant()
     value = ev.plain(value)
     if value.is_constant:
-        return value.as_constant()
+        return _plain_number(ev, value.as_constant())
     if isinstance(value, TupleValue):
         items = [unwrap(ev, v) for v in value.items(ev)]
         cls = value.python_type()
@@ -239,6 +252,28 @@ def unwrap(ev: Evaluator, value: Value) -> Any:
         return ev.as_python(value)
     except NotConstant:
         raise ev.break_("tensor-argument", f"passing {value.describe()} to a tensor function") from None
+
+
+def _number_of(ev: Evaluator, value: ArrayValue) -> Value:
+    """Another framework's scalar from outside as the number that torch takes it for. Breaks for what is not a scalar."""
+    number = value.python_number(ev)
+    if number is None:
+        raise mixed(ev, f"passing {value.describe()} to a tensor function")
+    return number
+
+
+def _plain_number(ev: Evaluator, constant: Any) -> Any:
+    """A constant as handlers know it: torch takes NumPy's ints and floats for Python's. Breaks for its bools and complex
+    numbers, which torch takes in various ways.
+    """
+    if type(constant) in LITERAL_TYPES or type(constant).__module__ != "numpy":
+        return constant
+    if isinstance(constant, numbers.Integral):
+        return int(constant)
+    if isinstance(constant, numbers.Real):
+        return float(constant)
+    raise ev.break_("tensor-argument", f"passing {constant!r} to a tensor function", "it is no Python number",
+                    "convert it: bool(x), complex(x)")  # fmt: skip
 
 
 def wrap(ev: Evaluator, result: Any) -> Value:
@@ -303,6 +338,25 @@ def takes_numbers(fn: Function) -> Function:
     return fn
 
 
+def reads_types(fn: Function) -> Function:
+    """Mark a handler of a function that takes its result's dtype from NumPy's scalars."""
+    READING_TYPES.add(fn)
+    return fn
+
+
+#: handlers marked with `reads_types`
+READING_TYPES: set[Function] = set()
+
+
+def _refuse_scalars(ev: Evaluator, *groups: Iterable[Value]) -> None:
+    """Break for NumPy's scalars: what kind of number they are is lost when they become a graph's numbers."""
+    for value in itertools.chain(*groups):
+        if isinstance(value, (TupleValue, ListValue)):
+            _refuse_scalars(ev, value.items(ev))
+        elif issubclass(value.python_type(), numbers.Number) and value.python_type().__module__ == "numpy":
+            raise mixed(ev, f"passing {value.describe()} to a function that takes a dtype from it")
+
+
 #: handlers marked with `takes_numbers`, and which of their arguments are operands when they are given by name
 NUMERIC: set[Function] = set()
 _OPERANDS = frozenset(
@@ -312,7 +366,8 @@ _OPERANDS = frozenset(
 
 def operand_of(ev: Evaluator, value: Value) -> Any:
     """An argument of a handler that takes numbers which change."""
-    value = value.python_number(ev) or value
+    if isinstance(value, ArrayValue) and not isinstance(value, TENSOR_CLASS[0]):
+        value = _number_of(ev, value)
     if isinstance(value, NumberValue):
         return number_node(ev, value)
     if isinstance(value, (TupleValue, ListValue)) and any(type(n.hint) is float for n in changing(ev, (value,))):
@@ -331,6 +386,8 @@ def plain_call(
     operand = operand_of if fn in NUMERIC else unwrap
     if ev.symbols.changing:
         _check_numbers(ev, fn, args, kwargs)
+    if fn in READING_TYPES and "dtype" not in kwargs:
+        _refuse_scalars(ev, args, kwargs.values())
     named = {k: (operand if k in _OPERANDS else unwrap)(ev, v) for k, v in kwargs.items() if k != "out"}
     plain = [operand(ev, v) for v in args]
     if place and not ev.states["torch"].casts:

@@ -17,7 +17,19 @@ from ...values.number import NumberValue, changing
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
 from . import autocast, eager_ops
-from .calls import COMPLEX, METHOD_CALL, METHODS, UNKNOWN, Context, held_number, refuse_leaf, resolve, unwrap, wrap
+from .calls import (
+    COMPLEX,
+    METHOD_CALL,
+    METHODS,
+    UNKNOWN,
+    Context,
+    claim,
+    held_number,
+    refuse_leaf,
+    resolve,
+    unwrap,
+    wrap,
+)
 from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
 from .foresight import Foreseen, Unforeseen, leaves
@@ -65,7 +77,7 @@ def call_target(
     named = {k: _template(cx, v, arrays) for k, v in kwargs.items()}
     numbers = _held_numbers(cx, (template, named), arrays)
     inputs = [a.node(cx.ev) for a in arrays]
-    cx.ev.graph.framework = "torch"
+    claim(cx.ev)
     wrapped = autocast.treat_call(cx, target, inputs, template) if cx.ev.states["torch"].casts else None
     ones = None
     if wrapped is not None:

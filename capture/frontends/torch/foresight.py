@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +85,27 @@ class Foreseen:
         return None, False
 
 
+#: held while a call runs unnoticed: what is set for it belongs to the process
+_UNNOTICED = threading.Lock()
+
+
+@contextlib.contextmanager
+def _unnoticed() -> Iterator[None]:
+    """What runs here is no part of the program: its warnings, those that come once included, and the random numbers that some
+    functions draw even without data are left to the program's own run.
+    """
+    with _UNNOTICED, warnings.catch_warnings():
+        state, always = torch.get_rng_state(), torch.is_warn_always_enabled()
+        warnings.simplefilter("ignore")
+        torch.set_warn_always(True)
+        try:
+            yield
+        finally:
+            torch.set_warn_always(always)
+            torch.set_rng_state(state)
+
+
+@_unnoticed()
 def foresee(
     fn: Callable[..., Any],
     args: Sequence[Any],

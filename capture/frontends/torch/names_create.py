@@ -12,7 +12,7 @@ from ....inductor.graph import Node
 from ....inductor.ops import OPS
 from ....inductor.ops.promotion import is_dense
 from ...values.tensor import ArrayValue
-from .calls import Context, Declined, name, register, takes_numbers
+from .calls import Context, Declined, name, reads_types, register, takes_numbers
 from .dtypes import from_torch, to_torch
 from .names_data import data_size
 
@@ -194,6 +194,7 @@ def scalar_tensor(cx: Context, data: Any, *, dtype: Any = None, layout: Any = No
 
 @name("torch.tensor")
 @takes_numbers
+@reads_types
 def tensor(cx: Context, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
            pin_memory: bool = False, layout: Any = None) -> Node:  # fmt: skip
     return tensor_from(cx, data, dtype, device)

@@ -14,7 +14,7 @@ from ....inductor.ops.promotion import broadcast_shapes as broadcast
 from ....inductor.ops.promotion import is_channels_last, is_dense, suggested_format
 from ....inductor.ops.views import flattened_shape, resolve_shape, view_strides
 from ...values.tensor import ArrayValue, InputStorage
-from .calls import Context, Declined, name, register, size_value
+from .calls import Context, Declined, name, reads_types, register, size_value
 from .dtypes import from_torch
 from .known import known_content
 from .names_create import tensor_from
@@ -393,6 +393,7 @@ def contiguous(cx: Context, self: ArrayValue, memory_format: Any = torch.contigu
 
 
 @name("torch.asarray torch.as_tensor")
+@reads_types
 def as_tensor(cx: Context, data: Any, dtype: Any = None, device: Any = None) -> Any:
     if isinstance(data, ArrayValue):
         return to_(cx, data, cx.dtype(dtype), None if device is None else cx.device(device))

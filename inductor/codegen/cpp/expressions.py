@@ -510,5 +510,5 @@ def literal(value: object, ctype: str) -> str:
         return f"{text}{suffix}" if "." in text or "e" in text else f"{text}.0{suffix}"
     number = int(value)
     if ctype == "i64" and number == -(1 << 63):
-        return "(-9223372036854775807LL - 1)"
+        return "i64(-9223372036854775807LL - 1)"
     return f"{ctype}({number}{'ULL' if ctype == 'u64' else 'LL' if ctype == 'i64' else ''})"
