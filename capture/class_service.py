@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .objects import MethodValue
@@ -46,6 +47,9 @@ class ClassService:
         raise NotImplementedError
 
     def wrap(self, obj: Any, source: Source) -> Value:
+        raise NotImplementedError
+
+    def fold_raw(self, function: Callable[..., Any], *args: Any) -> Any:
         raise NotImplementedError
 
     def class_info(self, cls: type) -> ClassInfo:
@@ -139,7 +143,7 @@ class ClassService:
 
     def class_c_attr(self, value: ClassValue, name: str, raw: Any) -> Value:
         """An attribute of the metaclass written in C, seen through the class: `Cls.mro`, `Cls.__subclasses__`."""
-        found = getattr(value.real, name)
+        found = self.fold_raw(lambda: getattr(value.real, name))
         return self.wrap(found, self.names.const(found))
 
     def c_method(self, owner: Value, name: str, raw: Any) -> Value:

@@ -216,6 +216,21 @@ def _class_dict(ev: Evaluator, value: ClassValue) -> Value:
     raise ev.break_("class-dict", f"reading __dict__ of {value.describe()}", rewrite="use getattr with a known name")
 
 
+def _class_annotations(ev: Evaluator, value: ClassValue) -> Value:
+    """The class's own, never a base's; asking a class that has none gives it an empty dict."""
+    cls = value.real
+    if "__annotations__" in cls.__dict__:
+        place = ev.names.const(cls, label=cls.__name__).step("", ".__dict__['__annotations__']", ".__annotations__")
+        return ev.wrap(cls.__dict__["__annotations__"], place)
+    if cls.__flags__ & HEAPTYPE:
+        raise ev.break_(
+            "class-annotations",
+            f"reading __annotations__ of {value.describe()}",
+            "Python makes them when they are asked for",
+        )
+    raise ev.raise_(AttributeError, f"type object '{cls.__name__}' has no attribute '__annotations__'")
+
+
 def _class_text(name: str) -> Any:
     """A text that a class bears, guarded where the program may write it."""
 
@@ -236,6 +251,7 @@ _CLASS_ATTRIBUTES: dict[str, Any] = {
     "__base__": lambda ev, c: ev.class_value(c.real.__base__),
     "__class__": lambda ev, c: ev.class_value(type(c.real)),
     "__dict__": _class_dict,
+    "__annotations__": _class_annotations,
 }
 
 

@@ -7,7 +7,9 @@ Classes whose bases are replaced.
 from __future__ import annotations
 
 import abc
+import functools
 
+import torch
 from second_calls import X, program
 
 
@@ -233,3 +235,48 @@ def bases_replaced(c):
     yield f(X)
     Thing.__bases__ = (Base,)
     yield f(X)
+
+
+@program
+def names_that_classes_may_lack(c):
+    class Plain:
+        pass
+
+    class Abstract(abc.ABC):
+        @abc.abstractmethod
+        def f(self): ...
+
+    class Typed:
+        a: int = 1
+
+    class Derived(Typed):
+        pass
+
+    @c
+    def f(x):
+        asked = getattr(Plain, "__annotations__", 0), Typed.__annotations__, hasattr(int, "__annotations__")
+        lacks = hasattr(Plain, "__abstractmethods__"), Abstract.__abstractmethods__
+        return x + 1, asked, lacks, Derived.__annotations__
+
+    yield f(X)
+    yield f(X)
+    Typed.__annotations__["b"] = str
+    yield f(X)
+
+
+@program
+def functions_dispatched_on_the_type(c):
+    @functools.singledispatch
+    def twice(v):
+        return v * 2
+
+    @twice.register
+    def _(v: int):
+        return v + 100
+
+    f = c(lambda x, n: (twice(x), twice(n), twice(2.5)))
+    yield f(X, 2)
+    twice.register(float, lambda v: v - 1)
+    yield f(X, 3)
+    twice.register(torch.Tensor, lambda v: v * 5)
+    yield f(X, 3)
