@@ -9,6 +9,7 @@ looked into after it was tested itself, and share common parts of their paths. A
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -129,19 +130,26 @@ class GuardSet:
         self.test(source, f"{{x}} is {name}", "{label} was another object: {was}", 0, obj)
 
     def equals(self, source: Source, value: Any) -> None:
-        """`x` has the same type and the same value (bit for bit for floats) as a constant."""
+        """`x` has the same type and the same value as a constant: for floats and complex numbers the sign of a zero
+        counts too, and one NaN is as good as another.
+        """
         if value is None or value is True or value is False or value is Ellipsis or value is NotImplemented:
             self.is_(source, value)
             return
         self.type_is(source, type(value))
         reason = "{label} was {was}"
-        if isinstance(value, float) and value != value:
-            self.test(source, "{x} != {x}", reason, 2, value)
+        if not isinstance(value, numbers.Complex) or isinstance(value, numbers.Rational):
+            self.test(source, f"{{x}} == {self._literal(value)}", reason, 2, value)
             return
-        self.test(source, f"{{x}} == {self._literal(value)}", reason, 2, value)
-        if isinstance(value, float) and value == 0.0:
-            copysign = self.names.inject(math.copysign)
-            self.test(source, f"{copysign}(1.0, {{x}}) == {math.copysign(1.0, value)}", reason, 2, value)
+        real = isinstance(value, numbers.Real)  # a float of Python or of a framework; else a complex number
+        for place, part in (("{x}", value),) if real else (("{x}.real", value.real), ("{x}.imag", value.imag)):
+            if part != part:
+                self.test(source, f"{place} != {place}", reason, 2, value)
+                continue
+            self.test(source, f"{place} == {self._literal(part)}", reason, 2, value)
+            if part == 0:
+                copysign = self.names.inject(math.copysign)
+                self.test(source, f"{copysign}(1.0, {place}) == {math.copysign(1.0, part)}", reason, 2, value)
 
     def length(self, source: Source, n: int) -> None:
         self.test(source, f"len({{x}}) == {n}", f"len({{label}}) was {n}", 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import math
 import sys
 import threading
 import types
@@ -166,8 +167,12 @@ def test_argument_constants() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "two"), [(1, True), (1, 1.0), (0.0, -0.0), (2, 2.0), ("a", b"a"), ((1,), [1]), (0, False), (None, 0)]
-)
+    ("one", "two"),
+    [
+        (1, True), (1, 1.0), (0.0, -0.0), (2, 2.0), ("a", b"a"), ((1,), [1]), (0, False), (None, 0),
+        (0j, complex(0.0, -0.0)), (1j, complex(-0.0, 1)), (complex(2, 0), complex(2, -0.0)), (0j, 0.0),
+    ],
+)  # fmt: skip
 def test_equal_but_not_the_same(one: Any, two: Any) -> None:
     def f(x, v):
         return x, repr(v), type(v).__name__
@@ -186,6 +191,17 @@ def test_nan_holds() -> None:
         assert value(compiled(ONE, float("nan"))) == 2.0
     assert len(compiled.entries) == 1
     assert value(compiled(ONE, 1.0)) == 1.0
+
+
+@pytest.mark.parametrize("v", [complex(math.nan, 1), complex(0, math.nan), complex(math.nan, math.nan)])
+def test_complex_numbers_that_are_partly_nan_hold(v: complex) -> None:
+    def f(x, v):
+        return x, str(v)
+
+    compiled = toy_compile(f)
+    for other in (v, v, complex(1, 2), v):
+        assert compiled(ONE, other)[1] == str(other)
+    assert len(compiled.entries) == 2
 
 
 def test_attributes() -> None:

@@ -150,3 +150,39 @@ def test_the_backend_that_runs_op_by_op_lays_results_out_as_numpy_does(dynamic):
     fast = compiled(f, dynamic=dynamic)
     for n in (4, 6):
         check(fast, f, R.standard_normal((n, 5)).T, np.arange(float(n)))
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", ["nansum", "nanprod", "nanmean", "nanmax", "nanmin", "nanvar", "nanstd", "nancumsum"])
+def test_reductions_without_nan_lie_as_numpys(backend, name):
+    """NumPy looks at a copy of the array, and the copy's axes are in another order where rows repeat."""
+    function = getattr(np, name)
+
+    def f(x):
+        return [function(x, axis) for axis in (0, 1, -1)]
+
+    rows = np.broadcast_to(np.array([1.0, np.nan, 3.0]), (2, 4, 3))[..., ::2]
+    for x in (rows, np.broadcast_to(X2[0], (3, 4, 5)), X3.T, X3.transpose(1, 0, 2), np.asfortranarray(X3)):
+        agree(f, x, backend=backend, rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_triangles_and_averages_lie_as_numpys(backend):
+    def f(x):
+        return (
+            np.tril(x),
+            np.triu(x, 1),
+            np.average(x, axis=0, weights=np.ones(x.shape)),
+            x[..., :2].mean(0, where=x[..., :2] > 9),
+        )
+
+    for x in (X3, X3.T, X3.transpose(1, 0, 2), np.asfortranarray(X3)):
+        agree(f, x, backend=backend, fullgraph=False)
+
+
+def test_kronecker_products_of_numbers_are_numbers():
+    def f(x, y):
+        return np.kron(x, x), np.kron(x, y), np.kron(y, x)
+
+    for y in (np.arange(3.0), X2, np.array(2.0)):
+        agree(f, np.array(1.5), y, backend="inductor")

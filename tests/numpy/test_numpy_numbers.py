@@ -116,3 +116,18 @@ def test_an_int_that_does_not_fit_is_refused(dtype):
     with pytest.raises(OverflowError, match="out of bounds"):
         compiled(x, 300)
     agree(x + 4, compiled(x, 4))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble, np.complex64, np.complex128])
+def test_scalars_by_value_keep_the_sign_of_zero_and_know_nan(kind):
+    def f(x, number):
+        return x + 1, str(number), number
+
+    x = np.ones(3)
+    fast = quern.compile(f)
+    numbers = [0.0, -0.0, np.nan, 0.0, np.nan, -0.0]
+    if np.issubdtype(kind, np.complexfloating):
+        numbers += [complex(0, -0.0), complex(-0.0, 0), complex(1, np.nan), complex(0, -0.0)]
+    for number in map(kind, numbers):
+        _, text, same = fast(x, number)
+        assert (text, type(same), repr(same)) == (str(number), kind, repr(number))

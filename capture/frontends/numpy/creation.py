@@ -206,7 +206,9 @@ def triangle(op: str) -> Callable[..., Array]:
         x = b.lift(m)
         if x.ndim < 2:
             raise unsupported(f"np.{op} of an array with fewer than two axes")
-        return b.call(op, x, scalar=False, diagonal=k)
+        square = x.shape[-2:]  # of the mask, which np.where asks for its opinion too
+        strides = layout.elementwise_strides([(square, layout.c_strides(square)), (x.shape, x.strides)], x.shape)
+        return b.call(op, x, strides=strides, scalar=False, diagonal=k)
 
     return apply
 

@@ -130,6 +130,8 @@ def cross(b: ArrayBuilder, a: Any, b_: Any, axisa: int = -1, axisb: int = -1, ax
 
 def kron(b: ArrayBuilder, a: Any, b_: Any) -> Any:
     x, y = b.lift(a), b.lift(b_)
+    if not x.ndim or not y.ndim:
+        return call_ufunc(b, np.multiply, x, y)
     n = max(x.ndim, y.ndim)
     left, right = (1,) * (n - x.ndim) + x.shape, (1,) * (n - y.ndim) + y.shape
     x = reshape(b, x, [s for d in left for s in (d, 1)])

@@ -186,7 +186,8 @@ def _extremum_of_chosen(function: Callable[..., Any], low: bool) -> Callable[...
             made = function(b, a.array, axes, None, False, b.number(start, a.dtype), where)
             count = sum_(b, a.mask)
             target = "quern.capture.frontends.numpy.checks:some"
-            made = b.extern(target, [made, count], [Input(0), Input(1), function_name(low)], made.shape, made.dtype)
+            call = [Input(0), Input(1), function_name(low)]
+            made = b.extern(target, [made, count], call, made.shape, made.dtype, strides=made.strides)
             return b.into(out, made, "no")
         made = function(b, a.array, axes, None, False, initial, where)
         return b.into(out, b.copy(made, "C") if made.ndim > 1 else made, "no")
@@ -280,7 +281,8 @@ def _count(b: ArrayBuilder, x: Array, axes: Sequence[int], keepdims: bool, where
     if not isinstance(least, (int, float)):
         raise unsupported("a variance whose ddof= is computed")
     target = "quern.capture.frontends.numpy.checks:counts"
-    return b.extern(target, [made], [Input(0), least], made.shape, made.dtype, scalar=made.scalar)
+    call = [Input(0), least]
+    return b.extern(target, [made], call, made.shape, made.dtype, strides=made.strides, scalar=made.scalar)
 
 
 def _size_operand(count: Dim) -> Any:
@@ -383,7 +385,8 @@ def average(b: ArrayBuilder, a: Any, axis: Any = None, weights: Any = None, retu
             w = b.view(w, "unsqueeze", dim=0)
         w = swapaxes(b, w, -1, axis)
     scale = sum_(b, w, axis, dtype=dtype, keepdims=keepdims)
-    scale = b.extern("quern.capture.frontends.numpy.checks:weights", [scale], [Input(0)], scale.shape, scale.dtype)
+    target = "quern.capture.frontends.numpy.checks:weights"
+    scale = b.extern(target, [scale], [Input(0)], scale.shape, scale.dtype, strides=scale.strides)
     weighted = call_ufunc(b, np.multiply, x, w, dtype=dtype)
     return call_ufunc(b, np.true_divide, sum_(b, weighted, axis, keepdims=keepdims), scale)
 
@@ -391,15 +394,21 @@ def average(b: ArrayBuilder, a: Any, axis: Any = None, weights: Any = None, retu
 # --------------------------------------------------------------------------- NaN-aware
 
 
-def _missing(b: ArrayBuilder, x: Array) -> Array | None:
-    return call_ufunc(b, np.isnan, x) if x.kind == "f" else None
+def _missing(b: ArrayBuilder, a: Any) -> tuple[Array, Array | None]:
+    """The array, and where it is NaN. None: it holds integers. NumPy looks at a copy of other arrays, laid out as copies are."""
+    x = b.lift(a)
+    if x.kind not in "fc":
+        return x, None
+    strides = layout.order_strides(x.shape, x.strides, "K")
+    if strides != layout.elementwise_strides([(x.shape, x.strides)], x.shape):
+        x = b.call("clone", x, strides=strides, scalar=x.scalar)
+    return x, call_ufunc(b, np.isnan, x)
 
 
 def _nan_accumulate(function: Callable[..., Any], identity: float) -> Callable[..., Any]:
     def apply(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
               initial: Any = None, where: Any = True) -> Any:  # fmt: skip
-        x = b.lift(a)
-        missing = _missing(b, x)
+        x, missing = _missing(b, a)
         if missing is not None:
             x = b.elementwise("where", missing, b.number(identity, x.dtype), x)
         return function(b, x, axis, dtype, out, keepdims, initial, where)
@@ -414,13 +423,16 @@ nanprod = _nan_accumulate(prod, 1.0)
 def _nan_extremum(function: Callable[..., Any], worst: float) -> Callable[..., Any]:
     def apply(b: ArrayBuilder, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         x = b.lift(a)
-        missing = _missing(b, x)
-        if missing is None:
+        if x.kind == "c":
+            raise unsupported("the largest of complex numbers, NaN left out")
+        if x.kind != "f":
             return function(b, x, axis, out, keepdims)
+        missing = call_ufunc(b, np.isnan, x)
         found = function(b, b.elementwise("where", missing, b.number(worst, x.dtype), x), axis, keepdims=keepdims)
         nothing = all_(b, missing, axis, keepdims=keepdims)
         target = "quern.capture.frontends.numpy.checks:nowhere"
-        nothing = b.extern(target, [nothing], [Input(0)], nothing.shape, _BOOL, scalar=nothing.scalar)
+        strides = nothing.strides
+        nothing = b.extern(target, [nothing], [Input(0)], nothing.shape, _BOOL, strides=strides, scalar=nothing.scalar)
         return b.into(out, b.elementwise("where", nothing, b.number(np.nan, x.dtype), found), "no")
 
     return apply
@@ -432,8 +444,7 @@ nanmin = _nan_extremum(min_, np.inf)
 
 def nanmean(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *,
             where: Any = True) -> Any:  # fmt: skip
-    x = b.lift(a)
-    missing = _missing(b, x)
+    x, missing = _missing(b, a)
     if missing is None:
         return mean(b, x, axis, dtype, out, keepdims, where=where)
     present = call_ufunc(b, np.logical_not, missing)
@@ -445,8 +456,7 @@ def nanmean(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: A
 def _nan_variance(root: bool) -> Callable[..., Any]:
     def apply(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
               keepdims: bool = False) -> Any:  # fmt: skip
-        x = b.lift(a)
-        missing = _missing(b, x)
+        x, missing = _missing(b, a)
         if missing is None:
             return (std if root else var)(b, x, axis, dtype, out, ddof, keepdims)
         present = call_ufunc(b, np.logical_not, missing)
@@ -531,8 +541,7 @@ cumsum, cumprod = _prefix("cumsum", "cumsum"), _prefix("cumprod", "cumprod")
 
 
 def nancumsum(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
-    x = b.lift(a)
-    missing = _missing(b, x)
+    x, missing = _missing(b, a)
     if missing is not None:
         x = b.elementwise("where", missing, b.number(0.0, x.dtype), x)
     return cumsum(b, x, axis, dtype, out)
