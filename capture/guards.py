@@ -142,7 +142,8 @@ class GuardSet:
             self.test(source, f"{{x}} == {self._literal(value)}", reason, 2, value)
             return
         real = isinstance(value, numbers.Real)  # a float of Python or of a framework; else a complex number
-        for place, part in (("{x}", value),) if real else (("{x}.real", value.real), ("{x}.imag", value.imag)):
+        parts: dict[str, Any] = {"{x}": value} if real else {"{x}.real": value.real, "{x}.imag": value.imag}
+        for place, part in parts.items():
             if part != part:
                 self.test(source, f"{place} != {place}", reason, 2, value)
                 continue

@@ -183,3 +183,17 @@ def test_as_in_numpy(fn, calls, backend):
         for args in (*calls, *calls):
             expected, found = outcome(fn, copies(args)), outcome(fast, copies(args))
             equal(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: np.einsum("ii->i", x), lambda x: np.einsum("ii", x), lambda x: np.einsum("ii,ij->j", x, x),
+    lambda x: np.median(x[0, 0], axis=-1), lambda x: np.average(x[0, 0], axis=0), lambda x: np.percentile(np.sin(x)[0, 0], 30, axis=0),
+])  # fmt: skip
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_what_numpy_refuses_of_a_shape_is_refused(function, backend):
+    x = np.arange(12.0).reshape(3, 4)
+    with pytest.raises((ValueError, IndexError)) as wanted:
+        function(x)
+    with pytest.raises(type(wanted.value)) as found:
+        compiled(function, backend, fullgraph=False)(x)
+    assert str(found.value) == str(wanted.value)

@@ -463,6 +463,13 @@ class ArrayBuilder:
             )
         return self.call("cast", a, strides=strides, scalar=a.scalar, dtype=self.dtype(dtype))
 
+    def converted(self, a: Array, dtype: np.dtype) -> Array:
+        """`cast` of an operand that NumPy's loop converts piece by piece: layouts of results follow the array as it was."""
+        made = self.cast(a, dtype)
+        if made is not a:
+            made.strides = a.strides
+        return made
+
     def snapshot(self, a: Array) -> Array:
         """The array's present elements: later writes do not show. (Nothing is copied: nodes do not change.)"""
         return self.fresh(self.node(a), scalar=a.scalar)

@@ -195,6 +195,8 @@ def _diagonals(b: ArrayBuilder, x: Array, labels: str) -> tuple[Array, str]:
         while labels.count(c) > 1:
             one = labels.index(c)
             other = labels.index(c, one + 1)
+            if not layout.same(x.shape[one], x.shape[other]):
+                raise ValueError(f"axes of index {c!r} have different sizes, {x.shape[one]} and {x.shape[other]}")
             rest = [d for d in range(x.ndim) if d not in (one, other)]
             x = b.view(x, "permute", dims=(*rest, one, other))
             x = b.view(x, "diagonal", offset=0, dim1=x.ndim - 2, dim2=x.ndim - 1).made_by("einsum")

@@ -110,7 +110,7 @@ def _accumulate(op: str, function: str, ufunc: np.ufunc, identity: int) -> Calla
         x = b.lift(a)
         wanted = _sum_dtype(x.dtype) if dtype is None else np.dtype(dtype)
         axes = wrap_axes(axis, x.ndim)
-        x = b.cast(x, wanted)
+        x = b.converted(x, wanted)
         if where is not True:
             x = _only(b, x, where, b.number(identity, wanted))
         if not axes and x.ndim:
@@ -142,7 +142,7 @@ def _truth(op: str, function: str, identity: bool) -> Callable[..., Any]:
     def apply(
         b: ArrayBuilder, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True
     ) -> Any:
-        x = b.cast(b.lift(a), _BOOL)
+        x = b.converted(b.lift(a), _BOOL)
         axes = wrap_axes(axis, x.ndim)
         if where is not True:
             x = _only(b, x, where, b.number(identity, _BOOL))
@@ -299,7 +299,7 @@ def mean(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any 
     if where is True:
         _count(b, x, axes, keepdims, True)
     if where is True and sums.kind == "f" and (axes or not x.ndim):
-        result = _reduce(b, "mean", b.cast(x, sums), axes, keepdims, dtype=b.dtype(sums))
+        result = _reduce(b, "mean", b.converted(x, sums), axes, keepdims, dtype=b.dtype(sums))
     else:
         total = sum_(b, x, axes, dtype=sums, keepdims=keepdims, where=where)
         result = _divide(b, total, _count(b, x, axes, keepdims, where), sums)
@@ -322,7 +322,7 @@ def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdim
     sums, wanted = _mean_dtype(x.dtype, dtype)
     if sums.kind != "f":
         raise unsupported(f"a variance with dtype={sums}")
-    x = b.cast(x, sums)
+    x = b.converted(x, sums)
     if where is True:
         _count(b, x, axes, keepdims, True, ddof)
     if where is True and given_mean is None and (axes or not x.ndim):
@@ -361,6 +361,8 @@ def average(b: ArrayBuilder, a: Any, axis: Any = None, weights: Any = None, retu
             keepdims: bool = False) -> Any:  # fmt: skip
     """Weighted mean. A zero sum of weights raises ZeroDivisionError when the compiled function runs, as in NumPy."""
     x = b.lift(a)
+    if axis is not None and not x.ndim:
+        raise unsupported("np.average of a number along an axis", why="NumPy refuses it")
     if weights is None:
         average_ = mean(b, x, axis, keepdims=keepdims)
         if not returned:
@@ -486,6 +488,8 @@ def _order_statistic(name: str) -> Callable[..., Any]:
         if rest or (kwargs and set(kwargs) != {"method"}) or any(isinstance(v, Array) for v in args):
             raise unsupported(f"np.{name} with these arguments")
         x = b.lift(a)
+        if axis is not None and not x.ndim:
+            raise unsupported(f"np.{name} of a number along an axis", why="NumPy refuses it")
         if layout.is_zero(x.size):
             raise unsupported(f"np.{name} of no elements", why="NumPy warns of it", code="numpy-warning")
         axes = wrap_axes(axis, x.ndim)

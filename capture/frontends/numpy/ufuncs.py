@@ -78,12 +78,7 @@ def operand(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:
         raise unsupported("a computed Python int with an array of small integers", why="NumPy checks that it fits")
     if layout.is_size(value):
         return b.fresh(b.emit("scalar", value=value, dtype=b.dtype(dtype)), scalar=True)
-    a = b.lift(value)
-    converted = b.cast(a, dtype)
-    if converted is not a:
-        # the loop converts piece by piece: the result's layout follows the operand as it was
-        converted.strides = a.strides
-    return converted
+    return b.converted(b.lift(value), dtype)
 
 
 # --------------------------------------------------------------------------- the call
