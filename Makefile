@@ -4,6 +4,8 @@ PYTHON ?= python3
 TORCH  ?= torch==2.13.0
 VENV   := .venv
 BIN    := $(VENV)/bin
+# a process a core; a file's tests stay together
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-slow test-narrow hunt test-versions lint bench clean help
@@ -27,7 +29,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python -m bench.demo
 
 test: $(VENV)/.ready lint
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not gpu"
 	PYTHON="$(PYTHON)" sh tests/other_pythons.sh
 
 test-slow: $(VENV)/.ready
@@ -35,7 +37,7 @@ test-slow: $(VENV)/.ready
 
 test-narrow: $(VENV)/.ready
 	QUERN_CPU_LEVEL=x86-64-v3 ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell MKL_ENABLE_INSTRUCTIONS=AVX2 \
-		ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest -m "not slow and not gpu"
+		ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not gpu"
 
 hunt: $(VENV)/.ready
 	$(BIN)/python tests/hunt/hunt.py $(KINDS) --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
