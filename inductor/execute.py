@@ -158,7 +158,7 @@ class _Binder:
         exec(compile(source, "<quern plan>", "exec"), scope)
         run = scope["run"]
         run.__quern_source__ = source
-        if any(isinstance(step, RunOp) for step in plan.steps):
+        if plan.float_errors and any(isinstance(step, RunOp) for step in plan.steps):
             return self.runtime.noting(run, plan.float_errors)
         return run
 

@@ -169,9 +169,20 @@ class ConstantValue(Value):
             )
         if op == "%" and not reflected and isinstance(self.value, str):
             return self._percent(ev, other)
-        if op == "*" and not reflected and isinstance(self.value, int):
-            return None  # the sequence's own turn
+        self._ask_for_foreign(ev, op, other)
         return None
+
+    def _ask_for_foreign(self, ev: Evaluator, op: str, other: Value) -> None:
+        """Break where the constant is a scalar of an array library (known by `__array_priority__`): its operators make an array of
+        an object that they do not know, or ask its class in ways of their own.
+        """
+        if not hasattr(type(self.value), "__array_priority__"):
+            return
+        cls = other.python_type()
+        if cls not in (bool, int, float, complex) and not any(f.owns_type(cls) for f in ev.frontends):
+            raise ev.break_("numpy-operand", f"`{op}` between {self.describe()} and {other.describe()}",
+                            f"NumPy makes an array of the {cls.__name__} object, or asks its class what to do",
+                            "convert it before")  # fmt: skip
 
     def _percent(self, ev: Evaluator, other: Value) -> Value:
         """`"..." % other`: what is not constant is formatted by its own str and repr."""
@@ -191,6 +202,7 @@ class ConstantValue(Value):
         other = ev.payload(other)
         if type(other) is ConstantValue:
             return ev.fold(ev.operators.COMPARE[op], self.value, other.value)
+        self._ask_for_foreign(ev, op, other)
         return None
 
     def key(self, ev: Evaluator) -> Any:

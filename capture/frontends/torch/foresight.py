@@ -21,7 +21,7 @@ from .schemas import Watch, storage_of
 MEASURED = frozenset(
     ("torch:svd", "torch:Tensor.svd", "torch:native_batch_norm", "torch:_native_batch_norm_legit", "torch._C._nn:max_unpool2d",
      "torch._C._nn:max_unpool3d", "torch._C._nn:adaptive_max_pool3d", "torch:conv3d", "torch:conv_transpose3d",
-     "torch:instance_norm", "torch:embedding_bag", "torch:istft", "torch:Tensor.istft", "torch:addr", "torch:Tensor.addr",
+     "torch:instance_norm", "torch:embedding_bag", "torch.nn.functional:embedding_bag", "torch:istft", "torch:Tensor.istft", "torch:addr", "torch:Tensor.addr",
      "torch:conv1d", "torch:conv2d", "torch:conv_transpose1d", "torch:conv_transpose2d", "torch:float_power")
 ) | frozenset(f"torch.linalg:{name}" for name in ("svd", "eig")) | frozenset(
     f"torch.fft:{name}" for name in ("rfft2", "rfftn", "hfft", "hfft2", "hfftn", "ihfft2", "ihfftn", "irfft", "irfft2", "irfftn")

@@ -298,6 +298,15 @@ def embedding(cx: Context, input: ArrayValue, weight: ArrayValue, padding_idx: i
     return cx.op("embedding", input, weight, padding_idx=padding_idx)
 
 
+@name("F.embedding_bag")
+def embedding_bag(cx: Context, input: ArrayValue, weight: ArrayValue, offsets: ArrayValue | None = None,
+                  max_norm: float | None = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
+    """As a whole: the sizes of what the operator below it gives besides depend on whether the weight requires gradients."""
+    if max_norm is not None:
+        raise Declined("max_norm= writes to the weight")
+    return extern_call(cx, "F.embedding_bag", (input, weight, offsets, None, *args), kwargs)
+
+
 @name("F.one_hot")
 def one_hot(cx: Context, tensor: ArrayValue, num_classes: int = -1) -> Node:
     if num_classes == -1:
