@@ -24,6 +24,11 @@ POLYFILLS: dict[Any, types.FunctionType] = {}
 PURE_MODULES = frozenset(
     ("math", "cmath", "_operator", "unicodedata", "_string", "binascii", "_bisect", "_struct", "_locale", "posix_path")
 )
+#: what of these writes to its arguments or to the process, or reads what the program may change
+_IMPURE = frozenset(
+    ("insort_left", "insort_right", "pack_into", "_clearcache", "setlocale", "localeconv", "nl_langinfo", "strcoll", "strxfrm",
+     "textdomain", "bindtextdomain", "bind_textdomain_codeset", "gettext", "dgettext", "dcgettext")
+)  # fmt: skip
 #: how instances of C classes are called: (ev, object value, args, kwargs)
 TYPE_CALLS: dict[type, Any] = {}
 
@@ -167,7 +172,7 @@ def _c_callable(ev: Evaluator, fn: Any) -> Handler | None:
         owner = fn.__self__
         if isinstance(owner, type):
             return TABLE.get((owner, fn.__name__)) or _class_method(fn, owner)
-        if fn.__module__ in PURE_MODULES:
+        if fn.__module__ in PURE_MODULES and fn.__name__ not in _IMPURE:
             return pure(fn)
     return _of_type(fn)
 

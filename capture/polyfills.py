@@ -5,6 +5,7 @@ Each function follows the library's documented behaviour.
 
 from __future__ import annotations
 
+import bisect
 import collections
 import functools
 import heapq
@@ -388,3 +389,13 @@ def nsmallest(n: int, iterable: Any, key: Any = None) -> Any:
 @polyfills(heapq.nlargest)
 def nlargest(n: int, iterable: Any, key: Any = None) -> Any:
     return sorted(iterable, key=key, reverse=True)[: max(n, 0)]
+
+
+@polyfills(bisect.insort_right)
+def insort_right(a: Any, x: Any, lo: Any = 0, hi: Any = None, *, key: Any = None) -> None:
+    a.insert(bisect.bisect_right(a, x if key is None else key(x), lo, hi, key=key), x)
+
+
+@polyfills(bisect.insort_left)
+def insort_left(a: Any, x: Any, lo: Any = 0, hi: Any = None, *, key: Any = None) -> None:
+    a.insert(bisect.bisect_left(a, x if key is None else key(x), lo, hi, key=key), x)

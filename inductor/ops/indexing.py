@@ -38,7 +38,7 @@ from .views import view_strides
 def safe_index(value: Expr, size: Dim, *, wrap: bool) -> Index:
     """An index from memory, made safe: negative values wrapped (`wrap`), then clamped into [0, size)."""
     value = cast(value, int64)
-    if value.op == "const" and isinstance(size, int) and size:
+    if value.op == "const" and isinstance(value.attr, int) and isinstance(size, int) and size:
         known = value.attr + size if wrap and value.attr < 0 else value.attr
         return as_index(min(max(known, 0), size - 1))
     n = size_value(size)

@@ -657,3 +657,25 @@ def state_machine(x):
         log.append(state)
         state = transitions[state]()
     return x, log
+
+
+@program()
+def insertion_in_order(x):
+    data, by_size = [5, 1, 3], ["aaa"]
+    data.sort()
+    bisect.insort(data, 2)
+    bisect.insort_left(data, 3, 1)
+    bisect.insort_right(by_size, "b", key=len)
+    bisect.insort(by_size, "cc", lo=0, hi=2, key=len)
+    return x * data[1], data, by_size, bisect.bisect(data, 3)
+
+
+@program()
+def dispatch_on_the_type(x):
+    @functools.singledispatch
+    def scaled(by, value):
+        return value
+
+    scaled.register(int, lambda by, value: value * by)
+    scaled.register(str, lambda by, value: value * len(by))
+    return [scaled(by, x) for by in (2, "abc", 1.5, True)]

@@ -213,3 +213,27 @@ def test_learning_rates(make):
         compiled()
         agree(weights[0][0].detach(), weights[1][0].detach())
     assert len(compiled.recompiles) <= 4
+
+
+@pytest.mark.parametrize("write", ["index_copy", "index_add", "index_select", "gather", "scatter", "take"])
+def test_positions_made_of_ints_that_change(write):
+    def f(x, k):
+        place = torch.tensor([k])
+        if write in ("index_copy", "index_add"):
+            return getattr(x, write)(0, place, torch.ones(1, 3))
+        if write == "index_select":
+            return x.index_select(0, place)
+        if write == "take":
+            return x.take(place)
+        place = place.expand(1, 3)
+        return x.gather(0, place) if write == "gather" else x.scatter(0, place, 7.0)
+
+    compiled = quern.compile(f)
+    x = torch.arange(12.0).reshape(4, 3)
+    for k in (0, 1, 2, 3):
+        assert torch.equal(compiled(x, k), f(x, k))
+    with pytest.raises((IndexError, RuntimeError)) as expected:
+        f(x, 99)
+    with pytest.raises(type(expected.value)) as raised:
+        compiled(x, 99)
+    assert str(raised.value) == str(expected.value)
