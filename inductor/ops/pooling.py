@@ -405,11 +405,14 @@ row("upsample_nearest", "index", _meta_upsample, attrs={"size": REQUIRED, "scale
 def _decompose_upsample_linear(b: GraphBuilder, node: Node) -> Node:
     size = node.attrs["size"]
     scales = node.attrs["scales"] or (None,) * len(size)
+    corners = node.attrs["align_corners"]
     x = to(b, args(node)[0], accumulation_dtype(node.dtype))
     for d in reversed(range(len(size))):
-        if not same(x.shape[x.ndim - len(size) + d], size[d]):  # equal sizes are a copy, whatever factor was given
-            x = b.resize_linear(x, dim=d - len(size), size=size[d], scale=scales[d],
-                                align_corners=node.attrs["align_corners"])  # fmt: skip
+        have, want = x.shape[x.ndim - len(size) + d], size[d]
+        if not same(have, want):  # equal sizes are a copy, whatever factor was given
+            # found here, where sizes that are symbols leave the whole op to the framework: it has none for a single dim
+            step = float((have - 1) / max(want - 1, 1)) if corners else _source_scale(have, want, scales[d], x.dtype)
+            x = b.resize_linear(x, dim=d - len(size), size=want, step=step, align_corners=corners)
     return to(b, b.alias(x), node.dtype)
 
 
@@ -426,10 +429,10 @@ def _meta_resize_linear(x: TensorMeta, *, dim: int, size: Dim, **_: Any) -> Tens
 
 def _lower_resize_linear(node: Node, fn: Fn) -> Fn:
     d = wrap_dim(node.attrs["dim"], node.ndim)
-    have, want = args(node)[0].shape[d], node.shape[d]
+    have = args(node)[0].shape[d]
     corners = node.attrs["align_corners"]
     dtype = compute_dtype(node.dtype)
-    step = (have - 1) / max(want - 1, 1) if corners else _source_scale(have, want, node.attrs["scale"], dtype)
+    step = node.attrs["step"]
 
     def op(name: str, x: Expr, y: Expr) -> Expr:
         return expr(name, x, y, dtype=dtype)
@@ -452,6 +455,6 @@ def _lower_resize_linear(node: Node, fn: Fn) -> Fn:
     return value
 
 
-# one dim of a linear upsampling (an inner step)
+# one dim of a linear upsampling (an inner step). step: input elements per output element
 row("resize_linear", "index", _meta_resize_linear,
-    attrs={"dim": REQUIRED, "size": REQUIRED, "scale": None, "align_corners": False}, lower=_lower_resize_linear)  # fmt: skip
+    attrs={"dim": REQUIRED, "size": REQUIRED, "step": REQUIRED, "align_corners": False}, lower=_lower_resize_linear)  # fmt: skip

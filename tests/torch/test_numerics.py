@@ -395,6 +395,14 @@ def test_a_linear_resampling_to_the_same_size_is_a_copy(mode, dims):
     check(lambda x: F.interpolate(x.double(), scale_factor=1.7, mode=mode, align_corners=False), x, rtol=1e-12)
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_images_without_channels_are_not_resampled(mode):
+    ours = quern.compile(lambda x: F.interpolate(x, size=9, mode=mode))
+    assert ours(torch.empty(0, 3, 6)).shape == (0, 3, 9)
+    with pytest.raises(RuntimeError, match="Non-empty 3D data tensor expected"):
+        ours(torch.empty(3, 0, 6))
+
+
 @pytest.mark.parametrize(
     "kw",
     [

@@ -212,6 +212,16 @@ def test_volumes_are_laid_out_as_in_eager():
     same(fn, randn(2, 3, 4, 5, 6))
 
 
+def test_complex_operands_are_laid_out_as_in_eager():
+    def fn(x, w):
+        return x.angle(), torch.angle(x[0]), x.abs(), F.conv2d(x, w), F.conv_transpose2d(x, w), x[:, 0].angle()
+
+    x, w = torch.complex(randn(2, 3, 4, 5), randn(2, 3, 4, 5)), torch.complex(randn(3, 3, 2, 2), randn(3, 3, 2, 2))
+    for layout in (torch.contiguous_format, torch.channels_last):
+        same(fn, x.contiguous(memory_format=layout), w.contiguous(memory_format=layout))
+    same(fn, x.mT, w.mT)
+
+
 @pytest.mark.parametrize("factor", [1, 2])
 def test_shuffled_pixels_are_laid_out_as_in_eager(factor):
     def fn(x):

@@ -13,6 +13,7 @@ import torch
 
 from ....inductor.dtypes import DType
 from ....inductor.graph import Input, Named, TensorMeta
+from . import eager_ops
 from .dtypes import to_device, to_torch
 from .runtime import resolve_name
 from .schemas import Watch, storage_of
@@ -22,8 +23,11 @@ MEASURED = frozenset(
     ("torch:svd", "torch:Tensor.svd", "torch:native_batch_norm", "torch:_native_batch_norm_legit", "torch._C._nn:max_unpool2d",
      "torch._C._nn:max_unpool3d", "torch._C._nn:adaptive_max_pool3d", "torch:conv3d", "torch:conv_transpose3d",
      "torch:instance_norm", "torch:embedding_bag", "torch.nn.functional:embedding_bag", "torch:istft", "torch:Tensor.istft", "torch:addr", "torch:Tensor.addr",
-     "torch:conv1d", "torch:conv2d", "torch:conv_transpose1d", "torch:conv_transpose2d", "torch:float_power")
+     "torch:conv1d", "torch:conv2d", "torch:conv_transpose1d", "torch:conv_transpose2d", "torch:float_power",
+     "torch:angle", "torch:Tensor.angle")
 ) | frozenset(f"torch.linalg:{name}" for name in ("svd", "eig")) | frozenset(
+    f"{eager_ops.__name__}:NAMED.{name}" for name in ("convolution", "conv_transpose")
+) | frozenset(
     f"torch.fft:{name}" for name in ("rfft2", "rfftn", "hfft", "hfft2", "hfftn", "ihfft2", "ihfftn", "irfft", "irfft2", "irfftn")
 )  # fmt: skip
 #: the most elements of such a call's arguments

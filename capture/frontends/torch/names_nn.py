@@ -433,7 +433,8 @@ def interpolate(cx: Context, input: ArrayValue, size: Any = None, scale_factor: 
         factors = (scale_factor,) * n if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
         out = tuple(int(s * f) for s, f in zip(spatial, factors))
         scales = None if recompute_scale_factor else tuple(float(f) for f in factors)
-    if any(isinstance(s, int) and s <= 0 for s in (*spatial, *out)):
+    batch, *rest = input.meta.shape
+    if any(isinstance(s, int) and s <= 0 for s in (*spatial, *out)) or (0 in rest and batch != 0):
         raise Declined("sizes that are refused")
     if mode == "nearest":
         return cx.op("upsample_nearest", input, size=out, scales=scales)
