@@ -115,7 +115,7 @@ class Context:
         meta = row.meta(*[None if n is None else n.meta for n in nodes], **row.bind(attrs))
         for v in unusual:
             if isinstance(v, Node):
-                _guard_fits(self.ev, v, meta.dtype)
+                guard_fits(self.ev, v, meta.dtype)
             elif not (holds(meta.dtype, v) if isinstance(v, (int, float)) else self._surely_holds(meta.dtype, v)):
                 raise Declined(f"the number {v}, which {meta.dtype} cannot hold")
 
@@ -189,7 +189,7 @@ def _may_overflow(value: Any) -> bool:
     return hasattr(value, "free_symbols")
 
 
-def _guard_fits(ev: Evaluator, node: Node, dtype: DType) -> None:
+def guard_fits(ev: Evaluator, node: Node, dtype: DType) -> None:
     """A number that changes must fit a narrow dtype at each call; one that does not is a constant, for eager to refuse."""
     number = ev.symbols.number_behind(node)
     if number is None:

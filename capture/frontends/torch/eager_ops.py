@@ -51,24 +51,21 @@ _FORMATS = {
 # ------------------------------------------------------------------ pointwise
 
 
-def _lift(function: Callable[..., Any], *, first_only: bool = False) -> Callable[..., Any]:
-    """For functions that take tensors only: a number becomes a 0-dim tensor of the dtype it would give.
-
-    first_only: the first argument alone must be a tensor
+def _lift(function: Callable[..., Any], *numbers: int) -> Callable[..., Any]:
+    """For functions that take tensors only, but for the positions `numbers`: elsewhere a number becomes a 0-dim tensor of the dtype
+    it would give.
     """
 
     def call(*args: Any, **attrs: Any) -> Any:
         tensors = [a for a in args if isinstance(a, torch.Tensor)]
-        lifted, rest = (args[:1], args[1:]) if first_only else (args, ())
-        if not all(isinstance(a, torch.Tensor) for a in lifted):
+        if len(tensors) < len(args):
             like = tensors[0] if tensors else torch.tensor(args[0])
-            lifted = tuple(
+            args = tuple(
                 a
-                if isinstance(a, torch.Tensor)
+                if isinstance(a, torch.Tensor) or (tensors and i in numbers)
                 else torch.scalar_tensor(a, dtype=torch.result_type(like, a), device=like.device)
-                for a in lifted
+                for i, a in enumerate(args)
             )
-        args = (*lifted, *rest)
         return function(*args, **attrs)
 
     return call
@@ -82,9 +79,11 @@ for _name in (
     "logaddexp logaddexp2 ldexp gcd lcm"
 ).split():
     EAGER[_name] = _lift(getattr(torch, _name))
-# their second argument may be a number, which eager's kernels of halves read before it is rounded to a half
-for _name in "copysign div fmod rsub xlogy float_power".split():
-    EAGER[_name] = _lift(getattr(torch, _name), first_only=True)
+# these take numbers there, which kernels of halves read before they are rounded to a half, and of integers before they wrap
+for _name in ("copysign", "div", "fmod", "rsub"):
+    EAGER[_name] = _lift(getattr(torch, _name), 1)
+for _name in ("xlogy", "float_power"):
+    EAGER[_name] = _lift(getattr(torch, _name), 0, 1)
 
 EAGER.update(
     add=operator.add, sub=operator.sub, mul=operator.mul, floor_divide=operator.floordiv, remainder=operator.mod,
@@ -100,8 +99,8 @@ EAGER["scalar"] = lambda *, value, dtype: value
 EAGER["number"] = torch.Tensor.item
 EAGER["fma"] = lambda x, y, z: torch.addcmul(z, x, y)
 EAGER["add_scaled"] = lambda x, y, scale: torch.add(x, y, alpha=scale)
-EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"), first_only=True)
-EAGER["xlog1py"] = _lift(torch.special.xlog1py)
+EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"), 1)
+EAGER["xlog1py"] = _lift(torch.special.xlog1py, 0, 1)
 EAGER["round"] = lambda x, *, decimals: torch.round(_as_tensor(x), **({"decimals": decimals} if decimals else {}))
 EAGER["fix"] = torch.trunc
 EAGER["cbrt"] = lambda x: torch.sign(x) * torch.pow(torch.abs(x), 1.0 / 3.0)

@@ -11,7 +11,7 @@ from ....inductor.graph import Node
 from ....inductor.ops.dims import less
 from ....inductor.ops.promotion import result_dtype
 from ...values.tensor import ArrayValue
-from .calls import Context, Declined, expand, name, register, takes_numbers
+from .calls import Context, Declined, expand, guard_fits, name, register, takes_numbers
 from .names_data import nonzero
 
 # ------------------------------------------------------------------ one operand
@@ -94,6 +94,8 @@ def _scaled_sum(cx: Context, op: str, x: Any, other: Any, alpha: Any) -> Node:
         return cx.op(op, left, right)  # refused as it would be without alpha
     if dtype == bool_:
         return cx.op(op, left, cx.op("mul", right, cx.cast(alpha, bool_) if computed else bool(alpha)))
+    if computed:
+        guard_fits(cx.ev, alpha, dtype)
     if op == "sub":
         alpha = cx.op("neg", alpha) if isinstance(alpha, Node) else -alpha
     if dtype in HALVES and left.meta.device == "cpu":
