@@ -229,8 +229,7 @@ FRAGMENTS = (
     Fragment("g{u}_np = np.arange(3.0)\n", "out.append(x + torch.from_numpy(g{u}_np))\nout.append(g{u}_np * 2)", ("g{u}_np += 1", "g{u}_np = np.zeros(3)", "g{u}_np[0] = 7")),
     Fragment("", "a = x\nb = a\nb += 1\nout.append(a is b)\nc = a[:2]\nc.mul_(2)\nout.append(a)"),
     Fragment("", "x.copy_(y)\ny.zero_()\nout.append(x * 1)"),
-    # no view is given out where no_grad made it: once its base was written, eager refuses to say whether it requires gradients
-    Fragment("", "v = x.view(3, 1)\nv[0] = n\nout.append(v if x.is_leaf else v * 1)\nout.append(x)"),
+    Fragment("", "v = x.view(3, 1)\nv[0] = n\nout.append(v)\nout.append(x)"),
     Fragment("M{u} = types.ModuleType('m{u}')\nM{u}.scale = 2\n", "out.append(x * M{u}.scale)", ("M{u}.scale = 3", "del M{u}.scale", "M{u}.__getattr__ = lambda name: 4")),
     Fragment("class B{u}:\n    def f(self, v): return v + 1\nclass C{u}(B{u}):\n    def f(self, v): return super().f(v) * 2\ng{u}_o = C{u}()\n", "out.append(g{u}_o.f(x))\nh = g{u}_o.f\nout.append(h(y))", ("B{u}.f = lambda self, v: v - 1", "g{u}_o.f = lambda v: v", "C{u}.__bases__ = (type('N', (B{u},), dict(f=lambda self, v: v * 5)),)", "g{u}_o.__class__ = B{u}")),
     Fragment("class C{u}:\n    count = 0\n    @classmethod\n    def make(cls): cls.count += 1; return cls()\n    @staticmethod\n    def s(v): return v * 2\n", "o = C{u}.make()\nout.append(o.s(x) * C{u}.count)", ("C{u}.count = 10", "C{u}.s = staticmethod(lambda v: v)")),
@@ -327,6 +326,8 @@ def check(case: Case) -> None:
             compiled = quern.compile(other.program, backend=case.backend, dynamic=case.dynamic)
             for number, (n, k) in enumerate(case.numbers):
                 want = _call(plain, plain.program, number, n, k, case.grad)
+                if any(map(_is_ambiguous, _tensors(want.result))):
+                    return
                 got = _call(other, compiled, number, n, k, case.grad)
                 compare_runs(want, got, f"call {number}", exact=False)
     except Exception as error:
@@ -367,7 +368,7 @@ def _comparable(value: Any) -> Any:
 
 def _backward(result: Any) -> BaseException | None:
     """Gradients of all results; what that raised, where something is kept from an earlier call."""
-    losses = [r.sum() for r in _tensors(result) if r.requires_grad]
+    losses = [r.sum() for r in _tensors(result) if not _is_ambiguous(r) and r.requires_grad]
     try:
         if losses:
             sum(losses).backward()  # type: ignore[union-attr]
@@ -375,6 +376,15 @@ def _backward(result: Any) -> BaseException | None:
         _forget_tracebacks(raised)
         return raised
     return None
+
+
+def _is_ambiguous(tensor: torch.Tensor) -> bool:
+    """A view made under no_grad whose base was written: eager forbids to ask where its gradients go."""
+    try:
+        assert tensor.grad_fn is not tensor
+    except RuntimeError:
+        return True
+    return False
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:
