@@ -389,10 +389,9 @@ def wrap_held_object(ev: Evaluator, obj: Any, source: Source) -> Value:
     """Objects that are what they are: enum members. By identity everywhere."""
     source = hold(ev, obj, source)
     payload = None
-    plain: tuple[Any, ...] = (int, str, float, bytes, tuple)
-    for base in plain:
+    for base in _CONTENT:
         if isinstance(obj, base):
-            payload = ev.from_python(base(obj) if base is not str else str.__str__(obj))
+            payload = ev.from_python(_CONTENT[base](obj))
     return EnumValue(ev.class_info(type(obj)), ev.names.const(obj, label=source.label), obj, payload)
 
 
@@ -492,8 +491,15 @@ def _payload_set(ev: Evaluator, obj: Any, source: Source, base: type) -> Value:
     return fill_set(ev, obj, source, base)
 
 
+#: what an instance of a subclass is as a plain number, text or tuple: by C code that asks nothing of the subclass
+_CONTENT: dict[type, Any] = {
+    int: int.__pos__, float: float.__pos__, str: str.__str__,
+    bytes: lambda obj: bytes.__getitem__(obj, slice(None)), tuple: lambda obj: tuple.__getitem__(obj, slice(None)),
+}  # fmt: skip
+
+
 def _payload_literal(ev: Evaluator, obj: Any, source: Source, base: type) -> Value:
-    plain = base.__new__(base, obj) if base is not str else str.__str__(obj)
+    plain = _CONTENT[base](obj)
     if not source.is_const:
         ev.guards.test(source, f"{base.__name__}.__eq__({{x}}, {ev.names.inject(plain)})", f"{{label}} was {plain!r}")
     return ConstantValue(plain)

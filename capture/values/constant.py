@@ -101,8 +101,7 @@ class ConstantValue(Value):
     def m_join(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
         if not isinstance(self.value, (str, bytes)) or len(args) != 1:
             return None
-        parts = [item.as_constant() for item in args[0].items(ev)]
-        return ev.fold(self.value.join, parts)
+        return ev.fold(self.value.join, [ev.known(ev.payload(item)) for item in args[0].items(ev)])
 
     def m_format(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
         if not isinstance(self.value, str):

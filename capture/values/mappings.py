@@ -367,12 +367,12 @@ class DictValue(Value):
         return TRUE if same == (op == "==") else FALSE
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
-        other = ev.payload(other)
-        if op != "|" or not isinstance(other, DictValue):
+        inside = ev.payload(other)
+        if op != "|" or not isinstance(inside, DictValue):
             return None
-        first, second = (other, self) if reflected else (self, other)
-        result = DictValue(cls=first.cls)
-        for key, value in [*first.pairs(ev), *second.pairs(ev)]:
+        mine, theirs = self.pairs(ev), list(ev.mapping_pairs(other))
+        result = DictValue(cls=inside.cls if reflected else self.cls)
+        for key, value in theirs + mine if reflected else mine + theirs:
             result.put(ev, key, value)
         return result
 

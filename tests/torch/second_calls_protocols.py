@@ -881,3 +881,74 @@ def writes_past_getattribute(c):
     watched = Watched()
     for n in (1, 2, 3):
         yield f(X[:n], watched), list(asked), object.__getattribute__(watched, "__dict__")
+
+
+# ------------------------------------------------------------ subclasses of builtins whose conversions say something else
+
+
+@program
+def numbers_that_convert_to_others(c):
+    class Odd(int):
+        def __int__(self):
+            return 50
+
+        def __index__(self):
+            return 1
+
+        def __pos__(self):
+            return 60
+
+    class Half(float):
+        def __float__(self):
+            return 50.0
+
+    f = c(
+        lambda x, i, h: (
+            x * i + h, x[:, i], i + 1, int(i), float(i), float(h), h * 2, [4, 5, 6][i], list(range(i)), i == 2, hash(i),
+            f"{i:03d} {h:.2f}", torch.arange(i), abs(i), i in [2], +i, x.reshape(-1)[i:].sum(),
+        )
+    )  # fmt: skip
+    yield f(X, Odd(2), Half(0.5))
+    yield f(X, Odd(1), Half(1.5))
+
+
+@program
+def texts_that_say_something_else(c):
+    class Text(str):
+        def __str__(self):
+            return "said"
+
+        def __len__(self):
+            return 9
+
+    f = c(
+        lambda x, t: (
+            x * len(t),
+            str(t),
+            " ".join([t, t]),
+            t + "b",
+            t.upper(),
+            t == "ab",
+            f"{t} {t!s}",
+            {"ab": 1}.get(t),
+        )
+    )
+    yield f(X, Text("ab"))
+    yield f(X, Text("cd"))
+
+
+@program
+def dicts_that_iterate_over_something_else(c):
+    class Shown(dict):
+        def __iter__(self):
+            return iter(["shown"])
+
+        def keys(self):
+            return ["a"]
+
+        def __getitem__(self, key):
+            return super().__getitem__(key) + 100
+
+    f = c(lambda x, d: (x * d["a"], dict(d), {**d}, {"z": 0} | d, [*d], d.get("a")))
+    yield f(X, Shown(a=1, b=2))
+    yield f(X, Shown(a=2))
