@@ -453,15 +453,19 @@ def _numel_hint(meta: Any) -> int:
 
 
 def is_dense(shape: tuple[Dim, ...], stride: tuple[Dim, ...]) -> bool:
-    """True when some permutation of the dims is row-major without gaps or overlap."""
-    dims = sorted(((st, s) for s, st in zip(shape, stride) if s != 1), key=lambda t: _size_key(t[0]))
+    """True when some permutation of the dims is row-major without gaps or overlap, as far as the expressions tell: here, after
+    capture, no relation between sizes can be guarded any more.
+    """
+    if 0 in shape:
+        return True
+    dims = [(st, s) for s, st in zip(shape, stride) if s != 1]
     expected: Dim = 1
-    for st, s in dims:
-        if s == 0:
-            return True
-        if st != expected:
+    while dims:
+        # the next faster dim is found by its stride: strides that are sums cannot be sorted by how they look
+        at = next((k for k, (st, _) in enumerate(dims) if st == expected), None)
+        if at is None:
             return False
-        expected = expected * s
+        expected = expected * dims.pop(at)[1]
     return True
 
 
@@ -477,11 +481,6 @@ def has_gaps_only(shape: tuple[Dim, ...], stride: tuple[Dim, ...]) -> bool:
             return False
         span += step * (size - 1)
     return all(isinstance(d, int) for d in (*shape, *stride))
-
-
-def _size_key(d: Dim) -> tuple[int, Any, str]:
-    """Sort strides: ints by value; symbolic ones after, by how many factors they have."""
-    return (0, d, "") if isinstance(d, int) else (1, len(d.free_symbols) + len(d.args), str(d))
 
 
 def anything(dtype: DType, device: str) -> bool:
