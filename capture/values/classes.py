@@ -7,6 +7,7 @@ import enum
 import types
 from typing import TYPE_CHECKING, Any
 
+from ..operators import COMPARE_STEMS
 from ..sources import Source
 from ..type_lookup import ABSTRACT, HEAPTYPE, MISSING, inherits, type_find
 from .base import Args, Kwargs, Value
@@ -201,9 +202,30 @@ class ClassValue(Value):
         return None
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
-        if op in ("==", "!=") and isinstance(other, ClassValue):
-            return TRUE if (self.real == other.real) == (op == "==") else FALSE
-        return None
+        found = self._metaclass_answer(ev, f"__{COMPARE_STEMS[op]}__", [other])
+        if found is None and op == "!=" and type_find(type(self.real), "__ne__") is object.__ne__:
+            equal = self._metaclass_answer(ev, "__eq__", [other])
+            found = None if equal is None else FALSE if equal.truth(ev) else TRUE
+        return found
+
+    def _metaclass_answer(self, ev: Evaluator, name: str, args: list[Value]) -> Value | None:
+        """What the program's own metaclass says; None where it says nothing, or is Python's."""
+        if isinstance(self.real, enum.EnumMeta) or not isinstance(type_find(type(self.real), name), _FunctionType):
+            return None
+        found = self._meta_call(ev, name, args)
+        return None if type(found) is ConstantValue and found.value is NotImplemented else found
+
+    def truth(self, ev: Evaluator) -> bool:
+        found = self._metaclass_answer(ev, "__bool__", [])
+        if found is None:
+            size = self._metaclass_answer(ev, "__len__", [])
+            return size is None or size.truth(ev)
+        if not issubclass(found.python_type(), bool):
+            raise ev.type_error(f"__bool__ should return bool, returned {found.python_type().__name__}")
+        return found.truth(ev)
+
+    def str_(self, ev: Evaluator) -> Value:
+        return self._metaclass_answer(ev, "__str__", []) or self.repr_(ev)
 
     def repr_(self, ev: Evaluator) -> Value:
         return ConstantValue(repr(self.real))

@@ -952,3 +952,69 @@ def dicts_that_iterate_over_something_else(c):
     f = c(lambda x, d: (x * d["a"], dict(d), {**d}, {"z": 0} | d, [*d], d.get("a")))
     yield f(X, Shown(a=1, b=2))
     yield f(X, Shown(a=2))
+
+
+@program
+def comparisons_and_truth_of_classes(c):
+    class Meta(type):
+        tag = 1
+
+        def __eq__(cls, other):
+            return other == cls.tag or NotImplemented
+
+        def __lt__(cls, other):
+            return "less"
+
+        def __bool__(cls):
+            return cls.tag != 1
+
+        def __str__(cls):
+            return f"class {cls.tag}"
+
+        __hash__ = type.__hash__
+
+    class Sized(type):
+        size = 0
+
+        def __len__(cls):
+            return cls.size
+
+    class A(metaclass=Meta):
+        pass
+
+    class B(metaclass=Sized):
+        pass
+
+    class Plain:
+        pass
+
+    @c
+    def f(x):
+        if A:
+            x = x + 1
+        if B:
+            x = x + 10
+        if not Plain:
+            x = x + 100
+        return (
+            x,
+            A == 1,
+            A != 1,
+            2 == A,
+            A < 1,
+            A == A,
+            A == B,
+            A in [2],
+            [2].count(A),
+            str(A),
+            Plain == Plain,
+            Plain != B,
+        )
+
+    yield f(X)
+    Meta.tag = 2
+    yield f(X)
+    Sized.size = 3
+    yield f(X)
+    Meta.__eq__ = lambda cls, other: "equal"
+    yield f(X)
