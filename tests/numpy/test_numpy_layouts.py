@@ -186,3 +186,12 @@ def test_kronecker_products_of_numbers_are_numbers():
 
     for y in (np.arange(3.0), X2, np.array(2.0)):
         agree(f, np.array(1.5), y, backend="inductor")
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_medians_lie_as_the_sorted_copy_they_are_taken_of(backend):
+    def f(x):
+        return [np.median(x, axis, keepdims=keep) for axis in (0, 1, -1) for keep in (False, True)]
+
+    for x in (X3, X3.T, X3.transpose(1, 0, 2), np.broadcast_to(X2, (3, 4, 5)), np.broadcast_to(X2[0], (3, 4, 5)), X2.T):
+        agree(f, x, backend=backend)
