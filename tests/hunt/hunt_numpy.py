@@ -112,8 +112,10 @@ class NumpyArrays:
     def memory(self, value: Any) -> int:
         if not isinstance(value, np.ndarray) or not value.size:
             return id(value)
-        while isinstance(value.base, np.ndarray):
-            value = value.base
+        while (
+            base := getattr(value, "base", None)
+        ) is not None:  # arrays, and what stands between them in strided views
+            value = base
         return id(value)
 
     def frozen(self, value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy_compiled import compiled
+from numpy_compiled import agree, compiled
 
 EXPRESSIONS = """
 x[0]; x[0] * 2; 2 * x[0]; x[0] + 1.5; float(x[0]); int(x[0]); complex(x[0]); bool(x[0] > 0); x[0] > 0; x[0] == 1; x.sum(); x.any()
@@ -43,3 +43,28 @@ def test_results_have_numpys_type(text):
     for x in (np.array([0.5, 1.5, 2.0]), np.array([1, 2, 3]), np.array([True, False])):
         fast = compiled(function, "inductor", fullgraph=False)
         assert outcome(fast, x) == outcome(function, x)
+
+
+@pytest.mark.parametrize("x", [np.array(2.5), np.float64(2.5)], ids=["array", "scalar"])
+@pytest.mark.parametrize("function", [
+    lambda x: np.isin(x, x), lambda x: np.broadcast_arrays(x, x), lambda x: x.view(), lambda x: np.kron(x, x),
+    lambda x: x.mean(axis=()), lambda x: np.meshgrid(x, x), lambda x: np.broadcast_arrays(x, np.zeros(2)),
+])  # fmt: skip
+def test_functions_of_one_number_give_a_scalar_or_an_array_as_numpy_does(function, x):
+    agree(function, x, backend="eager")
+    agree(function, x, backend="inductor")
+
+
+@pytest.mark.parametrize("name", ["mean", "std", "var", "median", "average", "sum", "max"])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_a_number_has_no_axis_unless_a_ufunc_reduces_it(name, axis):
+    def f(x):
+        return getattr(np, name)(x, axis=axis)
+
+    def outcome(function):
+        try:
+            return repr(function(np.float64(2.5)))
+        except IndexError as error:
+            return repr(error)
+
+    assert outcome(compiled(f, fullgraph=False)) == outcome(f)

@@ -102,7 +102,9 @@ def isin(b: ArrayBuilder, element: Any, test_elements: Any, assume_unique: bool 
          kind: Any = None) -> Any:  # fmt: skip
     x = b.lift(element)
     call = [x, b.lift(test_elements), bool(assume_unique), bool(invert)]
-    return call_numpy(b, "numpy:isin", call, {"kind": kind}, [(x.shape, _BOOL)])
+    made = call_numpy(b, "numpy:isin", call, {"kind": kind}, [(x.shape, _BOOL)])
+    made.scalar = False  # an array even of one number
+    return made
 
 
 def interp(b: ArrayBuilder, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:

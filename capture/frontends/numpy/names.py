@@ -319,7 +319,7 @@ def _conjugate(b: ArrayBuilder, a: Any, out: Any) -> Any:
 def _reinterpret(b: ArrayBuilder, a: Array, dtype: Any, cls: Any) -> Array:
     if cls is not None or (dtype is not None and np.dtype(dtype) != a.dtype):
         raise unsupported("ndarray.view as another type", rewrite="use astype, or reinterpret outside the function")
-    return b.view(a, "alias")
+    return a if a.scalar else b.view(a, "alias")
 
 
 # --------------------------------------------------------------------------- operators

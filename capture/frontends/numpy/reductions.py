@@ -75,6 +75,12 @@ def _axes_of_chosen(b: ArrayBuilder, a: Masked, axis: Any) -> tuple[tuple[int, .
     return (*range(rank), *(d + rank - 1 for d in axes if d)), where
 
 
+def _check_axis(x: Array, axis: Any, name: str) -> None:
+    """What is no plain reduction of a ufunc refuses an axis that a number does not have."""
+    if axis not in (None, ()) and not x.ndim:
+        raise unsupported(f"np.{name} of a number along an axis", why="NumPy refuses it")
+
+
 def _reduce(b: ArrayBuilder, op: str, x: Array, axes: Sequence[int], keepdims: bool, **attrs: Any) -> Array:
     """A reduction by a table op, laid out as NumPy's."""
     if not axes and x.ndim:
@@ -294,6 +300,7 @@ def _size_operand(count: Dim) -> Any:
 def mean(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *,
          where: Any = True) -> Any:  # fmt: skip
     x = b.lift(a)
+    _check_axis(x, axis, "mean")
     axes = wrap_axes(axis, x.ndim)
     sums, wanted = _mean_dtype(x.dtype, dtype)
     if where is True:
@@ -318,6 +325,7 @@ def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdim
     ddof = b.static(ddof) if layout.is_size(ddof) else ddof
     if x.kind == "c":
         raise unsupported("the variance of complex numbers")
+    _check_axis(x, axis, "var")
     axes = wrap_axes(axis, x.ndim)
     sums, wanted = _mean_dtype(x.dtype, dtype)
     if sums.kind != "f":
@@ -361,8 +369,7 @@ def average(b: ArrayBuilder, a: Any, axis: Any = None, weights: Any = None, retu
             keepdims: bool = False) -> Any:  # fmt: skip
     """Weighted mean. A zero sum of weights raises ZeroDivisionError when the compiled function runs, as in NumPy."""
     x = b.lift(a)
-    if axis is not None and not x.ndim:
-        raise unsupported("np.average of a number along an axis", why="NumPy refuses it")
+    _check_axis(x, axis, "average")
     if weights is None:
         average_ = mean(b, x, axis, keepdims=keepdims)
         if not returned:
@@ -488,8 +495,7 @@ def _order_statistic(name: str) -> Callable[..., Any]:
         if rest or (kwargs and set(kwargs) != {"method"}) or any(isinstance(v, Array) for v in args):
             raise unsupported(f"np.{name} with these arguments")
         x = b.lift(a)
-        if axis is not None and not x.ndim:
-            raise unsupported(f"np.{name} of a number along an axis", why="NumPy refuses it")
+        _check_axis(x, axis, name)
         if layout.is_zero(x.size):
             raise unsupported(f"np.{name} of no elements", why="NumPy warns of it", code="numpy-warning")
         axes = wrap_axes(axis, x.ndim)

@@ -205,7 +205,8 @@ def imag(b: ArrayBuilder, val: Any) -> Array:
         return _complex_part(b, x, "imag")
     if x.scalar:
         return b.number(0, x.dtype)
-    return b.part(x, "imag", lambda: b.node(b.full(x.shape, 0, x.dtype, strides=x.strides)))
+    strides = layout.order_strides(x.shape, x.strides, "A")
+    return b.part(x, "imag", lambda: b.node(b.full(x.shape, 0, x.dtype, strides=strides)))
 
 
 def _complex_part(b: ArrayBuilder, x: Array, part: str) -> Array:

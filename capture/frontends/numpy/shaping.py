@@ -187,7 +187,8 @@ def broadcast_to(b: ArrayBuilder, array: Any, shape: Any, subok: bool = False) -
 
 
 def broadcast_arrays(b: ArrayBuilder, *arrays: Any, subok: bool = False) -> tuple[Array, ...]:
-    xs = [b.lift(a) for a in arrays]
+    lifted = [b.lift(a) for a in arrays]
+    xs = [b.copy(x) if x.scalar else x for x in lifted]  # arrays even of one number
     shape = broadcast_shapes(*(x.shape for x in xs))
     return tuple(x if x.shape == shape else b.view(x, "expand", shape=shape).made_by("broadcast_arrays") for x in xs)
 

@@ -250,7 +250,9 @@ def _compare_unrepresentable(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[
     # (answer for array < number, answer for array > number)
     below, above = _COMPARISONS[ufunc]
     number_is_large = (number > 0) != weak_first
-    return b.full(b.lift(array).shape, below if number_is_large else above, _BOOL, strides=b.lift(array).strides)
+    a = b.lift(array)
+    strides = layout.elementwise_strides([(a.shape, a.strides)], a.shape)
+    return b.full(a.shape, below if number_is_large else above, _BOOL, strides=strides)
 
 
 # --------------------------------------------------------------------------- rules
