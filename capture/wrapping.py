@@ -320,9 +320,11 @@ def _is_method(name: str, owner: type) -> bool:
 
 
 def _refuse_watched(ev: Evaluator, cls: type) -> None:
-    """A metaclass with a `__getattribute__` sees whatever is asked of its classes; capture asks a lot."""
+    """A metaclass with a `__getattribute__` sees whatever is asked of its classes; capture asks a lot. A slot of an extension's
+    metaclass (pybind11 has one) is no code of the program's.
+    """
     meta = type(cls)
-    if meta is not type and type_find(meta, "__getattribute__") is not type.__getattribute__:
+    if meta is not type and not isinstance(type_find(meta, "__getattribute__"), types.WrapperDescriptorType):
         raise ev.break_(
             "metaclass-hook", f"using the class {own_name(cls)}", "its metaclass has a __getattribute__, which may see that capture looks at it",
             "use the class outside of the compiled function",
