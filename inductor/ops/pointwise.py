@@ -77,8 +77,16 @@ def operand_dtype(node: Node) -> DType:
 
 
 def operands(node: Node, fns: tuple[Fn, ...], index: tuple[Index, ...], dtype: DType) -> list[Expr]:
-    """The inputs' values at a point of the result, converted to `dtype`'s compute form."""
-    return [convert(at(f, index, i, node.shape), dtype) for f, i in zip(fns, args(node))]
+    """The inputs' values at a point of the result, converted to `dtype`'s compute form. What a half type cannot hold of a tensor of
+    another type is lost, as in eager; only Python numbers stay what they are, and single elements in products and quotients.
+    """
+
+    def operand(f: Fn, i: Node) -> Expr:
+        value = convert(at(f, index, i, node.shape), dtype)
+        whole = i.meta.weak or (not i.ndim and node.op.name in ("mul", "div"))
+        return value if whole or i.dtype == dtype or dtype not in dtypes.HALVES else _round_half(value, dtype)
+
+    return [operand(f, i) for f, i in zip(fns, args(node))]
 
 
 def scalar_lower(op: str) -> Callable[..., Fn]:

@@ -98,3 +98,18 @@ def test_without_rounding_a_kernel_keeps_float32(dtype):
     eager = (x * y + x) * y
     assert (found - exact).abs().sum() < (eager - exact).abs().sum()
     torch.testing.assert_close(found, exact)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "other", [torch.full((5,), 2049), torch.tensor(2049), torch.full((5,), 70000), torch.tensor(70000)]
+)
+def test_integers_beside_halves_are_halves(dtype, other):
+    """Their last digits are lost before anything is computed; a single factor or divisor keeps them."""
+    x = torch.tensor([0, 0.5, 1, 2, 3]).to(dtype)
+
+    def program(x, y):
+        return x + y, y - x, x * y, torch.maximum(x, y), torch.hypot(x, y), torch.atan2(x, y), x < y
+
+    for want, got in zip(program(x, other), quern.compile(program)(x, other)):
+        torch.testing.assert_close(got, want, rtol=0, atol=0, equal_nan=True)
