@@ -7,6 +7,7 @@ made), so an attempt is discarded by forgetting it.
 from __future__ import annotations
 
 import abc
+import collections
 import math
 import sys
 import types
@@ -494,9 +495,21 @@ class Evaluator(ClassService, TextService):
 
     def _overrides_reading(self, value: Value) -> bool:
         assert isinstance(value, ObjectValue)
-        return isinstance(value.info.find("__iter__"), types.FunctionType) or isinstance(
-            value.info.find("keys"), types.FunctionType
-        )
+        ordered = issubclass(
+            value.cls, collections.OrderedDict
+        )  # C reads a dict past `keys`, and an OrderedDict through it
+        names = ("__iter__", "keys", "__getitem__") if ordered else ("__iter__",)
+        return any(isinstance(value.info.find(name), types.FunctionType) for name in names)
+
+    def copied_content(self, value: Value) -> Value | None:
+        """The builtin content as C code that copies it finds it: a dict is read through an `__iter__` of its class's own."""
+        assert isinstance(value, ObjectValue)
+        inside = value.payload
+        if not isinstance(inside, DictValue) or inside.cls is not dict or not self._overrides_reading(value):
+            return inside
+        found = DictValue()
+        found.m_update(self, value)
+        return found
 
     def getattr_or_none(self, value: Value, name: str) -> Value | None:
         """`value.name`, or None when that raises AttributeError."""

@@ -392,7 +392,9 @@ class ObjectValue(SpecialMethods):
             return self.builtin_getitem(ev, args[0])
         generic = OBJECT_METHODS.get(name)
         if self.payload is not None and (generic is None or name in PAYLOAD_FIRST and self.builtin_method(name)):
-            return self.payload.call_method(ev, name, args, kwargs)
+            inside = ev.copied_content(self) if name == "copy" else self.payload
+            assert inside is not None
+            return inside.call_method(ev, name, args, kwargs)
         if generic is not None:
             return generic(ev, self, *args, **kwargs)
         raise ev.break_("unsupported-method", f"calling {self.info.name}.{name}", "it is written in C and not modelled")

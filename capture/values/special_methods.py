@@ -189,7 +189,8 @@ class SpecialMethods(Value):
         method = self.special(ev, name)
         if method is not None:
             return _none_if_not_implemented(method.call(ev, [other], {}))
-        return self.payload.binary(ev, op, other, reflected) if self.payload is not None else None
+        inside = ev.copied_content(self) if op == "|" else self.payload
+        return inside.binary(ev, op, other, reflected) if inside is not None else None
 
     def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         method = self.special(ev, f"__i{STEMS[op]}__")

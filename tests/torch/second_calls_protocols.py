@@ -949,9 +949,21 @@ def dicts_that_iterate_over_something_else(c):
         def __getitem__(self, key):
             return super().__getitem__(key) + 100
 
-    f = c(lambda x, d: (x * d["a"], dict(d), {**d}, {"z": 0} | d, [*d], d.get("a")))
-    yield f(X, Shown(a=1, b=2))
-    yield f(X, Shown(a=2))
+    class Keyed(dict):
+        def keys(self):
+            return ["a"]
+
+    class Ordered(collections.OrderedDict):
+        def keys(self):
+            return ["a"]
+
+    f = c(lambda x, d: (x * d["a"], dict(d), {**d}, {"z": 0} | dict(d), d.copy() == d, [*d], d.get("a")))
+    g = c(lambda x, d: (x + 1, {"z": 0} | d, d | {"z": 0}, d.copy()))
+    for cls in (Shown, Keyed, Ordered):
+        yield f(X, cls(a=1, b=2))
+        yield f(X, cls(a=2))
+    for cls in (Shown, Keyed):
+        yield g(X, cls(a=1, b=2)), g(X, cls(a=2))
 
 
 @program
