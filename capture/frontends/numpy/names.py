@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import Unsupported
-from . import creation, examples, externs, indexing, linalg, reductions, selection, shaping
+from . import creation, examples, externs, indexing, linalg, prefixes, reductions, selection, shaping
 from .arrays import Array, ArrayBuilder, Handler, Masked, any_array, unsupported
 from .layout import is_size
 from .ufuncs import call_ufunc, operator_power, outer
@@ -120,10 +120,10 @@ FUNCTIONS: dict[Callable[..., Any], Handler] = {
     np.nanmedian: reductions.nanmedian,
     np.nanpercentile: reductions.nanpercentile,
     np.nanquantile: reductions.nanquantile,
-    np.cumsum: reductions.cumsum,
-    np.cumprod: reductions.cumprod,
-    np.nancumsum: reductions.nancumsum,
-    np.diff: reductions.diff,
+    np.cumsum: prefixes.cumsum,
+    np.cumprod: prefixes.cumprod,
+    np.nancumsum: prefixes.nancumsum,
+    np.diff: prefixes.diff,
     # products
     np.matmul: linalg.matmul,
     np.dot: linalg.dot,
@@ -193,7 +193,7 @@ FUNCTIONS: dict[Callable[..., Any], Handler] = {
     np.linalg.diagonal: lambda b, x, /, *, offset=0: shaping.diagonal(b, x, offset, -2, -1),
 }
 for _name, _same in (
-    ("trapezoid", reductions.trapezoid), ("trapz", reductions.trapezoid), ("unstack", indexing.unstack),
+    ("trapezoid", prefixes.trapezoid), ("trapz", prefixes.trapezoid), ("unstack", indexing.unstack),
 ):  # fmt: skip
     if hasattr(np, _name):
         FUNCTIONS[getattr(np, _name)] = _same
@@ -240,7 +240,7 @@ def _type_of(value: Any) -> Any:
 
 UFUNC_METHODS: dict[str, Handler] = {
     "reduce": reductions.ufunc_reduce,
-    "accumulate": reductions.ufunc_accumulate,
+    "accumulate": prefixes.ufunc_accumulate,
     "outer": outer,
     "at": indexing.add_at,
 }
@@ -263,8 +263,8 @@ METHODS: dict[str, Handler] = {
     "conj": lambda b, a, out=None: _conjugate(b, a, out),
     "conjugate": lambda b, a, out=None: _conjugate(b, a, out),
     "copy": creation.copy_method,
-    "cumprod": reductions.cumprod,
-    "cumsum": reductions.cumsum,
+    "cumprod": prefixes.cumprod,
+    "cumsum": prefixes.cumsum,
     "diagonal": shaping.diagonal,
     "dot": linalg.dot,
     "fill": selection.fill,

@@ -1,4 +1,4 @@
-"""Reductions and prefixes: sums, extrema, means, moments, and what NumPy defines by them.
+"""Reductions: sums, extrema, means, moments, and what NumPy defines by them.
 
 The arguments of each function are NumPy's own. Sums of small integers are int64 or uint64, means of integers float64,
 float16 accumulates in float32; a result without axes is a NumPy scalar. What sorts runs as NumPy's own call.
@@ -16,7 +16,7 @@ from ....inductor.graph import Dim, Input
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
 from .arrays import Array, ArrayBuilder, Masked, unsupported
-from .shaping import moveaxis, ravel, swapaxes
+from .shaping import moveaxis, swapaxes
 from .ufuncs import call_ufunc
 
 _BOOL, _INT64, _FLOAT32, _FLOAT64 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64)
@@ -103,7 +103,7 @@ def _extern_reduce(
 # --------------------------------------------------------------------------- sums and products
 
 
-def _sum_dtype(x: np.dtype) -> np.dtype:
+def sum_dtype(x: np.dtype) -> np.dtype:
     """Integers narrower than a word, and booleans, add up in words."""
     if x.kind == "b" or (x.kind == "i" and x.itemsize < 8):
         return _INT64
@@ -114,7 +114,7 @@ def _accumulate(op: str, function: str, ufunc: np.ufunc, identity: int) -> Calla
     def apply(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
               initial: Any = None, where: Any = True) -> Any:  # fmt: skip
         x = b.lift(a)
-        wanted = _sum_dtype(x.dtype) if dtype is None else np.dtype(dtype)
+        wanted = sum_dtype(x.dtype) if dtype is None else np.dtype(dtype)
         axes = wrap_axes(axis, x.ndim)
         x = b.converted(x, wanted)
         if where is not True:
@@ -403,7 +403,7 @@ def average(b: ArrayBuilder, a: Any, axis: Any = None, weights: Any = None, retu
 # --------------------------------------------------------------------------- NaN-aware
 
 
-def _missing(b: ArrayBuilder, a: Any) -> tuple[Array, Array | None]:
+def missing_of(b: ArrayBuilder, a: Any) -> tuple[Array, Array | None]:
     """The array, and where it is NaN. None: it holds integers. NumPy looks at a copy of other arrays, laid out as copies are."""
     x = b.lift(a)
     if x.kind not in "fc":
@@ -417,7 +417,7 @@ def _missing(b: ArrayBuilder, a: Any) -> tuple[Array, Array | None]:
 def _nan_accumulate(function: Callable[..., Any], identity: float) -> Callable[..., Any]:
     def apply(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
               initial: Any = None, where: Any = True) -> Any:  # fmt: skip
-        x, missing = _missing(b, a)
+        x, missing = missing_of(b, a)
         if missing is not None:
             x = b.elementwise("where", missing, b.number(identity, x.dtype), x)
         return function(b, x, axis, dtype, out, keepdims, initial, where)
@@ -453,7 +453,7 @@ nanmin = _nan_extremum(min_, np.inf)
 
 def nanmean(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *,
             where: Any = True) -> Any:  # fmt: skip
-    x, missing = _missing(b, a)
+    x, missing = missing_of(b, a)
     if missing is None:
         return mean(b, x, axis, dtype, out, keepdims, where=where)
     present = call_ufunc(b, np.logical_not, missing)
@@ -465,7 +465,7 @@ def nanmean(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: A
 def _nan_variance(root: bool) -> Callable[..., Any]:
     def apply(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
               keepdims: bool = False) -> Any:  # fmt: skip
-        x, missing = _missing(b, a)
+        x, missing = missing_of(b, a)
         if missing is None:
             return (std if root else var)(b, x, axis, dtype, out, ddof, keepdims)
         present = call_ufunc(b, np.logical_not, missing)
@@ -525,73 +525,6 @@ percentile, quantile = _order_statistic("percentile"), _order_statistic("quantil
 nanpercentile, nanquantile = _order_statistic("nanpercentile"), _order_statistic("nanquantile")
 
 
-# --------------------------------------------------------------------------- prefixes and differences
-
-
-def _prefix(op: str, function: str) -> Callable[..., Any]:
-    def apply(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
-        x = b.lift(a)
-        wanted = _sum_dtype(x.dtype) if dtype is None else np.dtype(dtype)
-        if axis is None or not x.ndim:
-            x, axis = ravel(b, x), 0
-        axis = wrap_axis(axis, x.ndim)
-        strides = layout.order_strides(x.shape, x.strides, "K")
-        if wanted.kind == "c":
-            result = b.extern(
-                f"numpy:{function}", [b.cast(x, wanted)], [Input(0), axis], x.shape, wanted, strides=strides
-            )
-        else:
-            result = b.call(
-                op, b.cast(x, wanted), strides=strides, dim=axis, dtype=b.dtype(wanted), accumulate=b.dtype(wanted)
-            )
-        return b.into(out, result, "no")
-
-    return apply
-
-
-cumsum, cumprod = _prefix("cumsum", "cumsum"), _prefix("cumprod", "cumprod")
-
-
-def nancumsum(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
-    x, missing = _missing(b, a)
-    if missing is not None:
-        x = b.elementwise("where", missing, b.number(0.0, x.dtype), x)
-    return cumsum(b, x, axis, dtype, out)
-
-
-def diff(b: ArrayBuilder, a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    if prepend is not None or append is not None:
-        raise unsupported("np.diff with prepend= or append=", rewrite="concatenate first")
-    if n < 0:
-        raise ValueError(f"order must be non-negative but got {n!r}")
-    x = b.lift(a)
-    axis = wrap_axis(axis, x.ndim)
-    ufunc = np.not_equal if x.kind == "b" else np.subtract
-    for _ in range(n):
-        upper = b.view(x, "slice", dim=axis, start=1, end=None, step=1)
-        lower = b.view(x, "slice", dim=axis, start=None, end=-1, step=1)
-        x = call_ufunc(b, ufunc, upper, lower)
-    return x
-
-
-def trapezoid(b: ArrayBuilder, y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
-    """The trapezoidal rule, term by term as np.trapezoid writes it."""
-    y = b.lift(y)
-    axis = wrap_axis(axis, y.ndim)
-    if x is None:
-        width = dx
-    else:
-        x = b.lift(x)
-        width = diff(b, x, axis=0 if x.ndim == 1 else axis)
-        if x.ndim == 1:
-            for _ in range(y.ndim - 1 - axis):
-                width = b.view(width, "unsqueeze", dim=width.ndim)
-    upper = b.view(y, "slice", dim=axis, start=1, end=None, step=1)
-    lower = b.view(y, "slice", dim=axis, start=None, end=-1, step=1)
-    area = call_ufunc(b, np.multiply, width, call_ufunc(b, np.add, upper, lower))
-    return sum_(b, call_ufunc(b, np.true_divide, area, 2.0), axis)
-
-
 # --------------------------------------------------------------------------- methods of ufuncs
 
 
@@ -610,24 +543,6 @@ def ufunc_reduce(b: ArrayBuilder, ufunc: np.ufunc, array: Any, axis: Any = 0, dt
 _SUMS = {np.add: sum_, np.multiply: prod}
 _EXTREMA = {np.maximum: max_, np.minimum: min_}
 _TRUTHS = {np.logical_and: all_, np.logical_or: any_}
-
-
-def ufunc_accumulate(
-    b: ArrayBuilder, ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None
-) -> Any:
-    """`ufunc.accumulate`: prefix sums and products; others as NumPy's own call."""
-    x = b.lift(array)
-    if ufunc in (np.add, np.multiply):
-        return (cumsum if ufunc is np.add else cumprod)(b, x, axis, dtype, out)
-    if dtype is not None or ufunc.nin != 2 or ufunc.signature is not None:
-        raise unsupported(f"np.{ufunc.__name__}.accumulate with these arguments")
-    types = ufunc.resolve_dtypes((x.dtype, x.dtype, None), reduction=True)
-    if types[-1] != x.dtype:
-        raise unsupported(f"np.{ufunc.__name__}.accumulate of {x.dtype}")
-    axis = wrap_axis(axis, x.ndim)
-    strides = layout.order_strides(x.shape, x.strides, "K")
-    target = f"numpy:{ufunc.__name__}.accumulate"
-    return b.into(out, b.extern(target, [x], [Input(0), axis], x.shape, x.dtype, strides=strides), "no")
 
 
 __all__ = ["moveaxis", "wrap_axes", "wrap_axis"]
