@@ -78,12 +78,13 @@ def operand_dtype(node: Node) -> DType:
 
 def operands(node: Node, fns: tuple[Fn, ...], index: tuple[Index, ...], dtype: DType) -> list[Expr]:
     """The inputs' values at a point of the result, converted to `dtype`'s compute form. What a half type cannot hold of a tensor of
-    another type is lost, as in eager; only Python numbers stay what they are, and single elements in products and quotients.
+    another type is lost, as in eager; only Python numbers stay what they are, and second factors and divisors of one element.
     """
 
     def operand(f: Fn, i: Node) -> Expr:
         value = convert(at(f, index, i, node.shape), dtype)
-        whole = i.meta.weak or (not i.ndim and node.op.name in ("mul", "div"))
+        single = not i.ndim and i is not args(node)[0] and node.op.name in ("mul", "div")
+        whole = i.meta.weak or single
         return value if whole or i.dtype == dtype or dtype not in dtypes.HALVES else _round_half(value, dtype)
 
     return [operand(f, i) for f, i in zip(fns, args(node))]

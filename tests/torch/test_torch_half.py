@@ -109,7 +109,18 @@ def test_integers_beside_halves_are_halves(dtype, other):
     x = torch.tensor([0, 0.5, 1, 2, 3]).to(dtype)
 
     def program(x, y):
-        return x + y, y - x, x * y, torch.maximum(x, y), torch.hypot(x, y), torch.atan2(x, y), x < y
+        return (
+            x + y,
+            y - x,
+            x * y,
+            y * x,
+            x / y,
+            y / (x + 1),
+            torch.maximum(x, y),
+            torch.hypot(x, y),
+            torch.atan2(x, y),
+            x < y,
+        )
 
     for want, got in zip(program(x, other), quern.compile(program)(x, other)):
         torch.testing.assert_close(got, want, rtol=0, atol=0, equal_nan=True)
