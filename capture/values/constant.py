@@ -161,7 +161,10 @@ class ConstantValue(Value):
         return ev.fold(lambda: ev.known(item) in self.value).as_constant()
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
-        other = ev.payload(other)
+        given, other = other, ev.payload(other)
+        if op == "%" and not reflected and isinstance(self.value, str) and given is not other:
+            if not issubclass(given.python_type(), (tuple, dict)):
+                return ev.fold(lambda: self.value % _Formatted(ev, given))  # its class may have a text of its own
         if type(other) is ConstantValue:
             return ev.fold(
                 ev.operators.BINARY[op], *((other.value, self.value) if reflected else (self.value, other.value))

@@ -34,6 +34,11 @@ _NUMBERS = (int, float, bool)
 _MOST_BITS = 4096
 
 
+def _is_array_scalar(v: Value) -> bool:
+    """Whether a constant is an array library's own number: what it makes of Python's is known to that library alone."""
+    return type(v) is ConstantValue and hasattr(type(v.value), "__array_priority__")
+
+
 class NumberValue(Value):
     """A Python int or float with an unknown value.
 
@@ -96,9 +101,10 @@ class NumberValue(Value):
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
         other = ev.payload(other)
-        if other.python_type() not in _NUMBERS:
+        scalar = _is_array_scalar(other)
+        if other.python_type() not in _NUMBERS and not scalar:
             return None
-        number = at_hand(ev, other)
+        number = None if scalar else at_hand(ev, other)
         if number is None:
             return ev.binary(op, other, self.known()) if reflected else ev.binary(op, self.known(), other)
         left, right = (number, self) if reflected else (self, number)
@@ -116,6 +122,8 @@ class NumberValue(Value):
 
     def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
         other = ev.payload(other)
+        if _is_array_scalar(other):
+            return ev.compare(op, self.known(), other)
         if other.python_type() not in _NUMBERS:
             return None
         if self.can_be_size and hasattr(other, "expr") and not isinstance(other, NumberValue):

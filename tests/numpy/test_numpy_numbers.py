@@ -131,3 +131,18 @@ def test_scalars_by_value_keep_the_sign_of_zero_and_know_nan(kind):
     for number in map(kind, numbers):
         _, text, same = fast(x, number)
         assert (text, type(same), repr(same)) == (str(number), kind, repr(number))
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_scalars_that_stay_meet_numbers_that_change(backend):
+    half, three = np.float32(0.5), np.int64(3)
+
+    def f(x, k):
+        return [half * k, k * half, k + three, three - k, k < half, half >= k, k**three, x * (half * k)]
+
+    fast = quern.compile(f, backend=backend)
+    for k in (1.5, 0.5, 2.5, 3.5, 2, 3, 4):
+        want, got = f(np.arange(3.0), k), fast(np.arange(3.0), k)
+        assert [type(a) for a in got] == [type(a) for a in want]
+        for w, g in zip(want, got):
+            np.testing.assert_array_equal(g, w)

@@ -1030,3 +1030,33 @@ def comparisons_and_truth_of_classes(c):
     yield f(X)
     Meta.__eq__ = lambda cls, other: "equal"
     yield f(X)
+
+
+@program
+def texts_of_subclasses_behind_a_percent_sign(c):
+    class Text(str):
+        def __str__(self):
+            return "own text"
+
+        def __repr__(self):
+            return "<own>"
+
+    class Number(int):
+        def __str__(self):
+            return "own number"
+
+    text, number = Text("a"), Number(3)
+    f = c(
+        lambda x: (
+            x + 1,
+            "%s" % text,
+            "%r" % text,
+            "%9s|" % text,
+            "%s %s" % (text, number),
+            "%d" % number,
+            "%s" % number,
+        )
+    )
+    yield f(X)
+    text, number = Text("b"), Number(4)
+    yield f(X)
