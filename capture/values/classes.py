@@ -234,8 +234,60 @@ class ClassValue(Value):
         return rb.inject(self.real, self.real.__name__)
 
 
+class ClassDict(Value):
+    """`cls.__dict__`, of which a program asks only whether a name is there."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: ClassValue) -> None:
+        super().__init__()
+        self.owner = owner
+
+    def python_type(self) -> type:
+        return types.MappingProxyType
+
+    def describe(self) -> str:
+        return f"__dict__ of {self.owner.describe()}"
+
+    def contains(self, ev: Evaluator, item: Value) -> bool:
+        name = ev.known(item)
+        if type(name) is not str or self.owner.written:
+            raise self._unread(ev)
+        there = name in type.__dict__["__dict__"].__get__(self.owner.real)
+        place = ev.names.const(self.owner.real, label=self.owner.real.__name__)
+        what = "was" if there else "was not"
+        ev.guards.test(
+            place, f"{name!r} {'' if there else 'not '}in {{x}}.__dict__", f"{name!r} {what} in {{label}}.__dict__"
+        )
+        return there
+
+    def _unread(self, ev: Evaluator) -> Exception:
+        return ev.break_("class-dict", f"reading {self.describe()}", rewrite="use getattr with a known name")
+
+    def getattr_(self, ev: Evaluator, name: str) -> Value:
+        raise self._unread(ev)
+
+    def getitem(self, ev: Evaluator, key: Value) -> Value:
+        raise self._unread(ev)
+
+    def iter_(self, ev: Evaluator) -> Value:
+        raise self._unread(ev)
+
+    def len_(self, ev: Evaluator) -> Value:
+        raise self._unread(ev)
+
+    def truth(self, ev: Evaluator) -> bool:
+        raise self._unread(ev)
+
+    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+        raise self._unread(ev)
+
+    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+        raise self._unread(ev)
+
+
 def _class_dict(ev: Evaluator, value: ClassValue) -> Value:
-    raise ev.break_("class-dict", f"reading __dict__ of {value.describe()}", rewrite="use getattr with a known name")
+    return ClassDict(value)
 
 
 def _class_annotations(ev: Evaluator, value: ClassValue) -> Value:

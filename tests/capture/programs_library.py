@@ -668,14 +668,3 @@ def insertion_in_order(x):
     bisect.insort_right(by_size, "b", key=len)
     bisect.insort(by_size, "cc", lo=0, hi=2, key=len)
     return x * data[1], data, by_size, bisect.bisect(data, 3)
-
-
-@program()
-def dispatch_on_the_type(x):
-    @functools.singledispatch
-    def scaled(by, value):
-        return value
-
-    scaled.register(int, lambda by, value: value * by)
-    scaled.register(str, lambda by, value: value * len(by))
-    return [scaled(by, x) for by in (2, "abc", 1.5, True)]

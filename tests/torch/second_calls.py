@@ -1346,3 +1346,17 @@ def unbound_behind_a_break(c):
     yield f(X)
     yield f(X, True)
     yield f(X)
+
+
+@program
+def dispatch_on_the_type(c):
+    @functools.singledispatch
+    def scaled(by, value):
+        return value
+
+    scaled.register(int, lambda by, value: value * by)
+    scaled.register(str, lambda by, value: value * len(by))
+    f = c(lambda x: [scaled(by, x) for by in (2, "abc", 1.5, True)])
+    yield f(X)
+    scaled.register(float, lambda by, value: value - by)
+    yield f(X)
