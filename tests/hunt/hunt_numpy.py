@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from hunt_steps import ArraySpec, Settings
+from hunt_steps import SPREAD, ULPS, ArraySpec, Settings
 
 import quern
 
@@ -62,8 +62,6 @@ DTYPES = (
     "complex128",
 )
 SHAPES = ((), (1,), (5,), (3, 4), (4, 1), (2, 3, 4), (1, 4), (17, 3), (0, 3), (33,), (4, 4), (2, 2, 2))
-ULPS = 32
-SPREAD = 8
 
 
 class NumpyArrays:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from hunt_steps import ArraySpec, Settings
+from hunt_steps import SPREAD, ULPS, ArraySpec, Settings
 
 import quern
 
@@ -75,10 +75,6 @@ WRITES = (
 TEMPLATES = POINTWISE + VIEWS * 2 + REDUCTIONS + BINARY + INDEXING + WRITES * 2
 DTYPES = ("float32", "float32", "float32", "float64", "int64", "int32", "bool", "float16", "bfloat16", "uint8", "int8", "int16", "complex64")  # fmt: skip
 SHAPES = ((), (1,), (5,), (3, 4), (4, 1), (2, 3, 4), (1, 4), (17, 3), (2, 4, 3, 5), (1, 2, 4, 4), (0, 3), (33,), (4, 4), (2, 2, 2))  # fmt: skip
-#: how far a float may differ where noise tells nothing, in units of the type's last place
-ULPS = 32
-#: how much of the disturbed runs' spread a result may differ by
-SPREAD = 8
 
 
 class TorchArrays:

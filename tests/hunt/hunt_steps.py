@@ -17,6 +17,10 @@ from typing import Any, Protocol
 
 #: as many disturbed runs of the plain program as are compared
 NOISY_RUNS = 3
+#: how far a float may differ where noise tells nothing, in units of the type's last place
+ULPS = 32
+#: how much of the disturbed runs' spread a result may differ by
+SPREAD = 8
 MOST_STEPS = 10
 #: larger arrays make slow programs, and show nothing that small ones do not
 MOST_ELEMENTS = 4000
