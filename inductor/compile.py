@@ -89,7 +89,7 @@ def compile_graph(
     with timed(times, "kernels"):
         built = target.build(plan, runtime, label or graph.name)
     with timed(times, "bind"):
-        run = bind(plan, runtime, built.segments, built.launchers)
+        run = bind(plan, runtime, built.segments, built.launchers, options.threads)
     record = CompileRecord(plan, key.digest, cached, times, run.__quern_source__)  # type: ignore[attr-defined]
     _log(graph, record)
     return run, record

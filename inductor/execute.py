@@ -29,25 +29,36 @@ LaunchOne = Callable[..., None]
 
 
 def bind(
-    plan: Plan, runtime: Runtime, segments: Sequence[Segment], launchers: Mapping[tuple[str, str], LaunchOne]
+    plan: Plan,
+    runtime: Runtime,
+    segments: Sequence[Segment],
+    launchers: Mapping[tuple[str, str], LaunchOne],
+    threads: int | None = None,
 ) -> Callable[..., tuple[Any, ...]]:
     """The plan as a callable `(*arrays, *ints) -> tuple of arrays`; mutated inputs are written before it returns.
 
     segments:  for CPU C++ code, the native entry of each RunKernels step in order
     launchers: for Triton, each kernel's launcher by name and device
+    threads:   of C++ kernels; None: as many as the runtime says at each call
     The source is kept as `run.__quern_source__`.
     """
-    return _Binder(plan, runtime, segments, launchers).build()
+    return _Binder(plan, runtime, segments, launchers, threads).build()
 
 
 class _Binder:
     def __init__(
-        self, plan: Plan, runtime: Runtime, segments: Sequence[Segment], launchers: Mapping[tuple[str, str], LaunchOne]
+        self,
+        plan: Plan,
+        runtime: Runtime,
+        segments: Sequence[Segment],
+        launchers: Mapping[tuple[str, str], LaunchOne],
+        threads: int | None,
     ) -> None:
         self.plan = plan
         self.runtime = runtime
         self.segments = segments
         self.launchers = launchers
+        self.threads = "threads()" if threads is None else str(threads)
         self.specs = {b.name: b for b in plan.buffers}
         self.names: dict[str, Any] = {
             "empty": runtime.empty,
@@ -200,7 +211,7 @@ class _Binder:
             self.names["Sizes"] = ctypes.c_int64 * len(self.plan.symbols)
             sizes = f"Sizes({', '.join(s.name for s in self.plan.symbols)})"
         pointers = ", ".join(map(self._pointer, slots))
-        call = f"segment_{number}(Pointers{len(slots)}({pointers}), {sizes}, threads())"
+        call = f"segment_{number}(Pointers{len(slots)}({pointers}), {sizes}, {self.threads})"
         if not self.plan.float_errors:
             self.lines.append(call)
             return

@@ -83,7 +83,7 @@ class Runtime(Protocol):
         ...
 
     def num_threads(self) -> int:
-        """CPU threads that generated kernels may use."""
+        """CPU threads that generated kernels may use, where no option says it: `config.threads`, else the framework's number."""
         ...
 
     def set_grad(self, mode: bool) -> bool:

@@ -23,19 +23,27 @@ from .capture.dispatch import BackendContext, Callbacks, CompiledFunction
 from .capture.eager_backend import eager_backend
 from .capture.frontends import connect
 from .config import Options, config
-from .errors import InvalidOption, UnsupportedPython, UserError
+from .errors import InvalidOption, UnsupportedPython, UserError, warn
 from .explanation import Explanation, explain_call
 from .inductor.compile import compile_graph
 from .inductor.graph import Graph
 from .inductor.runtime import Runtime
 
-#: mode -> the options it stands for
-_MODES: dict[str, dict[str, Any]] = {
-    "default": {},
-    "reduce-overhead": {"cudagraphs": True},
-    "max-autotune": {"max_autotune": True, "cudagraphs": True},
-    "max-autotune-no-cudagraphs": {"max_autotune": True},
-    "lite": {},
+_NO_CUDA_GRAPHS = (
+    "it asks for CUDA graphs, which quern does not record yet; on a CPU, kernels that follow each other are one native call "
+    "in every mode"
+)
+_NO_TUNING = (
+    "it asks for measured variants of kernels; quern chooses a kernel's form from sizes and costs, in every mode"
+)
+
+#: mode -> why it changes nothing here ("": it asks for nothing)
+_MODES: dict[str, str] = {
+    "default": "",
+    "reduce-overhead": _NO_CUDA_GRAPHS,
+    "max-autotune": f"{_NO_TUNING}; and {_NO_CUDA_GRAPHS}",
+    "max-autotune-no-cudagraphs": _NO_TUNING,
+    "lite": "it asks to compile marked regions alone; here what cannot be compiled is left to the framework, in every mode",
 }
 
 #: what `backend=None` stands for
@@ -64,8 +72,9 @@ def compile(
     fullgraph: a graph break is an error that shows the line (`errors.Unsupported`)
     dynamic:   True: sizes are symbols from the first call; None: once they changed; False: every size is its own version
     backend:   a name (`list_backends()`) or a function `(graph, example_inputs) -> callable`; None: `get_default_backend()`
-    mode:      "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "lite"
-    options:   fields of `config.Options`; not together with `mode`
+    mode:      torch.compile's names: "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "lite". There
+               is one way of compiling: those that ask for something else say once that they change nothing, and why
+    options:   fields of `config.Options`, for the backend "inductor"; not together with `mode`
     name:      what reports and graphs call it; None: the function's own name
     disable:   return `model` as it is
     recompile_limit: versions kept before the least recently used goes; None: `config.recompile_limit`
@@ -78,6 +87,8 @@ def compile(
     _check_arguments(fullgraph, dynamic, disable, name, recompile_limit)
     made = _options(mode, options)
     chosen = lookup_backend(_default_backend[0] if backend is None else backend)
+    if options and chosen != "inductor":
+        warn(f"quern: {', '.join(options)}: options of the backend 'inductor' change nothing with another backend")
 
     def apply(target: Any) -> Any:
         if disable or config.disable:
@@ -185,21 +196,24 @@ def _caller(target: Callable[..., Any]) -> types.FunctionType:
 
 def _options(mode: str | None, options: Mapping[str, Any] | None) -> Options:
     if mode is not None and options is not None:
-        raise InvalidOption("give either mode= or options=, not both: a mode is a set of options")
+        raise InvalidOption("give either mode= or options=, not both, as for torch.compile")
     if mode is not None:
         if mode not in _MODES:
             raise InvalidOption(f"no mode is called {mode!r}.{_nearest(mode, _MODES)} Known modes: {', '.join(_MODES)}")
-        return Options(**_MODES[mode])
+        _say_once_about_mode(mode)
     known = [f.name for f in fields(Options)]
     for name in options or ():
         if name not in known:
             raise InvalidOption(
                 f"no option is called {name!r}.{_nearest(name, known)} Known options: {', '.join(known)}"
             )
-    made = Options(**(options or {}))
-    if made.cpu_codegen not in ("cpp", "triton"):
-        raise InvalidOption(f"option cpu_codegen must be 'cpp' or 'triton', not {made.cpu_codegen!r}")
-    return made
+    return Options(**(options or {}))
+
+
+@functools.cache
+def _say_once_about_mode(mode: str) -> None:
+    if why := _MODES[mode]:
+        warn(f"quern: mode={mode!r} is the same as 'default': {why}")
 
 
 def _nearest(word: str, known: Any) -> str:

@@ -3,8 +3,8 @@
 `config` holds process-wide switches, read from `QUERN_*` variables when quern is imported and
 settable at run time (`quern.config.on_error = "raise"`, or scoped: `with quern.config.patch(on_error="raise")`).
 `Options` is the frozen record of one compilation: it is made once by `compile()` and passed along, so that
-nothing below reads ambient state. `Options.key()` lists the fields that can change a kernel and therefore
-enter cache keys; no other field may.
+nothing below reads ambient state. Every field changes something. `Options.key()` lists the fields that can change a kernel
+and therefore enter cache keys; no other field may.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
+
+from .errors import InvalidOption
 
 
 def _flag(name: str, default: bool) -> bool:
@@ -118,6 +120,9 @@ class Options:
     cpu_codegen: "cpp", or "triton" to run Triton kernels on CPU tensors under its interpreter
     fuse / simplify: switch one stage off to bisect a wrong result
     round_halves: round float16 and bfloat16 after every op, as eager does; False keeps float32 inside a kernel
+    threads: of the generated C++ kernels; None: `config.threads`, else the framework's own number
+
+    Raises InvalidOption for a value that a field does not take.
     """
 
     cpu_codegen: str = "cpp"
@@ -125,15 +130,20 @@ class Options:
     simplify: bool = True
     round_halves: bool = True
     threads: int | None = None
-    max_autotune: bool = False
-    cudagraphs: bool = False
-    device: str | None = None
 
     #: the fields that can change generated code, in key order
-    KEY = ("cpu_codegen", "fuse", "simplify", "round_halves", "threads", "max_autotune", "cudagraphs", "device")
+    KEY = ("cpu_codegen", "fuse", "simplify", "round_halves")
+
+    def __post_init__(self) -> None:
+        if self.cpu_codegen not in ("cpp", "triton"):
+            raise InvalidOption(f"option cpu_codegen must be 'cpp' or 'triton', not {self.cpu_codegen!r}")
+        for name in ("fuse", "simplify", "round_halves"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidOption(f"option {name} must be True or False, not {getattr(self, name)!r}")
+        if self.threads is not None and (type(self.threads) is not int or self.threads < 1):
+            raise InvalidOption(f"option threads must be an int of at least 1, or None, not {self.threads!r}")
+        if self.threads is not None and self.cpu_codegen == "triton":
+            raise InvalidOption("option threads is of C++ kernels; cpu_codegen='triton' runs one program at a time")
 
     def key(self) -> tuple[tuple[str, Any], ...]:
         return tuple((name, getattr(self, name)) for name in self.KEY)
-
-    def with_(self, **changes: Any) -> Options:
-        return replace(self, **changes)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ....config import config
 from ....inductor.dtypes import DType
 from ....inductor.graph import ExternRef, Input, Named, Number, TensorMeta
 from .autocast import switched_off
@@ -108,7 +109,8 @@ class TorchRuntime:
         return to_torch(value) if isinstance(value, DType) else value
 
     def num_threads(self) -> int:
-        return torch.get_num_threads()
+        """`config.threads`, else torch's own number."""
+        return torch.get_num_threads() if config.threads is None else config.threads
 
     def set_grad(self, mode: bool) -> bool:
         before = torch.is_grad_enabled()
