@@ -69,14 +69,14 @@ class Clock:
         return self.backend(gm.forward)
 
     def for_quern(self, graph: Any, inputs: Any, context: Any) -> Callable[..., Any]:
-        from quern.capture.eager_backend import eager_backend
+        from quern.capture.execution import eager_backend
 
         self.asked, self.graphs = now(), self.graphs + 1
         run: list[Any] = []
 
         def later(*given: Any) -> Any:  # the interpreter is made when it is needed: it is no part of capture
             if not run:
-                run.append(eager_backend(graph, inputs, context))
+                run.append(eager_backend(graph, inputs, context).call)
             return run[0](*given)
 
         return self.backend(later)

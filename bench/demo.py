@@ -52,7 +52,7 @@ def run(name: str, budget: float) -> dict[str, Any]:
     first = time.perf_counter() - start
     times = steady({"compiled": lambda: compiled(*args), "eager": lambda: function(*args)}, budget=budget)
     (front,) = functions_of(compiled)
-    records = [e.compiled_graph.quern_record for e in front.explain_records if e.graph is not None and e.graph.op_count]
+    records = [e.executable.record for e in front.explain_records if e.graph is not None and e.graph.op_count]
     return {
         "graphs": len(records),
         "breaks": len(front.breaks),

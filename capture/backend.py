@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import Options
+from ..inductor.executable import Executable
 from ..inductor.graph import Graph
 from .frontend import Frontend
 
@@ -23,7 +24,8 @@ class BackendContext:
     name: str
 
 
-Backend = Callable[[Graph, Sequence[Any], BackendContext], Callable[..., Any]]
+#: (graph, example inputs, context) -> what runs the graph; a plain function stands for an Executable without a record
+Backend = Callable[[Graph, Sequence[Any], BackendContext], "Executable | Callable[..., Any]"]
 
 
 @dataclass

@@ -20,6 +20,7 @@ from ..inductor.checks import may_raise
 from ..inductor.graph import Graph, Node
 from ..inductor.ops.dims import deciding
 from . import builtin_functions, library, locations, opcodes, opcodes_control, polyfills
+from .boundary import BoundaryBuilder
 from .breaks import Break, BreakReason, Restart, UserRaise
 from .continuation import CannotContinue, TailSpec, build_continuation, tail_stack
 from .evaluator import Evaluator
@@ -527,7 +528,7 @@ def compiled_callee(ev: Evaluator, rb: Rebuilder, value: Value) -> str:
 def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | None) -> Captured:
     """Put the pieces of an entry together; drop what the graph computes for nobody."""
     ev.guard_aliases()
-    kept = prune(ev.graph)
+    kept = prune(ev.graph, ev.boundary)
     inputs = [(source, example) for (source, example), keep in zip(ev.inputs, kept) if keep]
     inputs += ev.symbols.bind(ev.graph, inputs)
     guards = ev.guards
@@ -541,7 +542,8 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
     body = [*rb.built, *rb.effects, *rb.late, *rb.entered, ending]
     graph = ev.graph
     frontend = owner_of(ev, inputs)
-    graph.framework = frontend.name if frontend is not None else ""
+    ev.boundary.framework = frontend.name if frontend is not None else ""
+    ev.boundary.close(graph)
     examples = [e for _, e in inputs]
     return _captured(ev, graph, conditions, fetch, expressions, rb.output_names, body, examples, frontend, reason)
 
@@ -561,8 +563,8 @@ def _captured(
 
 def owner_of(ev: Evaluator, inputs: list[tuple[Source, Any]]) -> Frontend | None:
     """The front end whose arrays the graph gives, or takes."""
-    if ev.graph.framework:
-        return next(f for f in ev.frontends if f.name == ev.graph.framework)
+    if ev.boundary.framework:
+        return next(f for f in ev.frontends if f.name == ev.boundary.framework)
     for _, example in inputs:
         for frontend in ev.frontends:
             if frontend.owns_type(type(example)):
@@ -570,21 +572,18 @@ def owner_of(ev: Evaluator, inputs: list[tuple[Source, Any]]) -> Frontend | None
     return ev.frontends[0] if ev.frontends else None
 
 
-def prune(graph: Graph) -> list[bool]:
+def prune(graph: Graph, boundary: BoundaryBuilder) -> list[bool]:
     """Drop nodes that no output and no mutation needs. Returns, per former input, whether it stayed."""
     needed: set[Node] = set()
-    todo = [*graph.outputs, *(node for _, node in graph.mutations)]
+    todo = [*graph.outputs, *(node for write in boundary.writes for node in write)]
     # random numbers are drawn, and errors are raised, whether or not the results are used
     todo += [node for node in graph.nodes if node.effects or may_raise(node)]
-    todo += [graph.inputs[position] for position, _ in graph.mutations]
     while todo:
         node = todo.pop()
         if node not in needed:
             needed.add(node)
             todo.extend(i for i in node.inputs if i is not None)
     kept = [node in needed for node in graph.inputs]
-    position = {old: new for new, old in enumerate(i for i, keep in enumerate(kept) if keep)}
-    graph.mutations[:] = [(position[i], node) for i, node in graph.mutations]
     graph.inputs[:] = [node for node in graph.inputs if node in needed]
     graph.nodes[:] = [node for node in graph.nodes if node in needed]
     return kept

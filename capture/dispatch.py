@@ -34,7 +34,7 @@ from ..errors import (
     UserError,
     warn,
 )
-from ..inductor.checks import drawn_before_raising
+from ..inductor.executable import Executable
 from ..inductor.float_errors import FloatErrors
 from ..inductor.ops.dims import deciding
 from ..inductor.runtime import WritesBegun
@@ -42,8 +42,9 @@ from .backend import Backend, BackendContext, Callbacks
 from .breaks import BreakReason, Restart
 from .capture import Captured, call_parts, capture, plain
 from .copies import CopiedAsOriginal
-from .entries import MISS, NUMBERS, Entry, Recompile, does_something, entry_source, filename_of
+from .entries import MISS, NUMBERS, Entry, Recompile, entry_source, filename_of
 from .evaluator import Evaluator
+from .execution import does_something, executable_of, handing_on
 from .failures import ATTEMPTS, MOST, CompileFailure
 from .frontend import frontends
 from .instructions import Slot
@@ -483,9 +484,9 @@ class CompiledFunction(CopiedAsOriginal):
 
     def build(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> Entry:
         """Capture a target for these arguments and compile its graph."""
-        captured, compiled, seconds = self._compiled(dispatcher, arguments)
+        captured, executable, seconds = self._compiled(dispatcher, arguments)
         try:
-            return self.entry(dispatcher, captured, compiled, seconds)
+            return self.entry(dispatcher, captured, executable, seconds)
         except Exception as error:  # code that Python refuses
             where = of_code(dispatcher.target.view.code)
             raise CompileFailure(error, where, dispatcher.left_plain(captured)) from error
@@ -494,21 +495,21 @@ class CompiledFunction(CopiedAsOriginal):
         self,
         dispatcher: Dispatcher,
         captured: Captured,
-        compiled: Callable[..., Any] | None = None,
+        executable: Executable | None = None,
         seconds: float = 0.0,
     ) -> Entry:
         """What was captured as code that runs."""
         source = entry_source(dispatcher.target, captured)
         names = captured.names
         names["_MISS"] = MISS
-        if compiled is not None:
-            names["_graph"] = compiled
+        if executable is not None:
+            names["_graph"] = executable.call
             names["_raised"] = functools.partial(dispatcher.graph_raised, captured)
         number = next(NUMBERS)
         filename = filename_of(number)
         exec(compile(source, filename, "exec"), names)  # noqa: S102 - our own text
         linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-        entry = Entry(names["entry"], source, captured, number, tuple(dispatcher.target.names), compiled, seconds)
+        entry = Entry(names["entry"], source, captured, number, tuple(dispatcher.target.names), executable, seconds)
         captured.finish()
         self.records.explain_records.append(entry)
         _say("guards", "\n".join(captured.conditions))
@@ -519,9 +520,7 @@ class CompiledFunction(CopiedAsOriginal):
         )
         return entry
 
-    def _compiled(
-        self, dispatcher: Dispatcher, arguments: dict[str, Any]
-    ) -> tuple[Captured, Callable[..., Any] | None, float]:
+    def _compiled(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> tuple[Captured, Executable | None, float]:
         """The captured target and its compiled graph. Sizes that the backend needs as constants, or cannot have as symbols,
         are constants in another attempt.
         """
@@ -534,14 +533,14 @@ class CompiledFunction(CopiedAsOriginal):
             symbols = captured.making.ev.symbols
             try:
                 if not symbols:
-                    compiled, seconds = self._compile_graph(captured, name)
+                    executable, seconds = self._compile_graph(captured, name)
                     if note:
                         warn(note)
-                    return captured, compiled, seconds
+                    return captured, executable, seconds
                 with deciding(symbols.decide):
-                    compiled, seconds = self._compile_graph(captured, name)
+                    executable, seconds = self._compile_graph(captured, name)
                 captured.guard_late()
-                return captured, compiled, seconds
+                return captured, executable, seconds
             except Restart as restart:
                 if restart.error is not None:
                     raise restart.error from None
@@ -555,14 +554,13 @@ class CompiledFunction(CopiedAsOriginal):
                 )
                 symbols.pin_all()
 
-    def _compile_graph(self, captured: Captured, name: str) -> tuple[Callable[..., Any] | None, float]:
+    def _compile_graph(self, captured: Captured, name: str) -> tuple[Executable | None, float]:
         graph = captured.graph
         if graph is None or not does_something(graph):
             return None, 0.0
-        if not graph.op_count and not graph.mutations and all(node in graph.inputs for node in graph.outputs):
-            where = {node: i for i, node in enumerate(graph.inputs)}
-            positions = [where[node] for node in graph.outputs]
-            return (lambda *inputs: [inputs[i] for i in positions]), 0.0
+        trivial = handing_on(graph)
+        if trivial is not None:
+            return trivial, 0.0
         graph.name = _identifier(name)
         context = BackendContext(captured.frontend, self.options, graph.name)
         began = time.perf_counter()
@@ -570,13 +568,8 @@ class CompiledFunction(CopiedAsOriginal):
             call(name)
         try:
             assert captured.making is not None
-            run = (present.stance.backend or self.backend)(graph, captured.making.examples, context)
-            if graph.isolated and captured.frontend is not None:
-                run = captured.frontend.runtime.isolate(run, graph.isolated)
-            drawn = drawn_before_raising(graph)
-            if drawn and captured.frontend is not None:
-                run = captured.frontend.runtime.replayable(run, drawn)
-            return run, time.perf_counter() - began
+            backend = present.stance.backend or self.backend
+            return executable_of(graph, backend, captured.making.examples, context), time.perf_counter() - began
         except QuernError:
             raise
         except Exception as error:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..inductor.checks import may_raise
+from ..inductor.executable import Executable
 from ..inductor.graph import Graph
 from .capture import Captured
+from .execution import does_something
 from .guards import explain, failing
 from .target import Target
 
@@ -39,7 +40,7 @@ class Entry:
     captured: Captured
     number: int
     parameters: tuple[str, ...]
-    compiled_graph: Callable[..., Any] | None = None
+    executable: Executable | None = None
     compile_seconds: float = 0.0
     watched: list[weakref.ref[Any]] = field(default_factory=list)
     #: it stands for inputs that could not be compiled: it stays behind all others
@@ -151,8 +152,3 @@ def entry_source(target: Target, captured: Captured) -> str:
         f"    return {', '.join(['_raised(_failed', *target.names])})",
     ]
     return "\n".join(lines) + "\n"
-
-
-def does_something(graph: Graph) -> bool:
-    """Whether a graph must be run: it has outputs, it writes, or an op of it has effects or may raise."""
-    return bool(graph.outputs or graph.mutations or any(n.effects or may_raise(n) for n in graph.nodes))

@@ -21,6 +21,7 @@ from ..inductor.graph import Graph, GraphBuilder, Node, TensorMeta
 from ..inductor.ops import OPS
 from ..inductor.ops.table import Op
 from . import builtin_table, calls, frames, locations, objects, operators, stance, wrapping
+from .boundary import BoundaryBuilder
 from .breaks import Break as _Break
 from .breaks import NotConstant
 from .breaks import UserRaise as _UserRaise
@@ -108,6 +109,7 @@ class Evaluator(ClassService, TextService):
         self.policy = policy if policy is not None else Policy()
         self.engine = engine
         self.graph = Graph()
+        self.boundary = BoundaryBuilder()
         self.builder = _Builder(self)
         self.builder.locate = lambda: locations.current(self)
         self.names = Names()

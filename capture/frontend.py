@@ -84,7 +84,7 @@ class Frontend(Protocol):
         ...
 
     def finish(self, ev: Evaluator, rb: Rebuilder) -> None:
-        """Called once the frame ended, before anything is rebuilt: writes to inputs go to `ev.graph.mutations` here, and
+        """Called once the frame ended, before anything is rebuilt: writes to inputs go to `ev.boundary.writes` here, and
         global state that the program changed is set by `rb.effect(statement)`.
         """
         ...

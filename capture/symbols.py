@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpecializationError
-from ..inductor.graph import Graph, Node, SymbolInfo
+from ..inductor.boundary import SymbolInfo
+from ..inductor.graph import Graph, Node
 from ..inductor.sizes import Fact, Relations, linear, normal_form, python_size
 from . import locations, marks
 from .breaks import Break, Restart
@@ -250,13 +251,13 @@ class Symbols:
         symbol = _sympy().Symbol(name, integer=True, nonnegative=True if is_size else None)
         self.unbacked[name] = None
         self.relations.ranges[name] = (0 if is_size else -math.inf, math.inf)
-        self.ev.graph.framework_only = "its sizes depend on the data"
+        self.ev.boundary.op_by_op = "its sizes depend on the data"
         return symbol
 
     def tell(self, symbol: Any, node: Node, dim: int | None) -> None:
         """The node that gives a foreseen int."""
         self.unbacked[symbol.name] = (node, dim)
-        self.ev.graph.unbacked.append((symbol, node, dim))
+        self.ev.boundary.measured.append((symbol, node, dim))
 
     def is_told(self, symbol: Any) -> bool:
         """Whether `tell` was called for a foreseen int."""
@@ -422,9 +423,10 @@ class Symbols:
         return python_size(size, lambda s: computed(s) if s.name in self.unbacked else name(self.place(s)))
 
     def bind(self, graph: Graph, inputs: Iterable[tuple[Source, Any]]) -> list[tuple[Source, int]]:
-        """Say in the graph where its symbols come from. Returns (place, value) of those that must be passed as ints."""
+        """Say in the boundary where the graph's symbols come from. Returns (place, value) of those that must be passed as ints."""
         if not self.bound:
             return []
+        boundary = self.ev.boundary
         position = {source: i for i, (source, _) in enumerate(inputs)}
         used = symbols_of(graph)
         ints: list[tuple[Source, int]] = []
@@ -436,9 +438,9 @@ class Symbols:
             if where is None:
                 where = (len(graph.inputs) + len(ints), None)
                 ints.append((bound.places[0][1], bound.hint))
-                graph.int_inputs.append(bound.symbol.name)
+                boundary.int_inputs.append(bound.symbol.name)
             info = SymbolInfo(bound.symbol, *where, bound.hint, int(low), None if math.isinf(high) else int(high))
-            graph.symbols.append(info)
+            boundary.symbols.append(info)
         return ints
 
     def _input_dim(self, bound: Bound, position: Mapping[Source, int]) -> tuple[int, int | None] | None:

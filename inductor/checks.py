@@ -64,7 +64,7 @@ def check_requirements(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """Append a flag for each device, and the op that looks at it. On a GPU nobody waits for it: the device stops with an
     assertion of its own, as eager's kernels do. NumPy's front end records its own checks.
     """
-    if graph.framework == "numpy":
+    if graph.boundary.framework == "numpy":
         return graph
     found = {(n.inputs[r.input], r): n for n in graph.nodes for r in unproven(n)}
     if not found:

@@ -9,14 +9,15 @@ import functools
 import hashlib
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..cache import CacheKey, default_store
 from ..config import Options, config
 from .codegen.target import Target, target_for
+from .executable import CompileRecord, Executable
 from .execute import bind
 from .graph import Graph
 from .keys import graph_data
@@ -26,46 +27,12 @@ from .plan import PLAN_FORMAT, Plan, make_plan
 from .runtime import Runtime
 from .sizes import Relations
 
-
-@dataclass
-class CompileRecord:
-    """What one compilation did, for `explain`, the demo and the benchmarks.
-
-    kernels: generated kernels; loops_before: loop nests before fusion; launches and calls: steps of one run
-    times: seconds by stage; cached: True when the plan came from the disk
-    """
-
-    plan: Plan
-    key: str
-    cached: bool
-    times: dict[str, float] = field(default_factory=dict)
-    source: str = ""
-
-    @property
-    def kernels(self) -> int:
-        return len(self.plan.kernels)
-
-    @property
-    def loops_before(self) -> int:
-        return self.plan.loops_before
-
-    @property
-    def launches(self) -> int:
-        return sum(len(s.launches) for s in self.plan.steps if hasattr(s, "launches"))
-
-    @property
-    def calls(self) -> int:
-        return sum(1 for s in self.plan.steps if not hasattr(s, "launches"))
-
-
 #: counters of this process: a warm process lowers and builds nothing
 COUNTERS = {"graphs": 0, "lowerings": 0, "plans_loaded": 0}
 
 
-def compile_graph(
-    graph: Graph, runtime: Runtime, options: Options, *, label: str = "", origin: str = ""
-) -> tuple[Callable[..., tuple[Any, ...]], CompileRecord]:
-    """Compile a graph for a framework: the callable takes the graph's inputs (and symbol ints), returns its outputs.
+def compile_graph(graph: Graph, runtime: Runtime, options: Options, *, label: str = "", origin: str = "") -> Executable:
+    """Compile a graph for a framework. The call takes the graph's inputs (and symbol ints) and returns a tuple of its outputs.
 
     Raises LoweringError, CompilerNotFound or CompilerFailed.
     """
@@ -89,17 +56,19 @@ def compile_graph(
     with timed(times, "kernels"):
         built = target.build(plan, runtime, label or graph.name)
     with timed(times, "bind"):
-        run = bind(plan, runtime, built.segments, built.launchers, options.threads)
-    record = CompileRecord(plan, key.digest, cached, times, run.__quern_source__)  # type: ignore[attr-defined]
+        run, source = bind(plan, runtime, built.segments, built.launchers, options.threads)
+    record = CompileRecord(plan, key.digest, cached, times, source)
     _log(graph, record)
-    return run, record
+    return Executable(run, record)
 
 
 def _follows_from_ranges(asked: Sequence[Any], graph: Graph) -> bool:
     """Whether the answers to these relations are part of the graph's key. Others were guarded by this process alone, and a
     plan that rests on them must not reach another one.
     """
-    relations = Relations({s.symbol.name: (s.low, math.inf if s.high is None else s.high) for s in graph.symbols})
+    relations = Relations(
+        {s.symbol.name: (s.low, math.inf if s.high is None else s.high) for s in graph.boundary.symbols}
+    )
     return all(relations.decided(r) is not None for r in asked)
 
 

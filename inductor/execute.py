@@ -34,13 +34,12 @@ def bind(
     segments: Sequence[Segment],
     launchers: Mapping[tuple[str, str], LaunchOne],
     threads: int | None = None,
-) -> Callable[..., tuple[Any, ...]]:
-    """The plan as a callable `(*arrays, *ints) -> tuple of arrays`; mutated inputs are written before it returns.
+) -> tuple[Callable[..., tuple[Any, ...]], str]:
+    """The plan as a callable `(*arrays, *ints) -> tuple of arrays`, and its source; mutated inputs are written before it returns.
 
     segments:  for CPU C++ code, the native entry of each RunKernels step in order
     launchers: for Triton, each kernel's launcher by name and device
     threads:   of C++ kernels; None: as many as the runtime says at each call
-    The source is kept as `run.__quern_source__`.
     """
     return _Binder(plan, runtime, segments, launchers, threads).build()
 
@@ -131,7 +130,7 @@ class _Binder:
 
     # ---- source
 
-    def build(self) -> Callable[..., tuple[Any, ...]]:
+    def build(self) -> tuple[Callable[..., tuple[Any, ...]], str]:
         plan = self.plan
         ints = [s.name for s in plan.symbols if s.dim is None]
         for s in plan.symbols:
@@ -168,10 +167,9 @@ class _Binder:
         scope = dict(self.names)
         exec(compile(source, "<quern plan>", "exec"), scope)
         run = scope["run"]
-        run.__quern_source__ = source
         if plan.float_errors and any(isinstance(step, RunOp) for step in plan.steps):
-            return self.runtime.noting(run, plan.float_errors)
-        return run
+            run = self.runtime.noting(run, plan.float_errors)
+        return run, source
 
     def _open_arena(self) -> None:
         total = self.arena_bytes + _ALIGN

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
 from ..errors import InternalError, SourceLocation
+from .boundary import Boundary
 from .dtypes import DType
 
 if TYPE_CHECKING:
@@ -187,57 +188,36 @@ def _show(value: Any) -> str:
     return repr(value) if isinstance(value, (str, float)) else str(value)
 
 
-@dataclass(frozen=True)
-class SymbolInfo:
-    """A size symbol's binding: dim `dim` of graph input `input`, or the int input itself when `dim` is None.
-
-    hint is the value seen at capture; low/high the range promised (guarded) at run time.
-    """
-
-    symbol: sympy.Symbol
-    input: int
-    dim: int | None
-    hint: int
-    low: int = 2
-    high: int | None = None
-
-
 @dataclass
 class Graph:
     """One captured or transformed program.
 
-    inputs:    `input` nodes in call order (tensors only; sizes come in through `symbols`)
-    nodes:     every node in topological order, inputs first
-    outputs:   nodes whose values are returned, in order (a node may appear more than once)
-    mutations: (input position, node): after the run, the input holds the node's value
-    symbols:   dynamic sizes
-    int_inputs: names of plain int inputs appended after the tensors at call time (dynamic Python ints)
+    inputs:   `input` nodes in call order (tensors only; sizes come in through the boundary's symbols)
+    nodes:    every node in topological order, inputs first
+    outputs:  nodes whose values are wanted, in order (a node may appear more than once): returned, written, measured
+    boundary: what surrounds the nodes, by positions of inputs and outputs
     """
 
     inputs: list[Node] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     outputs: list[Node] = field(default_factory=list)
-    mutations: list[tuple[int, Node]] = field(default_factory=list)
-    symbols: list[SymbolInfo] = field(default_factory=list)
-    int_inputs: list[str] = field(default_factory=list)
     name: str = "graph"
-    #: the front end that captured it ("torch", "numpy"), for backends that run it with the framework
-    framework: str = ""
-    #: gradients are wanted of what it computes: it must run through the framework's own differentiable ops
-    autograd: bool = False
-    #: why it must run op by op through the framework ("": it need not)
-    framework_only: str = ""
-    #: sizes and ints that are known only when it runs: (symbol, node, dim of its value or None for the value itself)
-    unbacked: list[tuple[sympy.Symbol, Node, int | None]] = field(default_factory=list)
-    #: what the framework does around it and must not do to it ("gradients", "autocast")
-    isolated: frozenset[str] = frozenset()
-    #: floating-point errors that its run must note, a sum of `runtime.FLOAT_ERRORS`
-    float_errors: int = 0
+    boundary: Boundary = Boundary()
+
+    @property
+    def returned(self) -> list[Node]:
+        """The outputs that go to the caller."""
+        return self.outputs[: self.boundary.returned]
+
+    @property
+    def mutations(self) -> list[tuple[int, Node]]:
+        """(input position, node): after the run, the input holds the node's value."""
+        return [(i, self.outputs[output]) for i, output in self.boundary.writes]
 
     def __str__(self) -> str:
         lines = [str(n) for n in self.nodes]
         lines += [f"input {i} <- {n!r}" for i, n in self.mutations]
-        lines.append("return " + ", ".join(map(repr, self.outputs)))
+        lines.append("return " + ", ".join(map(repr, self.returned)))
         return "\n".join(lines)
 
     @property
@@ -266,7 +246,7 @@ class Graph:
                 raise InternalError(f"[graph] node {n!r} {what}; around it:\n{around}")
             seen.add(n)
             names.add(n.name)
-        for n in [*self.outputs, *(m for _, m in self.mutations), *self.inputs]:
+        for n in [*self.outputs, *self.inputs]:
             if n not in seen:
                 raise InternalError(f"[graph] {n!r} is returned or bound but is not in the graph")
 

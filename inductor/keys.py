@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .boundary import Boundary
 from .dtypes import DType
 from .graph import ExternRef, Graph, Input, Named, Node, Number, TensorMeta
 
@@ -23,11 +24,22 @@ def graph_data(graph: Graph) -> Data:
         "nodes": [_node(n, numbers) for n in graph.nodes],
         "inputs": [numbers[n] for n in graph.inputs],
         "outputs": [numbers[n] for n in graph.outputs],
-        "mutations": [[i, numbers[n]] for i, n in graph.mutations],
-        "symbols": [[s.symbol.name, s.input, s.dim, s.low, s.high] for s in graph.symbols],
-        "ints": graph.int_inputs,
-        "errors": graph.float_errors,
-        "unbacked": [[symbol.name, numbers[n], dim] for symbol, n, dim in graph.unbacked],
+        "boundary": _boundary(graph.boundary),
+    }
+
+
+def _boundary(b: Boundary) -> Data:
+    """All but its gradients, isolation and reason to run op by op: what is compiled has no gradients and no such reason, and
+    isolation is laid around the plan.
+    """
+    return {
+        "returned": b.returned,
+        "writes": b.writes,
+        "symbols": [[s.symbol.name, s.input, s.dim, s.low, s.high] for s in b.symbols],
+        "ints": b.int_inputs,
+        "measured": [[m.symbol.name, m.output, m.dim] for m in b.measured],
+        "framework": b.framework,
+        "errors": b.float_errors,
     }
 
 

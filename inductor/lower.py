@@ -123,7 +123,7 @@ class Lowering:
         self.captured = captured
         self.adds_atomically = adds_atomically
         self.layouts: dict[Node, TensorMeta] = {}
-        for n, was in zip(graph.outputs, captured):
+        for n, was in zip(graph.returned, captured):
             self.layouts.setdefault(n, was.meta)
         self.out = Lowered(graph=graph)
         self.values: dict[Node, _Value] = {}
@@ -131,7 +131,7 @@ class Lowering:
         self._vars: Iterator[int] = itertools.count()
         self._names: Iterator[int] = itertools.count()
         self.users = graph.users()
-        self.leaving: set[Node] = {*graph.outputs, *(n for _, n in graph.mutations)}
+        self.leaving: set[Node] = set(graph.outputs)
 
     # ---- the walk
 
@@ -152,7 +152,7 @@ class Lowering:
                 raise LoweringError(f"[lower] {n}: {type(error).__name__}: {error}" + _where(n)) from error
         # arrays that were two in the program stay two, even where passes found that they are equal
         left: dict[Node, Storage] = {}
-        for n, was in zip(self.graph.outputs, self.captured):
+        for n, was in zip(self.graph.returned, self.captured):
             if was not in left:
                 left[was] = self._leave(n, was.meta, [s.name for s in left.values()])
             self.out.outputs.append(left[was])
@@ -501,4 +501,4 @@ def lower(
     adds_atomically: whether kernels on a device can add to elements of a type that others add to at the same time; what
                      they cannot is left to the framework, op by op
     """
-    return Lowering(graph, graph.outputs if captured is None else captured, round_halves, adds_atomically).run()
+    return Lowering(graph, graph.returned if captured is None else captured, round_halves, adds_atomically).run()

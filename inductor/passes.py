@@ -31,7 +31,7 @@ def rebuild(
     builder: type[GraphBuilder] = GraphBuilder,
 ) -> Graph:
     """Copy the graph node by node; `visit` gets the builder, the old node and its new inputs, and returns the new node."""
-    new = Graph(symbols=graph.symbols, int_inputs=graph.int_inputs, name=graph.name, float_errors=graph.float_errors)
+    new = Graph(name=graph.name, boundary=graph.boundary)
     b = builder(ops, new)
     env: dict[Node, Node] = {}
     for n in graph.nodes:
@@ -41,7 +41,6 @@ def rebuild(
         else:
             env[n] = visit(b, n, [None if i is None else env[i] for i in n.inputs])
     new.outputs = [env[n] for n in graph.outputs]
-    new.mutations = [(i, env[n]) for i, n in graph.mutations]
     return new
 
 
@@ -190,15 +189,14 @@ def _on_cpu(n: Node) -> bool:
 
 def eliminate_dead(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """Drop nodes that reach no output. Random ops stay: they move the generator's state; and calls that may raise."""
-    live: set[Node] = {*graph.outputs, *(n for _, n in graph.mutations), *graph.inputs}
+    live: set[Node] = {*graph.outputs, *graph.inputs}
     for n in reversed(graph.nodes):
         if n in live or n.effects or n.op.raises or n.attrs.get("raises"):
             live.add(n)
             live.update(i for i in n.inputs if i is not None)
     if len(live) == len(graph.nodes):
         return graph
-    kept = [n for n in graph.nodes if n in live]
-    return Graph(graph.inputs, kept, graph.outputs, graph.mutations, graph.symbols, graph.int_inputs, graph.name)
+    return replace(graph, nodes=[n for n in graph.nodes if n in live])
 
 
 def merge_common(graph: Graph, ops: Mapping[str, Op]) -> Graph:

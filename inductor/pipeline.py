@@ -38,7 +38,7 @@ def schedule_graph(
     Raises LoweringError for an op that cannot be lowered, InternalError where a stage broke its contract.
     """
     times = {} if times is None else times
-    captured = graph.outputs
+    captured = graph.returned
     with timed(times, "passes"):
         if verify:
             graph.verify()

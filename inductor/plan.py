@@ -303,13 +303,13 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
         inputs=tuple(s.name for s in lowered.inputs),
         outputs=tuple(s.name for s in lowered.outputs),
         mutations=tuple((i, s.name) for i, s in lowered.mutations),
-        symbols=tuple(SymbolSpec(s.symbol.name, s.input, s.dim) for s in graph.symbols),
+        symbols=tuple(SymbolSpec(s.symbol.name, s.input, s.dim) for s in graph.boundary.symbols),
         kernels=tuple(KernelInfo(k.name, str(k), k.origins, k.symbols) for k in schedule.kernels),
         sources=dict(sources),
         codegen=codegen,
         loops_before=schedule.loops_before,
         notes=tuple(f"{a} | {b}: {why}" for a, b, why in schedule.refused if why.code != "different-iteration-space"),
-        float_errors=graph.float_errors,
+        float_errors=graph.boundary.float_errors,
     )
 
 

@@ -91,7 +91,7 @@ class Runtime(Protocol):
         ...
 
     def isolate(self, run: Callable[..., Any], what: frozenset[str]) -> Callable[..., Any]:
-        """`run`, with what the framework does around a graph (`Graph.isolated`) switched off."""
+        """`run`, with what the framework does around a graph (`Boundary.isolated`) switched off."""
         ...
 
     def replayable(self, run: Callable[..., Any], devices: Collection[str]) -> Callable[..., Any]:

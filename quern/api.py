@@ -18,16 +18,16 @@ from . import decorators
 from .backends import Backend, list_backends, lookup_backend
 from .callbacks import CallbackArgs, callback_handler
 from .capture import stance as stances
+from .capture.backend import Backend as EngineBackend
 from .capture.bytecode_raw import check_python
 from .capture.dispatch import BackendContext, Callbacks, CompiledFunction
-from .capture.eager_backend import eager_backend
+from .capture.execution import eager_backend, inductor_backend
 from .capture.frontends import connect
 from .config import Options, config
 from .errors import InvalidOption, UnsupportedPython, UserError, warn
 from .explanation import Explanation, explain_call
-from .inductor.compile import compile_graph
+from .inductor.executable import Executable
 from .inductor.graph import Graph
-from .inductor.runtime import Runtime
 
 _NO_CUDA_GRAPHS = (
     "it asks for CUDA graphs, which quern does not record yet; on a CPU, kernels that follow each other are one native call "
@@ -221,7 +221,7 @@ def _nearest(word: str, known: Any) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def _adapt(backend: str | Backend) -> Callable[[Graph, Sequence[Any], BackendContext], Callable[..., Any]]:
+def _adapt(backend: str | Backend) -> EngineBackend:
     """A backend as the engine calls it."""
     if backend == "eager":
         return eager_backend
@@ -229,48 +229,10 @@ def _adapt(backend: str | Backend) -> Callable[[Graph, Sequence[Any], BackendCon
         return inductor_backend
     assert callable(backend)
 
-    def call(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Callable[..., Any]:
-        graph.framework = context.frontend.name if context.frontend is not None else ""
-        return backend(graph, example_inputs)
+    def call(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Executable:
+        return Executable(backend(graph, example_inputs))
 
     return call
-
-
-def inductor_backend(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Callable[..., Any]:
-    """The compiling backend. The result carries what was done as `quern_record` (a `CompileRecord`)."""
-    assert context.frontend is not None
-    if graph.autograd:
-        _say_once_about_gradients()
-        return eager_backend(graph, example_inputs, context)
-    if graph.framework_only:
-        return eager_backend(graph, example_inputs, context)
-    run, record = compile_graph(graph, context.frontend.runtime, context.options, label=context.name)
-    if any(getattr(x, "requires_grad", False) for x in example_inputs):
-        run = _without_gradients(run, context.frontend.runtime)
-    run.quern_record = record  # type: ignore[attr-defined]
-    return run
-
-
-def _without_gradients(run: Callable[..., Any], runtime: Runtime) -> Callable[..., Any]:
-    """`run` for inputs that require gradients where the graph gives none: the framework's own kernels must not record any."""
-
-    def call(*inputs: Any) -> Any:
-        before = runtime.set_grad(False)
-        try:
-            return run(*inputs)
-        finally:
-            runtime.set_grad(before)
-
-    return call
-
-
-@functools.cache
-def _say_once_about_gradients() -> None:
-    warnings.warn(
-        "quern: gradients are asked for, so graphs run op by op through the framework's autograd; "
-        "call under torch.no_grad() for generated kernels",
-        stacklevel=2,
-    )
 
 
 def _callbacks() -> Callbacks:

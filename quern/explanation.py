@@ -9,7 +9,7 @@ from typing import Any
 
 from .capture.breaks import BreakReason
 from .capture.dispatch import CompiledFunction, Entry, Recompile
-from .inductor.compile import CompileRecord
+from .inductor.executable import CompileRecord
 from .inductor.graph import Graph
 
 
@@ -149,5 +149,5 @@ def _report(entry: Entry) -> GraphReport:
         guards=tuple(entry.captured.conditions),
         entry_source=entry.source,
         seconds=entry.compile_seconds,
-        record=getattr(entry.compiled_graph, "quern_record", None),
+        record=entry.executable.record if entry.executable is not None else None,
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .capture.eager_backend import interpret
 from .capture.frontend import frontends
 from .inductor.graph import Graph
+from .inductor.interpreter import interpret
 
 
 class CompileCounter:
@@ -27,7 +27,7 @@ class CompileCounter:
         self.frame_count += 1
         self.op_count += graph.op_count
         self.graphs.append(graph)
-        (frontend,) = (f for f in frontends() if f.name == graph.framework)
+        (frontend,) = (f for f in frontends() if f.name == graph.boundary.framework)
         return interpret(graph, frontend.runtime)
 
     def clear(self) -> None:

@@ -32,7 +32,7 @@ def number_node(ev: Evaluator, target: str, args: list[Any], cls: type, effects:
     inputs = [a for a in args if isinstance(a, Node)]
     template = tuple(Input(inputs.index(a)) if isinstance(a, Node) else a for a in args)
     attrs = {"ref": ExternRef(target, template), "effects": effects, "raises": True, "strides": None}
-    ev.graph.framework_only = "it computes Python numbers"
+    ev.boundary.op_by_op = "it computes Python numbers"
     meta = TensorMeta((), (), _DTYPES[cls], inputs[0].meta.device if inputs else "cpu", weak=True)
     return ev.builder.append(OPS["extern"], tuple(inputs), attrs, meta)
 

@@ -146,12 +146,12 @@ class ArrayState:
             array.check_apart(ev, written, storage)
         self.inputs.append(storage)
 
-    def mutations(self, ev: Evaluator) -> list[tuple[int, Node]]:
-        """(input position, node) of every input whose content the program changed."""
+    def mutations(self, ev: Evaluator) -> list[tuple[Node, Node]]:
+        """(input node, node) of every input whose content the program changed."""
         found = []
         for storage, entry in self.entries.items():
             if storage.node is not entry:
-                found.append((ev.graph.inputs.index(entry), storage.current(ev)))
+                found.append((entry, storage.current(ev)))
         return found
 
 
@@ -310,7 +310,7 @@ class ArrayValue(Value):
         itself has a source, and is not asked.) A view whose place only the data tell is made again step by step.
         """
         storage = self.storage
-        rb.ev.graph.framework = self.framework
+        rb.ev.boundary.framework = self.framework
         if not self.is_placed():
             return self._remake(rb)
         if isinstance(storage, InputStorage):

@@ -110,7 +110,7 @@ def test_what_was_left_to_plain_python_hides_no_compiled_version(monkeypatch):
     monkeypatch.setattr(ToyFrontend, "wrap", wrap)
     assert len(calls(compiled, *[THREE] * 5)) == 1
     ran = []
-    graph = compiled.entries[0].compiled_graph
+    graph = compiled.entries[0].executable.call
     compiled.entries[0].captured.names["_graph"] = lambda *args: ran.append(1) or graph(*args)
     assert calls(compiled, ONE, THREE, ONE) == []
     assert len(ran) == 2

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from quern.capture.dispatch import CompiledFunction
-from quern.capture.eager_backend import eager_backend
+from quern.capture.execution import eager_backend
 from quern.capture.frontend import register_frontend
 from quern.capture.values.base import Value
 from quern.capture.values.constant import ConstantValue
@@ -197,7 +197,7 @@ class ToyValue(Value):
         return self
 
     def rebuild(self, rb: Any) -> str:
-        rb.ev.graph.framework = "toy"
+        rb.ev.boundary.framework = "toy"
         return rb.output(self.node)
 
 
@@ -239,7 +239,7 @@ class ToyFrontend:
     def finish(self, ev: Any, rb: Any) -> None:
         sources = [s for s, _ in ev.inputs]
         for value in ev.states["toy"]:
-            ev.graph.mutations.append((sources.index(value.source), value.node))
+            ev.boundary.writes.append((ev.graph.inputs[sources.index(value.source)], value.node))
 
     def records_calls(self):
         return False

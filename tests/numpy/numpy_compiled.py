@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy_tape import equal
 from quern.capture.dispatch import CompiledFunction
-from quern.capture.eager_backend import eager_backend
+from quern.capture.execution import eager_backend, inductor_backend
 from quern.capture.frontend import frontends, register_frontend
 from quern.capture.frontends.numpy.frontend import NumpyFrontend
-from quern.inductor.compile import compile_graph
 
 if not any(f.name == "numpy" for f in frontends()):
     register_frontend(NumpyFrontend())
-
-
-def inductor_backend(graph: Any, examples: Any, context: Any) -> Callable[..., Any]:
-    return compile_graph(graph, context.frontend.runtime, context.options, label=context.name)[0]
 
 
 BACKENDS = {"eager": eager_backend, "inductor": inductor_backend}

@@ -133,9 +133,9 @@ def test_a_training_loop_equals_eager():
 
 
 def test_said_once(recwarn):
-    import quern.api
+    from quern.capture.execution import say_once_about_gradients
 
-    quern.api._say_once_about_gradients.cache_clear()
+    say_once_about_gradients.cache_clear()
     for _ in range(3):
         quern.compile(lambda x: x * 2)(torch.ones(2, requires_grad=True))
     said = [w for w in recwarn if "gradients are asked for" in str(w.message)]

@@ -139,10 +139,10 @@ class NumpyFrontend:
             # a graph without inputs belongs to the front end that comes first
             ev.frontends.remove(self)
             ev.frontends.insert(0, self)
-        for position, node in state.mutations(ev):
-            ev.graph.mutations.append((position, own_memory(ev, node, node.meta, set())))
+        for entry, node in state.mutations(ev):
+            ev.boundary.writes.append((entry, own_memory(ev, node, node.meta, set())))
         if state.heard:
-            ev.graph.float_errors = functools.reduce(operator.or_, state.heard.values())
+            ev.boundary.float_errors = functools.reduce(operator.or_, state.heard.values())
             rb.defer(lambda: _compute_all(ev, rb, state.heard))
 
     def compute_at_once(self, ev: Evaluator, function: Callable[..., Any], args: Sequence[Any]) -> Any:
@@ -166,7 +166,7 @@ def _compute_all(ev: Evaluator, rb: Rebuilder, heard: Mapping[Node, int]) -> Non
     while True:
         wanted = [
             *graph.outputs,
-            *(node for _, node in graph.mutations),
+            *(node for _, node in ev.boundary.writes),
             *(n for n in graph.nodes if n.effects or may_raise(n)),
         ]
         dropped = [n for n in unread(graph.nodes, wanted) if n in heard and not isinstance(n.meta, tuple)]

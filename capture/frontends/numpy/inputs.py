@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def check_alone(ev: Evaluator) -> None:
     """Break where another framework's tensors are in the graph: a graph runs in one framework."""
-    if ev.graph.framework not in ("", "numpy") or any(not isinstance(example, np.ndarray) for _, example in ev.inputs):
+    if ev.boundary.framework not in ("", "numpy") or any(
+        not isinstance(example, np.ndarray) for _, example in ev.inputs
+    ):
         raise ev.break_("mixed-frameworks", "NumPy calls together with another framework's tensors in one graph",
                         "a graph runs in one framework", "convert the arrays outside of the function")  # fmt: skip
 

@@ -537,7 +537,7 @@ def attempt(ev: Evaluator, action: Callable[[ArrayBuilder], Any]) -> Value:
         made = rewrap(ev, action(state.builder))
         if len(ev.graph.nodes) > before:
             check_alone(ev)
-            ev.graph.framework = "numpy"
+            ev.boundary.framework = "numpy"
             state.nodes += len(ev.graph.nodes) - before
             state.listen(ev, ev.graph.nodes[before:])
         return made

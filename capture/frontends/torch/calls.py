@@ -219,9 +219,9 @@ TENSOR_CLASS: list[Any] = []
 
 def claim(ev: Evaluator) -> None:
     """The graph is torch's from here on. Breaks where it is another framework's."""
-    if ev.graph.framework not in ("", "torch"):
+    if ev.boundary.framework not in ("", "torch"):
         raise mixed(ev, "a tensor function together with another framework's calls in one graph")
-    ev.graph.framework = "torch"
+    ev.boundary.framework = "torch"
 
 
 def mixed(ev: Evaluator, what: str) -> Break:

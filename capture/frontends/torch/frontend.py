@@ -154,15 +154,20 @@ class TorchFrontend:
     def finish(self, ev: Evaluator, rb: Rebuilder) -> None:
         state = state_of(ev)
         guard_together(ev, state)
-        heed_determinism(ev.graph)
-        heed_meta_device(ev.graph)
-        ev.graph.autograd = bool(state.stored) or state.opaque or any(map(state.records_gradients, ev.graph.nodes))
+        heed_determinism(ev)
+        heed_meta_device(ev)
+        if state.stored or state.opaque or any(map(state.records_gradients, ev.graph.nodes)):
+            ev.boundary.requires_grad = state.requires_grad
         training.finish_quietly(ev)
-        ev.graph.mutations.extend(m for m in state.arrays.mutations(ev) if m[1] not in state.stored)
-        if state.entry_grad and not ev.graph.autograd and any(s.real.requires_grad for s in state.arrays.inputs):
-            ev.graph.isolated |= {"gradients"}
+        ev.boundary.writes.extend(m for m in state.arrays.mutations(ev) if m[1] not in state.stored)
+        if (
+            state.entry_grad
+            and ev.boundary.requires_grad is None
+            and any(s.real.requires_grad for s in state.arrays.inputs)
+        ):
+            ev.boundary.isolated |= {"gradients"}
         if state.entry_autocast.active:
-            ev.graph.isolated |= {"autocast"}
+            ev.boundary.isolated |= {"autocast"}
         autocast.leave(ev, rb)
         if state.grad != state.entry_grad:
             rb.effect(f"{rb.inject(torch._C._set_grad_enabled, 'set_grad_enabled')}({state.grad})")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.autograd import forward_ad
 
-from ....inductor.graph import Dim, Graph, TensorMeta, contiguous_strides
+from ....inductor.graph import Dim, TensorMeta, contiguous_strides
 from ....inductor.sizes import strides_over
 from ...sources import Source
 from .autocast import ambient
@@ -105,20 +105,20 @@ def _determinism() -> tuple[Any, ...]:
     return torch.get_deterministic_debug_mode(), filled.fill_uninitialized_memory
 
 
-def heed_determinism(graph: Graph) -> None:
+def heed_determinism(ev: Evaluator) -> None:
     """Where deterministic algorithms are asked for, a graph with ops that take another way then is left to the framework."""
     if not torch._C._get_deterministic_algorithms():
         return
-    for n in graph.nodes:
+    for n in ev.graph.nodes:
         if not isinstance(n.meta, tuple) and torch.device(n.meta.device).type in n.op.heeds_determinism:
-            graph.framework_only = f"deterministic algorithms are asked for, and {n.op.name} has one of its own"
+            ev.boundary.op_by_op = f"deterministic algorithms are asked for, and {n.op.name} has one of its own"
 
 
-def heed_meta_device(graph: Graph) -> None:
+def heed_meta_device(ev: Evaluator) -> None:
     """Tensors on the meta device have sizes and no content: there is nothing to generate kernels for."""
-    for n in graph.nodes:
+    for n in ev.graph.nodes:
         if any(m.device == "meta" for m in (n.meta if isinstance(n.meta, tuple) else (n.meta,))):
-            graph.framework_only = "tensors on the meta device hold no data"
+            ev.boundary.op_by_op = "tensors on the meta device hold no data"
 
 
 def _modes_active() -> bool:

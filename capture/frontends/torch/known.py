@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ....inductor.graph import Graph, Node
-from ...eager_backend import interpret
+from ....inductor.interpreter import interpret
 from ...symbols import symbols_of
 from ...values.tensor import ArrayValue
 from .autocast import switched_off

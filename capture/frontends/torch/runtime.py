@@ -126,7 +126,6 @@ class TorchRuntime:
                 finally:
                     self.set_grad(before)
 
-        isolated.quern_record = getattr(run, "quern_record", None)  # type: ignore[attr-defined]
         return isolated
 
     def replayable(self, run: Callable[..., Any], devices: Collection[str]) -> Callable[..., Any]:
@@ -140,7 +139,6 @@ class TorchRuntime:
                     g.set_state(state)
                 raise
 
-        replayed.quern_record = getattr(run, "quern_record", None)  # type: ignore[attr-defined]
         return replayed
 
     def noting(self, run: Callable[..., Any], errors: int) -> Callable[..., Any]:

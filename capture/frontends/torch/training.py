@@ -135,7 +135,7 @@ def finish_quietly(ev: Evaluator) -> None:
             continue
         position = ev.graph.inputs.index(entry)
         source, example = ev.inputs[position]
-        if ev.graph.autograd:  # the graph needs the tensor itself, for its gradient to arrive there
+        if ev.boundary.requires_grad is not None:  # the graph needs the tensor itself, for its gradient to arrive there
             with gradients(ev, False), state.quietly(True):
                 storage.node = store(ev, entry, storage.current(ev))
         else:

@@ -1,30 +1,23 @@
-"""The debug backend: runs a graph op by op with the framework's own functions."""
+"""The graph's interpreter: runs a graph op by op with the framework's own functions. The eager backend is this."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import LoweringError
-from ..inductor.graph import ExternRef, Graph, Node
-from ..inductor.runtime import write_all
-
-if TYPE_CHECKING:
-    from ..inductor.runtime import Runtime
-    from .backend import BackendContext
-
-
-def eager_backend(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Callable[..., list[Any]]:
-    """A callable over the graph's inputs (tensors, then ints). It writes the graph's mutations into them and returns the
-    outputs in order. Raises LoweringError at once for an op that the framework does not have.
-    """
-    assert context.frontend is not None
-    return interpret(graph, context.frontend.runtime)
+from .boundary import SymbolInfo
+from .graph import ExternRef, Graph, Node
+from .runtime import Runtime, write_all
 
 
 def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
-    """As `eager_backend`, with the framework given."""
-    symbols = {str(info.symbol): info for info in graph.symbols}
+    """A callable over the graph's inputs (arrays, then ints). It writes the graph's mutations into them and returns the
+    outputs in order. Raises LoweringError at once for an op that the framework does not have.
+    """
+    boundary = graph.boundary
+    records = boundary.gradients is not None
+    symbols = {str(info.symbol): info for info in boundary.symbols}
     steps = [(node, _step(node, runtime)) for node in graph.nodes if node.op.name != "input"]
     last_use = {}
     for position, (node, _) in enumerate(steps):
@@ -32,16 +25,17 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
             if used is not None:
                 last_use[used] = position
     measured: dict[Node, list[tuple[str, int | None]]] = {}
-    for symbol, node, dim in graph.unbacked:
-        measured.setdefault(node, []).append((str(symbol), dim))
-    keep = {*graph.outputs, *(node for _, node in graph.mutations), *graph.inputs}
+    for m in boundary.measured:
+        measured.setdefault(graph.outputs[m.output], []).append((m.symbol.name, m.dim))
+    returned, mutations = graph.returned, graph.mutations
+    keep = {*graph.outputs, *graph.inputs}
     dead: dict[int, list[Node]] = {}
     for node, position in last_use.items():
         if node not in keep:
             dead.setdefault(position, []).append(node)
 
     def run(*inputs: Any) -> list[Any]:
-        before = runtime.set_grad(graph.autograd)
+        before = runtime.set_grad(records)
         try:
             return compute(inputs)
         finally:
@@ -49,23 +43,23 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
 
     def compute(inputs: Sequence[Any]) -> list[Any]:
         values: dict[Node, Any] = dict(zip(graph.inputs, inputs))
-        sizes = {name: _size(info, inputs, graph) for name, info in symbols.items()}
+        sizes = {name: _size(info, inputs) for name, info in symbols.items()}
         for position, (node, step) in enumerate(steps):
-            if graph.autograd:
+            if records:
                 runtime.set_grad(node.grad)
             values[node] = step(values, sizes)
             for name, dim in measured.get(node, ()):
                 sizes[name] = values[node] if dim is None else values[node].shape[dim]
             for gone in dead.get(position, ()):
                 values.pop(gone, None)
-        outputs = [values[node] for node in graph.outputs]
-        write_all(runtime.copy_, [(inputs[position], values[node]) for position, node in graph.mutations])
+        outputs = [values[node] for node in returned]
+        write_all(runtime.copy_, [(inputs[position], values[node]) for position, node in mutations])
         return outputs
 
-    return runtime.noting(run, graph.float_errors)
+    return runtime.noting(run, boundary.float_errors)
 
 
-def _size(info: Any, inputs: Sequence[Any], graph: Graph) -> int:
+def _size(info: SymbolInfo, inputs: Sequence[Any]) -> int:
     if info.dim is None:
         return inputs[info.input]
     return inputs[info.input].shape[info.dim]
@@ -85,7 +79,7 @@ def _step(node: Node, runtime: Runtime) -> Step:
     try:
         call = runtime.run_op(name)
     except KeyError:
-        raise LoweringError(f"[eager backend] the framework has no {name!r}; node: {node}") from None
+        raise LoweringError(f"[interpreter] the framework has no {name!r}; node: {node}") from None
     if node.op.kind == "extern" or (runtime.graph_decides_layouts and node.op.kind != "view"):
         return _settled(_called(node, call), node, runtime)
     return _called(node, call)

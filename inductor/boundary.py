@@ -1,0 +1,73 @@
+"""What surrounds a graph's nodes: everything that a run must know beside them, frozen when capture ends.
+
+A boundary speaks of inputs and outputs by position, never of nodes. A pass that makes a new graph keeps the outputs in their
+order and hands the boundary on as it is, so that it can lose no part of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sympy
+
+
+@dataclass(frozen=True)
+class SymbolInfo:
+    """A size symbol's binding: dim `dim` of graph input `input`, or the int input itself when `dim` is None.
+
+    hint is the value seen at capture; low/high the range promised (guarded) at run time.
+    """
+
+    symbol: sympy.Symbol
+    input: int
+    dim: int | None
+    hint: int
+    low: int = 2
+    high: int | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A size or an int that is known only when the graph runs: dim `dim` of output `output`, or its value when `dim` is None."""
+
+    symbol: sympy.Symbol
+    output: int
+    dim: int | None
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What a backward pass may ask for: the inputs that require gradients, and the outputs that give them."""
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """See the module's text.
+
+    returned:     how many outputs, from the first on, go to the caller; None: all. Those behind serve `writes` and `measured`
+    writes:       (input, output): after the run, the input holds the output's value
+    symbols:      dynamic sizes
+    int_inputs:   names of plain int inputs appended after the tensors at call time (dynamic Python ints)
+    measured:     sizes and ints that the run itself finds out
+    gradients:    None where none can be wanted; else the graph runs through the framework's own differentiable ops
+    op_by_op:     why it must run op by op through the framework ("": it need not)
+    isolated:     what the framework does around it and must not do to it ("gradients", "autocast")
+    framework:    the front end that captured it ("torch", "numpy"), for backends that run it with the framework
+    float_errors: floating-point errors that its run must note, a sum of `float_errors.BITS`
+    """
+
+    returned: int | None = None
+    writes: tuple[tuple[int, int], ...] = ()
+    symbols: tuple[SymbolInfo, ...] = ()
+    int_inputs: tuple[str, ...] = ()
+    measured: tuple[Measured, ...] = ()
+    gradients: Gradients | None = None
+    op_by_op: str = ""
+    isolated: frozenset[str] = frozenset()
+    framework: str = ""
+    float_errors: int = 0
