@@ -98,7 +98,7 @@ class CudaKernel:
             return self.known[key]
 
     def launcher(self) -> Launcher:
-        """The generated launch function; its text is kept as `launch.__quern_source__`."""
+        """The generated launch function."""
         text = self._launcher_text()
         several = self.driver.device_count() > 1
         scope: dict[str, Any] = {
@@ -109,9 +109,7 @@ class CudaKernel:
             "start": self._start_on_device if several else self._start,
         }
         exec(compile(text, f"<quern launch {self.source.name}>", "exec"), scope)
-        launch = scope["launch"]
-        launch.__quern_source__ = text
-        return launch
+        return scope["launch"]
 
     def _launcher_text(self) -> str:
         source = self.source

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from quern.inductor import dtypes
+from quern.inductor.boundary import Boundary
 from quern.inductor.graph import Graph, GraphBuilder, TensorMeta
 from quern.inductor.ops import OPS
 from quern.inductor.passes import move_scalars
-from quern.inductor.pipeline import schedule_graph
+from quern.inductor.pipeline import PASSES, schedule_graph
 
 GPU = "cuda:0"
 
@@ -54,3 +55,20 @@ def test_a_value_used_often_is_moved_once() -> None:
         small = b.add(small, small)
     graph.outputs = [b.mul(x, small)]
     assert len(move_scalars(graph, OPS).nodes) < 100
+
+
+def test_passes_hand_the_boundary_on():
+    """Whatever surrounds a graph is there behind every pass, dead nodes or not."""
+    b = GraphBuilder(OPS)
+    x = b.input(TensorMeta((4,), (1,), dtypes.float32))
+    b.exp(x)  # dead
+    b.graph.outputs = [b.neg(x), b.add(x, x)]
+    b.graph.boundary = Boundary(
+        returned=1, writes=((0, 1),), framework="torch", float_errors=3, isolated=frozenset({"autocast"})
+    )
+    graph = b.graph
+    for transform in PASSES:
+        graph = transform(graph, OPS)
+        assert graph.boundary == b.graph.boundary
+    assert [n.op.name for n in graph.returned] == ["neg"]
+    assert [(i, n.op.name) for i, n in graph.mutations] == [(0, "add")]
