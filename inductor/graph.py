@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Union
 
 from ..errors import InternalError, SourceLocation
@@ -188,7 +188,7 @@ def _show(value: Any) -> str:
     return repr(value) if isinstance(value, (str, float)) else str(value)
 
 
-@dataclass
+@dataclass(init=False)
 class Graph:
     """One captured or transformed program.
 
@@ -198,11 +198,39 @@ class Graph:
     boundary: what surrounds the nodes, by positions of inputs and outputs
     """
 
-    inputs: list[Node] = field(default_factory=list)
-    nodes: list[Node] = field(default_factory=list)
-    outputs: list[Node] = field(default_factory=list)
-    name: str = "graph"
-    boundary: Boundary = Boundary()
+    inputs: list[Node]
+    nodes: list[Node]
+    outputs: list[Node]
+    name: str
+    boundary: Boundary
+
+    def __init__(
+        self,
+        inputs: list[Node] | None = None,
+        nodes: list[Node] | None = None,
+        outputs: list[Node] | None = None,
+        name: str = "graph",
+        boundary: Boundary = Boundary(),  # noqa: B008 - frozen
+        mutations: Sequence[tuple[int, Node]] | None = None,
+    ) -> None:
+        """Without arguments: an empty graph. mutations: (input position, node), in place of the writes that the boundary
+        says, for a graph that is put together by hand.
+        """
+        self.inputs, self.nodes, self.outputs = inputs or [], nodes or [], outputs or []
+        self.name, self.boundary = name, boundary
+        if mutations is not None:
+            self._write(mutations)
+
+    def _write(self, mutations: Sequence[tuple[int, Node]]) -> None:
+        first, measured = self.returned, [self.outputs[m.output] for m in self.boundary.measured]
+        behind = len(first) + len(mutations)
+        self.outputs = [*first, *(node for _, node in mutations), *measured]
+        self.boundary = replace(
+            self.boundary,
+            returned=len(first),
+            writes=tuple((position, len(first) + k) for k, (position, _) in enumerate(mutations)),
+            measured=tuple(replace(m, output=behind + k) for k, m in enumerate(self.boundary.measured)),
+        )
 
     @property
     def returned(self) -> list[Node]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from quern.inductor import dtypes
 from quern.inductor.boundary import Boundary
 from quern.inductor.graph import Graph, GraphBuilder, TensorMeta
@@ -72,3 +74,14 @@ def test_passes_hand_the_boundary_on():
         assert graph.boundary == b.graph.boundary
     assert [n.op.name for n in graph.returned] == ["neg"]
     assert [(i, n.op.name) for i, n in graph.mutations] == [(0, "add")]
+
+
+def test_a_graph_by_hand_says_what_it_writes():
+    b = GraphBuilder(OPS)
+    x = b.input(TensorMeta((4,), (1,), dtypes.float32))
+    y, z = b.neg(x), b.exp(x)
+    graph = Graph([x], b.graph.nodes, [y], mutations=[(0, z)])
+    assert graph.returned == [y] and graph.mutations == [(0, z)] and graph.outputs == [y, z]
+    again = replace(graph, mutations=[(0, y)])
+    assert again.returned == [y] and again.mutations == [(0, y)]
+    assert replace(graph, name="other").mutations == [(0, z)]
