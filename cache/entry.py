@@ -19,12 +19,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..clock import time
 from ..errors import CacheError
 from .key import CacheKey, digest_of
 
@@ -127,7 +127,7 @@ def seal_entry(folder: Path, key: CacheKey, about: Mapping[str, Any], build_seco
         "label": "",
         "origin": "",
         **about,
-        "created": round(time.time(), 3),
+        "created": round(time(), 3),
         "build_seconds": round(build_seconds, 4),
         "parts": key.describe_parts(),
         "files": files,

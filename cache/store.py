@@ -10,13 +10,13 @@ import shutil
 import sys
 import tempfile
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..clock import perf_counter, time
 from ..config import config
 from ..errors import CacheError, UnsafeCacheDirectory, warn
 from .entry import BadEntry, Entry, MissingEntry, Signature, open_entry, plain_name, seal_entry, signature
@@ -189,7 +189,7 @@ class Store:
         if not unchanged:
             self._checked.pop(digest, None)
             return None
-        now = time.time()
+        now = time()
         if now - known.touched > TOUCH_INTERVAL:
             known.touched = now
             _touch(known.entry.folder)
@@ -200,7 +200,7 @@ class Store:
         with self._mutex:
             while len(self._checked) >= REMEMBERED:
                 self._checked.pop(next(iter(self._checked)), None)
-            self._checked[entry.digest] = _Checked(entry, seen, time.time())
+            self._checked[entry.digest] = _Checked(entry, seen, time())
 
     def _replace_bad(self, layout: Layout, digest: str, why: str, lock_held: bool) -> tuple[Entry, Signature] | None:
         """Set a bad entry aside, unless its builder is at it already; a good one that took its place is returned."""
@@ -255,7 +255,7 @@ class Store:
     def _fill_and_publish(
         self, layout: Layout, work: Path, key: CacheKey, build: Callable[[Path], object], about: Mapping[str, Any]
     ) -> Entry:
-        start = time.perf_counter()
+        start = perf_counter()
         try:
             build(work)
         except Exception as error:
@@ -263,7 +263,7 @@ class Store:
                 raise _Unwritable(full, vanished=not work.exists()) from error
             raise
         with _writing():
-            manifest = seal_entry(work, key, about, time.perf_counter() - start)
+            manifest = seal_entry(work, key, about, perf_counter() - start)
             final = layout.entry(key.digest)
             final.parent.mkdir(mode=0o700, exist_ok=True)
             try:
@@ -475,13 +475,13 @@ def _remove_private(folder: Path, pid: int) -> None:
 def _touch(folder: Path) -> None:
     """Note that an entry is in use, unless that was noted just now. A folder that takes no notes is fine."""
     with contextlib.suppress(OSError):
-        if time.time() - os.stat(folder).st_mtime > TOUCH_INTERVAL:
+        if time() - os.stat(folder).st_mtime > TOUCH_INTERVAL:
             os.utime(folder)
 
 
 def _age(path: Path) -> float:
     try:
-        return time.time() - os.stat(path).st_mtime
+        return time() - os.stat(path).st_mtime
     except FileNotFoundError:
         return float("inf")
 

@@ -6,12 +6,12 @@ import contextlib
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..clock import time, time_ns
 from .entry import MANIFEST, BadEntry, MissingEntry, open_entry, parse_manifest
 from .location import Layout
 from .locks import locked
@@ -173,7 +173,7 @@ def choose(
 ) -> list[Listed]:
     """The entries to remove, least recently used first: those unused for `older_than` seconds, then as many as it
     takes for the rest to fit `max_bytes`. None used within the last `grace` seconds is chosen."""
-    now = time.time()
+    now = time()
     total = sum(entry.bytes for entry in entries)
     chosen = []
     for entry in sorted(entries, key=lambda entry: entry.last_used):
@@ -214,7 +214,7 @@ def tidy(layout: Layout, max_bytes: int) -> list[Listed]:
 def set_aside(layout: Layout, digest: str, why: str) -> None:
     """Move a bad entry out of the readers' way, with a note of what is wrong with it. Raises OSError."""
     layout.quarantine.mkdir(mode=0o700, exist_ok=True)
-    place = layout.quarantine / f"{digest}.{time.time_ns()}"
+    place = layout.quarantine / f"{digest}.{time_ns()}"
     with contextlib.suppress(FileNotFoundError):
         os.rename(layout.entry(digest), place)
         place.joinpath("WHY").write_text(why + "\n")

@@ -73,7 +73,7 @@ def _bind_general(ev: Evaluator, fn: FunctionValue, view: CodeView, args: Args, 
         else:
             _reject_keyword(ev, fn, name, positional_only, kwargs)
     if extra and not view.has_varargs:
-        _reject_positional(ev, fn, view, len(args))
+        _reject_positional(ev, fn, view, len(args), len(slots.keys() & set(names[count:total])))
     _fill_defaults(ev, fn, view, slots)
     if view.has_varargs:
         slots[names[total]] = TupleValue(extra)
@@ -127,12 +127,16 @@ def _reject_keyword(
     raise ev.type_error(f"{fn.qualname}() got an unexpected keyword argument '{name}'")
 
 
-def _reject_positional(ev: Evaluator, fn: FunctionValue, view: CodeView, given: int) -> None:
+def _reject_positional(ev: Evaluator, fn: FunctionValue, view: CodeView, given: int, by_keyword: int) -> None:
+    """by_keyword: keyword-only arguments that were given"""
     count, defaults = view.argcount, len(fn.defaults(ev))
     takes = f"from {count - defaults} to {count}" if defaults else str(count)
     s = "" if count == 1 and not defaults else "s"
-    verb = "was" if given == 1 else "were"
-    raise ev.type_error(f"{fn.qualname}() takes {takes} positional argument{s} but {given} {verb} given")
+    verb = "was" if given == 1 and not by_keyword else "were"
+    more = ""
+    if by_keyword:
+        more = f" positional argument{'s' * (given != 1)} (and {by_keyword} keyword-only argument{'s' * (by_keyword != 1)})"
+    raise ev.type_error(f"{fn.qualname}() takes {takes} positional argument{s} but {given}{more} {verb} given")
 
 
 def call_python(ev: Evaluator, function: Any, args: Args, kwargs: Kwargs | None = None) -> Value:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..clock import perf_counter
 from ..errors import InternalError, UserError
 from ..inductor.checks import may_raise
 from ..inductor.graph import Graph, Node
@@ -114,7 +114,7 @@ def capture(
     engine offers `fullgraph`, `note_break(reason)`, `resume(target, index, ...)` and `compiled(function)`.
     Raises errors.Unsupported for a break under `fullgraph`.
     """
-    began = time.perf_counter()
+    began = perf_counter()
     if target.view.can_suspend:
         reason = BreakReason("generator", f"{target.name} is a generator or coroutine", "it runs as plain Python",
                              location=locations.of_code(target.view.code))  # fmt: skip
@@ -125,7 +125,7 @@ def capture(
     assume = assume if assume is not None else Assumptions()
     with room_for_calls():
         found = _until_settled(target, arguments, engine, policy, assume)
-    found.seconds = time.perf_counter() - began
+    found.seconds = perf_counter() - began
     return found
 
 

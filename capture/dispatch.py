@@ -15,13 +15,13 @@ import functools
 import linecache
 import sys
 import threading
-import time
 import types
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ..clock import perf_counter
 from ..config import Options, config
 from ..errors import (
     BackendFailed,
@@ -563,13 +563,13 @@ class CompiledFunction(CopiedAsOriginal):
             return trivial, 0.0
         graph.name = _identifier(name)
         context = BackendContext(captured.frontend, self.options, graph.name)
-        began = time.perf_counter()
+        began = perf_counter()
         for call in self.callbacks.on_start:
             call(name)
         try:
             assert captured.making is not None
             backend = present.stance.backend or self.backend
-            return executable_of(graph, backend, captured.making.examples, context), time.perf_counter() - began
+            return executable_of(graph, backend, captured.making.examples, context), perf_counter() - began
         except QuernError:
             raise
         except Exception as error:

@@ -260,12 +260,12 @@ def _deep(ev: Evaluator, value: Value, memo: dict[int, Value]) -> Value:
     return _same_parts(ev, value, lambda v: _deep(ev, v, memo), memo)
 
 
-#: methods of the program's that copying an instance runs: what fills it, and for some C classes what makes it
-_FILLING: dict[type, tuple[str, ...]] = {
-    DictValue: ("__new__", "__setitem__"),
-    ListValue: ("__new__", "append", "extend"),
-    SetValue: ("__new__", "__init__"),
-    DequeValue: ("__new__", "__init__", "append", "extend"),
+#: methods of the program's that copying an instance runs: what reads it, what fills the copy, for some C classes what makes it
+_COPYING: dict[type, tuple[str, ...]] = {
+    DictValue: ("__new__", "__setitem__", "__iter__", "keys", "items"),
+    ListValue: ("__new__", "append", "extend", "__iter__"),
+    SetValue: ("__new__", "__init__", "__iter__"),
+    DequeValue: ("__new__", "__init__", "append", "extend", "__iter__"),
 }
 
 
@@ -274,7 +274,7 @@ def _same_parts(ev: Evaluator, value: ObjectValue, part: Any, memo: dict[int, Va
     for name in ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__"):
         if isinstance(value.info.find(name), types.FunctionType):
             raise ev.break_("unsupported-copy", f"copying {value.describe()}", f"its class defines {name}")
-    for name in _FILLING.get(type(value.payload), ("__new__",)):
+    for name in _COPYING.get(type(value.payload), ("__new__",)):
         raw = value.info.find(name)
         if isinstance(raw.__func__ if isinstance(raw, staticmethod) else raw, types.FunctionType):
             raise ev.break_("unsupported-copy", f"copying {value.describe()}", f"its class defines {name}")

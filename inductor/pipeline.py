@@ -5,10 +5,10 @@ check requirements -> merge common -> decompose -> move scalars -> merge common 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ..clock import perf_counter
 from .checks import check_requirements
 from .dtypes import DType
 from .graph import Graph
@@ -59,8 +59,8 @@ def schedule_graph(
 @contextmanager
 def timed(times: dict[str, float], stage: str) -> Iterator[None]:
     """Add the seconds spent inside to `times[stage]`."""
-    start = time.perf_counter()
+    start = perf_counter()
     try:
         yield
     finally:
-        times[stage] = times.get(stage, 0.0) + time.perf_counter() - start
+        times[stage] = times.get(stage, 0.0) + perf_counter() - start

@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from . import clock as clock
 from . import errors
 from .config import config
 

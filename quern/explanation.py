@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .capture.breaks import BreakReason
 from .capture.dispatch import CompiledFunction, Entry, Recompile
+from .clock import perf_counter
 from .inductor.executable import CompileRecord
 from .inductor.graph import Graph
 
@@ -128,9 +128,9 @@ def explain_call(
     call: Callable[..., Any], functions: Sequence[CompiledFunction], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Explanation:
     """Run `call` and collect what the compiled functions behind it recorded."""
-    start = time.perf_counter()
+    start = perf_counter()
     result = call(*args, **kwargs)
-    seconds = time.perf_counter() - start
+    seconds = perf_counter() - start
     entries = [e for f in functions for e in f.explain_records if e.graph is not None and e.graph.op_count]
     return Explanation(
         graphs=tuple(map(_report, entries)),

@@ -14,7 +14,7 @@ import quern
 
 ROOT = Path(quern.__file__).resolve().parent.parent
 ROOMS = ["quern", "capture", "inductor", "kernels", "cache"]
-GROUND = {("quern", "errors"), ("quern", "config")}
+GROUND = {("quern", "errors"), ("quern", "config"), ("quern", "clock")}
 
 
 def modules():

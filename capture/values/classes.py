@@ -18,6 +18,7 @@ from .mappings import DictValue
 from .objects import ObjectValue
 from .sequences import DequeValue, ListValue, TupleValue
 from .sets import SetValue
+from .special_methods import as_text
 
 if TYPE_CHECKING:
     from ..evaluator import Evaluator
@@ -210,7 +211,8 @@ class ClassValue(Value):
 
     def _metaclass_answer(self, ev: Evaluator, name: str, args: list[Value]) -> Value | None:
         """What the program's own metaclass says; None where it says nothing, or is Python's."""
-        if isinstance(self.real, enum.EnumMeta) or not isinstance(type_find(type(self.real), name), _FunctionType):
+        raw = type_find(type(self.real), name)
+        if not isinstance(raw, _FunctionType) or raw is enum.EnumMeta.__dict__.get(name):
             return None
         found = self._meta_call(ev, name, args)
         return None if type(found) is ConstantValue and found.value is NotImplemented else found
@@ -225,10 +227,20 @@ class ClassValue(Value):
         return found.truth(ev)
 
     def str_(self, ev: Evaluator) -> Value:
-        return self._metaclass_answer(ev, "__str__", []) or self.repr_(ev)
+        return self._metaclass_text(ev, "__str__", []) or self.repr_(ev)
 
     def repr_(self, ev: Evaluator) -> Value:
-        return ConstantValue(repr(self.real))
+        return self._metaclass_text(ev, "__repr__", []) or ConstantValue(repr(self.real))
+
+    def format_(self, ev: Evaluator, spec: str) -> Value:
+        return self._metaclass_text(ev, "__format__", [ConstantValue(spec)]) or super().format_(ev, spec)
+
+    def _metaclass_text(self, ev: Evaluator, name: str, args: list[Value]) -> Value | None:
+        """A text that the program's own metaclass gives; None where Python's does."""
+        raw = type_find(type(self.real), name)
+        if not isinstance(raw, _FunctionType) or raw is enum.EnumMeta.__dict__.get(name):
+            return None
+        return as_text(ev, name, self._meta_call(ev, name, args))
 
     def rebuild(self, rb: Rebuilder) -> str:
         return rb.inject(self.real, self.real.__name__)

@@ -21,15 +21,13 @@ class DictViewValue(Value):
 
     __slots__ = ("owner", "kind")
 
-    _TYPES = {"keys": type({}.keys()), "values": type({}.values()), "items": type({}.items())}
-
     def __init__(self, owner: DictValue, kind: str) -> None:
         self.source = None
         self.owner = owner
         self.kind = kind
 
     def python_type(self) -> type:
-        return self._TYPES[self.kind]
+        return type(getattr(self.owner.cls(), self.kind)())
 
     def items(self, ev: Evaluator) -> list[Value]:
         if self.kind == "keys":
@@ -87,10 +85,11 @@ class DictViewValue(Value):
 
     def repr_(self, ev: Evaluator) -> Value:
         inside = ", ".join(ev.repr_text(v) for v in self.items(ev))
-        return ConstantValue(f"dict_{self.kind}([{inside}])")
+        return ConstantValue(f"{self.python_type().__name__}([{inside}])")
 
     def rebuild(self, rb: Rebuilder) -> str:
-        return f"{rb.value(self.owner)}.{self.kind}()"
+        cls = self.owner.cls  # a subclass may have methods of its own
+        return f"{rb.inject(cls, cls.__name__)}.{self.kind}({rb.value(self.owner)})"
 
 
 class SetValue(Value):

@@ -263,10 +263,7 @@ class SpecialMethods(Value):
     def format_(self, ev: Evaluator, spec: str) -> Value:
         method = self.special(ev, "__format__")
         if method is not None:
-            found = method.call(ev, [ConstantValue(spec)], {})
-            if not issubclass(found.python_type(), str):
-                raise ev.type_error(f"__format__ must return a str, not {found.python_type().__name__}")
-            return found
+            return as_text(ev, "__format__", method.call(ev, [ConstantValue(spec)], {}))
         if not spec:
             return self.str_(ev)
         if self._is_objects("__format__"):
@@ -275,10 +272,7 @@ class SpecialMethods(Value):
         return self.payload.format_(ev, spec)
 
     def _text(self, ev: Evaluator, name: str, method: Value, args: Args) -> Value:
-        found = method.call(ev, args, {})
-        if not issubclass(found.python_type(), str):
-            raise ev.type_error(f"{name} returned non-string (type {found.python_type().__name__})")
-        return found
+        return as_text(ev, name, method.call(ev, args, {}))
 
     # ------------------------------------------------------------ calls
 
@@ -360,3 +354,13 @@ def collected(ev: Evaluator, value: Value) -> Iterator[Value]:
 
 def _none_if_not_implemented(value: Value) -> Value | None:
     return None if type(value) is ConstantValue and value.value is NotImplemented else value
+
+
+def as_text(ev: Evaluator, name: str, found: Value) -> Value:
+    """What `__str__`, `__repr__` or `__format__` gave. Raises the program's TypeError where that is no text."""
+    if issubclass(found.python_type(), str):
+        return found
+    cls = found.python_type().__name__
+    if name == "__format__":
+        raise ev.type_error(f"__format__ must return a str, not {cls}")
+    raise ev.type_error(f"{name} returned non-string (type {cls})")

@@ -34,7 +34,8 @@ def compile_call(module: torch.nn.Module, compile_function: Compile) -> Callable
     """A compiled `module(...)`. As long as no hook is registered, `forward` alone is compiled; otherwise all of
     `Module._call_impl`, hooks included. `.parts()` lists the compiled functions made so far.
     """
-    if type(module).__call__ is not _PLAIN_CALL:
+    # (the class of a scripted module has no `forward` but in its instances)
+    if type(module).__call__ is not _PLAIN_CALL or isinstance(module, torch.jit.ScriptModule):
         whole = compile_function(module.__call__)
         return _with_parts(lambda *args, **kwargs: whole(*args, **kwargs), lambda: [whole])
     names = module.__dict__

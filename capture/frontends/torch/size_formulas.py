@@ -11,11 +11,11 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ....clock import thread_time
 from ....inductor.graph import Dim
 from ....inductor.sizes import evaluator, strides_over
 
@@ -58,9 +58,9 @@ class Asked:
         point = self.point(move)
         key = tuple(point.values())
         if key not in self._known:
-            began = time.thread_time()
+            began = thread_time()
             self._known[key] = self.answer(point) if self._spent < self.patience else None
-            self._spent += time.thread_time() - began
+            self._spent += thread_time() - began
         return self._known[key]
 
     def point(self, move: Mapping[str, int]) -> Point:
