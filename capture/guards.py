@@ -83,6 +83,7 @@ class GuardSet:
         self._registries = _Watched("a registry that is held was changed")
         self._classes = _Watched("a class got or lost attributes")
         self._objects = _Watched("an object that is held had another class")
+        self._sizes = _Watched("an object that is held got or lost attributes")
         self._hidden: tuple[list[Any], list[str]] = ([], [])
         self._hidden_seen: set[tuple[int, str]] = set()
         self._steady: dict[int, tuple[Mapping[str, Any], str, dict[str, Any]]] = {}
@@ -211,6 +212,15 @@ class GuardSet:
                 None, f"[*{self.names.inject(map)}({self.names.inject(type)}, {live})] == {then}", self._objects.reason
             )
         self._objects.add(obj, type(obj), id(obj))
+
+    def size_stays(self, held: dict[str, Any]) -> None:
+        """A held instance's dict has as many names as it has now."""
+        if not self._sizes.live:
+            live, then = self._sizes.inject(self.names)
+            self.test(
+                None, f"[*{self.names.inject(map)}({self.names.inject(len)}, {live})] == {then}", self._sizes.reason
+            )
+        self._sizes.add(held, len(held), id(held))
 
     def not_hidden(self, held: dict[str, Any], name: str) -> None:
         """A held instance's dict lacks `name`, which its class has."""

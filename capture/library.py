@@ -28,6 +28,7 @@ from . import markers, operators, polyfills, stance
 from .breaks import NotConstant
 from .builtin_functions import CallEffect, boolean
 from .builtin_table import CODE_CALLS, TABLE, TYPE_CALLS, Handler, handles, pure, simple
+from .type_lookup import HEAPTYPE
 from .values.base import Args, Kwargs, Value
 from .values.classes import ExceptionValue
 from .values.constant import NONE, TRUE, ConstantValue
@@ -278,6 +279,10 @@ def _same_parts(ev: Evaluator, value: ObjectValue, part: Any, memo: dict[int, Va
         raw = value.info.find(name)
         if isinstance(raw.__func__ if isinstance(raw, staticmethod) else raw, types.FunctionType):
             raise ev.break_("unsupported-copy", f"copying {value.describe()}", f"its class defines {name}")
+    if value.payload is None and any(
+        base is not object and not base.__flags__ & HEAPTYPE for base in value.cls.__mro__
+    ):
+        raise ev.break_("unsupported-copy", f"copying {value.describe()}", "C code keeps its content")
     payload = part(value.payload) if value.payload is not None else None
     if payload is value.payload and payload is not None and not isinstance(payload, (TupleValue, ConstantValue)):
         payload = payload.call_method(ev, "copy", [], {})
@@ -299,7 +304,7 @@ def _slots(cls: type) -> list[tuple[str, Any]]:
         (n, r)
         for base in cls.__mro__
         for n, r in base.__dict__.items()
-        if isinstance(r, types.MemberDescriptorType) and base.__flags__ & 512
+        if isinstance(r, types.MemberDescriptorType) and base.__flags__ & HEAPTYPE
     ]
 
 

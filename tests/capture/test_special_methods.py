@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import operator
 
 import pytest
@@ -210,3 +211,92 @@ def test_texts_of_exceptions_with_several_arguments():
         return x * 2, found
 
     agree(program, lambda: (1.0,))
+
+
+class ReadInItsOwnWay(dict):
+    def __iter__(self):
+        return iter(["z"])
+
+    def keys(self):
+        return ["a"]
+
+    def items(self):
+        return [("a", 5)]
+
+
+class ItemsOnly(dict):
+    def items(self):
+        LOG.append("items")
+        return [("b", 6), *super().items()]
+
+
+class DoubledList(list):
+    def __iter__(self):
+        return iter([*super().__iter__(), 1])
+
+
+class DoubledSet(set):
+    def __iter__(self):
+        return iter([*super().__iter__(), 7])
+
+
+class DoubledDeque(collections.deque):
+    def __iter__(self):
+        return iter([*super().__iter__(), 7])
+
+
+class OrderedItems(collections.OrderedDict):
+    def items(self):
+        return [("b", 6)]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ReadInItsOwnWay(a=1, b=2), lambda: ItemsOnly(a=1), lambda: DoubledList([3]), lambda: DoubledSet([3]), lambda: DoubledDeque([3]),
+        lambda: OrderedItems(a=1),
+    ],
+)  # fmt: skip
+def test_a_copy_is_filled_with_what_the_classes_own_methods_give(make, copied):
+    def program(x, obj):
+        other = copied(obj)
+        return (
+            x + 1,
+            other == obj,
+            other,
+            type(other),
+            len(other),
+            dict.items(other) if isinstance(other, dict) else None,
+        )
+
+    agree(program, lambda: (1.0, make()))
+
+
+class Taking:
+    def few(self, a, b=1, *, c=2, d=3):
+        return a
+
+    def one(self, *, c=2):
+        return c
+
+    def __init__(self, *needed):
+        pass
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda o: o.few(), lambda o: o.few(1, 2, 3), lambda o: o.few(1, 2, 3, c=4), lambda o: o.few(1, 2, 3, c=4, d=5), lambda o: o.one(1, c=2),
+        lambda o: o.one(1), lambda o: o.few(1, a=2), lambda o: o.few(1, e=2), lambda o: (lambda a, /: a)(a=1), lambda o: (lambda q: q)(),
+        lambda o: (lambda *, q, r: q)(1, q=2, r=3), lambda o: (lambda *, q, r: q)(r=1), lambda o: (lambda a, b, c: a)(), lambda o: (lambda: 1)(2),
+    ],
+)  # fmt: skip
+def test_calls_that_do_not_fit_say_so_as_python_does(call):
+    def program(x, obj):
+        try:
+            return x, call(obj)
+        except TypeError as error:
+            return x + 1, str(error)
+
+    agree(program, lambda: (1.0, Taking()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 
 import numpy as np
@@ -629,3 +630,22 @@ def test_floats_that_change_are_right_at_every_value():
     for a in (0.1, 0.37, 1.5):
         check(fast, f, np.linspace(-1, 2, 12).reshape(3, 4), a)
     assert all(entry.graph is not None for entry in fast.explain_records)
+
+
+@both
+@pytest.mark.parametrize("name", ["time", "perf_counter", "time_ns", "monotonic"])
+def test_the_compiler_does_not_ask_a_clock_that_the_program_put_in_place(name, backend, monkeypatch):
+    """Its calls would be counted as the program's."""
+    counted = []
+    monkeypatch.setattr(time, name, lambda: counted.append(1) or len(counted))
+
+    def f(x):
+        began = getattr(time, name)()
+        y = np.exp(x) * began
+        return y * (getattr(time, name)() - began), len(counted)
+
+    function = compiled(f, backend=backend)
+    for call in range(3):
+        result, calls = function(X)
+        assert calls == len(counted) == 2 * call + 2
+        np.testing.assert_allclose(result, np.exp(X) * (calls - 1))

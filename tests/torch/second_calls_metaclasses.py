@@ -3,6 +3,7 @@ Classes whose bases are replaced.
 """
 
 # mypy: ignore-errors
+# ruff: noqa: UP031
 
 from __future__ import annotations
 
@@ -280,3 +281,37 @@ def functions_dispatched_on_the_type(c):
     yield f(X, 3)
     twice.register(torch.Tensor, lambda v: v * 5)
     yield f(X, 3)
+
+
+@program
+def metaclasses_that_write_their_classes(c):
+    class Written(type):
+        def __format__(cls, spec):
+            return f"{cls.__name__}:{spec}"
+
+        def __repr__(cls):
+            cls.asked += 1
+            return cls.text
+
+    class Thing(metaclass=Written):
+        asked, text = 0, "a thing"
+
+    @c
+    def f(x):
+        try:
+            texts = [f"{Thing}", f"{Thing:>3}", format(Thing), "%s" % Thing, f"{Thing}", str(Thing), repr([Thing])]
+        except TypeError as error:
+            texts = [str(error)]
+        return x + len(texts), texts
+
+    yield f(X), Thing.asked
+    Thing.text = "another"
+    yield f(X), Thing.asked
+    Thing.text = 3
+    yield f(X), Thing.asked
+    Thing.text, Written.__format__ = "none", lambda cls, spec: spec.join("ab")
+    yield f(X), Thing.asked
+    Written.__format__ = lambda cls, spec: NotImplemented
+    yield f(X), Thing.asked
+    del Written.__format__
+    yield f(X), Thing.asked

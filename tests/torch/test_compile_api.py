@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import io
 
@@ -118,6 +119,35 @@ def test_module_survives_jit(installed, no_grad):
     buffer.seek(0)
     loaded = torch.jit.load(buffer)
     torch.testing.assert_close(loaded(x), expected)
+
+
+class Counted(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(2, 2)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.linear(x) * self.calls
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize(
+    "script", [torch.jit.script, lambda m: torch.jit.trace(m, torch.ones(3, 2), check_trace=False)]
+)
+def test_scripted_modules_compile(script, backend):
+    """Their classes have no `forward`: instances find theirs in C++."""
+    scripted = script(Counted())
+    plain = copy.deepcopy(scripted)
+    compiled = quern.compile(scripted, backend=backend)
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+    for _ in range(2):
+        result = compiled(torch.ones(3, 2))
+        torch.testing.assert_close(result, plain(torch.ones(3, 2)))
+    result.sum().backward()
+    assert scripted.linear.weight.grad is not None
+    torch.testing.assert_close(copy.deepcopy(compiled)(torch.ones(3, 2)), plain(torch.ones(3, 2)))
 
 
 @pytest.mark.parametrize("arguments", [0, 1])

@@ -146,6 +146,8 @@ CHANGES = {
     "global pre-hook": _global(torch_module.register_module_forward_pre_hook, lambda m, args: (args[0] * 2,)),
     "global backward hook": _global(torch_module.register_module_full_backward_hook, lambda m, gi, go: (gi[0] * 2,)),
     "own forward": _set("forward", lambda b: lambda x: x * 3),
+    "call of its own": _set("_call_impl", lambda b: lambda x: x * 3),
+    "call of a part's own": _set("_compiled_call_impl", lambda b: lambda x: x * 3, _inner),
     "own forward of a part": _set("forward", lambda m: lambda x: x * 3, _inner),
     "own bound forward": _set("forward", lambda m: types.MethodType(lambda self, x: x @ self.weight, m), _inner),
     "own helper": _set("helper", lambda b: lambda y: y * 4),
@@ -165,7 +167,7 @@ CHANGES = {
     "new dict of hooks": _new_dict_of_hooks,
 }  # fmt: skip
 #: an entry that holds a module watches the dicts that the module had, not for others in their place
-ONLY_BY_TYPE = {"attribute before a parameter", "new dict of hooks"}
+ONLY_BY_TYPE = {"new dict of hooks"}
 
 
 def _behind_breaks(blocks, compiled):

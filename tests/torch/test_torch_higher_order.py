@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -61,6 +64,128 @@ def test_checkpoint():
         return checkpoint(lambda v, k=1: layer(v).sin() * k, x, use_reentrant=False, k=3)
 
     check(fn, X)
+
+
+def _logs():
+    log = []
+
+    def inner(v):
+        log.append(1)
+        return v.sin() * v
+
+    return lambda x: (checkpoint(inner, x, use_reentrant=False), log)
+
+
+def _logs_into_its_own_list(given=False):
+    def fn(x):
+        log, table = [], {"n": 0}
+
+        def inner(v, *rest):
+            (rest[0] if rest else log).append(1)
+            table["n"] += 1
+            return v.exp() * v
+
+        return checkpoint(inner, x, *([log] if given else []), use_reentrant=False), log, table
+
+    return fn
+
+
+def _counts():
+    n = 0
+
+    def inner(v):
+        nonlocal n
+        n += 1
+        return v.exp() * n
+
+    return lambda x: (checkpoint(inner, x, use_reentrant=False), n)
+
+
+def _normalises():
+    norm = nn.BatchNorm1d(4)
+    return lambda x: (checkpoint(norm, x * 2, use_reentrant=False), norm.running_mean, norm.num_batches_tracked)
+
+
+def _adds_up():
+    def fn(x):
+        total = torch.zeros(4)
+
+        def inner(v):
+            total.add_(1)
+            return v.exp() * v
+
+        return checkpoint(inner, x, use_reentrant=False), total
+
+    return fn
+
+
+def _sets():
+    thing = type("Thing", (), {"n": 0})()
+
+    def inner(v):
+        thing.n += 1
+        return v.exp()
+
+    return lambda x: (checkpoint(inner, x, use_reentrant=False), thing.n)
+
+
+def _reenters():
+    """Gradients end at inputs that need none."""
+    layer = nn.Linear(4, 4)
+    return lambda x: (checkpoint(layer, x.detach(), use_reentrant=True) + x, layer.weight)
+
+
+def _enters_contexts():
+    log = []
+
+    @contextlib.contextmanager
+    def entered():
+        log.append(1)
+        yield
+
+    return lambda x: (checkpoint(torch.exp, x, use_reentrant=False, context_fn=lambda: (entered(), entered())), log)
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs")
+@pytest.mark.parametrize(
+    "make",
+    [
+        _logs, _logs_into_its_own_list, lambda: _logs_into_its_own_list(True), _counts, _normalises, _adds_up, _sets, _reenters,
+        _enters_contexts,
+    ],
+)  # fmt: skip
+def test_the_backward_pass_repeats_the_effects_of_a_checkpointed_function(make):
+    def observe(wrap):
+        torch.manual_seed(0)
+        function, seen = wrap(make()), []
+        for _ in range(3):
+            x = X.clone().requires_grad_()
+            result, *rest = function(x)
+            result.sum().backward()
+            grads = [getattr(r, "grad", None) for r in rest if isinstance(r, nn.Parameter)]
+            seen.append([result.detach(), x.grad, copy.deepcopy(rest), grads])
+        return seen
+
+    expected = observe(lambda f: f)
+    for backend in ("eager", "inductor"):
+        compare(expected, observe(lambda f, backend=backend: quern.compile(f, backend=backend)))
+
+
+def test_a_checkpointed_function_without_effects_is_part_of_the_graph():
+    layer = nn.Linear(4, 4)
+
+    def fn(x):
+        scales, kinds = {"a": 2, 3: [x]}, {1, "q"}
+
+        def inner(v, *, k):
+            found = [layer(v)]
+            found.append(found[0].sin() * scales["a"] + scales[3][0] * len(kinds) * k["z"])
+            return sum(found)
+
+        return checkpoint(inner, x, use_reentrant=False, k={"z": 3})
+
+    x = X.clone().requires_grad_()
+    compare(fn(x), quern.compile(fn, backend="eager", fullgraph=True)(x))
 
 
 class Scaled(torch.autograd.Function):

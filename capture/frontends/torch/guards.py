@@ -81,7 +81,7 @@ def guard_tensor(
 
 
 def guard_together(ev: Evaluator, state: TorchState) -> None:
-    """One check for all tensors that the entry holds, and one for all hook dicts."""
+    """One check for all tensors that the entry holds, one for all hook dicts, and one for the sizes of modules' own dicts."""
     if state.held:
         unique = list({id(t): t for t in state.held}.values())
         held = ev.names.inject(unique, "held")
@@ -90,6 +90,8 @@ def guard_together(ev: Evaluator, state: TorchState) -> None:
     if state.hooks:
         hooks = ev.names.inject(tuple(state.hooks.values()), "hooks")
         ev.guards.test(None, f"not any({hooks})", "no module had forward hooks", 2)
+    for module in state.modules.values():
+        module.guard_names(ev)
 
 
 # ---------------------------------------------------------------- global state

@@ -115,7 +115,13 @@ def _seen(ev: Evaluator, values: tuple[Value, ...]) -> Any:
             found[id(value)] = value.storage.version
             continue
         parts = _parts(ev, value)
-        keys = list(value.keys) if isinstance(value, SetValue) else list(value.table) if isinstance(value, DictValue) else []
+        keys = (
+            list(value.keys)
+            if isinstance(value, SetValue)
+            else list(value.table)
+            if isinstance(value, DictValue)
+            else []
+        )
         found[id(value)] = keys, [id(part) for part in parts]
         todo += parts
     written = [(id(s), s.version) for s in state_of(ev).arrays.inputs if s.version]

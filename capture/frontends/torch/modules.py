@@ -80,7 +80,9 @@ class NNModuleValue(ObjectValue):
             if self.info.getattr is _GETATTR or not hook:
                 registered = self.registered(ev, name)
                 if registered is not None:
-                    if not self.is_held:
+                    if self.is_held:
+                        state_of(ev).modules[id(self)] = self
+                    else:
                         self.guard_absent(ev, name)
                     return registered
         return super().generic_getattr(ev, name, hook)
@@ -179,10 +181,27 @@ class NNModuleValue(ObjectValue):
         watched = (*own, *GLOBAL_HOOKS) if self.is_held else GLOBAL_HOOKS
         for hooks in watched:
             state.hooks[id(hooks)] = hooks
-        if not self.is_held:
+        if self.is_held:
+            state.modules[id(self)] = self
+        else:
             asked = ev.names.inject(_is_plainly_called, "called_plainly")
             ev.guards.test(self.dict_source(ev), f"{asked}({{x}})", "{label} had no hooks, and no call of its own")
         return True
+
+    def guard_names(self, ev: Evaluator) -> None:
+        """The module, which is held, got no further attributes of its own. Their number says so: what was used is still there.
+        Where the program itself adds or removes some, those that matter for calls are asked one by one.
+        """
+        names = self.real_dict
+        assert names is not None and self.source is not None
+        if self.removed or not self.changed.keys() <= names.keys():
+            for name in _OWN_CALLS:
+                if name not in names:
+                    self.guard_absent(ev, name)
+        elif self.source.parent is None:
+            ev.guards.size_stays(names)
+        else:  # held weakly
+            ev.guards.length(self.dict_source(ev), len(names))
 
     def truth(self, ev: Evaluator) -> bool:
         if self.info.find("__len__") is MISSING and self.info.find("__bool__") is MISSING:

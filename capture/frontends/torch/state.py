@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ....inductor.graph import GraphBuilder, Node
     from ...evaluator import Evaluator
     from ...sources import Source
+    from .modules import NNModuleValue
 
 
 class TorchState:
@@ -26,6 +27,7 @@ class TorchState:
     inference: inference mode likewise
     held:     parameters and buffers that the entry holds: their metadata is checked in one call
     hooks:    hook dicts of the modules that were called: all must stay empty
+    modules:  held modules of which something was used that a new attribute of their own would hide
     quiet:    what is written now goes through `.data`: autograd does not count it as a change
     counted:  storages with a write that autograd does count, and that is still to be made
     """
@@ -55,6 +57,7 @@ class TorchState:
         #: graph inputs that hold numbers which change, by where the entry reads the number
         self.held_numbers: dict[Source, Node] = {}
         self.hooks: dict[int, dict[Any, Any]] = {}
+        self.modules: dict[int, NNModuleValue] = {}
         self.quiet = False
         self.counted: set[InputStorage] = set()
 
