@@ -267,7 +267,7 @@ def test_a_copy_is_filled_with_what_the_classes_own_methods_give(make, copied):
             other,
             type(other),
             len(other),
-            dict.items(other) if isinstance(other, dict) else None,
+            list(dict.items(other)) if isinstance(other, dict) else None,
         )
 
     agree(program, lambda: (1.0, make()))
