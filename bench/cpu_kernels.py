@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from quern.inductor import loops as L
+from quern.inductor.canonical import canonical_form
 from quern.inductor.codegen.cpp import generate
 from quern.inductor.dtypes import float32
 from quern.inductor.kernel import Buffer, Kernel, Store
@@ -137,7 +138,8 @@ def measure(threads: int = 2, repeats: int = 30) -> list[Measurement]:
         triad(8 * million), chain(4 * million), softmax(4096, 1024), softmax(4096, 1024, "column"), layer_norm(4096, 1024),
         total(4096, 4096, "row"), total(4096, 4096, "column"), total(4096, 4096, "all"), transpose(4096, 2048),
     ]  # fmt: skip
-    library = load(build(generate(kernels, vector_bytes=host_target().vector_bytes).units, label="bench cpu kernels"))
+    loops = [canonical_form(k) for k in kernels]
+    library = load(build(generate(loops, vector_bytes=host_target().vector_bytes).units, label="bench cpu kernels"))
     bandwidth, rows = 1.0, []
     for k in kernels:
         seconds = _time(getattr(library, k.name), k, threads, repeats)
@@ -150,7 +152,7 @@ def measure(threads: int = 2, repeats: int = 30) -> list[Measurement]:
 def compile_seconds(make: Callable[[], Kernel]) -> float:
     """Time to generate, compile and load one kernel that is not in the cache."""
     start = time.perf_counter()
-    units = generate([make()], vector_bytes=host_target().vector_bytes).units
+    units = generate([canonical_form(make())], vector_bytes=host_target().vector_bytes).units
     load(build([f"{units[0]}// {time.time_ns()}\n"], label="bench compile"))
     return time.perf_counter() - start
 

@@ -77,6 +77,7 @@ def _make(graph: Graph, options: Options, target: Target, times: dict[str, float
     scheduled = schedule_graph(
         graph,
         fuse=options.fuse,
+        simplify=options.simplify,
         round_halves=options.round_halves,
         verify=config.verify,
         times=times,

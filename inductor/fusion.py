@@ -9,25 +9,22 @@ not stored either unless somebody else reads it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .dtypes import HALVES, float32
-from .graph import Dim
-from .kernel import Store
+from .kernel import Store, order_matters, substitute_stores
 from .loops import (
     Expr,
-    FloorDiv,
     Index,
     Indirect,
-    Mod,
     Var,
     as_index,
+    points,
     postorder,
     reduces_under_mask,
     rewrite,
+    split_var,
     substitute,
-    substitute_expr,
 )
 from .lower import Group
 
@@ -37,8 +34,6 @@ _MAX_DEPTH = 4
 #: with fewer rows than this, work along a long reduced axis is not put under the row loop
 _FEW_ROWS = 16
 _LONG_AXIS = 2048
-
-_split_names = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -83,22 +78,6 @@ def group_reads(group: Group) -> set[str]:
 
 def group_writes(group: Group) -> set[str]:
     return {s.buffer for s in group.stores}
-
-
-def numel(variables: list[Var]) -> Dim:
-    n: Dim = 1
-    for v in variables:
-        n = n * v.extent
-    return n
-
-
-def _split(var: Var, low: int) -> tuple[Var, Var, Index]:
-    """var = low * high_var + low_var."""
-    assert isinstance(var.extent, int)
-    kind = var.name[0]
-    k = next(_split_names)
-    high, small = Var(f"{kind}s{k}h", var.extent // low), Var(f"{kind}s{k}l", low)
-    return high, small, as_index(high) * low + as_index(small)
 
 
 @dataclass
@@ -146,12 +125,12 @@ def _match(left: Index, right: Index, a: _Side, b: _Side) -> list[tuple[Var, Var
         if lv.extent == rv.extent:
             pairs.append((lv, rv))
         elif lv.extent > rv.extent and lv.extent % rv.extent == 0:
-            high, low, index = _split(lv, rv.extent)
+            high, low, index = split_var(lv, rv.extent, lv.extent // rv.extent)
             a.replace(lv, [high, low], index)
             pairs.append((low, rv))
             ls.append((high, lc * rv.extent))
         elif rv.extent > lv.extent and rv.extent % lv.extent == 0:
-            high, low, index = _split(rv, lv.extent)
+            high, low, index = split_var(rv, lv.extent, rv.extent // lv.extent)
             b.replace(rv, [high, low], index)
             pairs.append((lv, low))
             rs.append((high, rc * lv.extent))
@@ -216,17 +195,11 @@ def _complete(left: Group, right: Group, a: _Side, b: _Side, pairs: list[tuple[V
     p = [names[v] for v in order if role[v] == "p"]
     r = [names[v] for v in order if role[v] == "r"]
     for group, sub in ((left, full_left), (right, full_right)):
-        if order_matters(group) and not _keeps_order(group, sub, r):
+        if order_matters(group.stores) and not _keeps_order(group, sub, r):
             return Refusal(
                 "order-of-reduced-axes", "legality", "positions along several axes would be counted differently"
             )
     return Pairing(full_left, full_right, p, r)
-
-
-def order_matters(group: Group) -> bool:
-    """argmax, argmin and scans depend on the order in which r is walked."""
-    nodes = postorder([s.value for s in group.stores])
-    return any(e.op == "scan" or (e.op == "reduce" and e.attr in ("argmax", "argmin")) for e in nodes)
 
 
 def _keeps_order(group: Group, sub: dict[Var, Index], r: list[Var]) -> bool:
@@ -256,8 +229,8 @@ def fuse(left: Group, right: Group, shared: list[str]) -> Group | Refusal:
     found = pair(left, right, shared)
     if isinstance(found, Refusal):
         return found
-    first = _apply(left.stores, found.left)
-    second = _apply(right.stores, found.right)
+    first = substitute_stores(left.stores, found.left)
+    second = substitute_stores(right.stores, found.right)
     forwarded = _forward(first, second)
     if isinstance(forwarded, Refusal):
         return forwarded
@@ -266,10 +239,6 @@ def fuse(left: Group, right: Group, shared: list[str]) -> Group | Refusal:
         return Refusal("reduction-under-mask", "legality", "some points of the reduced axis would be left out")
     refusal = _too_much(left, right, fused)
     return fused if refusal is None else refusal
-
-
-def _apply(stores: list[Store], sub: dict[Var, Index]) -> list[Store]:
-    return [Store(s.buffer, substitute(s.index, sub), substitute_expr(s.value, sub), s.mode) for s in stores]
 
 
 def _forward(first: list[Store], second: list[Store]) -> list[Store] | Refusal:
@@ -307,7 +276,7 @@ def _too_much(left: Group, right: Group, fused: Group) -> Refusal | None:
         return Refusal("too-many-passes", "heuristic", "each pass over the reduced axis computes its inputs again")
     if any(e.op == "scan" for e in nodes) and any(e.op == "reduce" for e in nodes):
         return Refusal("scan-with-reduction", "heuristic")
-    rows, axis = numel(fused.p), numel(fused.r)
+    rows, axis = points(fused.p), points(fused.r)
     if fused.r and isinstance(rows, int) and isinstance(axis, int) and rows < _FEW_ROWS and axis >= _LONG_AXIS:
         late = any(s.value.varies_in_r and s.value.reduce_depth > 0 for s in fused.stores)
         if late or max(e.reduce_depth for e in nodes) > max(_depth(left), _depth(right)):
@@ -323,46 +292,3 @@ def score(left: Group, right: Group, sizes: dict[str, int]) -> int:
     """Bytes of memory traffic that fusing would save: shared buffers are read once, forwarded ones not at all."""
     shared = (group_reads(left) | group_writes(left)) & group_reads(right)
     return sum(sizes.get(name, 0) for name in shared)
-
-
-def split_divided(group: Group) -> Group:
-    """Split loop variables that indices take apart with // and %, so that the indices become affine.
-
-    v // k and v % k with k dividing the extent: v = k * high + low.
-    """
-    cut = next(_divided_by(group), None)
-    while cut is not None:
-        var, k = cut
-        high, low, index = _split(var, k)
-        group = Group(
-            _place(group.p, var, [high, low]),
-            _place(group.r, var, [high, low]),
-            _apply(group.stores, {var: index}),
-            group.device,
-            group.origins,
-        )
-        cut = next(_divided_by(group), None)
-    return group
-
-
-def _place(variables: list[Var], var: Var, parts: list[Var]) -> list[Var]:
-    return [u for v in variables for u in (parts if v == var else [v])]
-
-
-def _divided_by(group: Group) -> Iterator[tuple[Var, int]]:
-    own = {*group.p, *group.r}
-    for e in postorder([s.value for s in group.stores]):
-        if e.op not in ("load", "index"):
-            continue
-        index: Index = e.attr if e.op == "index" else e.attr[1]
-        for atom in index.atoms():
-            if not isinstance(atom, (FloorDiv, Mod)) or len(atom.base.terms) != 1 or atom.base.const != 0:
-                continue
-            var, c = atom.base.terms[0]
-            k = atom.divisor
-            if not (isinstance(var, Var) and var in own and isinstance(var.extent, int)):
-                continue
-            if not (isinstance(k, int) and isinstance(c, int)) or k % c:
-                continue
-            if 1 < k // c < var.extent and var.extent % (k // c) == 0:
-                yield var, k // c

@@ -6,13 +6,13 @@ A kernel is a set of stores over an expression DAG (`inductor.loops`) and the lo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from ..errors import InternalError
-from .dtypes import DType
+from .dtypes import DType, int64
 from .graph import Dim
-from .loops import Expr, Index, Indirect, Var, postorder, reduces_under_mask
+from .loops import Expr, Index, Indirect, Var, as_index, expr, postorder, reduces_under_mask, rewrite, substitution
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,30 @@ class Store:
     value: Expr
     mode: str = "store"
 
+    @property
+    def roots(self) -> tuple[Expr, Expr]:
+        """The value and the index as expressions: all that the store computes lies below them."""
+        return self.value, expr("index", dtype=int64, attr=self.index)
+
+
+def rewrite_stores(stores: Iterable[Store], visit: Callable[[Expr], Expr | None]) -> list[Store]:
+    """The stores with their values and indices rebuilt, as `loops.rewrite` does it."""
+    stores = list(stores)
+    new = rewrite([root for s in stores for root in s.roots], visit)
+    # an index that became a plain number is a literal
+    return [replace(s, value=v, index=as_index(i.attr)) for s, v, i in zip(stores, new[::2], new[1::2])]
+
+
+def substitute_stores(stores: Iterable[Store], values: Mapping[Var, Index]) -> list[Store]:
+    """The stores with loop variables replaced by indices."""
+    return rewrite_stores(stores, substitution(values))
+
+
+def order_matters(stores: Iterable[Store]) -> bool:
+    """Whether the order in which r is walked shows in the result: argmax and argmin count positions, scans run along it."""
+    exprs = postorder([s.value for s in stores])
+    return any(e.op == "scan" or (e.op == "reduce" and e.attr in ("argmax", "argmin")) for e in exprs)
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -54,7 +78,6 @@ class Kernel:
     args: tuple[Buffer, ...]
     symbols: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
-    hints: Mapping[str, int] = field(default_factory=dict, hash=False, compare=False)
 
     @property
     def reads(self) -> set[str]:

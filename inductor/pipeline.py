@@ -1,6 +1,7 @@
 """The pipeline: a captured graph becomes a schedule of kernels. Read `schedule_graph` aloud: that is the compiler.
 
 check requirements -> merge common -> decompose -> move scalars -> merge common -> eliminate dead -> lower -> fuse and schedule
+-> canonical form
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..clock import perf_counter
+from .canonical import canonical_schedule
 from .checks import check_requirements
 from .dtypes import DType
 from .graph import Graph
@@ -22,18 +24,25 @@ PASSES = (check_requirements, merge_common, decompose_rounded, move_scalars, mer
 #: the same where float16 and bfloat16 are rounded only where they are stored
 UNROUNDED = tuple(decompose if p is decompose_rounded else p for p in PASSES)
 
+#: the stages in order, by the names under which their seconds are counted
+STAGES = ("passes", "lower", "schedule", "canonical form")
+
 
 def schedule_graph(
     graph: Graph,
     *,
     fuse: bool = True,
+    simplify: bool = True,
     round_halves: bool = True,
     verify: bool = True,
     times: dict[str, float] | None = None,
     adds_atomically: Callable[[DType, str], bool] = anything,
 ) -> Schedule:
-    """Passes, lowering, fusion and ordering. `verify` checks the legality specs at every border; `times` collects seconds by stage;
-    `adds_atomically`: what the code generator can do (see `lower`).
+    """All stages.
+
+    fuse, simplify: whether loops are fused, and brought to canonical form
+    verify: whether the legality specs are checked at every border; times: collects seconds by stage
+    adds_atomically: what the code generator can do (see `lower`)
 
     Raises LoweringError for an op that cannot be lowered, InternalError where a stage broke its contract.
     """
@@ -51,8 +60,12 @@ def schedule_graph(
     with timed(times, "schedule"):
         scheduled = schedule(lowered, enable_fusion=fuse)
         if verify:
-            for kernel in scheduled.kernels:
-                kernel.verify()
+            scheduled.verify()
+    if simplify:
+        with timed(times, "canonical form"):
+            scheduled = canonical_schedule(scheduled)
+            if verify:
+                scheduled.verify()
     return scheduled
 
 

@@ -8,15 +8,16 @@ nobody reads are dropped and the units are put in an order that respects the dep
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .dtypes import int64 as _INT64
-from .fusion import Refusal, fuse, group_reads, group_writes, numel, order_matters, score, split_divided
+from .fusion import Refusal, fuse, group_reads, group_writes, score
 from .graph import Dim
-from .kernel import Buffer, Kernel, Store
-from .loops import Expr, FloorDiv, Index, Mod, Var, as_index, expr, load, rewrite, substitute, substitute_expr
+from .kernel import Buffer, Kernel, Store, order_matters, substitute_stores
+from .loops import Expr, FloorDiv, Index, Mod, Var, as_index, expr, load, points, rewrite
 from .lower import ExternCall, Group, Lowered, Storage
+from .splitting import split_divided
 
 #: siblings that share only inputs are fused when they share at least this much memory traffic
 _SIBLING_BYTES = 1 << 14
@@ -45,17 +46,27 @@ class Launch:
 
 @dataclass
 class Schedule:
-    """What to run, in order. `refused` says for each pair of neighbours why they were not fused."""
+    """What to run, in order.
+
+    refused:   for each pair of neighbours why they were not fused
+    canonical: whether the kernels' loops are in canonical form (`inductor.canonical`)
+    """
 
     steps: list[Launch | ExternCall]
     lowered: Lowered
     loops_before: int = 0
     refused: list[tuple[str, str, Refusal]] = field(default_factory=list)
+    canonical: bool = False
 
     @property
     def kernels(self) -> list[Kernel]:
         """Distinct kernels, in order of first use."""
         return list(dict.fromkeys(s.kernel for s in self.steps if isinstance(s, Launch)))
+
+    def verify(self) -> None:
+        """Check that every kernel is legal; raises InternalError."""
+        for kernel in self.kernels:
+            kernel.verify()
 
 
 def schedule(lowered: Lowered, *, enable_fusion: bool = True, name: str = "kernel") -> Schedule:
@@ -87,7 +98,8 @@ def _units(lowered: Lowered) -> dict[int, Unit]:
             reads = {s.name for s in step.inputs if s is not None}
             writes = {s.name for s in step.outputs}
         else:
-            step = split_divided(step)
+            p, r, stores = split_divided(step.p, step.r, step.stores)
+            step = replace(step, p=p, r=r, stores=stores)
             reads, writes = group_reads(step), group_writes(step)
         unit = units[i] = Unit(i, step, reads, writes)
         unit.after = {writers[b] for b in reads | writes if b in writers}
@@ -174,7 +186,7 @@ def _candidates(
 
 def _same_space(a: Group, b: Group, strict: bool) -> bool:
     """A quick test that the iteration spaces can agree at all."""
-    ap, bp, ar, br = numel(a.p), numel(b.p), numel(a.r), numel(b.r)
+    ap, bp, ar, br = points(a.p), points(b.p), points(a.r), points(b.r)
     if ap * ar == bp * br:
         return True
     return not strict and (ap == bp or ap * ar == bp or bp * br == ap)
@@ -264,14 +276,14 @@ def _in_order(units: dict[int, Unit]) -> list[Unit]:
 def _launch(group: Group, lowered: Lowered, seen: dict[Any, Kernel], name: str) -> Launch:
     """The group as a kernel in canonical names, so that equal loops (repeated layers) are one kernel."""
     p = _outer_first(group.p, group.stores)
-    r = group.r if order_matters(group) else _outer_first(group.r, group.stores)
+    r = group.r if order_matters(group.stores) else _outer_first(group.r, group.stores)
     sub: dict[Var, Index] = {}
     for kind, variables in (("p", p), ("r", r)):
         for k, v in enumerate(variables):
             sub[v] = as_index(Var(f"{kind}{k}", v.extent))
             if v.extent == 1:
                 sub[v] = Index()
-    fused = [Store(s.buffer, substitute(s.index, sub), substitute_expr(s.value, sub), s.mode) for s in group.stores]
+    fused = substitute_stores(group.stores, sub)
     order: dict[str, str] = {}
     values = [_rename(s.value, order) for s in fused]
     stores = []

@@ -78,6 +78,15 @@ def evaluator(e: Any) -> Callable[[Mapping[str, int]], int]:
     return lambda values: eval(code, scope, values)  # noqa: S307 - text made above
 
 
+#: what an unknown size is taken to be when sizes are weighed
+UNKNOWN_SIZE = 4096
+
+
+def size_hint(e: Any) -> int:
+    """A size as a plain number, for heuristics only."""
+    return e if isinstance(e, int) else int(e.subs(dict.fromkeys(e.free_symbols, UNKNOWN_SIZE)))
+
+
 def strides_over(dims: Sequence[Any], sizes: Sequence[int], strides: Sequence[int]) -> tuple[Any, ...]:
     """Strides as expressions: where one stride is another axis's size times its stride, and that size is a symbol, it is
     that product (x.T of a contiguous x has strides 1 and size 0); else it is the number that it is now.

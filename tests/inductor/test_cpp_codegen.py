@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import sympy
 from quern.inductor import loops as L
+from quern.inductor.canonical import canonical_form
 from quern.inductor.codegen.cpp import Launch, generate
 from quern.inductor.codegen.cpp.emit import EMIT, is_operator, text_of
 from quern.inductor.codegen.cpp.indexing import dim_text
@@ -683,18 +684,22 @@ def guarded(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return whole, inner
 
 
+Form = Callable[[Kernel], Kernel]
 Library = tuple[ctypes.CDLL, dict[str, Case], tuple[str, ...]]
 LEVELS = {"x86-64-v3": "avx2 fma bmi1 bmi2 f16c movbe sse4_2 popcnt ssse3 cx16", "x86-64": ""}
 
 
-def compiled(cases: Mapping[str, Case], folder: Path, level: str) -> Library:
-    """All cases in one library, for the host or for an older kind of CPU: (library, cases renamed, order of the symbols)."""
+def compiled(cases: Mapping[str, Case], folder: Path, level: str, form: Form = canonical_form) -> Library:
+    """All cases in one library, for the host or for an older kind of CPU: (library, cases renamed, order of the symbols).
+
+    form: in which form the code generator gets the kernels
+    """
     named = {}
     for name, c in cases.items():
         label = "k_" + "".join(x if x.isalnum() else "_" for x in name)
         named[name] = replace(c, kernel=replace(c.kernel, name=label))
     target = host_target() if level == "host" else x86_target(set(LEVELS[level].split()))
-    source = generate([c.kernel for c in named.values()], vector_bytes=target.vector_bytes, units=2)
+    source = generate([form(c.kernel) for c in named.values()], vector_bytes=target.vector_bytes, units=2)
     if level == "host":
         return load(build(source.units, label="test kernels")), named, source.symbols
     compile_units(source.units, folder, find_compiler(), target)
@@ -724,6 +729,13 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Library:
 @pytest.mark.parametrize("name", list(ZOO))
 def test_kernel_against_the_interpreter(zoo: Library, name: str, threads: int) -> None:
     check(zoo, name, threads)
+
+
+def test_kernels_as_they_are_lowered(tmp_path: Path) -> None:
+    """The canonical form makes code fast; it is right without."""
+    library = compiled({name: make() for name, make in ZOO.items()}, tmp_path, "host", lambda kernel: kernel)
+    for name in ZOO:
+        check(library, name, 2)
 
 
 @pytest.mark.slow
@@ -878,7 +890,7 @@ def test_text_tells_where_it_comes_from_and_is_stable() -> None:
 
 def test_plan_chooses_lanes_and_ways() -> None:
     def plan(c: Case) -> Plan:
-        return make_plan(c.kernel, 64)
+        return make_plan(canonical_form(c.kernel), 64)
 
     assert plan(softmax(40, 1000)).along_r and plan(softmax(40, 1000)).lanes == 16
     assert plan(columns(50, 70, ("sum",))).scratch

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ...dtypes import bool_, int64
-from ...kernel import Kernel, Store
-from ...loops import Expr, Index, Var, postorder
-from ..simplify_loops import is_order_sensitive, size_hint
+from ...kernel import Kernel, Store, order_matters
+from ...loops import Expr, Index, Var, points, postorder
+from ...sizes import size_hint
 from .emit import HEAVY, LARGE, MOST_IN_PLACE
 from .expressions import SIZES, value_type
 from .indexing import Memo, free_vars, stride_along
@@ -51,10 +51,10 @@ def choose_vector(kernel: Kernel, vector_bytes: int, reduces: bool) -> Var | Non
     """The variable whose lanes make the points cheapest, or None for scalar loops."""
     candidates = [*kernel.p]
     if reduces:
-        candidates += kernel.r[-1:] if is_order_sensitive(kernel) else kernel.r
+        candidates += kernel.r[-1:] if order_matters(kernel.stores) else kernel.r
     best, best_cost = None, _cost(kernel, None, 1)
     for v in candidates:
-        if size_hint(v.extent, kernel.hints) < 2:
+        if size_hint(v.extent) < 2:
             continue
         cost = _cost(kernel, v, lanes_for(kernel, v, vector_bytes))
         if cost < best_cost * 0.999:
@@ -83,10 +83,10 @@ def _cost(kernel: Kernel, v: Var | None, N: int) -> float:
     for index, weight in _accesses(kernel):
         stride = stride_along(index, v, memo)
         total += weight * (1 if stride == 1 else 0.5 if stride is not None and stride == 0 else 1.5 * N)
-    extent = size_hint(v.extent, kernel.hints)
+    extent = size_hint(v.extent)
     cost = total * math.ceil(extent / N) / extent
     if v.is_reduction:
-        run = math.prod(size_hint(x.extent, kernel.hints) for x in kernel.r)
+        run = size_hint(points(kernel.r))
         cost += 25 * sum(1 for e in exprs if e.op == "reduce") / max(run, 1)
     return cost
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ...kernel import Kernel
+from ...loops import points
 from .expressions import c_name, storage_type
 from .indexing import dim_text
 from .parts import Part
-from .plan import Plan, Reduction, total_points
+from .plan import Plan, Reduction
 
 
 def kernel_text(plan: Plan) -> str:
@@ -49,12 +50,12 @@ def _memory(plan: Plan, parts: list[Part]) -> list[tuple[str, str, str]]:
     last = parts[-1]
     known = last.earlier + [x for one in last.passes for x in one.reductions]
     columns = f" * {dim_text(plan.vector.extent)}" if plan.in_lanes and plan.vector is not None else ""
-    points = dim_text(total_points(plan.tasks)) + columns
+    count = dim_text(points(plan.tasks)) + columns
     arrays = []
     for x in known:
         for i, t in enumerate(last.lane_types(x[0])):
-            arrays.append((last.partial(x, i), t, f"{points} * {last.chunks()}"))
-            arrays.append((last.total(x, i), t, points))
+            arrays.append((last.partial(x, i), t, f"{count} * {last.chunks()}"))
+            arrays.append((last.total(x, i), t, count))
     return arrays
 
 
@@ -80,8 +81,8 @@ def _entry(name: str, names: list[str], plan: Plan, parts: list[Part], memory: l
     for array, t, count in memory:
         lines += [f"  Scratch<{t}> {array}_memory({count});", f"  {t}* {array} = {array}_memory.data;"]
     passed = [*(c_name(b.name) for b in kernel.args), *kernel.symbols, *(array for array, _, _ in memory)]
-    points = dim_text(total_points((*kernel.p, *kernel.r)))
-    lines.append(f"  threads = threads_for(i64({points} * {plan.nanoseconds:.3g}), threads);")
+    total = dim_text(points((*kernel.p, *kernel.r)))
+    lines.append(f"  threads = threads_for(i64({total} * {plan.nanoseconds:.3g}), threads);")
     for part_name, part in zip(names, parts):
         lines.append(f"  parallel_for(threads, {part.task_count()}, [&](i64 begin, i64 end) {{")
         lines.append(f"    {', '.join([f'{part_name}(begin', 'end', *passed])});")

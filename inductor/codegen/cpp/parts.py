@@ -16,12 +16,12 @@ from __future__ import annotations
 from ...dtypes import bool_
 from ...graph import Dim
 from ...kernel import Store
-from ...loops import Expr, Index, Var, as_index, postorder
+from ...loops import Expr, Index, Var, as_index, points, postorder
 from .cost import accumulator_types, called_functions
 from .emit import BOOL_REDUCERS, HEAVY, REDUCERS
 from .expressions import Value, Writer, c_name, storage_type, value_type
 from .indexing import dim_text
-from .plan import ROWS, Pass, Plan, Reduction, tiled_loads, total_points
+from .plan import ROWS, Pass, Plan, Reduction, tiled_loads
 
 #: vectors of floats summed one after the other before they go to an outer total: bounds the rounding error
 _RUN = 512
@@ -58,7 +58,7 @@ class Part:
 
     def task_count(self) -> str:
         """How many tasks there are, as C++."""
-        count = dim_text(total_points(self.plan.tasks))
+        count = dim_text(points(self.plan.tasks))
         if self.plan.block:
             count = f"{count} * {self._blocks()}" if self.plan.tasks else self._blocks()
         return f"{count} * {self.chunks()}" if self.chunked else count
@@ -142,7 +142,7 @@ class Part:
             self._fetch(x)
         kept = self._kept_rows()
         for e in kept:
-            w.line(f"alignas(64) {value_type(e, True)} {kept[e][1]}[{total_points(self.kernel.r)}];")
+            w.line(f"alignas(64) {value_type(e, True)} {kept[e][1]}[{points(self.kernel.r)}];")
         for number, one in enumerate(self.passes):
             self._pass(one, {e: row for e, (first, row) in kept.items() if first == number})
         for s in self.final:
@@ -187,8 +187,8 @@ class Part:
 
         The row stays in the cache, so reading it again is cheaper than another exponential.
         """
-        points = total_points(self.kernel.r)
-        if not self.plan.along_r or len(self.passes) < 2 or not isinstance(points, int) or points > _KEEP:
+        row = points(self.kernel.r)
+        if not self.plan.along_r or len(self.passes) < 2 or not isinstance(row, int) or row > _KEEP:
             return {}
         kept: dict[Expr, tuple[int, str]] = {}
         needed = [_needed(one, under_masks=False) for one in self.passes]
@@ -413,7 +413,7 @@ class Part:
     def combination(self, x: Reduction) -> str:
         """A statement that makes a reduction's total of its partial results."""
         arrays = [name(x, i) for name in (self.partial, self.total) for i in range(len(self.lane_types(x[0])))]
-        rows = dim_text(total_points(self.plan.tasks))
+        rows = dim_text(points(self.plan.tasks))
         if self.plan.in_lanes:
             assert self.plan.vector is not None
             width = dim_text(self.plan.vector.extent)

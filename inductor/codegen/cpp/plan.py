@@ -1,19 +1,17 @@
 """How a kernel's loops will run: which variable goes into vector lanes, which passes over r there are, what threads share.
 
-`make_plan` only looks and decides; `parts.py` and `kernels.py` write the text. Dynamic sizes are weighed by their hints.
+`make_plan` only looks and decides; `parts.py` and `kernels.py` write the text. Dynamic sizes are weighed by a guess.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ...dtypes import bool_, int64
-from ...graph import Dim
 from ...kernel import Kernel, Store
 from ...loops import Expr, Indirect, Var, expr, postorder
-from ..simplify_loops import simplify, size_hint
+from ...sizes import size_hint
 from .cost import choose_vector, lanes_for, nanoseconds
 from .indexing import Memo, index_vars
 
@@ -52,7 +50,7 @@ class Pass:
 class Plan:
     """The decisions for one kernel.
 
-    kernel:      simplified; the vector variable stands last in its space
+    kernel:      the vector variable stands last in its space
     vector:      the variable that runs in lanes (None: scalar code); lanes: how many
     passes:      runs over r, in order; final: the stores after them, once per p
     tasks:       p variables that threads share; block: elements of `blocked` per task (0: a task has all)
@@ -91,8 +89,7 @@ class Plan:
 
 
 def make_plan(kernel: Kernel, vector_bytes: int) -> Plan:
-    """Simplify the kernel and decide how it runs on vectors of so many bytes."""
-    kernel = simplify(kernel)
+    """Decide how the kernel runs on vectors of so many bytes."""
     passes, final = find_passes(kernel)
     vector = choose_vector(kernel, vector_bytes, bool(passes))
     N = lanes_for(kernel, vector, vector_bytes) if vector is not None else 1
@@ -104,7 +101,7 @@ def make_plan(kernel: Kernel, vector_bytes: int) -> Plan:
     tasks, block = _share(kernel, vector, N, _SCRATCH_BLOCK if scratch else _BLOCK)
     if tile is not None:
         tasks = tuple(v for v in tasks if v != tile)
-        block = max(min(size_hint(tile.extent, kernel.hints) // 16, _TILE_BLOCK) // N, 2) * N
+        block = max(min(size_hint(tile.extent) // 16, _TILE_BLOCK) // N, 2) * N
     split, chunk = _split(kernel, passes, final, vector, N, tasks, block, scratch)
     if split is not None:
         tasks, block = tuple(v for v in kernel.p if v != vector), 0
@@ -196,9 +193,7 @@ def find_tile(kernel: Kernel, vector: Var | None) -> Var | None:
         return None
     counts = {v: len(tiled_loads(kernel, vector, v)) for v in kernel.p if v != vector}
     best = max(counts, key=lambda v: counts[v], default=None)
-    long = (
-        best is not None and size_hint(best.extent, kernel.hints) >= 4 and size_hint(vector.extent, kernel.hints) >= 4
-    )
+    long = best is not None and size_hint(best.extent) >= 4 and size_hint(vector.extent) >= 4
     safe = all(_is_disjoint(s, v) for s in kernel.stores for v in (vector, best) if v is not None)
     return best if best is not None and counts[best] and long and safe else None
 
@@ -227,7 +222,7 @@ def tiled_loads(kernel: Kernel, vector: Var, tile: Var) -> list[Expr]:
 
 def _uses_scratch(kernel: Kernel, passes: tuple[Pass, ...]) -> bool:
     """Many rows: walk memory row by row, for a block of columns at a time, rather than column by column."""
-    rows = math.prod(size_hint(v.extent, kernel.hints) for v in kernel.r)
+    rows = math.prod(size_hint(v.extent) for v in kernel.r)
     return any(one.reductions for one in passes) and rows > _FEW_ROWS and not has_scan(kernel)
 
 
@@ -244,12 +239,12 @@ def _share(kernel: Kernel, vector: Var | None, N: int, most: int) -> tuple[tuple
         if count >= _TASKS or v == vector:
             continue
         chosen.append(v)
-        count *= size_hint(v.extent, kernel.hints)
+        count *= size_hint(v.extent)
     block = 0
     if vector is not None and vector in safe:
-        extent = size_hint(vector.extent, kernel.hints)
+        extent = size_hint(vector.extent)
         rest = [v for v in (*kernel.p, *kernel.r) if v not in chosen and v != vector]
-        inner = math.prod(size_hint(v.extent, kernel.hints) for v in rest)
+        inner = math.prod(size_hint(v.extent) for v in rest)
         wanted = most if most == _SCRATCH_BLOCK else max(most // max(inner, 1), 64)
         if count < _TASKS or most == _SCRATCH_BLOCK:
             block = max(wanted // N, 1) * N
@@ -291,7 +286,7 @@ def _split(
     """
 
     def size(v: Var) -> int:
-        return size_hint(v.extent, kernel.hints)
+        return size_hint(v.extent)
 
     runs = math.prod(map(size, kernel.r))
     count = math.prod(map(size, tasks)) * (-(-size(vector) // block) if block and vector is not None else 1)
@@ -311,11 +306,3 @@ def _split(
     length = max(-(-least // max(per_step, 1)), -(-size(widest) // _CHUNKS) if isinstance(widest.extent, int) else 1)
     grain = 4 * N if widest == vector else ROWS
     return widest, -(-length // grain) * grain
-
-
-def total_points(spaces: Iterable[Var]) -> Dim:
-    """Number of points of a loop space."""
-    total: Dim = 1
-    for v in spaces:
-        total = total * v.extent
-    return total

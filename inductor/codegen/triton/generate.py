@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ....kernels.gpu.source import TritonSource
 from ...kernel import Kernel
-from ..simplify_loops import simplify
 from .generator import Generator
 from .looped import LoopedGenerator
 from .tiling import TritonOptions, choose_tiling
@@ -16,7 +15,6 @@ def generate(kernel: Kernel, options: TritonOptions | None = None) -> TritonSour
     Pointers come in the order of `kernel.args`, then `kernel.symbols` as integers. Raises InternalError for what Triton
     cannot express (complex elements, atomic additions narrower than 32 bits).
     """
-    kernel = simplify(kernel)
     tiling = choose_tiling(kernel, options or TritonOptions())
     looped = tiling.r is not None and tiling.r.role == "loop"
     return (LoopedGenerator if looped else Generator)(kernel, tiling).source()

@@ -12,6 +12,7 @@ stored, and are replaced by the neutral element before a reduction.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ from .scalars import (
     typed_literal,
 )
 from .sizes import product_text, size_text
-from .tiling import Axis, Tiling, product
+from .tiling import Axis, Tiling
 
 _HEADER = "import triton\nimport triton.language as tl\n"
 _LIBDEVICE = "from triton.language.extra import libdevice\n"
@@ -135,7 +136,7 @@ class Generator:
         return [
             *(b.size for b in self.kernel.args),
             *(a.numel for a in self.tiling.axes),
-            product(tuple(a.numel for a in self.tiling.outer)),
+            math.prod(a.numel for a in self.tiling.outer),
         ]
 
     def _needs_int64(self) -> bool | None:

@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from ...canonical import canonical_form
 from ...dtypes import bool_, int64
-from ...kernel import Buffer, Kernel, Store
+from ...kernel import Buffer, Kernel, Store, rewrite_stores, substitute_stores
 from ...loops import (
     Expr,
     Index,
@@ -30,17 +31,16 @@ from ...loops import (
     linearize,
     load,
     masked,
+    points,
     postorder,
     reduce,
-    rewrite,
     substitute_expr,
 )
 from ...lower import ExternCall, Storage
 from ...schedule import Launch, Schedule
-from ..simplify_loops import simplify
 from .reading import below
 from .scalars import neutral
-from .tiling import TritonOptions, choose_tiling, product
+from .tiling import TritonOptions, choose_tiling
 
 #: programs that keep a large GPU busy (four on each of 132 processors); a kernel with an eighth of them or less is split
 _WANTED_PROGRAMS = 528
@@ -57,7 +57,12 @@ class Split:
 
 
 def split_reductions(schedule: Schedule) -> Schedule:
-    """The schedule with every kernel split that would leave a GPU idle; steps on the CPU stay."""
+    """The schedule with every kernel split that would leave a GPU idle; steps on the CPU stay.
+
+    What to cut is read off loops in canonical form; a schedule without it stays as it is.
+    """
+    if not schedule.canonical:
+        return schedule
     steps: list[Launch | ExternCall] = []
     made: dict[int, Split | None] = {}
     buffers = schedule.lowered.buffers
@@ -82,8 +87,10 @@ def split_reductions(schedule: Schedule) -> Schedule:
 
 
 def split(kernel: Kernel, pieces: int | None = None) -> Split | None:
-    """The kernel in pieces, or None where that is not possible or would not pay. pieces: chunks per row, if forced."""
-    kernel = simplify(kernel)
+    """A canonical kernel in pieces, canonical too, or None where that is not possible or would not pay.
+
+    pieces: chunks per row, if forced
+    """
     exprs = postorder([s.value for s in kernel.stores])
     if kernel.symbols or not any(e.op == "reduce" for e in exprs) or any(e.op == "scan" for e in exprs):
         return None
@@ -109,7 +116,7 @@ def _pieces(kernel: Kernel) -> int:
     for a in choose_tiling(kernel, TritonOptions(persistent=False)).outer:
         assert isinstance(a.numel, int)
         programs *= -(-a.numel // a.block)
-    total = product(tuple(v.extent for v in (*kernel.p, *kernel.r)))
+    total = points((*kernel.p, *kernel.r))
     assert isinstance(total, int)
     if programs == 0 or programs * 8 > _WANTED_PROGRAMS:
         return 1
@@ -129,7 +136,7 @@ class _Splitter:
         self.count = count
         self.chunk = -(-_extent(cut) // count)
         self.row = linearize(map(as_index, kernel.p), (v.extent for v in kernel.p))
-        rows = product(tuple(v.extent for v in kernel.p))
+        rows = points(kernel.p)
         assert isinstance(rows, int)
         self.rows = rows
         self.arrays = {b.name: b for b in kernel.args}
@@ -199,7 +206,7 @@ class _Splitter:
             value = masked(inside, value, const(fill, value.dtype))
         if not e.attr.startswith("arg"):
             return [reduce(e.attr, value)]
-        inner = product(tuple(v.extent for v in self.kernel.r if v != self.cut))
+        inner = points(v for v in self.kernel.r if v != self.cut)
         start = index_value(as_index(chunk_var) * (self.chunk * inner))
         return [reduce(e.attr[3:], value), expr("add", reduce(e.attr, value), start, dtype=int64)]
 
@@ -216,9 +223,7 @@ class _Splitter:
         """The store with reductions replaced (by identity: expressions are interned)."""
         originals = {id(e): e for e in below(s.value, s.index) if id(e) in values}
         by_expr = {originals[k]: values[k] for k in originals}
-        place = expr("index", dtype=int64, attr=s.index)
-        value, where = rewrite([s.value, place], lambda e: by_expr.get(e))
-        return replace(s, value=value, index=where.attr if where.op == "index" else as_index(where.attr))
+        return rewrite_stores([s], by_expr.get)[0]
 
     def _apply(self, stores: list[Store]) -> None:
         """What is stored once all reductions are known: along the row, and once per row."""
@@ -229,15 +234,7 @@ class _Splitter:
         if along:
             outer = {v: Var(f"p_{v.name}", v.extent) for v in self.kernel.r}
             values: dict[Var, Index] = {v: as_index(w) for v, w in outer.items()}
-            moved = [
-                Store(
-                    s.buffer,
-                    substitute_expr(expr("index", dtype=int64, attr=s.index), values).attr,
-                    substitute_expr(s.value, values),
-                )
-                for s in along
-            ]
-            self._emit("apply", moved, (*self.kernel.p, *outer.values()), ())
+            self._emit("apply", substitute_stores(along, values), (*self.kernel.p, *outer.values()), ())
 
     def _emit(self, what: str, stores: Iterable[Store], p: tuple[Var, ...], r: tuple[Var, ...]) -> None:
         stores = tuple(stores)
@@ -248,4 +245,4 @@ class _Splitter:
         number = len([k for k in self.kernels if f"_{what}" in k.name])
         name = f"{self.kernel.name}_{what}{number or ''}"
         args = tuple(b for b in self.arrays.values() if b.name in touched)
-        self.kernels.append(replace(draft, name=name, args=args, origins=self.kernel.origins, hints=self.kernel.hints))
+        self.kernels.append(canonical_form(replace(draft, name=name, args=args, origins=self.kernel.origins)))

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from ...graph import Dim
 from ...kernel import Kernel
-from ...loops import Index, Var, postorder
-from ..simplify_loops import size_hint
+from ...loops import Index, Var, points, postorder
+from ...sizes import size_hint
 
 #: programs that fill a large GPU twice over
 _MANY_PROGRAMS = 264
@@ -89,16 +89,8 @@ def next_power_of_2(n: int) -> int:
     return 1 << max(0, n - 1).bit_length()
 
 
-def product(sizes: tuple[Dim, ...]) -> Dim:
-    """The product of sizes (ints stay ints)."""
-    total: Dim = 1
-    for s in sizes:
-        total = total * s
-    return total
-
-
 def choose_tiling(kernel: Kernel, options: TritonOptions) -> Tiling:
-    """The tiling of a kernel whose loops were simplified."""
+    """The tiling of a kernel."""
     exprs = postorder([s.value for s in kernel.stores])
     if any(e.op in ("reduce", "scan") for e in exprs):
         return _reduction(kernel, options)
@@ -110,10 +102,10 @@ def choose_tiling(kernel: Kernel, options: TritonOptions) -> Tiling:
 
 def _pointwise(kernel: Kernel, options: TritonOptions) -> Tiling:
     variables = (*kernel.p, *kernel.r)
-    numel = product(tuple(v.extent for v in variables))
+    numel = points(variables)
     groups = _axis_groups(kernel, variables) if options.block is None and not options.interpreted else [variables]
     if len(groups) == 1:
-        guess = size_hint(numel, kernel.hints)
+        guess = size_hint(numel)
         largest = 65536 if options.interpreted else 1024
         block = min(largest, max(128, next_power_of_2(guess // _MANY_PROGRAMS)), next_power_of_2(guess))
         if options.interpreted:
@@ -126,8 +118,8 @@ def _pointwise(kernel: Kernel, options: TritonOptions) -> Tiling:
         side = 16
     axes = []
     for name, group in zip("zyx"[-len(groups) :], groups):
-        size = product(tuple(v.extent for v in group))
-        block = min(side, next_power_of_2(size_hint(size, kernel.hints)))
+        size = points(group)
+        block = min(side, next_power_of_2(size_hint(size)))
         axes.append(Axis(name, group, size, block, "program" if block == 1 else "tile"))
     elements = math.prod(a.block for a in axes)
     return Tiling(tuple(axes), None, options.num_warps or max(1, min(8, elements // 512)))
@@ -138,7 +130,7 @@ def _axis_groups(kernel: Kernel, variables: tuple[Var, ...]) -> list[tuple[Var, 
     cuts = set()
     for index in _accesses(kernel):
         unit = _unit_var(index, variables)
-        if unit is not None and size_hint(unit.extent, kernel.hints) >= 8:
+        if unit is not None and size_hint(unit.extent) >= 8:
             cuts.add(variables.index(unit))
     cuts.add(len(variables) - 1)
     ends = sorted(cuts)[-3:]
@@ -165,9 +157,9 @@ def _widest(kernel: Kernel) -> int:
 
 
 def _reduction(kernel: Kernel, options: TritonOptions) -> Tiling:
-    numel = product(tuple(v.extent for v in kernel.p))
-    row = product(tuple(v.extent for v in kernel.r))
-    outer_hint = size_hint(numel, kernel.hints)
+    numel = points(kernel.p)
+    row = points(kernel.r)
+    outer_hint = size_hint(numel)
     columns = _reduces_columns(kernel)
     live = 1 + len(_row_loads(kernel))
     row_block = next_power_of_2(row) if isinstance(row, int) else 0
@@ -208,7 +200,7 @@ def _persistent_blocks(row_block: int, columns: bool, rows: int) -> tuple[int, i
 
 def _looped_blocks(kernel: Kernel, columns: bool, rows: int, live: int) -> tuple[int, int, int]:
     """(rows per program, reduction elements per step, warps)."""
-    row = size_hint(product(tuple(v.extent for v in kernel.r)), kernel.hints)
+    row = size_hint(points(kernel.r))
     if columns:
         block = min(64 if _widest(kernel) >= 4 else 128, next_power_of_2(rows))
         step = min(max(8, 2048 // block), next_power_of_2(row))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from quern.inductor.codegen.triton import generate
 from quern.inductor.dtypes import bfloat16
-from quern.inductor.kernel import Buffer
+from quern.inductor.kernel import Buffer, Kernel
 from quern.inductor.reference import from_bfloat16_bits, numpy_dtype, run_kernel
 from quern.kernels.gpu.interpreted import interpret
 from triton_zoo import ZOO, Case
@@ -20,9 +20,8 @@ def empty_like(b: Buffer, symbols: dict[str, int]) -> np.ndarray:
     return np.zeros(size, dtype)
 
 
-def run_both(case: Case) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def run_both(case: Case, kernel: Kernel) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(buffer, ours, the oracle's) for every buffer that the kernel writes."""
-    kernel = case.kernel
     kernel.verify()
     start = {b.name: case.inputs.get(b.name, empty_like(b, dict(case.symbols))) for b in kernel.args}
     ours, theirs = ({name: a.copy() for name, a in start.items()} for _ in range(2))
@@ -35,10 +34,11 @@ def run_both(case: Case) -> list[tuple[str, np.ndarray, np.ndarray]]:
     return [(name, decode(name, ours[name]), decode(name, theirs[name])) for name in sorted(kernel.writes)]
 
 
+@pytest.mark.parametrize("form", ["canonical", "as lowered"])
 @pytest.mark.parametrize("name", ZOO)
-def test_against_the_oracle(name: str) -> None:
+def test_against_the_oracle(name: str, form: str) -> None:
     case = ZOO[name]()
-    for buffer, ours, theirs in run_both(case):
+    for buffer, ours, theirs in run_both(case, case.kernel if form == "canonical" else case.lowered):
         if ours.dtype.kind == "f":
             np.testing.assert_allclose(ours, theirs, rtol=case.tolerance, atol=case.tolerance, err_msg=buffer)
         else:

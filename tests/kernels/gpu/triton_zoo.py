@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import sympy
 from quern.inductor import loops as L
+from quern.inductor.canonical import canonical_form
 from quern.inductor.codegen.triton import TritonOptions
 from quern.inductor.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64, uint8
 from quern.inductor.kernel import Buffer, Kernel, Store
@@ -19,13 +20,21 @@ DEFAULT = TritonOptions()
 
 @dataclass(frozen=True)
 class Case:
-    """A kernel, its data, and how it is to be compiled. data: values of buffers that are read (flat), or what makes them."""
+    """A kernel as it is lowered, its data, and how it is to be compiled.
 
-    kernel: Kernel
+    data: values of buffers that are read (flat), or what makes them
+    """
+
+    lowered: Kernel
     data: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]]
     options: TritonOptions = DEFAULT
     symbols: Mapping[str, int] = field(default_factory=dict)
     tolerance: float = 2e-6
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel that code is generated for."""
+        return canonical_form(self.lowered)
 
     @property
     def inputs(self) -> Mapping[str, np.ndarray]:
@@ -85,7 +94,7 @@ def softmax_of_extremes(columns: int, options: TritonOptions) -> Case:
     x[2, 7] = np.inf
     x[3, columns - 1] = np.nan
     x[4, ::2] = -np.inf
-    return Case(case.kernel, {"x": x.reshape(-1)}, options)
+    return Case(case.lowered, {"x": x.reshape(-1)}, options)
 
 
 def count_up(rows: int, columns: int, options: TritonOptions) -> Case:

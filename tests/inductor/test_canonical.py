@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 import sympy
 from quern.inductor import dtypes as dt
-from quern.inductor.codegen.simplify_loops import (
-    drop_unit_vars,
-    merge_vars,
-    order_vars,
-    rename_vars,
-    simplify,
-    split_vars,
-)
+from quern.inductor.canonical import canonical_form, drop_unit_vars, merge_vars, order_vars, rename_vars, split_vars
+from quern.inductor.graph import Graph
 from quern.inductor.kernel import Buffer, Kernel, Store
 from quern.inductor.loops import (
     Index,
@@ -29,7 +23,9 @@ from quern.inductor.loops import (
     mod,
     reduce,
 )
+from quern.inductor.pipeline import STAGES, schedule_graph
 from quern.inductor.reference import run_kernel
+from schedule_support import builder, tensor
 
 f32 = dt.float32
 
@@ -75,7 +71,7 @@ def test_contiguous_pointwise_becomes_one_loop() -> None:
     p0, p1, p2 = var("p0", 2), var("p1", 3), var("p2", 5)
     at = as_index(p0) * 15 + as_index(p1) * 5 + as_index(p2)
     k = kernel([p0, p1, p2], [], [Store("out", at, load("a", at, f32))], {"a": 30, "out": 30})
-    s = simplify(k)
+    s = canonical_form(k)
     assert [(v.name, v.extent) for v in s.p] == [("p0", 30)]
     same_meaning(k, s)
 
@@ -95,7 +91,7 @@ def test_broadcast_keeps_two_loops_and_merges_what_it_can() -> None:
     at = as_index(n) * 60 + as_index(c) * 20 + as_index(h) * 5 + as_index(w)
     value = add(load("a", at, f32), load("bias", as_index(c), f32))
     k = kernel([n, c, h, w], [], [Store("out", at, value)], {"a": 120, "bias": 3, "out": 120})
-    s = simplify(k)
+    s = canonical_form(k)
     assert [v.extent for v in s.p] == [2, 3, 20]
     same_meaning(k, s)
 
@@ -114,7 +110,7 @@ def test_split_through_a_factor() -> None:
     p0, p1 = var("p0", 6), var("p1", 4)
     flat = as_index(p0) * 4 + as_index(p1)
     k = kernel([p0, p1], [], [Store("out", flat, load("a", floordiv(flat, 8), f32))], {"a": 3, "out": 24})
-    s = simplify(k)
+    s = canonical_form(k)
     assert s.stores[0].value.attr[1].is_affine
     same_meaning(k, s)
 
@@ -122,7 +118,7 @@ def test_split_through_a_factor() -> None:
 def test_uneven_split_is_left_alone() -> None:
     p0 = var("p0", 10)
     k = kernel([p0], [], [Store("out", as_index(p0), load("a", mod(as_index(p0), 4), f32))], {"a": 4, "out": 10})
-    s = simplify(k)
+    s = canonical_form(k)
     assert [v.extent for v in s.p] == [10]
     same_meaning(k, s)
 
@@ -131,7 +127,7 @@ def test_unit_stride_of_the_store_is_innermost() -> None:
     p0, p1 = var("p0", 4), var("p1", 6)
     out = as_index(p1) * 4 + as_index(p0)
     k = kernel([p0, p1], [], [Store("out", out, load("a", as_index(p0) * 6 + as_index(p1), f32))], {"a": 24, "out": 24})
-    s = simplify(k)
+    s = canonical_form(k)
     assert [v.extent for v in s.p] == [6, 4]
     assert s.stores[0].index.coefficient(s.p[1]) == 1
     same_meaning(k, s)
@@ -157,7 +153,7 @@ def test_argmax_keeps_the_order_of_r(merges: bool) -> None:
         {"a": 20, "out": 1},
         dtypes={"out": dt.int64},
     )
-    s = simplify(k)
+    s = canonical_form(k)
     assert [v.extent for v in s.r] == ([20] if merges else [4, 5])
     same_meaning(k, s)
 
@@ -170,7 +166,7 @@ def test_indices_under_an_indirection_count() -> None:
         [p0, p1], [], [Store("out", flat, load("table", indirect(row) * 6 + as_index(p1), f32))],
         {"ids": 4, "table": 30, "out": 24}, dtypes={"ids": dt.int64},
     )  # fmt: skip
-    s = simplify(k)
+    s = canonical_form(k)
     assert len(s.p) == 2
     same_meaning(k, s, ids=np.array([4, 0, 2, 2]))
 
@@ -196,7 +192,7 @@ def test_scatter_target_is_rewritten() -> None:
         [p0], [], [Store("out", target, load("a", as_index(p0), f32), "add")],
         {"ids": 4, "a": 12, "out": 30}, dtypes={"ids": dt.int64},
     )  # fmt: skip
-    s = simplify(k)
+    s = canonical_form(k)
     assert [v.extent for v in s.p] == [4, 3]
     same_meaning(k, s, ids=np.array([1, 1, 9, 0]))
 
@@ -206,7 +202,7 @@ def test_symbolic_sizes_merge_and_split() -> None:
     p0, p1 = var("p0", n), var("p1", 8)
     flat = as_index(p0) * 8 + as_index(p1)
     k = kernel([p0, p1], [], [Store("out", flat, load("a", flat, f32))], {"a": 8 * n, "out": 8 * n}, symbols=("s0",))
-    s = simplify(k)
+    s = canonical_form(k)
     assert len(s.p) == 1 and s.p[0].extent == 8 * n
     same_meaning(k, s, {"s0": 5})
 
@@ -219,7 +215,7 @@ def test_symbolic_sizes_merge_and_split() -> None:
         {"a": 8 * n, "out": 8 * n},
         symbols=("s0",),
     )
-    s = simplify(k)
+    s = canonical_form(k)
     assert s.stores[0].value.attr[1].is_affine
     same_meaning(k, s, {"s0": 5})
 
@@ -232,3 +228,19 @@ def test_index_values_block_a_merge() -> None:
     s = merge_vars(k)
     assert len(s.p) == 2
     same_meaning(k, s)
+
+
+def test_a_stage_of_the_pipeline() -> None:
+    def graph() -> Graph:
+        b = builder()
+        b.graph.outputs = [b.relu(tensor(b, (4, 6)))]
+        return b.graph
+
+    times: dict[str, float] = {}
+    scheduled = schedule_graph(graph(), times=times)
+    assert tuple(times) == STAGES and "canonical form" in STAGES
+    assert [canonical_form(k) for k in scheduled.kernels] == scheduled.kernels, "once is enough"
+    assert [v.extent for k in scheduled.kernels for v in k.p] == [24]
+    times.clear()
+    lowered = schedule_graph(graph(), times=times, simplify=False)
+    assert "canonical form" not in times and [v.extent for k in lowered.kernels for v in k.p] == [4, 6]

@@ -1,0 +1,64 @@
+"""Expressions made: literals, loads, conversions, masks, reductions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import InternalError
+from ..dtypes import HALVES, DType, bool_, float32, int64
+from .language import Expr, Index, expr
+
+REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
+SCANS = ("sum", "prod", "max", "min")
+
+
+def const(value: Any, dtype: DType) -> Expr:
+    """A literal."""
+    return expr("const", dtype=dtype, attr=value)
+
+
+def index_value(index: Index) -> Expr:
+    """An index as an int64 value."""
+    return const(index.const, int64) if index.is_const else expr("index", dtype=int64, attr=index)
+
+
+def load(buffer: str, index: Index, dtype: DType) -> Expr:
+    """An element of a buffer."""
+    return expr("load", dtype=dtype, attr=(buffer, index))
+
+
+def cast(value: Expr, dtype: DType) -> Expr:
+    """`value` as `dtype`; the identity when it already is."""
+    if value.dtype == dtype:
+        return value
+    if dtype in HALVES and value.op == "cast" and value.args[0].dtype == dtype and value.dtype == float32:
+        return value.args[0]  # widened, and back
+    if value.op == "const" and isinstance(value.attr, (bool, int, float)):
+        v = value.attr
+        if dtype.kind == "bool":
+            return const(bool(v), dtype)
+        if dtype.is_float and isinstance(v, (bool, int)) and abs(v) < 1 << 24:
+            return const(float(v), dtype)
+        if dtype.is_int and isinstance(v, (bool, int)) and 0 <= v < 128:
+            return const(int(v), dtype)
+    return expr("cast", value, dtype=dtype)
+
+
+def masked(cond: Expr, value: Expr, other: Expr) -> Expr:
+    """`value` where `cond`, else `other`; loads below `value` are not performed where `cond` is false."""
+    if cond.op == "const":
+        return value if cond.attr else other
+    return expr("masked", cond, value, other, dtype=value.dtype)
+
+
+def reduces_under_mask(e: Expr) -> bool:
+    """Whether a `masked` holds a reduction while its condition differs along r: the reduction would miss points."""
+    return e.op == "masked" and e.args[0].varies_in_r and e.args[1].reduce_depth > 0
+
+
+def reduce(kind: str, value: Expr) -> Expr:
+    """Reduce `value` over r. argmax/argmin give int64, any/all give bool."""
+    if kind not in REDUCTIONS:
+        raise InternalError(f"[loops] unknown reduction {kind!r}; known: {', '.join(REDUCTIONS)}")
+    dtype = int64 if kind.startswith("arg") else bool_ if kind in ("any", "all") else value.dtype
+    return expr("reduce", value, dtype=dtype, attr=kind)

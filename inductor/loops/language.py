@@ -1,0 +1,299 @@
+"""The language of loops as data: indices (`Index`) and expressions (`Expr`), which hold each other.
+
+Both are made by the functions of `arithmetic` and `build` and changed by those of `rewriting`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import weakref
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import InternalError
+from ..dtypes import DType
+from ..graph import Dim
+
+# --------------------------------------------------------------------------- indices
+
+
+@dataclass(frozen=True)
+class Var:
+    """A loop variable, 0 <= name < extent. Names start with "p" (outer) or "r" (reduction)."""
+
+    name: str
+    extent: Dim
+
+    @property
+    def is_reduction(self) -> bool:
+        return self.name.startswith("r")
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class FloorDiv:
+    """base // divisor, both non-negative."""
+
+    base: Index
+    divisor: Dim
+
+    def __repr__(self) -> str:
+        return f"({self.base} // {self.divisor})"
+
+
+@dataclass(frozen=True)
+class Mod:
+    """base % divisor, both non-negative."""
+
+    base: Index
+    divisor: Dim
+
+    def __repr__(self) -> str:
+        return f"({self.base} % {self.divisor})"
+
+
+@dataclass(frozen=True)
+class Indirect:
+    """An index read from memory: the integer value of an expression, already wrapped and checked to be in range."""
+
+    value: Expr
+
+    def __repr__(self) -> str:
+        return f"[{self.value.digest}]"
+
+
+Atom = Var | FloorDiv | Mod | Indirect
+
+
+@dataclass(frozen=True)
+class Index:
+    """sum of coefficient * atom, plus a constant. Build with the functions below; terms are canonical."""
+
+    terms: tuple[tuple[Atom, Dim], ...] = ()
+    const: Dim = 0
+
+    def __add__(self, other: Index | Dim) -> Index:
+        other = as_index(other)
+        if not other.terms:
+            return Index(self.terms, self.const + other.const) if not is_zero(other.const) else self
+        merged: dict[Atom, Dim] = dict(self.terms)
+        for atom, c in other.terms:
+            merged[atom] = merged[atom] + c if atom in merged else c
+        return Index(canonical_terms(merged), self.const + other.const)
+
+    __radd__ = __add__
+
+    def __mul__(self, factor: Dim) -> Index:
+        if isinstance(factor, Index):
+            if factor.terms:
+                raise InternalError(f"[loops] product of two indices: ({self}) * ({factor})")
+            factor = factor.const
+        if is_zero(factor):
+            return ZERO
+        if isinstance(factor, int) and factor == 1:
+            return self
+        return Index(tuple((a, c * factor) for a, c in self.terms), self.const * factor)
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: Index | Dim) -> Index:
+        return self + as_index(other) * -1
+
+    def __rsub__(self, other: Index | Dim) -> Index:
+        return as_index(other) + self * -1
+
+    @property
+    def is_const(self) -> bool:
+        return not self.terms
+
+    def coefficient(self, var: Var) -> Dim:
+        """The factor of `var` itself (0 when it only appears inside // or %)."""
+        return next((c for a, c in self.terms if a == var), 0)
+
+    def without(self, var: Var) -> Index:
+        """This index with `var`'s own term dropped."""
+        return Index(tuple((a, c) for a, c in self.terms if a != var), self.const)
+
+    def atoms(self) -> Iterator[Atom]:
+        """Every atom, also those inside // and %."""
+        for a, _ in self.terms:
+            yield a
+            if isinstance(a, (FloorDiv, Mod)):
+                yield from a.base.atoms()
+
+    def vars(self) -> set[Var]:
+        """Loop variables this index depends on, also through indirect values."""
+        found: set[Var] = set()
+        for a in self.atoms():
+            if isinstance(a, Var):
+                found.add(a)
+            elif isinstance(a, Indirect):
+                found |= a.value.vars()
+        return found
+
+    @property
+    def is_affine(self) -> bool:
+        """Only plain loop variables: no //, %, or indirection."""
+        return all(isinstance(a, Var) for a, _ in self.terms)
+
+    def __repr__(self) -> str:
+        parts = [f"{a}" if isinstance(c, int) and c == 1 else f"{c}*{a}" for a, c in self.terms]
+        if not is_zero(self.const) or not parts:
+            parts.append(str(self.const))
+        return " + ".join(parts)
+
+
+ZERO = Index()
+
+
+def is_zero(d: Dim) -> bool:
+    return isinstance(d, int) and d == 0 or (not isinstance(d, int) and d == 0)
+
+
+def canonical_terms(terms: Mapping[Atom, Dim]) -> tuple[tuple[Atom, Dim], ...]:
+    kept = [(a, c) for a, c in terms.items() if not is_zero(c)]
+    if len(kept) > 1:
+        kept.sort(key=lambda t: _atom_key(t[0]))
+    return tuple(kept)
+
+
+def _atom_key(a: Atom) -> tuple[int, str]:
+    return (0, a.name) if isinstance(a, Var) else (1, repr(a))
+
+
+def as_index(value: Index | Var | Dim) -> Index:
+    """An Index from a variable, an int or a sympy size."""
+    if isinstance(value, Index):
+        return value
+    if isinstance(value, Var):
+        if isinstance(value.extent, int) and value.extent == 1:
+            return ZERO
+        return Index(((value, 1),))
+    return Index((), value)
+
+
+# --------------------------------------------------------------------------- expressions
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class Expr:
+    """One scalar value at one point of the loop nest.
+
+    op     | args            | attr                      | meaning
+    const  |                 | Python number             | a literal of `dtype` (a sympy size is allowed for int64)
+    index  |                 | Index                     | an index as an int64 value
+    load   |                 | (buffer name, Index)      | an element of a buffer, in the buffer's dtype
+    cast   | value           |                           | conversion to `dtype` as C does (bool: != 0; float to int truncates)
+    masked | cond, value, other |                        | value where cond, else other; value's loads happen only where cond
+    reduce | value           | kind                      | over all of r: sum prod max min any all argmax argmin (see REDUCTIONS)
+    scan   | value           | kind                      | inclusive prefix over r: sum prod max min
+    <name> | values          |                           | a pointwise op (see inductor.ops.scalar); args have its operand dtype
+
+    Half types never appear as operands of arithmetic: lowering inserts casts to float32.
+    max/min (pointwise and reduce) propagate NaN as eager does. argmax/argmin give the first position, NaN winning.
+    """
+
+    op: str
+    args: tuple[Expr, ...]
+    dtype: DType
+    attr: Any
+    #: passes over r that must be complete before this value can be computed
+    reduce_depth: int
+    #: True when the value differs along r
+    varies_in_r: bool
+    #: hash of the structure, equal in every process: a short name where the whole text would repeat shared parts
+    digest: str
+
+    def below(self) -> tuple[Expr, ...]:
+        """Its operands; of a load or an index the values that are part of the index."""
+        if self.op not in ("index", "load"):
+            return self.args
+        index = self.attr if self.op == "index" else self.attr[1]
+        return tuple(a.value for a in index.atoms() if isinstance(a, Indirect))
+
+    def vars(self) -> set[Var]:
+        """Loop variables in all indices below (those under a reduce included)."""
+        found: set[Var] = set()
+        for e in postorder([self]):
+            if e.op == "index":
+                found |= e.attr.vars()
+            elif e.op == "load":
+                found |= e.attr[1].vars()
+        return found
+
+    def __repr__(self) -> str:
+        """One level: operands by their digest, so that shared parts are not written out again and again."""
+        if self.op == "const":
+            return str(self.attr)
+        if self.op == "index":
+            return f"index({self.attr})"
+        if self.op == "load":
+            return f"load({self.attr[0]}, {self.attr[1]})"
+        name = f"{self.op}.{self.attr}" if self.op in ("reduce", "scan") else self.op
+        name = f"{name}.{self.dtype}" if self.op == "cast" else name
+        return f"{name}({', '.join(a.digest for a in self.args)})"
+
+
+_interned: weakref.WeakValueDictionary[tuple[Any, ...], Expr] = weakref.WeakValueDictionary()
+
+
+def expr(op: str, *args: Expr, dtype: DType, attr: Any = None) -> Expr:
+    """The interned expression. Equal calls return the same object."""
+    key = (op, tuple(map(id, args)), dtype, _attr_key(attr))
+    found = _interned.get(key)
+    if found is not None:
+        return found
+    depth = max((a.reduce_depth for a in args), default=0)
+    varies = any(a.varies_in_r for a in args)
+    if op in ("index", "load"):
+        index: Index = attr if op == "index" else attr[1]
+        for atom in index.atoms():
+            if isinstance(atom, Var):
+                varies = varies or atom.is_reduction
+            elif isinstance(atom, Indirect):
+                varies = varies or atom.value.varies_in_r
+                depth = max(depth, atom.value.reduce_depth)
+    if op == "reduce":
+        depth, varies = depth + 1, False
+    if op == "scan":
+        varies = True  # even of a constant: a running sum of ones counts
+    text = f"{op}|{dtype}|{attr!r}|{'|'.join(a.digest for a in args)}"
+    digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    made = Expr(op, args, dtype, attr, depth, varies, digest)
+    _interned[key] = made
+    return made
+
+
+def _attr_key(attr: Any) -> Any:
+    # 0.0 == -0.0 and 1 == 1.0 == True must not be merged; NaN must equal itself
+    if isinstance(attr, float):
+        return ("float", math.copysign(1.0, attr), "nan" if attr != attr else attr)
+    return (type(attr), attr)
+
+
+def postorder(roots: Iterable[Expr], *, through_indirect: bool = True, known: Container[Expr] = ()) -> list[Expr]:
+    """Every expression below the roots, operands before users, each once (indirect index values included).
+
+    known: expressions at which the walk stops: they and what is below them were seen before
+    """
+    done: set[int] = set()
+    out: list[Expr] = []
+    stack: list[tuple[Expr, bool]] = [(e, False) for e in reversed(list(roots))]
+    while stack:
+        e, ready = stack.pop()
+        if id(e) in done:
+            continue
+        if ready:
+            done.add(id(e))
+            out.append(e)
+            continue
+        if e in known:
+            continue
+        stack.append((e, True))
+        below = e.below() if through_indirect else e.args
+        stack.extend((b, False) for b in reversed(below))
+    return out
