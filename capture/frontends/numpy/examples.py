@@ -7,6 +7,7 @@ depends on the numbers (`np.unique`, `np.roots`, `np.linalg.eig`) must not be.
 
 from __future__ import annotations
 
+import sys
 import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -59,12 +60,31 @@ BY_EXAMPLE: dict[Callable[..., Any], str] = {
     **_found(" ".join((_ELEMENTWISE, _ORDER, _PARTS, _NUMBERS))),
     **_found(_LINALG, "linalg."),
     **_found(_FFT, "fft."),
-    **_found("polyval polyder polyint", "polynomial.polynomial."),
 }
 #: it warns in Python code, which would name our line
 BY_EXAMPLE[np.polyfit] = "quern.capture.frontends.numpy.checks:polyfit"
 #: functions that are called during capture when all that they are given is known
 FOLDED = {**BY_EXAMPLE, **_found(_KNOWN)}
+#: `np.polynomial` is loaded by its first use, which is the program's to make
+_POLYNOMIALS = {
+    ("numpy.polynomial.polynomial", name): f"numpy:polynomial.polynomial.{name}"
+    for name in "polyval polyder polyint".split()
+}
+
+
+def target_by_example(function: Any) -> str | None:
+    """Where a graph finds a function listed here; None for another."""
+    found = BY_EXAMPLE.get(function)
+    if found is None and isinstance(function, types.FunctionType):
+        place = (function.__module__, function.__name__)
+        if place in _POLYNOMIALS and getattr(sys.modules.get(place[0]), place[1], None) is function:
+            return _POLYNOMIALS[place]
+    return found
+
+
+def is_folded(function: Any) -> bool:
+    """Whether calls of a function are made during capture when all that it is given is known."""
+    return function in FOLDED or target_by_example(function) is not None
 
 
 _ANY_ARRAY = frozenset(_found(_ELEMENTWISE))
@@ -85,7 +105,7 @@ def target_of_call(function: Any) -> str | None:
         return f"numpy:{'r_' if owner is np.r_ else 'c_'}.__getitem__"
     if isinstance(function, np.ufunc):
         return target_of(function)
-    return BY_EXAMPLE.get(function)
+    return target_by_example(function)
 
 
 def call_by_example(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -391,7 +391,7 @@ def _of_method(owner: np.ufunc, name: str) -> Handler | None:
 
 def is_known(function: Any) -> bool:
     """Whether graphs know a NumPy callable."""
-    return handler(function) is not None or function in examples.FOLDED
+    return handler(function) is not None or examples.is_folded(function)
 
 
 def call(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -403,9 +403,9 @@ def call(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping[st
         try:
             return MAKERS.get(function, found)(b, *args, **kwargs)  # type: ignore[misc]
         except Unsupported:
-            if function not in examples.FOLDED:
+            if not examples.is_folded(function):
                 raise
-    elif found is None and function not in examples.FOLDED and examples.target_of_call(function) is None:
+    elif found is None and not examples.is_folded(function) and examples.target_of_call(function) is None:
         raise unsupported(f"np.{getattr(function, '__name__', function)}", why="it has no counterpart in a graph")
     return at_once(b, function, args, kwargs)
 
@@ -422,7 +422,7 @@ def at_once(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping
         parts: list[Any] = [b.constant(r) if isinstance(r, np.ndarray) else r for r in result]
         make: Any = type(result)
         return make(*parts) if hasattr(result, "_fields") else make(parts)
-    if isinstance(result, np.ndarray) and result.size > _LARGE and function in examples.BY_EXAMPLE:
+    if isinstance(result, np.ndarray) and result.size > _LARGE and examples.target_by_example(function) is not None:
         return examples.call_by_example(b, function, args, kwargs)
     return b.constant(result) if isinstance(result, np.ndarray) else result
 

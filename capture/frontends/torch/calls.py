@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import numbers
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -461,7 +462,6 @@ def handler_of(fn: Function, place: str = "") -> Handler:
     """A `frontend.Handler` around a handler function for what stands at `place`. A call that does not bind is left to plain
     Python to refuse.
     """
-    signature = inspect.signature(fn)
 
     def handler(ev: Evaluator, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
         try:
@@ -484,7 +484,7 @@ def handler_of(fn: Function, place: str = "") -> Handler:
         except (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
                 raise  # not what the framework raises of arguments
-            refusal = _refusal(ev, fn, signature, args, kwargs, error)
+            refusal = _refusal(ev, fn, args, kwargs, error)
         try:  # what the table refuses may be right all the same: the framework decides
             return call_original(ev, place, args, kwargs, Declined(refusal.what))
         except Break:
@@ -495,12 +495,11 @@ def handler_of(fn: Function, place: str = "") -> Handler:
 
 
 def _refusal(
-    ev: Evaluator, fn: Function, signature: inspect.Signature, args: Sequence[Value], kwargs: Mapping[str, Value],
-    error: Exception,
-) -> Break:  # fmt: skip
+    ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value], error: Exception
+) -> Break:
     """What is said of a call that raised during capture: its arguments do not bind, or the framework refuses them."""
     try:
-        signature.bind(None, *args, **{k: v for k, v in kwargs.items() if k != "out"})
+        inspect.signature(fn).bind(None, *args, **{k: v for k, v in kwargs.items() if k != "out"})
     except TypeError:
         return ev.break_(
             "call-signature", f"a call of {fn.__name__} with arguments that are not known to it", str(error)
@@ -540,6 +539,8 @@ METHOD_CALL: list[Any] = []
 METHODS: dict[str, Handler] = {}
 #: functions by the callable
 FUNCTIONS: dict[Any, Handler] = {}
+#: modules of torch that the program has not imported -> what adds the handlers of their functions
+_LATER: dict[str, Callable[[], None]] = {}
 
 _PLACES = {"torch": torch, "Tensor": torch.Tensor, "F": F}
 
@@ -553,6 +554,20 @@ def resolve(place: str) -> Any:
         if found is None:
             return None
     return found
+
+
+def when_imported(module: str, add: Callable[[], None]) -> None:
+    """Call `add`, which registers handlers, once the program has imported `module`: naming a function there imports it."""
+    _LATER[module] = add
+
+
+def function_handler(fn: Any) -> Handler | None:
+    """The handler of a function of torch."""
+    for name in list(_LATER):
+        module = sys.modules.get(name)
+        if module is not None and not getattr(module.__spec__, "_initializing", False):  # by another thread
+            _LATER.pop(name)()
+    return FUNCTIONS.get(fn)
 
 
 def register(places: str | Iterable[str], fn: Function) -> None:

@@ -35,7 +35,7 @@ from . import (  # noqa: F401  imported for the rows they add
     stand_ins,
     training,
 )
-from .calls import FUNCTIONS, METHODS
+from .calls import METHODS, function_handler
 from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
 from .guards import (
@@ -115,7 +115,7 @@ class TorchFrontend:
 
     def function(self, fn: Any) -> Handler | None:
         try:
-            found = FUNCTIONS.get(fn)
+            found = function_handler(fn)
         except TypeError:
             return None
         if found is not None:

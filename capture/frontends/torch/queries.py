@@ -21,7 +21,7 @@ from ...values.objects import ObjectValue
 from ...values.symint import RelationValue
 from ...values.tensor import ArrayValue
 from . import autocast
-from .calls import FUNCTIONS, METHODS, Context, register_handler, resolve
+from .calls import FUNCTIONS, METHODS, Context, register_handler, resolve, when_imported
 from .checks import FALSE_CONDITION, check_all, check_supported
 from .externs import call_target
 from .known import known_content
@@ -65,12 +65,13 @@ def _is_compiling(ev: Evaluator) -> Value:
 
 _answers(
     False, "torch.compiler.is_exporting", "torch.jit.is_scripting", "torch.jit.is_tracing", "torch._jit_internal.is_scripting",
-    "torch.onnx.is_in_onnx_export", "torch.overrides.has_torch_function",
+    "torch.overrides.has_torch_function",
     "torch.overrides.has_torch_function_unary", "torch.overrides.has_torch_function_variadic", "torch._C._has_torch_function",
     "torch._C._has_torch_function_unary", "torch._C._has_torch_function_variadic",
     "torch.backends.mha.get_fastpath_enabled", "torch.cuda.is_current_stream_capturing",
     "torch._C._functorch.is_functorch_wrapped_tensor", "torch._C._is_torch_function_mode_enabled",
 )  # fmt: skip
+when_imported("torch.onnx", lambda: _answers(False, "torch.onnx.is_in_onnx_export"))
 _answers(
     None, "torch._C._get_tracing_state", "torch._C._log_api_usage_once", "torch._C._functorch.peek_interpreter_stack"
 )
