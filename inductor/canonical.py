@@ -9,7 +9,7 @@ A stage of the pipeline, behind fusion and before code generation: the kernel th
     order_vars          p sorted by the stores' strides and r by the loads', unit stride innermost
     rename_vars         p0, p1, ... outermost first; r0, r1, ...
 
-The order of `r` carries meaning for argmax, argmin and scans (row-major positions); such kernels keep it, and merge only
+The order of `r` carries meaning for positions and scans (row-major positions); such kernels keep it, and merge only
 neighbours.
 """
 

@@ -12,7 +12,19 @@ from dataclasses import dataclass, replace
 from ..errors import InternalError
 from .dtypes import DType, int64
 from .graph import Dim
-from .loops import Expr, Index, Indirect, Var, as_index, expr, postorder, reduces_under_mask, rewrite, substitution
+from .loops import (
+    Expr,
+    Index,
+    Indirect,
+    Var,
+    as_index,
+    expr,
+    is_in_order,
+    postorder,
+    reduces_under_mask,
+    rewrite,
+    substitution,
+)
 
 
 @dataclass(frozen=True)
@@ -57,9 +69,8 @@ def substitute_stores(stores: Iterable[Store], values: Mapping[Var, Index]) -> l
 
 
 def order_matters(stores: Iterable[Store]) -> bool:
-    """Whether the order in which r is walked shows in the result: argmax and argmin count positions, scans run along it."""
-    exprs = postorder([s.value for s in stores])
-    return any(e.op == "scan" or (e.op == "reduce" and e.attr in ("argmax", "argmin")) for e in exprs)
+    """Whether the order in which r is walked shows in the result: some reductions count positions, scans run along r."""
+    return any(map(is_in_order, postorder([s.value for s in stores])))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ uint16 (`to_bfloat16_bits`, `from_bfloat16_bits`), and values in flight are floa
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +23,7 @@ from .dtypes import DType, bfloat16
 from .graph import Dim
 from .kernel import Kernel
 from .loops import Expr, FloorDiv, Index, Indirect, Mod, Var
+from .loops.reducers import REDUCERS, Reducer
 from .ops.scalar import SCALAR
 
 
@@ -113,27 +116,32 @@ def apply_scalar(name: str, *args: np.ndarray) -> np.ndarray:
         return function(*args)
 
 
-def _reduce_sum(v: np.ndarray) -> np.ndarray:
-    wide = v.astype(np.float64) if v.dtype.kind == "f" else v
-    with np.errstate(all="ignore"):
-        return wide.sum(axis=-1, keepdims=True, dtype=wide.dtype).astype(v.dtype)
+def _row(kind: str, v: np.ndarray) -> Reducer:
+    row = REDUCERS[kind]
+    return REDUCERS[row.truths] if v.dtype.kind == "b" else row
 
 
-_REDUCE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "sum": _reduce_sum,
-    "prod": lambda v: v.prod(axis=-1, keepdims=True, dtype=v.dtype),
-    "max": lambda v: v.max(axis=-1, keepdims=True),
-    "min": lambda v: v.min(axis=-1, keepdims=True),
-    "any": lambda v: np.logical_or.reduce(v, axis=-1, keepdims=True),
-    "all": lambda v: np.logical_and.reduce(v, axis=-1, keepdims=True),
-    "argmax": lambda v: v.argmax(axis=-1, keepdims=True).astype(np.int64),
-    "argmin": lambda v: v.argmin(axis=-1, keepdims=True).astype(np.int64),
-}
+def _join(row: Reducer, v: np.ndarray) -> np.ndarray:
+    """The last axis joined into one element; floats in double precision where joining them rounds."""
+    if row.is_position:
+        find = {"lowest": np.argmax, "highest": np.argmin}[row.neutral]
+        return find(v, axis=-1, keepdims=True).astype(np.int64)
+    if row.finish == "truth":
+        v = v != 0
+    wide = v if row.exact or v.dtype.kind != "f" else v.astype(np.float64)
+    combine = _VECTOR.get(row.combine)
+    if isinstance(combine, np.ufunc):
+        return combine.reduce(wide, axis=-1, keepdims=True, dtype=wide.dtype).astype(v.dtype)
+    parts = (wide[..., k : k + 1] for k in range(wide.shape[-1]))
+    return functools.reduce(lambda a, b: apply_scalar(row.combine, a, b), parts).astype(v.dtype)
 
-_SCAN: dict[str, Callable[..., np.ndarray]] = {
-    "sum": np.add.accumulate, "prod": np.multiply.accumulate,
-    "max": np.maximum.accumulate, "min": np.minimum.accumulate,
-}  # fmt: skip
+
+def _prefixes(row: Reducer, v: np.ndarray) -> np.ndarray:
+    combine = _VECTOR.get(row.combine)
+    if isinstance(combine, np.ufunc):
+        return combine.accumulate(v, axis=-1, dtype=v.dtype)
+    parts = (v[..., k : k + 1] for k in range(v.shape[-1]))
+    return np.concatenate(list(itertools.accumulate(parts, lambda a, b: apply_scalar(row.combine, a, b))), axis=-1)
 
 
 class _Run:
@@ -226,13 +234,13 @@ class _Run:
     def reduced(self, kind: str, v: np.ndarray) -> np.ndarray:
         flat = self.flat_r(v)
         with np.errstate(all="ignore"):
-            out = _REDUCE[kind](flat)
+            out = _join(_row(kind, flat), flat)
         return out.reshape(out.shape[:-1] + (1,) * len(self.kernel.r))
 
     def scanned(self, kind: str, v: np.ndarray) -> np.ndarray:
         flat = self.flat_r(v)
         with np.errstate(all="ignore"):
-            out = _SCAN[kind](flat, axis=-1, dtype=flat.dtype)
+            out = _prefixes(_row(kind, flat), flat)
         return out.reshape(flat.shape[:-1] + self.extents[len(self.kernel.p) :])
 
 

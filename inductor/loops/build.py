@@ -7,9 +7,7 @@ from typing import Any
 from ...errors import InternalError
 from ..dtypes import HALVES, DType, bool_, float32, int64
 from .language import Expr, Index, expr
-
-REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
-SCANS = ("sum", "prod", "max", "min")
+from .reducers import REDUCERS
 
 
 def const(value: Any, dtype: DType) -> Expr:
@@ -56,9 +54,14 @@ def reduces_under_mask(e: Expr) -> bool:
     return e.op == "masked" and e.args[0].varies_in_r and e.args[1].reduce_depth > 0
 
 
+def is_in_order(e: Expr) -> bool:
+    """Whether the order in which r is walked shows in a value: positions and prefixes."""
+    return e.op == "scan" or (e.op == "reduce" and REDUCERS[e.attr].is_position)
+
+
 def reduce(kind: str, value: Expr) -> Expr:
-    """Reduce `value` over r. argmax/argmin give int64, any/all give bool."""
-    if kind not in REDUCTIONS:
-        raise InternalError(f"[loops] unknown reduction {kind!r}; known: {', '.join(REDUCTIONS)}")
-    dtype = int64 if kind.startswith("arg") else bool_ if kind in ("any", "all") else value.dtype
+    """Reduce `value` over r. A position is an int64, a truth a bool."""
+    if kind not in REDUCERS:
+        raise InternalError(f"[loops] unknown reduction {kind!r}; known: {', '.join(REDUCERS)}")
+    dtype = {"value": value.dtype, "truth": bool_, "position": int64}[REDUCERS[kind].finish]
     return expr("reduce", value, dtype=dtype, attr=kind)

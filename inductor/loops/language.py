@@ -189,8 +189,8 @@ class Expr:
     load   |                 | (buffer name, Index)      | an element of a buffer, in the buffer's dtype
     cast   | value           |                           | conversion to `dtype` as C does (bool: != 0; float to int truncates)
     masked | cond, value, other |                        | value where cond, else other; value's loads happen only where cond
-    reduce | value           | kind                      | over all of r: sum prod max min any all argmax argmin (see REDUCTIONS)
-    scan   | value           | kind                      | inclusive prefix over r: sum prod max min
+    reduce | value           | kind                      | over all of r: a row of `reducers.REDUCERS`
+    scan   | value           | kind                      | inclusive prefix over r: a row of the same
     <name> | values          |                           | a pointwise op (see inductor.ops.scalar); args have its operand dtype
 
     Half types never appear as operands of arithmetic: lowering inserts casts to float32.

@@ -38,32 +38,17 @@ template <> struct limits<f64> {
   static constexpr f64 lowest = -__builtin_inf(), highest = __builtin_inf();
 };
 
-struct Sum {
-  template <class V> static INLINE V start() { return V{}; }
-  template <class V> static INLINE V step(V a, V x) { return a + x; }
-};
-struct Prod {
-  template <class V> static INLINE V start() { return splat<V>(1); }
-  template <class V> static INLINE V step(V a, V x) { return a * x; }
-};
-struct Max {
-  template <class V> static INLINE V start() { return splat<V>(limits<lane<V>>::lowest); }
-  template <class V> static INLINE V step(V a, V x) { return max(a, x); }
-};
-struct Min {
-  template <class V> static INLINE V start() { return splat<V>(limits<lane<V>>::highest); }
-  template <class V> static INLINE V step(V a, V x) { return min(a, x); }
-};
-struct Any {  // of truth values: masks, or bool
-  template <class V> static INLINE V start() { return V{}; }
-  template <class V> static INLINE V step(V a, V x) { return a | x; }
-};
-struct All {
-  template <class V> static INLINE V start() {
+// What changes nothing when it is joined to any other value: inductor/reducers.py says which it is for a reduction. Generated
+// code defines a struct of each that it uses: `start`, the neutral element; `step`, which joins two; `exact`, whether that rounds.
+template <class V> struct Neutral {
+  static INLINE V zero() { return V{}; }
+  static INLINE V one() { return splat<V>(1); }
+  static INLINE V lowest() { return splat<V>(limits<lane<V>>::lowest); }
+  static INLINE V highest() { return splat<V>(limits<lane<V>>::highest); }
+  static INLINE V ones() {  // of truth values: masks, or bool
     if constexpr (same<V, bool>) return true;
-    else return ~V{};
+    else return (V)~V{};
   }
-  template <class V> static INLINE V step(V a, V x) { return a & x; }
 };
 
 // a over the lanes of v, halving: lane l with lane l + N/2, then N/4, ...
@@ -228,7 +213,7 @@ template <class T> struct Scratch {
 // An inclusive prefix along the lanes and from one vector to the next. Floats are added (or multiplied) one after the other, as a
 // loop over elements does it: every partial result is seen, and where a running sum cancels another order is another result.
 template <class Op, class V> struct Scan {
-  static constexpr bool in_order = is_float<lane<V>> && (same<Op, Sum> || same<Op, Prod>);
+  static constexpr bool in_order = is_float<lane<V>> && !Op::exact;
   lane<V> carry = Op::template start<lane<V>>();
 
   template <int shift> static INLINE V shifted(V v) {  // lanes moved up by `shift`, the neutral element moving in

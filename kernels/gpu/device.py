@@ -10,42 +10,11 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-# ----------------------------------------------------------------------------- combining two values in a reduction
+# ----------------------------------------------------------------------------- joining two values and their positions
 
 
 @triton.jit
-def add(a, b):
-    return a + b
-
-
-@triton.jit
-def multiply(a, b):
-    return a * b
-
-
-@triton.jit
-def max_nan(a, b):
-    # NaN wins, as in eager
-    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
-
-
-@triton.jit
-def min_nan(a, b):
-    return tl.minimum(a, b, propagate_nan=tl.PropagateNan.ALL)
-
-
-@triton.jit
-def max_int(a, b):
-    return tl.maximum(a, b)
-
-
-@triton.jit
-def min_int(a, b):
-    return tl.minimum(a, b)
-
-
-@triton.jit
-def argmax_first(a, i, b, j):
+def max_first(a, i, b, j):
     # the larger value, NaN above all, the smaller position among equals
     a_nan = a != a
     b_nan = b != b
@@ -55,7 +24,7 @@ def argmax_first(a, i, b, j):
 
 
 @triton.jit
-def argmin_first(a, i, b, j):
+def min_first(a, i, b, j):
     a_nan = a != a
     b_nan = b != b
     same = (a == b) | (a_nan & b_nan)
@@ -67,7 +36,7 @@ def argmin_first(a, i, b, j):
 def streaming_softmax(top, total, value):
     # the maximum so far, and the sum of exp(v - maximum) so far, after one more value.
     # equal infinities give 1, not NaN: exp(top - maximum of the row) sets such a lane to 0, or to NaN as in eager
-    new_top = max_nan(top, value)
+    new_top = tl.maximum(top, value, propagate_nan=tl.PropagateNan.ALL)
     keep = tl.where(top == new_top, 1.0, libdevice.exp(top - new_top))  # noqa: F821
     more = tl.where(value == new_top, 1.0, libdevice.exp(value - new_top))  # noqa: F821
     return new_top, total * keep + more

@@ -294,10 +294,10 @@ def test_wide_indices_only_when_needed() -> None:
 
 def test_names_that_would_clash_are_changed() -> None:
     p = Var("p0", 8)
-    args = (Buffer("x", float32, 8), Buffer("tl", float32, 8), Buffer("add", float32, 8))
+    args = (Buffer("x", float32, 8), Buffer("tl", float32, 8), Buffer("sign_int", float32, 8))
     value = L.expr("add", L.load("x", as_index(p), float32), L.load("tl", as_index(p), float32), dtype=float32)
-    source = generate(Kernel("add", (p,), (), (Store("add", as_index(p), value),), args))
-    assert source.name == "add_kernel"
+    source = generate(Kernel("sign_int", (p,), (), (Store("sign_int", as_index(p), value),), args))
+    assert source.name == "sign_int_kernel"
     x, y, out = np.arange(8, dtype="f"), np.ones(8, "f"), np.zeros(8, "f")
     interpret(source)(*(a.ctypes.data for a in (x, y, out)))
     np.testing.assert_array_equal(out, x + y)

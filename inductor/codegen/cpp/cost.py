@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ...dtypes import bool_, int64
 from ...kernel import Kernel, Store, order_matters
 from ...loops import Expr, Index, Var, points, postorder
+from ...loops.reducers import REDUCERS
 from ...sizes import size_hint
 from .emit import HEAVY, LARGE, MOST_IN_PLACE
 from .expressions import SIZES, value_type
@@ -31,18 +32,19 @@ def lanes_for(kernel: Kernel, vector: Var, vector_bytes: int) -> int:
 
 
 def accumulator_types(kernel: Kernel, e: Expr, vector: Var | None, stored_as_is: bool) -> tuple[str, ...]:
-    """Element types of a reduction's running state: the value's, and the position's for argmax and argmin."""
+    """Element types of a reduction's running state: the value's, and the position's where that is asked for."""
+    row = REDUCERS[e.attr]
     extents = [v.extent for v in kernel.r]
     in_vectors = vector is not None
     may_narrow = vector is not None and (vector.is_reduction or stored_as_is)
-    if e.attr in ("argmax", "argmin"):
+    if row.is_position:
         sizes = [x for x in extents if isinstance(x, int)]
         short = may_narrow and len(sizes) == len(extents) and math.prod(sizes) < 1 << 31
         inner = "i32" if e.args[0].dtype == bool_ else value_type(e.args[0], in_vectors)
         return inner, "i32" if short else "i64"
-    if e.dtype == int64 and e.attr == "sum" and may_narrow and sum_fits_i32(e.args[0], list(extents)):
+    if e.dtype == int64 and row.bound == "count" and may_narrow and sum_fits_i32(e.args[0], list(extents)):
         return ("i32",)
-    if e.dtype == int64 and e.attr in ("max", "min") and may_narrow:
+    if e.dtype == int64 and row.bound == "element" and may_narrow:
         return (value_type(e.args[0], True),)
     return (value_type(e, False),)
 

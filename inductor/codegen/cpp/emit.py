@@ -6,6 +6,8 @@ Truth values are `bool` as scalars and masks (0 or -1 per lane) as vectors: ops 
 
 from __future__ import annotations
 
+from ...loops.reducers import Reducer
+
 #: op -> C++ text over numbers
 EMIT: dict[str, str] = {
     **{
@@ -72,9 +74,20 @@ LARGE = frozenset(
 )
 MOST_IN_PLACE = 24
 
-REDUCERS = {"sum": "Sum", "prod": "Prod", "max": "Max", "min": "Min", "any": "Any", "all": "All"}
-#: over truth values max is any, min is all
-BOOL_REDUCERS = {"max": "Any", "min": "All", "any": "Any", "all": "All", "sum": "Any", "prod": "All"}
+
+def reducer_name(row: Reducer) -> str:
+    """The struct that joins two values of a reduction."""
+    return row.name.capitalize()
+
+
+def reducer_text(row: Reducer) -> str:
+    """Its text, for scalars and vectors alike (kernels/cpu/reduce.h)."""
+    step = EMIT[row.combine].format("a", "x")
+    return f"""struct {reducer_name(row)} {{
+  static constexpr bool exact = {str(row.exact).lower()};
+  template <class V> static INLINE V start() {{ return Neutral<V>::{row.neutral}(); }}
+  template <class V> static INLINE V step(V a, V x) {{ return {step}; }}
+}};"""
 
 
 def is_operator(template: str) -> bool:

@@ -13,12 +13,12 @@ that the parts after it add up.
 
 from __future__ import annotations
 
-from ...dtypes import bool_
 from ...graph import Dim
 from ...kernel import Store
 from ...loops import Expr, Index, Var, as_index, points, postorder
+from ...loops.reducers import REDUCERS, reducer
 from .cost import accumulator_types, called_functions
-from .emit import BOOL_REDUCERS, HEAVY, REDUCERS
+from .emit import HEAVY, reducer_name
 from .expressions import Value, Writer, c_name, storage_type, value_type
 from .indexing import dim_text
 from .plan import ROWS, Pass, Plan, Reduction, tiled_loads
@@ -227,7 +227,7 @@ class Part:
             w.close("});")
         if runs:
             for state, (e, _) in zip(states, one.reductions):
-                if e.attr in ("sum", "prod"):
+                if not REDUCERS[e.attr].exact:
                     w.line(f"{state}.flush();")
             w.close()
         for _ in scalar:
@@ -266,7 +266,7 @@ class Part:
         """Independent accumulators hide the latency of additions; costly bodies hide it by themselves."""
         if not self.plan.along_r or not one.reductions or _scans(one):
             return 1
-        if any(e.attr.startswith("arg") for e, _ in one.reductions):
+        if any(REDUCERS[e.attr].is_position for e, _ in one.reductions):
             return 1
         exprs = postorder(
             [e.args[0] for e, _ in one.reductions] + [s.value for s in one.stores], through_indirect=False
@@ -421,7 +421,7 @@ class Part:
                 f"combine_columns<{self._state_type(x[0], 1)}>({', '.join(arrays)}, {rows}, {self.chunks()}, {width});"
             )
         if len(arrays) == 4:
-            return f"combine_positions<{1 if x[0].attr == 'argmax' else -1}>({', '.join(arrays)}, {rows}, {self.chunks()});"
+            return f"combine_positions<{_direction(x[0])}>({', '.join(arrays)}, {rows}, {self.chunks()});"
         return f"combine_rows<{_reducer(x[0])}>({', '.join(arrays)}, {rows}, {self.chunks()});"
 
     def _row(self) -> str:
@@ -465,14 +465,14 @@ class Part:
 
     def _state_type(self, e: Expr, unroll: int) -> str:
         names = [self.writer.type_name(t, self.plan.vector is not None) for t in self._types(e)]
-        if e.attr in ("argmax", "argmin"):
-            return f"ArgAccumulator<{1 if e.attr == 'argmax' else -1}, {', '.join(names)}>"
+        if REDUCERS[e.attr].is_position:
+            return f"ArgAccumulator<{_direction(e)}, {', '.join(names)}>"
         return f"Accumulator<{_reducer(e)}, {names[0]}, {unroll}>"
 
     def _declare(self, e: Expr, unroll: int) -> str:
         state = self.writer.fresh("a")
         start = ""
-        if e.attr in ("argmax", "argmin") and self.chunked:
+        if REDUCERS[e.attr].is_position and self.chunked:
             start = f"({_linear_from(self.kernel.r, self.plan.split)})"
         self.writer.line(f"{self._state_type(e, unroll)} {state}{start};")
         return state
@@ -483,7 +483,7 @@ class Part:
         value = w.as_type(w.value(e.args[0], mask), types[0])
         text = w.as_vector(value) if plan.vector is not None else value.text
         active = "n" if plan.along_r else "full"
-        if e.attr not in ("argmax", "argmin"):
+        if not REDUCERS[e.attr].is_position:
             w.line(f"{state}.add({text}, {active}, {'k' if plan.along_r else 'Int<0>{}'});")
             return
         position, _ = w.index(_position(self.kernel.r))
@@ -497,7 +497,7 @@ class Part:
         types = self._types(e)
         if self.plan.in_lanes:
             return types[-1]
-        if e.attr in ("argmax", "argmin") or (types[0] == "i32" and e.dtype.name == "int64"):
+        if REDUCERS[e.attr].is_position or (types[0] == "i32" and e.dtype.name == "int64"):
             return "i64"
         return types[0]
 
@@ -505,8 +505,8 @@ class Part:
         """Name a finished reduction in the block around its loops."""
         w, e = self.writer, x[0]
         ctype, lanes = self._result_type(e), self.plan.in_lanes
-        is_arg = e.attr in ("argmax", "argmin")
-        part = (".at" if is_arg else ".all()") if lanes else ".truth()" if ctype == "bool" else ".value()"
+        position = REDUCERS[e.attr].is_position
+        part = (".at" if position else ".all()") if lanes else ".truth()" if ctype == "bool" else ".value()"
         name = w.fresh()
         w.line(f"{w.type_name(ctype, lanes)} {name} = {state}{part};")
         self._know(x, Value(name, ctype, lanes, w.level))
@@ -526,11 +526,16 @@ class Part:
 
 
 def _is_float_sum(e: Expr) -> bool:
-    return e.attr in ("sum", "prod") and e.dtype.is_float
+    return e.dtype.is_float and not REDUCERS[e.attr].exact
 
 
 def _reducer(e: Expr) -> str:
-    return (BOOL_REDUCERS if e.dtype == bool_ else REDUCERS)[e.attr]
+    return reducer_name(reducer(e.attr, e.dtype))
+
+
+def _direction(e: Expr) -> int:
+    """1 where a position of the largest value is looked for, -1 for the smallest."""
+    return 1 if REDUCERS[e.attr].neutral == "lowest" else -1
 
 
 def _roots(one: Pass) -> list[Expr]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...kernel import Kernel
+from ...loops import postorder
+from ...loops.reducers import REDUCERS, Reducer, reducer
+from .emit import reducer_text
 from .expressions import c_name
 from .kernels import kernel_text
 from .plan import make_plan
@@ -66,8 +69,9 @@ def generate(
     """
     order = tuple(dict.fromkeys(s for k in kernels for s in k.symbols)) if symbols is None else tuple(symbols)
     texts = [kernel_text(make_plan(replace(k, symbols=order), vector_bytes)) for k in kernels]
+    rows = dict(zip(texts, map(_reducers, kernels)))
     groups = _spread(texts, max(1, min(units, len(texts))))
-    bodies = ["\n\n".join(group) for group in groups]
+    bodies = ["\n\n".join([*_reducer_texts(rows[text] for text in group), *group]) for group in groups]
     entries = [c_name(k.name) for k in kernels]
     if segments:
         bodies[-1] += "\n\n" + "\n".join(f'extern "C" void {name}(void* const*, const i64*, int);' for name in entries)
@@ -75,6 +79,17 @@ def generate(
         entries += segments
     head = _NOTING + _HEAD if float_errors else _HEAD
     return CppSource(tuple(f"{head}\n{body}\n\n}}  // namespace quern\n" for body in bodies), tuple(entries), order)
+
+
+def _reducers(kernel: Kernel) -> list[Reducer]:
+    """What joins the values of a kernel's reductions and scans; positions have an accumulator of their own."""
+    exprs = (e for e in postorder([s.value for s in kernel.stores]) if e.op in ("reduce", "scan"))
+    return [row for row in (reducer(e.attr, e.dtype) for e in exprs) if not row.is_position]
+
+
+def _reducer_texts(rows: Iterable[list[Reducer]]) -> list[str]:
+    used = {row.name for group in rows for row in group}
+    return [reducer_text(row) for name, row in REDUCERS.items() if name in used]
 
 
 def _spread(texts: list[str], count: int) -> list[list[str]]:

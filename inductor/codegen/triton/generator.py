@@ -21,16 +21,18 @@ from typing import Any
 from ....errors import InternalError
 from ....kernels.gpu.library import helper_names, helper_source
 from ....kernels.gpu.source import INT32_LIMIT, TritonSource
+from ... import dtypes
 from ...dtypes import DType, int32
 from ...graph import Dim
 from ...kernel import Kernel, Store
 from ...loops import Expr, FloorDiv, Index, Indirect, Var
+from ...loops.reducers import REDUCERS, Reducer, neutral_element, reducer
 from .reading import COMPARISONS, below, emission_order, fits_indices, has_load, is_small
 from .scalars import (
-    COMBINE,
     cast_text,
+    combine_name,
+    combine_text,
     literal,
-    neutral,
     takes_literals,
     template,
     type_text,
@@ -42,6 +44,9 @@ from .tiling import Axis, Tiling
 _HEADER = "import triton\nimport triton.language as tl\n"
 _LIBDEVICE = "from triton.language.extra import libdevice\n"
 _RESERVED = frozenset({"tl", "triton", "libdevice", "float", "range", "x", "y", "z", "r", "pid", "start", "lanes"})
+
+
+_COMBINERS = frozenset(combine_name(row, dtype) for row in REDUCERS.values() for dtype in dtypes.ALL.values())
 
 
 @dataclass(frozen=True)
@@ -71,12 +76,14 @@ class Generator:
         self.order = [a.name for a in tiling.shaped]
         self.masks = {a.name for a in tiling.shaped if not a.exact}
         self.has_scan = any(e.op == "scan" for s in kernel.stores for e in below(s.value, s.index))
+        #: functions that join two values of a reduction, by name
+        self.combiners: dict[str, str] = {}
         self.outer = Block()
         self.inner: Block | None = None
         self.pointers = {b.name: f"{b.name}_ptr" for b in kernel.args}
         blocks = {a.constant for a in tiling.axes}
         self.taken = _RESERVED | helper_names() | blocks | set(self.pointers.values()) | set(kernel.symbols)
-        self.taken |= {v.name for v in self.axis_of} | {f"{a.name}_mask" for a in tiling.axes}
+        self.taken |= _COMBINERS | {v.name for v in self.axis_of} | {f"{a.name}_mask" for a in tiling.axes}
         self.name = f"{kernel.name}_kernel" if kernel.name in self.taken else kernel.name
         self.wide = self._needs_int64()
 
@@ -94,7 +101,9 @@ class Generator:
         body = [f"    {line}" for line in self.outer.lines]
         function = "\n".join(["@triton.jit", f"def {self.name}({', '.join(params)}):", *comments, *body])
         words = set(re.findall(r"\w+", "\n".join(body)))
-        helpers = helper_source(sorted(words & helper_names()))
+        joined = [text for name, text in self.combiners.items() if name in words]
+        words.update(re.findall(r"\w+", "\n".join(joined)))
+        helpers = "\n\n\n".join([helper_source(sorted(words & helper_names())), *joined]).strip("\n")
         header = _HEADER + (_LIBDEVICE if "libdevice" in words or "libdevice" in helpers else "")
         text = "\n\n\n".join(part for part in (header.rstrip("\n"), helpers, function) if part) + "\n"
         return TritonSource(
@@ -299,13 +308,28 @@ class Generator:
     # ------------------------------------------------------------------ reductions in one block, scans
 
     def _reducible_dtype(self, e: Expr) -> DType:
-        return int32 if e.args[0].dtype.kind == "bool" or e.attr in ("any", "all") else e.args[0].dtype
+        return int32 if e.args[0].dtype.kind == "bool" or REDUCERS[e.attr].finish == "truth" else e.args[0].dtype
+
+    def _row(self, e: Expr) -> Reducer:
+        return reducer(e.attr, e.args[0].dtype)
+
+    def _combine(self, e: Expr) -> str:
+        """The function that joins two values of a reduction or scan."""
+        row, dtype = self._row(e), self._reducible_dtype(e)
+        name = combine_name(row, dtype)
+        if not row.is_position:
+            self.combiners[name] = combine_text(row, dtype)
+        return name
+
+    def _neutral(self, e: Expr) -> str:
+        dtype = self._reducible_dtype(e)
+        return literal(neutral_element(self._row(e), dtype), dtype)
 
     def _reducible(self, e: Expr) -> tuple[Value, DType]:
         """The operand of a reduction or scan as a value that varies in r, truth values as int32."""
         value, dtype = self.value(e.args[0]), self._reducible_dtype(e)
         text = value.text
-        if e.attr in ("any", "all") and e.args[0].dtype.kind != "bool":
+        if REDUCERS[e.attr].finish == "truth" and e.args[0].dtype.kind != "bool":
             text = f"({text} != 0)"
         if dtype != e.args[0].dtype:
             text = f"{text}.to(tl.int32)"
@@ -325,10 +349,10 @@ class Generator:
     def _reduce(self, e: Expr) -> None:
         value, dtype = self._reducible(e)
         axes = value.axes | {"r"}
-        operands = [self._without_tail(value, literal(neutral(e.attr, dtype), dtype), dtype)]
-        if e.attr in ("argmax", "argmin"):
+        operands = [self._without_tail(value, self._neutral(e), dtype)]
+        if self._row(e).is_position:
             operands.append(self._positions(axes))
-        self._reduce_line(e, operands, COMBINE[e.attr][dtype.kind], axes)
+        self._reduce_line(e, operands, self._combine(e), axes)
 
     def _lane_type(self) -> str:
         return "tl.int32" if self.wide is False else "tl.int64"
@@ -358,8 +382,8 @@ class Generator:
     def _scan(self, e: Expr, conds: tuple[Value, ...]) -> None:
         value, dtype = self._reducible(e)
         axes = value.axes | {"r"}
-        combine, position = COMBINE[e.attr][dtype.kind], self.order.index("r")
-        fill = literal(neutral(e.attr, dtype), dtype)
+        combine, position = self._combine(e), self.order.index("r")
+        fill = self._neutral(e)
         operand = self._name(
             Value(self._without_tail(value, fill, dtype), axes), f"{e.attr}_in", self.inner is not None
         )

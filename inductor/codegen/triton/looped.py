@@ -18,7 +18,7 @@ from ...kernel import Kernel, Store
 from ...loops import Expr
 from .generator import Block, Generator, Value
 from .reading import below, max_that_sum_follows, unique
-from .scalars import COMBINE, literal, neutral, type_text
+from .scalars import type_text
 from .sizes import size_text
 from .tiling import Tiling
 
@@ -86,12 +86,12 @@ class LoopedGenerator(Generator):
         """Emit the loop body of a reduction."""
         value, dtype = self._reducible(e)
         axes = value.axes | {"r"}
-        fill = literal(neutral(e.attr, dtype), dtype)
+        fill = self._neutral(e)
         name = self._fresh(f"{e.attr}_acc")
-        combine = COMBINE[e.attr][dtype.kind]
+        combine = self._combine(e)
         initial = f"tl.full({self._shape(axes)}, {fill}, {type_text(dtype)})"
         operand = self._without_tail(value, fill, dtype)
-        if e.attr in ("argmax", "argmin"):
+        if self._row(e).is_position:
             at = self._fresh(f"{e.attr}_at")
             last, lane = ((1 << 31) - 1, "tl.int32") if self.wide is False else (1 << 62, "tl.int64")
             self._line(f"{name}, {at} = {combine}({name}, {at}, {operand}, {self._positions(axes)})", True)
@@ -105,7 +105,7 @@ class LoopedGenerator(Generator):
 
     def _finish(self, e: Expr, a: Accumulator) -> None:
         """Combine the lanes."""
-        combine = COMBINE[e.attr][self._reducible_dtype(e).kind]
+        combine = self._combine(e)
         follower = self.sums.get(id(e))
         if follower is None:
             self._reduce_line(e, a.names, combine, a.axes)
@@ -113,7 +113,7 @@ class LoopedGenerator(Generator):
         name, total = a.names
         self._reduce_line(e, [name], combine, a.axes)
         top = self.outer.known[(id(e), ())].text
-        self._reduce_line(follower, [f"{total} * libdevice.exp({name} - {top})"], "add", a.axes)
+        self._reduce_line(follower, [f"{total} * libdevice.exp({name} - {top})"], self._combine(follower), a.axes)
 
     def _reduce(self, e: Expr) -> None:
         raise InternalError(f"[triton] a reduction is used before its loop ran: {e}\n{self.kernel}")

@@ -12,6 +12,7 @@ from typing import Any
 
 from ....errors import InternalError
 from ...dtypes import DType
+from ...loops.reducers import Reducer
 from ...ops.scalar import SCALAR
 from .sizes import size_text
 
@@ -149,29 +150,11 @@ def cast_text(value: str, source: DType, target: DType) -> str:
     return value + "".join(f".to({s})" for s in steps)
 
 
-#: combining function, and the value that leaves the other operand as it is, by reduction and kind of element
-COMBINE: dict[str, dict[str, str]] = {
-    "sum": {"float": "add", "int": "add", "uint": "add"},
-    "prod": {"float": "multiply", "int": "multiply", "uint": "multiply"},
-    "max": {"float": "max_nan", "int": "max_int", "uint": "max_int"},
-    "min": {"float": "min_nan", "int": "min_int", "uint": "min_int"},
-    "any": {"int": "max_int"},
-    "all": {"int": "min_int"},
-    "argmax": {"float": "argmax_first", "int": "argmax_first", "uint": "argmax_first"},
-    "argmin": {"float": "argmin_first", "int": "argmin_first", "uint": "argmin_first"},
-}
+def combine_name(row: Reducer, dtype: DType) -> str:
+    """The device function that joins two values of a reduction; for positions, two values and where they stood."""
+    return f"{row.combine}_first" if row.is_position else f"join_{row.combine}_{dtype.name}"
 
 
-def neutral(kind: str, dtype: DType) -> Any:
-    """The number that changes nothing in a reduction of this kind."""
-    if kind in ("sum", "any"):
-        return 0.0 if dtype.is_float else 0
-    if kind in ("prod", "all"):
-        return 1.0 if dtype.is_float else 1
-    largest = kind in ("min", "argmin")
-    if dtype.is_float:
-        return math.inf if largest else -math.inf
-    bits = 8 * dtype.size
-    if dtype.kind == "uint":
-        return (1 << bits) - 1 if largest else 0
-    return (1 << (bits - 1)) - 1 if largest else -(1 << (bits - 1))
+def combine_text(row: Reducer, dtype: DType) -> str:
+    """The text of that function; that of positions is a device function of `kernels/gpu/device.py`."""
+    return f"@triton.jit\ndef {combine_name(row, dtype)}(a, b):\n    return {template(row.combine, dtype).format('a', 'b')}"

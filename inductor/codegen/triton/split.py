@@ -28,6 +28,7 @@ from ...loops import (
     expr,
     index_value,
     indirect,
+    is_in_order,
     linearize,
     load,
     masked,
@@ -36,10 +37,10 @@ from ...loops import (
     reduce,
     substitute_expr,
 )
+from ...loops.reducers import REDUCERS, neutral_element, reducer
 from ...lower import ExternCall, Storage
 from ...schedule import Launch, Schedule
 from .reading import below
-from .scalars import neutral
 from .tiling import TritonOptions, choose_tiling
 
 #: programs that keep a large GPU busy (four on each of 132 processors); a kernel with an eighth of them or less is split
@@ -96,7 +97,7 @@ def split(kernel: Kernel, pieces: int | None = None) -> Split | None:
         return None
     if kernel.reads & kernel.writes or any(s.mode != "store" for s in kernel.stores):
         return None
-    ordered = any(e.op == "reduce" and e.attr.startswith("arg") for e in exprs)
+    ordered = any(map(is_in_order, exprs))
     cut = kernel.r[0] if ordered else max(kernel.r, key=lambda v: _extent(v))
     count = pieces or _pieces(kernel)
     count = _good_divisor(_extent(cut), min(count, _extent(cut)))
@@ -196,19 +197,21 @@ class _Splitter:
         return tuple(Var(v.name, self.chunk) if v == self.cut else v for v in self.kernel.r)
 
     def _partial(self, e: Expr, chunk_var: Var) -> list[Expr]:
-        """A reduction of one chunk; for argmax and argmin the extreme value and its position in the whole row."""
+        """A reduction of one chunk; for a position the value that it has and the position in the whole row."""
         short = Var(self.cut.name, self.chunk)
         where = as_index(chunk_var) * self.chunk + as_index(short)
         value = substitute_expr(e.args[0], {self.cut: where})
         if self.chunk * self.count != self.cut.extent:
             inside = expr("lt", index_value(where), const(self.cut.extent, int64), dtype=bool_)
-            fill = neutral(e.attr, value.dtype) if value.dtype.kind != "bool" else e.attr in ("all", "min", "argmin")
+            fill = neutral_element(reducer(e.attr, value.dtype), value.dtype)
             value = masked(inside, value, const(fill, value.dtype))
-        if not e.attr.startswith("arg"):
-            return [reduce(e.attr, value)]
+        row = REDUCERS[e.attr]
+        parts = [reduce(kind, value) for kind in row.partial or (row.name,)]
+        if not row.is_position:
+            return parts
         inner = points(v for v in self.kernel.r if v != self.cut)
         start = index_value(as_index(chunk_var) * (self.chunk * inner))
-        return [reduce(e.attr[3:], value), expr("add", reduce(e.attr, value), start, dtype=int64)]
+        return [parts[0], expr("add", parts[1], start, dtype=int64)]
 
     def _waits(self, s: Store, reduces: list[Expr]) -> bool:
         """Whether a store needs more than these reductions, or runs along the row."""
