@@ -16,7 +16,6 @@ from .promotion import (
     common_device,
     float_dtype,
     like_meta,
-    like_strides,
     pointwise_meta,
     result_dtype,
 )
@@ -320,7 +319,8 @@ def _meta_glu(x: TensorMeta, *, dim: int) -> TensorMeta:
     if not x.ndim or (isinstance(x.shape[d], int) and x.shape[d] % 2):
         raise ValueError(f"glu: dimension {dim} of shape {x.shape} must be even")
     half = (*x.shape[:d], x.shape[d] // 2, *x.shape[d + 1 :])
-    return TensorMeta(half, like_strides(TensorMeta(half, x.stride, x.dtype)), x.dtype, x.device)
+    part = TensorMeta(half, x.stride, x.dtype, x.device)
+    return pointwise_meta(part, part)
 
 
 def _glu(b: GraphBuilder, x: Node, c: Any, dim: int) -> Node:

@@ -18,6 +18,7 @@ from ..dtypes import DType, bool_, compute_dtype, float64
 from ..graph import GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, as_index, cast, const, expr, index_value
 from .common import REQUIRED, args, at, convert, new_meta, number, row, scalar_value
+from .dims import is_one
 from .promotion import (
     DEFAULT_FLOAT,
     broadcast_shapes,
@@ -76,6 +77,10 @@ def operand_dtype(node: Node) -> DType:
     return node.dtype if node.dtype.is_float else dtype
 
 
+#: ops whose second operand, where it is one element, keeps the digits that a half cannot hold
+_WHOLE_SECOND = ("mul", "div", "floor_divide", "trunc_divide")
+
+
 def operands(node: Node, fns: tuple[Fn, ...], index: tuple[Index, ...], dtype: DType) -> list[Expr]:
     """The inputs' values at a point of the result, converted to `dtype`'s compute form. What a half type cannot hold of a tensor of
     another type is lost, as in eager; only Python numbers stay what they are, and second factors and divisors of one element.
@@ -83,7 +88,7 @@ def operands(node: Node, fns: tuple[Fn, ...], index: tuple[Index, ...], dtype: D
 
     def operand(f: Fn, i: Node) -> Expr:
         value = convert(at(f, index, i, node.shape), dtype)
-        single = not i.ndim and i is not args(node)[0] and node.op.name in ("mul", "div")
+        single = not i.ndim and i is not args(node)[0] and node.op.name in _WHOLE_SECOND
         whole = i.meta.weak or single
         return value if whole or i.dtype == dtype or dtype not in dtypes.HALVES else _round_half(value, dtype)
 
@@ -305,8 +310,9 @@ def _lower_trunc_divide(node: Node, *fns: Fn) -> Fn:
 
 
 def _step_dtype(node: Node) -> DType:
-    """The dtype of a division's steps: eager's kernels round halves after each, but for divisors that are numbers."""
-    return node.dtype if args(node)[1].shape else compute_dtype(node.dtype)
+    """The dtype of a division's steps: eager's kernels round halves after each, but for divisors of one element."""
+    single = all(is_one(s) for s in args(node)[1].shape)
+    return compute_dtype(node.dtype) if single else node.dtype
 
 
 def _in_dtype(x: Expr, dtype: DType) -> Expr:

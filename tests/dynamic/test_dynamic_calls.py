@@ -201,3 +201,23 @@ def test_strides_follow_the_sizes():
     one = asked(lambda n: (1, n // 2, 3, 3 * (n // 2), 3, 1, 0))
     shape = [formula(one, i) for i in range(3)]
     assert [str(s) for s in strides(one, shape, 3)] == ["3*floor(s0/2)", "3", "1"]
+
+
+def test_strides_of_sizes_that_are_one_now_are_those_of_larger_sizes():
+    one = asked(lambda n: (4 * n, n // 2, n // 2, (n // 2) ** 2, n // 2, 1, 0), here=2)
+    shape = [formula(one, i) for i in range(3)]
+    values = [evaluator(s) for s in strides(one, shape, 3)]
+    assert [[v({"s0": n}) for v in values] for n in (4, 20)] == [[4, 2, 1], [100, 10, 1]]
+
+
+def test_results_of_one_pixel_grow():
+    @quern.compile(dynamic=True)
+    def f(x):
+        return F.pixel_unshuffle(x, 2).sgn()
+
+    for shape in ((2, 2, 2), (4, 4, 4), (2, 6, 8)):
+        x = torch.randn(shape)
+        expected = F.pixel_unshuffle(x, 2).sgn()
+        found = f(x)
+        assert torch.equal(found, expected)
+        assert all(n == 1 or a == b for n, a, b in zip(found.shape, found.stride(), expected.stride()))

@@ -124,3 +124,24 @@ def test_integers_beside_halves_are_halves(dtype, other):
 
     for want, got in zip(program(x, other), quern.compile(program)(x, other)):
         torch.testing.assert_close(got, want, rtol=0, atol=0, equal_nan=True)
+
+
+@halves
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (64,)], ids=str)
+@pytest.mark.parametrize("other", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_quotients_by_one_element(dtype, shape, other):
+    """A divisor of one element is not rounded, nor are the steps of the division."""
+
+    def f(x, y):
+        modes = [torch.div(x, y, rounding_mode=mode) for mode in (None, "trunc", "floor")]
+        return *modes, x // y, torch.floor_divide(x, y), torch.remainder(x, y), x * y
+
+    torch.manual_seed(0)
+    x = torch.cat([torch.randn(40) * 100, torch.arange(24)]).to(dtype)
+    for value in (0.1, 0.3, 1 / 3, 7.01, 1e-3):
+        y = torch.full(shape, value, dtype=other)
+        quern.reset()
+        for found, expected in zip(quern.compile(f)(x, y), f(x, y)):
+            assert found.dtype == expected.dtype
+            if found.dtype == dtype:
+                torch.testing.assert_close(found, expected, rtol=0, atol=0)

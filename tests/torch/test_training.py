@@ -196,3 +196,170 @@ def test_deep_copies_of_leaves_break():
     f = quern.compile(lambda x: copy.deepcopy(x) * 2, backend="eager")
     out = f(torch.ones(3, requires_grad=True))
     assert out.requires_grad
+
+
+# x, w: leaves that require gradients. What eager's ops keep for the backward pass, and what is written after that
+
+
+def result_of_exp(x, w):
+    y = x.exp()
+    y.add_(1)
+    return y
+
+
+def result_of_exp_without_recording(x, w):
+    y = x.exp()
+    with torch.no_grad():
+        y.mul_(3)
+    return y
+
+
+def result_of_exp_detached(x, w):
+    y = x.exp()
+    y.detach().mul_(3)
+    return y
+
+
+def result_of_exp_past_autograd(x, w):
+    y = x.exp()
+    y.data.mul_(3)
+    return y
+
+
+def result_of_softmax_assigned(x, w):
+    y = x.softmax(-1)
+    y[0] = 0
+    return y
+
+
+def copy_of_softmax_assigned(x, w):
+    y = x.softmax(-1).clone()
+    y[0] = 0
+    return y
+
+
+def factor_written(x, w):
+    y = x * 2
+    z = y * w
+    y.add_(1)
+    return z + y
+
+
+def summand_written(x, w):
+    y = x * 2
+    z = y + w
+    y.add_(1)
+    return z + y
+
+
+def other_row_of_a_factor_written(x, w):
+    y = x * 2
+    z = y[0] * w[0]
+    y[1].add_(1)
+    return z + y
+
+
+def detached_factor_written(x, w):
+    b = w.detach() * 2
+    z = x * b
+    b.add_(1)
+    return z
+
+
+def multiplied_in_place(x, w):
+    y = x * 2
+    y.mul_(w)
+    y /= w.abs() + 1
+    y.pow_(2)
+    return y
+
+
+def exp_in_place_then_written(x, w):
+    y = x * 2
+    y.exp_()
+    y.add_(1)
+    return y
+
+
+def exp_of_a_row_in_place_then_written(x, w):
+    y = x * 2
+    y[0].exp_()
+    y.add_(1)
+    return y
+
+
+def exp_in_place(x, w):
+    y = x * 2
+    y.exp_()
+    return y + 1
+
+
+def relu_in_place_then_written(x, w):
+    y = x @ w
+    F.relu(y, inplace=True)
+    y += 1
+    return y
+
+
+def sigmoid_in_place_in_a_loop(x, w):
+    y = x * 1
+    for _ in range(3):
+        y.sigmoid_()
+    return y
+
+
+def multiplied_in_place_in_a_loop(x, w):
+    y = x * 1
+    for _ in range(3):
+        y.mul_(w)
+    return y
+
+
+def view_of_exp_written(x, w):
+    y = x.exp().view(2, 8)
+    y.mul_(2)
+    return y
+
+
+def rows_filled(x, w):
+    y = torch.zeros(4, 4)
+    y[:2] = x[:2].exp()
+    y[2:] = w[2:] * x[2:]
+    return y * y
+
+
+def written_after_a_copy(x, w):
+    y = torch.zeros_like(x)
+    y.copy_(x)
+    y.mul_(w)
+    y.copy_(w)
+    return y * x
+
+
+KEPT = [
+    result_of_exp, result_of_exp_without_recording, result_of_exp_detached, result_of_exp_past_autograd, result_of_softmax_assigned,
+    copy_of_softmax_assigned, factor_written, summand_written, other_row_of_a_factor_written, detached_factor_written,
+    multiplied_in_place, exp_in_place_then_written, exp_of_a_row_in_place_then_written, exp_in_place, relu_in_place_then_written,
+    sigmoid_in_place_in_a_loop, multiplied_in_place_in_a_loop, view_of_exp_written, rows_filled, written_after_a_copy,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("f", KEPT, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_a_backward_pass_over_what_was_written_is_refused(f, backend):
+    """Where eager refuses it, and only there."""
+
+    def gradients(call):
+        torch.manual_seed(0)
+        x, w = torch.randn(4, 4, requires_grad=True), torch.randn(4, 4, requires_grad=True)
+        result = call(x, w)
+        refusal = ""
+        try:
+            result.sum().backward()
+        except RuntimeError as error:
+            refusal = str(error).partition(":")[0]
+        return refusal, (result.detach(), *(() if refusal else (x.grad, w.grad)))
+
+    (refusal, found), (said, expected) = gradients(quern.compile(f, backend=backend, fullgraph=True)), gradients(f)
+    assert refusal == said
+    torch.testing.assert_close(found, expected)

@@ -384,6 +384,7 @@ def plain_call(
         _check_layout(kwargs)
         refuse_leaf(ev, kwargs)
     out = kwargs.get("out") if kwargs else None
+    ev.states["torch"].began = len(ev.graph.nodes)
     operand = operand_of if fn in NUMERIC else unwrap
     if ev.symbols.changing:
         _check_numbers(ev, fn, args, kwargs)

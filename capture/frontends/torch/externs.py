@@ -73,6 +73,7 @@ def call_target(
     raises: it may raise for some elements, so it is called in any case
     """
     arrays: list[ArrayValue] = []
+    cx.ev.states["torch"].began = len(cx.ev.graph.nodes)
     template = [_template(cx, a, arrays) for a in args]
     named = {k: _template(cx, v, arrays) for k, v in kwargs.items()}
     numbers = _held_numbers(cx, (template, named), arrays)

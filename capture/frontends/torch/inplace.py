@@ -40,6 +40,7 @@ def is_inplace(name: str) -> bool:
 
 def call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     """`x.name_(*args, **kwargs)`; answers with `x` itself."""
+    state_of(ev).began = len(ev.graph.nodes)
     with state_of(ev).without_casts():  # autocast leaves in-place operators alone
         return _call_inplace(ev, x, name, args, kwargs)
 

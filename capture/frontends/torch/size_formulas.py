@@ -116,22 +116,24 @@ def _fitted(asked: Asked, answers: Sequence[tuple[Point, tuple[int, ...]]], i: i
 
 def strides(asked: Asked, shape: Sequence[Dim], first: int) -> tuple[Dim, ...] | None:
     """Formulas for the strides of a result whose sizes are known; they stand behind the sizes, from number `first` on.
-    Where a size that varies is 0 or 1, strides mean nothing.
+    Where a size that varies is 0 or 1, strides mean nothing, and what they are when it grows is asked elsewhere.
     """
     answers, n = asked.answers(), len(shape)
     assert answers is not None, "the sizes are known"
     varying = [first - n + k for k, size in enumerate(shape) if not isinstance(size, int)]
-    at_hand = answers[0][1]
-    answers = [(point, numbers) for point, numbers in answers if all(numbers[k] > 1 for k in varying)]
-    sizes = [evaluator(s)(asked.base) for s in shape]
-    dense = strides_over(shape, sizes, at_hand[first : first + n])
-    if not answers or answers[0][1] is not at_hand:
-        return dense
+    telling = [(point, numbers) for point, numbers in answers if all(numbers[k] > 1 for k in varying)]
+    if not telling:
+        return None
+    point, numbers = telling[0]
+    sizes = [evaluator(s)(point) for s in shape]
+    dense = strides_over(shape, sizes, numbers[first : first + n])
     found: list[Dim] = []
     for k, stride in enumerate(dense):
+        moved = answers[0][1][first - n + k] > 1  # at hand
+        known = telling if not moved or telling[0] is answers[0] else [*telling, answers[0]]
         steps = [stride, *(shape[d] * dense[d] for d in range(n) if d != k)]  # a stride of size 1 spans some other axis
-        right = (s for s in steps if _holds(s, answers, first + k))
-        one = next(right, None) or _fitted(asked, answers, first + k)
+        right = (s for s in steps if _holds(s, known, first + k))
+        one = next(right, None) or _fitted(asked, known, first + k)
         if one is None:
             return None
         found.append(one)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...values.tensor import ArrayState, ArrayValue, InputStorage, ViewStep
+from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage, ViewStep
 from . import autocast
 
 if TYPE_CHECKING:
@@ -60,6 +60,12 @@ class TorchState:
         self.modules: dict[int, NNModuleValue] = {}
         self.quiet = False
         self.counted: set[InputStorage] = set()
+        #: how many nodes there were when the call or statement began that is captured now
+        self.began = 0
+        #: nodes whose tensors are in eager one with a storage's memory, since its last write that autograd counts
+        self.contents: dict[Storage, list[Node]] = {}
+        self._looked_at = 0
+        self._recorded = False
 
     @property
     def grad(self) -> bool:
@@ -118,6 +124,14 @@ class TorchState:
     def records_gradients(self, node: Node) -> bool:
         """Whether running this node adds to what a backward pass goes through."""
         return node.op.name != "input" and node.grad and self.requires_grad(node)
+
+    def recorded(self) -> bool:
+        """Whether any node so far does."""
+        nodes = self.builder.graph.nodes
+        if not self._recorded and self._looked_at < len(nodes):
+            self._recorded = any(map(self.records_gradients, nodes[self._looked_at :]))
+            self._looked_at = len(nodes)
+        return self._recorded
 
     def guard_requires_grad(self, ev: Evaluator, storage: InputStorage) -> None:
         """The program looked at `requires_grad`."""

@@ -181,6 +181,7 @@ class TensorValue(ArrayValue):
         return wrap(ev, _with_errors(ev, names_index.getitem, self, unwrap(ev, key)))
 
     def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+        state_of(ev).began = len(ev.graph.nodes)
         _with_errors(ev, names_index.setitem, self, unwrap(ev, key), unwrap(ev, value))
 
     def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:

@@ -18,7 +18,7 @@ import torch
 
 from ....inductor.graph import ExternRef, Input, Node
 from ....inductor.ops import OPS
-from ...values.tensor import InputStorage, with_layout
+from ...values.tensor import InputStorage, Storage, with_layout
 from .state import DataStep, gradients, is_cut, state_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ Shape = tuple[int, ...]
 def write(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, Node], None]) -> None:
     """Write `node` into a tensor that takes part in differentiation, perhaps; `assign` does it in the graph alone."""
     state, storage = state_of(ev), array.storage
+    if array.parent is None and not state.quiet:
+        _count(ev, storage)
+    if state.recorded() and node.op.kind != "view" and node in ev.graph.nodes[state.began :]:
+        state.contents.setdefault(storage, []).append(node)
     if array.parent is not None:
         with state.quietly(isinstance(array.step, DataStep)):
             _write_to_view(ev, array, node, assign)
@@ -58,6 +62,27 @@ def write(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, No
         assign(ev, node)
     if storage.is_input and array.parent is None and not state.quiet:
         state.counted.add(storage)
+
+
+def _count(ev: Evaluator, storage: Storage) -> None:
+    """Tell autograd that this memory changes: a backward pass over an op that kept its old content is refused, as in eager.
+
+    In the graph the old content stays what it was, and the new one is computed from it; so this comes before
+    the nodes of the write, which read the old content without keeping it in eager.
+    """
+    state = state_of(ev)
+    if not state.recorded():
+        return
+    own = set(ev.graph.nodes[state.began :])
+    held = state.contents.get(storage, [])
+    old = dict.fromkeys(n for n in held if n not in own)
+    state.contents[storage] = [n for n in held if n in own]
+    if not storage.is_input and storage.current(ev).op.kind != "view":
+        old[storage.current(ev)] = None
+    if old:
+        ref = ExternRef("torch.autograd.graph:increment_version", (tuple(Input(i) for i in range(len(old))),))
+        ev.builder.append(OPS["extern"], tuple(old), {"ref": ref, "effects": True, "strides": ()}, ())
+        ev.graph.nodes.insert(state.began, ev.graph.nodes.pop())
 
 
 def _write_to_view(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, Node], None]) -> None:
