@@ -98,6 +98,8 @@ CASES = {
     "masked reductions": (lambda x, m: (torch.masked.sum(x, 1, mask=m), torch.masked.softmax(x, 1, mask=m)), X, MASK),
     "windows": (lambda x: x * torch.signal.windows.hann(6), X),
     "gaussian_nll_loss": (lambda x, y: F.gaussian_nll_loss(x, y, x.abs(), full=True), X, Y),
+    "complex moments": (lambda c: (torch.var_mean(c, 0), torch.std_mean(c)), COMPLEX),
+    "running maximum of a complex number": (lambda c: (c.cummax(-1).values, c.cummin(0).indices), COMPLEX[0, 0]),
     "complex": (lambda c: (c.mH, c @ c.mH, c.exp().abs()), COMPLEX),
 }  # fmt: skip
 

@@ -275,6 +275,13 @@ REFUSED = {
     "negative powers of bools": (lambda x: (x > 0) ** -1, (4,)),
     "batch norm of integers": (lambda x: F.batch_norm((x * 9).long(), torch.zeros(2), torch.ones(2)), (3, 2)),
     "padding of bools": (lambda x: F.pad(x > 0, (1, 1), mode="reflect"), (2, 3)),
+    "channels of a matrix": (lambda x: F.channel_shuffle(x, 2), (3, 4)),
+    "no groups of channels": (lambda x: F.channel_shuffle(x, 0), (3, 4, 2)),
+    "odd groups of channels": (lambda x: F.channel_shuffle(x, 3), (1, 4, 2)),
+    "pixels by nothing": (lambda x: F.pixel_shuffle(x, 0), (4, 2, 2)),
+    "groups of one element": (lambda x: F.group_norm(x, 2), (1, 2)),
+    "a group of one element": (lambda x: F.group_norm(x, 1), (1, 1, 1)),
+    "instances of one element": (F.instance_norm, (2, 3, 1)),
     "addcmul of bools": (lambda x: torch.addcmul(x > 0, x > 0, x > 0), (4,)),
 }
 

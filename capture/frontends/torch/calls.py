@@ -130,9 +130,10 @@ class Context:
 
     def results(self, name: str, *operands: Any, **attrs: Any) -> tuple[Node, ...]:
         """Append a table op that has several results."""
-        node = self.op(name, *operands, **attrs)
-        metas: Any = node.meta
-        return tuple(self.ev.emit("getitem", node, index=i) for i in range(len(metas)))
+        made: Any = self.op(name, *operands, **attrs)
+        if isinstance(made, tuple):  # the framework's own
+            return made
+        return tuple(self.ev.emit("getitem", made, index=i) for i in range(len(made.meta)))
 
     def cast(self, x: Any, dtype: DType) -> Node:
         """`x` as `dtype`, itself when it already is."""

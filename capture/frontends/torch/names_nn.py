@@ -9,6 +9,7 @@ import torch
 
 from ....inductor.dtypes import DType, bool_, uint8
 from ....inductor.graph import Node
+from ....inductor.ops.dims import is_one, is_zero, product
 from ....inductor.ops.promotion import is_channels_last, prefers_channels_last
 from ...values.tensor import ArrayValue
 from .calls import Context, Declined, assign, name, register
@@ -231,9 +232,17 @@ def weight_norm(cx: Context, v: ArrayValue, g: ArrayValue, dim: int = 0) -> Node
     return cx.op("mul", v, cx.op("div", g, length))
 
 
-@name("F.group_norm torch.group_norm")
-def group_norm(cx: Context, input: ArrayValue, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
-               cudnn_enabled: bool = True) -> Node:  # fmt: skip
+@name("F.group_norm")
+def group_norm(cx: Context, input: ArrayValue, num_groups: int, weight: Any = None, bias: Any = None,
+               eps: float = 1e-5) -> Node:  # fmt: skip
+    if is_one(product(input.meta.shape) // num_groups):
+        raise ValueError("group_norm: groups of one element")
+    return plain_group_norm(cx, input, num_groups, weight, bias, eps)
+
+
+@name("torch.group_norm")
+def plain_group_norm(cx: Context, input: ArrayValue, num_groups: int, weight: Any = None, bias: Any = None,
+                     eps: float = 1e-5, cudnn_enabled: bool = True) -> Node:  # fmt: skip
     return cx.op("group_norm", input, weight, bias, num_groups=num_groups, eps=eps)
 
 
@@ -485,6 +494,8 @@ def rrelu(cx: Context, input: ArrayValue, lower: float = 1.0 / 8, upper: float =
 def pixel_shuffle(cx: Context, input: ArrayValue, upscale_factor: int) -> Node:
     *lead, c, h, w = input.meta.shape
     r, k = upscale_factor, len(lead)
+    if r <= 0:
+        raise ValueError(f"pixel_shuffle: a factor of {r}")
     split = cx.op("reshape", input, shape=(*lead, c // (r * r), r, r, h, w))
     moved = cx.op("permute", split, dims=(*range(k), k, k + 3, k + 1, k + 4, k + 2))
     flat = cx.op("reshape", moved, shape=(*lead, c // (r * r), h * r, w * r))
@@ -494,7 +505,9 @@ def pixel_shuffle(cx: Context, input: ArrayValue, upscale_factor: int) -> Node:
 @name("F.channel_shuffle torch.channel_shuffle torch.native_channel_shuffle")
 def channel_shuffle(cx: Context, input: ArrayValue, groups: int) -> Node:
     n, c, *rest = input.meta.shape
-    if isinstance(c, int) and c % groups:
+    if not rest or groups <= 0:
+        raise ValueError(f"channel_shuffle: {groups} groups of a tensor of {len(input.meta.shape)} dims")
+    if not is_zero(c % groups):
         raise ValueError(f"channel_shuffle: {c} channels do not divide into {groups} groups")
     split = cx.op("reshape", input, shape=(n, groups, c // groups, *rest))
     moved = cx.op("transpose", split, dim0=1, dim1=2)

@@ -81,7 +81,7 @@ def _count(ev: Evaluator, storage: Storage) -> None:
         old[storage.current(ev)] = None
     if old:
         ref = ExternRef("torch.autograd.graph:increment_version", (tuple(Input(i) for i in range(len(old))),))
-        ev.builder.append(OPS["extern"], tuple(old), {"ref": ref, "effects": True, "strides": ()}, ())
+        ev.builder.append(OPS["extern"], tuple(old), {"ref": ref, "effects": True, "strides": ()}, ())  # type: ignore[arg-type]
         ev.graph.nodes.insert(state.began, ev.graph.nodes.pop())
 
 
