@@ -27,7 +27,8 @@ from .splitting import split_divided, store_indices
 
 def canonical_schedule(schedule: Schedule) -> Schedule:
     """The schedule with every kernel in canonical form."""
-    forms = {id(k): canonical_form(k) for k in schedule.kernels}
+    seen: dict[Kernel, Kernel] = {}  # loops that differed may be equal now
+    forms = {id(k): seen.setdefault(form, form) for k in schedule.kernels for form in (canonical_form(k),)}
     steps = [replace(s, kernel=forms[id(s.kernel)]) if isinstance(s, Launch) else s for s in schedule.steps]
     return replace(schedule, steps=steps, canonical=True)
 

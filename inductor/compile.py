@@ -52,6 +52,7 @@ def compile_graph(graph: Graph, runtime: Runtime, options: Options, *, label: st
         if _follows_from_ranges(asked, graph):
             store.put(key, {"plan.json": plan.to_json().encode()}, {"label": label or graph.name, "origin": origin})
     else:
+        plan = plan.located(graph)
         COUNTERS["plans_loaded"] += 1
     with timed(times, "kernels"):
         built = target.build(plan, runtime, label or graph.name)
@@ -122,11 +123,14 @@ def _log(graph: Graph, record: CompileRecord) -> None:
         if channel == "graph":
             _print("graph", str(graph))
         elif channel == "fusion":
-            loops = [f"{k.loops}\n  computes: {'; '.join(k.origins)}" for k in record.plan.kernels]
+            loops = [f"{k.loops}\n  computes: {'; '.join(map(str, k.origins))}" for k in record.plan.kernels]
             head = f"{record.loops_before} loop nests -> {record.kernels} kernels, {record.calls} framework calls"
-            _print("fusion", "\n".join([head, *loops, *(f"not fused: {n}" for n in record.plan.notes)]))
+            _print("fusion", "\n".join([head, *loops, *(f"not fused: {n}" for n in record.plan.not_fused)]))
         elif channel == "code":
-            _print("code", "\n".join([*record.plan.sources.values(), record.source]))
+            _print(
+                "code",
+                "\n\n".join([*(f"{name}:\n{text}" for name, text in record.plan.sources.items()), record.source]),
+            )
         elif channel == "times":
             _print("times", ", ".join(f"{k} {v * 1e3:.1f} ms" for k, v in record.times.items()))
         elif channel == "cache":

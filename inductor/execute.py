@@ -2,7 +2,7 @@
 
     def run(in0, in1):
         buf2 = empty((4, 8), (8, 1), float32, 'cpu')
-        segment_0((Pointers * 3)(ptr(in0), ptr(in1), ptr(buf2)), None, threads())
+        run_segment(Pointers4(segment_0, ptr(in0), ptr(in1), ptr(buf2)), None, threads())
         buf3 = op_1(buf2, in1)
         return (buf3,)
 
@@ -15,6 +15,7 @@ import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..kernels.cpu.library import Segment
 from . import dtypes
 from .float_errors import FloatErrors
 from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, attributes_at, decode, is_static
@@ -22,8 +23,6 @@ from .runtime import Runtime, write_all
 
 _ALIGN = 64
 
-#: starts kernels: (pointers, symbol values, threads) -> None
-Segment = Callable[[Any, Any, int], None]
 #: starts one GPU (or interpreted) kernel: (addresses..., symbol values..., stream=) -> None
 LaunchOne = Callable[..., None]
 
@@ -37,7 +36,7 @@ def bind(
 ) -> tuple[Callable[..., tuple[Any, ...]], str]:
     """The plan as a callable `(*arrays, *ints) -> tuple of arrays`, and its source; mutated inputs are written before it returns.
 
-    segments:  for CPU C++ code, the native entry of each RunKernels step in order
+    segments:  for CPU C++ code, the native call of each RunKernels step in order
     launchers: for Triton, each kernel's launcher by name and device
     threads:   of C++ kernels; None: as many as the runtime says at each call
     """
@@ -68,6 +67,7 @@ class _Binder:
             "write_all": write_all,
             "threads": runtime.num_threads,
             "stream": runtime.stream,
+            "segments": segments,  # they live as long as what calls them
         }
         self.lines: list[str] = []
         self.arena = self._arena_offsets() if plan.codegen == "cpp" else {}
@@ -142,7 +142,7 @@ class _Binder:
         segment = 0
         for position, step in enumerate(plan.steps):
             if isinstance(step, RunKernels):
-                for name in dict.fromkeys(b for _, buffers in step.launches for b in buffers):
+                for name in step.buffers:
                     if name not in made:
                         self._allocate(self.specs[name])
                         made.add(name)
@@ -201,15 +201,17 @@ class _Binder:
         return f"ptr({name})"
 
     def _segment(self, number: int, step: RunKernels) -> None:
-        slots = list(dict.fromkeys(b for _, buffers in step.launches for b in buffers))
-        self.names[f"segment_{number}"] = self.segments[number]
-        self.names[f"Pointers{len(slots)}"] = ctypes.c_void_p * len(slots)
+        segment = self.segments[number]
+        self.names["run_segment"] = segment.run
+        self.names[f"segment_{number}"] = segment.address
+        count = len(step.buffers) + 1
+        self.names[f"Pointers{count}"] = ctypes.c_void_p * count
         sizes = "None"
         if self.plan.symbols:
             self.names["Sizes"] = ctypes.c_int64 * len(self.plan.symbols)
             sizes = f"Sizes({', '.join(s.name for s in self.plan.symbols)})"
-        pointers = ", ".join(map(self._pointer, slots))
-        call = f"segment_{number}(Pointers{len(slots)}({pointers}), {sizes}, {self.threads})"
+        pointers = ", ".join([f"segment_{number}", *map(self._pointer, step.buffers)])
+        call = f"run_segment(Pointers{count}({pointers}), {sizes}, {self.threads})"
         if not self.plan.float_errors:
             self.lines.append(call)
             return

@@ -173,9 +173,26 @@ class Node:
     def __str__(self) -> str:
         parts = [repr(i) for i in self.inputs]
         parts += [f"{k}={_show(v)}" for k, v in self.attrs.items()]
-        where = f"   # {self.loc.file.rsplit('/', 1)[-1]}:{self.loc.line}" if self.loc else ""
+        where = f"   # {self.loc.short}" if self.loc else ""
         meta = self.meta if isinstance(self.meta, TensorMeta) else f"({'; '.join(map(str, self.meta))})"
         return f"%{self.name} = {self.op.name}({', '.join(parts)}) : {meta}{where}"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a loop nest comes from: the node whose value it computes, the op that the program called, and where.
+
+    place: the number of a node of the captured graph with this location. Plans keep that instead, for a plan may serve
+    programs that differ in nothing but their lines (see `Plan.located`).
+    """
+
+    node: str
+    op: str
+    loc: SourceLocation | None = None
+    place: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.op}" + (f"  {self.loc.short}" if self.loc is not None else "")
 
 
 def _holds_symbols(value: Any) -> bool:

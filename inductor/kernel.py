@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..errors import InternalError
 from .dtypes import DType, int64
-from .graph import Dim
+from .graph import Dim, Origin
 from .loops import (
     Expr,
     Index,
@@ -79,16 +79,18 @@ class Kernel:
 
     reads/writes: argument order is `args`; a buffer both read and written is there once.
     symbols:      names of int64 size arguments after the buffers
-    origins:      readable provenance: one line per graph node computed here
+    origins:      the graph nodes computed here
+
+    Kernels are equal where their loops, stores and arguments are; what they are called and where they come from is no part of it.
     """
 
-    name: str
+    name: str = field(compare=False)
     p: tuple[Var, ...]
     r: tuple[Var, ...]
     stores: tuple[Store, ...]
     args: tuple[Buffer, ...]
     symbols: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = field(default=(), compare=False)
 
     @property
     def reads(self) -> set[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import InternalError, LoweringError
 from .dtypes import HALVES, DType, compute_dtype
-from .graph import Dim, Graph, Node, TensorMeta, contiguous_strides
+from .graph import Dim, Graph, Node, Origin, TensorMeta, contiguous_strides
 from .kernel import Store
 from .loops import Expr, Fn, Index, Reduce, Scan, Scatter, Var, as_index, cast, expr, load, reduce
 from .ops import OPS
@@ -69,7 +69,7 @@ class Group:
     r: list[Var]
     stores: list[Store]
     device: str
-    origins: list[str] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -302,9 +302,7 @@ class Lowering:
         return n.op.kind == "pointwise" and n.op.name not in ROUNDS
 
     def _emit(self, n: Node, p: list[Var], r: list[Var], stores: list[Store]) -> None:
-        origin = f"{n.name}: {n.origin or n.op.name}" + (
-            f"  {n.loc.file.rsplit('/', 1)[-1]}:{n.loc.line}" if n.loc else ""
-        )
+        origin = Origin(n.name, n.origin or n.op.name, n.loc)
         self.out.steps.append(Group(p, r, stores, n.meta.device, [origin]))
 
     def _reduction(self, n: Node, lowered: Reduce) -> None:

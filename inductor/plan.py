@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ..errors import SourceLocation
 from . import dtypes
 from .dtypes import DType
-from .graph import Dim, ExternRef, Graph, Input, Named, Number
+from .fusion import Refusal
+from .graph import Dim, ExternRef, Graph, Input, Named, Number, Origin
 from .lower import ExternCall, Storage
-from .schedule import Launch, Schedule
+from .schedule import Launch, NotFused, Schedule
 from .sizes import python_size
 
 #: bumped when the meaning of a stored plan changes
-PLAN_FORMAT = 1
+PLAN_FORMAT = 2
 
 #: a size in a plan: an int, or a Python expression over symbol names
 Size = int | str
@@ -62,6 +64,11 @@ class RunKernels:
     launches: tuple[tuple[str, tuple[str, ...]], ...]
     device: str
 
+    @property
+    def buffers(self) -> tuple[str, ...]:
+        """All buffers that it touches, each once, in order of first use: the list that a native call takes."""
+        return tuple(dict.fromkeys(b for _, buffers in self.launches for b in buffers))
+
 
 @dataclass(frozen=True)
 class RunOp:
@@ -89,7 +96,7 @@ class KernelInfo:
 
     name: str
     loops: str
-    origins: tuple[str, ...]
+    origins: tuple[Origin, ...]
     symbols: tuple[str, ...]
 
 
@@ -97,7 +104,7 @@ class KernelInfo:
 class Plan:
     """A compiled graph.
 
-    sources: generated code by file name ("kernels_0.cpp", ..., and one "<kernel>.py" each for Triton)
+    sources: generated code by file name: one "<kernel>.cpp" or "<kernel>.py" each
     codegen: what made the code of steps on the CPU, "cpp" or "triton" (interpreted); on GPUs it is Triton
     """
 
@@ -111,7 +118,7 @@ class Plan:
     sources: Mapping[str, str] = field(default_factory=dict)
     codegen: str = "cpp"
     loops_before: int = 0
-    notes: tuple[str, ...] = ()
+    not_fused: tuple[NotFused, ...] = ()
     #: floating-point errors that a run notes (`runtime.FLOAT_ERRORS`)
     float_errors: int = 0
 
@@ -122,6 +129,8 @@ class Plan:
     def to_json(self) -> str:
         """The plan as text; `from_json` reads it back to an equal plan."""
         data = asdict(self)
+        data["kernels"] = [{**asdict(k), "origins": [_without_lines(o) for o in k.origins]} for k in self.kernels]
+        data["not_fused"] = [[_without_lines(n.first), _without_lines(n.second), asdict(n.why)] for n in self.not_fused]
         data["steps"] = [{"kind": type(s).__name__, **asdict(s)} for s in self.steps]
         return json.dumps({"format": PLAN_FORMAT, **data}, separators=(",", ":"))
 
@@ -148,14 +157,37 @@ class Plan:
             mutations=tuple((i, b) for i, b in data["mutations"]),
             symbols=tuple(SymbolSpec(**s) for s in data["symbols"]),
             kernels=tuple(
-                KernelInfo(k["name"], k["loops"], tuple(k["origins"]), tuple(k["symbols"])) for k in data["kernels"]
+                KernelInfo(k["name"], k["loops"], tuple(_origin(o) for o in k["origins"]), tuple(k["symbols"]))
+                for k in data["kernels"]
             ),
             sources=data["sources"],
             codegen=data["codegen"],
             loops_before=data["loops_before"],
-            notes=tuple(data["notes"]),
+            not_fused=tuple(NotFused(_origin(a), _origin(b), Refusal(**why)) for a, b, why in data["not_fused"]),
             float_errors=data["float_errors"],
         )
+
+    def located(self, graph: Graph) -> Plan:
+        """The plan with the lines of `graph`, a program that it serves: those of another one may have been elsewhere."""
+        places = [n.loc for n in graph.nodes]
+
+        def here(o: Origin) -> Origin:
+            return o if o.place is None else replace(o, loc=places[o.place])
+
+        return replace(
+            self,
+            kernels=tuple(replace(k, origins=tuple(map(here, k.origins))) for k in self.kernels),
+            not_fused=tuple(NotFused(here(n.first), here(n.second), n.why) for n in self.not_fused),
+        )
+
+
+def _without_lines(o: Origin) -> Any:
+    return [o.node, o.op, o.place]
+
+
+def _origin(data: Any) -> Origin:
+    node, op, place = data
+    return Origin(node, op, place=place)
 
 
 def _view(v: Mapping[str, Any]) -> View:
@@ -290,6 +322,13 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
             for s in step.outputs:
                 touch(s.name, "result")
             steps.append(_run_op(step, lowered.buffers))
+    places: dict[SourceLocation | None, int] = {}
+    for i, n in enumerate(graph.nodes):
+        places.setdefault(n.loc, i)
+
+    def placed(o: Origin) -> Origin:
+        return replace(o, place=None if o.loc is None else places.get(o.loc))
+
     outputs = {s.name for s in lowered.outputs}
     returned = outputs | {s.name for _, s in lowered.mutations}
     buffers = []
@@ -304,11 +343,15 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
         outputs=tuple(s.name for s in lowered.outputs),
         mutations=tuple((i, s.name) for i, s in lowered.mutations),
         symbols=tuple(SymbolSpec(s.symbol.name, s.input, s.dim) for s in graph.boundary.symbols),
-        kernels=tuple(KernelInfo(k.name, str(k), k.origins, k.symbols) for k in schedule.kernels),
+        kernels=tuple(KernelInfo(k.name, str(k), tuple(map(placed, k.origins)), k.symbols) for k in schedule.kernels),
         sources=dict(sources),
         codegen=codegen,
         loops_before=schedule.loops_before,
-        notes=tuple(f"{a} | {b}: {why}" for a, b, why in schedule.refused if why.code != "different-iteration-space"),
+        not_fused=tuple(
+            NotFused(placed(n.first), placed(n.second), n.why)
+            for n in schedule.refused
+            if n.why.code != "different-iteration-space"
+        ),
         float_errors=graph.boundary.float_errors,
     )
 

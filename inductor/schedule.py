@@ -8,12 +8,12 @@ nobody reads are dropped and the units are put in an order that respects the dep
 from __future__ import annotations
 
 import heapq
+import itertools
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from .dtypes import int64 as _INT64
 from .fusion import Refusal, fuse, group_reads, group_writes, score
-from .graph import Dim
+from .graph import Dim, Origin
 from .kernel import Buffer, Kernel, Store, order_matters, substitute_stores
 from .loops import Expr, FloorDiv, Index, Mod, Var, as_index, expr, load, points, rewrite
 from .lower import ExternCall, Group, Lowered, Storage
@@ -44,6 +44,18 @@ class Launch:
     buffers: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class NotFused:
+    """Two neighbours that stayed apart, and why."""
+
+    first: Origin
+    second: Origin
+    why: Refusal
+
+    def __str__(self) -> str:
+        return f"{self.first} | {self.second}: {self.why}"
+
+
 @dataclass
 class Schedule:
     """What to run, in order.
@@ -55,7 +67,7 @@ class Schedule:
     steps: list[Launch | ExternCall]
     lowered: Lowered
     loops_before: int = 0
-    refused: list[tuple[str, str, Refusal]] = field(default_factory=list)
+    refused: list[NotFused] = field(default_factory=list)
     canonical: bool = False
 
     @property
@@ -73,13 +85,13 @@ def schedule(lowered: Lowered, *, enable_fusion: bool = True, name: str = "kerne
     """Order and fuse the steps of a lowered graph."""
     units = _units(lowered)
     before = sum(isinstance(u.step, Group) for u in units.values())
-    refused: list[tuple[str, str, Refusal]] = []
+    refused: list[NotFused] = []
     if enable_fusion:
         _fuse_all(units, _sizes(lowered), refused)
     kept = {s.name for s in lowered.outputs} | {s.name for _, s in lowered.mutations}
     _drop_unread(units, kept)
     steps: list[Launch | ExternCall] = []
-    seen: dict[Any, Kernel] = {}
+    seen: dict[Kernel, Kernel] = {}
     for unit in _in_order(units):
         if isinstance(unit.step, ExternCall):
             steps.append(unit.step)
@@ -122,7 +134,7 @@ def _sizes(lowered: Lowered) -> dict[str, int]:
     return {n: (s.size if isinstance(s.size, int) else 1 << 20) * s.dtype.size for n, s in lowered.buffers.items()}
 
 
-def _fuse_all(units: dict[int, Unit], sizes: dict[str, int], refused: list[tuple[str, str, Refusal]]) -> None:
+def _fuse_all(units: dict[int, Unit], sizes: dict[str, int], refused: list[NotFused]) -> None:
     """Fuse until nothing changes. Each round walks the units in order and tries each against what it reads and its siblings."""
     tried: dict[tuple[int, int], Refusal] = {}
     changed = True
@@ -147,7 +159,7 @@ def _fuse_all(units: dict[int, Unit], sizes: dict[str, int], refused: list[tuple
                 fused = fuse(first.step, second.step, shared)
                 if isinstance(fused, Refusal):
                     tried[k, i] = fused
-                    refused.append((first.step.origins[-1], second.step.origins[0], fused))
+                    refused.append(NotFused(first.step.origins[-1], second.step.origins[0], fused))
                     continue
                 _merge(units, first, second, fused)
                 tried = {pair: r for pair, r in tried.items() if k not in pair and i not in pair}
@@ -273,7 +285,7 @@ def _in_order(units: dict[int, Unit]) -> list[Unit]:
 # --------------------------------------------------------------------------- kernels
 
 
-def _launch(group: Group, lowered: Lowered, seen: dict[Any, Kernel], name: str) -> Launch:
+def _launch(group: Group, lowered: Lowered, seen: dict[Kernel, Kernel], name: str) -> Launch:
     """The group as a kernel in canonical names, so that equal loops (repeated layers) are one kernel."""
     p = _outer_first(group.p, group.stores)
     r = group.r if order_matters(group.stores) else _outer_first(group.r, group.stores)
@@ -296,14 +308,13 @@ def _launch(group: Group, lowered: Lowered, seen: dict[Any, Kernel], name: str) 
     symbols = _symbols(args, (*outer, *inner), stores)
     title = _title(name, group, len(seen))
     kernel = Kernel(title, outer, inner, tuple(stores), args, symbols, tuple(group.origins))
-    kernel = seen.setdefault((outer, inner, kernel.stores, args, symbols), kernel)
-    return Launch(kernel, tuple(order))
+    return Launch(seen.setdefault(kernel, kernel), tuple(order))
 
 
 def _title(name: str, group: Group, number: int) -> str:
     """A readable kernel name from the ops it computes: `kernel_3_layer_norm_gelu`."""
-    words = dict.fromkeys(o.split(": ", 1)[1].split()[0] for o in group.origins)
-    return "_".join([name, str(number), *list(words)[:5]])
+    ops = dict.fromkeys(o.op for o in group.origins)
+    return "_".join([name, str(number), *itertools.islice(ops, 5)])
 
 
 def _rename(value: Expr, order: dict[str, str]) -> Expr:
@@ -357,7 +368,7 @@ def _symbols(args: tuple[Buffer, ...], variables: tuple[Var, ...], stores: list[
 
     def collect(d: Dim) -> None:
         if not isinstance(d, int):
-            names.update(str(s) for s in d.free_symbols)
+            names.update(s.name for s in d.free_symbols)
 
     def collect_index(index: Index) -> None:
         collect(index.const)

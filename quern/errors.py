@@ -83,6 +83,11 @@ class SourceLocation:
     function: str
     text: str = ""
 
+    @property
+    def short(self) -> str:
+        """File and line, without the folder."""
+        return f"{os.path.basename(self.file)}:{self.line}"
+
     def __str__(self) -> str:
         head = f'File "{self.file}", line {self.line}, in {self.function}'
         text = self.text or linecache.getline(self.file, self.line).strip()

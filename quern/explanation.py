@@ -109,7 +109,7 @@ class Explanation:
                     f"{_count(r.kernels, 'kernel')}, {_count(r.calls, 'framework call')}; plan {r.key[:12]} {origin}"
                 )
                 for k in r.plan.kernels:
-                    lines.append(f"    {k.name}: {'; '.join(k.origins)}")
+                    lines.append(f"    {k.name}: {'; '.join(map(str, k.origins))}")
         for i, reason in enumerate(self.breaks):
             lines.append(f"\nbreak {i + 1}: {reason}")
         for recompile in self.recompiles:

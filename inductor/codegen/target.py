@@ -1,22 +1,21 @@
 """Code generation targets: how a schedule becomes source text, and how that text becomes something to call.
 
-`CppTarget` makes one translation unit per graph, with one native entry per run of kernels that follow each other.
+`CppTarget` makes one C++ text per kernel, and one native call of kernels that follow each other.
 `triton_target.TritonTarget` makes one Triton kernel per loop nest; on CPU tensors it runs under Triton's interpreter.
 `MixedTarget` is for graphs that have steps on a CPU and on GPUs: each step runs where its memory lies.
 """
 
 from __future__ import annotations
 
-import ctypes
 import importlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ...config import Options
 from ...errors import CompilerNotFound, UserError
-from ...kernels.cpu.build import build, load, toolchain_identity
+from ...kernels.cpu.build import toolchain_identity
+from ...kernels.cpu.library import Call, Function, Segment, functions
 from ...kernels.cpu.toolchain import host_target
 from ..dtypes import DType
 from ..graph import Graph, Node, TensorMeta
@@ -25,9 +24,6 @@ from ..plan import Plan, RunKernels
 from ..runtime import Runtime
 from ..schedule import Launch, Schedule
 from . import cpp
-
-#: kernels per translation unit before a graph's code is spread over several, to compile them in parallel
-_KERNELS_PER_UNIT = 4
 
 
 class Target(Protocol):
@@ -60,11 +56,11 @@ class Target(Protocol):
 class Built:
     """What a plan's steps call.
 
-    segments:  the native entry of each run of C++ kernels (`native_runs`), in order
+    segments:  the native call of each run of C++ kernels (`native_runs`), in order
     launchers: by kernel name and device, for Triton
     """
 
-    segments: Sequence[Callable[..., None]] = ()
+    segments: Sequence[Segment] = ()
     launchers: Mapping[tuple[str, str], Callable[..., None]] = field(default_factory=dict)
 
 
@@ -80,33 +76,17 @@ class CppTarget:
         return schedule
 
     def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
-        kernels = kernels_on(schedule, "cpu")
-        if not kernels:
-            return {}
-        units = min(os.cpu_count() or 1, -(-len(kernels) // _KERNELS_PER_UNIT))
-        symbols = [s.name for s in plan.symbols]
-        made = cpp.generate(
-            kernels,
-            symbols=symbols,
-            vector_bytes=host_target().vector_bytes,
-            units=units,
-            float_errors=bool(plan.float_errors),
-        )
-        texts = list(made.units)
-        texts[-1] += "\n" + _segments_text(plan)
-        return {f"kernels_{i}.cpp": text for i, text in enumerate(texts)}
+        width = host_target().vector_bytes
+        return {f"{k.name}.cpp": cpp.generate_kernel(k, width) for k in kernels_on(schedule, "cpu")}
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
-        texts = [plan.sources[name] for name in sorted(plan.sources) if name.endswith(".cpp")]
-        if not texts:
+        runs = native_runs(plan)
+        if not runs:
             return Built()
-        library = load(build(texts, label=label))
-        segments = []
-        for i in range(len(native_runs(plan))):
-            function = getattr(library, f"segment_{i}")
-            function.restype = ctypes.c_int if plan.float_errors else None
-            segments.append(function)
-        return Built(segments)
+        texts = {kernel: plan.sources[f"{kernel}.cpp"] for step in runs for kernel, _ in step.launches}
+        notes_errors = bool(plan.float_errors)
+        made = functions(texts.values(), notes_errors=notes_errors, label=label)
+        return Built([_segment(step, plan, {name: made[text] for name, text in texts.items()}) for step in runs])
 
     def adds_atomically(self, dtype: DType, device: str) -> bool:
         return True
@@ -158,24 +138,16 @@ def native_runs(plan: Plan) -> list[RunKernels]:
     return [s for s in plan.steps if isinstance(s, RunKernels) and plan.is_native(s)]
 
 
-def _segments_text(plan: Plan) -> str:
-    """One function per run of kernels that follow each other, so that each is a single native call. Where the graph asks for
-    floating-point errors, it returns those that were noted.
-    """
-    names = dict.fromkeys(kernel for step in native_runs(plan) for kernel, _ in step.launches)
-    lines = [f'extern "C" void {name}(void* const*, const long long*, int);' for name in names]
-    for i, step in enumerate(native_runs(plan)):
-        slots = {b: n for n, b in enumerate(dict.fromkeys(b for _, buffers in step.launches for b in buffers))}
-        head = f"segment_{i}(void* const* b, const long long* symbols, int threads)"
-        result = "int" if plan.float_errors else "void"
-        lines.append(f'extern "C" __attribute__((visibility("default"))) {result} {head} {{')
-        if plan.float_errors:
-            lines.append("  quern::forget_errors();")
-        for kernel, buffers in step.launches:
-            arguments = ", ".join(f"b[{slots[b]}]" for b in buffers)
-            lines.append(f"  {{ void* a[] = {{{arguments}}}; {kernel}(a, symbols, threads); }}")
-        lines.append("  return (int)quern::noted_errors();\n}" if plan.float_errors else "}")
-    return "\n".join(lines) + "\n"
+def _segment(step: RunKernels, plan: Plan, kernels: Mapping[str, Function]) -> Segment:
+    """The calls of kernels that follow each other, over the step's buffers and the plan's size symbols."""
+    buffers = {b: i for i, b in enumerate(step.buffers)}
+    symbols = {s.name: i for i, s in enumerate(plan.symbols)}
+    own = {k.name: k.symbols for k in plan.kernels}
+    calls = [
+        Call(kernels[kernel], tuple(buffers[b] for b in names), tuple(symbols[s] for s in own[kernel]))
+        for kernel, names in step.launches
+    ]
+    return Segment(calls, bool(plan.float_errors))
 
 
 def target_for(graph: Graph, options: Options) -> Target:

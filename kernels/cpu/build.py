@@ -14,11 +14,11 @@ import hashlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from ...cache import CacheKey, Entry, Store, default_store
+from ...cache import CacheKey, Store, default_store
 from ...config import config
 from ...errors import CompilerFailed, CompilerNotFound
 from .openmp import runtime
@@ -48,19 +48,37 @@ def build(units: Sequence[str], *, label: str, origin: str = "", store: Store | 
     (the message has the compiler's words, and where the source is if `config.keep_failed` asks for it), and what the store raises.
     """
     store = default_store() if store is None else store
+    return build_library(list(units), lambda: units, label=label, origin=origin, store=store)
+
+
+def build_library(
+    source: Any, units: Callable[[], Sequence[str]], *, label: str, origin: str = "", store: Store
+) -> Path:
+    """As `build`, for a library that is known by `source`, JSON data that determines its units. Raises what `build` raises."""
     target = host_target()
-    about = {"label": f"{label} (cpp)", "origin": origin}
     try:
         compiler = find_compiler()
     except CompilerNotFound:
-        entry = _built_elsewhere(store, units, target)
-        if entry is None:
+        path = find_library(source, store)
+        if path is None:
             raise
-        return entry.path(LIBRARY)
-    key = _key(units, target, compiler.identity)
-    entry = store.get_or_build(key, lambda folder: compile_units(units, folder, compiler, target), about)
+        return path
+    entry = store.get_or_build(
+        library_key(source, target, compiler.identity),
+        lambda folder: compile_units(units(), folder, compiler, target),
+        {"label": f"{label} (cpp)", "origin": origin},
+    )
     _remember_compiler(store, target, compiler.identity)
     return entry.path(LIBRARY)
+
+
+def find_library(source: Any, store: Store) -> Path | None:
+    """The library known by `source`, if the cache has it."""
+    target = host_target()
+    for compiler in compilers(store, target):
+        if (entry := store.get(library_key(source, target, compiler))) is not None:
+            return entry.path(LIBRARY)
+    return None
 
 
 def load(path: Path | str) -> ctypes.CDLL:
@@ -136,16 +154,17 @@ def _failure(command: list[str], code: int, message: str, units: Sequence[str]) 
 # --------------------------------------------------------------------------- keys
 
 
-def _key(units: Sequence[str], target: Target, compiler: str) -> CacheKey:
+def library_key(source: Any, target: Target, compiler: str, kind: str = "cpp-kernel") -> CacheKey:
+    """What a library depends on. kind: of another entry that goes with it."""
     flags = [*FLAGS, *LINK_FLAGS, *LIBRARIES, *target.flags]
     parts = {
-        "source": list(units),
+        "source": source,
         "headers": headers_hash(),
         "target": target.name,
         "compiler": compiler,
         "flags": flags,
     }
-    return CacheKey.make("cpp-kernel", parts)
+    return CacheKey.make(kind, parts)
 
 
 @functools.cache
@@ -186,11 +205,12 @@ def _remember_compiler(store: Store, target: Target, identity: str) -> None:
     _remembered.add(once)
 
 
-def _built_elsewhere(store: Store, units: Sequence[str], target: Target) -> Entry | None:
-    for identity in reversed(known_compilers(store, target)):
-        if (entry := store.get(_key(units, target, identity))) is not None:
-            return entry
-    return None
+def compilers(store: Store, target: Target) -> list[str]:
+    """Identities under which libraries may lie in the cache: this machine's compiler, or those that have filled it, latest first."""
+    try:
+        return [find_compiler().identity]
+    except CompilerNotFound:
+        return known_compilers(store, target)[::-1]
 
 
 def toolchain_identity(store: Store | None = None) -> str:

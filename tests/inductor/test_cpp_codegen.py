@@ -15,7 +15,7 @@ import pytest
 import sympy
 from quern.inductor import loops as L
 from quern.inductor.canonical import canonical_form
-from quern.inductor.codegen.cpp import Launch, generate
+from quern.inductor.codegen.cpp import generate, generate_kernel
 from quern.inductor.codegen.cpp.emit import EMIT, is_operator, text_of
 from quern.inductor.codegen.cpp.indexing import dim_text
 from quern.inductor.codegen.cpp.plan import Plan, make_plan
@@ -32,11 +32,13 @@ from quern.inductor.dtypes import (
     int64,
     uint8,
 )
+from quern.inductor.graph import Origin
 from quern.inductor.kernel import Buffer, Kernel, Store
 from quern.inductor.loops import Expr, Index, Var, as_index
 from quern.inductor.ops.scalar import SCALAR
 from quern.inductor.reference import from_bfloat16_bits, numpy_dtype, run_kernel, to_bfloat16_bits
 from quern.kernels.cpu.build import LIBRARY, build, compile_units, load
+from quern.kernels.cpu.library import Call, Segment, functions
 from quern.kernels.cpu.toolchain import find_compiler, host_target, x86_target
 
 from quern.errors import InternalError
@@ -105,7 +107,7 @@ def case(
             data = to_bfloat16_bits(data) if dtype == bfloat16 and data.dtype != np.uint16 else data
         arrays[name] = data
         args.append(Buffer(name, dtype, (sizes or {}).get(name, data.size)))
-    kernel = Kernel("k", p, r, tuple(stores), tuple(args), tuple(symbols or {}), ("out = made by hand",))
+    kernel = Kernel("k", p, r, tuple(stores), tuple(args), tuple(symbols or {}), (Origin("out", "hand"),))
     kernel.verify()
     return Case(kernel, arrays, symbols or {}, tolerance)
 
@@ -855,28 +857,31 @@ def test_more_random_kernels(tmp_path: Path, batch: int, level: str) -> None:
 
 
 def test_segments_call_kernels_in_order() -> None:
-    """One native call runs several kernels over slots of one buffer list."""
+    """One native call runs several kernels over places in one list of buffers, each with its own size symbols."""
     p = space(S0)
     i = as_index(p[0])
 
-    def step(name: str, value: Expr) -> Kernel:
-        args = (Buffer("a", float32, S0), Buffer("b", float32, S0))
-        return Kernel(name, p, (), (Store("b", i, value),), args, ("s0",))
+    def step(value: Expr, size: object = S0) -> str:
+        p = space(size)
+        args = (Buffer("a", float32, size), Buffer("b", float32, size))
+        kernel = Kernel("any", p, (), (Store("b", as_index(p[0]), value),), args, (str(size),))
+        return generate_kernel(kernel, host_target().vector_bytes)
 
-    double = step("double_it", op("mul", L.load("a", i, float32), const(2.0)))
-    shift = step("shift_it", op("add", L.load("a", i, float32), const(1.0)))
-    segments = {
-        "first": [Launch("double_it", (0, 1)), Launch("shift_it", (1, 2))],
-        "second": [Launch("shift_it", (0, 1))],
-    }
-    source = generate([double, shift], segments=segments, vector_bytes=host_target().vector_bytes)
-    assert source.entries == ("double_it", "shift_it", "first", "second") and source.symbols == ("s0",)
-    library = load(build(source.units, label="segments"))
+    double = step(op("mul", L.load("a", i, float32), const(2.0)))
+    shift = step(op("add", L.load("a", as_index(space(S1)[0]), float32), const(1.0)), S1)
+    made = functions([double, shift], notes_errors=False, label="segments")
+    first = Segment([Call(made[double], (0, 1), (0,)), Call(made[shift], (1, 2), (1,))], notes_errors=False)
+    second = Segment([Call(made[shift], (0, 1), (0,))], notes_errors=False)
     x, y, z = (np.arange(5, dtype=np.float32) for _ in range(3))
-    pointers = (ctypes.c_void_p * 3)(*(a.ctypes.data for a in (x, y, z)))
-    library.first(pointers, (ctypes.c_int64 * 1)(5), 1)
-    np.testing.assert_array_equal(z, 2 * x + 1)
-    library.second(pointers, (ctypes.c_int64 * 1)(5), 1)
+
+    def run(segment: Segment, *arrays: np.ndarray) -> int:
+        pointers = (ctypes.c_void_p * (1 + len(arrays)))(segment.address, *(a.ctypes.data for a in arrays))
+        return segment.run(pointers, (ctypes.c_int64 * 2)(5, 3), 1)
+
+    assert run(first, x, y, z) == 0
+    np.testing.assert_array_equal(y, 2 * x)
+    np.testing.assert_array_equal(z, [*(2 * x + 1)[:3], 3, 4])
+    run(second, x, y)
     np.testing.assert_array_equal(y, x + 1)
 
 
@@ -884,7 +889,7 @@ def test_text_tells_where_it_comes_from_and_is_stable() -> None:
     c = softmax(4, 64)
     one, two = (generate([c.kernel], vector_bytes=64).text for _ in range(2))
     assert one == two
-    assert "// out = made by hand" in one and "// loops: p0 < 4, r0 < 64; 16 lanes along r0" in one
+    assert "// out: hand" in one and "// loops: p0 < 4, r0 < 64; 16 lanes along r0" in one
     assert one.count("exp(") == 1, "the row of exponentials is kept, not computed twice"
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from quern.inductor import dtypes
 from quern.inductor.graph import ExternRef, Graph, Input, Named, TensorMeta
 from quern.inductor.keys import graph_data, value_data
 from quern.inductor.ops import OPS
+from quern.inductor.pipeline import schedule_graph
+from quern.inductor.plan import Plan, make_plan
 from schedule_support import builder, tensor
+
+import quern
+from quern.errors import SourceLocation
 
 
 def one_call(*args, **attrs) -> Graph:
@@ -74,3 +80,40 @@ def test_names_and_places_do_not_matter():
 def test_what_has_no_form_is_refused():
     with pytest.raises(TypeError, match="no stable form"):
         value_data(object())
+
+
+def two_programs(tmp_path, monkeypatch, *texts):
+    """Reports of programs that are written into files of their own, one after the other in one cache."""
+    monkeypatch.setenv("QUERN_CACHE_DIR", str(tmp_path / "cache"))
+    found = []
+    for i, text in enumerate(texts):
+        path = tmp_path / f"program_{i}.py"
+        path.write_text(text)
+        scope = {}
+        exec(compile(text, str(path), "exec"), scope)
+        found.append(quern.explain(scope["f"])(np.arange(12.0).reshape(3, 4)))
+    return found
+
+
+def test_a_plan_shows_the_lines_of_the_program_that_it_runs_for(tmp_path, monkeypatch):
+    body = "def f(x):\n    y = x - x.mean(axis=1, keepdims=True)\n    return y * 2 + 1\n"
+    one, other = two_programs(tmp_path, monkeypatch, body, f"# another place\n\n\n{body}")
+    assert other.graphs[0].record.cached and not one.graphs[0].record.cached
+    for said, file, line in ((one, "program_0.py", 2), (other, "program_1.py", 5)):
+        origins = [o for k in said.graphs[0].record.plan.kernels for o in k.origins]
+        assert {o.op for o in origins} == {"mean", "add"}
+        assert {(o.loc.short) for o in origins} == {f"{file}:{line}", f"{file}:{line + 1}"}
+        assert f": mean  {file}:{line}" in str(said)
+
+
+def test_a_plan_holds_no_file_and_no_line():
+    b = builder()
+    b.loc = SourceLocation("/home/somebody/secret.py", 77, "f")
+    x = tensor(b, (4, 8))
+    b.graph.outputs = [b.softmax(x, dim=1)]
+    schedule = schedule_graph(b.graph)
+    plan = make_plan(b.graph, schedule, {}, "cpp")
+    assert plan.kernels[0].origins[0].loc == b.loc
+    text = plan.to_json()
+    assert "secret" not in text and "77" not in text
+    assert Plan.from_json(text).located(b.graph) == plan

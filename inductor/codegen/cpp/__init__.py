@@ -1,5 +1,5 @@
-"""Kernels to C++: `generate(kernels)` gives the text; `kernels.cpu.build` compiles and loads it."""
+"""Kernels to C++: `generate_kernel` gives the text; `kernels.cpu.library` compiles and loads it."""
 
-from .source import CppSource, Launch, generate
+from .source import CppSource, generate, generate_kernel
 
-__all__ = ["CppSource", "Launch", "generate"]
+__all__ = ["CppSource", "generate", "generate_kernel"]

@@ -58,7 +58,11 @@ def value_type(e: Expr, vector: bool) -> str:
 def c_name(name: str) -> str:
     """A buffer's name as a C++ identifier."""
     clean = re.sub(r"\W", "_", name)
-    return f"{clean}_" if clean in _RESERVED or re.fullmatch(r"[pr]\d+|(t|a|acc)\d+|\d.*", clean) else clean
+    return (
+        f"{clean}_"
+        if clean in _RESERVED or re.fullmatch(r"[pr]\d+|(t|a|acc)\d+|run_(kernel|part\d*)|\d.*", clean)
+        else clean
+    )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from ...kernel import Kernel
+from ...loops import postorder
+from ...loops.reducers import REDUCERS, reducer
+from .emit import reducer_text
 from ...loops import points
 from .expressions import c_name, storage_type
 from .indexing import dim_text
@@ -11,14 +14,20 @@ from .plan import Plan, Reduction
 
 
 def kernel_text(plan: Plan) -> str:
-    """The functions of one kernel, under a comment that says what it computes."""
+    """The functions of one kernel, `run_kernel` last. Nothing of the kernel's name or origin is in it."""
     parts = _parts(plan)
-    name = c_name(plan.kernel.name)
-    names = [f"{name}_part"] if len(parts) == 1 else [f"{name}_part{i}" for i in range(len(parts))]
-    comment = "\n".join(f"// {line}" for line in _comment(plan))
+    names = ["run_part"] if len(parts) == 1 else [f"run_part{i}" for i in range(len(parts))]
     memory = _memory(plan, parts)
     functions = [_function(part_name, plan, part, memory) for part_name, part in zip(names, parts)]
-    return "\n\n".join([f"{comment}\n{functions[0]}", *functions[1:], _entry(name, names, plan, parts, memory)])
+    return "\n\n".join([*_reducer_texts(plan.kernel), *functions, _entry(names, plan, parts, memory)])
+
+
+def _reducer_texts(kernel: Kernel) -> list[str]:
+    """What joins the values of the kernel's reductions and scans; positions have an accumulator of their own."""
+    exprs = (e for e in postorder([s.value for s in kernel.stores]) if e.op in ("reduce", "scan"))
+    rows = (reducer(e.attr, e.dtype) for e in exprs)
+    used = {row.name for row in rows if not row.is_position}
+    return [reducer_text(row) for name, row in REDUCERS.items() if name in used]
 
 
 def _parts(plan: Plan) -> list[Part]:
@@ -35,12 +44,13 @@ def _parts(plan: Plan) -> list[Part]:
     return parts
 
 
-def _comment(plan: Plan) -> list[str]:
+def comment(plan: Plan) -> list[str]:
+    """What the kernel computes and how its loops run, for readers."""
     kernel = plan.kernel
     spaces = ", ".join(f"{v.name} < {v.extent}" for v in (*kernel.p, *kernel.r))
     lanes = f"; {plan.lanes} lanes along {plan.vector.name}" if plan.vector is not None else ""
     split = f"; {plan.split.name} shared among threads" if plan.split is not None else ""
-    return [*kernel.origins, f"loops: {spaces or 'one point'}{lanes}{split}"]
+    return [*map(str, kernel.origins), f"loops: {spaces or 'one point'}{lanes}{split}"]
 
 
 def _memory(plan: Plan, parts: list[Part]) -> list[tuple[str, str, str]]:
@@ -71,9 +81,9 @@ def _function(name: str, plan: Plan, part: Part, memory: list[tuple[str, str, st
     return f"static __attribute__((noinline)) void {name}({', '.join(parameters)}) {{\n{body}\n}}"
 
 
-def _entry(name: str, names: list[str], plan: Plan, parts: list[Part], memory: list[tuple[str, str, str]]) -> str:
+def _entry(names: list[str], plan: Plan, parts: list[Part], memory: list[tuple[str, str, str]]) -> str:
     kernel: Kernel = plan.kernel
-    lines = [f'extern "C" QUERN_EXPORT void {name}(void* const* buffers, const i64* symbols, int threads) {{']
+    lines = ["static inline void run_kernel(void* const* buffers, const i64* symbols, int threads) {"]
     for i, b in enumerate(kernel.args):
         const = "" if b.name in kernel.writes else "const "
         lines.append(f"  auto {c_name(b.name)} = ({const}{storage_type(b.dtype)}*)buffers[{i}];")

@@ -96,8 +96,7 @@ class Generator:
         self._body()
         constants = [(a.constant, a.block) for a in tiling.axes if a.role != "program"]
         params = [*self.pointers.values(), *kernel.symbols, *(f"{name}: tl.constexpr" for name, _ in constants)]
-        origins = [line for origin in kernel.origins for line in origin.splitlines()]
-        comments = [f"    # {line}" for line in (*origins, *self._space_comment())]
+        comments = [f"    # {line}" for line in (*kernel.origins, *self._space_comment())]
         body = [f"    {line}" for line in self.outer.lines]
         function = "\n".join(["@triton.jit", f"def {self.name}({', '.join(params)}):", *comments, *body])
         words = set(re.findall(r"\w+", "\n".join(body)))

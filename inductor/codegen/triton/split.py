@@ -13,6 +13,7 @@ The pieces are combined in a fixed order, so results are the same from run to ru
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -66,6 +67,7 @@ def split_reductions(schedule: Schedule) -> Schedule:
         return schedule
     steps: list[Launch | ExternCall] = []
     made: dict[int, Split | None] = {}
+    seen: dict[Kernel, Kernel] = {}
     buffers = schedule.lowered.buffers
     for step in schedule.steps:
         if not isinstance(step, Launch) or buffers[step.buffers[0]].device == "cpu":
@@ -83,7 +85,7 @@ def split_reductions(schedule: Schedule) -> Schedule:
             names[b.name] = f"{b.name}_{len(buffers)}"
             device = buffers[step.buffers[0]].device
             buffers[names[b.name]] = Storage(names[b.name], (b.size,), (1,), b.dtype, device)
-        steps += [Launch(k, tuple(names[b.name] for b in k.args)) for k in parts.kernels]
+        steps += [Launch(seen.setdefault(k, k), tuple(names[b.name] for b in k.args)) for k in parts.kernels]
     return replace(schedule, steps=steps)
 
 
@@ -143,6 +145,8 @@ class _Splitter:
         self.arrays = {b.name: b for b in kernel.args}
         self.temporary: list[Buffer] = []
         self.kernels: list[Kernel] = []
+        #: how many kernels of each sort there are
+        self.emitted: collections.Counter[str] = collections.Counter()
 
     def run(self) -> Split:
         stores = list(self.kernel.stores)
@@ -245,7 +249,8 @@ class _Splitter:
             return
         draft = Kernel("draft", p, r, stores, ())
         touched = draft.reads | draft.writes
-        number = len([k for k in self.kernels if f"_{what}" in k.name])
+        number = self.emitted[what]
+        self.emitted[what] += 1
         name = f"{self.kernel.name}_{what}{number or ''}"
         args = tuple(b for b in self.arrays.values() if b.name in touched)
         self.kernels.append(canonical_form(replace(draft, name=name, args=args, origins=self.kernel.origins)))

@@ -56,15 +56,15 @@ def test_several_units_link_into_one_library(store: Store) -> None:
 
 def test_source_headers_flags_and_compiler_enter_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     target = host_target()
-    base = building._key([UNIT], target, "g++ 1").digest
-    assert building._key([UNIT], target, "g++ 2").digest != base
-    assert building._key([UNIT + " "], target, "g++ 1").digest != base
-    assert building._key([UNIT], x86_target(set()), "g++ 1").digest != base
+    base = building.library_key([UNIT], target, "g++ 1").digest
+    assert building.library_key([UNIT], target, "g++ 2").digest != base
+    assert building.library_key([UNIT + " "], target, "g++ 1").digest != base
+    assert building.library_key([UNIT], x86_target(set()), "g++ 1").digest != base
     monkeypatch.setattr(building, "FLAGS", (*building.FLAGS, "-O3"))
-    assert building._key([UNIT], target, "g++ 1").digest != base
+    assert building.library_key([UNIT], target, "g++ 1").digest != base
     monkeypatch.undo()
     monkeypatch.setattr(building, "headers_hash", lambda: "changed")
-    assert building._key([UNIT], target, "g++ 1").digest != base
+    assert building.library_key([UNIT], target, "g++ 1").digest != base
 
 
 def test_rejected_source_is_kept_on_request(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
