@@ -28,7 +28,10 @@ from .splitting import split_divided, store_indices
 def canonical_schedule(schedule: Schedule) -> Schedule:
     """The schedule with every kernel in canonical form."""
     seen: dict[Kernel, Kernel] = {}  # loops that differed may be equal now
-    forms = {id(k): seen.setdefault(form, form) for k in schedule.kernels for form in (canonical_form(k),)}
+    forms: dict[int, Kernel] = {}
+    for kernel in schedule.kernels:
+        form = canonical_form(kernel)
+        forms[id(kernel)] = seen.setdefault(form, form)
     steps = [replace(s, kernel=forms[id(s.kernel)]) if isinstance(s, Launch) else s for s in schedule.steps]
     return replace(schedule, steps=steps, canonical=True)
 

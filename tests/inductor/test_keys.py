@@ -106,6 +106,21 @@ def test_a_plan_shows_the_lines_of_the_program_that_it_runs_for(tmp_path, monkey
         assert f": mean  {file}:{line}" in str(said)
 
 
+def test_kernels_are_equal_by_what_they_do():
+    def kernels(name, *shapes):
+        b = builder()
+        b.loc = SourceLocation(f"{name}.py", 1, "f")
+        b.graph.outputs = [b.exp(tensor(b, shape, name=f"{name}{i}")) for i, shape in enumerate(shapes)]
+        s = schedule_graph(b.graph, fuse=False)
+        return [step.kernel for step in s.steps]
+
+    (x,), (y,), (other,) = kernels("x", (4, 8)), kernels("y", (4, 8)), kernels("x", (4, 9))
+    assert x == y and hash(x) == hash(y) and x.origins != y.origins
+    assert x != other
+    turned = kernels("x", (4, 8), (8, 4))
+    assert turned[0] is turned[1], "in canonical form both walk 32 numbers"
+
+
 def test_a_plan_holds_no_file_and_no_line():
     b = builder()
     b.loc = SourceLocation("/home/somebody/secret.py", 77, "f")

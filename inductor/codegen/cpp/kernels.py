@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from ...kernel import Kernel
-from ...loops import postorder
+from ...loops import points, postorder
 from ...loops.reducers import REDUCERS, reducer
 from .emit import reducer_text
-from ...loops import points
 from .expressions import c_name, storage_type
 from .indexing import dim_text
 from .parts import Part
