@@ -45,8 +45,11 @@ class Frontend(Protocol):
 
     #: "torch", "numpy"
     name: str
-    #: the framework as inductor sees it
-    runtime: Runtime
+
+    @property
+    def runtime(self) -> Runtime:
+        """The framework as inductor sees it."""
+        ...
 
     def owns_type(self, cls: type) -> bool:
         """True when `wrap` makes the Values for instances of `cls` (asked once per class)."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from quern.capture.frontends.numpy import examples, inlined, names, objects
+from quern.capture.frontends.numpy.frontend import is_of_numpy
 
 torch = pytest.importorskip("torch")
 
@@ -27,6 +30,40 @@ loaded = set(sys.modules) - before
 def test_a_first_call_loads_no_parts_that_torch_and_numpy_load_late():
     late = ("torch.onnx", "torch._dynamo", "numpy.polynomial")
     assert run_python(FIRST_CALL + f"print([m for m in {late} if m in loaded])") == "[]"
+
+
+def test_programs_over_torch_do_without_what_captures_numpy():
+    assert (
+        run_python(FIRST_CALL + "print([m for m in loaded if m.startswith('quern.capture.frontends.numpy.objects')])")
+        == "[]"
+    )
+
+
+def test_arrays_of_numpy_are_captured_after_tensors():
+    code = """
+import numpy as np
+double = quern.compile(lambda a: np.where(a > 1, a * 2, a), backend="eager", fullgraph=True)
+print(double(np.arange(3.0)).tolist())
+"""
+    assert run_python(FIRST_CALL + code) == "[0.0, 1.0, 4.0]"
+
+
+def test_every_function_that_graphs_know_is_recognised_as_one_of_numpy():
+    known = [
+        *names.FUNCTIONS,
+        *examples.FOLDED,
+        *examples.BY_EXAMPLE,
+        *inlined.INLINED,
+        *objects._INLINED_CODE,
+        *objects._LIMITS,
+    ]
+    methods = [getattr(ufunc, name) for ufunc in (np.add, own_ufunc()) for name in names.UFUNC_METHODS]
+    known += [objects._GRID, objects._CONCATENATED, np.r_.__getitem__, np.errstate, np.add, own_ufunc(), *methods]
+    assert [fn for fn in known if not is_of_numpy(fn)] == []
+
+
+def own_ufunc():
+    return np.frompyfunc(lambda x: x, 1, 1)
 
 
 def test_functions_of_a_part_that_is_imported_later_are_known():

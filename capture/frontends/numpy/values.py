@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import Unsupported
-from ....inductor.float_errors import may_meet
-from ....inductor.graph import Node
 from ... import locations
 from ...breaks import Break, NotConstant
 from ...objects import MethodValue
@@ -24,17 +22,16 @@ from ...values.functions import BuiltinValue
 from ...values.mappings import DictValue
 from ...values.number import NumberValue, changing, place_of_call
 from ...values.sequences import ListValue, SliceValue, TupleValue
-from ...values.tensor import ArrayState
 from . import names
 from .arrays import Array, ArrayBuilder, Masked, known_number
 from .errstate import Settings
 from .inputs import InputArray, check_alone, guard_power, number_array, scalar_input
 from .layout import is_size
+from .state import NumpyState
 
 if TYPE_CHECKING:
     from ...evaluator import Evaluator
     from ...rebuild import Rebuilder
-    from ...sources import Source
 
 #: methods that give Python numbers or text: known when the program runs only
 _CONVERSIONS = frozenset((
@@ -45,31 +42,6 @@ _CONVERSIONS = frozenset((
 _NUMBERS = {"__float__": float, "__int__": int, "item": None}
 #: what NumPy raises for bad arguments
 ERRORS = (ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError, np.linalg.LinAlgError)
-
-
-class NumpyState(ArrayState):
-    """The arrays of one capture, and the builder that makes them.
-
-    nodes: how many nodes of the graph NumPy calls made
-    heard: the floating-point errors that nodes may meet and the program wants to hear of
-    """
-
-    def __init__(self, ev: Evaluator) -> None:
-        super().__init__()
-        self.settings = Settings()
-        self.builder = ArrayBuilder(ev, NumpyArray, self.settings)
-        self.nodes = 0
-        self.heard: dict[Node, int] = {}
-        #: numbers that change, by where the entry reads them
-        self.numbers: dict[Source, Array] = {}
-
-    def listen(self, ev: Evaluator, nodes: list[Node]) -> None:
-        """Note what new nodes may meet of the errors that are not ignored at this place of the program."""
-        for node in nodes:
-            errors = may_meet(node)
-            errors = errors and errors & self.settings.count(ev)
-            if errors:
-                self.heard[node] = errors
 
 
 class DTypeValue(ConstantValue):
