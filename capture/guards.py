@@ -86,6 +86,8 @@ class GuardSet:
         self._sizes = _Watched("an object that is held got or lost attributes")
         self._hidden: tuple[list[Any], list[str]] = ([], [])
         self._hidden_seen: set[tuple[int, str]] = set()
+        #: what tests whether places are apart -> a written place -> the places that share no memory with it
+        self._apart: dict[Callable[..., bool], dict[Source, dict[Source, None]]] = {}
         self._steady: dict[int, tuple[Mapping[str, Any], str, dict[str, Any]]] = {}
 
     def add(self, guard: Guard) -> None:
@@ -242,8 +244,22 @@ class GuardSet:
         held = owner.__dict__ if isinstance(owner, type) else owner  # of a class, a new view at each asking
         self._steady.setdefault(id(owner), (held, label, {}))[2][name] = obj
 
+    def apart(self, test: Callable[..., bool], written: Source, other: Source) -> None:
+        """A place that is written to shares no memory with another. `test(written, others)` is asked of many places at once: of
+        each of the first, whether it is apart from the rest of the first and from all others.
+        """
+        self._apart.setdefault(test, {}).setdefault(written, {})[other] = None
+
     def _settle(self) -> None:
         """Make the tests that wait for the end."""
+        for test, pairs in self._apart.items():
+            groups: dict[frozenset[Source], list[Source]] = {}
+            for place, others in pairs.items():
+                groups.setdefault(frozenset((place, *others)), []).append(place)
+            for written in groups.values():
+                alike = set(written)
+                self._all_apart(test, written, [p for p in pairs[written[0]] if p not in alike])
+        self._apart.clear()
         for held, label, found in self._steady.values():
             where = self.names.inject(held, "library")
             if len(found) == 1:
@@ -254,6 +270,17 @@ class GuardSet:
             shown = ", ".join(found) if len(found) < 5 else f"one of {len(found)} names"
             self.test(None, f"{get}({where}) == {objects}", f"{label} held other objects: {shown}")
         self._steady.clear()
+
+    def _all_apart(self, test: Callable[..., bool], written: list[Source], others: list[Source]) -> None:
+        read = [p for p in (*written, *others) if not p.is_const]
+        texts = iter(f"{{p{i}}}" for i in range(len(read)))
+        first, rest = (
+            "".join(f"{p.text if p.is_const else next(texts)}, " for p in part) for part in (written, others)
+        )
+        labels = [p.label for p in (*written, *others)]
+        shown = " and ".join(labels) if len(labels) < 4 else f"{labels[0]}, {labels[1]} and {len(labels) - 2} more"
+        text = f"{self.names.inject(test, test.__name__)}(({first}), ({rest}))"
+        self.add(Guard(None, text, f"{shown} shared no memory", None, 3, None, tuple(read)))
 
     def same(self, one: Source, other: Source) -> None:
         """Both places hold one object."""
@@ -324,13 +351,17 @@ def explain(guard: Guard, scope: dict[str, Any], error: str = "") -> str:
     label = guard.source.label if guard.source is not None else ""
     reason = guard.reason or guard.test.replace("{x}", label)
     text = reason.replace("{label}", label).replace("{was}", str(guard.was))
-    now = [_now(p, scope) for p in guard.places]
+    now = [_now(p, scope) for p in guard.places] if len(guard.places) < _SHOWN else []
     if guard.source is not None:
         found = _now(guard.source, scope)
         said = "; ".join([f"{text}; now it is {found}", *(f"{p.label} is {n}" for p, n in zip(guard.places, now))])
     else:
         said = "; now ".join([text, *(f"{p.label} is {n}" for p, n in zip(guard.places, now))])
     return f"{said} ({error})" if error else said
+
+
+#: of more places than this nobody wants to read what stands there
+_SHOWN = 5
 
 
 def _now(place: Source, scope: dict[str, Any]) -> str:

@@ -156,3 +156,60 @@ def test_a_library_class_is_one_guard_however_often_it_is_asked():
         return len(f.entries[0].captured.conditions)
 
     assert counted(2) == counted(12)
+
+
+# ---------------------------------------------------------------- written tensors that must be apart
+
+
+def add_each(state, deltas):
+    for x, d in zip(state, deltas):
+        x.add_(d)
+    return sum(x.sum() for x in state)
+
+
+def many(n):
+    return [torch.full((3,), float(i)) for i in range(n)], [torch.ones(3) for _ in range(n)]
+
+
+def test_that_many_written_tensors_share_no_memory_is_one_condition():
+    compiled = quern.compile(add_each, backend="eager", fullgraph=True)
+    compiled(*many(20))
+    (function,) = quern.api.functions_of(compiled)
+    (entry,) = function.entries
+    assert sum("apart" in c for c in entry.captured.conditions) == 1
+
+
+def share_two_written(state, deltas):
+    state[-1] = state[0]
+
+
+def share_a_part(state, deltas):
+    both = torch.zeros(6)
+    state[1], state[2] = both[:3], both[3:]
+
+
+def share_with_one_that_is_read(state, deltas):
+    deltas[4] = state[5]
+
+
+def share_a_view(state, deltas):
+    deltas[0] = state[3].view(3)
+
+
+@pytest.mark.parametrize("share", [share_two_written, share_a_part, share_with_one_that_is_read, share_a_view])
+def test_written_tensors_that_share_memory_at_a_later_call(share):
+    compiled = quern.compile(add_each, backend="eager")
+    compiled(*many(6))
+    ours, theirs = many(6), many(6)
+    share(*ours), share(*theirs)
+    result, expected = compiled(*ours), add_each(*theirs)
+    assert torch.equal(result, expected)
+    assert all(torch.equal(a, b) for a, b in zip(ours[0] + ours[1], theirs[0] + theirs[1]))
+
+
+def test_tensors_that_are_only_read_may_share_memory():
+    compiled = quern.compile(add_each, backend="eager", fullgraph=True)
+    compiled(*many(4))
+    state, deltas = many(4)
+    deltas[1] = deltas[2] = deltas[0]
+    assert compiled(state, deltas) == add_each(*[many(4)[0], deltas])

@@ -10,7 +10,6 @@ import torch
 
 from ....inductor.graph import Dim, Node
 from ...breaks import Break
-from ...guards import Guard
 from ...objects import MethodValue
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
@@ -225,19 +224,7 @@ class TensorValue(ArrayValue):
         return state_of(ev).arrays
 
     def guard_apart(self, ev: Evaluator, one: InputStorage, other: InputStorage) -> None:
-        same = ev.names.inject(share_memory, "share_memory")
-        if one.source.is_const and other.source.is_const:
-            ev.guards.test(
-                None, f"not {same}({one.source.text}, {other.source.text})", "two parameters did not share memory"
-            )
-            return
-        held, place = (one, other) if one.source.is_const else (other, one)
-        if held.source.is_const:
-            text = f"not {same}({{x}}, {held.source.text})"
-            ev.guards.test(place.source, text, f"{{label}} and {held.source.label} did not share memory", 3)
-            return
-        reason = f"{{label}} and {other.source.label} did not share memory"
-        ev.guards.add(Guard(one.source, f"not {same}({{x}}, {{y}})", reason, other.source, 3))
+        ev.guards.apart(apart, one.source, other.source)
 
     def rebuild(self, rb: Rebuilder) -> str:
         made = _as_made(self)
@@ -255,9 +242,10 @@ class TensorValue(ArrayValue):
 TENSOR_CLASS.append(TensorValue)
 
 
-def share_memory(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Whether two tensors stand in one storage."""
-    return a.untyped_storage()._cdata == b.untyped_storage()._cdata
+def apart(written: tuple[torch.Tensor, ...], others: tuple[torch.Tensor, ...]) -> bool:
+    """Whether the storage of each of the first is that of no other tensor."""
+    storages = {t.untyped_storage()._cdata for t in written}
+    return len(storages) == len(written) and storages.isdisjoint([t.untyped_storage()._cdata for t in others])
 
 
 def _replaced(ev: Evaluator, name: str) -> Value | None:
