@@ -27,6 +27,7 @@ from .loops import (
     substitute,
 )
 from .lower import Group
+from .refusal import Refusal
 
 _MAX_OPS = 300
 _MAX_BUFFERS = 28
@@ -34,21 +35,6 @@ _MAX_DEPTH = 4
 #: with fewer rows than this, work along a long reduced axis is not put under the row loop
 _FEW_ROWS = 16
 _LONG_AXIS = 2048
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why two groups were not fused. kind: "legality" (would be wrong) or "heuristic" (would be slow)."""
-
-    code: str
-    kind: str
-    detail: str = ""
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __str__(self) -> str:
-        return f"{self.code} ({self.kind})" + (f": {self.detail}" if self.detail else "")
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import itertools
 from dataclasses import dataclass, field, replace
 
 from .dtypes import int64 as _INT64
-from .fusion import Refusal, fuse, group_reads, group_writes, score
+from .fusion import fuse, group_reads, group_writes, score
 from .graph import Dim, Origin
 from .kernel import Buffer, Kernel, Store, order_matters, substitute_stores
 from .loops import Expr, FloorDiv, Index, Mod, Var, as_index, expr, load, points, rewrite
 from .lower import ExternCall, Group, Lowered, Storage
+from .refusal import Refusal
 from .splitting import split_divided
 
 #: siblings that share only inputs are fused when they share at least this much memory traffic

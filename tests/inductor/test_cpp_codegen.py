@@ -18,7 +18,9 @@ from quern.inductor.canonical import canonical_form
 from quern.inductor.codegen.cpp import generate, generate_kernel
 from quern.inductor.codegen.cpp.emit import EMIT, is_operator, text_of
 from quern.inductor.codegen.cpp.indexing import dim_text
-from quern.inductor.codegen.cpp.plan import Plan, make_plan
+from quern.inductor.codegen.cpp.nest import read_nest
+from quern.inductor.codegen.cpp.strategies import STRATEGIES
+from quern.inductor.codegen.strategy import Choice, choose
 from quern.inductor.dtypes import (
     DType,
     bfloat16,
@@ -893,23 +895,48 @@ def test_text_tells_where_it_comes_from_and_is_stable() -> None:
     assert one.count("exp(") == 1, "the row of exponentials is kept, not computed twice"
 
 
-def test_plan_chooses_lanes_and_ways() -> None:
-    def plan(c: Case) -> Plan:
-        return make_plan(canonical_form(c.kernel), 64)
+def chosen(c: Case) -> Choice:
+    return choose(STRATEGIES, read_nest(canonical_form(c.kernel), 64))
 
-    assert plan(softmax(40, 1000)).along_r and plan(softmax(40, 1000)).lanes == 16
-    assert plan(columns(50, 70, ("sum",))).scratch
-    assert not plan(middle(50, 9, 64, ("sum",))).scratch
-    assert plan(everything(1 << 20)).split is not None and plan(everything(1000)).split is None
-    assert plan(transpose(70, 45)).tile is not None
-    assert plan(rows(9, 100, ("sum",), float64)).lanes == 8
-    assert plan(booleans(300)).lanes == 64
-    assert plan(arange(100, int32)).lanes == 16, "an int64 index that fits 32 bits does not halve the lanes"
-    assert plan(count_true(6, 100)).lanes == 16
-    assert plan(embedding_backward(60, 9, 70)).tasks == () and plan(embedding_backward(60, 9, 70)).block
-    assert plan(scatter(5000, 13)).tasks == () and not plan(scatter(5000, 13)).block, (
-        "colliding targets stay on one thread"
-    )
+
+#: a kernel for each strategy, and why the strategies before it in the list said no
+CHOICES: dict[str, tuple[Callable[[], Case], str, list[str]]] = {
+    "a row at a time": (lambda: softmax(40, 1000), "rows", ["enough-tasks", "no-scan", "lanes-not-along-p", "not-pointwise-in-lanes"]),
+    "few rows": (lambda: middle(50, 9, 64, ("sum",)), "rows", ["no-block-of-columns", "no-scan", "few-rows", "not-pointwise-in-lanes"]),
+    "pointwise": (lambda: pointwise(300), "rows", ["no-reduction", "no-scan", "no-reduction", "no-strided-load"]),
+    "many rows": (lambda: columns(50, 70, ("sum",)), "columns", ["little-work", "no-scan"]),
+    "one long sum": (lambda: everything(1 << 20), "split", []),
+    "one short sum": (lambda: everything(1000), "rows", ["little-work", "no-scan", "lanes-not-along-p", "not-pointwise-in-lanes"]),
+    "long columns": (lambda: columns(1 << 14, 64, ("sum",)), "split", []),
+    "prefixes": (lambda: scan_rows(5, 100, "sum"), "scan", ["order-matters"]),
+    "a transpose": (lambda: transpose(70, 45), "tiles", ["no-reduction", "no-scan", "no-reduction"]),
+    "a thin transpose": (lambda: transpose(300, 3), "rows", ["no-reduction", "no-scan", "no-reduction", "too-short"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_strategies_say_yes_or_why_not(name: str) -> None:
+    make, strategy, reasons = CHOICES[name]
+    choice = chosen(make())
+    assert choice.strategy == strategy
+    assert [refusal.code for _, refusal in choice.refused] == reasons
+    assert all(refusal.kind in ("legality", "heuristic") for _, refusal in choice.refused)
+
+
+def test_every_strategy_has_its_case() -> None:
+    assert {strategy for _, strategy, _ in CHOICES.values()} == {s.name for s in STRATEGIES}
+
+
+def test_lanes_and_tasks() -> None:
+    assert chosen(softmax(40, 1000)).way.nest.along_r and chosen(softmax(40, 1000)).way.nest.lanes == 16
+    assert chosen(rows(9, 100, ("sum",), float64)).way.nest.lanes == 8
+    assert chosen(booleans(300)).way.nest.lanes == 64
+    assert chosen(arange(100, int32)).way.nest.lanes == 16, "an int64 index that fits 32 bits does not halve the lanes"
+    assert chosen(count_true(6, 100)).way.nest.lanes == 16
+    shared = chosen(embedding_backward(60, 9, 70)).way.sharing
+    assert shared.tasks == () and shared.block
+    colliding = chosen(scatter(5000, 13)).way.sharing
+    assert colliding.tasks == () and not colliding.block, "colliding targets stay on one thread"
 
 
 def test_no_op_is_without_text() -> None:

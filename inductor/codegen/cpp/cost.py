@@ -12,9 +12,9 @@ from ...loops import Expr, Index, Var, points, postorder
 from ...loops.reducers import REDUCERS
 from ...sizes import size_hint
 from .emit import HEAVY, LARGE, MOST_IN_PLACE
-from .expressions import SIZES, value_type
 from .indexing import Memo, free_vars, stride_along
 from .ranges import sum_fits_i32
+from .types import SIZES, value_type
 
 
 def lanes_for(kernel: Kernel, vector: Var, vector_bytes: int) -> int:

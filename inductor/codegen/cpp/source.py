@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ....kernels.cpu.library import unit_texts
 from ...kernel import Kernel
-from .expressions import c_name
-from .kernels import comment, kernel_text
-from .plan import make_plan
+from ..strategy import choose
+from .function import comment, kernel_text
+from .nest import read_nest
+from .strategies import STRATEGIES
+from .strategies.way import Way
+from .types import c_name
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,11 @@ def generate_kernel(kernel: Kernel, vector_bytes: int) -> str:
 
     Raises InternalError for a kernel outside the loop language (complex numbers among others).
     """
-    return kernel_text(make_plan(kernel, vector_bytes))
+    return kernel_text(_way(kernel, vector_bytes))
+
+
+def _way(kernel: Kernel, vector_bytes: int, symbols: tuple[str, ...] | None = None) -> Way:
+    return choose(STRATEGIES, read_nest(kernel, vector_bytes, symbols)).way
 
 
 def generate(
@@ -59,6 +66,6 @@ def generate(
     order = tuple(dict.fromkeys(s for k in kernels for s in k.symbols)) if symbols is None else tuple(symbols)
     texts: dict[str, str] = {}
     for kernel in kernels:
-        plan = make_plan(replace(kernel, symbols=order), vector_bytes)
-        texts[c_name(kernel.name)] = "\n".join([*(f"// {line}" for line in comment(plan)), kernel_text(plan)])
+        way = _way(kernel, vector_bytes, order)
+        texts[c_name(kernel.name)] = "\n".join([*(f"// {line}" for line in comment(way)), kernel_text(way)])
     return CppSource(unit_texts(texts, float_errors, units), tuple(texts), order)

@@ -10,59 +10,22 @@ vector variable is a scalar again, and known vectors are read at one lane.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ....errors import InternalError
-from ...dtypes import DType, bfloat16, bool_, float16, int64
+from ...dtypes import HALVES, bool_, int64
 from ...kernel import Store
 from ...loops import Atom, Expr, Index, Indirect, Var, expr, postorder
+from .cost import called_functions
 from .emit import is_operator, text_of
 from .indexing import dim_text, free_vars, index_text, index_vars, stride_along
+from .nest import Nest
 from .ranges import fits_i32
+from .types import CTYPES, c_name, literal, storage_type, value_type
 
-_CTYPES = {
-    "bool": "bool", "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64", "int8": "i8", "int16": "i16",
-    "int32": "i32", "int64": "i64", "float16": "f32", "bfloat16": "f32", "float32": "f32", "float64": "f64",
-}  # fmt: skip
-_STORAGE = {**_CTYPES, "float16": "f16", "bfloat16": "bf16"}
-_HALF = (float16, bfloat16)
 #: operators of the store modes that keep what was there
 _UPDATES = {"add": "+", "or": "|"}
-SIZES = {"bool": 1, "u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "f32": 4, "u64": 8, "i64": 8, "f64": 8}
-
-#: names that the emitted functions use themselves
-_RESERVED = frozenset(
-    "tile rows run low high from to begin end n k l full task block threads buffers symbols auto float double int bool const".split()
-)
-
-
-def storage_type(d: DType) -> str:
-    """The C++ type of an element in memory. Raises InternalError for complex numbers, which kernels do not hold."""
-    if d.name not in _STORAGE:
-        raise InternalError(
-            f"[cpp] a kernel cannot hold {d}; lowering splits complex numbers or leaves them to the framework"
-        )
-    return _STORAGE[d.name]
-
-
-def value_type(e: Expr, vector: bool) -> str:
-    """The C++ element type in which `e` is computed: in vectors, int64 that surely fits 32 bits is i32."""
-    if vector and e.dtype == int64 and fits_i32(e):
-        return "i32"
-    storage_type(e.dtype)
-    return _CTYPES[e.dtype.name]
-
-
-def c_name(name: str) -> str:
-    """A buffer's name as a C++ identifier."""
-    clean = re.sub(r"\W", "_", name)
-    return (
-        f"{clean}_"
-        if clean in _RESERVED or re.fullmatch(r"[pr]\d+|(t|a|acc)\d+|run_(kernel|part\d*)|\d.*", clean)
-        else clean
-    )
 
 
 @dataclass(frozen=True)
@@ -88,24 +51,20 @@ class Block:
 
 
 class Writer:
-    """Emits one function's body. vector: the variable that runs in lanes, N at a time; None for scalar code."""
+    """Emits one function's body: what all strategies write with."""
 
-    def __init__(
-        self, dtypes: dict[str, DType], written: set[str], vector: Var | None, N: int, vector_bytes: int
-    ) -> None:
-        self.dtypes, self.written, self.vector, self.N, self.vector_bytes = dtypes, written, vector, N, vector_bytes
+    def __init__(self, nest: Nest) -> None:
+        kernel = nest.kernel
+        self.nest, self.vector, self.N, self.vector_bytes = nest, nest.vector, nest.lanes, nest.vector_bytes
+        self.dtypes, self.written = {b.name: b.dtype for b in kernel.args}, kernel.writes
         self.blocks = [Block(0)]
         #: functions that are called rather than put in place
-        self.apart: frozenset[str] = frozenset()
-        self.may_hoist_loads = True
-        #: running prefixes of this pass: scan -> (variable, whether it runs along the lanes)
-        self.scans: dict[Expr, tuple[str, bool]] = {}
-        #: loads whose values lie turned around in a tile: load -> where this row of the tile is
-        self.tiles: dict[Expr, str] = {}
+        self.apart = called_functions(kernel.stores)
+        self.may_hoist_loads = all(v.extent != 0 for v in kernel.r)
+        #: expressions that a strategy keeps at hand, and what reads them there: a tile, an array, a running prefix
+        self.at_hand: dict[Expr, Callable[[], Value]] = {}
         #: loop variables that go by another name for the moment
         self.names: dict[Var, str] = {}
-        #: values kept from an earlier pass: expression -> (array, its index there)
-        self.rows: dict[Expr, tuple[str, Index]] = {}
         self._names = 0
         self._loads: dict[Expr, bool] = {}
         self._free: dict[Expr, frozenset[Var]] = {}
@@ -126,13 +85,20 @@ class Writer:
         # the header goes in only now: what was hoisted out of the block stands before it
         self.blocks[-1].lines += [done.header, *(f"  {line}" for line in done.lines), footer]
 
+    def open_lanes(self, low: str, high: str, unroll: int = 1, copy: str = "auto") -> None:
+        """Begin the loop over the vector variable, its lanes side by side; `close_lanes` ends it."""
+        v, N = self.vector, self.N
+        assert v is not None
+        exact = isinstance(v.extent, int) and v.extent % N == 0
+        flags = f"{N}, {unroll}, {'true' if exact else 'false'}"
+        self.open(f"vector_loop<{flags}>({low}, {high}, [&](i64 {v.name}, auto n, {copy}) INLINE_BODY {{", v)
+
+    def close_lanes(self) -> None:
+        self.close("});")
+
     def fresh(self, stem: str = "t") -> str:
         self._names += 1
         return f"{stem}{self._names - 1}"
-
-    def define(self, e: Expr, value: Value) -> None:
-        """Make `value` known as `e` in its block."""
-        self.blocks[value.level].values[e, None] = value
 
     @property
     def level(self) -> int:
@@ -221,7 +187,7 @@ class Writer:
         if e.op == "masked":
             cond, inner, other = e.args
             return [(cond, mask), (inner, _both(mask, cond)), (other, mask)]
-        if e.op in ("reduce", "scan", "load", "index") or (e in self.tiles or e in self.rows) and mask is None:
+        if e.op in ("reduce", "scan", "load", "index") or e in self.at_hand and mask is None:
             return []
         return [(a, mask) for a in e.args]
 
@@ -253,14 +219,9 @@ class Writer:
         return self._loads[e]
 
     def _compute(self, e: Expr, mask: Expr | None) -> Value:
-        if e in self.rows and mask is None and not self.in_scalar_lanes:
-            row, position = self.rows[e]
-            text, level = self.index(position)
-            ctype = value_type(e, True)
-            return Value(f"load<{self.type_name(ctype, True)}>({row} + ({text}), n)", ctype, True, level)
-        if e in self.tiles and mask is None and not self.in_scalar_lanes:
-            ctype = value_type(e, True)
-            return Value(f"load_raw<{self.type_name(ctype, True)}>({self.tiles[e]}, full)", ctype, True, self.level)
+        read = self.at_hand.get(e)
+        if read is not None and mask is None and (e.op == "scan" or not self.in_scalar_lanes):
+            return read()
         if e.op == "const":
             return self._const(e)
         if e.op == "index":
@@ -272,7 +233,7 @@ class Writer:
         if e.op == "masked":
             return self._masked(e, mask)
         if e.op == "scan":
-            return self._scan(e, mask)
+            raise InternalError(f"[cpp] {e} is read {'under a mask' if mask is not None else 'outside its loop'}")
         if e.op == "reduce":
             raise InternalError(f"[cpp] {e} is read before it was computed")
         return self._scalar_op(e, mask)
@@ -280,14 +241,14 @@ class Writer:
     def _const(self, e: Expr) -> Value:
         ctype = value_type(e, False)
         text = literal(e.attr, ctype)
-        if e.dtype in _HALF:
+        if e.dtype in HALVES:
             text = f"round_{storage_type(e.dtype)}({text})"
         return Value(text, ctype, False, 0)
 
     def _cast(self, e: Expr, mask: Expr | None) -> Value:
         source = self.value(e.args[0], mask)
         made = self.as_type(source, value_type(e, source.vector))
-        if e.dtype in _HALF and e.args[0].dtype != e.dtype:
+        if e.dtype in HALVES and e.args[0].dtype != e.dtype:
             return Value(f"round_{storage_type(e.dtype)}({made.text})", made.ctype, made.vector, made.level)
         return made
 
@@ -307,16 +268,6 @@ class Writer:
         if not cond.vector:
             return Value(f"{cond.text} ? {arms.replace(', ', ' : ', 1)}", ctype, True, level)
         return Value(f"where({cond.text}, {arms})", ctype, True, level)
-
-    def _scan(self, e: Expr, mask: Expr | None) -> Value:
-        if e not in self.scans or mask is not None:
-            raise InternalError(f"[cpp] {e} is read {'under a mask' if mask is not None else 'outside its loop'}")
-        state, along_lanes = self.scans[e]
-        x = self.as_type(self.value(e.args[0]), value_type(e, self.vector is not None))
-        if self.vector is None:
-            return Value(f"{state}.next({x.text})", x.ctype, False, self.level)
-        active = ", n" if along_lanes else ""
-        return Value(f"{state}.next({self.as_vector(x)}{active})", x.ctype, True, self.level)
 
     def _scalar_op(self, e: Expr, mask: Expr | None) -> Value:
         parts = [self.value(a, mask) for a in e.args]
@@ -447,10 +398,10 @@ class Writer:
         dtype = self.dtypes[s.buffer]
         pointer = c_name(s.buffer)
         source = s.value
-        if source.op == "cast" and source.dtype == dtype and dtype in _HALF:
+        if source.op == "cast" and source.dtype == dtype and dtype in HALVES:
             source = source.args[0]  # storing rounds
         value = self.value(source)
-        ctype = _CTYPES[dtype.name]
+        ctype = CTYPES[dtype.name]
         stride = self._stride(s.index)
         if value.ctype != ctype and not (ctype == "i64" and value.ctype == "i32" and value.vector and stride == 1):
             value = self.as_type(value, ctype)
@@ -494,25 +445,3 @@ class Writer:
 
 def _both(mask: Expr | None, cond: Expr) -> Expr:
     return cond if mask is None else expr("and", mask, cond, dtype=bool_)
-
-
-def literal(value: object, ctype: str) -> str:
-    """A constant as C++ text of exactly that type."""
-    if not isinstance(value, (bool, int, float)):
-        return f"({dim_text(value)})"  # a size, int64
-    if ctype == "bool":
-        return "true" if value else "false"
-    if ctype in ("f32", "f64"):
-        number, suffix = float(value), "f" if ctype == "f32" else ""
-        if number != number:
-            return f'__builtin_nan{suffix}("")'
-        if number in (float("inf"), float("-inf")):
-            return f"{'-' if number < 0 else ''}__builtin_inf{suffix}()"
-        if ctype == "f32" and abs(number) > 3.4028235677973366e38:
-            return f"{'-' if number < 0 else ''}__builtin_inff()"
-        text = repr(number)
-        return f"{text}{suffix}" if "." in text or "e" in text else f"{text}.0{suffix}"
-    number = int(value)
-    if ctype == "i64" and number == -(1 << 63):
-        return "i64(-9223372036854775807LL - 1)"
-    return f"{ctype}({number}{'ULL' if ctype == 'u64' else 'LL' if ctype == 'i64' else ''})"

@@ -1,0 +1,113 @@
+"""Pointwise kernels that read some buffer across the lanes (a transpose): what is contiguous along another variable is read as
+square tiles and turned around in registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ....loops import Expr, Var
+from ....refusal import Refusal
+from ....sizes import size_hint
+from ..indexing import dim_text
+from ..nest import Nest
+from ..reductions import mask_lane
+from ..sharing import Sharing, close_tasks, is_shareable, open_tasks, shared_variables
+from ..types import c_name, value_type
+from ..writer import Value, Writer
+from .way import Array, Function
+
+#: elements of the tile's variable per task
+_BLOCK = 256
+#: fewer elements than this make no side of a tile
+_LEAST_SIDE = 4
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """tile: the variable along which the loads are contiguous."""
+
+    nest: Nest
+    sharing: Sharing
+    tile: Var
+    note: str = ""
+
+    def functions(self) -> list[Function]:
+        return [_emit(self)]
+
+    def arrays(self) -> list[Array]:
+        return []
+
+
+def plan(nest: Nest) -> Tiles | Refusal:
+    """For pointwise kernels with loads that the lanes would stride through and another variable would not."""
+    kernel, vector = nest.kernel, nest.vector
+    if vector is None or vector.is_reduction or kernel.r:
+        return Refusal("not-pointwise-in-lanes", "heuristic")
+    counts = {v: len(tiled_loads(nest, v)) for v in kernel.p if v != vector}
+    tile = max(counts, key=lambda v: counts[v], default=None)
+    if tile is None or not counts[tile]:
+        return Refusal("no-strided-load", "heuristic", "no load is contiguous along another variable")
+    if min(size_hint(tile.extent), size_hint(vector.extent)) < _LEAST_SIDE:
+        return Refusal("too-short", "heuristic", f"{tile} < {tile.extent}, {vector} < {vector.extent}")
+    if not all(is_shareable(kernel, v) for v in (vector, tile)):
+        return Refusal("colliding-stores", "legality", f"points along {vector} or {tile} may write the same element")
+    tasks = tuple(v for v in shared_variables(kernel, vector) if v != tile)
+    block = max(min(size_hint(tile.extent) // 16, _BLOCK) // nest.lanes, 2) * nest.lanes
+    return Tiles(nest, Sharing(tasks, tile, block), tile)
+
+
+def tiled_loads(nest: Nest, tile: Var) -> list[Expr]:
+    """Loads that step by one along `tile` and further along the vector variable, and are done at every point."""
+    assert nest.vector is not None
+    found: dict[Expr, None] = {}
+    stack = [s.value for s in nest.kernel.stores]
+    seen: set[Expr] = set()
+    while stack:
+        e = stack.pop()
+        if e in seen:
+            continue
+        seen.add(e)
+        if e.op == "load":
+            i = e.attr[1]
+            step = i.coefficient(nest.vector)
+            if i.is_affine and i.coefficient(tile) == 1 and not (isinstance(step, int) and step in (0, 1)):
+                found[e] = None
+        stack.extend(e.args if e.op != "masked" else (e.args[0], e.args[2]))
+    return [e for e in found if e.attr[0] not in nest.kernel.writes]
+
+
+def _emit(way: Tiles) -> Function:
+    """Lanes and rows of the tile's variable, N rows at a time."""
+    nest, u, N = way.nest, way.tile, way.nest.lanes
+    assert nest.vector is not None
+    w = Writer(nest)
+    opened = open_tasks(w, way.sharing, (u,))
+    w.open_lanes("0", dim_text(nest.vector.extent))
+    w.open(f"for (i64 tile = {opened.low}; tile < {opened.high}; tile += {N}) {{", u)
+    w.line(f"const int rows = (int)min<i64>({N}, {opened.high} - tile);")
+    w.names[u] = "tile"
+    for e in tiled_loads(nest, u):
+        ctype = value_type(e, True)
+        element = mask_lane(nest) if ctype == "bool" else ctype
+        name, kind = w.fresh("tile"), w.type_name(ctype, True)
+        text, _ = w.index(e.attr[1])
+        w.line(f"alignas(64) {element} {name}[{N * N}];")
+        stride = dim_text(e.attr[1].coefficient(nest.vector))
+        w.line(f"load_turned<{kind}>({name}, {c_name(e.attr[0])} + ({text}), {stride}, n, rows);")
+        w.at_hand[e] = _reader(w, ctype, f"{name} + ({u.name} - tile) * {N}")
+    del w.names[u]
+    w.open(f"for (i64 {u.name} = tile; {u.name} < tile + rows; ++{u.name}) {{", u)
+    for s in nest.final:
+        w.store(s)
+    w.close()
+    w.close()
+    w.close_lanes()
+    close_tasks(w, opened)
+    return Function(w.blocks[0].lines, way.sharing.count)
+
+
+def _reader(w: Writer, ctype: str, row: str) -> Callable[[], Value]:
+    """Reads one row of a tile."""
+    return lambda: Value(f"load_raw<{w.type_name(ctype, True)}>({row}, full)", ctype, True, w.level)
