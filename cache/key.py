@@ -13,6 +13,8 @@ from ..errors import CacheError
 #: parts whose canonical JSON is longer than this are kept in manifests as hash and length only
 VERBATIM_LIMIT = 400
 
+#: what holds no other values
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -41,8 +43,8 @@ class CacheKey:
         hashes = {}
         for name in sorted(parts):
             try:
+                text = _canonical(parts[name])  # it refuses what holds itself
                 _refuse_other_keys(parts[name])
-                text = _canonical(parts[name])
             except (TypeError, ValueError) as error:
                 raise CacheError(
                     f"part {name!r} of a {kind!r} cache key is not plain JSON data ({error}); "
@@ -63,14 +65,15 @@ class CacheKey:
 
 def _refuse_other_keys(value: Any) -> None:
     """JSON would silently turn the keys 1 and "1" into one; two different parts must not share a hash."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if not isinstance(name, str):
-                raise TypeError(f"dict key {name!r} is not a string")
-            _refuse_other_keys(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            _refuse_other_keys(inner)
+    todo = [value]
+    for held in todo:  # it grows meanwhile: a part may hold thousands of values
+        if isinstance(held, dict):
+            for name in held:
+                if not isinstance(name, str):
+                    raise TypeError(f"dict key {name!r} is not a string")
+            todo.extend(held.values())
+        elif isinstance(held, (list, tuple)):
+            todo.extend([inner for inner in held if type(inner) not in _PLAIN])
 
 
 def digest_of(kind: str, hashes: Mapping[str, str]) -> str:

@@ -53,3 +53,10 @@ def test_manifest_parts_keep_short_values_and_hash_long_ones():
 
 def test_a_key_can_be_sent_to_a_worker(key):
     assert pickle.loads(pickle.dumps(key)) == key
+
+
+def test_a_part_that_holds_itself_is_refused():
+    part: list = []
+    part.append(part)
+    with pytest.raises(CacheError, match="part 'p'"):
+        CacheKey.make("plan", {"p": part})

@@ -17,6 +17,7 @@ import torch
 
 from ....inductor.dtypes import DType, float32, float64
 from ....inductor.graph import Node
+from ...values.overlap import arrays_in
 from ...values.tensor import ArrayValue
 from .dtypes import to_torch
 
@@ -69,7 +70,6 @@ class _Example:
 
     def __init__(self, ev: Evaluator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         self.ev = ev
-        self.dtypes: set[DType] = set()
         self.elements = 0
         self.args = [self._part(a) for a in args]
         self.kwargs = {k: self._part(v) for k, v in kwargs.items()}
@@ -98,7 +98,6 @@ class _Example:
         if meta.device != "cpu" or any(self.ev.symbols.is_unbacked(s) for s in meta.shape):
             raise _Unclear
         shape = tuple(self.ev.symbols.hint(s) for s in meta.shape)
-        self.dtypes.add(meta.dtype)
         self.elements += math.prod(shape)
         return _Tensor(to_torch(meta.dtype), shape)
 
@@ -122,11 +121,11 @@ def missing_kernel(ev: Evaluator, place: str, fn: Any, args: Sequence[Any], kwar
     """What the framework says of the function `fn`, which stands at `place`, on arguments of such types; "" where it has a
     kernel for them, or nobody can tell.
     """
+    if all(x.meta.dtype in _EVERYWHERE for x in arrays_in([args, kwargs])) or torch._C._len_torch_dispatch_stack():
+        return ""
     try:
         example = _Example(ev, args, kwargs)
     except _Unclear:
-        return ""
-    if all(d in _EVERYWHERE for d in example.dtypes) or torch._C._len_torch_dispatch_stack():
         return ""
     key = (place, _typed(example.args), _typed(list(example.kwargs.items())))
     if key in _made:
