@@ -166,6 +166,7 @@ def _until_settled(
             with deciding(ev.symbols.decide_layout):
                 found = _attempt(ev, target, arguments)
         except Restart as restart:
+            ev.discard()
             if restart.error is not None:
                 raise restart.error from None
             continue
@@ -173,6 +174,7 @@ def _until_settled(
             scalars = ev.symbols.scalars - assume.pinned
             if scalars and not broken.code.startswith("data-dependent-branch"):
                 assume.pinned |= scalars
+                ev.discard()
                 continue
             if not _learn(target, ev, broken):
                 found = plain(ev, target, BreakReason.of(broken))
@@ -180,6 +182,7 @@ def _until_settled(
                     _expect_error(ev, found, BreakReason.of(broken))
                 engine.note_break(BreakReason.of(broken), broken.eager)
             else:
+                ev.discard()
                 continue
         except UserError:
             raise

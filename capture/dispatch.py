@@ -542,6 +542,7 @@ class CompiledFunction(CopiedAsOriginal):
                 captured.guard_late()
                 return captured, executable, seconds
             except Restart as restart:
+                captured.finish()
                 if restart.error is not None:
                     raise restart.error from None
             except Exception as error:
@@ -553,6 +554,7 @@ class CompiledFunction(CopiedAsOriginal):
                     "it is compiled for each size"
                 )
                 symbols.pin_all()
+                captured.finish()
 
     def _compile_graph(self, captured: Captured, name: str) -> tuple[Executable | None, float]:
         graph = captured.graph

@@ -30,3 +30,7 @@ class Effects:
 
     def __contains__(self, value: object) -> bool:
         return id(value) in self._touched
+
+    def forget(self) -> None:
+        """What was changed is written, or is not to be."""
+        self._touched.clear()

@@ -169,6 +169,7 @@ class Evaluator(ClassService, TextService):
             self._scopes,
         ):
             held.clear()
+        self.effects.forget()
         self.frame = self.root = None
         self.handled = None
 

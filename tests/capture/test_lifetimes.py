@@ -237,16 +237,32 @@ def test_a_compiled_module_goes_when_nobody_holds_it():
     assert reference() is None and inner() is None
 
 
-def test_what_a_call_used_goes_without_the_collector():
-    compiled = quern.compile(product, backend="eager")
-    x = torch.randn(4, 4)
-    reference = weakref.ref(x)
+def _stored_before_a_break(x, held):
+    held["x"] = x
+    y = x + 1
+    quern.graph_break()
+    return y * 2
+
+
+def _stored_before_two_sizes(x, held):
+    held["x"], held["n"] = x, x.shape[0]
+    return torch.zeros(x.shape[0], 2) + float(x.sum())
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("function", [lambda x, held: product(x, x), _stored_before_a_break, _stored_before_two_sizes])
+def test_what_a_call_used_goes_without_the_collector(function, backend):
+    compiled = quern.compile(function, backend=backend)
     gc.collect()
     gc.disable()
     try:
-        compiled(x, torch.randn(4, 4))
-        del x
-        assert reference() is None
+        for size in (4, 4, 5, 6):
+            x, held = torch.randn(size, size), {}
+            reference = weakref.ref(x)
+            compiled(x, held)
+            held.clear()
+            del x
+            assert reference() is None
     finally:
         gc.enable()
 

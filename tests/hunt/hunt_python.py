@@ -272,7 +272,7 @@ def text_of(case: Case) -> str:
     changes: dict[int, list[str]] = {}
     for number, piece in enumerate(case.pieces):
         fragment, u = FRAGMENTS[piece.fragment % len(FRAGMENTS)], number
-        key = KEYS[piece.key % len(KEYS)].format(u=u) if "{key}" in fragment.setup + fragment.body else ""
+        key = _key(fragment, piece).format(u=u) if "{key}" in fragment.setup + fragment.body else ""
         setup.append(fragment.setup.format(u=u, key=key))
         text = fragment.body.format(u=u, key=key)
         inner = textwrap.indent(text, "    ")
@@ -282,7 +282,7 @@ def text_of(case: Case) -> str:
             number = which % len(case.pieces)
             fragment = FRAGMENTS[case.pieces[number].fragment % len(FRAGMENTS)]
             if fragment.changes:
-                key = KEYS[case.pieces[number].key % len(KEYS)].format(u=number)
+                key = _key(fragment, case.pieces[number]).format(u=number)
                 text = fragment.changes[change % len(fragment.changes)].format(u=number, key=key)
                 changes.setdefault(call, []).append(text)
     lines = "".join(
@@ -290,6 +290,12 @@ def text_of(case: Case) -> str:
     )
     function = "def program(x, y, n, k):\n" + textwrap.indent("\n".join(body), "    ") + "\n    return out\n"
     return "\n".join(setup) + f"\n\n{function}\n\nBETWEEN = '''\n{lines}'''\n"
+
+
+def _key(fragment: Fragment, piece: Piece) -> str:
+    """The key drawn for a fragment. Where it is wanted before the program runs, the program's arguments are not there."""
+    keys = [k for k in KEYS if not k.startswith("x.")] if "{key}" in fragment.setup else KEYS
+    return keys[piece.key % len(keys)]
 
 
 @contextlib.contextmanager
