@@ -90,7 +90,7 @@ def _lru_call(ev: Evaluator, wrapper: Any, args: Args, kwargs: Kwargs) -> Value:
     if all(a.is_constant for a in parts) and not len(ev.effects):
         plain, named = [a.as_constant() for a in args], {k: v.as_constant() for k, v in kwargs.items()}
         ask = ev.names.const(functools.partial(wrapper, *plain, **named), label=f"{wrapper.__name__}(...)")
-        return ev.wrap(ev.fold_raw(lambda: wrapper(*plain, **named)), ask.step("", "()"))
+        return ev.wrap(ev.fold_raw(lambda: wrapper(*plain, **named)), ask.last().step("", "()"))
     key = (id(wrapper), tuple(a.key(ev) for a in args), tuple((k, v.key(ev)) for k, v in kwargs.items()))
     found = ev.cached_calls.get(key)
     if found is None:
@@ -227,6 +227,10 @@ def _copy(ev: Evaluator, value: Value) -> Value:
 
 @simple(copy.deepcopy)
 def _deepcopy(ev: Evaluator, value: Value, memo: Value = NONE) -> Value:
+    if not ev.is_none(memo):
+        raise ev.break_(
+            "unsupported-copy", f"copying {value.describe()} with a memo", "it holds what was copied before by its id"
+        )
     return _deep(ev, value, {})
 
 
@@ -252,12 +256,15 @@ def _deep(ev: Evaluator, value: Value, memo: dict[int, Value]) -> Value:
             made.put(ev, _deep(ev, k, memo), _deep(ev, v, memo))
         return made
     if isinstance(value, SetValue):
-        return SetValue.of(ev, [_deep(ev, v, memo) for v in value.items(ev)], value.cls)
+        memo[id(value)] = SetValue.of(ev, [_deep(ev, v, memo) for v in value.items(ev)], value.cls)
+        return memo[id(value)]
     if not isinstance(value, ObjectValue):
-        return ev.call_method(value, "__deepcopy__", [DictValue()])
-    hook = value.special(ev, "__deepcopy__")
-    if hook is not None:
-        return hook.call(ev, [DictValue()], {})
+        memo[id(value)] = ev.call_method(value, "__deepcopy__", [DictValue()])
+        return memo[id(value)]
+    if value.special(ev, "__deepcopy__") is not None:
+        raise ev.break_(
+            "unsupported-copy", f"copying {value.describe()}", "its class defines __deepcopy__, which is given the memo"
+        )
     return _same_parts(ev, value, lambda v: _deep(ev, v, memo), memo)
 
 

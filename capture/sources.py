@@ -18,6 +18,8 @@ from typing import Any
 from .seen import weak
 from .type_lookup import own_name
 
+#: deeper than any path
+LAST = 1000
 _LITERAL_KEYS = (str, int, bytes, bool, type(None))
 
 
@@ -114,6 +116,11 @@ class Source:
         if child is None:
             child = self._children[key] = Computed(self, template, others)
         return child
+
+    def last(self) -> Source:
+        """This place, to be read when all that does not hang on it was found to hold: the program may see that it is read."""
+        self.depth = LAST
+        return self
 
     # ------------------------------------------------------------ reading
 

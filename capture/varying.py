@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .seen import Seen
-from .sources import Source
+from .sources import LAST, Source
 from .values.constant import is_same_constant
 
 if TYPE_CHECKING:
@@ -75,5 +75,7 @@ def varying(
     constants: list[tuple[Key, Source, Any]],
     equal: list[tuple[tuple[Key, Source], tuple[Key, Source]]],
 ) -> Varying:
-    """What one capture relied on."""
-    return Varying(tuple((source, Seen(obj)) for source, obj in held.values()), tuple(constants), tuple(equal))
+    """What one capture relied on, of what can be read without the program's seeing it."""
+    found = tuple((source, Seen(obj)) for source, obj in held.values() if source.depth < LAST)
+    known = tuple(row for row in constants if row[1].depth < LAST)
+    return Varying(found, known, tuple(pair for pair in equal if all(place.depth < LAST for _, place in pair)))

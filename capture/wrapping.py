@@ -360,7 +360,13 @@ def wrap_cell(ev: Evaluator, obj: types.CellType, source: Source) -> Value:
 def wrap_weak(ev: Evaluator, obj: weakref.ReferenceType[Any], source: Source) -> Value:
     """A weak reference; whether its object is alive is guarded with it."""
     source = anchor(ev, obj, source)
-    return WeakValue(wrap(ev, obj(), source.step("", "()", "")), source)
+    target, place = obj(), source.step("", "()", "")
+    if target is not None and source.is_const and not ev.policy.is_structural(place):
+        held = ev.names.weakly(target, place.label)  # first: an entry is no reason for it to live on
+        ev.guards.is_(place, target)
+        ev.identity_places[place.label] = (place, target)
+        place = held
+    return WeakValue(wrap(ev, target, place), source)
 
 
 def wrap_object(ev: Evaluator, obj: Any, source: Source) -> Value:

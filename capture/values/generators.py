@@ -70,6 +70,7 @@ class GeneratorValue(IteratorValue):
             if not ev.is_none(sent):
                 raise ev.type_error("can't send non-None value to a just-started generator")
             self.started = True
+            self.arguments = None
         else:
             self.frame.push(sent)  # also where an exception is thrown in: its handler counts on it, as in CPython
         outer = ev.handled
@@ -91,8 +92,16 @@ class GeneratorValue(IteratorValue):
         if self.frame.done:
             self.finished = True
             self.result = found
+            self._let_go(ev)
             return None
         return found
+
+    def _let_go(self, ev: Evaluator) -> None:
+        """It has ended, and holds nothing any more: generators among its variables may be held by nobody now."""
+        self.frame.slots = {}
+        self.frame.stack.clear()
+        if ev.abandoned:
+            ev.close_abandoned()
 
     def throw(self, ev: Evaluator, error: UserRaise) -> Value | None:
         inner = self._delegate()
@@ -144,9 +153,11 @@ class GeneratorValue(IteratorValue):
         try:
             found = self.throw(ev, ev.raise_(GeneratorExit))
         except UserRaise as raised:
-            if issubclass(raised.value.python_type(), (GeneratorExit, StopIteration)):
-                return
-            raise
+            if not issubclass(raised.value.python_type(), (GeneratorExit, StopIteration)):
+                raise
+            found = None
+        if self.finished:
+            self._let_go(ev)
         if found is not None:
             raise ev.raise_(RuntimeError, "generator ignored GeneratorExit")
 

@@ -1060,3 +1060,127 @@ def texts_of_subclasses_behind_a_percent_sign(c):
     yield f(X)
     text, number = Text("b"), Number(4)
     yield f(X)
+
+
+@program
+def weakly_registered_objects_go_when_the_program_lets_go(c):
+    class Node:
+        def __init__(self, value):
+            self.value = value
+
+    alive, by_name = weakref.WeakSet(), weakref.WeakValueDictionary()
+    nodes = [Node(1), Node(2)]
+    for node in nodes:
+        alive.add(node)
+        by_name[f"n{node.value}"] = node
+    del node
+
+    @c
+    def f(x):
+        return x * sum(n.value for n in alive) + len(by_name), sorted(by_name.keys())
+
+    yield f(X)
+    nodes[0].value = 5
+    yield f(X)
+    nodes.pop()
+    yield f(X)
+    nodes.append(Node(9))
+    alive.add(nodes[-1])
+    by_name["new"] = nodes[-1]
+    yield f(X)
+    nodes.clear()
+    yield f(X), len(alive)
+
+
+@program
+def generators_that_only_a_generator_held(c):
+    log = []
+
+    def source(x, n):
+        try:
+            for i in range(n):
+                log.append(i)
+                yield x * i
+        finally:
+            log.append("closed")
+
+    def pairs(values):
+        before = None
+        for value in values:
+            if before is not None:
+                yield before + value
+            before = value
+
+    def firsts(values, n):
+        for value in values:
+            if not n:
+                return
+            yield value
+            n -= 1
+
+    @c
+    def f(x, n):
+        found = pairs(source(x, n))
+        total = x * 0
+        for k, value in enumerate(found):
+            total = total + value
+            if k == 1:
+                break
+        found.close()
+        log.append("behind")
+        return total + sum(firsts(source(x, n), 1)), len(log)
+
+    for n in (2, 5, 0, 5):
+        yield f(X, n), list(log)
+
+
+@program
+def a_bounded_cache_forgets_what_was_asked_longest_ago(c):
+    calls = []
+
+    @functools.lru_cache(maxsize=2)
+    def mask(n, lower):
+        calls.append((n, lower))
+        return torch.tril(torch.ones(n, n)) if lower else torch.ones(n, n)
+
+    f = c(lambda x, lower: x @ mask(x.shape[1], lower))
+    for x, lower in ((X, True), (X, True), (X, 1), (X, False), (X[:, :2], True), (X, True), (X, False), (X, True)):
+        yield f(x, lower), len(calls)
+    mask.cache_clear()
+    yield f(X, True), len(calls)
+
+
+@program
+def deep_copies_share_what_the_originals_share(c):
+    class Holder:
+        def __init__(self):
+            self.tensor = torch.ones(3)
+            self.items, self.me, self.kinds = [self.tensor], self, {1}
+            self.again = self.kinds
+
+    class Copying:
+        def __init__(self, tensor):
+            self.tensor = tensor
+
+        def __deepcopy__(self, memo):
+            made = memo[id(self)] = Copying(copy.deepcopy(self.tensor, memo))
+            made.copies = len(memo) > 1
+            return made
+
+    holder = Holder()
+    own = Copying(holder.tensor)
+
+    @c
+    def f(x):
+        made = copy.deepcopy(holder)
+        made.tensor.add_(1)
+        pair = copy.deepcopy([own, own.tensor, own])
+        same = made.items[0] is made.tensor, made.me is made, made.again is made.kinds
+        return x + made.tensor, same, pair[0].tensor is pair[1], pair[0] is pair[2], pair[0].copies
+
+    yield f(X)
+    holder.tensor.mul_(3)
+    yield f(X)
+    holder.items.append(2)
+    holder.tensor = torch.zeros(3)
+    yield f(X)
