@@ -98,6 +98,12 @@ CASES = {
     "masked reductions": (lambda x, m: (torch.masked.sum(x, 1, mask=m), torch.masked.softmax(x, 1, mask=m)), X, MASK),
     "windows": (lambda x: x * torch.signal.windows.hann(6), X),
     "gaussian_nll_loss": (lambda x, y: F.gaussian_nll_loss(x, y, x.abs(), full=True), X, Y),
+    "layouts of complex numbers": (
+        lambda c, i: (c[i], c[:, i], F.pad(c[None], (1, 1), mode="replicate"), c.roll(1, 0), c ** 2), COMPLEX.T, torch.tensor([[0, 1], [2, 0], [1, 1]]).T
+    ),
+    "layouts of unsigned integers": (
+        lambda i, j: (i[j], i.roll(1, 0)), torch.arange(12).to(torch.uint16).reshape(3, 4).T, torch.tensor([[0, 1, 1], [2, 0, 1]]).T
+    ),
     "complex moments": (lambda c: (torch.var_mean(c, 0), torch.std_mean(c)), COMPLEX),
     "running maximum of a complex number": (lambda c: (c.cummax(-1).values, c.cummin(0).indices), COMPLEX[0, 0]),
     "complex": (lambda c: (c.mH, c @ c.mH, c.exp().abs()), COMPLEX),

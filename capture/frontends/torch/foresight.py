@@ -26,7 +26,8 @@ MEASURED = frozenset(
      "torch:conv1d", "torch:conv2d", "torch:conv_transpose1d", "torch:conv_transpose2d", "torch:float_power",
      "torch:angle", "torch:Tensor.angle")
 ) | frozenset(f"torch.linalg:{name}" for name in ("svd", "eig")) | frozenset(
-    f"{eager_ops.__name__}:NAMED.{name}" for name in ("convolution", "conv_transpose")
+    f"{eager_ops.__name__}:NAMED.{name}"
+    for name in ("convolution", "conv_transpose", "copysign", "index", "pad", "pow", "roll", "roll_dims")
 ) | frozenset(
     f"torch.fft:{name}" for name in ("rfft2", "rfftn", "hfft", "hfft2", "hfftn", "ihfft2", "ihfftn", "irfft", "irfft2", "irfftn")
 )  # fmt: skip
