@@ -245,12 +245,29 @@ def _spread_dtype(dtype: DType, device: str) -> DType:
     return float64 if dtype == dtypes.bfloat16 and device == "cpu" else wide_dtype(dtype, device)
 
 
+def _running_mean(b: GraphBuilder, x: Node, mean: Node, dim: Dims, keepdim: bool) -> Node:
+    """`mean` as eager finds it, moving from element to element: once infinite, the next element makes it NaN. Told by the last
+    element, where that is certain to exist; of several infinite ones no account is taken.
+    """
+    gone = wrap_dims(dim, x.ndim)
+    if not gone or not all(s > 0 if isinstance(s, int) else s.is_Symbol for s in (x.shape[d] for d in gone)):
+        return mean
+    last = x
+    for d in gone:
+        last = b.slice(last, dim=d, start=x.shape[d] - 1)
+    went_on = b.logical_not(b.isinf(drop_dims(b, last, x.shape, dim, keepdim)))
+    return b.where(b.logical_and(b.isinf(mean), went_on), b.scalar(value=math.nan), mean)
+
+
 def _moments(root: bool, with_mean: bool) -> Callable[..., Node | tuple[Node, Node]]:
     def decompose(b: GraphBuilder, node: Node) -> Node | tuple[Node, Node]:
         (x,) = args(node)
         attrs = dict(node.attrs)
         wide = attrs.pop("accumulate") or _spread_dtype(x.dtype, x.meta.device)
-        var, mean = variance(b, to(b, x, wide), **attrs)
+        values = to(b, x, wide)
+        var, mean = variance(b, values, **attrs)
+        if with_mean:
+            mean = _running_mean(b, values, mean, attrs["dim"], attrs["keepdim"])
         spread = to(b, b.sqrt(var) if root else var, x.dtype)
         return (spread, to(b, mean, x.dtype)) if with_mean else spread
 

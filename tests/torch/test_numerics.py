@@ -292,6 +292,15 @@ def test_ranks_dtypes_and_settings_that_eager_refuses(name):
     assert check(fn, torch.rand(shape), dynamic=(None,)) is not None
 
 
+@pytest.mark.parametrize("dim", [None, 0, -1, (0, 2)])
+@pytest.mark.parametrize("at", [(0, 0, 0), (1, 1, 2), (1, 2, 3)])
+def test_a_mean_beside_a_variance_is_nan_behind_an_infinity(at, dim):
+    """Eager's mean moves from element to element: only a last one leaves it infinite."""
+    x = torch.rand(2, 3, 4)
+    x[at] = INF
+    check(lambda x: (*torch.var_mean(x, dim), *torch.std_mean(x, dim, keepdim=True)), x)
+
+
 # ------------------------------------------------------------------ conversions, zeros
 
 
