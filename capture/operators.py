@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .type_lookup import inherits, type_lookup
 from .values.base import Value
-from .values.constant import FALSE, TRUE, ConstantValue
+from .values.constant import FALSE, TRUE, ConstantValue, is_nan
 from .values.sequences import TupleValue
 
 if TYPE_CHECKING:
@@ -132,9 +132,16 @@ def same_or_equal(ev: Evaluator, left: Value, right: Value) -> bool:
 
 def _is_one_nan(ev: Evaluator, left: Value, right: Value) -> bool:
     """Whether both are the one object that is a NaN: then a container finds it, though it is not equal to itself."""
-    if type(left) is not ConstantValue or type(right) is not ConstantValue or left.value is not right.value:
+    if (
+        type(left) is not ConstantValue
+        or type(right) is not ConstantValue
+        or not (is_nan(left.value) and is_nan(right.value))
+    ):
         return False
-    return type(left.value) is float and left.value != left.value
+    if left.source is not None or right.source is not None:
+        raise ev.break_("nan-identity", "looking for a NaN among others", "it is found by identity, and which one a call brings is not guarded",
+                        "use math.isnan")  # fmt: skip
+    return left.value is right.value
 
 
 def is_same(left: Value, right: Value) -> bool:

@@ -58,7 +58,7 @@ class Rebuilder:
 
     def value(self, value: Value) -> str:
         """An expression for a value; the same object is the same expression."""
-        if type(value) is ConstantValue:
+        if type(value) is ConstantValue and value.source is None:
             return self.constant(value.value)
         known = self._names.get(id(value))
         if known is not None:

@@ -26,7 +26,7 @@ from .sources import Source
 from .type_lookup import HEAPTYPE, own_name, type_find
 from .values.base import Value
 from .values.classes import ClassValue, ExceptionValue, PyModuleValue
-from .values.constant import CONSTANT_TYPES, FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
+from .values.constant import CONSTANT_TYPES, FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue, constant_of
 from .values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue, PartialValue
 from .values.keys import NotStatic, static_key, user_hashed
 from .values.mappings import DictValue, Lazy, Reading
@@ -93,7 +93,7 @@ def wrap_literal(ev: Evaluator, obj: Any, source: Source) -> Value:
         if type(obj) in (int, float) and (changing := ev.symbols.number_input(source, obj)) is not None:
             return changing
         ev.guards.equals(source, obj)
-    return _SINGLETONS[obj] if obj is None or obj is True or obj is False else ConstantValue(obj)
+    return _SINGLETONS[obj] if obj is None or obj is True or obj is False else constant_of(obj, source)
 
 
 _SINGLETONS: dict[Any, Value] = {None: NONE, True: TRUE, False: FALSE}
@@ -184,7 +184,7 @@ def _by_frontend(frontend: Frontend) -> Any:
 def wrap_constant(ev: Evaluator, obj: Any, source: Source) -> Value:
     if not source.is_const:
         ev.guards.equals(source, obj)
-    return ConstantValue(obj)
+    return constant_of(obj, source)
 
 
 def wrap_tuple(ev: Evaluator, obj: tuple[Any, ...], source: Source) -> Value:

@@ -6,6 +6,7 @@ import datetime
 import decimal
 import fractions
 import math
+import numbers
 import re
 import types
 import uuid
@@ -18,6 +19,7 @@ from .base import Args, Kwargs, Value
 if TYPE_CHECKING:
     from ..evaluator import Evaluator
     from ..rebuild import Rebuilder
+    from ..sources import Source
 
 #: exact types whose objects are compared by value and written as literals or held by the entry
 LITERAL_TYPES: frozenset[type] = frozenset(
@@ -34,8 +36,14 @@ CONSTANT_TYPES: frozenset[type] = LITERAL_TYPES | {
 _STATEFUL = (type(re.compile("").scanner("")),)  # type: ignore[attr-defined]
 
 
+def is_nan(value: Any) -> bool:
+    """Whether a number, Python's or NumPy's, differs from itself."""
+    known = type(value) in CONSTANT_TYPES or type(value).__module__ == "numpy"
+    return known and isinstance(value, numbers.Complex) and bool(value != value)
+
+
 class ConstantValue(Value):
-    """An immutable object, known now. It has no source: generated code writes it down again."""
+    """An immutable object, known now. Only a NaN has a source: generated code writes the others down again."""
 
     __slots__ = ("value",)
 
@@ -208,6 +216,9 @@ class ConstantValue(Value):
         return None
 
     def key(self, ev: Evaluator) -> Any:
+        if is_nan(self.value):
+            raise ev.break_("nan-key", f"{self.value!r} as a key of a dict or set", "a NaN equals itself alone, and which one a call brings is not guarded",
+                            "use another key")  # fmt: skip
         if type(self.value) not in CONSTANT_TYPES:
             return ev.constant_key(self.value)
         try:
@@ -258,6 +269,14 @@ class _Formatted:
 
     def __float__(self) -> float:
         return float(self._ev.known(self._value))
+
+
+def constant_of(obj: Any, source: Source) -> ConstantValue:
+    """The constant found at `source`. A NaN is told from others by identity, so it is fetched from there again."""
+    made = ConstantValue(obj)
+    if not source.is_const and is_nan(obj):
+        made.source = source
+    return made
 
 
 def is_same_constant(one: Any, other: Any) -> bool:

@@ -194,7 +194,7 @@ class NumberValue(Value):
         return super().getattr_(ev, name)
 
     def key(self, ev: Evaluator) -> Any:
-        return self.as_constant()
+        return ConstantValue(self.as_constant()).key(ev)
 
     def repr_(self, ev: Evaluator) -> Value:
         return ConstantValue(repr(self.as_constant()))

@@ -174,6 +174,8 @@ QUERN_SCALAR_WHERE(i64) QUERN_SCALAR_WHERE(u8) QUERN_SCALAR_WHERE(u16) QUERN_SCA
 #undef QUERN_SCALAR_WHERE
 
 template <class M> INLINE M splat_mask(bool b) { return splat<M>(b ? -1 : 0); }
+// one condition for all lanes; by a mask, because GCC 12 fails on `x >= 0 ? vector : zeros` (it shifts a vector by its sign bit)
+template <class V> INLINE V where_all(bool m, V a, V b) { return splat_mask<bits<V>>(m) ? a : b; }
 // 1 where m holds, else 0
 template <class V> INLINE V ones(mask<lanes<V>> m) { return where(m, splat<V>(1), V{}); }
 

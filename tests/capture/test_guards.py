@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import functools
 import math
 import sys
@@ -603,3 +604,29 @@ def test_an_exception_inside_guards_means_no() -> None:
     del t.n
     with pytest.raises(AttributeError):
         compiled(ONE, t)
+
+
+@pytest.mark.parametrize("make", [lambda: float("nan"), lambda: complex("nan"), lambda: (1, float("nan"))])
+def test_a_nan_is_found_by_identity(make) -> None:
+    def lookup(x, key, memo):
+        return x * memo[key] if key in memo else x
+
+    def note(x, key, seen):
+        seen[key] = 1
+        return x * len(seen)
+
+    def among(x, key, others):
+        return x * 3 if key in others else x
+
+    def given(x, key):
+        return x, key
+
+    one, other = make(), make()
+    for function, state in ((lookup, {one: 5.0}), (note, {}), (among, [one]), (among, (one, 1)), (among, {one})):
+        mine, theirs = copy.copy(state), copy.copy(state)
+        compiled = toy_compile(function)
+        for key in (one, other, one, make(), other):
+            assert value(compiled(ONE, key, mine)) == value(function(ONE, key, theirs))
+            assert len(mine) == len(theirs)
+    compiled = toy_compile(given)
+    assert [compiled(ONE, key)[1] is key for key in (one, other, one)] == [True] * 3

@@ -195,3 +195,40 @@ def test_medians_lie_as_the_sorted_copy_they_are_taken_of(backend):
 
     for x in (X3, X3.T, X3.transpose(1, 0, 2), np.broadcast_to(X2, (3, 4, 5)), np.broadcast_to(X2[0], (3, 4, 5)), X2.T):
         agree(f, x, backend=backend)
+
+
+LAID_OUT = (
+    X3, X3.T, X3.transpose(1, 0, 2), X3[:, ::2].transpose(1, 2, 0), np.broadcast_to(X2[0], (3, 4, 5)), np.broadcast_to(X2[:, None, :], (4, 3, 5)).T,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_what_numpy_rounds_or_rids_of_nan_in_a_copy_lies_as_the_copy(backend):
+    def f(x, i):
+        return np.round(x), np.round(x, 1), x.round(-1), np.nan_to_num(x), np.round(i), i.round(2), np.nan_to_num(i)
+
+    for x in LAID_OUT:
+        agree(f, x, np.rint(8 * x).astype(np.int64, copy=False) if x.strides[0] else np.broadcast_to(I[0], (2, 3)), backend=backend)  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_nan_aware_order_statistics_lie_as_numpys(backend):
+    def f(x):
+        several = [np.nanpercentile(x, [20, 30], axis=0), np.nanquantile(x, [[0.2], [0.4]], axis=(0, 1), keepdims=True)]
+        return [np.nanmedian(x, axis, keepdims=keep) for axis in (0, 1, -1, (0, 1)) for keep in (False, True)] + several
+
+    for x in (*LAID_OUT[:5], R.standard_normal((2, 3, 700)).T):
+        agree(f, x, backend=backend, fullgraph=False)
+
+
+def test_axes_that_an_index_leaves_lie_as_copies_do():
+    def f(x):
+        return x[..., [[0], [-1]]], x[:, [0, 1]], x[[0, 1]], x[None, [0, -1]], np.take(x, [0, 1], 1)
+
+    for x in LAID_OUT:
+        agree(f, x, backend="inductor")
+
+
+def test_parts_of_arrays_without_elements():
+    for dynamic in (None, True):
+        agree(lambda z: (np.diff(z), z[:, 1:] * 2, z.T + 1), np.zeros((0, 3), complex), backend="inductor", dynamic=dynamic)  # fmt: skip

@@ -146,3 +146,68 @@ def test_scalars_that_stay_meet_numbers_that_change(backend):
         assert [type(a) for a in got] == [type(a) for a in want]
         for w, g in zip(want, got):
             np.testing.assert_array_equal(g, w)
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_powers_of_truth_values_and_complex_numbers_take_numpys_shortcuts(backend):
+    def f(x):
+        return x**2, x**2.0, x**1, np.sin(x**2)
+
+    def g(z):
+        return z**2, z**-1, z**0.5, z**2.0, z**0
+
+    m, z = np.array([True, False]), np.array([0, complex(1e200, 1e200), complex(np.inf, 1), complex(-1, -0.0), 3 + 4j])
+    for function, value in ((f, m), (f, m[0]), (f, m.reshape(2, 1)[1:, 0].reshape(())), (g, z), (g, z[4])):
+        with np.errstate(all="ignore"):
+            want, got = function(value), quern.compile(function, backend=backend)(value)
+        for w, n in zip(want, got):
+            assert (n.dtype, type(n), n.tobytes()) == (w.dtype, type(w), w.tobytes())
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_products_leave_their_range_where_numpys_do(dtype):
+    def f(x):
+        return np.multiply.reduce(x), x.prod(0), x.prod(-1), np.prod(x, initial=0.5), np.cumprod(x), np.nanprod(x, 1)
+
+    fast, limits = quern.compile(f), np.finfo(dtype)
+    choice = np.array([limits.max, limits.max / 2, limits.tiny, limits.tiny * 4, 1, 2, 0.5, -1], dtype)
+    for shape in ((2, 4), (3, 17), (33, 1), (5, 5)):
+        for seed in range(5):
+            x = np.random.default_rng(seed).choice(choice, shape)
+            with np.errstate(all="ignore"):
+                for w, g in zip(f(x), fast(x)):
+                    np.testing.assert_array_equal(g, w)
+
+
+def test_running_sums_of_halves_are_rounded_at_each_step():
+    def f(x):
+        return np.cumsum(x), np.cumsum(x, 0), np.cumprod(x, 1), np.add.accumulate(x), np.cumsum(x, dtype=np.float32)
+
+    x = np.random.default_rng(3).standard_normal((5, 40)).astype(np.float16)
+    for w, g in zip(f(x), quern.compile(f)(x)):
+        assert w.dtype == g.dtype
+        np.testing.assert_array_equal(g, w)
+
+
+def test_numbers_stay_numbers_where_arrays_are_copied():
+    def f(x, out):
+        return np.nan_to_num(x), np.round(x), np.round(x, 0, out), x.round(1)
+
+    for x in (np.array(3), np.int64(3), np.array(2.5), np.float64(2.5)):
+        want, got = f(x, np.zeros(())), quern.compile(f)(x, np.zeros(()))
+        assert [type(v) for v in got] == [type(v) for v in want]
+        assert [float(v) for v in got] == [float(v) for v in want]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint8", "bool"])
+def test_rows_from_a_place_on_are_written_whatever_the_sizes(dtype):
+    def f(x, n):
+        x[n:] = 0
+        y = x * 1
+        y[:n] = 0
+        return x, y
+
+    fast = quern.compile(f, dynamic=True)
+    for shape, n in (((3, 4), 2), ((5, 33), 3), ((40, 1), 7)):
+        for w, g in zip(f(np.ones(shape, dtype), n), fast(np.ones(shape, dtype), n)):
+            np.testing.assert_array_equal(g, w)

@@ -147,3 +147,49 @@ def test_an_argument_of_the_function_is_copied_only_where_it_is_asked():
     x = np.arange(6.0).reshape(2, 3)
     for function in (f, compiled(f, "inductor", fullgraph=False)):
         assert [r is x for r in function(x)] == [True] * 7 + [False]
+
+
+def test_a_row_at_a_computed_place_is_a_view():
+    def largest(x):
+        row = x[x[:, 0].argmax()]
+        row += 1
+        return row, x
+
+    def rest(x):
+        y = x * 1
+        part = y[..., y[0].argmin()]
+        part[0] = 5
+        return part, y
+
+    def copied(x):
+        one, other = x[np.asarray(x[:, 0].argmax())], x[[x[:, 0].argmax()]]
+        one += 1
+        other[0] = 7
+        return one, other, x
+
+    def number(x):
+        return x[x[:, 0].argmax(), 1], x[x[:, 0].argmax(), x[0].argmin()]
+
+    for function in (largest, rest, copied, number):
+        fast = compiled(function, "inductor", fullgraph=function in (number,))
+        for seed in (0, 1):
+            mine, theirs = (np.random.default_rng(seed).standard_normal((3, 4)) for _ in range(2))
+            got, want = fast(mine), function(theirs)
+            np.testing.assert_array_equal(mine, theirs)
+            for g, w in zip(got, want):
+                np.testing.assert_array_equal(g, w)
+                assert np.shares_memory(g, got[-1]) == np.shares_memory(w, want[-1])
+
+
+def test_what_a_number_gives_of_itself_is_a_number():
+    def f(s):
+        axes = np.transpose(s), s.transpose(), np.moveaxis(s, (), ()), np.squeeze(s), s.squeeze()
+        return (*axes, s.reshape(()), s[()], s.view(), s.conj(), s.T, s.astype(s.dtype, copy=False))
+
+    for s in (np.float64(3), np.float32(2), np.int64(4), np.complex128(1 + 2j)):
+        fast = compiled(f, "inductor", fullgraph=False)
+        fast(type(s)(7))
+        for _ in range(2):
+            got, want = fast(s), f(s)
+            assert [type(g) for g in got] == [type(w) for w in want]
+            assert [g is s for g in got] == [w is s for w in want]

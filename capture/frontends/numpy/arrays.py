@@ -502,6 +502,17 @@ class ArrayBuilder:
         strides = layout.elementwise_strides([(a.shape, a.strides)], a.shape)
         return self.call("clone", a, strides=strides)
 
+    def laid_out(self, a: Array, strides: Sequence[Dim]) -> Array:
+        """A result with these strides: itself where it has them."""
+        return a if same_layout(a.meta, strides) else self.call("clone", a, strides=strides, scalar=a.scalar)
+
+    def as_copied(self, a: Array) -> Array:
+        """`a` for a NumPy function that first copies it: results are laid out as the copy is."""
+        strides = layout.order_strides(a.shape, a.strides, "K")
+        return (
+            a if strides == layout.elementwise_strides([(a.shape, a.strides)], a.shape) else self.laid_out(a, strides)
+        )
+
     # ------------------------------------------------------------ views and writes
 
     def view(self, a: Array, op: str, **attrs: Any) -> Array:

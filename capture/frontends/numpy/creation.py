@@ -337,7 +337,7 @@ def astype(b: ArrayBuilder, a: Any, dtype: Any, order: str = "K", casting: Any =
         raise TypeError(f"Cannot cast array data from {x.dtype!r} to {kind!r} according to the rule {casting!r}")
     if x.dtype == kind:
         same_order = order in ("K", "A") or _has_order(x, order)
-        return x if not copy and same_order else b.copy(x, order, scalar=x.scalar)
+        return x if not copy and same_order and not x.scalar else b.copy(x, order, scalar=x.scalar)
     made = b.cast(x, kind)
     if order != "K" and not _has_order(made, order):
         made = b.copy(made, order, scalar=x.scalar)

@@ -144,12 +144,15 @@ def getitem(b: ArrayBuilder, x: Array, key: Any) -> Any:
     if any(_is_positions(p) for p in parts):
         view, indices = _advanced(b, x, parts)
         node = b.emit("index", b.node(view), *indices, strides="C")
+        if node.shape and all(isinstance(p, Array) and p.scalar for p in parts if _is_positions(p)):
+            raise unsupported("a part of an array at a position that is a computed number", why="it is a view at a place that depends on the data",
+                              rewrite="index with an array (`x[[i]]`) to get a copy", code="data-dependent-scalar")  # fmt: skip
         strides = _advanced_strides(view, indices)
         if not same_layout(node.meta, strides):
             node = b.emit("restride", node, stride=strides)
         return b.call_node(node)
     if x.scalar and not parts and not _identity_items(key):
-        return x
+        return b.snapshot(x)
     view = _basic(b, x, parts)
     if not view.ndim and Ellipsis not in _identity_items(key):
         known = known_number(view)
@@ -217,7 +220,7 @@ def _advanced_strides(view: Array, indices: Sequence[Node | None]) -> tuple[Dim,
     if not rest:
         return layout.elementwise_strides(given, shape)
     kept = tuple(view.shape[d] for d in rest)
-    order = layout.axis_order([(kept, tuple(view.strides[d] for d in rest))], len(rest))
+    order = layout.axis_order([(kept, tuple(view.strides[d] for d in rest))], len(rest), repeated_first=True)
     lead = len(shape)
     fastest_first = [*(lead + a for a in order), *range(lead - 1, -1, -1)]
     strides = layout.ordered_strides((*shape, *kept), fastest_first)

@@ -313,13 +313,15 @@ ATTRIBUTES: dict[str, Handler] = {
 def _conjugate(b: ArrayBuilder, a: Any, out: Any) -> Any:
     """`a.conj()`: the array itself where there is nothing to conjugate. (`np.conj(a)` is a copy.)"""
     real = isinstance(a, Array) and a.kind != "c"
-    return a if real and out is None else call_ufunc(b, np.conjugate, a, out=out)
+    if not real or out is not None:
+        return call_ufunc(b, np.conjugate, a, out=out)
+    return b.snapshot(a) if a.scalar else a
 
 
 def _reinterpret(b: ArrayBuilder, a: Array, dtype: Any, cls: Any) -> Array:
     if cls is not None or (dtype is not None and np.dtype(dtype) != a.dtype):
         raise unsupported("ndarray.view as another type", rewrite="use astype, or reinterpret outside the function")
-    return a if a.scalar else b.view(a, "alias")
+    return b.snapshot(a) if a.scalar else b.view(a, "alias")
 
 
 # --------------------------------------------------------------------------- operators

@@ -19,7 +19,7 @@ from ...frontend import Handler
 from ...sources import Source
 from ...type_lookup import HEAPTYPE
 from ...values.base import Args, Kwargs, Value
-from ...values.constant import ConstantValue
+from ...values.constant import constant_of
 from ...wrapping import hold
 from . import creation, layout, names
 from .arrays import ArrayBuilder, Memory, own_memory
@@ -65,7 +65,7 @@ def wrap(ev: Evaluator, obj: Any, source: Source) -> Value | None:
             return scalar_input(ev, obj, source)
     if not source.is_const:
         ev.guards.equals(source, obj)
-    return DTypeValue(obj) if isinstance(obj, np.dtype) else ConstantValue(obj)
+    return DTypeValue(obj) if isinstance(obj, np.dtype) else constant_of(obj, source)
 
 
 def function(fn: Any) -> Handler | None:

@@ -121,8 +121,11 @@ def _accumulate(op: str, function: str, ufunc: np.ufunc, identity: int) -> Calla
             x = _only(b, x, where, b.number(identity, wanted))
         if not axes and x.ndim:
             result = b.same(x)
-        elif wanted.kind == "c":
-            result = _extern_reduce(b, function, x, axes, keepdims, wanted)
+        elif wanted.kind == "c" or op == "prod" and wanted.kind == "f":
+            # in any other order a product could leave the range of its type on the way, or stay in it
+            start = {} if type(initial) not in (int, float) else {"initial": initial}
+            initial = None if start else initial
+            result = _extern_reduce(b, function, x, axes, keepdims, wanted, **start)
         else:
             result = _reduce(b, op, x, axes, keepdims, dtype=b.dtype(wanted))
         if initial is not None and not (type(initial) is int and initial == identity):
@@ -408,9 +411,7 @@ def missing_of(b: ArrayBuilder, a: Any) -> tuple[Array, Array | None]:
     x = b.lift(a)
     if x.kind not in "fc":
         return x, None
-    strides = layout.order_strides(x.shape, x.strides, "K")
-    if strides != layout.elementwise_strides([(x.shape, x.strides)], x.shape):
-        x = b.call("clone", x, strides=strides, scalar=x.scalar)
+    x = b.as_copied(x)
     return x, call_ufunc(b, np.isnan, x)
 
 
@@ -483,6 +484,10 @@ nanvar, nanstd = _nan_variance(False), _nan_variance(True)
 # --------------------------------------------------------------------------- order statistics: NumPy's own call
 
 
+#: np.nanmedian takes longer axes row by row
+_ROWS_OF_NANMEDIAN = 600
+
+
 def _order_statistic(name: str) -> Callable[..., Any]:
     def apply(b: ArrayBuilder, a: Any, *args: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False,
               keepdims: bool = False, **kwargs: Any) -> Any:  # fmt: skip
@@ -510,10 +515,24 @@ def _order_statistic(name: str) -> Callable[..., Any]:
         named = {"axis": None if axis is None else tuple(axes), "keepdims": bool(keepdims), **kwargs}
         if "f" != x.kind and x.kind not in "biu":
             raise unsupported(f"np.{name} of {x.dtype}")
+        if name == "nanmedian" and any(layout.is_zero(t) and not layout.is_one(n) for n, t in zip(x.shape, x.strides)):
+            raise unsupported("np.nanmedian of an array that repeats its elements", why="its layout follows many steps")
+        if name.startswith("nan") and needs_q and q.ndim > 1 and (keepdims or len(axes) > 1):
+            raise unsupported(
+                f"np.{name} of these axes for several rows of quantiles", why="NumPy turns the axes around"
+            )
         strides = None
-        if name == "median" and len(axes) == 1:  # a mean over a sorted copy; the others put their axis first
+        if len(axes) == 1 and (
+            name == "median" or name == "nanmedian" and layout.less(x.shape[axes[0]], _ROWS_OF_NANMEDIAN)
+        ):
+            # a mean over a sorted copy; the others put their axis first
             copied = layout.order_strides(x.shape, x.strides, "K")
             strides = layout.reduced_strides(x.shape, copied, axes, bool(keepdims))
+        elif (
+            name.startswith("nan") and needs_q and x.ndim > 1 and len(axes) < x.ndim
+        ):  # row by row, the quantiles of one side by side
+            rest, ndim = layout.c_strides([*shape[q.ndim :], *shape[: q.ndim]]), len(shape) - q.ndim
+            strides = (*rest[ndim:], *rest[:ndim])
         target = "quern.capture.frontends.numpy.checks:contiguous_" + name
         return b.into(out, b.extern(target, [x], call, shape, dtype, strides=strides, kwargs=named), "no")
 

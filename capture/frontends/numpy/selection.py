@@ -133,9 +133,16 @@ def round_(b: ArrayBuilder, a: Any, decimals: Any = 0, out: Any = None) -> Any:
     x = b.lift(a)
     decimals = operator.index(decimals)
     if x.kind == "f":
-        return b.into(out, b.elementwise("round", x, decimals=decimals))
-    if x.kind in "iu" and decimals >= 0:
-        return call_ufunc(b, np.positive, x, out=out)
+        made = b.elementwise("round", x, decimals=decimals)
+        if decimals and x.ndim:  # NumPy multiplies into an array that it makes in C or Fortran order
+            made = b.laid_out(made, layout.order_strides(x.shape, x.strides, "A"))
+        written = b.into(out, made)
+    elif x.kind in "iu" and decimals >= 0:
+        written = b.into(out, b.copy(x, scalar=not x.ndim), "unsafe")
+    else:
+        written = None
+    if written is not None:  # of a number comes a number, whatever was given as out=
+        return b.fresh(b.node(written), scalar=True) if x.scalar and not written.scalar else written
     raise unsupported(f"np.round of {x.dtype} to {decimals} decimals")
 
 
@@ -149,19 +156,19 @@ def nan_to_num(
     a = b.lift(x)
     if a.kind == "c":
         raise unsupported("np.nan_to_num of complex numbers")
-    made = a
+    made = a = b.as_copied(a) if copy else a
     if a.kind == "f":
         info = np.finfo(a.dtype)
         high, low = (float(info.max) if posinf is None else posinf), (float(info.min) if neginf is None else neginf)
         for test, value in (("isnan", nan), ("isposinf", high), ("isneginf", low)):
             made = b.elementwise("where", b.elementwise(test, a), operand(b, value, a.dtype), made)
     elif copy:
-        made = b.copy(a)
+        made = b.copy(a, scalar=not a.ndim)
     if copy or a.scalar:
         return made
     if made is not a:
         b.write(a, made)
-    return a
+    return a if a.ndim else b.fresh(b.node(a), scalar=True)
 
 
 def isclose(b: ArrayBuilder, a: Any, b_: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Array:

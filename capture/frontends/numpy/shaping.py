@@ -43,6 +43,8 @@ def reshape(b: ArrayBuilder, a: Any, shape: Any, order: str = "C", *, copy: bool
     """A view where memory allows it, else a copy."""
     x = b.lift(a)
     new = resolve_shape(sizes(shape), x.shape)
+    if x.scalar and not new:
+        return b.snapshot(x)
     if order == "A":
         order = (
             "F"
@@ -98,7 +100,7 @@ def transpose(b: ArrayBuilder, a: Any, axes: Any = None) -> Array:
     if len(order) != x.ndim:
         raise ValueError("axes don't match array")
     if x.scalar:
-        return x
+        return b.snapshot(x)
     return b.view(x, "permute", dims=order) if x.ndim else b.view(x, "alias")
 
 
@@ -129,7 +131,7 @@ def moveaxis(b: ArrayBuilder, a: Any, source: Any, destination: Any) -> Array:
     order = [d for d in range(x.ndim) if d not in origins]
     for target, origin in sorted(zip(targets, origins)):
         order.insert(target, origin)
-    return b.view(x, "permute", dims=tuple(order))
+    return transpose(b, x, order)
 
 
 def rollaxis(b: ArrayBuilder, a: Any, axis: Any, start: int = 0) -> Array:
@@ -155,7 +157,9 @@ def squeeze(b: ArrayBuilder, a: Any, axis: Any = None) -> Array:
         axes = _axes(axis, x.ndim)
         if not all(is_one(x.shape[d]) for d in axes):
             raise ValueError("cannot select an axis to squeeze out which has size not equal to one")
-    return b.view(x, "squeeze", dim=axes) if axes and not x.scalar else x
+    if x.scalar:
+        return b.snapshot(x)
+    return b.view(x, "squeeze", dim=axes) if axes else x
 
 
 def atleast(ndim: int) -> Any:

@@ -19,7 +19,7 @@ from ....inductor.graph import Input
 from ....inductor.ops.promotion import broadcast_shapes
 from ...values.number import INT64
 from . import layout
-from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_layout, same_mask, unsupported
+from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_mask, unsupported
 
 Rule = Callable[..., Array]
 
@@ -187,7 +187,7 @@ def _results(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any
     result = b.cast(rule(b, *operands), types[-1])
     # a rule of several ops may have lost sight of an operand's layout on the way
     strides = layout.elementwise_strides([(o.shape, o.strides) for o in operands], result.shape)
-    return [result if same_layout(result.meta, strides) else b.call("clone", result, strides=strides)]
+    return [b.laid_out(result, strides)]
 
 
 def _computing_types(ufunc: np.ufunc, types: Sequence[np.dtype]) -> Sequence[np.dtype]:
@@ -472,10 +472,30 @@ def _power(b: ArrayBuilder, x: Array, y: Array) -> Array:
     return b.elementwise("where", b.elementwise("eq", x, _c(b, x, -math.inf)), at_minus_infinity, value)
 
 
+def _shortcuts(kind: str, probe: np.ndarray) -> dict[tuple[str, type, float], np.ufunc]:
+    """How `array ** exponent` is computed where it is not by np.power; NumPy's versions differ, so it is asked."""
+    found: dict[tuple[str, type, float], np.ufunc] = {}
+    ufuncs = ((2, np.square), (2.0, np.square), (-1, np.reciprocal), (-1.0, np.reciprocal), (0.5, np.sqrt))
+    for exponent, ufunc in ufuncs if kind != "b" else ufuncs[:2]:  # truth values have no reciprocals
+        with np.errstate(all="ignore"):
+            made, plain = probe**exponent, np.power(probe, exponent)
+            if made.tobytes() != plain.tobytes() and made.tobytes() == ufunc(probe).tobytes():
+                found[kind, type(exponent), exponent] = ufunc
+    return found
+
+
+_SHORTCUTS: dict[tuple[str, type, float], np.ufunc] = {
+    # of floats they give what np.power gives, and are faster
+    **{("f", t, v): u for v, u in ((1, np.positive), (2, np.square), (0.5, np.sqrt), (-1, np.reciprocal)) for t in (int, float)},
+    **_shortcuts("b", np.array([True, False])),
+    **_shortcuts("c", np.array([0, complex(1e200, 1e200), complex(math.inf, 1), complex(-1, -0.0), 1 / 3 + 0.1j])),
+}  # fmt: skip
+
+
 def operator_power(b: ArrayBuilder, x: Any, y: Any) -> Any:
     """`x ** y`: arrays have shortcuts for some Python exponents, as ndarray.__pow__ has."""
-    if isinstance(x, Array) and not x.scalar and type(y) in (int, float) and x.kind == "f":
-        shortcut = {1: np.positive, 2: np.square, 0.5: np.sqrt, -1: np.reciprocal}.get(y)
+    if isinstance(x, Array) and not x.scalar and type(y) in (int, float):
+        shortcut = _SHORTCUTS.get((x.kind, type(y), y))
         if shortcut is not None:
             return call_ufunc(b, shortcut, x)
     return call_ufunc(b, np.power, x, y)

@@ -264,10 +264,8 @@ class Writer:
         level = max(v.level for v in parts)
         if not vector:
             return Value(f"{cond.text} ? {a.text} : {b.text}", ctype, False, level)
-        arms = f"{self.as_vector(a)}, {self.as_vector(b)}"
-        if not cond.vector:
-            return Value(f"{cond.text} ? {arms.replace(', ', ' : ', 1)}", ctype, True, level)
-        return Value(f"where({cond.text}, {arms})", ctype, True, level)
+        name = "where" if cond.vector else "where_all"
+        return Value(f"{name}({cond.text}, {self.as_vector(a)}, {self.as_vector(b)})", ctype, True, level)
 
     def _scalar_op(self, e: Expr, mask: Expr | None) -> Value:
         parts = [self.value(a, mask) for a in e.args]
