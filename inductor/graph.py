@@ -268,7 +268,7 @@ class Graph:
     @property
     def op_count(self) -> int:
         """Nodes that compute something: all but inputs, constants and numbers."""
-        return sum(1 for n in self.nodes if n.op.name not in ("input", "constant", "scalar"))
+        return sum(1 for n in self.nodes if n.op.kind not in ("input", "literal", "constant"))
 
     def users(self) -> dict[Node, list[Node]]:
         """Every node's readers among the graph's nodes."""

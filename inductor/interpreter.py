@@ -18,7 +18,7 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
     boundary = graph.boundary
     records = boundary.gradients is not None
     symbols = {str(info.symbol): info for info in boundary.symbols}
-    steps = [(node, _step(node, runtime)) for node in graph.nodes if node.op.name != "input"]
+    steps = [(node, _step(node, runtime)) for node in graph.nodes if node.op.kind != "input"]
     last_use = {}
     for position, (node, _) in enumerate(steps):
         for used in node.inputs:
@@ -70,16 +70,15 @@ Step = Callable[[dict[Node, Any], dict[str, int]], Any]
 
 def _step(node: Node, runtime: Runtime) -> Step:
     """How one node is computed from the values before it."""
-    name = node.op.name
-    if name == "extern":
+    if node.op.eager == "call":
         return _extern_step(node, runtime)
-    if name == "getitem":
+    if node.op.eager == "pick":
         source, index = node.inputs[0], node.attrs["index"]
         return lambda values, sizes: values[source][index]  # type: ignore[index]
     try:
-        call = runtime.run_op(name)
+        call = runtime.run_op(node.op.name)
     except KeyError:
-        raise LoweringError(f"[interpreter] the framework has no {name!r}; node: {node}") from None
+        raise LoweringError(f"[interpreter] the framework has no {node.op.name!r}; node: {node}") from None
     if node.op.kind == "extern" or (runtime.graph_decides_layouts and node.op.kind != "view"):
         return _settled(_called(node, call), node, runtime)
     return _called(node, call)

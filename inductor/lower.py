@@ -19,18 +19,12 @@ from .graph import Dim, Graph, Node, Origin, TensorMeta, contiguous_strides
 from .kernel import Store
 from .loops import Expr, Fn, Index, Reduce, Scan, Scatter, Var, as_index, cast, expr, load, reduce
 from .ops import OPS
-from .passes import ROUNDS
 
 #: a multi-reader value costing more than this many scalar ops is kept rather than recomputed
 _INLINE_OPS = 4
 #: an inlined expression larger than this is cut, so that no kernel explodes
 _MAX_OPS = 80
 _MAX_LOADS = 10
-
-_HEAVY = frozenset(
-    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc lgamma "
-    "sigmoid pow atan2 hypot gelu silu softplus mish".split()
-)
 
 
 @dataclass(frozen=True)
@@ -161,7 +155,7 @@ class Lowering:
         return self.out
 
     def _node(self, n: Node) -> None:
-        if n.op.name == "getitem":
+        if n.op.eager == "pick":
             source = n.inputs[0]
             assert source is not None
             self._own(n, self.tuples[source][n.attrs["index"]])
@@ -193,12 +187,11 @@ class Lowering:
                 self._scatter(n, lowered)
         else:
             parts = [self.values[i] for i in operands]
-            view = n.op.kind == "view"
             self.values[n] = value = _Value(
                 lowered,
-                sum(v.ops for v in parts) + (0 if view else 1),
+                sum(v.ops for v in parts) + (0 if n.op.kind == "view" else 1),
                 sum(v.loads for v in parts),
-                any(v.heavy for v in parts) or n.op.name in _HEAVY,
+                any(v.heavy for v in parts) or n.op.cost == "heavy",
             )
             if self._worth_keeping(n, value):
                 self.realize(n)
@@ -299,7 +292,7 @@ class Lowering:
             return False
         if n.op.kind == "view":
             return any(i is not None and self._is_unrounded(i) for i in n.inputs)
-        return n.op.kind == "pointwise" and n.op.name not in ROUNDS
+        return n.op.kind == "pointwise" and n.op.rounding.result
 
     def _emit(self, n: Node, p: list[Var], r: list[Var], stores: list[Store]) -> None:
         origin = Origin(n.name, n.origin or n.op.name, n.loc)
@@ -358,7 +351,7 @@ class Lowering:
         if isinstance(n.meta, tuple):
             self.tuples[n] = outputs
             self.values[n] = _Value(lambda idx: _no_value(n))
-        elif n.op.kind == "view":  # the framework may have given a view of its argument
+        elif n.op.aliases:  # the framework may have given a view of its argument
             copy = self._fresh(n.meta)
             self._framework_copy(n, outputs[0], copy)
             self._own(n, copy)
@@ -413,7 +406,7 @@ class Lowering:
         if storage is None:
             return self.realize(n)
         if (
-            n.op.name == "input"
+            n.op.kind == "input"
             or storage.name in taken
             or (storage.stride != wanted.stride and has_gaps_only(wanted.shape, wanted.stride))
         ):

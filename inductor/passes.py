@@ -11,18 +11,6 @@ from .dtypes import HALVES, round_to_half
 from .graph import Graph, GraphBuilder, Node, TensorMeta
 from .ops.table import Op
 
-#: never merged: inputs are distinct, and what a framework function does is not known
-_OPAQUE = ("extern", "input")
-#: ops that read memory, not elements: what they are applied to must lie as it does in eager
-_READS_MEMORY = ("as_strided", "as_strided_scatter", "extern")
-#: elementwise ops whose half-precision results are rounded already
-ROUNDS = ("cast", "clone", "rounded", "scalar")
-#: elementwise ops that meet a Python number in the tensor's own type: at which operands
-_ROUNDS_NUMBERS = {
-    **dict.fromkeys("add sub eq ne lt le gt ge remainder fmod pow xlogy xlog1py".split(), (0, 1)),
-    **dict.fromkeys("floor_divide trunc_divide".split(), (0,)),
-}
-
 
 def rebuild(
     graph: Graph,
@@ -36,7 +24,7 @@ def rebuild(
     env: dict[Node, Node] = {}
     for n in graph.nodes:
         b.loc, b.origin = n.loc, n.origin or n.op.name
-        if n.op.name == "input":
+        if n.op.kind == "input":
             env[n] = b.input(n.meta, n.name)
         else:
             env[n] = visit(b, n, [None if i is None else env[i] for i in n.inputs])
@@ -57,14 +45,14 @@ class _Expanding(GraphBuilder):
         self.several: dict[Node | None, tuple[Node, ...]] = {}
 
     def append(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
-        if row.name == "getitem" and inputs[0] in self.several:
+        if row.eager == "pick" and inputs[0] in self.several:
             return self.several[inputs[0]][attrs["index"]]
         if row.decompose is None:
             made = super().append(row, inputs, attrs, meta)
             return _rounded(self, made) if self.stepwise else made
         # the composite stays out of the graph: its decomposition reads a detached node
         composite = Node(row, tuple(inputs), dict(attrs), meta, row.name, self.loc, self.origin)
-        outer, self.stepwise = self.stepwise, row.stepwise and self.rounds
+        outer, self.stepwise = self.stepwise, row.rounding.steps and self.rounds
         try:
             made = row.decompose(self, composite)
         except InternalError:
@@ -102,9 +90,10 @@ def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
 
 def _laid_out(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[Node | None]:
     """The new inputs of a node that reads memory, in the strides of its old ones."""
-    if n.op.name not in _READS_MEMORY:
-        return inputs
-    return [_in_strides(b, was, new) for was, new in zip(n.inputs, inputs)]
+    return [
+        _in_strides(b, was, new) if n.op.operand(k).memory else new
+        for k, (was, new) in enumerate(zip(n.inputs, inputs))
+    ]
 
 
 def _in_strides(b: GraphBuilder, was: Node | None, new: Node | None) -> Node | None:
@@ -129,7 +118,8 @@ def decompose_rounded(graph: Graph, ops: Mapping[str, Op]) -> Graph:
 
 def _half_numbers(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[Node | None]:
     """Eager's kernels on CPUs round a number to the tensor's half type first, but for products and quotients."""
-    if n.op.name not in _ROUNDS_NUMBERS or n.meta.device != "cpu":
+    numbers = n.op.rounding.numbers
+    if not numbers or n.meta.device != "cpu":
         return inputs
     halves = {i.dtype for i in inputs if i is not None and i.dtype in HALVES and i.shape}
     if len(halves) != 1:
@@ -139,15 +129,15 @@ def _half_numbers(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[N
     def number(i: Node | None) -> Node | None:
         if i is None or i.shape or i.dtype == half:
             return i
-        if i.op.name == "scalar" and type(i.attrs["value"]) in (int, float):
+        if i.op.kind == "literal" and type(i.attrs["value"]) in (int, float):
             return b.call("scalar", value=round_to_half(float(i.attrs["value"]), half))
         return b.call("cast", i, dtype=half) if i.dtype.is_float else i
 
-    return [number(i) if k in _ROUNDS_NUMBERS[n.op.name] else i for k, i in enumerate(inputs)]
+    return [number(i) if k in numbers else i for k, i in enumerate(inputs)]
 
 
 def _rounded(b: GraphBuilder, n: Node) -> Node:
-    if isinstance(n.meta, tuple) or n.dtype not in HALVES or n.op.kind != "pointwise" or n.op.name in ROUNDS:
+    if isinstance(n.meta, tuple) or n.dtype not in HALVES or n.op.kind != "pointwise" or not n.op.rounding.result:
         return n
     return b.call("rounded", n)
 
@@ -165,7 +155,7 @@ def move_scalars(graph: Graph, ops: Mapping[str, Op]) -> Graph:
         return known[i, device]
 
     def copied(b: GraphBuilder, i: Node, device: str) -> Node:
-        if i.op.name == "input" or i.op.kind == "extern":
+        if i.op.kind == "input" or i.op.kind == "extern":
             return b.call("to_device", i, device=device)
         if not i.inputs:
             return i
@@ -204,7 +194,7 @@ def merge_common(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     seen: dict[Any, Node] = {}
 
     def visit(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> Node:
-        if n.op.name in _OPAQUE or n.effects:
+        if n.op.opaque or n.effects:
             return b.append(n.op, inputs, n.attrs, n.meta)
         key = (n.op.name, tuple(id(i) for i in inputs), _freeze(n.attrs), n.meta)
         found = seen.get(key)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...inductor.graph import Dim, Node, TensorMeta
+from ...inductor.ops import OPS
 from ...inductor.ops.views import diagonal_layout, slice_bounds, wrap_index
 from .base import Value
 
@@ -94,6 +95,12 @@ class ViewStep:
 
     #: False when where the view stands is known only at run time
     is_placed = True
+
+    @property
+    def stops_gradients(self) -> bool:
+        """Whether no gradient flows through the view."""
+        row = OPS.get(self.op)
+        return row is not None and row.gradient == "stopped"
 
     def apply(self, ev: Evaluator, parent: Node) -> Node:
         """The view's content from its parent's."""

@@ -152,7 +152,7 @@ def _segment(step: RunKernels, plan: Plan, kernels: Mapping[str, Function]) -> S
 
 def target_for(graph: Graph, options: Options) -> Target:
     """The target of a graph by its device and the options. Raises UserError for mixed or unknown devices."""
-    kinds = {device_kind(m.device) for n in graph.nodes if n.op.name != "scalar" for m in _metas(n)}
+    kinds = {device_kind(m.device) for n in graph.nodes if n.op.kind != "literal" for m in _metas(n)}
     if kinds <= {"cpu"}:
         return _triton_target("cpu") if options.cpu_codegen == "triton" else CppTarget()
     if kinds == {"cuda"}:

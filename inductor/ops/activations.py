@@ -11,6 +11,7 @@ from typing import Any
 
 from ..graph import GraphBuilder, Node, TensorMeta
 from .common import args, new_meta, row
+from .facts import IN_STEPS, ROUNDED, Rounding
 from .pointwise import check_dtype
 from .promotion import like_meta, pointwise_meta, result_dtype
 
@@ -40,7 +41,7 @@ def _activation(
     meta: Callable[..., TensorMeta] | None = None,
     *,
     numbers: tuple[int | str, ...] = (),
-    stepwise: bool = False,
+    rounding: Rounding = ROUNDED,
     **attrs: Any,
 ) -> None:
     """A row from `build(b, x, number, **attrs)`, where `number(v)` makes a Python scalar's node."""
@@ -55,7 +56,7 @@ def _activation(
         attrs=attrs,
         decompose=decompose,
         numbers=numbers,
-        stepwise=stepwise,
+        rounding=rounding,
     )
 
 
@@ -156,8 +157,8 @@ _activation("hardsigmoid", _hardsigmoid)
 _activation("hardswish", _hardswish)
 row("log_sigmoid", "composite", _meta_log_sigmoid,
     decompose=lambda b, node: _log_sigmoid(b, args(node)[0], lambda v: b.scalar(value=v)))  # fmt: skip
-_activation("softsign", lambda b, x, c: b.div(x, b.add(b.abs(x), c(1.0))), stepwise=True)
-_activation("tanhshrink", lambda b, x, c: b.sub(x, b.tanh(x)), stepwise=True)
+_activation("softsign", lambda b, x, c: b.div(x, b.add(b.abs(x), c(1.0))), rounding=IN_STEPS)
+_activation("tanhshrink", lambda b, x, c: b.sub(x, b.tanh(x)), rounding=IN_STEPS)
 _activation("softshrink", _softshrink, numbers=("lambd",), lambd=0.5)
 _activation("hardshrink", _hardshrink, numbers=("lambd",), lambd=0.5)
 _activation("threshold", _threshold, "real-no-bool", numbers=("threshold", "value"), threshold=0.0, value=0.0)

@@ -10,6 +10,7 @@ from .. import dtypes
 from ..dtypes import LARGEST, bool_
 from ..graph import GraphBuilder, Node, TensorMeta
 from .common import args, new_meta, row, wrap_dim
+from .facts import ROUNDED, Rounding
 from .pointwise import check_dtype, power_meta
 from .promotion import (
     broadcast_shapes,
@@ -28,7 +29,7 @@ def _row(
     build: Callable[..., Node],
     *,
     numbers: tuple[int | str, ...] = (),
-    stepwise: bool = False,
+    rounding: Rounding = ROUNDED,
     **attrs: Any,
 ) -> None:
     """A composite row from `build(b, *inputs, number, **attrs)`; `number(v)` makes a Python scalar's node."""
@@ -36,7 +37,7 @@ def _row(
     def decompose(b: GraphBuilder, node: Node) -> Node:
         return build(b, *args(node), lambda v: b.scalar(value=v), **node.attrs)
 
-    row(name, "composite", meta, attrs=attrs, decompose=decompose, numbers=numbers, stepwise=stepwise)
+    row(name, "composite", meta, attrs=attrs, decompose=decompose, numbers=numbers, rounding=rounding)
 
 
 def _promoted(name: str, allowed: str = "any") -> Callable[..., TensorMeta]:
@@ -201,8 +202,8 @@ def _times_log(log: str) -> Callable[..., Node]:
     return build
 
 
-_row("xlogy", _floats("xlogy"), _times_log("log"), stepwise=True)
-_row("xlog1py", _floats("xlog1py"), _times_log("log1p"), stepwise=True)
+_row("xlogy", _floats("xlogy"), _times_log("log"), rounding=Rounding(steps=True, numbers=(0, 1)))
+_row("xlog1py", _floats("xlog1py"), _times_log("log1p"), rounding=Rounding(steps=True, numbers=(0, 1)))
 
 
 def _logit(b: GraphBuilder, x: Node, c: Any, eps: float | None) -> Node:

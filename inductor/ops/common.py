@@ -11,14 +11,38 @@ from ..dtypes import DType, bool_, compute_dtype, int64
 from ..graph import Dim, Node, TensorMeta, contiguous_strides
 from ..loops import ZERO, Expr, Fn, Index, as_index, cast, const, expr, index_value
 from .dims import is_one
+from .facts import ALL_ERRORS, QUIET
+from .intervals import of_elements, of_number
 from .table import OPS, REQUIRED, Op
 
 __all__ = ["OPS", "REQUIRED", "Op", "row"]
 
 
+#: what follows from an op's kind where its row does not say otherwise
+_BY_KIND: dict[str, dict[str, Any]] = {
+    "input": {"cost": "free", "errors": QUIET, "opaque": True},
+    "literal": {"cost": "free", "elements": "given"},
+    "constant": {"cost": "free", "elements": "given"},
+    "pointwise": {"cost": "cheap"},
+    "view": {"cost": "free", "elements": "first", "aliases": True},
+    "reduction": {"cost": "cheap"},
+    "index": {"cost": "cheap"},
+    "scan": {"cost": "cheap"},
+    "composite": {"cost": "cheap", "errors": ALL_ERRORS},
+    "extern": {"cost": "call", "errors": ALL_ERRORS},
+}
+#: what follows from where its elements come from
+_BY_ELEMENTS: dict[str, dict[str, Any]] = {
+    "first": {"errors": QUIET, "bounds": of_elements},
+    "any": {"errors": QUIET, "bounds": of_elements},
+    "given": {"errors": QUIET, "bounds": of_number},
+}
+
+
 def row(name: str, kind: str, meta: Callable[..., Any], **fields: Any) -> Op:
-    """Add a row to the table; `fields` are attrs=, decompose=, lower=."""
-    return OPS.add(Op(name, kind, meta, **fields))
+    """Add a row to the table; `fields` are the columns of `Op`. What they leave out follows from the kind and from `elements`."""
+    known = {**_BY_KIND.get(kind, {}), **fields}
+    return OPS.add(Op(name, kind, meta, **{**known, **_BY_ELEMENTS.get(known.get("elements", ""), {}), **fields}))
 
 
 def args(node: Node) -> tuple[Any, ...]:
@@ -59,7 +83,7 @@ def wrap_dims(dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
 
 def scalar_value(node: Node | None) -> Any:
     """The Python number behind a `scalar` node, else None. A tensor that holds the same number everywhere is none."""
-    if node is not None and node.op.name == "scalar" and isinstance(node.attrs["value"], (bool, int, float)):
+    if node is not None and node.op.kind == "literal" and isinstance(node.attrs["value"], (bool, int, float)):
         return node.attrs["value"]
     return None
 

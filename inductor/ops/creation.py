@@ -11,6 +11,8 @@ from ..dtypes import DType, bool_, compute_dtype, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, expr, index_value, linearize, masked
 from .common import REQUIRED, args, both, compare, convert, new_meta, number, row, size_value, wrap_dim
+from .facts import ALL_ERRORS, LAYOUT, QUIET
+from .intervals import of_ramp
 from .pointwise import literal
 from .promotion import DEFAULT_FLOAT, channels_last_strides, like_strides
 from .reductions import to, wide_dtype
@@ -70,7 +72,8 @@ def _lower_full(node: Node) -> Fn:
 
 
 row("full", "pointwise", _meta_full,
-    attrs={"shape": REQUIRED, "value": REQUIRED, "dtype": None, "device": "cpu"}, lower=_lower_full, numbers=("value",))  # fmt: skip
+    attrs={"shape": REQUIRED, "value": REQUIRED, "dtype": None, "device": "cpu"}, lower=_lower_full, numbers=("value",),
+    elements="given")  # fmt: skip
 
 
 def _meta_empty(*, shape: Sequence[Dim], stride: Any, dtype: DType, device: str) -> TensorMeta:
@@ -81,7 +84,7 @@ def _meta_empty(*, shape: Sequence[Dim], stride: Any, dtype: DType, device: str)
 # eager's memory is arbitrary here; zeros are one of its possible contents
 row("empty", "pointwise", _meta_empty,
     attrs={"shape": REQUIRED, "stride": None, "dtype": DEFAULT_FLOAT, "device": "cpu"},
-    lower=lambda node: lambda index: number(0, node.dtype), heeds_determinism=("cpu", "cuda"))  # fmt: skip
+    lower=lambda node: lambda index: number(0, node.dtype), errors=QUIET, heeds_determinism=("cpu", "cuda"))  # fmt: skip
 
 
 def format_strides(x: TensorMeta, memory_format: str | None) -> tuple[Dim, ...]:
@@ -110,7 +113,7 @@ def _decompose_full_like(b: GraphBuilder, node: Node) -> Node:
 
 row("full_like", "composite", _meta_full_like,
     attrs={"value": REQUIRED, "dtype": None, "device": None, "memory_format": None},
-    decompose=_decompose_full_like, numbers=("value",))  # fmt: skip
+    decompose=_decompose_full_like, numbers=("value",), operands=(LAYOUT,), elements="given")  # fmt: skip
 
 
 def _meta_arange(*, start: Any, end: Any, step: Any, dtype: DType | None, device: str) -> TensorMeta:
@@ -156,7 +159,8 @@ def _lower_arange(node: Node) -> Fn:
 
 
 row("arange", "pointwise", _meta_arange,
-    attrs={"start": 0, "end": REQUIRED, "step": 1, "dtype": None, "device": "cpu"}, lower=_lower_arange)  # fmt: skip
+    attrs={"start": 0, "end": REQUIRED, "step": 1, "dtype": None, "device": "cpu"}, lower=_lower_arange,
+    errors=QUIET, bounds=of_ramp)  # fmt: skip
 
 
 def _meta_linspace(*, start: float, end: float, steps: int, dtype: DType | None, device: str) -> TensorMeta:
@@ -186,7 +190,7 @@ def _lower_linspace(node: Node) -> Fn:
 
 row("linspace", "pointwise", _meta_linspace,
     attrs={"start": REQUIRED, "end": REQUIRED, "steps": REQUIRED, "dtype": None, "device": "cpu"},
-    lower=_lower_linspace)  # fmt: skip
+    lower=_lower_linspace, errors=ALL_ERRORS)  # fmt: skip
 
 
 def _meta_eye(*, n: Dim, m: Dim | None, dtype: DType | None, device: str) -> TensorMeta:
@@ -197,7 +201,8 @@ def _lower_eye(node: Node) -> Fn:
     return lambda index: convert(compare("eq", index_value(index[0]), index_value(index[1])), node.dtype)
 
 
-row("eye", "pointwise", _meta_eye, attrs={"n": REQUIRED, "m": None, "dtype": None, "device": "cpu"}, lower=_lower_eye)
+row("eye", "pointwise", _meta_eye, attrs={"n": REQUIRED, "m": None, "dtype": None, "device": "cpu"}, lower=_lower_eye,
+    errors=QUIET)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- triangles
@@ -221,8 +226,8 @@ def _lower_triangle(keep: str) -> Any:
     return lower
 
 
-row("tril", "pointwise", _meta_triangle, attrs={"diagonal": 0}, lower=_lower_triangle("le"))
-row("triu", "pointwise", _meta_triangle, attrs={"diagonal": 0}, lower=_lower_triangle("ge"))
+row("tril", "pointwise", _meta_triangle, attrs={"diagonal": 0}, lower=_lower_triangle("le"), errors=QUIET)
+row("triu", "pointwise", _meta_triangle, attrs={"diagonal": 0}, lower=_lower_triangle("ge"), errors=QUIET)
 
 
 def _meta_diag_embed(x: TensorMeta, *, offset: int, dim1: int, dim2: int) -> TensorMeta:
@@ -256,7 +261,8 @@ def _lower_diag_embed(node: Node, fn: Fn) -> Fn:
 
 
 # the last dim becomes a diagonal of dims dim1 and dim2
-row("diag_embed", "index", _meta_diag_embed, attrs={"offset": 0, "dim1": -2, "dim2": -1}, lower=_lower_diag_embed)
+row("diag_embed", "index", _meta_diag_embed, attrs={"offset": 0, "dim1": -2, "dim2": -1}, lower=_lower_diag_embed,
+    errors=QUIET)  # fmt: skip
 
 
 def _meta_trace(x: TensorMeta) -> TensorMeta:

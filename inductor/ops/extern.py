@@ -7,6 +7,8 @@ from typing import Any
 
 from ..graph import TensorMeta
 from .common import REQUIRED, row
+from .facts import MEMORY
+from .intervals import of_checked_call
 
 
 def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
@@ -16,7 +18,8 @@ def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
 # ref: an ExternRef, the call's template
 # raises: the call may raise for some elements of its arguments
 # below: the call checked its result: integers from 0 to below - 1 (None: nothing is known of them)
-row("extern", "extern", _meta_extern, attrs={"ref": REQUIRED, "below": None, "raises": False})
+row("extern", "extern", _meta_extern, attrs={"ref": REQUIRED, "below": None, "raises": False},
+    operands=(MEMORY,), bounds=of_checked_call, eager="call", opaque=True)  # fmt: skip
 
 
 def _meta_getitem(source: Sequence[TensorMeta], *, index: int) -> TensorMeta:
@@ -28,7 +31,7 @@ def _meta_getitem(source: Sequence[TensorMeta], *, index: int) -> TensorMeta:
 
 
 # the input's meta is a tuple; a decomposition that returns a tuple of nodes replaces its getitems
-row("getitem", "extern", _meta_getitem, attrs={"index": REQUIRED})
+row("getitem", "extern", _meta_getitem, attrs={"index": REQUIRED}, elements="first", bounds=None, eager="pick")
 
 
 # raises where its input, one bool, is true (see `inductor.checks`)

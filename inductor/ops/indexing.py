@@ -28,6 +28,7 @@ from .common import (
     wrap_dim,
 )
 from .dims import is_one, is_zero, less, product, same
+from .facts import ALL_ERRORS, INDEX, INVALID, OVER, PART, QUIET, VALUE
 from .promotion import broadcast_shapes, common_device, expands_to, like_meta, pointwise_strides
 from .requires import Requirement, along_dim, one_per_dim, place
 from .views import view_strides
@@ -93,7 +94,8 @@ def _lower_gather(node: Node, x: Fn, index: Fn) -> Fn:
     return value
 
 
-row("gather", "index", _meta_gather, attrs={"dim": REQUIRED}, lower=_lower_gather, requires=along_dim(1))
+row("gather", "index", _meta_gather, attrs={"dim": REQUIRED}, lower=_lower_gather, requires=along_dim(1),
+    operands=(PART, INDEX), errors=QUIET)  # fmt: skip
 
 
 def _meta_take_along_dim(x: TensorMeta, index: TensorMeta, *, dim: int | None) -> TensorMeta:
@@ -141,7 +143,7 @@ def _places_of_take_along_dim(node: Node) -> Iterator[Requirement]:
 
 
 row("take_along_dim", "composite", _meta_take_along_dim, attrs={"dim": None}, decompose=_decompose_take_along_dim,
-    requires=_places_of_take_along_dim)  # fmt: skip
+    requires=_places_of_take_along_dim, operands=(PART, INDEX), errors=QUIET)  # fmt: skip
 
 
 def _meta_index_select(x: TensorMeta, index: TensorMeta, *, dim: int) -> TensorMeta:
@@ -170,7 +172,7 @@ def _lower_index_select(node: Node, x: Fn, index: Fn) -> Fn:
 
 
 row("index_select", "index", _meta_index_select, attrs={"dim": REQUIRED}, lower=_lower_index_select,
-    requires=along_dim(1))  # fmt: skip
+    requires=along_dim(1), operands=(PART, INDEX), errors=QUIET)  # fmt: skip
 
 
 def _meta_take(x: TensorMeta, index: TensorMeta) -> TensorMeta:
@@ -187,7 +189,7 @@ def _lower_take(node: Node, x: Fn, index: Fn) -> Fn:
 
 
 row("take", "index", _meta_take, lower=_lower_take,
-    requires=lambda n: [place(1, args(n)[0].meta.numel, True)])  # fmt: skip
+    requires=lambda n: [place(1, args(n)[0].meta.numel, True)], operands=(PART, INDEX), errors=QUIET)  # fmt: skip
 
 
 def _meta_embedding(index: TensorMeta, weight: TensorMeta, *, padding_idx: int | None) -> TensorMeta:
@@ -205,7 +207,7 @@ def _lower_embedding(node: Node, index: Fn, weight: Fn) -> Fn:
 
 # padding_idx matters to the gradient alone
 row("embedding", "index", _meta_embedding, attrs={"padding_idx": None}, lower=_lower_embedding,
-    requires=lambda n: [place(0, args(n)[1].shape[0], False)])  # fmt: skip
+    requires=lambda n: [place(0, args(n)[1].shape[0], False)], operands=(INDEX, PART), errors=QUIET)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- x[i, j, :, k]
@@ -282,7 +284,7 @@ def _lower_index(node: Node, x: Fn, *fns: Fn | None) -> Fn:
 
 # inputs: x, then one index tensor or None per leading dim; integer tensors only (a bool mask makes the shape
 # depend on the data)
-row("index", "index", _meta_index, lower=_lower_index, requires=one_per_dim(1))
+row("index", "index", _meta_index, lower=_lower_index, requires=one_per_dim(1), operands=(PART, INDEX), errors=QUIET)
 
 
 # --------------------------------------------------------------------------- writing at positions
@@ -322,8 +324,14 @@ def _lower_index_put(node: Node, x: Fn, value: Fn, *fns: Fn | None) -> Scatter:
     )
 
 
+def _errors_of_sums(node: Node) -> int:
+    """Elements are put in their places, or added to what is there."""
+    return OVER | INVALID if node.attrs["accumulate"] and not node.dtype.is_int and node.dtype != bool_ else QUIET
+
+
 row("index_put", "index", _meta_index_put, attrs={"accumulate": False}, lower=_lower_index_put,
-    numbers=(1,), requires=one_per_dim(2), heeds_determinism=("cpu", "cuda"))  # fmt: skip
+    numbers=(1,), requires=one_per_dim(2), operands=(VALUE, VALUE, INDEX), errors=_errors_of_sums,
+    heeds_determinism=("cpu", "cuda"))  # fmt: skip
 
 
 def _check_scatter(name: str, x: TensorMeta, index: TensorMeta, src: TensorMeta, dim: int) -> int:
@@ -373,11 +381,13 @@ def _lower_scatter(accumulate: bool) -> Any:
     return lower
 
 
+#: written into: the tensor, at positions, what is written
+_WRITE = (VALUE, INDEX, VALUE)
 # src may be a `scalar` node
 row("scatter", "index", _meta_scatter("scatter"), attrs={"dim": REQUIRED}, lower=_lower_scatter(False),
-    numbers=(2,), requires=along_dim(1), heeds_determinism=("cuda",))  # fmt: skip
+    numbers=(2,), requires=along_dim(1), operands=_WRITE, errors=QUIET, heeds_determinism=("cuda",))  # fmt: skip
 row("scatter_add", "index", _meta_scatter("scatter_add"), attrs={"dim": REQUIRED}, lower=_lower_scatter(True),
-    requires=along_dim(1), heeds_determinism=("cuda",))  # fmt: skip
+    requires=along_dim(1), operands=_WRITE, errors=ALL_ERRORS, heeds_determinism=("cuda",))  # fmt: skip
 
 
 def _meta_index_write(name: str, layout: Callable[[TensorMeta], TensorMeta]) -> Any:
@@ -398,7 +408,7 @@ def _meta_index_write(name: str, layout: Callable[[TensorMeta], TensorMeta]) -> 
     return meta
 
 
-def _lower_index_write(accumulate: bool) -> Any:
+def _lower_index_write(accumulate: bool = False, from_the_end: bool = False) -> Any:
     def lower(node: Node, x: Fn, index: Fn, src: Fn) -> Scatter:
         base, chooser, source = args(node)
         d = wrap_dim(node.attrs["dim"], base.ndim)
@@ -408,9 +418,7 @@ def _lower_index_write(accumulate: bool) -> Any:
         def target(point: tuple[Index, ...]) -> tuple[Index, ...]:
             if not base.ndim:
                 return ()
-            found = safe_index(
-                index(point[d : d + 1] if chooser.ndim else ()), base.shape[d], wrap=node.op.name == "index_fill"
-            )
+            found = safe_index(index(point[d : d + 1] if chooser.ndim else ()), base.shape[d], wrap=from_the_end)
             return (*point[:d], found, *point[d + 1 :])
 
         def value(point: tuple[Index, ...]) -> Expr:
@@ -424,9 +432,10 @@ def _lower_index_write(accumulate: bool) -> Any:
 
 
 # whole slices of x along dim, at a 1-d index: added, or overwritten (src may be a `scalar` node: index_fill)
-row("index_add", "index", _meta_index_write("index_add", fresh), attrs={"dim": REQUIRED}, lower=_lower_index_write(True),
-    requires=along_dim(1), heeds_determinism=("cuda",))  # fmt: skip
+row("index_add", "index", _meta_index_write("index_add", fresh), attrs={"dim": REQUIRED}, lower=_lower_index_write(accumulate=True),
+    requires=along_dim(1), operands=_WRITE, errors=ALL_ERRORS, heeds_determinism=("cuda",))  # fmt: skip
 row("index_copy", "index", _meta_index_write("index_copy", fresh), attrs={"dim": REQUIRED},
-    lower=_lower_index_write(False), requires=along_dim(1), heeds_determinism=("cpu", "cuda"))  # fmt: skip
+    lower=_lower_index_write(), requires=along_dim(1), operands=_WRITE, errors=ALL_ERRORS, heeds_determinism=("cpu", "cuda"))  # fmt: skip
 row("index_fill", "index", _meta_index_write("index_fill", like_meta), attrs={"dim": REQUIRED},
-    lower=_lower_index_write(False), numbers=(2,), requires=along_dim(1, from_the_end=True))  # fmt: skip
+    lower=_lower_index_write(from_the_end=True), numbers=(2,), requires=along_dim(1, from_the_end=True),
+    operands=_WRITE, errors=ALL_ERRORS)  # fmt: skip

@@ -10,6 +10,7 @@ from ..dtypes import int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from .common import args, new_meta, row
 from .dims import is_zero, product, same
+from .facts import IN_STEPS, ROUNDED, Rounding
 from .promotion import expanded, like_strides, pointwise_meta, result_dtype
 from .reductions import accumulation_dtype, size_scalar, to
 from .requires import Range, Requirement, Requires
@@ -37,38 +38,35 @@ def _of_target(x: TensorMeta, y: TensorMeta) -> TensorMeta:
     return pointwise_meta(pointwise_meta(y), pointwise_meta(y, x))
 
 
-#: losses whose input is not promoted to a target of floats
-_FLOAT_INPUTS = ("huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div")
-
-
 def _loss(
     name: str,
     build: Callable[..., Node],
     layout: Callable[..., TensorMeta] = pointwise_meta,
     *,
-    stepwise: bool = False,
+    rounding: Rounding = ROUNDED,
+    float_input: bool = False,
     requires: Requires | None = None,
     **attrs: Any,
 ) -> None:
     """An elementwise loss of (input, target): `build(b, x, y, number, **attrs)` gives the loss of each element, which is a tensor
-    of its own in eager, laid out as `layout(x, y)`. stepwise: eager has no kernel for it, and rounds halves after each op.
+    of its own in eager, laid out as `layout(x, y)`. float_input: the input is not promoted to a target of floats.
     """
 
     def meta(x: TensorMeta, y: TensorMeta, *, reduction: str, **_: Any) -> TensorMeta:
         _check_reduction(reduction)
         dtype = result_dtype(x, y)
-        if not dtype.is_float or (name in _FLOAT_INPUTS and not x.dtype.is_float):
+        if not dtype.is_float or (float_input and not x.dtype.is_float):
             raise TypeError(f"{name} needs float tensors, not {x.dtype} and {y.dtype}")
         full = replace(layout(x, y), dtype=dtype)
         return full if reduction == "none" else new_meta((), dtype, x.device)
 
     def decompose(b: GraphBuilder, node: Node) -> Node:
         rest = {k: v for k, v in node.attrs.items() if k != "reduction"}
-        x, y = (to(b, i, node.dtype if stepwise else accumulation_dtype(node.dtype)) for i in args(node))
+        x, y = (to(b, i, node.dtype if rounding.steps else accumulation_dtype(node.dtype)) for i in args(node))
         each = to(b, build(b, x, y, lambda v: b.scalar(value=v), **rest), node.dtype)
         return to(b, _finish(b, each, node.attrs["reduction"]), node.dtype)
 
-    row(name, "composite", meta, attrs={**attrs, "reduction": "mean"}, decompose=decompose, stepwise=stepwise,
+    row(name, "composite", meta, attrs={**attrs, "reduction": "mean"}, decompose=decompose, rounding=rounding,
         requires=requires)  # fmt: skip
 
 
@@ -110,13 +108,13 @@ def _kl_div(b: GraphBuilder, x: Node, y: Node, c: Any, log_target: bool) -> Node
     return b.sub(b.xlogy(y, y), b.mul(y, x))
 
 
-_loss("mse_loss", _mse, stepwise=True)
+_loss("mse_loss", _mse, rounding=IN_STEPS)
 _loss("l1_loss", lambda b, x, y, c: b.abs(b.sub(x, y)))
 _loss("smooth_l1_loss", _smooth_l1, beta=1.0)
-_loss("huber_loss", _huber, _of_input, delta=1.0)
-_loss("binary_cross_entropy", _bce, requires=lambda n: [Range(i, 0.0, 1.0) for i in (0, 1)])
-_loss("binary_cross_entropy_with_logits", _bce_with_logits, _of_target, stepwise=True)
-_loss("kl_div", _kl_div, _of_target, stepwise=True, log_target=False)
+_loss("huber_loss", _huber, _of_input, float_input=True, delta=1.0)
+_loss("binary_cross_entropy", _bce, float_input=True, requires=lambda n: [Range(i, 0.0, 1.0) for i in (0, 1)])
+_loss("binary_cross_entropy_with_logits", _bce_with_logits, _of_target, rounding=IN_STEPS, float_input=True)
+_loss("kl_div", _kl_div, _of_target, rounding=IN_STEPS, float_input=True, log_target=False)
 
 
 # --------------------------------------------------------------------------- classification

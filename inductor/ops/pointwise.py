@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -19,6 +20,8 @@ from ..graph import GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, as_index, cast, const, expr, index_value
 from .common import REQUIRED, args, at, convert, new_meta, number, row, scalar_value
 from .dims import is_one
+from .facts import ALL_ERRORS, DIVIDE, INVALID, IS_HALF, OVER, QUIET, UNDER, Rounding
+from .intervals import of_corners
 from .promotion import (
     DEFAULT_FLOAT,
     broadcast_shapes,
@@ -30,6 +33,7 @@ from .promotion import (
     result_dtype,
 )
 from .requires import divisor
+from .scalar import SCALAR
 
 # --------------------------------------------------------------------------- metas
 
@@ -77,22 +81,17 @@ def operand_dtype(node: Node) -> DType:
     return node.dtype if node.dtype.is_float else dtype
 
 
-#: ops whose second operand, where it is one element, keeps the digits that a half cannot hold
-_WHOLE_SECOND = ("mul", "div", "floor_divide", "trunc_divide")
-
-
 def operands(node: Node, fns: tuple[Fn, ...], index: tuple[Index, ...], dtype: DType) -> list[Expr]:
     """The inputs' values at a point of the result, converted to `dtype`'s compute form. What a half type cannot hold of a tensor of
     another type is lost, as in eager; only Python numbers stay what they are, and second factors and divisors of one element.
     """
 
-    def operand(f: Fn, i: Node) -> Expr:
+    def operand(k: int, f: Fn, i: Node) -> Expr:
         value = convert(at(f, index, i, node.shape), dtype)
-        single = not i.ndim and i is not args(node)[0] and node.op.name in _WHOLE_SECOND
-        whole = i.meta.weak or single
+        whole = i.meta.weak or (not i.ndim and k in node.op.rounding.whole)
         return value if whole or i.dtype == dtype or dtype not in dtypes.HALVES else _round_half(value, dtype)
 
-    return [operand(f, i) for f, i in zip(fns, args(node))]
+    return [operand(k, f, i) for k, (f, i) in enumerate(zip(fns, args(node)))]
 
 
 def scalar_lower(op: str) -> Callable[..., Fn]:
@@ -118,36 +117,55 @@ def expr_lower(build: Callable[..., Expr]) -> Callable[..., Fn]:
 
 # --------------------------------------------------------------------------- plain rows
 
-for _name in (
-    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "asin", "acos",
-    "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "lgamma", "sigmoid",
-):  # fmt: skip
-    row(_name, "pointwise", _meta(_name, "float"), lower=scalar_lower(_name))
 
-for _name, _scalar, _result, _allowed in (
-    ("neg", "neg", "same", "no-bool"),
-    ("maximum", "max", "same", "real"),
-    ("minimum", "min", "same", "real"),
-    ("div", "div", "float", "any"),
-    ("remainder", "mod", "same", "real-no-bool"),
-    ("fmod", "fmod", "same", "real-no-bool"),
-    ("atan2", "atan2", "float", "real"),
-    ("hypot", "hypot", "same", "float"),
-    ("copysign", "copysign", "float", "real"),
-    ("nextafter", "nextafter", "same", "full-float"),
-    ("bitwise_and", "and", "same", "integral"),
-    ("bitwise_or", "or", "same", "integral"),
-    ("bitwise_xor", "xor", "same", "integral"),
-    ("bitwise_not", "not", "same", "integral"),
-    ("eq", "eq", "bool", "any"),
-    ("ne", "ne", "bool", "any"),
-    ("lt", "lt", "bool", "real"),
-    ("le", "le", "bool", "real"),
-    ("gt", "gt", "bool", "real"),
-    ("ge", "ge", "bool", "real"),
+def _scalar_row(
+    name: str,
+    scalar: str,
+    result: str,
+    allowed: str,
+    errors: int,
+    meta: Callable[..., TensorMeta] | None = None,
+    **fields: Any,
+) -> None:
+    """A row that applies one scalar op, which says what it costs."""
+    row(name, "pointwise", meta or _meta(name, result, allowed), lower=scalar_lower(scalar), errors=errors,
+        cost="heavy" if SCALAR[scalar].heavy else "cheap", **fields)  # fmt: skip
+
+
+for _name, _errors in (
+    ("exp", OVER | UNDER), ("exp2", OVER | UNDER), ("expm1", OVER | UNDER), ("log", DIVIDE | INVALID),
+    ("log2", DIVIDE | INVALID), ("log10", DIVIDE | INVALID), ("log1p", DIVIDE | UNDER | INVALID), ("sqrt", INVALID),
+    ("rsqrt", ALL_ERRORS), ("sin", INVALID | UNDER), ("cos", INVALID), ("tan", INVALID | UNDER), ("asin", INVALID | UNDER),
+    ("acos", INVALID), ("atan", UNDER), ("sinh", OVER | UNDER), ("cosh", OVER), ("tanh", UNDER), ("asinh", UNDER),
+    ("acosh", INVALID), ("atanh", DIVIDE | UNDER | INVALID), ("erf", ALL_ERRORS), ("erfc", ALL_ERRORS),
+    ("lgamma", ALL_ERRORS), ("sigmoid", ALL_ERRORS),
+):  # fmt: skip
+    _scalar_row(_name, _name, "float", "any", _errors)
+
+for _name, _scalar, _result, _allowed, _errors in (
+    ("neg", "neg", "same", "no-bool", QUIET),
+    ("maximum", "max", "same", "real", QUIET),
+    ("minimum", "min", "same", "real", QUIET),
+    ("atan2", "atan2", "float", "real", UNDER),
+    ("hypot", "hypot", "same", "float", OVER | UNDER),
+    ("copysign", "copysign", "float", "real", QUIET),
+    ("nextafter", "nextafter", "same", "full-float", ALL_ERRORS),
+    ("bitwise_and", "and", "same", "integral", QUIET),
+    ("bitwise_or", "or", "same", "integral", QUIET),
+    ("bitwise_xor", "xor", "same", "integral", QUIET),
+    ("bitwise_not", "not", "same", "integral", QUIET),
 ):
-    row(_name, "pointwise", _meta(_name, _result, _allowed), lower=scalar_lower(_scalar),
-        requires=divisor if _name in ("remainder", "fmod") else None)  # fmt: skip
+    _scalar_row(_name, _scalar, _result, _allowed, _errors)
+
+# numbers are compared, and divided by, in the tensor's own type
+for _name, _allowed in (("eq", "any"), ("ne", "any"), ("lt", "real"), ("le", "real"), ("gt", "real"), ("ge", "real")):
+    _scalar_row(_name, _name, "bool", _allowed, QUIET, rounding=Rounding(numbers=(0, 1)))
+for _name, _scalar in (("remainder", "mod"), ("fmod", "fmod")):
+    _scalar_row(
+        _name, _scalar, "same", "real-no-bool", INVALID | UNDER, rounding=Rounding(numbers=(0, 1)), requires=divisor
+    )
+
+_scalar_row("div", "div", "float", "any", ALL_ERRORS, rounding=Rounding(whole=(1,)))
 
 
 def _meta_sub(*metas: TensorMeta) -> TensorMeta:
@@ -156,10 +174,11 @@ def _meta_sub(*metas: TensorMeta) -> TensorMeta:
     return pointwise_meta(*metas)
 
 
-row("sub", "pointwise", _meta_sub, lower=scalar_lower("sub"))
+_scalar_row("sub", "sub", "same", "no-bool", OVER | INVALID, _meta_sub, rounding=Rounding(numbers=(0, 1)),
+            bounds=of_corners(operator.sub))  # fmt: skip
 row("rsub", "composite", lambda x, y: _meta_sub(y, x), decompose=lambda b, node: b.sub(args(node)[1], args(node)[0]))
 # x * y + z, rounded once
-row("fma", "pointwise", lambda x, y, z: _meta("fma", "same", "float")(z, x, y), lower=scalar_lower("fma"))
+_scalar_row("fma", "fma", "same", "float", ALL_ERRORS, lambda x, y, z: _meta("fma", "same", "float")(z, x, y))
 
 
 def _decompose_add_scaled(b: GraphBuilder, node: Node) -> Node:
@@ -198,9 +217,12 @@ def _float_sign(x: Expr) -> Expr:
     return expr("sub", above, below, dtype=x.dtype)
 
 
+row("add", "pointwise", _meta("add", "same", "any"), lower=expr_lower(_by_kind("add", "add", "or")),
+    errors=OVER | INVALID, rounding=Rounding(numbers=(0, 1)), bounds=of_corners(operator.add))  # fmt: skip
+row("mul", "pointwise", _meta("mul", "same", "any"), lower=expr_lower(_by_kind("mul", "mul", "and")),
+    errors=OVER | UNDER | INVALID, rounding=Rounding(whole=(1,)), bounds=of_corners(operator.mul))  # fmt: skip
+
 for _name, _build, _allowed in (
-    ("add", _by_kind("add", "add", "or"), "any"),
-    ("mul", _by_kind("mul", "mul", "and"), "any"),
     ("abs", _by_kind("abs", "abs", None), "no-bool"),
     ("sign", _by_kind(_float_sign, "sign", None), "real"),
     ("floor", _by_kind("floor", None, None), "real-no-bool"),
@@ -209,7 +231,7 @@ for _name, _build, _allowed in (
     ("fmax", _by_kind("fmax", "max", "max"), "real"),
     ("fmin", _by_kind("fmin", "min", "min"), "real"),
 ):
-    row(_name, "pointwise", _meta(_name, "same", _allowed), lower=expr_lower(_build))
+    row(_name, "pointwise", _meta(_name, "same", _allowed), lower=expr_lower(_build), errors=QUIET)
 
 
 def _predicate(floats: Callable[[Expr], Expr], otherwise: bool) -> Callable[..., Fn]:
@@ -248,7 +270,7 @@ for _name, _floats, _otherwise in (
     ("isposinf", lambda x: _infinite(x, False), False),
     ("isneginf", lambda x: _infinite(x, True), False),
 ):
-    row(_name, "pointwise", _meta(_name, "bool"), lower=_predicate(_floats, _otherwise))
+    row(_name, "pointwise", _meta(_name, "bool"), lower=_predicate(_floats, _otherwise), errors=QUIET)
 
 
 def _lower_signbit(node: Node, fn: Fn) -> Fn:
@@ -260,7 +282,7 @@ def _lower_signbit(node: Node, fn: Fn) -> Fn:
     return lambda index: expr("lt", fn(index), number(0, dtype), dtype=bool_)
 
 
-row("signbit", "pointwise", _meta("signbit", "bool", "real"), lower=_lower_signbit)
+row("signbit", "pointwise", _meta("signbit", "bool", "real"), lower=_lower_signbit, errors=QUIET)
 
 
 def truth(value: Expr) -> Expr:
@@ -283,7 +305,7 @@ def _lower_logical(op: str) -> Callable[..., Fn]:
 
 
 for _name in ("and", "or", "xor", "not"):
-    row(f"logical_{_name}", "pointwise", _meta(f"logical_{_name}", "bool"), lower=_lower_logical(_name))
+    row(f"logical_{_name}", "pointwise", _meta(f"logical_{_name}", "bool"), lower=_lower_logical(_name), errors=QUIET)
 
 
 # --------------------------------------------------------------------------- division and rounding
@@ -352,9 +374,10 @@ def _lower_floor_divide(node: Node, *fns: Fn) -> Fn:
     return fn
 
 
-row("floor_divide", "pointwise", _meta_floor_divide, lower=_lower_floor_divide, requires=divisor)
+row("floor_divide", "pointwise", _meta_floor_divide, lower=_lower_floor_divide, requires=divisor,
+    errors=ALL_ERRORS, rounding=Rounding(numbers=(0,), whole=(1,)))  # fmt: skip
 row("trunc_divide", "pointwise", _meta("trunc_divide", "same", "real-no-bool"), lower=_lower_trunc_divide,
-    requires=divisor)  # fmt: skip
+    requires=divisor, errors=ALL_ERRORS, rounding=Rounding(numbers=(0,), whole=(1,)))  # fmt: skip
 
 
 def _meta_round(x: TensorMeta, *, decimals: int) -> TensorMeta:
@@ -381,7 +404,7 @@ def _lower_round(node: Node, fn: Fn) -> Fn:
     return scaled
 
 
-row("round", "pointwise", _meta_round, attrs={"decimals": 0}, lower=_lower_round)
+row("round", "pointwise", _meta_round, attrs={"decimals": 0}, lower=_lower_round, errors=ALL_ERRORS)
 
 
 # --------------------------------------------------------------------------- shifts, powers
@@ -415,8 +438,8 @@ def _meta_shift(name: str) -> Callable[..., TensorMeta]:
     return _meta(name, "same", "int")
 
 
-row("bitwise_left_shift", "pointwise", _meta_shift("bitwise_left_shift"), lower=_lower_shift("shl"))
-row("bitwise_right_shift", "pointwise", _meta_shift("bitwise_right_shift"), lower=_lower_shift("shr"))
+row("bitwise_left_shift", "pointwise", _meta_shift("bitwise_left_shift"), lower=_lower_shift("shl"), errors=QUIET)
+row("bitwise_right_shift", "pointwise", _meta_shift("bitwise_right_shift"), lower=_lower_shift("shr"), errors=QUIET)
 
 
 def _meta_pow(x: TensorMeta, y: TensorMeta) -> TensorMeta:
@@ -436,7 +459,7 @@ def _lower_pow(node: Node, *fns: Fn) -> Fn:
     dtype = node.dtype
     compute = compute_dtype(dtype)
     exponent = scalar_value(args(node)[1])
-    open_number = args(node)[1].op.name == "number"
+    open_number = args(node)[1].op is NUMBER
     # eager takes no roots of float16
     simple_powers = [p for p in _SIMPLE_POWERS if dtype != dtypes.float16 or abs(p) != 0.5]
 
@@ -488,7 +511,8 @@ def _simple_power(x: Expr, exponent: Any) -> Expr | None:
     return None
 
 
-row("pow", "pointwise", _meta_pow, lower=_lower_pow, numbers=(1,))
+row("pow", "pointwise", _meta_pow, lower=_lower_pow, numbers=(1,), errors=ALL_ERRORS, cost="heavy",
+    rounding=Rounding(numbers=(0, 1)))  # fmt: skip
 
 
 # --------------------------------------------------------------------------- selection, conversion
@@ -513,7 +537,7 @@ def _lower_where(node: Node, cond: Fn, x: Fn, y: Fn) -> Fn:
     return fn
 
 
-row("where", "pointwise", _meta_where, lower=_lower_where, numbers=(1, 2))
+row("where", "pointwise", _meta_where, lower=_lower_where, numbers=(1, 2), errors=QUIET)
 
 
 def _meta_masked_fill(x: TensorMeta, mask: TensorMeta, value: TensorMeta) -> TensorMeta:
@@ -530,7 +554,7 @@ def _decompose_masked_fill(b: GraphBuilder, node: Node) -> Node:
     return b.where(mask, b.cast(value, dtype=node.dtype), x)
 
 
-row("masked_fill", "composite", _meta_masked_fill, decompose=_decompose_masked_fill, numbers=(2,))
+row("masked_fill", "composite", _meta_masked_fill, decompose=_decompose_masked_fill, numbers=(2,), errors=QUIET)
 
 
 def _meta_cast(x: TensorMeta, *, dtype: DType) -> TensorMeta:
@@ -552,10 +576,17 @@ def _lower_cast(node: Node, fn: Fn) -> Fn:
     return cast_value
 
 
-row("cast", "pointwise", _meta_cast, attrs={"dtype": REQUIRED}, lower=_lower_cast)
+def _errors_of_cast(node: Node) -> int:
+    to, of = node.dtype, args(node)[0].dtype
+    if to.is_float:
+        return (
+            OVER | UNDER if of.is_float and of.size > to.size else OVER if to.size == 2 and not of.is_float else QUIET
+        )
+    return INVALID if of.is_float and to != bool_ else QUIET
 
-#: what gives a half-precision number for half-precision operands, without rounding
-_EXACT = ("neg", "abs", "max", "min", "where", "masked")
+
+row("cast", "pointwise", _meta_cast, attrs={"dtype": REQUIRED}, lower=_lower_cast, elements="first", errors=_errors_of_cast,
+    rounding=IS_HALF)  # fmt: skip
 
 
 def _lower_rounded(node: Node, fn: Fn) -> Fn:
@@ -573,12 +604,13 @@ def _is_half(x: Expr, dtype: DType, depth: int = 3) -> bool:
         return x.args[0].dtype == dtype
     if x.op == "const":
         return bool(x.attr in (0, 1)) or x.attr != x.attr or math.isinf(x.attr)
-    operands = x.args[1:] if x.op in ("where", "masked") else x.args
-    return x.op in _EXACT and depth > 0 and all(_is_half(a, dtype, depth - 1) for a in operands)
+    if depth == 0 or not (SCALAR[x.op].exact if x.op in SCALAR else x.op == "masked"):
+        return False
+    return all(_is_half(a, dtype, depth - 1) for a in x.args if a.dtype == x.dtype)
 
 
 #: the border of an op that the program called: float16 and bfloat16 results are rounded there, as eager's are
-row("rounded", "pointwise", lambda x: x, lower=_lower_rounded)
+row("rounded", "pointwise", lambda x: x, lower=_lower_rounded, errors=ALL_ERRORS, rounding=IS_HALF)
 
 
 # --------------------------------------------------------------------------- constants
@@ -629,7 +661,7 @@ def _real(e: Any) -> Expr:
     return functools.reduce(lambda a, b: expr(op, a, b, dtype=float64), map(_real, e.args))
 
 
-row("scalar", "constant", _meta_scalar, attrs={"value": REQUIRED, "dtype": None}, lower=_lower_scalar)
+row("scalar", "literal", _meta_scalar, attrs={"value": REQUIRED, "dtype": None}, lower=_lower_scalar, rounding=IS_HALF)
 
 
 def _meta_number(x: TensorMeta) -> TensorMeta:
@@ -639,7 +671,7 @@ def _meta_number(x: TensorMeta) -> TensorMeta:
 
 
 # a Python float or int that is known only when the graph runs; with all its digits, whatever the dtype it meets
-row("number", "pointwise", _meta_number, lower=lambda node, x: lambda index: x(()))
+NUMBER = row("number", "pointwise", _meta_number, lower=lambda node, x: lambda index: x(()), errors=ALL_ERRORS)
 
 
 # --------------------------------------------------------------------------- in terms of the above

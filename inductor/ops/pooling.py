@@ -19,6 +19,7 @@ from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, expr, floordiv, index_value, indirect, masked
 from .common import REQUIRED, TRUE, args, both, compare, convert, int_op, new_meta, number, row, size_value, wrap_dim
 from .dims import floor_divide, less, same
+from .facts import ALL_ERRORS
 from .matrix import spread
 from .promotion import is_laid_out, permuted_strides, prefers_channels_last, suggested_strides, unsqueezed
 from .reductions import accumulation_dtype, to
@@ -163,7 +164,7 @@ def _certainly_inside(last: Dim, size: Dim) -> bool:
 # the sum or maximum of a window around every point (an inner step of the pools)
 row("window", "index", _meta_window,
     attrs={k: REQUIRED for k in ("kind", "kernel", "stride", "padding", "dilation", "sizes")},
-    lower=_lower_window)  # fmt: skip
+    lower=_lower_window, errors=ALL_ERRORS)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- pools
@@ -255,7 +256,7 @@ def _lower_window_count(node: Node) -> Fn:
 
 row("window_count", "pointwise", _meta_window_count,
     attrs={**{k: REQUIRED for k in ("spatial", "kernel", "stride", "padding", "sizes", "include_pad", "dtype")},
-           "device": "cpu"}, lower=_lower_window_count)  # fmt: skip
+           "device": "cpu"}, lower=_lower_window_count, errors=ALL_ERRORS)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- adaptive pools
@@ -327,7 +328,7 @@ def _lower_adaptive_mean(node: Node, fn: Fn) -> Fn:
 
 # one dim of an uneven adaptive average (an inner step of the pools)
 row("adaptive_mean", "index", _meta_adaptive_mean, attrs={"dim": REQUIRED, "size": REQUIRED},
-    lower=_lower_adaptive_mean)  # fmt: skip
+    lower=_lower_adaptive_mean, errors=ALL_ERRORS)  # fmt: skip
 
 
 def _adaptive_max_pool(n: int) -> None:
@@ -399,7 +400,7 @@ def _lower_upsample(point: Callable[..., Index]) -> Callable[..., Fn]:
 
 # size: the spatial sizes; scales: factors given by the user (None: taken from the sizes)
 row("upsample_nearest", "index", _meta_upsample, attrs={"size": REQUIRED, "scales": None},
-    lower=_lower_upsample(_nearest_index))  # fmt: skip
+    lower=_lower_upsample(_nearest_index), errors=ALL_ERRORS)  # fmt: skip
 
 
 def _decompose_upsample_linear(b: GraphBuilder, node: Node) -> Node:
@@ -457,4 +458,5 @@ def _lower_resize_linear(node: Node, fn: Fn) -> Fn:
 
 # one dim of a linear upsampling (an inner step). step: input elements per output element
 row("resize_linear", "index", _meta_resize_linear,
-    attrs={"dim": REQUIRED, "size": REQUIRED, "step": REQUIRED, "align_corners": False}, lower=_lower_resize_linear)  # fmt: skip
+    attrs={"dim": REQUIRED, "size": REQUIRED, "step": REQUIRED, "align_corners": False}, lower=_lower_resize_linear,
+    errors=ALL_ERRORS)  # fmt: skip

@@ -10,11 +10,18 @@ from .. import dtypes
 from ..dtypes import DType
 from ..graph import Dim, TensorMeta
 from .common import REQUIRED, new_meta, row
+from .facts import LAYOUT, VALUE, Operand
 from .promotion import DEFAULT_FLOAT, like_strides, pointwise_meta
 
 
-def _random(name: str, meta: Callable[..., TensorMeta], raises: bool = False, **attrs: Any) -> None:
-    row(name, "extern", meta, attrs=attrs, effects=True, raises=raises)
+def _random(
+    name: str,
+    meta: Callable[..., TensorMeta],
+    raises: bool = False,
+    operands: tuple[Operand, ...] = (VALUE,),
+    **attrs: Any,
+) -> None:
+    row(name, "extern", meta, attrs=attrs, effects=True, raises=raises, operands=operands)
 
 
 def _meta_new(*, shape: Sequence[Dim], dtype: DType | None, device: str) -> TensorMeta:
@@ -46,8 +53,8 @@ def _meta_like(x: TensorMeta, *, dtype: DType | None) -> TensorMeta:
     return TensorMeta(x.shape, like_strides(x), dtype or x.dtype, x.device)
 
 
-_random("rand_like", _meta_like, dtype=None)
-_random("randn_like", _meta_like, dtype=None)
+_random("rand_like", _meta_like, operands=(LAYOUT,), dtype=None)
+_random("randn_like", _meta_like, operands=(LAYOUT,), dtype=None)
 _random("bernoulli", lambda x: new_meta(x.shape, x.dtype, x.device), raises=True)
 
 

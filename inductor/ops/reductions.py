@@ -16,6 +16,7 @@ from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from ..loops import Expr, Fn, Index, Reduce, Scan
 from .common import args, at, convert, new_meta, row, wrap_dim, wrap_dims
 from .dims import is_zero, product
+from .facts import INVALID, OVER, QUIET, UNDER
 from .pointwise import truth
 from .promotion import float_dtype
 
@@ -76,8 +77,9 @@ def _lower_arithmetic(kind: str) -> Callable[..., Reduce]:
 
 _REDUCE_ATTRS: dict[str, Any] = {"dim": None, "keepdim": False}
 
-for _name in ("sum", "prod"):
-    row(_name, "reduction", _meta_sum, attrs={**_REDUCE_ATTRS, "dtype": None}, lower=_lower_arithmetic(_name))
+for _name, _errors in (("sum", OVER | INVALID), ("prod", OVER | UNDER | INVALID)):
+    row(_name, "reduction", _meta_sum, attrs={**_REDUCE_ATTRS, "dtype": None}, lower=_lower_arithmetic(_name),
+        errors=_errors)  # fmt: skip
 
 
 def _meta_any(x: TensorMeta, *, dim: Dims, keepdim: bool) -> TensorMeta:
@@ -99,7 +101,7 @@ def _lower_any(kind: str) -> Callable[..., Reduce]:
 
 
 for _name in ("any", "all"):
-    row(_name, "reduction", _meta_any, attrs=_REDUCE_ATTRS, lower=_lower_any(_name))
+    row(_name, "reduction", _meta_any, attrs=_REDUCE_ATTRS, lower=_lower_any(_name), errors=QUIET)
 
 
 # --------------------------------------------------------------------------- extrema
@@ -130,7 +132,7 @@ def _lower_extremum(kind: str) -> Callable[..., Reduce]:
 
 
 for _name, _kind in (("amax", "max"), ("amin", "min")):
-    row(_name, "reduction", _meta_extremum(_name), attrs=_REDUCE_ATTRS, lower=_lower_extremum(_kind))
+    row(_name, "reduction", _meta_extremum(_name), attrs=_REDUCE_ATTRS, lower=_lower_extremum(_kind), errors=QUIET)
 
 
 def _meta_arg(name: str) -> Callable[..., TensorMeta]:
@@ -147,7 +149,7 @@ def _meta_arg(name: str) -> Callable[..., TensorMeta]:
 
 for _name in ("argmax", "argmin"):
     row(_name, "reduction", _meta_arg(_name), attrs=_REDUCE_ATTRS,
-        lower=lambda node, fn: reduce_over(node, fn, node.op.name, lambda e: e))  # fmt: skip
+        lower=lambda node, fn, kind=_name: reduce_over(node, fn, kind, lambda e: e), errors=QUIET)  # fmt: skip
 
 
 def _meta_values_indices(name: str) -> Callable[..., tuple[TensorMeta, TensorMeta]]:
@@ -212,7 +214,8 @@ def _decompose_mean(b: GraphBuilder, node: Node) -> Node:
     return to(b, b.div(total, size_scalar(b, reduced_count(x.shape, dim))), node.dtype)
 
 
-row("mean", "composite", _meta_mean, attrs={**_REDUCE_ATTRS, "dtype": None}, decompose=_decompose_mean)
+row("mean", "composite", _meta_mean, attrs={**_REDUCE_ATTRS, "dtype": None}, decompose=_decompose_mean,
+    errors=OVER | UNDER | INVALID)  # fmt: skip
 
 
 def _meta_var(x: TensorMeta, *, dim: Dims, keepdim: bool, correction: float, accumulate: DType | None) -> TensorMeta:
@@ -373,6 +376,9 @@ def _lower_cumulative(kind: str) -> Callable[..., Scan | Fn]:
 
 
 # accumulate: the dtype of the running value; None: as torch has it (NumPy keeps the operand's)
-for _name, _kind in (("cumsum", "sum"), ("cumprod", "prod")):
+for _name, _kind, _errors, _devices in (
+    ("cumsum", "sum", OVER | INVALID, ("cuda",)),
+    ("cumprod", "prod", OVER | UNDER | INVALID, ()),
+):
     row(_name, "scan", _meta_cumulative, attrs={"dim": 0, "dtype": None, "accumulate": None},
-        lower=_lower_cumulative(_kind), heeds_determinism=("cuda",) if _name == "cumsum" else ())  # fmt: skip
+        lower=_lower_cumulative(_kind), errors=_errors, heeds_determinism=_devices)  # fmt: skip

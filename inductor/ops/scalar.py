@@ -19,20 +19,27 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ScalarOp:
-    """domain: which operand dtypes are legal: "float", "int", "bool", "number" (int or float), "integral" (int or bool), "any"."""
+    """One row.
+
+    domain: which operand dtypes are legal: "float", "int", "bool", "number" (int or float), "integral" (int or bool), "any"
+    heavy:  whether it is a function of many instructions
+    exact:  whether it gives a number of a narrower type where its operands are numbers of it
+    """
 
     name: str
     arity: int
     domain: str
     result: str
     python: Callable[..., Any]
+    heavy: bool = False
+    exact: bool = False
 
 
 SCALAR: dict[str, ScalarOp] = {}
 
 
-def _op(name: str, arity: int, domain: str, python: Callable[..., Any], result: str = "same") -> None:
-    SCALAR[name] = ScalarOp(name, arity, domain, result, python)
+def _op(name: str, arity: int, domain: str, python: Callable[..., Any], result: str = "same", **facts: bool) -> None:
+    SCALAR[name] = ScalarOp(name, arity, domain, result, python, **facts)
 
 
 def _special(f: Callable[..., float], outside: float = math.nan) -> Callable[..., float]:
@@ -113,31 +120,31 @@ def _keep(f: Callable[[float], int]) -> Callable[[Any], Any]:
 
 
 # unary, floats
-_op("exp", 1, "float", _special(math.exp))
-_op("exp2", 1, "float", _special(lambda x: 2.0**x))
-_op("expm1", 1, "float", _special(math.expm1))
-_op("log", 1, "float", _log(math.log))
-_op("log2", 1, "float", _log(math.log2))
-_op("log10", 1, "float", _log(math.log10))
-_op("log1p", 1, "float", lambda x: -math.inf if x == -1 else _special(math.log1p)(x))
+_op("exp", 1, "float", _special(math.exp), heavy=True)
+_op("exp2", 1, "float", _special(lambda x: 2.0**x), heavy=True)
+_op("expm1", 1, "float", _special(math.expm1), heavy=True)
+_op("log", 1, "float", _log(math.log), heavy=True)
+_op("log2", 1, "float", _log(math.log2), heavy=True)
+_op("log10", 1, "float", _log(math.log10), heavy=True)
+_op("log1p", 1, "float", lambda x: -math.inf if x == -1 else _special(math.log1p)(x), heavy=True)
 _op("sqrt", 1, "float", _special(math.sqrt))
 _op("rsqrt", 1, "float", lambda x: _div(1.0, _special(math.sqrt)(x)))
-_op("sin", 1, "float", _special(math.sin))
-_op("cos", 1, "float", _special(math.cos))
-_op("tan", 1, "float", _special(math.tan))
-_op("asin", 1, "float", _special(math.asin))
-_op("acos", 1, "float", _special(math.acos))
-_op("atan", 1, "float", math.atan)
-_op("sinh", 1, "float", lambda x: math.copysign(_special(math.sinh)(abs(x)), x))
-_op("cosh", 1, "float", _special(math.cosh))
-_op("tanh", 1, "float", math.tanh)
-_op("asinh", 1, "float", math.asinh)
-_op("acosh", 1, "float", _special(math.acosh))
-_op("atanh", 1, "float", _special(_atanh))
-_op("erf", 1, "float", math.erf)
-_op("erfc", 1, "float", math.erfc)
-_op("lgamma", 1, "float", _special(math.lgamma, math.inf))
-_op("sigmoid", 1, "float", lambda x: 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)))
+_op("sin", 1, "float", _special(math.sin), heavy=True)
+_op("cos", 1, "float", _special(math.cos), heavy=True)
+_op("tan", 1, "float", _special(math.tan), heavy=True)
+_op("asin", 1, "float", _special(math.asin), heavy=True)
+_op("acos", 1, "float", _special(math.acos), heavy=True)
+_op("atan", 1, "float", math.atan, heavy=True)
+_op("sinh", 1, "float", lambda x: math.copysign(_special(math.sinh)(abs(x)), x), heavy=True)
+_op("cosh", 1, "float", _special(math.cosh), heavy=True)
+_op("tanh", 1, "float", math.tanh, heavy=True)
+_op("asinh", 1, "float", math.asinh, heavy=True)
+_op("acosh", 1, "float", _special(math.acosh), heavy=True)
+_op("atanh", 1, "float", _special(_atanh), heavy=True)
+_op("erf", 1, "float", math.erf, heavy=True)
+_op("erfc", 1, "float", math.erfc, heavy=True)
+_op("lgamma", 1, "float", _special(math.lgamma, math.inf), heavy=True)
+_op("sigmoid", 1, "float", lambda x: 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)), heavy=True)
 _op("floor", 1, "float", _keep(math.floor))
 _op("ceil", 1, "float", _keep(math.ceil))
 _op("trunc", 1, "float", _keep(math.trunc))
@@ -146,8 +153,8 @@ _op("isnan", 1, "float", lambda x: x != x, "bool")
 _op("isinf", 1, "float", math.isinf, "bool")
 _op("signbit", 1, "float", lambda x: math.copysign(1.0, x) < 0, "bool")
 # unary, numbers
-_op("neg", 1, "number", operator.neg)
-_op("abs", 1, "number", abs)
+_op("neg", 1, "number", operator.neg, exact=True)
+_op("abs", 1, "number", abs, exact=True)
 _op("sign", 1, "number", lambda x: x if x != x else type(x)((x > 0) - (x < 0)))
 _op("not", 1, "integral", lambda x: (not x) if isinstance(x, bool) else ~x)
 # binary
@@ -158,13 +165,13 @@ _op("div", 2, "float", _div)
 _op("floordiv", 2, "number", _floordiv)
 _op("mod", 2, "number", _mod)
 _op("fmod", 2, "number", _fmod)
-_op("pow", 2, "number", _pow)
-_op("atan2", 2, "float", math.atan2)
-_op("hypot", 2, "float", math.hypot)
+_op("pow", 2, "number", _pow, heavy=True)
+_op("atan2", 2, "float", math.atan2, heavy=True)
+_op("hypot", 2, "float", math.hypot, heavy=True)
 _op("copysign", 2, "float", math.copysign)
 _op("nextafter", 2, "float", math.nextafter)
-_op("max", 2, "any", lambda a, b: _pick(a, b, a >= b))
-_op("min", 2, "any", lambda a, b: _pick(a, b, a <= b))
+_op("max", 2, "any", lambda a, b: _pick(a, b, a >= b), exact=True)
+_op("min", 2, "any", lambda a, b: _pick(a, b, a <= b), exact=True)
 _op("fmax", 2, "float", lambda a, b: b if a != a else a if b != b else max(a, b))
 _op("fmin", 2, "float", lambda a, b: b if a != a else a if b != b else min(a, b))
 _op("and", 2, "integral", operator.and_)
@@ -179,5 +186,5 @@ _op("le", 2, "any", operator.le, "bool")
 _op("gt", 2, "any", operator.gt, "bool")
 _op("ge", 2, "any", operator.ge, "bool")
 # ternary
-_op("where", 3, "any", lambda c, a, b: a if c else b)
+_op("where", 3, "any", lambda c, a, b: a if c else b, exact=True)
 _op("fma", 3, "float", lambda a, b, c: a * b + c)

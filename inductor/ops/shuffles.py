@@ -26,6 +26,7 @@ from .common import (
 )
 from .creation import format_strides
 from .dims import is_zero, less, product, same
+from .facts import IS_HALF, LAYOUT, PART, QUIET, VALUE
 from .promotion import (
     channels_last_strides,
     common_device,
@@ -52,7 +53,8 @@ def _meta_clone(x: TensorMeta, *, memory_format: str | None) -> TensorMeta:
     return TensorMeta(x.shape, format_strides(x, memory_format), x.dtype, x.device)
 
 
-row("clone", "pointwise", _meta_clone, attrs={"memory_format": None}, lower=_identity)
+row("clone", "pointwise", _meta_clone, attrs={"memory_format": None}, lower=_identity, elements="first",
+    rounding=IS_HALF)  # fmt: skip
 
 
 def _meta_contiguous(x: TensorMeta, *, memory_format: str) -> TensorMeta:
@@ -61,7 +63,14 @@ def _meta_contiguous(x: TensorMeta, *, memory_format: str) -> TensorMeta:
 
 
 # the tensor itself when it already is contiguous, as in eager
-row("contiguous", "pointwise", _meta_contiguous, attrs={"memory_format": "contiguous"}, lower=_identity)
+row(
+    "contiguous",
+    "pointwise",
+    _meta_contiguous,
+    attrs={"memory_format": "contiguous"},
+    lower=_identity,
+    elements="first",
+)
 
 
 def _meta_restride(x: TensorMeta, *, stride: Sequence[Dim]) -> TensorMeta:
@@ -69,7 +78,7 @@ def _meta_restride(x: TensorMeta, *, stride: Sequence[Dim]) -> TensorMeta:
 
 
 # the same values in the given layout: how a pass pins the strides of a result
-row("restride", "pointwise", _meta_restride, attrs={"stride": REQUIRED}, lower=_identity)
+row("restride", "pointwise", _meta_restride, attrs={"stride": REQUIRED}, lower=_identity, elements="first")
 
 
 def _meta_copy(x: TensorMeta, src: TensorMeta) -> TensorMeta:
@@ -84,14 +93,14 @@ def _lower_copy(node: Node, x: Fn, src: Fn) -> Fn:
     return lambda index: convert(at(src, index, source, node.shape), node.dtype)
 
 
-row("copy", "pointwise", _meta_copy, lower=_lower_copy, numbers=(1,))
+row("copy", "pointwise", _meta_copy, lower=_lower_copy, numbers=(1,), operands=(LAYOUT, VALUE), elements="any")
 
 
 def _meta_to_device(x: TensorMeta, *, device: str) -> TensorMeta:
     return TensorMeta(x.shape, like_strides(x), x.dtype, device)
 
 
-row("to_device", "extern", _meta_to_device, attrs={"device": REQUIRED})
+row("to_device", "extern", _meta_to_device, attrs={"device": REQUIRED}, elements="first")
 
 
 # --------------------------------------------------------------------------- joining
@@ -146,7 +155,7 @@ def _lower_cat(node: Node, *fns: Fn) -> Fn:
     return value
 
 
-row("cat", "index", _meta_cat, attrs={"dim": 0}, lower=_lower_cat)
+row("cat", "index", _meta_cat, attrs={"dim": 0}, lower=_lower_cat, elements="any")
 
 
 def _meta_stack(*metas: TensorMeta, dim: int) -> TensorMeta:
@@ -174,7 +183,7 @@ def _decompose_stack(b: GraphBuilder, node: Node) -> Node:
     return b.view(b.cat(*args(node), dim=d), shape=node.shape)
 
 
-row("stack", "composite", _meta_stack, attrs={"dim": 0}, decompose=_decompose_stack)
+row("stack", "composite", _meta_stack, attrs={"dim": 0}, decompose=_decompose_stack, elements="any")
 
 
 # --------------------------------------------------------------------------- padding
@@ -264,7 +273,7 @@ def _wrap(i: Index, before: int, size: Dim) -> Index:
 
 
 row("pad", "index", _meta_pad, attrs={"pad": REQUIRED, "mode": "constant", "value": None}, lower=_lower_pad,
-    numbers=("value",))  # fmt: skip
+    numbers=("value",), operands=(PART,), errors=QUIET)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- order
@@ -283,7 +292,7 @@ def _lower_flip(node: Node, fn: Fn) -> Fn:
     return lambda index: fn(tuple((shape[d] - 1) - i if d in dims else i for d, i in enumerate(index)))
 
 
-row("flip", "index", _meta_flip, attrs={"dims": REQUIRED}, lower=_lower_flip)
+row("flip", "index", _meta_flip, attrs={"dims": REQUIRED}, lower=_lower_flip, errors=QUIET)
 
 
 def _meta_roll(x: TensorMeta, *, shifts: Sequence[int], dims: Sequence[int]) -> TensorMeta:
@@ -337,8 +346,8 @@ def _lower_roll(node: Node, fn: Fn) -> Fn:
     return value
 
 
-row("roll", "composite", _meta_roll, attrs={"shifts": REQUIRED, "dims": ()}, decompose=_decompose_roll)
-row("roll_dims", "index", _meta_roll, attrs={"shifts": REQUIRED, "dims": REQUIRED}, lower=_lower_roll)
+row("roll", "composite", _meta_roll, attrs={"shifts": REQUIRED, "dims": ()}, decompose=_decompose_roll, errors=QUIET)
+row("roll_dims", "index", _meta_roll, attrs={"shifts": REQUIRED, "dims": REQUIRED}, lower=_lower_roll, errors=QUIET)
 
 
 # --------------------------------------------------------------------------- repetition
@@ -362,7 +371,7 @@ def _lower_repeat(node: Node, fn: Fn) -> Fn:
     return value
 
 
-row("repeat", "index", _meta_repeat, attrs={"repeats": REQUIRED}, lower=_lower_repeat)
+row("repeat", "index", _meta_repeat, attrs={"repeats": REQUIRED}, lower=_lower_repeat, elements="first")
 
 
 def _meta_repeat_interleave(x: TensorMeta, *, repeats: int, dim: int | None) -> TensorMeta:
@@ -385,7 +394,7 @@ def _decompose_repeat_interleave(b: GraphBuilder, node: Node) -> Node:
 
 
 row("repeat_interleave", "composite", _meta_repeat_interleave, attrs={"repeats": REQUIRED, "dim": None},
-    decompose=_decompose_repeat_interleave)  # fmt: skip
+    decompose=_decompose_repeat_interleave, errors=QUIET)  # fmt: skip
 
 
 def _meta_one_hot(x: TensorMeta, *, num_classes: int) -> TensorMeta:
@@ -401,4 +410,4 @@ def _lower_one_hot(node: Node, fn: Fn) -> Fn:
 
 
 row("one_hot", "pointwise", _meta_one_hot, attrs={"num_classes": REQUIRED}, lower=_lower_one_hot,
-    requires=lambda n: [Range(0, 0, n.attrs["num_classes"] - 1)])  # fmt: skip
+    requires=lambda n: [Range(0, 0, n.attrs["num_classes"] - 1)], errors=QUIET)  # fmt: skip

@@ -1,13 +1,8 @@
 """The op table's frame: what a row holds and how rows are made. The rows stand in the sibling modules.
 
-A row says everything that the compiler knows of an op, in one place:
-
-  meta       (*TensorMeta | None, **attrs) -> TensorMeta: shape, strides as eager gives them, promoted dtype.
-             Raises ValueError/TypeError/IndexError with a message for arguments that eager would refuse.
-  decompose  (GraphBuilder, Node) -> Node: the same value from simpler ops; or
-  lower      (Node, *Fn) -> Fn | Reduce | Scan | Scatter: the op as loops (see `inductor.loops`); or neither, for `kind="extern"`:
-             the framework's own kernel is called.
-  gradient   (GraphBuilder, Node, grad: Node) -> sequence of Node | None, one per input (filled in with training).
+A row says everything that the compiler knows of an op, in one place; nothing else asks for an op's name to find out about it.
+What runs an op (generated loops, or the framework's kernel where there is neither `decompose` nor `lower`) is chosen per node
+and recorded in the plan.
 """
 
 from __future__ import annotations
@@ -17,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import InternalError
+from .facts import COSTS, EAGER_FORMS, ELEMENTS, GRADIENTS, ROLES, ROUNDED, VALUE, Errors, Operand, Rounding
 
 
 class _Required:
@@ -27,12 +23,38 @@ class _Required:
 #: marks an attribute without a default
 REQUIRED: Any = _Required()
 
-KINDS = ("input", "constant", "pointwise", "view", "reduction", "index", "scan", "composite", "extern")
+KINDS = ("input", "literal", "constant", "pointwise", "view", "reduction", "index", "scan", "composite", "extern")
 
 
 @dataclass(frozen=True, eq=False)
 class Op:
-    """One row. `attrs` maps every attribute name to its default (or REQUIRED)."""
+    """One row.
+
+    meaning     meta       (*TensorMeta | None, **attrs) -> TensorMeta: shape, strides as eager gives them, promoted dtype.
+                           Raises ValueError/TypeError/IndexError with a message for arguments that eager would refuse.
+                attrs      every attribute with its default, or REQUIRED
+                decompose  (GraphBuilder, Node) -> Node: the same value from simpler ops; or
+                lower      (Node, *Fn) -> Fn | Reduce | Scan | Scatter: the op as loops (see `inductor.loops`)
+                gradient   who differentiates it: one of GRADIENTS
+                batching   its rule under a map over one more axis: (GraphBuilder, Node, axes) -> Node
+    values      operands   what it takes of each input; the last holds for all that follow
+                elements   where its elements come from: one of ELEMENTS
+                span       (Node) -> (dim, start, end, step): the run of one axis of its input that it reads
+                bounds     (Node, interval of an input's node) -> the interval of an integer result, or None
+                aliases    whether the result may be the first input's memory
+    numbers     rounding   how eager rounds halves around it
+                errors     floating-point errors that an element may meet
+                numbers    inputs (by position) and attributes (by name) whose Python numbers eager refuses when the result's
+                           dtype cannot hold them
+    refusals    requires   what eager asks of the inputs' elements (see `ops.requires`)
+                raises     whether the framework's own kernel raises for some elements
+    running     eager      how the framework runs it: one of EAGER_FORMS
+                cost       of evaluating an element again: one of COSTS
+                effects    random numbers: neither merged, nor dropped, nor moved past each other
+                opaque     equal calls need not give equal results: never merged
+                heeds_determinism  kinds of devices on which eager takes another way, or refuses, where deterministic
+                           algorithms are asked for
+    """
 
     name: str
     kind: str
@@ -40,19 +62,27 @@ class Op:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     decompose: Callable[..., Any] | None = None
     lower: Callable[..., Any] | None = None
-    gradient: Callable[..., Any] | None = None
-    #: inputs (by position) and attributes (by name) whose Python numbers eager refuses when the result's dtype cannot hold them
+    gradient: str = "framework"
+    batching: Callable[..., Any] | None = None
+    operands: tuple[Operand, ...] = (VALUE,)
+    elements: str = "computed"
+    span: Callable[[Any], tuple[int, Any, Any, Any]] | None = None
+    bounds: Callable[..., Any] | None = None
+    aliases: bool = False
+    rounding: Rounding = ROUNDED
+    errors: Errors | None = None
     numbers: tuple[int | str, ...] = ()
-    #: eager runs a composite as several ops: halves are rounded after each
-    stepwise: bool = False
-    #: what eager asks of the elements of the inputs (see `ops.requires`); None: nothing
     requires: Callable[[Any], Any] | None = None
-    #: True where the framework's own kernel raises for some elements
     raises: bool = False
-    #: kinds of devices on which eager takes another way, or refuses, where deterministic algorithms are asked for
-    heeds_determinism: tuple[str, ...] = ()
-    #: True for random numbers: such nodes are neither merged, nor dropped, nor moved past each other
+    eager: str = "function"
+    cost: str | None = None
     effects: bool = False
+    opaque: bool = False
+    heeds_determinism: tuple[str, ...] = ()
+
+    def operand(self, position: int) -> Operand:
+        """What it takes of an input."""
+        return self.operands[min(position, len(self.operands) - 1)]
 
     def bind(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """`given` completed with defaults. Raises TypeError for an unknown or missing attribute."""
@@ -69,6 +99,23 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "kind": KINDS, "elements": ELEMENTS, "cost": COSTS, "eager": EAGER_FORMS, "gradient": GRADIENTS,
+}  # fmt: skip
+
+
+def empty_cells(row: Op) -> list[str]:
+    """The columns in which a row says nothing, or what no reader would understand."""
+    empty = [name for name, choices in _CHOICES.items() if getattr(row, name) not in choices]
+    if row.kind not in ("input", "extern") and not (row.decompose or row.lower):
+        empty.append("decompose or lower")
+    if row.errors is None:
+        empty.append("errors")
+    if not row.operands or any(o.role not in ROLES for o in row.operands):
+        empty.append("operands")
+    return empty
 
 
 class OpTable(Mapping[str, Op]):
@@ -90,13 +137,11 @@ class OpTable(Mapping[str, Op]):
         return name in self._rows
 
     def add(self, row: Op) -> Op:
-        """Add a row. Raises InternalError for a duplicate, an unknown kind, or a row nobody can execute."""
+        """Add a row. Raises InternalError for a duplicate, or a row with an empty cell."""
         if row.name in self._rows:
             raise InternalError(f"[ops] {row.name!r} is defined twice")
-        if row.kind not in KINDS:
-            raise InternalError(f"[ops] {row.name!r}: unknown kind {row.kind!r}")
-        if row.kind not in ("input", "constant", "extern") and not (row.decompose or row.lower):
-            raise InternalError(f"[ops] {row.name!r} has neither a decomposition nor a lowering")
+        if empty := empty_cells(row):
+            raise InternalError(f"[ops] the row of {row.name!r} does not say: {', '.join(empty)}")
         self._rows[row.name] = row
         return row
 

@@ -13,6 +13,7 @@ from ..graph import Dim, Node, TensorMeta, contiguous_strides
 from ..loops import ZERO, Fn, Index, as_index, delinearize, linearize
 from .common import REQUIRED, args, row, wrap_dim, wrap_dims
 from .dims import floor_divide, is_one, is_zero, less, plain, product, same
+from .facts import PART, VALUE, Operand
 from .promotion import is_dense, unsqueezed
 
 
@@ -20,13 +21,22 @@ def _view(x: TensorMeta, shape: Sequence[Dim], stride: Sequence[Dim]) -> TensorM
     return TensorMeta(tuple(shape), tuple(stride), x.dtype, x.device)
 
 
-def _index_row(name: str, meta: Callable[..., TensorMeta], point: Callable[..., Any], **attrs: Any) -> None:
+def _index_row(
+    name: str,
+    meta: Callable[..., TensorMeta],
+    point: Callable[..., Any],
+    *,
+    operand: Operand = VALUE,
+    gradient: str = "framework",
+    span: Callable[[Node], tuple[int, Any, Any, Any]] | None = None,
+    **attrs: Any,
+) -> None:
     """A view row. `point(node, index)` is where an element of the result stands in the input."""
 
     def lower(node: Node, fn: Fn) -> Fn:
         return lambda index: fn(tuple(point(node, index)))
 
-    row(name, "view", meta, attrs=attrs, lower=lower)
+    row(name, "view", meta, attrs=attrs, lower=lower, operands=(operand,), gradient=gradient, span=span)
 
 
 def _meta_positive(x: TensorMeta) -> TensorMeta:
@@ -36,8 +46,8 @@ def _meta_positive(x: TensorMeta) -> TensorMeta:
 
 
 _index_row("alias", lambda x: _view(x, x.shape, x.stride), lambda node, index: index)
-# gradients end here; the same as alias for all else
-_index_row("detach", lambda x: _view(x, x.shape, x.stride), lambda node, index: index)
+# the same as alias but for gradients
+_index_row("detach", lambda x: _view(x, x.shape, x.stride), lambda node, index: index, gradient="stopped")
 _index_row("positive", _meta_positive, lambda node, index: index)
 
 
@@ -345,7 +355,12 @@ def _select_point(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
     return (*index[:d], as_index(wrap_index(node.attrs["index"], old[d])), *index[d:])
 
 
-_index_row("select", _meta_select, _select_point, dim=0, index=REQUIRED)
+def _selected(node: Node) -> tuple[int, Any, Any, Any]:
+    index = node.attrs["index"]
+    return node.attrs["dim"], index, None if index == -1 else index + 1, 1
+
+
+_index_row("select", _meta_select, _select_point, operand=PART, span=_selected, dim=0, index=REQUIRED)
 
 
 def slice_bounds(start: Dim | None, end: Dim | None, step: int, size: Dim) -> tuple[Dim, Dim]:
@@ -405,7 +420,13 @@ def _slice_point(node: Node, index: tuple[Index, ...]) -> list[Index]:
 
 
 SLICE_ATTRS: dict[str, Any] = {"dim": 0, "start": None, "end": None, "step": 1}
-_index_row("slice", _meta_slice, _slice_point, **SLICE_ATTRS)
+
+
+def _sliced(node: Node) -> tuple[int, Any, Any, Any]:
+    return node.attrs["dim"], node.attrs["start"], node.attrs["end"], node.attrs["step"]
+
+
+_index_row("slice", _meta_slice, _slice_point, operand=PART, span=_sliced, **SLICE_ATTRS)
 
 
 def diagonal_layout(shape: tuple[Dim, ...], offset: int, dim1: int, dim2: int) -> tuple[int, int, Dim]:
@@ -433,7 +454,7 @@ def _diagonal_point(node: Node, index: tuple[Index, ...]) -> list[Index]:
 
 
 DIAGONAL_ATTRS: dict[str, Any] = {"offset": 0, "dim1": 0, "dim2": 1}
-_index_row("diagonal", _meta_diagonal, _diagonal_point, **DIAGONAL_ATTRS)
+_index_row("diagonal", _meta_diagonal, _diagonal_point, operand=PART, **DIAGONAL_ATTRS)
 
 
 def _meta_unfold(x: TensorMeta, *, dimension: int, size: int, step: int) -> TensorMeta:
@@ -461,7 +482,7 @@ def _unfold_point(node: Node, index: tuple[Index, ...]) -> list[Index]:
     return out
 
 
-_index_row("unfold", _meta_unfold, _unfold_point, dimension=REQUIRED, size=REQUIRED, step=REQUIRED)
+_index_row("unfold", _meta_unfold, _unfold_point, operand=PART, dimension=REQUIRED, size=REQUIRED, step=REQUIRED)
 
 
 # --------------------------------------------------------------------------- as_strided
@@ -513,4 +534,5 @@ def _as_strided_point(node: Node, index: tuple[Index, ...]) -> list[Index]:
 
 
 # storage_offset counts from the input's own first element
-_index_row("as_strided", _meta_as_strided, _as_strided_point, size=REQUIRED, stride=REQUIRED, storage_offset=0)
+_index_row("as_strided", _meta_as_strided, _as_strided_point, operand=Operand(part=True, memory=True),
+           size=REQUIRED, stride=REQUIRED, storage_offset=0)  # fmt: skip

@@ -14,6 +14,7 @@ from ..graph import Dim, Node, TensorMeta
 from ..loops import Expr, Fn, Index, Scatter, as_index, floordiv, index_value, masked, mod
 from .common import REQUIRED, TRUE, args, at, both, compare, convert, new_meta, number, row, size_value, wrap_dim
 from .dims import same
+from .facts import ALL_ERRORS, MEMORY, QUIET
 from .promotion import broadcast_shapes, expands_to, like_meta, repeats
 from .views import DIAGONAL_ATTRS, SLICE_ATTRS, diagonal_layout, slice_part, storage_point, wrap_index
 
@@ -63,7 +64,7 @@ def _lower_slice_scatter(node: Node, x: Fn, src: Fn) -> Fn:
     return value
 
 
-row("slice_scatter", "index", _meta_slice_scatter, attrs=SLICE_ATTRS, lower=_lower_slice_scatter)
+row("slice_scatter", "index", _meta_slice_scatter, attrs=SLICE_ATTRS, lower=_lower_slice_scatter, errors=QUIET)
 
 
 # --------------------------------------------------------------------------- select
@@ -89,7 +90,8 @@ def _lower_select_scatter(node: Node, x: Fn, src: Fn) -> Fn:
     return value
 
 
-row("select_scatter", "index", _meta_select_scatter, attrs={"dim": 0, "index": REQUIRED}, lower=_lower_select_scatter)
+row("select_scatter", "index", _meta_select_scatter, attrs={"dim": 0, "index": REQUIRED}, lower=_lower_select_scatter,
+    errors=QUIET)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- diagonal
@@ -118,7 +120,8 @@ def _lower_diagonal_scatter(node: Node, x: Fn, src: Fn) -> Fn:
     return value
 
 
-row("diagonal_scatter", "index", _meta_diagonal_scatter, attrs=DIAGONAL_ATTRS, lower=_lower_diagonal_scatter)
+row("diagonal_scatter", "index", _meta_diagonal_scatter, attrs=DIAGONAL_ATTRS, lower=_lower_diagonal_scatter,
+    errors=QUIET)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- as_strided
@@ -146,7 +149,8 @@ def _lower_as_strided_scatter(node: Node, x: Fn, src: Fn) -> Scatter:
 
 
 row("as_strided_scatter", "index", _meta_as_strided_scatter,
-    attrs={"size": REQUIRED, "stride": REQUIRED, "storage_offset": 0}, lower=_lower_as_strided_scatter)  # fmt: skip
+    attrs={"size": REQUIRED, "stride": REQUIRED, "storage_offset": 0}, lower=_lower_as_strided_scatter,
+    operands=(MEMORY,), errors=ALL_ERRORS)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- mask

@@ -206,7 +206,7 @@ def own_memory(ev: Evaluator, node: Node, meta: TensorMeta, taken: set[Node]) ->
 
     Nodes have no memory, so `y[...] = x` makes two arrays of one node; outside of the graph they must be two arrays.
     """
-    if node.op.kind not in ("view", "input") and node not in taken:
+    if not node.op.aliases and node.op.kind != "input" and node not in taken:
         return node
     row = ev.builder.ops["clone"]
     return ev.builder.append(row, (node,), row.bind({}), replace(node.meta, stride=meta.stride, weak=False))
@@ -585,7 +585,7 @@ def any_array(value: Any) -> bool:
 def known_number(a: Array) -> Any:
     """The number that every element of an array is known to be during capture, else None."""
     node = a.storage.node
-    if node is None or node.op.name not in ("scalar", "full"):
+    if node is None or node.op.elements != "given" or "value" not in node.attrs:
         return None
     value = node.attrs["value"]
     return value if isinstance(value, (bool, int, float)) else None

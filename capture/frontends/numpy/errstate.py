@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....inductor.float_errors import DIVIDE, INVALID, OVER, UNDER
+from ....inductor.ops.facts import DIVIDE, INVALID, OVER, UNDER
 from ...objects import MethodValue
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE

@@ -258,18 +258,7 @@ def checked(b: ArrayBuilder, index: Array, size: Dim, axis: int) -> Array:
 
 def _surely_inside(node: Node, size: Dim) -> bool:
     """Positions that a ramp or an argmax gives, through casts and views."""
-    while node.op.name in (
-        "cast",
-        "clone",
-        "reshape",
-        "unsqueeze",
-        "expand",
-        "permute",
-        "slice",
-        "select",
-        "flip",
-        "alias",
-    ):
+    while node.op.elements == "first":
         node = node.inputs[0]  # type: ignore[assignment]
     if node.op.name == "arange":
         start, end, step = (node.attrs[k] for k in ("start", "end", "step"))

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ....inductor.float_errors import DIVIDE, OVER
 from ....inductor.graph import Input
+from ....inductor.ops.facts import DIVIDE, OVER
 from ....inductor.ops.promotion import broadcast_shapes
 from ...values.number import INT64
 from . import layout

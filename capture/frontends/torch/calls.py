@@ -35,6 +35,7 @@ from ....inductor.dtypes import (
 from ....inductor.graph import Node, TensorMeta
 from ....inductor.ops import OPS, Op
 from ....inductor.ops.dims import deciding, less
+from ....inductor.ops.pointwise import NUMBER
 from ...breaks import Break, NotConstant
 from ...values.base import Value
 from ...values.constant import LITERAL_TYPES, NONE, ConstantValue
@@ -99,7 +100,7 @@ class Context:
         if OPS[name].numbers:
             self._fitting(OPS[name], nodes, attrs)
         for n in nodes:
-            if n is not None and not isinstance(n.meta, tuple) and _is_left(name, n.dtype):
+            if n is not None and not isinstance(n.meta, tuple) and _is_left(OPS[name], n.dtype):
                 self.ev.symbols.pin_numbers(nodes)
                 return COMPLEX[0](self, name, nodes, attrs)
         if name == "pow" and self.ev.symbols.numbers:
@@ -109,7 +110,7 @@ class Context:
     def _fitting(self, row: Op, nodes: Sequence[Node | None], attrs: Mapping[str, Any]) -> None:
         """Numbers that an op holds to the result's dtype must fit it; of those that change, that is guarded."""
         given = [attrs.get(k) if isinstance(k, str) else k < len(nodes) and nodes[k] for k in row.numbers]
-        values: list[Any] = [n.attrs["value"] if isinstance(n, Node) and n.op.name == "scalar" else n for n in given]
+        values: list[Any] = [n.attrs["value"] if isinstance(n, Node) and n.op.kind == "literal" else n for n in given]
         unusual = [v for v in values if _may_overflow(v)]
         if not unusual:
             return
@@ -172,20 +173,15 @@ class Context:
         return self.ev.break_(code, what, why, rewrite)
 
 
-#: ops that move elements, whatever they are
-_MOVES = frozenset(
-    ("cast", "clone", "contiguous", "copy", "restride", "full_like", "cat", "stack", "to_device", "getitem")
-)
-
-
-def _is_left(op: str, dtype: DType) -> bool:
-    return dtype.is_complex or (dtype in (uint16, uint32, uint64) and op not in _MOVES and OPS[op].kind != "view")
+def _is_left(row: Op, dtype: DType) -> bool:
+    """Whether an op over `dtype` is the framework's: only the moving of elements is not."""
+    return dtype.is_complex or (dtype in (uint16, uint32, uint64) and row.elements == "computed")
 
 
 def _may_overflow(value: Any) -> bool:
     """Whether some dtype cannot hold a number, or it is not known yet. All hold the small ones."""
     if isinstance(value, Node):
-        return value.op.name == "number"
+        return value.op is NUMBER
     if isinstance(value, (int, float)):
         return not -128 <= value <= 127
     return hasattr(value, "free_symbols")

@@ -434,10 +434,10 @@ def complex_op(cx: Context, name: str, nodes: Sequence[Node | None], attrs: Mapp
     for the unsigned integers of which eager's kernels know few ops: it raises for the others.
     """
     row = OPS[name]
-    if row.kind == "view" or name == "getitem":
+    if row.kind == "view" or row.eager == "pick":
         return cx.ev.emit(name, *nodes, **attrs)
     full = row.bind(attrs)
-    operands = [n.attrs["value"] if n is not None and n.op.name == "scalar" else n for n in nodes]
+    operands = [n.attrs["value"] if n is not None and n.op.kind == "literal" else n for n in nodes]
     target = f"{eager_ops.__name__}:NAMED.{name}"
     raises = row.raises or row.requires is not None or not any(n is not None and n.dtype.is_complex for n in nodes)
     return call_target(cx, target, EAGER[name], operands, full, effects=False, raises=raises)

@@ -102,7 +102,7 @@ class _Example:
         return _Tensor(to_torch(meta.dtype), shape)
 
     def _number(self, node: Node) -> Any:
-        if node.op.name == "scalar":
+        if node.op.kind == "literal":
             return node.attrs["value"]
         number = self.ev.symbols.number_behind(node)
         if number is None:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 MAX_ELEMENTS = 1 << 14
 MAX_OPS = 200
 
-#: ops that read nothing but the layout of their argument
-_LAYOUT_ONLY = frozenset(("full_like",))
 _runtime = TorchRuntime()
 
 
@@ -38,7 +36,7 @@ def known_content(ev: Evaluator, array: ArrayValue) -> torch.Tensor | None:
     if not _settled(ev, behind):
         return None
     order = [n for n in ev.graph.nodes if n in behind]
-    layouts = [like for n in order if n.op.name in _LAYOUT_ONLY and (like := n.inputs[0]) is not None]
+    layouts = [i for n in order for k, i in enumerate(n.inputs) if i is not None and n.op.operand(k).role == "layout"]
     shapes = list(dict.fromkeys(layouts))
     stand_ins = [_runtime.empty(m.shape, m.stride, m.dtype, m.device) for m in (like.meta for like in shapes)]
     with torch.no_grad(), switched_off():
@@ -66,11 +64,10 @@ def _nodes_behind(node: Node) -> set[Node] | None:
         if n in found:
             continue
         metas = n.meta if isinstance(n.meta, tuple) else (n.meta,)
-        if n.op.name == "input" or n.effects or len(found) == MAX_OPS:
+        if n.op.kind == "input" or n.effects or len(found) == MAX_OPS:
             return None
         if any(m.is_dynamic or m.numel > MAX_ELEMENTS for m in metas):
             return None
         found.add(n)
-        if n.op.name not in _LAYOUT_ONLY:
-            todo.extend(i for i in n.inputs if i is not None)
+        todo.extend(i for k, i in enumerate(n.inputs) if i is not None and n.op.operand(k).role != "layout")
     return found

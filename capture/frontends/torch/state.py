@@ -100,7 +100,7 @@ class TorchState:
 
     def is_leaf(self, node: Node) -> bool:
         """Whether a node is an input that gradients end at."""
-        return node.op.name == "input" and any(
+        return node.op.kind == "input" and any(
             s.node is node and s.real.requires_grad and s.real.is_leaf for s in self.arrays.inputs
         )
 
@@ -110,20 +110,16 @@ class TorchState:
         if known is None:
             meta = node.meta
             floats = isinstance(meta, tuple) or meta.dtype.is_float or meta.dtype.is_complex
-            # a copy takes only the layout of its first argument
-            sources = node.inputs[1:] if node.op.name == "copy" else node.inputs
-            inputs = (i for i in sources if i is not None)
-            if node.op.name.endswith("_like"):  # the layout alone
-                self.differentiated[node] = False
-                return False
+            operand = node.op.operand
+            inputs = (i for k, i in enumerate(node.inputs) if i is not None and operand(k).role != "layout")
             # a view records gradients in any mode, for its base's sake
-            records = node.op.name != "detach" if node.op.kind == "view" else node.grad
+            records = node.op.gradient != "stopped" if node.op.kind == "view" else node.grad
             known = self.differentiated[node] = records and floats and any(map(self.requires_grad, inputs))
         return known
 
     def records_gradients(self, node: Node) -> bool:
         """Whether running this node adds to what a backward pass goes through."""
-        return node.op.name != "input" and node.grad and self.requires_grad(node)
+        return node.op.kind != "input" and node.grad and self.requires_grad(node)
 
     def recorded(self) -> bool:
         """Whether any node so far does."""
@@ -175,7 +171,7 @@ def is_cut(x: ArrayValue) -> bool:
     """Whether `x` is a view, at any distance, of a tensor to which it gives no history: by `detach()` or `.data`."""
     link: ArrayValue | None = x
     while link is not None and link.step is not None:
-        if link.step.op == "detach":
+        if link.step.stops_gradients:
             return True
         link = link.parent
     return False

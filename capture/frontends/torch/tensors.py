@@ -80,7 +80,7 @@ class TensorValue(ArrayValue):
             with gradients(ev, self.recorded):
                 return super().node(ev)
         node = super().node(ev)
-        if node.op.name == "input" and isinstance(storage, InputStorage) and storage.real.requires_grad:
+        if node.op.kind == "input" and isinstance(storage, InputStorage) and storage.real.requires_grad:
             state_of(ev).differentiated[node] = True
         return node
 
@@ -367,11 +367,11 @@ def _needs_grad(ev: Evaluator, x: TensorValue) -> Value:
 
 def _base_of(ev: Evaluator, x: TensorValue) -> Value:
     made = _as_made(x)
-    if made.step is not None and made.step.op == "detach" or made.parent is None and x.relaid:
+    if made.step is not None and made.step.stops_gradients or made.parent is None and x.relaid:
         return NONE
     if x.parent is not None:
         root: ArrayValue = x
-        while root.parent is not None and root.step is not None and root.step.op != "detach":
+        while root.parent is not None and root.step is not None and not root.step.stops_gradients:
             root = root.parent
         if root.parent is not None:
             return root
@@ -388,7 +388,7 @@ def _base_of(ev: Evaluator, x: TensorValue) -> Value:
 def _is_view(ev: Evaluator, x: TensorValue) -> Value:
     made = _as_made(x)
     if made.step is not None:
-        return FALSE if made.step.op == "detach" else TRUE
+        return FALSE if made.step.stops_gradients else TRUE
     return _asked(ev, x, "_is_view")
 
 

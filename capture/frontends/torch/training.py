@@ -112,7 +112,7 @@ def _refuse_leaf(ev: Evaluator, storage: InputStorage) -> None:
 
 def store(ev: Evaluator, target: Node, node: Node) -> Node:
     """A node that writes `node` into the tensor at `target` when the graph runs, and is that tensor."""
-    ev.wrote_outside = ev.wrote_outside or target.op.name == "input"
+    ev.wrote_outside = ev.wrote_outside or target.op.kind == "input"
     function = write_data_of if state_of(ev).quiet else write_into
     ref = ExternRef(f"{__name__}:{function.__name__}", (Input(0), Input(1)))
     attrs = {"ref": ref, "effects": True, "strides": (target.meta.stride,)}
@@ -176,7 +176,7 @@ def view_maker(ev: Evaluator, array: Any) -> tuple[Callable[..., torch.Tensor], 
     """
     recorded, link = True, array
     while link.parent is not None:
-        if link.step.op == "detach":
+        if link.step.stops_gradients:
             cut = _data if isinstance(link.step, DataStep) else torch.Tensor.detach
             return functools.partial(cut_view_of, cut, recorded), f"{link.step.op}_view_of"
         recorded, link = recorded and link.recorded, link.parent
