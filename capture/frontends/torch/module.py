@@ -45,6 +45,8 @@ def compile_call(module: torch.nn.Module, compile_function: Compile) -> Callable
     forward = compiled[0]
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        if "_call_impl" in names:  # stands before `forward`, and its hooks
+            return names["_call_impl"](*args, **kwargs)
         replaced = names.get("forward") is not own_forward or cls.forward is not class_forward
         if replaced or any(own_hooks(names)) or any(GLOBAL_HOOKS) or type(module) is not cls:
             if len(compiled) == 1:
