@@ -7,10 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import sympy
 from quern.inductor import dtypes as D
 from quern.inductor import loops as L
+from quern.inductor.codegen.strategy import choose
 from quern.inductor.codegen.triton import TritonOptions, generate
 from quern.inductor.codegen.triton.scalars import TEMPLATES, template
+from quern.inductor.codegen.triton.strategies import STRATEGIES
+from quern.inductor.codegen.triton.strategies.way import Request
 from quern.inductor.dtypes import DType, bool_, float32, float64, int8, int32, int64, uint8, uint32
 from quern.inductor.kernel import Buffer, Kernel, Store
 from quern.inductor.loops import Expr, Var, as_index
@@ -339,3 +343,35 @@ def test_text_is_the_same_every_time() -> None:
     x = L.load("x", as_index(Var("p0", 100)), float32)
     value = L.expr("exp", L.expr("neg", x, dtype=float32), dtype=float32)
     assert generate(pointwise_kernel(value, 100)) == generate(pointwise_kernel(value, 100))
+
+
+def row_kernel(rows: int, columns: int, across: bool = False) -> Kernel:
+    """Sums of rows, or of columns."""
+    p, r = Var("p0", rows), Var("r0", columns)
+    where = as_index(r) * rows + as_index(p) if across else as_index(p) * columns + as_index(r)
+    args = (Buffer("x", float32, rows * columns), Buffer("out", float32, rows))
+    return Kernel("k", (p,), (r,), (Store("out", as_index(p), L.reduce("sum", L.load("x", where, float32))),), args)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options", "strategy", "reasons"),
+    [
+        (row_kernel(8, 1000), TritonOptions(), "persistent", []),
+        (row_kernel(8, 100000), TritonOptions(), "looped", ["long-rows"]),
+        (row_kernel(64, 1000, across=True), TritonOptions(), "looped", ["long-rows"]),
+        (row_kernel(64, 100, across=True), TritonOptions(), "persistent", []),
+        (row_kernel(8, 1000), TritonOptions(persistent=False), "looped", ["long-rows"]),
+        (row_kernel(8, sympy.Symbol("s0", integer=True)), TritonOptions(), "looped", ["unknown-row"]),
+        (
+            pointwise_kernel(L.load("x", as_index(Var("p0", 100)), float32), 100),
+            TritonOptions(),
+            "pointwise",
+            ["joins-nothing", "joins-nothing"],
+        ),
+    ],
+)
+def test_strategies_say_yes_or_why_not(
+    kernel: Kernel, options: TritonOptions, strategy: str, reasons: list[str]
+) -> None:
+    choice = choose(STRATEGIES, Request(kernel, options))
+    assert choice.strategy == strategy and [refusal.code for _, refusal in choice.refused] == reasons

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ....kernels.gpu.source import TritonSource
 from ...kernel import Kernel
-from .generator import Generator
-from .looped import LoopedGenerator
-from .tiling import TritonOptions, choose_tiling
+from ..strategy import choose
+from .module import module_source, refuse_masked_rows
+from .strategies import STRATEGIES
+from .strategies.way import Request
+from .tiling import TritonOptions
 
 
 def generate(kernel: Kernel, options: TritonOptions | None = None) -> TritonSource:
@@ -15,6 +17,6 @@ def generate(kernel: Kernel, options: TritonOptions | None = None) -> TritonSour
     Pointers come in the order of `kernel.args`, then `kernel.symbols` as integers. Raises InternalError for what Triton
     cannot express (complex elements, atomic additions narrower than 32 bits).
     """
-    tiling = choose_tiling(kernel, options or TritonOptions())
-    looped = tiling.r is not None and tiling.r.role == "loop"
-    return (LoopedGenerator if looped else Generator)(kernel, tiling).source()
+    refuse_masked_rows(kernel)
+    way = choose(STRATEGIES, Request(kernel, options or TritonOptions())).way
+    return module_source(way.write(kernel))

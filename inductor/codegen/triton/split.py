@@ -42,7 +42,10 @@ from ...loops.reducers import REDUCERS, neutral_element, reducer
 from ...lower import ExternCall, Storage
 from ...schedule import Launch, Schedule
 from .reading import below
-from .tiling import TritonOptions, choose_tiling
+from .strategies import looped
+from .strategies.looped import Looped
+from .strategies.way import Request
+from .tiling import TritonOptions
 
 #: programs that keep a large GPU busy (four on each of 132 processors); a kernel with an eighth of them or less is split
 _WANTED_PROGRAMS = 528
@@ -115,8 +118,10 @@ def _extent(v: Var) -> int:
 
 def _pieces(kernel: Kernel) -> int:
     """How many chunks each row should have; 1 when the rows are enough by themselves."""
+    way = looped.plan(Request(kernel, TritonOptions()))
+    assert isinstance(way, Looped)
     programs = 1
-    for a in choose_tiling(kernel, TritonOptions(persistent=False)).outer:
+    for a in way.tiling.outer:
         assert isinstance(a.numel, int)
         programs *= -(-a.numel // a.block)
     total = points((*kernel.p, *kernel.r))

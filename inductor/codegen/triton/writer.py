@@ -1,13 +1,7 @@
-"""Triton source from a loop nest.
+"""Expressions of a loop nest to lines of Triton, each named after its op.
 
-    kernel softmax:  x = row, r = column
-        for depth 0:  max over r          in one block (persistent), or one loop per depth (looped)
-        for depth 1:  sum of exp over r
-        store exp / sum
-
-Every expression becomes one line, named after its op. A value is a scalar or has the tile's rank, with size 1 along axes
-it does not vary in, so Triton's broadcasting does the rest. Lanes beyond an axis's end compute garbage that is never
-stored, and are replaced by the neutral element before a reduction.
+A value is a scalar or has the tile's rank, with size 1 along axes it does not vary in, so Triton's broadcasting does the rest.
+Lanes beyond an axis's end compute garbage that is never stored. What runs along r is the strategy's business (`Joining`).
 """
 
 from __future__ import annotations
@@ -16,36 +10,23 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ....errors import InternalError
-from ....kernels.gpu.library import helper_names, helper_source
-from ....kernels.gpu.source import INT32_LIMIT, TritonSource
+from ....kernels.gpu.library import helper_names
+from ....kernels.gpu.source import INT32_LIMIT
 from ... import dtypes
 from ...dtypes import DType, int32
 from ...graph import Dim
 from ...kernel import Kernel, Store
 from ...loops import Expr, FloorDiv, Index, Indirect, Var
-from ...loops.reducers import REDUCERS, Reducer, neutral_element, reducer
+from ...loops.reducers import REDUCERS
 from .reading import COMPARISONS, below, emission_order, fits_indices, has_load, is_small
-from .scalars import (
-    cast_text,
-    combine_name,
-    combine_text,
-    literal,
-    takes_literals,
-    template,
-    type_text,
-    typed_literal,
-)
+from .scalars import cast_text, combine_name, literal, takes_literals, template, typed_literal
 from .sizes import product_text, size_text
 from .tiling import Axis, Tiling
 
-_HEADER = "import triton\nimport triton.language as tl\n"
-_LIBDEVICE = "from triton.language.extra import libdevice\n"
 _RESERVED = frozenset({"tl", "triton", "libdevice", "float", "range", "x", "y", "z", "r", "pid", "start", "lanes"})
-
-
 _COMBINERS = frozenset(combine_name(row, dtype) for row in REDUCERS.values() for dtype in dtypes.ALL.values())
 
 
@@ -65,12 +46,25 @@ class Block:
     known: dict[Any, Value] = field(default_factory=dict)
 
 
-class Generator:
-    """The source of one kernel; rows, where there are reductions, lie in one block (see `looped` for those that do not)."""
+class Joining(Protocol):
+    """How a strategy writes what joins the elements of a row."""
 
-    def __init__(self, kernel: Kernel, tiling: Tiling) -> None:
+    def reduce(self, w: Writer, e: Expr) -> None:
+        """Make the value of a reduction known."""
+        ...
+
+    def scan(self, w: Writer, e: Expr, conds: tuple[Value, ...]) -> None:
+        """Make the running prefixes of a scan known."""
+        ...
+
+
+class Writer:
+    """The lines of one kernel: what all strategies write with."""
+
+    def __init__(self, kernel: Kernel, tiling: Tiling, joining: Joining) -> None:
         self.kernel = kernel
         self.tiling = tiling
+        self.joining = joining
         self.dtypes = {b.name: b.dtype for b in kernel.args}
         self.axis_of = {v: (a, i) for a in tiling.axes for i, v in enumerate(a.vars)}
         self.order = [a.name for a in tiling.shaped]
@@ -87,60 +81,7 @@ class Generator:
         self.name = f"{kernel.name}_kernel" if kernel.name in self.taken else kernel.name
         self.wide = self._needs_int64()
 
-    # ------------------------------------------------------------------ the module
-
-    def source(self) -> TritonSource:
-        kernel, tiling = self.kernel, self.tiling
-        self._refuse_masked_rows()
-        self._open_axes()
-        self._body()
-        constants = [(a.constant, a.block) for a in tiling.axes if a.role != "program"]
-        params = [*self.pointers.values(), *kernel.symbols, *(f"{name}: tl.constexpr" for name, _ in constants)]
-        comments = [f"    # {line}" for line in (*kernel.origins, *self._space_comment())]
-        body = [f"    {line}" for line in self.outer.lines]
-        function = "\n".join(["@triton.jit", f"def {self.name}({', '.join(params)}):", *comments, *body])
-        words = set(re.findall(r"\w+", "\n".join(body)))
-        joined = [text for name, text in self.combiners.items() if name in words]
-        words.update(re.findall(r"\w+", "\n".join(joined)))
-        helpers = "\n\n\n".join([helper_source(sorted(words & helper_names())), *joined]).strip("\n")
-        header = _HEADER + (_LIBDEVICE if "libdevice" in words or "libdevice" in helpers else "")
-        text = "\n\n\n".join(part for part in (header.rstrip("\n"), helpers, function) if part) + "\n"
-        return TritonSource(
-            name=self.name,
-            text=text,
-            pointers=tuple((self.pointers[b.name], b.dtype.name) for b in kernel.args),
-            symbols=kernel.symbols,
-            constants=tuple(constants),
-            grid=tuple((product_text(tuple(v.extent for v in a.vars)), a.block) for a in tiling.outer),
-            extents=tuple(size_text(d) for d in self._extents()) if kernel.symbols else (),
-            num_warps=tiling.num_warps,
-            num_stages=1,
-        )
-
-    def _body(self) -> None:
-        self._stores(list(self.kernel.stores), self.outer)
-
-    def _refuse_masked_rows(self) -> None:
-        """Reductions run outside any mask. One that reads memory and stands only under masks might read out of bounds."""
-        roots = [e for s in self.kernel.stores for e in below(s.value, s.index)]
-        free = {id(e) for s in self.kernel.stores for e in below(s.value, s.index, through_masks=False)}
-        for e in roots:
-            if e.op in ("reduce", "scan") and id(e) not in free and has_load(e):
-                raise InternalError(f"[triton] a {e.op} that reads memory stands under a mask: {e}\n{self.kernel}")
-
-    def _space_comment(self) -> Iterator[str]:
-        for a in self.tiling.axes:
-            what = f"{a.name} < {size_text(a.numel)}"
-            if len(a.vars) > 1 or (a.vars and a.vars[0].extent != a.numel):
-                what += f" = ({', '.join(f'{v.name} < {size_text(v.extent)}' for v in a.vars)})"
-            if a.role == "program":
-                yield what + ", one per program"
-            elif a.role == "loop":
-                yield f"{what}, in steps of {a.block}"
-            else:
-                yield f"{what}, {'in one block' if a.name == 'r' else 'per program'} of {a.block}"
-
-    def _extents(self) -> list[Dim]:
+    def extents(self) -> list[Dim]:
         return [
             *(b.size for b in self.kernel.args),
             *(a.numel for a in self.tiling.axes),
@@ -151,17 +92,18 @@ class Generator:
         """None when it depends on symbols: then the symbols' own width decides."""
         if self.kernel.symbols:
             return None
-        return any(isinstance(d, int) and d > INT32_LIMIT for d in self._extents())
+        return any(isinstance(d, int) and d > INT32_LIMIT for d in self.extents())
 
     # ------------------------------------------------------------------ axes
 
-    def _open_axes(self) -> None:
+    def open_axes(self) -> None:
+        """The lines that say where a program stands."""
         outer = self.tiling.outer
         emit = self.outer.lines.append
         if len(outer) == 1:
             self._outer_axis(outer[0], "tl.program_id(0)")
         elif outer:
-            emit("pid = tl.program_id(0)" + self._widen())
+            emit("pid = tl.program_id(0)" + self.widen())
             rest = "pid"
             for a in reversed(outer[1:]):
                 count = self._block_count(a)
@@ -172,7 +114,7 @@ class Generator:
         if r is None:
             return
         if r.role == "tile":
-            emit(f"r = {self._arange(r)}" + self._widen())
+            emit(f"r = {self._arange(r)}" + self.widen())
             if "r" in self.masks:
                 emit(f"r_mask = r < {size_text(r.numel)}")
         else:
@@ -180,7 +122,7 @@ class Generator:
 
     def _outer_axis(self, a: Axis, program: str, widen: bool = True) -> None:
         emit = self.outer.lines.append
-        program += self._widen() if widen else ""
+        program += self.widen() if widen else ""
         if a.role == "program":
             emit(f"{a.name} = {program}")
             return
@@ -188,7 +130,7 @@ class Generator:
         if a.name in self.masks:
             emit(f"{a.name}_mask = {a.name} < {size_text(a.numel)}")
 
-    def _widen(self) -> str:
+    def widen(self) -> str:
         if self.wide is None:
             return f".to({self.kernel.symbols[0]}.dtype)"
         return ".to(tl.int64)" if self.wide else ""
@@ -204,7 +146,7 @@ class Generator:
             return str(-(-a.numel // a.block))
         return f"(({size_text(a.numel)} + {a.constant} - 1) // {a.constant})"
 
-    def _shape(self, axes: frozenset[str]) -> str:
+    def shape(self, axes: frozenset[str]) -> str:
         sizes = [a.constant if a.name in axes else "1" for a in self.tiling.shaped]
         return f"[{', '.join(sizes)}]"
 
@@ -232,23 +174,23 @@ class Generator:
 
     def _emit(self, e: Expr, conds: tuple[Value, ...]) -> None:
         if e.op == "const":
-            self._know(e, conds, Value(typed_literal(e.attr, e.dtype), frozenset()), inline=True)
+            self.know(e, conds, Value(typed_literal(e.attr, e.dtype), frozenset()), inline=True)
         elif e.op == "index":
             at = self.index(e.attr, conds, wide=not fits_indices(e.attr))
-            self._know(e, conds, Value(f"({at.text}).to(tl.int64)", at.axes))
+            self.know(e, conds, Value(f"({at.text}).to(tl.int64)", at.axes))
         elif e.op == "load":
             self._load(e, conds, None)
         elif e.op == "masked":
             self._masked(e, conds)
         elif e.op == "cast":
             inner = self.value(e.args[0], conds)
-            self._know(e, conds, Value(cast_text(inner.text, e.args[0].dtype, e.dtype), inner.axes))
+            self.know(e, conds, Value(cast_text(inner.text, e.args[0].dtype, e.dtype), inner.axes))
         elif e.op in ("reduce", "scan") and conds:
-            self._remember(e, conds, self.value(e))  # `_refuse_masked_rows` made sure that it may run unmasked
+            self.remember(e, conds, self.value(e))  # `module.refuse_masked_rows` made sure that it may run unmasked
         elif e.op == "reduce":
-            self._reduce(e)
+            self.joining.reduce(self, e)
         elif e.op == "scan":
-            self._scan(e, conds)
+            self.joining.scan(self, e, conds)
         else:
             self._pointwise(e, conds)
 
@@ -262,7 +204,7 @@ class Generator:
             plain = bare and a.op == "const" and a.dtype.kind != "bool"
             texts.append(literal(a.attr, a.dtype) if plain else v.text)
         text = template(e.op, int32 if narrow else operand).format(*texts)
-        self._know(e, conds, Value(text, frozenset().union(*(v.axes for v in args))))
+        self.know(e, conds, Value(text, frozenset().union(*(v.axes for v in args))))
 
     def _narrow_comparison(self, e: Expr, conds: tuple[Value, ...]) -> list[Value] | None:
         """Index values that surely fit in 32 bits are compared without widening them to int64 first."""
@@ -279,11 +221,11 @@ class Generator:
         inside = (*conds, cond)
         if inner.op == "load" and other.op == "const" and isinstance(other.attr, (bool, int, float)):
             loaded = self._load(inner, inside, literal(other.attr, other.dtype))
-            self._remember(e, conds, loaded)
+            self.remember(e, conds, loaded)
             return
         value, rest = self.value(inner, inside), self.value(other, conds)
         text = f"tl.where({cond.text}, {value.text}, {rest.text})"
-        self._know(e, conds, Value(text, cond.axes | value.axes | rest.axes))
+        self.know(e, conds, Value(text, cond.axes | value.axes | rest.axes))
 
     def _load(self, e: Expr, conds: tuple[Value, ...], other: str | None) -> Value:
         buffer, index = e.attr
@@ -296,118 +238,28 @@ class Generator:
             mask += f", other={other}"
         loaded = Value(f"tl.load({pointer}{mask})", axes)
         if other is None:
-            return self._know(e, conds, loaded, name=buffer)
-        return self._name(loaded, buffer, self._is_inner(e, conds))
+            return self.know(e, conds, loaded, name=buffer)
+        return self.name_value(loaded, buffer, self._is_inner(e, conds))
 
     def _pointer(self, buffer: str, at: Value, axes: frozenset[str]) -> str:
         offset = at.text if re.fullmatch(r"\w+", at.text) else f"({at.text})"
         text = self.pointers[buffer] if offset == "0" else f"{self.pointers[buffer]} + {offset}"
-        return text if axes == at.axes else f"tl.broadcast_to({text}, {self._shape(axes)})"
-
-    # ------------------------------------------------------------------ reductions in one block, scans
-
-    def _reducible_dtype(self, e: Expr) -> DType:
-        return int32 if e.args[0].dtype.kind == "bool" or REDUCERS[e.attr].finish == "truth" else e.args[0].dtype
-
-    def _row(self, e: Expr) -> Reducer:
-        return reducer(e.attr, e.args[0].dtype)
-
-    def _combine(self, e: Expr) -> str:
-        """The function that joins two values of a reduction or scan."""
-        row, dtype = self._row(e), self._reducible_dtype(e)
-        name = combine_name(row, dtype)
-        if not row.is_position:
-            self.combiners[name] = combine_text(row, dtype)
-        return name
-
-    def _neutral(self, e: Expr) -> str:
-        dtype = self._reducible_dtype(e)
-        return literal(neutral_element(self._row(e), dtype), dtype)
-
-    def _reducible(self, e: Expr) -> tuple[Value, DType]:
-        """The operand of a reduction or scan as a value that varies in r, truth values as int32."""
-        value, dtype = self.value(e.args[0]), self._reducible_dtype(e)
-        text = value.text
-        if REDUCERS[e.attr].finish == "truth" and e.args[0].dtype.kind != "bool":
-            text = f"({text} != 0)"
-        if dtype != e.args[0].dtype:
-            text = f"{text}.to(tl.int32)"
-        return Value(text, value.axes), dtype
-
-    def _without_tail(self, value: Value, fill: str, dtype: DType) -> str:
-        """The operand with lanes beyond the end made neutral, at its full size along r."""
-        axes = value.axes | {"r"}
-        text = value.text
-        if "r" in self.masks:
-            exact = dtype.name in ("float32", "int32")
-            text = f"tl.where(r_mask, {text}, {fill if exact else f'tl.full([], {fill}, {type_text(dtype)})'})"
-        if "r" not in value.axes and not ("r" in self.masks and axes == {"r"}):
-            text = f"tl.broadcast_to({text}, {self._shape(axes)})"
-        return text
-
-    def _reduce(self, e: Expr) -> None:
-        value, dtype = self._reducible(e)
-        axes = value.axes | {"r"}
-        operands = [self._without_tail(value, self._neutral(e), dtype)]
-        if self._row(e).is_position:
-            operands.append(self._positions(axes))
-        self._reduce_line(e, operands, self._combine(e), axes)
-
-    def _lane_type(self) -> str:
-        return "tl.int32" if self.wide is False else "tl.int64"
-
-    def _positions(self, axes: frozenset[str]) -> str:
-        """r as a block of the given axes."""
-        text = "r" if self.wide is False else "r.to(tl.int64)"
-        return text if axes == {"r"} else f"tl.broadcast_to({text}, {self._shape(axes)})"
-
-    def _reduce_line(self, e: Expr, operands: list[str], combine: str, axes: frozenset[str]) -> None:
-        """Reduce finished operands along r and record the value of `e`."""
-        position = self.order.index("r")
-        keep = ", keep_dims=True" if len(self.order) > 1 else ""
-        name = self._fresh(e.attr)
-        if len(operands) == 2:
-            pair = f"({', '.join(operands)})"
-            top, at = self._fresh(f"{e.attr}_top"), self._fresh(f"{e.attr}_first")
-            self.outer.lines.append(f"{top}, {at} = tl.reduce({pair}, {position}, {combine}{keep})")
-            self.outer.lines.append(f"{name} = {at}.to(tl.int64)")
-        else:
-            text = f"tl.reduce({operands[0]}, {position}, {combine}{keep})"
-            if e.dtype.kind == "bool":
-                text = f"{text} != 0"
-            self.outer.lines.append(f"{name} = {text}")
-        self.outer.known[(id(e), ())] = Value(name, axes - {"r"})
-
-    def _scan(self, e: Expr, conds: tuple[Value, ...]) -> None:
-        value, dtype = self._reducible(e)
-        axes = value.axes | {"r"}
-        combine, position = self._combine(e), self.order.index("r")
-        fill = self._neutral(e)
-        operand = self._name(
-            Value(self._without_tail(value, fill, dtype), axes), f"{e.attr}_in", self.inner is not None
-        )
-        prefix = f"tl.associative_scan({operand.text}, {position}, {combine})"
-        text = self._scan_line(e, operand, prefix, combine, fill)
-        self._know(e, conds, Value(f"{text} != 0" if e.dtype.kind == "bool" else text, axes))
-
-    def _scan_line(self, e: Expr, operand: Value, prefix: str, combine: str, initial: str) -> str:
-        """The text of a scan, given its text for one block."""
-        return prefix
+        return text if axes == at.axes else f"tl.broadcast_to({text}, {self.shape(axes)})"
 
     # ------------------------------------------------------------------ stores
 
-    def _along_r(self, s: Store) -> bool:
+    def along_r(self, s: Store) -> bool:
         """Whether a store happens at every r."""
         scanned = self.has_scan and any(b.op == "scan" for b in below(s.value))
         return s.value.varies_in_r or scanned or any(v.is_reduction for v in s.index.vars())
 
-    def _stores(self, stores: list[Store], block: Block) -> None:
+    def stores(self, stores: list[Store], block: Block) -> None:
         """All values first, then the stores: a buffer may be read and written at the same place."""
         ready = [(s, self.index(s.index, ()), self._stored(s)) for s in stores]
         for s, at, value in ready:
             axes = at.axes | value.axes
             if s.mode != "store":
-                axes |= {a.name for a in self.tiling.shaped if a.name != "r" or self._along_r(s)}
+                axes |= {a.name for a in self.tiling.shaped if a.name != "r" or self.along_r(s)}
             masks = " & ".join(f"{a}_mask" for a in self.order if a in axes and a in self.masks)
             if s.mode == "or":  # whoever is True writes it
                 masks, value = " & ".join(x for x in (masks, f"({value.text})") if x), Value("True", frozenset())
@@ -507,27 +359,27 @@ class Generator:
         scanned = self.has_scan and any(b.op == "scan" for b in below(e))
         return e.varies_in_r or scanned or any("r" in c.axes for c in conds)
 
-    def _line(self, text: str, inner: bool) -> None:
+    def line(self, text: str, inner: bool) -> None:
         block = self.inner if inner and self.inner is not None else self.outer
         block.lines.append(text)
 
-    def _name(self, value: Value, name: str, inner: bool) -> Value:
-        fresh = self._fresh(name)
-        self._line(f"{fresh} = {value.text}", inner)
+    def name_value(self, value: Value, name: str, inner: bool) -> Value:
+        fresh = self.fresh(name)
+        self.line(f"{fresh} = {value.text}", inner)
         return Value(fresh, value.axes)
 
-    def _know(self, e: Expr, conds: tuple[Value, ...], value: Value, *, inline: bool = False, name: str = "") -> Value:
+    def know(self, e: Expr, conds: tuple[Value, ...], value: Value, *, inline: bool = False, name: str = "") -> Value:
         """Give a value its line (unless `inline`) and remember it."""
         if not inline:
-            value = self._name(value, name or e.op, self._is_inner(e, conds))
-        return self._remember(e, conds, value)
+            value = self.name_value(value, name or e.op, self._is_inner(e, conds))
+        return self.remember(e, conds, value)
 
-    def _remember(self, e: Expr, conds: tuple[Value, ...], value: Value) -> Value:
+    def remember(self, e: Expr, conds: tuple[Value, ...], value: Value) -> Value:
         block = self.inner if self._is_inner(e, conds) and self.inner is not None else self.outer
         block.known[self._key(e, conds)] = value
         return value
 
-    def _fresh(self, stem: str) -> str:
+    def fresh(self, stem: str) -> str:
         """An unused name: the stem of a buffer as it is, ops numbered from 0."""
         number = 0
         name = stem if stem in self.dtypes else f"{stem}0"

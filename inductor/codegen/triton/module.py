@@ -1,0 +1,66 @@
+"""A written kernel as a module: imports, the functions it calls, the kernel itself, and how it is launched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ....errors import InternalError
+from ....kernels.gpu.library import helper_names, helper_source
+from ....kernels.gpu.source import TritonSource
+from ...kernel import Kernel
+from .reading import below, has_load
+from .sizes import product_text, size_text
+from .tiling import Tiling
+from .writer import Writer
+
+_HEADER = "import triton\nimport triton.language as tl\n"
+_LIBDEVICE = "from triton.language.extra import libdevice\n"
+
+
+def module_source(w: Writer) -> TritonSource:
+    kernel, tiling = w.kernel, w.tiling
+    constants = [(a.constant, a.block) for a in tiling.axes if a.role != "program"]
+    params = [*w.pointers.values(), *kernel.symbols, *(f"{name}: tl.constexpr" for name, _ in constants)]
+    comments = [f"    # {line}" for line in (*kernel.origins, *_space_comment(tiling))]
+    body = [f"    {line}" for line in w.outer.lines]
+    function = "\n".join(["@triton.jit", f"def {w.name}({', '.join(params)}):", *comments, *body])
+    words = set(re.findall(r"\w+", "\n".join(body)))
+    joined = [text for name, text in w.combiners.items() if name in words]
+    words.update(re.findall(r"\w+", "\n".join(joined)))
+    helpers = "\n\n\n".join([helper_source(sorted(words & helper_names())), *joined]).strip("\n")
+    header = _HEADER + (_LIBDEVICE if "libdevice" in words or "libdevice" in helpers else "")
+    text = "\n\n\n".join(part for part in (header.rstrip("\n"), helpers, function) if part) + "\n"
+    return TritonSource(
+        name=w.name,
+        text=text,
+        pointers=tuple((w.pointers[b.name], b.dtype.name) for b in kernel.args),
+        symbols=kernel.symbols,
+        constants=tuple(constants),
+        grid=tuple((product_text(tuple(v.extent for v in a.vars)), a.block) for a in tiling.outer),
+        extents=tuple(size_text(d) for d in w.extents()) if kernel.symbols else (),
+        num_warps=tiling.num_warps,
+        num_stages=1,
+    )
+
+
+def refuse_masked_rows(kernel: Kernel) -> None:
+    """Reductions run outside any mask. One that reads memory and stands only under masks might read out of bounds."""
+    roots = [e for s in kernel.stores for e in below(s.value, s.index)]
+    free = {id(e) for s in kernel.stores for e in below(s.value, s.index, through_masks=False)}
+    for e in roots:
+        if e.op in ("reduce", "scan") and id(e) not in free and has_load(e):
+            raise InternalError(f"[triton] a {e.op} that reads memory stands under a mask: {e}\n{kernel}")
+
+
+def _space_comment(tiling: Tiling) -> Iterator[str]:
+    for a in tiling.axes:
+        what = f"{a.name} < {size_text(a.numel)}"
+        if len(a.vars) > 1 or (a.vars and a.vars[0].extent != a.numel):
+            what += f" = ({', '.join(f'{v.name} < {size_text(v.extent)}' for v in a.vars)})"
+        if a.role == "program":
+            yield what + ", one per program"
+        elif a.role == "loop":
+            yield f"{what}, in steps of {a.block}"
+        else:
+            yield f"{what}, {'in one block' if a.name == 'r' else 'per program'} of {a.block}"
