@@ -107,9 +107,9 @@ class TorchArrays:
             return
         if any(n > 1 and s == 0 for n, s in zip(value.shape, value.stride())):
             return
-        # one way or the other, never left alone: what reads a result's bits must be seen to depend on its last one
-        u = 1 - 2 * torch.randint(0, 2, value.shape, generator=rng)
-        value.mul_((1 + 2 * torch.finfo(value.dtype).eps * u).to(value.dtype))
+        # one way or the other, by different amounts, never left alone: what reads a result's bits must be seen to depend on its last one
+        u = (1 - 2 * torch.randint(0, 2, value.shape, generator=rng)) * torch.randint(1, 3, value.shape, generator=rng)
+        value.mul_((1 + torch.finfo(value.dtype).eps * u).to(value.dtype))
 
     def memory(self, value: Any) -> int:
         """Tensors without elements share nothing."""
