@@ -84,3 +84,12 @@ f = quern.compile(lambda x, c: (polynomial.polyval(x, c), polynomial.polyder(c))
 print([r.tolist() for r in f(np.arange(3.0), np.array([1.0, 2.0, 3.0]))])
 """
     assert run_python(code) == "[[1.0, 6.0, 17.0], [2.0, 6.0]]"
+
+
+def test_plans_of_generated_kernels_do_without_the_op_table_in_numpy():
+    code = """
+import sys, numpy as np, quern
+assert np.array_equal(quern.compile(lambda x: x * 2 + 1)(np.ones(5)), np.full(5, 3.0))
+print([m for m in sys.modules if m.endswith("numpy.table_ops")])
+"""
+    assert run_python(code) == "[]"

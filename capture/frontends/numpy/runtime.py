@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import os
 from collections.abc import Callable, Collection
 from typing import Any
@@ -14,7 +15,7 @@ from ....config import config
 from ....inductor.dtypes import ALL, DType
 from ....inductor.float_errors import FloatErrors
 from ....inductor.graph import TensorMeta
-from . import layout, table_ops
+from . import layout, memory
 from .errstate import BITS
 
 #: bytes before the fields of every Python object; an ndarray's first field is the address of its data
@@ -35,6 +36,11 @@ def _fastest_address() -> Callable[[Any], int]:
     """Reading the field takes 0.25 us, the documented way 2 us. Where they disagree the documented way stands."""
     probe = np.zeros(3)
     return _address if _address(probe[1:]) == _address_by_protocol(probe[1:]) else _address_by_protocol
+
+
+def _table_ops() -> Any:
+    """The op table in NumPy, loaded by the first plan with a step that no kernel was generated for."""
+    return importlib.import_module(".table_ops", __package__)
 
 
 def _usable_cpus() -> int:
@@ -68,25 +74,27 @@ class NumpyRuntime:
         kind = _KINDS[dtype.name]
         if _is_row_major(shape, stride):
             return np.empty(shape, kind)
-        return table_ops.empty_strided(shape, stride, kind)
+        return memory.empty_strided(shape, stride, kind)
 
     def as_strided(self, array: Any, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> np.ndarray:
-        return table_ops.strided(array, shape, stride, offset)
+        return memory.strided(array, shape, stride, offset)
 
     def laid_out(self, array: Any, stride: tuple[int, ...]) -> Any:
-        return table_ops.laid_out(array, stride)
+        return memory.laid_out(array, stride)
 
     def meta_of(self, array: Any) -> TensorMeta:
-        return table_ops.meta_of(array)
+        return memory.meta_of(array)
 
     def copy_(self, target: Any, source: Any) -> None:
         target[...] = source
 
     def run_op(self, op: str) -> Callable[..., Any]:
-        return table_ops.run(op)
+        found: Callable[..., Any] = _table_ops().run(op)
+        return found
 
     def resolve(self, target: str) -> Callable[..., Any]:
-        return table_ops.resolve(target)
+        found: Callable[..., Any] = _table_ops().resolve(target)
+        return found
 
     def encode(self, value: Any) -> Any:
         return layout.numpy_dtype(value) if isinstance(value, DType) else value

@@ -7,20 +7,20 @@ their memory.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided, sliding_window_view
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ....inductor.checks import REFUSED
 from ....inductor.dtypes import DType
-from ....inductor.graph import ExternRef, Graph, GraphBuilder, Input, Node, TensorMeta
+from ....inductor.graph import ExternRef, Graph, GraphBuilder, Input, Node
 from ....inductor.ops import OPS
-from .layout import element_strides, graph_dtype, numpy_dtype
+from .layout import numpy_dtype
+from .memory import meta_of, restride, strided
 
 Array = Any
 Function = Callable[..., Any]
@@ -249,11 +249,7 @@ def _roll(x: Array, *, shifts: Sequence[int], dims: Sequence[int]) -> Array:
     return np.roll(x, tuple(shifts), tuple(dims)) if dims else np.roll(x, shifts[0])
 
 
-@table_op("restride")
-def _restride(x: Array, *, stride: Sequence[int]) -> Array:
-    out = empty_strided(x.shape, stride, x.dtype)
-    out[...] = x
-    return out
+TABLE["restride"] = restride
 
 
 @table_op("flatten")
@@ -394,41 +390,6 @@ def _linear(x: Array, weight: Array, bias: Array | None) -> Array:
     return product if bias is None else product + bias
 
 
-# --------------------------------------------------------------------------- memory
-
-
-def empty_strided(shape: Sequence[int], stride: Sequence[int], dtype: np.dtype) -> Array:
-    """Uninitialised memory with the given layout; strides in elements, none negative."""
-    pattern = _pattern(tuple(shape), tuple(stride), dtype)
-    made = np.empty_like(pattern)  # an array of its own, where its axes can be put into that order
-    if made.strides == pattern.strides:
-        return made
-    elements = 1 + sum((n - 1) * s for n, s in zip(shape, stride)) if 0 not in shape else 0
-    return np.ndarray(pattern.shape, dtype, np.empty(elements, dtype), 0, pattern.strides)
-
-
-@functools.lru_cache(4096)
-def _pattern(shape: tuple[int, ...], stride: tuple[int, ...], dtype: np.dtype) -> Array:
-    """An array with the given layout whose elements nobody looks at: it has the memory of one."""
-    return as_strided(np.empty(1, dtype), shape, tuple(s * dtype.itemsize for s in stride))
-
-
-def laid_out(x: Array, stride: Sequence[int]) -> Array:
-    """`x` with these strides (in elements; axes of size 1 may have any): itself, or a copy."""
-    if 0 in x.shape or all(n == 1 or have == want * x.itemsize for n, have, want in zip(x.shape, x.strides, stride)):
-        return x
-    return _restride(x, stride=stride)
-
-
-def strided(x: Array, size: Sequence[int], stride: Sequence[int], offset: int) -> Array:
-    """A view of x's memory from its first element on; strides and offset in elements."""
-    steps = tuple(s * x.itemsize for s in stride)
-    if x.size and x.flags.c_contiguous and x.flags.writeable and min(steps, default=0) >= 0:
-        return np.ndarray(tuple(size), x.dtype, x, offset * x.itemsize, steps)  # much cheaper than as_strided
-    start = as_strided(x, (offset + 1,), (x.itemsize,))[offset:] if offset else x
-    return as_strided(start, tuple(size), steps)
-
-
 # --------------------------------------------------------------------------- the rest
 
 
@@ -527,11 +488,3 @@ def resolve(target: str) -> Function:
     for part in name.split("."):
         found = getattr(found, part)
     return found
-
-
-def meta_of(array: Any) -> TensorMeta:
-    """Shape, strides in elements and dtype. Raises TypeError for arrays that graphs cannot hold."""
-    dtype, strides = graph_dtype(array.dtype), element_strides(array)
-    if dtype is None or strides is None:
-        raise TypeError(f"graphs cannot hold an array of dtype {array.dtype} with byte strides {array.strides}")
-    return TensorMeta(array.shape, strides, dtype)
