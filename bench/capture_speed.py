@@ -69,7 +69,7 @@ class Clock:
         return self.backend(gm.forward)
 
     def for_quern(self, graph: Any, inputs: Any, context: Any) -> Callable[..., Any]:
-        from quern.capture.execution import eager_backend
+        from quern.capture.entry.execution import eager_backend
 
         self.asked, self.graphs = now(), self.graphs + 1
         run: list[Any] = []

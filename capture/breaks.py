@@ -11,12 +11,9 @@ Four things travel as Python exceptions inside capture, and nothing else does:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import SourceLocation, Unsupported
-
-if TYPE_CHECKING:
-    from .values.base import Value
 
 
 class NotConstant(Exception):
@@ -47,7 +44,7 @@ class Break(Exception):
 class UserRaise(Exception):
     """The captured program raises `value`, an exception instance modelled as a Value."""
 
-    def __init__(self, value: Value, again: bool = False) -> None:
+    def __init__(self, value: Any, again: bool = False) -> None:
         super().__init__()
         self.value = value
         #: raised before: its context stays

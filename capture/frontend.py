@@ -30,13 +30,11 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from ..inductor.runtime import Runtime
 
 if TYPE_CHECKING:
-    from .evaluator import Evaluator
-    from .rebuild import Rebuilder
-    from .sources import Source
-    from .values.base import Value
+    from .guards.sources import Source
+    from .values.base import Emitter, Machine, Value
 
 #: (ev, args, kwargs) -> Value
-Handler = Callable[["Evaluator", Sequence["Value"], Mapping[str, "Value"]], "Value"]
+Handler = Callable[["Machine", Sequence["Value"], Mapping[str, "Value"]], "Value"]
 
 
 @runtime_checkable
@@ -55,7 +53,7 @@ class Frontend(Protocol):
         """True when `wrap` makes the Values for instances of `cls` (asked once per class)."""
         ...
 
-    def wrap(self, ev: Evaluator, obj: Any, source: Source) -> Value | None:
+    def wrap(self, ev: Machine, obj: Any, source: Source) -> Value | None:
         """A Value for an object of an owned type, reached at `source`. Adds the guards it relies on (the type guard too).
 
         None leaves the object to the evaluator, which models it as an ordinary Python object.
@@ -78,15 +76,15 @@ class Frontend(Protocol):
         """True when framework Python code can be captured like user code (layers' `forward`, say)."""
         ...
 
-    def new_state(self, ev: Evaluator) -> Any:
+    def new_state(self, ev: Machine) -> Any:
         """State of one capture, kept as `ev.states[name]`. Called before anything is evaluated."""
         ...
 
-    def global_guards(self, ev: Evaluator) -> None:
+    def global_guards(self, ev: Machine) -> None:
         """Add guards on the framework's global state (grad mode, default dtype) to `ev.guards`, with source None."""
         ...
 
-    def finish(self, ev: Evaluator, rb: Rebuilder) -> None:
+    def finish(self, ev: Machine, rb: Emitter) -> None:
         """Called once the frame ended, before anything is rebuilt: writes to inputs go to `ev.boundary.writes` here, and
         global state that the program changed is set by `rb.effect(statement)`.
         """

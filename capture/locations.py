@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SourceLocation
 
 if TYPE_CHECKING:
-    from .evaluator import Evaluator
-    from .frames import Frame
+    from .machine.frames import Frame
+    from .values.base import Machine
 
 _plain: dict[tuple[CodeType, int], SourceLocation] = {}
 _framework: dict[str, bool] = {}
@@ -49,7 +49,7 @@ def of_code(code: CodeType) -> SourceLocation:
     return SourceLocation(code.co_filename, code.co_firstlineno, code.co_name, text)
 
 
-def current(ev: Evaluator, text: bool = False) -> SourceLocation | None:
+def current(ev: Machine, text: bool = False) -> SourceLocation | None:
     """The innermost line outside of the frameworks."""
     frame = ev.frame
     while frame is not None and frame.parent is not None and is_framework(ev, frame.view.code.co_filename):
@@ -57,7 +57,7 @@ def current(ev: Evaluator, text: bool = False) -> SourceLocation | None:
     return None if frame is None else _of(frame, text)
 
 
-def stack(ev: Evaluator) -> tuple[SourceLocation, ...]:
+def stack(ev: Machine) -> tuple[SourceLocation, ...]:
     """The user's frames, outermost first, with source text; framework frames are left out, the root stays."""
     found = []
     frame = ev.frame

@@ -450,7 +450,7 @@ STEPS: dict[str, Callable[[Evaluator, Frame, Any], Any]] = {
 }  # fmt: skip
 
 # quern: `capture/`. Real programs need objects, closures, exceptions, generators, and writes that are replayed afterwards; the
-# real instruction layer (`capture/instructions.py`) makes all versions look alike before anything is evaluated.
+# real instruction layer (`capture/bytecode/instructions.py`) makes all versions look alike before anything is evaluated.
 
 # ----------------------------------------------------------------------------------------------------------------------
 # 3. Guards
@@ -498,7 +498,7 @@ def check_function(guards: list[Guard], parameters: tuple[str, ...]) -> Callable
     return names["check"]
 
 
-# quern: `capture/guards.py` and `capture/sources.py`, where a value also knows the path by which it was reached.
+# quern: `capture/guards/guards.py` and `capture/guards/sources.py`, where a value also knows the path by which it was reached.
 
 # ----------------------------------------------------------------------------------------------------------------------
 # 4. Scheduling: from nodes to kernels

@@ -3,7 +3,7 @@ and a graph whose flag is set raises instead of giving results.
 
 The flag is looked at last: until then nothing that the graph did can be seen from outside, and generated code reads no
 memory that is not its own, whatever an index holds. Whoever called the graph then runs the program in plain
-Python (see `capture.dispatch`), which raises eager's own error at its own place. What follows from the graph alone (an
+Python (see `capture.entry.dispatch`), which raises eager's own error at its own place. What follows from the graph alone (an
 index that is an arange, a divisor that is a number) costs nothing.
 """
 

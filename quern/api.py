@@ -17,12 +17,12 @@ from typing import Any
 from . import decorators
 from .backends import Backend, list_backends, lookup_backend
 from .callbacks import CallbackArgs, callback_handler
-from .capture import stance as stances
-from .capture.backend import Backend as EngineBackend
-from .capture.bytecode_raw import check_python
-from .capture.dispatch import BackendContext, Callbacks, CompiledFunction
-from .capture.execution import eager_backend, inductor_backend
+from .capture.bytecode.raw import check_python
+from .capture.entry.backend import Backend as EngineBackend
+from .capture.entry.dispatch import BackendContext, Callbacks, CompiledFunction
+from .capture.entry.execution import eager_backend, inductor_backend
 from .capture.frontends import connect
+from .capture.switches import stance as stances
 from .config import Options, config
 from .errors import InvalidOption, UnsupportedPython, UserError, warn
 from .explanation import Explanation, explain_call
@@ -47,7 +47,7 @@ _MODES: dict[str, str] = {
 }
 
 #: what `backend=None` stands for
-_default_backend: list[str | Backend] = ["inductor"]
+_default_backend: str | Backend = "inductor"
 
 #: every compiled function alive, for `reset`
 _compiled: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
@@ -86,7 +86,7 @@ def compile(
     _reject_unknown(unknown)
     _check_arguments(fullgraph, dynamic, disable, name, recompile_limit)
     made = _options(mode, options)
-    chosen = lookup_backend(_default_backend[0] if backend is None else backend)
+    chosen = lookup_backend(_default_backend if backend is None else backend)
     if options and chosen != "inductor":
         warn(f"quern: {', '.join(options)}: options of the backend 'inductor' change nothing with another backend")
 
@@ -253,12 +253,13 @@ def _callbacks() -> Callbacks:
 def set_default_backend(backend: str | Backend) -> None:
     """The backend of `compile` calls without one, from now on. Raises InvalidBackend."""
     lookup_backend(backend)
-    _default_backend[0] = backend
+    global _default_backend
+    _default_backend = backend
 
 
 def get_default_backend() -> str | Backend:
     """What `set_default_backend` set; "inductor" at first."""
-    return _default_backend[0]
+    return _default_backend
 
 
 class set_stance(contextlib.ContextDecorator):  # noqa: N801 - called like a function, named as torch names it

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .capture import markers, marks, stance
-from .capture.dispatch import CompiledFunction
+from .capture.entry.dispatch import CompiledFunction
+from .capture.switches import markers, marks, stance
 
 graph_break = markers.graph_break
 is_compiling = markers.is_compiling

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .capture.breaks import BreakReason
-from .capture.dispatch import CompiledFunction, Entry, Recompile
+from .capture.entry.dispatch import CompiledFunction, Entry, Recompile
 from .clock import perf_counter
 from .inductor.executable import CompileRecord
 from .inductor.graph import Graph

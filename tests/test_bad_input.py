@@ -113,7 +113,7 @@ def test_unsupported_python_is_said(monkeypatch):
 
 
 def test_the_message_names_the_versions():
-    from quern.capture.bytecode_raw import check_python
+    from quern.capture.bytecode.raw import check_python
 
     with pytest.raises(UnsupportedPython) as caught:
         check_python((3, 9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable
@@ -14,14 +15,10 @@ _KNOWN = {
     "numpy": (".numpy.frontend", "NumpyFrontend"),
 }
 
-_connected: list[bool] = []
 
-
+@functools.cache
 def connect() -> None:
     """Make the known front ends available to all later captures. Calling it again does nothing."""
-    if _connected:
-        return
-    _connected.append(True)
     for framework, (module, name) in _KNOWN.items():
         register_loader(_loader(framework, module, name))
 

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from ..type_lookup import HEAPTYPE, MISSING, dict_getter, type_find
+from ..machine.type_lookup import HEAPTYPE, MISSING, dict_getter, type_find
 
 _FunctionType = types.FunctionType
 #: descriptors of data computed or kept in C

@@ -7,13 +7,14 @@ import enum
 import types
 from typing import TYPE_CHECKING, Any
 
-from ..operators import COMPARE_STEMS
-from ..sources import Source
-from ..type_lookup import ABSTRACT, HEAPTYPE, MISSING, inherits, type_find
+from ..guards.sources import Source
+from ..machine.operators import COMPARE_STEMS
+from ..machine.type_lookup import ABSTRACT, HEAPTYPE, MISSING, inherits, type_find
 from .base import Args, Kwargs, Value
 from .class_info import C_DATA, ClassInfo, descriptor_kind, is_data_descriptor
-from .constant import CONSTANT_TYPES, FALSE, NONE, TRUE, ConstantValue
+from .constant import FALSE, NONE, TRUE, ConstantValue
 from .functions import BoundMethodValue
+from .literals import CONSTANT_TYPES
 from .mappings import DictValue
 from .objects import ObjectValue
 from .sequences import DequeValue, ListValue, TupleValue
@@ -21,8 +22,7 @@ from .sets import SetValue
 from .special_methods import as_text
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
+    from .base import Emitter, Machine
 
 _FunctionType = types.FunctionType
 
@@ -49,7 +49,7 @@ class ClassValue(Value):
     def describe(self) -> str:
         return f"the class {self.real.__name__}"
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         found = self.written.get(name)
         if found is not None:
             return found
@@ -75,7 +75,7 @@ class ClassValue(Value):
             return ev.class_function(meta, "__getattr__", meta.getattr).call(ev, [self, ConstantValue(name)], {})
         raise ev.raise_(AttributeError, f"type object '{self.real.__name__}' has no attribute '{name}'")
 
-    def _through_metaclass(self, ev: Evaluator, meta: ClassInfo, name: str, raw: Any) -> Value:
+    def _through_metaclass(self, ev: Machine, meta: ClassInfo, name: str, raw: Any) -> Value:
         """The metaclass's attribute `raw` seen through the class."""
         if isinstance(raw, _FunctionType):
             return BoundMethodValue(ev.class_function(meta, name, raw), self)
@@ -93,7 +93,7 @@ class ClassValue(Value):
             )
         return ev.class_c_attr(self, name, raw)
 
-    def bind(self, ev: Evaluator, name: str, raw: Any) -> Value:
+    def bind(self, ev: Machine, name: str, raw: Any) -> Value:
         """The attribute `raw` seen through the class."""
         kind = descriptor_kind(raw)
         if kind is _FunctionType:
@@ -117,7 +117,7 @@ class ClassValue(Value):
             return ev.wrap(raw, ev.names.const(raw))
         return ev.class_attr(self.info, name, raw)
 
-    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+    def setattr_(self, ev: Machine, name: str, value: Value) -> None:
         raw = self.info.find(name)
         meta = ev.class_info(type(self.real))
         if meta.setattr is not None or isinstance(self.real, enum.EnumMeta) or name.startswith("__"):
@@ -141,11 +141,11 @@ class ClassValue(Value):
         ev.class_written(self, name, value)
         ev.effects.touch(self)
 
-    def replay(self, rb: Rebuilder, target: str) -> None:
+    def replay(self, rb: Emitter, target: str) -> None:
         for name, value in self.written.items():
             rb.effect(f"{target}.{name} = {rb.value(value)}")
 
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         handler = ev.handler(self.real)
         if handler is not None:
             return handler(ev, args, kwargs)
@@ -157,18 +157,18 @@ class ClassValue(Value):
             return ev.class_function(ev.class_info(type(self.real)), "__call__", maker).call(ev, [self, *args], kwargs)
         return instantiate(ev, self, args, kwargs)
 
-    def iter_(self, ev: Evaluator) -> Value:
+    def iter_(self, ev: Machine) -> Value:
         if isinstance(self.real, enum.EnumMeta):
             members: list[Any] = list(self.real)
             return ev.iterator_of([ev.wrap(member, ev.names.const(member)) for member in members])
         return self._meta_call(ev, "__iter__", [])
 
-    def len_(self, ev: Evaluator) -> Value:
+    def len_(self, ev: Machine) -> Value:
         if isinstance(self.real, enum.EnumMeta):
             return ConstantValue(len(self.real))
         return self._meta_call(ev, "__len__", [])
 
-    def getitem(self, ev: Evaluator, key: Value) -> Value:
+    def getitem(self, ev: Machine, key: Value) -> Value:
         if isinstance(self.real, enum.EnumMeta):
             member = ev.fold_raw(lambda: self.real[key.as_constant()])
             return ev.wrap(member, ev.names.const(member))
@@ -184,32 +184,32 @@ class ClassValue(Value):
             return self.getattr_(ev, "__class_getitem__").call(ev, [key], {})
         return ev.fold(lambda: self.real[ev.known(key)])
 
-    def contains(self, ev: Evaluator, item: Value) -> bool:
+    def contains(self, ev: Machine, item: Value) -> bool:
         if isinstance(self.real, enum.EnumMeta):
             return ev.fold_raw(lambda: ev.known(item) in self.real)
         return self._meta_call(ev, "__contains__", [item]).truth(ev)
 
-    def _meta_call(self, ev: Evaluator, name: str, args: list[Value]) -> Value:
+    def _meta_call(self, ev: Machine, name: str, args: list[Value]) -> Value:
         meta = ev.class_info(type(self.real))
         raw = meta.find(name)
         if not isinstance(raw, _FunctionType):
             raise ev.type_error(f"'{type(self.real).__name__}' object does not support {name}")
         return ev.class_function(meta, name, raw).call(ev, [self, *args], {})
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         if op == "|":
             mine, theirs = self.real, ev.known(other)
             return ev.fold(lambda: theirs | mine if reflected else mine | theirs)
         return None
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         found = self._metaclass_answer(ev, f"__{COMPARE_STEMS[op]}__", [other])
         if found is None and op == "!=" and type_find(type(self.real), "__ne__") is object.__ne__:
             equal = self._metaclass_answer(ev, "__eq__", [other])
             found = None if equal is None else FALSE if equal.truth(ev) else TRUE
         return found
 
-    def _metaclass_answer(self, ev: Evaluator, name: str, args: list[Value]) -> Value | None:
+    def _metaclass_answer(self, ev: Machine, name: str, args: list[Value]) -> Value | None:
         """What the program's own metaclass says; None where it says nothing, or is Python's."""
         raw = type_find(type(self.real), name)
         if not isinstance(raw, _FunctionType) or raw is enum.EnumMeta.__dict__.get(name):
@@ -217,7 +217,7 @@ class ClassValue(Value):
         found = self._meta_call(ev, name, args)
         return None if type(found) is ConstantValue and found.value is NotImplemented else found
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         found = self._metaclass_answer(ev, "__bool__", [])
         if found is None:
             size = self._metaclass_answer(ev, "__len__", [])
@@ -226,23 +226,23 @@ class ClassValue(Value):
             raise ev.type_error(f"__bool__ should return bool, returned {found.python_type().__name__}")
         return found.truth(ev)
 
-    def str_(self, ev: Evaluator) -> Value:
+    def str_(self, ev: Machine) -> Value:
         return self._metaclass_text(ev, "__str__", []) or self.repr_(ev)
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         return self._metaclass_text(ev, "__repr__", []) or ConstantValue(repr(self.real))
 
-    def format_(self, ev: Evaluator, spec: str) -> Value:
+    def format_(self, ev: Machine, spec: str) -> Value:
         return self._metaclass_text(ev, "__format__", [ConstantValue(spec)]) or super().format_(ev, spec)
 
-    def _metaclass_text(self, ev: Evaluator, name: str, args: list[Value]) -> Value | None:
+    def _metaclass_text(self, ev: Machine, name: str, args: list[Value]) -> Value | None:
         """A text that the program's own metaclass gives; None where Python's does."""
         raw = type_find(type(self.real), name)
         if not isinstance(raw, _FunctionType) or raw is enum.EnumMeta.__dict__.get(name):
             return None
         return as_text(ev, name, self._meta_call(ev, name, args))
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return rb.inject(self.real, self.real.__name__)
 
 
@@ -261,7 +261,7 @@ class ClassDict(Value):
     def describe(self) -> str:
         return f"__dict__ of {self.owner.describe()}"
 
-    def contains(self, ev: Evaluator, item: Value) -> bool:
+    def contains(self, ev: Machine, item: Value) -> bool:
         name = ev.known(item)
         if type(name) is not str or self.owner.written:
             raise self._unread(ev)
@@ -273,36 +273,36 @@ class ClassDict(Value):
         )
         return there
 
-    def _unread(self, ev: Evaluator) -> Exception:
+    def _unread(self, ev: Machine) -> Exception:
         return ev.break_("class-dict", f"reading {self.describe()}", rewrite="use getattr with a known name")
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         raise self._unread(ev)
 
-    def getitem(self, ev: Evaluator, key: Value) -> Value:
+    def getitem(self, ev: Machine, key: Value) -> Value:
         raise self._unread(ev)
 
-    def iter_(self, ev: Evaluator) -> Value:
+    def iter_(self, ev: Machine) -> Value:
         raise self._unread(ev)
 
-    def len_(self, ev: Evaluator) -> Value:
+    def len_(self, ev: Machine) -> Value:
         raise self._unread(ev)
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         raise self._unread(ev)
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         raise self._unread(ev)
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         raise self._unread(ev)
 
 
-def _class_dict(ev: Evaluator, value: ClassValue) -> Value:
+def _class_dict(ev: Machine, value: ClassValue) -> Value:
     return ClassDict(value)
 
 
-def _class_annotations(ev: Evaluator, value: ClassValue) -> Value:
+def _class_annotations(ev: Machine, value: ClassValue) -> Value:
     """The class's own, never a base's; asking a class that has none gives it an empty dict."""
     cls = value.real
     if "__annotations__" in cls.__dict__:
@@ -320,7 +320,7 @@ def _class_annotations(ev: Evaluator, value: ClassValue) -> Value:
 def _class_text(name: str) -> Any:
     """A text that a class bears, guarded where the program may write it."""
 
-    def read(ev: Evaluator, value: ClassValue) -> Value:
+    def read(ev: Machine, value: ClassValue) -> Value:
         cls = value.real
         text = getattr(cls, name)
         if cls.__flags__ & HEAPTYPE and not ev.trusted_module(cls.__module__):
@@ -344,7 +344,7 @@ _CLASS_ATTRIBUTES: dict[str, Any] = {
 # ---------------------------------------------------------------- making instances
 
 
-def instantiate(ev: Evaluator, cls: ClassValue, args: Args, kwargs: Kwargs) -> Value:
+def instantiate(ev: Machine, cls: ClassValue, args: Args, kwargs: Kwargs) -> Value:
     """`type.__call__`: `__new__`, then `__init__`."""
     info = cls.info
     new = info.find("__new__")
@@ -373,7 +373,7 @@ def instantiate(ev: Evaluator, cls: ClassValue, args: Args, kwargs: Kwargs) -> V
     return obj
 
 
-def object_new(ev: Evaluator, info: ClassInfo) -> ObjectValue:
+def object_new(ev: Machine, info: ClassInfo) -> ObjectValue:
     """`object.__new__(cls)`."""
     if info.cls.__flags__ & ABSTRACT:
         missing = info.cls.__abstractmethods__  # type: ignore[attr-defined]
@@ -398,7 +398,7 @@ _EMPTY: dict[type, Any] = {
 }
 
 
-def builtin_new(ev: Evaluator, base: type, info: ClassInfo, args: Args, kwargs: Kwargs) -> Value:
+def builtin_new(ev: Machine, base: type, info: ClassInfo, args: Args, kwargs: Kwargs) -> Value:
     """`base.__new__(info.cls, *args)` for a builtin base: an object with the base's own content as payload."""
     if issubclass(base, BaseException):
         return ExceptionValue(info, list(args))
@@ -443,7 +443,7 @@ class SuperValue(Value):
     def describe(self) -> str:
         return f"super() of {self.owner.describe()}"
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         owner = self.owner
         by_class = isinstance(owner, ClassValue)
         mro = (owner.real if isinstance(owner, ClassValue) else owner.python_type()).__mro__
@@ -457,7 +457,7 @@ class SuperValue(Value):
             return ev.class_value(super)
         raise ev.raise_(AttributeError, f"'super' object has no attribute '{name}'")
 
-    def _bind(self, ev: Evaluator, name: str, raw: Any, base: type, by_class: bool) -> Value:
+    def _bind(self, ev: Machine, name: str, raw: Any, base: type, by_class: bool) -> Value:
         info = ev.class_info(base)
         owner = self.owner
         if type(raw) is classmethod and isinstance(owner, (ClassValue, ObjectValue)):
@@ -479,7 +479,7 @@ class SuperValue(Value):
             return BoundMethodValue(ev.wrap(raw, ev.names.const(raw)), owner)
         return ev.c_method(owner, name, raw)
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"super({rb.inject(self.cls, self.cls.__name__)}, {rb.value(self.owner)})"
 
 
@@ -506,7 +506,7 @@ class PyModuleValue(Value):
     def describe(self) -> str:
         return f"the module {self.real.__name__}"
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         scope = ev.scope(self.real.__dict__)
         if name in scope.values and name in self.real.__dict__ or name in scope.written:
             return scope.read(ev, name)
@@ -535,13 +535,13 @@ class PyModuleValue(Value):
             return ev.wrap(found, ev.names.const(self.real, label=self.real.__name__).attr(name))
         raise ev.raise_(AttributeError, f"module '{self.real.__name__}' has no attribute '{name}'")
 
-    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+    def setattr_(self, ev: Machine, name: str, value: Value) -> None:
         ev.scope(self.real.__dict__).write(ev, name, value)
 
-    def delattr_(self, ev: Evaluator, name: str) -> None:
+    def delattr_(self, ev: Machine, name: str) -> None:
         ev.scope(self.real.__dict__).delete(ev, name)
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         return ConstantValue(repr(self.real))
 
 
@@ -564,7 +564,7 @@ class ExceptionValue(ObjectValue):
         self.args = args
         self.location: Any = None
 
-    def generic_getattr(self, ev: Evaluator, name: str, hook: bool = True) -> Value:
+    def generic_getattr(self, ev: Machine, name: str, hook: bool = True) -> Value:
         if name == "args":
             return TupleValue(self.args)
         found = self.attrs.get(name)
@@ -582,7 +582,7 @@ class ExceptionValue(ObjectValue):
             return self.args[0] if self.args else NONE
         return super().generic_getattr(ev, name, hook)
 
-    def generic_setattr(self, ev: Evaluator, name: str, value: Value) -> None:
+    def generic_setattr(self, ev: Machine, name: str, value: Value) -> None:
         if name == "args":
             self.args = value.items(ev)
             self.changed["args"] = None
@@ -596,7 +596,7 @@ class ExceptionValue(ObjectValue):
         else:
             super().generic_setattr(ev, name, value)
 
-    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+    def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         if name == "__init__":
             if kwargs:
                 raise ev.break_(
@@ -619,33 +619,33 @@ class ExceptionValue(ObjectValue):
     def models(self, owner: type) -> bool:
         return owner.__module__ == "builtins" and (owner not in _OWN_TEXT or len(self.args) < 2)
 
-    def _said(self, ev: Evaluator) -> Value:
+    def _said(self, ev: Machine) -> Value:
         if not self.args:
             return ConstantValue("")
         if len(self.args) == 1:
             return self.args[0].repr_(ev) if issubclass(self.cls, KeyError) else self.args[0].str_(ev)
         return TupleValue(self.args).repr_(ev)
 
-    def _repr(self, ev: Evaluator) -> Value:
+    def _repr(self, ev: Machine) -> Value:
         return ConstantValue(f"{self.cls.__name__}({', '.join(ev.repr_text(a) for a in self.args)})")
 
-    def str_(self, ev: Evaluator) -> Value:
+    def str_(self, ev: Machine) -> Value:
         method = self.special(ev, "__str__")
         return self._text(ev, "__str__", method, []) if method is not None else self._said(ev)
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         method = self.special(ev, "__repr__")
         return self._text(ev, "__repr__", method, []) if method is not None else self._repr(ev)
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         self.new_args = self.args
         self.changed.pop("args", None)
         return super().rebuild(rb)
 
-    def _assignment(self, rb: Rebuilder, target: str, attr: str) -> str:
+    def _assignment(self, rb: Emitter, target: str, attr: str) -> str:
         return f"{target}.{attr} = {rb.value(self.attrs[attr])}"
 
-    def replay(self, rb: Rebuilder, target: str) -> None:
+    def replay(self, rb: Emitter, target: str) -> None:
         if "args" in self.changed:
             rb.effect(f"{target}.args = {rb.value(TupleValue(self.args))}")
             self.changed.pop("args")

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import fractions
 import math
 import numbers
 import re
 import types
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import NotConstant
-from ..type_lookup import type_lookup
+from ..machine.type_lookup import type_lookup
 from .base import Args, Kwargs, Value
+from .literals import CONSTANT_TYPES
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
-    from ..sources import Source
-
-#: exact types whose objects are compared by value and written as literals or held by the entry
-LITERAL_TYPES: frozenset[type] = frozenset(
-    (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented))
-)
-#: further immutable types: an object is held by the entry; operations on it are done at capture
-CONSTANT_TYPES: frozenset[type] = LITERAL_TYPES | {
-    range, re.Pattern, re.Match, decimal.Decimal, fractions.Fraction, uuid.UUID, datetime.date, datetime.datetime, datetime.timedelta,
-    types.CodeType, types.GenericAlias, types.UnionType,
-}  # fmt: skip
-
+    from ..guards.sources import Source
+    from .base import Emitter, Machine
 
 #: what methods of constants make that has a state of its own: two calls of the compiled function may not share it
 _STATEFUL = (type(re.compile("").scanner("")),)  # type: ignore[attr-defined]
@@ -62,10 +47,10 @@ class ConstantValue(Value):
     def describe(self) -> str:
         return repr(self.value)
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return rb.constant(self.value)
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         cls = type(self.value)
         attr = type_lookup(cls, name)
         if attr is None:
@@ -74,12 +59,12 @@ class ConstantValue(Value):
             return ev.fold(getattr, self.value, name)
         return super().getattr_(ev, name)
 
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         if isinstance(self.value, types.GenericAlias):
             return ev.call(ev.constant(self.value.__origin__), args, kwargs)
         raise ev.type_error(f"'{type(self.value).__name__}' object is not callable")
 
-    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+    def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         special = getattr(self, "m_" + name, None)
         if special is not None:
             found = special(ev, args, kwargs)
@@ -106,22 +91,22 @@ class ConstantValue(Value):
 
     # str methods that take other than constants
 
-    def m_join(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
+    def m_join(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value | None:
         if not isinstance(self.value, (str, bytes)) or len(args) != 1:
             return None
         return ev.fold(self.value.join, [ev.known(ev.payload(item)) for item in args[0].items(ev)])
 
-    def m_format(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
+    def m_format(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value | None:
         if not isinstance(self.value, str):
             return None
         plain = [_Formatted(ev, a) for a in args]
         named = {k: _Formatted(ev, v) for k, v in kwargs.items()}
         return ev.fold(lambda: self.value.format(*plain, **named))
 
-    def m___mod__(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
+    def m___mod__(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value | None:
         return self.binary(ev, "%", args[0], False)
 
-    def m_sub(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value | None:
+    def m_sub(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value | None:
         """`pattern.sub(function, text)`: the function is the program's."""
         if (
             not isinstance(self.value, re.Pattern)
@@ -142,13 +127,13 @@ class ConstantValue(Value):
 
     # ------------------------------------------------------------ protocols
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         return bool(self.value)
 
-    def len_(self, ev: Evaluator) -> Value:
+    def len_(self, ev: Machine) -> Value:
         return ev.fold(len, self.value)
 
-    def iter_(self, ev: Evaluator) -> Value:
+    def iter_(self, ev: Machine) -> Value:
         if type(self.value) is range:
             return ev.range_iterator(self.value)
         try:
@@ -156,19 +141,19 @@ class ConstantValue(Value):
         except TypeError as error:
             raise ev.user_exception(error) from None
 
-    def items(self, ev: Evaluator) -> list[Value]:
+    def items(self, ev: Machine) -> list[Value]:
         try:
             return [ConstantValue(v) for v in self.value]
         except TypeError as error:
             raise ev.user_exception(error) from None
 
-    def getitem(self, ev: Evaluator, key: Value) -> Value:
+    def getitem(self, ev: Machine, key: Value) -> Value:
         return ev.fold(lambda: self.value[ev.known(key)])
 
-    def contains(self, ev: Evaluator, item: Value) -> bool:
+    def contains(self, ev: Machine, item: Value) -> bool:
         return ev.fold(lambda: ev.known(item) in self.value).as_constant()
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         given, other = other, ev.payload(other)
         if op == "%" and not reflected and isinstance(self.value, str) and given is not other:
             if not issubclass(given.python_type(), (tuple, dict)):
@@ -182,7 +167,7 @@ class ConstantValue(Value):
         self._ask_for_foreign(ev, op, other)
         return None
 
-    def _ask_for_foreign(self, ev: Evaluator, op: str, other: Value) -> None:
+    def _ask_for_foreign(self, ev: Machine, op: str, other: Value) -> None:
         """Break where the constant is a scalar of an array library (known by `__array_priority__`): its operators make an array of
         an object that they do not know, or ask its class in ways of their own.
         """
@@ -194,7 +179,7 @@ class ConstantValue(Value):
                             f"NumPy makes an array of the {cls.__name__} object, or asks its class what to do",
                             "convert it before")  # fmt: skip
 
-    def _percent(self, ev: Evaluator, other: Value) -> Value:
+    def _percent(self, ev: Machine, other: Value) -> Value:
         """`"..." % other`: what is not constant is formatted by its own str and repr."""
         try:
             plain = ev.to_python(other)
@@ -205,17 +190,17 @@ class ConstantValue(Value):
                 plain = _Formatted(ev, other)
         return ev.fold(lambda: self.value % plain)
 
-    def unary(self, ev: Evaluator, op: str) -> Value:
+    def unary(self, ev: Machine, op: str) -> Value:
         return ev.fold(ev.operators.UNARY[op], self.value)
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         other = ev.payload(other)
         if type(other) is ConstantValue:
             return ev.fold(ev.operators.COMPARE[op], self.value, other.value)
         self._ask_for_foreign(ev, op, other)
         return None
 
-    def key(self, ev: Evaluator) -> Any:
+    def key(self, ev: Machine) -> Any:
         if is_nan(self.value):
             raise ev.break_("nan-key", f"{self.value!r} as a key of a dict or set", "a NaN equals itself alone, and which one a call brings is not guarded",
                             "use another key")  # fmt: skip
@@ -227,13 +212,13 @@ class ConstantValue(Value):
             raise ev.user_exception(error) from None
         return self.value
 
-    def str_(self, ev: Evaluator) -> Value:
+    def str_(self, ev: Machine) -> Value:
         return ConstantValue(str(self.value))
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         return ConstantValue(repr(self.value))
 
-    def format_(self, ev: Evaluator, spec: str) -> Value:
+    def format_(self, ev: Machine, spec: str) -> Value:
         return ev.fold(format, self.value, spec)
 
     def __repr__(self) -> str:
@@ -243,7 +228,7 @@ class ConstantValue(Value):
 class _Formatted:
     """Lets `str.format` and `%` call back for a Value's own text."""
 
-    def __init__(self, ev: Evaluator, value: Value) -> None:
+    def __init__(self, ev: Machine, value: Value) -> None:
         self._ev, self._value = ev, value
 
     def __format__(self, spec: str) -> str:

@@ -6,17 +6,17 @@ import functools
 import types
 from typing import TYPE_CHECKING, Any
 
-from ..sources import Source
+from ..guards.sources import Source
 from .base import Args, Kwargs, Value
-from .constant import FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
+from .constant import FALSE, NONE, TRUE, ConstantValue
 from .keys import MethodKey
+from .literals import LITERAL_TYPES
 from .mappings import DictValue
 from .sequences import TupleValue
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
-    from ..scopes import GlobalScope
+    from ..machine.scopes import GlobalScope
+    from .base import Emitter, Machine
 
 
 class CellValue(Value):
@@ -34,7 +34,7 @@ class CellValue(Value):
     def python_type(self) -> type:
         return types.CellType
 
-    def get(self, ev: Evaluator) -> Value | None:
+    def get(self, ev: Machine) -> Value | None:
         if not self._read:
             self._read = True
             assert self.source is not None
@@ -46,14 +46,14 @@ class CellValue(Value):
             self._content = ev.wrap(content, self.source.cell())
         return self._content
 
-    def set(self, ev: Evaluator, value: Value | None) -> None:
+    def set(self, ev: Machine, value: Value | None) -> None:
         self._read = True
         self._content = value
         if self.source is not None:
             self.changed = True
             ev.effects.touch(self)
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name == "cell_contents":
             found = self.get(ev)
             if found is None:
@@ -61,12 +61,12 @@ class CellValue(Value):
             return found
         return super().getattr_(ev, name)
 
-    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+    def setattr_(self, ev: Machine, name: str, value: Value) -> None:
         if name != "cell_contents":
             return super().setattr_(ev, name, value)
         self.set(ev, value)
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         cell = rb.inject(types.CellType, "cell")
         if self._content is None:
             return f"{cell}()"
@@ -76,7 +76,7 @@ class CellValue(Value):
         rb.defer(lambda: rb.emit(f"{name}.cell_contents = {rb.value(content)}"))
         return name
 
-    def replay(self, rb: Rebuilder, target: str) -> None:
+    def replay(self, rb: Emitter, target: str) -> None:
         if self._content is None:
             rb.effect(f"del {target}.cell_contents")
         else:
@@ -144,7 +144,7 @@ class FunctionValue(Value):
 
     # ------------------------------------------------------------ parts
 
-    def defaults(self, ev: Evaluator) -> list[Value]:
+    def defaults(self, ev: Machine) -> list[Value]:
         found = self._defaults
         if found is None:
             real = self.real.__defaults__ if self.real is not None else None
@@ -153,7 +153,7 @@ class FunctionValue(Value):
             self._defaults = found
         return found
 
-    def kwdefaults(self, ev: Evaluator) -> dict[str, Value]:
+    def kwdefaults(self, ev: Machine) -> dict[str, Value]:
         found = self._kwdefaults
         if found is None:
             real = self.real.__kwdefaults__ if self.real is not None else None
@@ -162,7 +162,7 @@ class FunctionValue(Value):
             self._kwdefaults = found
         return found
 
-    def _guard_part(self, ev: Evaluator, where: str, real: Any) -> None:
+    def _guard_part(self, ev: Machine, where: str, real: Any) -> None:
         """The defaults of a real function, as a whole: a held function's tuple by identity, else by their number and names."""
         if self.real is None or self.scope.trusted:
             return
@@ -175,14 +175,14 @@ class FunctionValue(Value):
         else:
             ev.guards.keys(source, tuple(real))
 
-    def _part(self, ev: Evaluator, obj: Any, where: str, key: Any) -> Value:
+    def _part(self, ev: Machine, obj: Any, where: str, key: Any) -> Value:
         if type(obj) in LITERAL_TYPES and self.source is not None and self.source.is_const:
             if where == "__defaults__" or self.scope.trusted:
                 return ConstantValue(obj)  # the tuple of defaults as a whole is guarded
         assert self.source is not None
         return ev.wrap(obj, self.source.attr(where).item(key))
 
-    def closure(self, ev: Evaluator) -> list[CellValue]:
+    def closure(self, ev: Machine) -> list[CellValue]:
         found = self._closure
         if found is None:
             found = []
@@ -208,7 +208,7 @@ class FunctionValue(Value):
 
     # ------------------------------------------------------------ attributes
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         found = self.attrs.get(name)
         if found is not None:
             return found
@@ -222,7 +222,7 @@ class FunctionValue(Value):
             return value
         return super().getattr_(ev, name)
 
-    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+    def setattr_(self, ev: Machine, name: str, value: Value) -> None:
         if name == "__defaults__":
             self._defaults = value.items(ev) if not ev.is_none(value) else []
         elif name == "__kwdefaults__":
@@ -236,13 +236,13 @@ class FunctionValue(Value):
         if self.source is not None:
             ev.effects.touch(self)
 
-    def delattr_(self, ev: Evaluator, name: str) -> None:
+    def delattr_(self, ev: Machine, name: str) -> None:
         if self.real is not None or name not in self.attrs:
             return super().delattr_(ev, name)
         del self.attrs[name]
         self.changed.pop(name, None)
 
-    def own_attributes(self, ev: Evaluator) -> dict[str, Value]:
+    def own_attributes(self, ev: Machine) -> dict[str, Value]:
         """What `fn.__dict__` holds."""
         if self.real is not None:
             for name in self.real.__dict__:
@@ -250,12 +250,12 @@ class FunctionValue(Value):
                     self.getattr_(ev, name)
         return {k: v for k, v in self.attrs.items() if k not in _FUNCTION_ATTRIBUTES}
 
-    def m___get__(self, ev: Evaluator, obj: Value, cls: Value = NONE) -> Value:
+    def m___get__(self, ev: Machine, obj: Value, cls: Value = NONE) -> Value:
         return self if ev.is_none(obj) else BoundMethodValue(self, obj)
 
     # ------------------------------------------------------------ calls
 
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         handler = self._handler
         if handler is False:
             handler = self._handler = ev.handler(self.real) if self.real is not None else None
@@ -263,12 +263,12 @@ class FunctionValue(Value):
             return handler(ev, args, kwargs)
         return ev.inline(self, args, kwargs)
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         raise ev.break_("function-repr", "the repr of a function holds its address")
 
     # ------------------------------------------------------------ making it again
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         make = rb.inject(types.FunctionType, "function")
         code = rb.inject(self.code, "code")
         scope = rb.inject(self.scope.real, "globals")
@@ -286,13 +286,13 @@ class FunctionValue(Value):
                 rb.emit(f"{name}.{attr} = {rb.value(self.attrs[attr])}")
         return name
 
-    def replay(self, rb: Rebuilder, target: str) -> None:
+    def replay(self, rb: Emitter, target: str) -> None:
         for attr in self.changed:
             rb.effect(f"{target}.{attr} = {rb.value(self.attrs[attr])}")
 
 
 def _of_real(name: str) -> Any:
-    def read(ev: Evaluator, fn: FunctionValue) -> Value:
+    def read(ev: Machine, fn: FunctionValue) -> Value:
         if fn.real is not None:
             assert fn.source is not None
             return ev.wrap(getattr(fn.real, name), fn.source.attr(name))
@@ -304,7 +304,7 @@ def _of_real(name: str) -> Any:
 def _text_of(name: str, made: Any) -> Any:
     """`name` of a function: guarded for one of the program's, which may be given another."""
 
-    def read(ev: Evaluator, fn: FunctionValue) -> Value:
+    def read(ev: Machine, fn: FunctionValue) -> Value:
         if fn.real is None or fn.source is None or fn.scope.trusted:
             return ConstantValue(made(fn))
         return ev.wrap(getattr(fn.real, name), fn.source.attr(name))
@@ -312,7 +312,7 @@ def _text_of(name: str, made: Any) -> Any:
     return read
 
 
-def _annotations(ev: Evaluator, fn: FunctionValue) -> Value:
+def _annotations(ev: Machine, fn: FunctionValue) -> Value:
     if fn.real is not None:
         assert fn.source is not None
         return ev.wrap(fn.real.__annotations__, fn.source.attr("__annotations__"))
@@ -358,10 +358,10 @@ class BoundMethodValue(Value):
     def describe(self) -> str:
         return f"the method {getattr(self.function, 'name', '')!r} of {self.owner.describe()}"
 
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         return self.function.call(ev, [self.owner, *args], kwargs)
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name == "__func__":
             return self.function
         if name == "__self__":
@@ -370,10 +370,10 @@ class BoundMethodValue(Value):
             return super().getattr_(ev, name)
         return self.function.getattr_(ev, name)
 
-    def m___get__(self, ev: Evaluator, obj: Value, cls: Value = NONE) -> Value:
+    def m___get__(self, ev: Machine, obj: Value, cls: Value = NONE) -> Value:
         return self
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         if op in ("==", "!=") and isinstance(other, BoundMethodValue):
             same = other.owner is self.owner and (
                 other.function is self.function or ev.equal(other.function, self.function)
@@ -381,10 +381,10 @@ class BoundMethodValue(Value):
             return TRUE if same == (op == "==") else FALSE
         return None
 
-    def key(self, ev: Evaluator) -> Any:
+    def key(self, ev: Machine) -> Any:
         return MethodKey(self.function.key(ev), ev.identity_key(self.owner))
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"{rb.inject(types.MethodType, 'method')}({rb.value(self.function)}, {rb.value(self.owner)})"
 
 
@@ -406,7 +406,7 @@ class BuiltinValue(Value):
     def as_constant(self) -> Any:
         return self.real
 
-    def key(self, ev: Evaluator) -> Any:
+    def key(self, ev: Machine) -> Any:
         return self.real
 
     def describe(self) -> str:
@@ -414,7 +414,7 @@ class BuiltinValue(Value):
         name = getattr(self.real, "__qualname__", None) or getattr(self.real, "__name__", repr(self.real))
         return f"{module}.{name}" if isinstance(module, str) and module != "builtins" else str(name)
 
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         handler = self._handler
         if handler is False:
             handler = self._handler = ev.handler(self.real)
@@ -422,7 +422,7 @@ class BuiltinValue(Value):
             raise ev.unknown_callable(self, args, kwargs)
         return handler(ev, args, kwargs)
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name == "__class__":
             return ev.class_value(type(self.real))
         try:
@@ -431,13 +431,13 @@ class BuiltinValue(Value):
             raise ev.user_exception(error) from None
         return ev.wrap(found, ev.names.const(found))
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         if op in ("==", "!=") and isinstance(other, BuiltinValue):
             same = self.real == other.real
             return TRUE if same == (op == "==") else FALSE
         return None
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         return ConstantValue(repr(self.real))
 
 
@@ -463,10 +463,10 @@ class PartialValue(Value):
     def python_type(self) -> type:
         return functools.partial
 
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         return self.function.call(ev, [*self.args, *args], {**self.keywords, **kwargs})
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name == "func":
             return self.function
         if name == "args":
@@ -476,12 +476,12 @@ class PartialValue(Value):
         found = self.attrs.get(name)
         return found if found is not None else super().getattr_(ev, name)
 
-    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+    def setattr_(self, ev: Machine, name: str, value: Value) -> None:
         if self.source is not None:
             super().setattr_(ev, name, value)
         self.attrs[name] = value
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         parts = [rb.value(self.function), *map(rb.value, self.args)]
         parts += [f"{k}={rb.value(v)}" for k, v in self.keywords.items()]
         name = rb.name_value(self, f"{rb.inject(functools.partial, 'partial')}({', '.join(parts)})")

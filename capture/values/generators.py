@@ -15,9 +15,8 @@ from .constant import FALSE, NONE, TRUE
 from .iterators import IteratorValue
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..frames import Frame
-    from ..rebuild import Rebuilder
+    from ..machine.frames import Frame
+    from .base import Emitter, Machine
     from .functions import FunctionValue
 
 
@@ -54,10 +53,10 @@ class GeneratorValue(IteratorValue):
     def describe(self) -> str:
         return f"the generator {self.function.name}"
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         return self.resume(ev, NONE)
 
-    def resume(self, ev: Evaluator, sent: Value, error: UserRaise | None = None) -> Value | None:
+    def resume(self, ev: Machine, sent: Value, error: UserRaise | None = None) -> Value | None:
         """Send a value or throw an exception in: the next value it yields, or None when it ended (see `result`)."""
         if self.running:
             raise ev.raise_(ValueError, "generator already executing")
@@ -96,20 +95,20 @@ class GeneratorValue(IteratorValue):
             return None
         return found
 
-    def _let_go(self, ev: Evaluator) -> None:
+    def _let_go(self, ev: Machine) -> None:
         """It has ended, and holds nothing any more: generators among its variables may be held by nobody now."""
         self.frame.slots = {}
         self.frame.stack.clear()
         if ev.abandoned:
             ev.close_abandoned()
 
-    def throw(self, ev: Evaluator, error: UserRaise) -> Value | None:
+    def throw(self, ev: Machine, error: UserRaise) -> Value | None:
         inner = self._delegate()
         if inner is None or self.finished or not self.started:
             return self.resume(ev, NONE, error)
         return self._throw_inside(ev, inner, error)
 
-    def _throw_inside(self, ev: Evaluator, inner: Value, error: UserRaise) -> Value | None:
+    def _throw_inside(self, ev: Machine, inner: Value, error: UserRaise) -> Value | None:
         """`yield from` passes exceptions on to what it delegates to."""
         try:
             if isinstance(inner, GeneratorValue):
@@ -124,7 +123,7 @@ class GeneratorValue(IteratorValue):
             error = raised
         return self.resume(ev, NONE, error)
 
-    def _finish_delegate(self, ev: Evaluator, result: Value) -> Value | None:
+    def _finish_delegate(self, ev: Machine, result: Value) -> Value | None:
         """The inner iterator returned while an exception was thrown in: go on behind the SEND."""
         frame = self.frame
         send = frame.view.instructions[frame.pc - 2]
@@ -144,7 +143,7 @@ class GeneratorValue(IteratorValue):
             return frame.stack[-1]
         return None
 
-    def close(self, ev: Evaluator) -> None:
+    def close(self, ev: Machine) -> None:
         if self.finished:
             return
         if not self.started:
@@ -161,35 +160,35 @@ class GeneratorValue(IteratorValue):
         if found is not None:
             raise ev.raise_(RuntimeError, "generator ignored GeneratorExit")
 
-    def _found(self, ev: Evaluator, found: Value | None) -> Value:
+    def _found(self, ev: Machine, found: Value | None) -> Value:
         if found is None:
             raise ev.raise_value(StopIteration, *([] if ev.is_none(self.result) else [self.result]))
         return found
 
-    def m_send(self, ev: Evaluator, value: Value) -> Value:
+    def m_send(self, ev: Machine, value: Value) -> Value:
         return self._found(ev, self.resume(ev, value))
 
-    def m___next__(self, ev: Evaluator) -> Value:
+    def m___next__(self, ev: Machine) -> Value:
         return self._found(ev, self.resume(ev, NONE))
 
-    def m_throw(self, ev: Evaluator, error: Value, value: Value = NONE, tb: Value = NONE) -> Value:
+    def m_throw(self, ev: Machine, error: Value, value: Value = NONE, tb: Value = NONE) -> Value:
         made = error if ev.is_none(value) else value
         if ev.isinstance(made, type):
             made = ev.call(made, [], {})
         return self._found(ev, self.throw(ev, UserRaise(made)))
 
-    def m_close(self, ev: Evaluator) -> Value:
+    def m_close(self, ev: Machine) -> Value:
         self.close(ev)
         return NONE
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name == "gi_running":
             return TRUE if self.running else FALSE
         if name in ("__name__", "__qualname__"):
             return self.function.getattr_(ev, name)
         return super().getattr_(ev, name)
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         if self.finished:
             return "(_ for _ in ())"
         if self.started:

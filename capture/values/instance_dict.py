@@ -9,9 +9,8 @@ from .constant import NONE
 from .mappings import DictValue
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
-    from .objects import ObjectValue
+    from .base import Emitter, Machine
+    from .special_methods import SpecialMethods
 
 
 class InstanceDictValue(DictValue):
@@ -19,7 +18,7 @@ class InstanceDictValue(DictValue):
 
     __slots__ = ("owner",)
 
-    def __init__(self, owner: ObjectValue) -> None:
+    def __init__(self, owner: SpecialMethods) -> None:
         super().__init__()
         self.owner = owner
         self.key_values = {}
@@ -39,39 +38,39 @@ class InstanceDictValue(DictValue):
     def table(self, value: dict[str, Any]) -> None:
         pass
 
-    def guard_keys(self, ev: Evaluator) -> None:
+    def guard_keys(self, ev: Machine) -> None:
         if not self.whole:
             self.whole = True
             ev.guards.keys(self.owner.dict_source(ev), tuple(self.owner.real_dict or ()))
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         self.guard_keys(ev)
         return bool(self.table)
 
-    def get(self, ev: Evaluator, key_value: Value) -> Value | None:
+    def get(self, ev: Machine, key_value: Value) -> Value | None:
         key = key_value.key(ev)
         return self.at(ev, str.__str__(key)) if isinstance(key, str) else None
 
-    def at(self, ev: Evaluator, key: Any) -> Value | None:
+    def at(self, ev: Machine, key: Any) -> Value | None:
         return self.owner.instance_attr(ev, key)
 
-    def has(self, ev: Evaluator, key_value: Value) -> bool:
+    def has(self, ev: Machine, key_value: Value) -> bool:
         return self.get(ev, key_value) is not None
 
-    def put(self, ev: Evaluator, key_value: Value, value: Value) -> None:
+    def put(self, ev: Machine, key_value: Value, value: Value) -> None:
         self.owner.store(ev, ev.new_attribute_name(key_value), value)
 
-    def _drop(self, ev: Evaluator, key: Any, key_value: Value) -> None:
+    def _drop(self, ev: Machine, key: Any, key_value: Value) -> None:
         self.owner.attrs.pop(key, None)
         self.owner.changed.pop(key, None)
         self.owner.removed.add(key)
         if self.owner.source is not None:
             ev.effects.touch(self.owner)
 
-    def m_clear(self, ev: Evaluator) -> Value:
+    def m_clear(self, ev: Machine) -> Value:
         for key in self.keys(ev):
             self.remove(ev, key)
         return NONE
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"{rb.value(self.owner)}.__dict__"

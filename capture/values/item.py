@@ -16,8 +16,7 @@ from .constant import ConstantValue
 from .number import NumberValue
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
+    from .base import Emitter, Machine
 
 _DTYPES = {float: dtypes.float64, bool: dtypes.bool_, int: dtypes.int64}
 _BINARY = {
@@ -27,7 +26,7 @@ _COMPARE = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"
 _UNARY = {"-": "neg", "+": "pos"}
 
 
-def number_node(ev: Evaluator, target: str, args: list[Any], cls: type, effects: bool = False) -> Node:
+def number_node(ev: Machine, target: str, args: list[Any], cls: type, effects: bool = False) -> Node:
     """A node that calls the function at "module:name" and gives a Python number of type `cls`. Nodes among `args` are inputs."""
     inputs = [a for a in args if isinstance(a, Node)]
     template = tuple(Input(inputs.index(a)) if isinstance(a, Node) else a for a in args)
@@ -53,12 +52,12 @@ class ItemValue(Value):
     def describe(self) -> str:
         return f"a {self.cls.__name__} read from a tensor"
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return rb.output(self.node)
 
     # ------------------------------------------------------------ arithmetic
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         name, operand = _BINARY.get(op), operand_of(ev, other)
         if name is None or operand is None or op == "**" and not reflected and not isinstance(operand, int):
             return None
@@ -68,35 +67,35 @@ class ItemValue(Value):
             return ev.integer(number_node(ev, f"operator:{name}", args, int, effects=True))
         return ItemValue(number_node(ev, f"operator:{name}", args, float), float)
 
-    def unary(self, ev: Evaluator, op: str) -> Value:
+    def unary(self, ev: Machine, op: str) -> Value:
         if self.cls is bool or op not in _UNARY:
             return super().unary(ev, op)
         return ItemValue(number_node(ev, f"operator:{_UNARY[op]}", [self.node], float), float)
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         name, operand = _COMPARE.get(op), operand_of(ev, other)
         if name is None or operand is None:
             return None
         return ItemValue(number_node(ev, f"operator:{name}", [self.node, operand], bool), bool)
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         raise ev.branch_break(self.describe())
 
     # ------------------------------------------------------------ conversions
 
-    def m___float__(self, ev: Evaluator) -> Value:
+    def m___float__(self, ev: Machine) -> Value:
         return self if self.cls is float else ItemValue(number_node(ev, "builtins:float", [self.node], float), float)
 
-    def m___int__(self, ev: Evaluator) -> Value:
+    def m___int__(self, ev: Machine) -> Value:
         return ev.integer(number_node(ev, "builtins:int", [self.node], int, effects=True))
 
     m___trunc__ = m___int__
 
-    def m___abs__(self, ev: Evaluator) -> Value:
+    def m___abs__(self, ev: Machine) -> Value:
         return ItemValue(number_node(ev, "builtins:abs", [self.node], float), float)
 
 
-def operand_of(ev: Evaluator, value: Value) -> Any:
+def operand_of(ev: Machine, value: Value) -> Any:
     """A number as an argument of `number_node`; None for another Value."""
     if isinstance(value, ItemValue):
         return value.node
@@ -107,5 +106,5 @@ def operand_of(ev: Evaluator, value: Value) -> Any:
     return getattr(value, "expr", None)
 
 
-def type_of(ev: Evaluator, value: Value) -> type:
+def type_of(ev: Machine, value: Value) -> type:
     return type(value.value) if isinstance(value, ConstantValue) else value.python_type()

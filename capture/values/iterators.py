@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from ..breaks import UserRaise
 from .base import Value
 from .constant import NONE, ConstantValue
 from .mappings import DictValue
 from .sequences import TupleValue
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
+    from .base import Emitter, Machine
 
 
 class IteratorValue(Value):
@@ -28,10 +28,10 @@ class IteratorValue(Value):
     def python_type(self) -> type:
         return self.cls
 
-    def iter_(self, ev: Evaluator) -> Value:
+    def iter_(self, ev: Machine) -> Value:
         return self
 
-    def m___length_hint__(self, ev: Evaluator) -> Value:
+    def m___length_hint__(self, ev: Machine) -> Value:
         return NONE
 
 
@@ -50,7 +50,7 @@ class SequenceIterator(IteratorValue):
     def python_type(self) -> type:
         return self._TYPES.get(self.owner.python_type(), self._TYPES[list])
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         if self.owner is None:
             return None
         found = self.owner.at(ev, self.position)
@@ -59,7 +59,7 @@ class SequenceIterator(IteratorValue):
         self.position += 1
         return found
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         if self.owner is None:
             return "iter(())"
         name = rb.temp(f"iter({rb.value(self.owner)})")
@@ -78,13 +78,13 @@ class FixedIterator(IteratorValue):
         self.values = values
         self.position = 0
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         if self.position < len(self.values):
             self.position += 1
             return self.values[self.position - 1]
         return None
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"iter([{', '.join(rb.value(v) for v in self.values[self.position :])}])"
 
 
@@ -100,13 +100,13 @@ class SetIterator(FixedIterator):
         self.owner = owner
         self.size = len(values)
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         if len(self.owner.keys) != self.size:
             self.size = -1  # it fails from now on, even if the set has its old size again
             raise ev.raise_(RuntimeError, "Set changed size during iteration")
         return super().next_(ev)
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         left = [rb.value(v) for v in self.values[self.position :]]
         # of a set of the same elements, where that has them in the same order
         return f"iter([{', '.join(left)}])"
@@ -123,14 +123,14 @@ class RangeIterator(IteratorValue):
         self.source = None
         self.left = values
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         if not self.left:
             return None
         first = self.left[0]
         self.left = self.left[1:]
         return ConstantValue(first)
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"iter({self.left!r})"
 
 
@@ -145,7 +145,7 @@ class DictIterator(IteratorValue):
         "items": type(iter({}.items())),
     }
 
-    def __init__(self, ev: Evaluator, owner: DictValue, kind: str) -> None:
+    def __init__(self, ev: Machine, owner: DictValue, kind: str) -> None:
         self.source = None
         self.owner = owner
         self.kind = kind
@@ -156,7 +156,7 @@ class DictIterator(IteratorValue):
     def python_type(self) -> type:
         return self._TYPES[self.kind]
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         if len(self.owner.table) != len(self.keys):
             raise ev.raise_(RuntimeError, "dictionary changed size during iteration")
         if self.position >= len(self.keys):
@@ -170,7 +170,7 @@ class DictIterator(IteratorValue):
             raise ev.raise_(RuntimeError, "dictionary keys changed during iteration")
         return value if self.kind == "values" else TupleValue([self.owner.key_value(ev, key), value])
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         whole = f"iter({rb.value(self.owner)}.{self.kind}())"
         if self.owner in rb.ev.effects:
             whole = rb.late_temp(whole)  # the entry gives the dict its new keys first
@@ -193,14 +193,14 @@ class EnumerateValue(IteratorValue):
         self.inner = inner
         self.count = start
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         item = self.inner.next_(ev)
         if item is None:
             return None
         self.count += 1
         return TupleValue([ConstantValue(self.count - 1), item])
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"enumerate({rb.value(self.inner)}, {self.count})"
 
 
@@ -216,7 +216,7 @@ class ZipValue(IteratorValue):
         self.inner = inner
         self.strict = strict
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         found = []
         for number, it in enumerate(self.inner):
             item = it.next_(ev)
@@ -227,7 +227,7 @@ class ZipValue(IteratorValue):
             found.append(item)
         return TupleValue(found) if found else None
 
-    def _check_strict(self, ev: Evaluator, ended: int) -> None:
+    def _check_strict(self, ev: Machine, ended: int) -> None:
         def plural(n: int) -> str:
             return " " if n == 1 else "s 1-"
 
@@ -239,7 +239,7 @@ class ZipValue(IteratorValue):
                     ValueError, f"zip() argument {number + 1} is longer than argument{plural(number)}{number}"
                 )
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         strict = ", strict=True" if self.strict else ""
         return f"zip({', '.join(rb.value(it) for it in self.inner)}{strict})"
 
@@ -256,7 +256,7 @@ class MapValue(IteratorValue):
         self.function = function
         self.inner = inner
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         args = []
         for it in self.inner:
             item = it.next_(ev)
@@ -265,7 +265,7 @@ class MapValue(IteratorValue):
             args.append(item)
         return self.function.call(ev, args, {})
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"map({rb.value(self.function)}, {', '.join(rb.value(it) for it in self.inner)})"
 
 
@@ -281,14 +281,14 @@ class FilterValue(IteratorValue):
         self.function = function
         self.inner = inner
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         while (item := self.inner.next_(ev)) is not None:
             kept = item if ev.is_none(self.function) else self.function.call(ev, [item], {})
             if kept.truth(ev):
                 return item
         return None
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"filter({rb.value(self.function)}, {rb.value(self.inner)})"
 
 
@@ -304,12 +304,12 @@ class CountValue(IteratorValue):
         self.value = start
         self.step = step
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         found = self.value
         self.value = ev.binary("+", found, self.step)
         return found
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"{rb.inject(itertools.count, 'count')}({rb.value(self.value)}, {rb.value(self.step)})"
 
 
@@ -325,11 +325,11 @@ class CallIterator(IteratorValue):
         self.function = function
         self.sentinel = sentinel
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         found = self.function.call(ev, [], {})
         return None if ev.equal(found, self.sentinel) else found
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"iter({rb.value(self.function)}, {rb.value(self.sentinel)})"
 
 
@@ -343,17 +343,17 @@ class ItemIterator(IteratorValue):
         self.owner = owner
         self.position = 0
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         try:
             found = self.owner.getitem(ev, ConstantValue(self.position))
-        except ev.UserRaise as error:
+        except UserRaise as error:
             if issubclass(error.value.python_type(), (IndexError, StopIteration)):
                 return None
             raise
         self.position += 1
         return found
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         name = rb.temp(f"iter({rb.value(self.owner)})")
         if self.position:
             rb.emit(f"{name}.__setstate__({self.position})")

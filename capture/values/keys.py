@@ -13,14 +13,14 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..sources import is_literal
-from ..type_lookup import type_find
+from ..guards.sources import is_literal
+from ..machine.type_lookup import type_find
 from .base import Value
-from .constant import CONSTANT_TYPES
+from .literals import CONSTANT_TYPES
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..sources import Names
+    from ..guards.sources import Names
+    from .base import Machine
 
 
 class Identity:
@@ -58,7 +58,7 @@ class UserKey:
 
     __slots__ = ("ev", "value", "hash")
 
-    def __init__(self, ev: Evaluator, value: Value, hash_: int) -> None:
+    def __init__(self, ev: Machine, value: Value, hash_: int) -> None:
         self.ev, self.value, self.hash = ev, value, hash_
 
     def __hash__(self) -> int:

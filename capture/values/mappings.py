@@ -13,19 +13,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..guards import Guard
-from ..key_code import key_text
-from ..seen import Seen, weak
-from ..sources import Names, Source
-from ..type_lookup import MISSING, type_find
+from ..guards.guards import Guard
+from ..guards.key_code import key_text
+from ..guards.seen import Seen, weak
+from ..guards.sources import Names, Source
+from ..machine.type_lookup import MISSING, type_find
 from .base import Args, Kwargs, Value
-from .constant import CONSTANT_TYPES, FALSE, LITERAL_TYPES, NONE, TRUE, ConstantValue
+from .constant import FALSE, NONE, TRUE, ConstantValue
 from .keys import asks_program, constant_text, has_identity
+from .literals import CONSTANT_TYPES, LITERAL_TYPES
 from .sequences import TupleValue
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
+    from .base import Emitter, Machine
 
 
 #: how this Python shows an OrderedDict
@@ -130,20 +130,20 @@ class DictValue(Value):
     def python_type(self) -> type:
         return self.cls
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         found = self.attrs.get(name)
         if found is None and self.source is not None and name in getattr(self.real, "__dict__", ()):
             return ev.wrap(self.real.__dict__[name], self.source.attr(name))
         return found if found is not None else super().getattr_(ev, name)
 
-    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+    def setattr_(self, ev: Machine, name: str, value: Value) -> None:
         if self.cls is not collections.OrderedDict or self.source is not None or hasattr(self.cls, name):
             super().setattr_(ev, name, value)
         self.attrs[name] = value
 
     # ------------------------------------------------------------ inside
 
-    def guard_keys(self, ev: Evaluator) -> None:
+    def guard_keys(self, ev: Machine) -> None:
         """From here on the result depends on which keys there are."""
         if self.whole:
             return
@@ -165,7 +165,7 @@ class DictValue(Value):
             for key in self.positions:
                 self.key_value(ev, key)
 
-    def get(self, ev: Evaluator, key_value: Value) -> Value | None:
+    def get(self, ev: Machine, key_value: Value) -> Value | None:
         """The Value under a key of the program; None when absent."""
         key = key_value.key(ev)
         found = self.table.get(key)
@@ -177,12 +177,12 @@ class DictValue(Value):
             self._tie(ev, key, key_value)
         return found
 
-    def at(self, ev: Evaluator, key: Any) -> Value | None:
+    def at(self, ev: Machine, key: Any) -> Value | None:
         """The Value under one of the table's own keys."""
         found = self.table.get(key)
         return self._wrapped(ev, key, found, None) if type(found) is Lazy else found
 
-    def has(self, ev: Evaluator, key_value: Value) -> bool:
+    def has(self, ev: Machine, key_value: Value) -> bool:
         """Whether a key of the program is there."""
         key = key_value.key(ev)
         found = self.table.get(key)
@@ -194,12 +194,12 @@ class DictValue(Value):
             self._tie(ev, key, key_value)
         return found is not None
 
-    def _tie(self, ev: Evaluator, key: Any, key_value: Value) -> None:
+    def _tie(self, ev: Machine, key: Any, key_value: Value) -> None:
         """Guard that an object of the program leads to the key that it leads to now."""
         if key in self.positions and key not in self.removed and key not in self.tied and is_object(key):
             self._guard_presence(ev, key, key_value)
 
-    def _wrapped(self, ev: Evaluator, key: Any, lazy: Lazy, key_value: Value | None) -> Value:
+    def _wrapped(self, ev: Machine, key: Any, lazy: Lazy, key_value: Value | None) -> Value:
         source = self._place(ev, key, key_value)
         assert self.reading is not None
         if self.reading.missing and not self.whole:
@@ -209,7 +209,7 @@ class DictValue(Value):
         found = self.table[key] = self.read[key] = ev.wrap(lazy.obj, source)
         return found
 
-    def _place(self, ev: Evaluator, key: Any, key_value: Value | None) -> Source:
+    def _place(self, ev: Machine, key: Any, key_value: Value | None) -> Source:
         """Where the value under a key stands. Under an object that may be another one at the next call: at its position, which
         the program's key must lead to.
         """
@@ -233,7 +233,7 @@ class DictValue(Value):
             ev.guards.add(Guard(source, test, reason, places=places))
         return place
 
-    def _guard_presence(self, ev: Evaluator, key: Any, key_value: Value | None) -> None:
+    def _guard_presence(self, ev: Machine, key: Any, key_value: Value | None) -> None:
         assert self.source is not None and self.reading is not None
         self.tied.add(key)
         if not is_object(key):
@@ -243,7 +243,7 @@ class DictValue(Value):
         else:
             self._guard_lookup(ev, text, "", key, key_value)
 
-    def _guard_absence(self, ev: Evaluator, key: Any, key_value: Value) -> None:
+    def _guard_absence(self, ev: Machine, key: Any, key_value: Value) -> None:
         if self.source is None or self.cleared or key in self.removed or self.whole and not is_object(key):
             return
         assert self.reading is not None
@@ -254,7 +254,7 @@ class DictValue(Value):
             self.guard_keys(ev)
 
     def _guard_lookup(
-        self, ev: Evaluator, text: tuple[str, tuple[Source, ...]], negated: str, key: Any, by: Value | None
+        self, ev: Machine, text: tuple[str, tuple[Source, ...]], negated: str, key: Any, by: Value | None
     ) -> None:
         assert self.reading is not None
         shown = by.describe() if by is not None and is_object(key) else "{was}"
@@ -262,7 +262,7 @@ class DictValue(Value):
         was = Seen(key) if shown == "{was}" else None
         ev.guards.add(Guard(self.source, self.reading.contains(text[0], negated), reason, was=was, places=text[1]))
 
-    def put(self, ev: Evaluator, key_value: Value, value: Value) -> None:
+    def put(self, ev: Machine, key_value: Value, value: Value) -> None:
         key = key_value.key(ev)
         self.has(ev, key_value)  # guards presence or absence: the order of keys depends on it
         if key not in self.table and type(key) not in LITERAL_TYPES:
@@ -270,22 +270,22 @@ class DictValue(Value):
         self.table[key] = value
         self.touch(ev)
 
-    def remove(self, ev: Evaluator, key_value: Value) -> None:
+    def remove(self, ev: Machine, key_value: Value) -> None:
         self.has(ev, key_value)
         self._drop(ev, key_value.key(ev), key_value)
 
-    def _drop(self, ev: Evaluator, key: Any, key_value: Value) -> None:
+    def _drop(self, ev: Machine, key: Any, key_value: Value) -> None:
         del self.table[key]
         self.removed.add(key)
         if type(key) not in LITERAL_TYPES:
             self.key_values.setdefault(key, key_value)
         self.touch(ev)
 
-    def touch(self, ev: Evaluator) -> None:
+    def touch(self, ev: Machine) -> None:
         if self.source is not None:
             ev.effects.touch(self)
 
-    def key_value(self, ev: Evaluator, key: Any) -> Value:
+    def key_value(self, ev: Machine, key: Any) -> Value:
         found = self.key_values.get(key)
         if found is not None:
             return found
@@ -296,12 +296,12 @@ class DictValue(Value):
             return found
         return ev.from_python(key)
 
-    def pairs(self, ev: Evaluator) -> list[tuple[Value, Value]]:
+    def pairs(self, ev: Machine) -> list[tuple[Value, Value]]:
         """All (key, value), in order."""
         self.guard_keys(ev)
         return [(self.key_value(ev, k), self.at(ev, k)) for k in list(self.table)]  # type: ignore[misc]
 
-    def keys(self, ev: Evaluator) -> list[Value]:
+    def keys(self, ev: Machine) -> list[Value]:
         self.guard_keys(ev)
         return [self.key_value(ev, k) for k in self.table]
 
@@ -310,7 +310,7 @@ class DictValue(Value):
 
     # ------------------------------------------------------------ protocols
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         if self.removed:
             self.guard_keys(ev)  # what is left depends on all that was there
         elif not self.whole and self.source is not None and (self.positions or not self.table):
@@ -320,37 +320,37 @@ class DictValue(Value):
             ev.guards.test(self.source, test, f"{{label}} was {was}empty")
         return bool(self.table)
 
-    def len_(self, ev: Evaluator) -> Value:
+    def len_(self, ev: Machine) -> Value:
         self.guard_keys(ev)
         return ConstantValue(len(self.table))
 
-    def iter_(self, ev: Evaluator) -> Value:
+    def iter_(self, ev: Machine) -> Value:
         return ev.dict_iterator(self, "keys")
 
-    def items(self, ev: Evaluator) -> list[Value]:
+    def items(self, ev: Machine) -> list[Value]:
         return self.keys(ev)
 
-    def getitem(self, ev: Evaluator, key: Value) -> Value:
+    def getitem(self, ev: Machine, key: Value) -> Value:
         found = self.get(ev, key)
         if found is None:
             raise ev.raise_value(KeyError, key)
         return found
 
-    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+    def setitem(self, ev: Machine, key: Value, value: Value) -> None:
         self.put(ev, key, value)
 
-    def delitem(self, ev: Evaluator, key: Value) -> None:
+    def delitem(self, ev: Machine, key: Value) -> None:
         if not self.has(ev, key):
             raise ev.raise_value(KeyError, key)
         self.remove(ev, key)
 
-    def contains(self, ev: Evaluator, item: Value) -> bool:
+    def contains(self, ev: Machine, item: Value) -> bool:
         return self.has(ev, item)
 
-    def key(self, ev: Evaluator) -> Any:
+    def key(self, ev: Machine) -> Any:
         raise ev.type_error(f"unhashable type: '{self.cls.__name__}'")
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         other = ev.payload(other)
         if op not in ("==", "!=") or not isinstance(other, DictValue):
             return None
@@ -366,7 +366,7 @@ class DictValue(Value):
                 break
         return TRUE if same == (op == "==") else FALSE
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         inside = ev.payload(other)
         if op != "|" or not isinstance(inside, DictValue):
             return None
@@ -376,13 +376,13 @@ class DictValue(Value):
             result.put(ev, key, value)
         return result
 
-    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def inplace(self, ev: Machine, op: str, other: Value) -> Value | None:
         if op == "|":
             self.m_update(ev, other)
             return self
         return None
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         with ev.repr_guard(self) as again:
             if again:
                 return ConstantValue("{...}")
@@ -397,21 +397,21 @@ class DictValue(Value):
 
     # ------------------------------------------------------------ methods
 
-    def m___init__(self, ev: Evaluator, *args: Value, **kwargs: Value) -> Value:
+    def m___init__(self, ev: Machine, *args: Value, **kwargs: Value) -> Value:
         return self.m_update(ev, *args, **kwargs)
 
-    def m_get(self, ev: Evaluator, key: Value, default: Value = NONE) -> Value:
+    def m_get(self, ev: Machine, key: Value, default: Value = NONE) -> Value:
         found = self.get(ev, key)
         return default if found is None else found
 
-    def m_setdefault(self, ev: Evaluator, key: Value, default: Value = NONE) -> Value:
+    def m_setdefault(self, ev: Machine, key: Value, default: Value = NONE) -> Value:
         found = self.get(ev, key)
         if found is None:
             self.put(ev, key, default)
             return default
         return found
 
-    def m_pop(self, ev: Evaluator, key: Value, *default: Value) -> Value:
+    def m_pop(self, ev: Machine, key: Value, *default: Value) -> Value:
         found = self.get(ev, key)
         if found is None:
             if default:
@@ -420,7 +420,7 @@ class DictValue(Value):
         self.remove(ev, key)
         return found
 
-    def m_popitem(self, ev: Evaluator, last: Value = TRUE) -> Value:
+    def m_popitem(self, ev: Machine, last: Value = TRUE) -> Value:
         self.guard_keys(ev)
         if not self.table:
             raise ev.raise_(KeyError, "popitem(): dictionary is empty")
@@ -429,7 +429,7 @@ class DictValue(Value):
         self._drop(ev, k, self.key_value(ev, k))
         return pair
 
-    def m_move_to_end(self, ev: Evaluator, key: Value, last: Value = TRUE) -> Value:
+    def m_move_to_end(self, ev: Machine, key: Value, last: Value = TRUE) -> Value:
         self.guard_keys(ev)
         k = key.key(ev)
         if k not in self.table:
@@ -446,7 +446,7 @@ class DictValue(Value):
         self.touch(ev)
         return NONE
 
-    def m_update(self, ev: Evaluator, *args: Value, **kwargs: Value) -> Value:
+    def m_update(self, ev: Machine, *args: Value, **kwargs: Value) -> Value:
         for arg in args:
             for key, value in ev.mapping_pairs(arg):
                 self.put(ev, key, value)
@@ -454,14 +454,14 @@ class DictValue(Value):
             self.put(ev, ConstantValue(name), value)
         return NONE
 
-    def m_clear(self, ev: Evaluator) -> Value:
+    def m_clear(self, ev: Machine) -> Value:
         self.table.clear()
         self.whole = True
         self.reordered = self.cleared = True
         self.touch(ev)
         return NONE
 
-    def m_copy(self, ev: Evaluator) -> Value:
+    def m_copy(self, ev: Machine) -> Value:
         self.guard_keys(ev)
         new = DictValue(cls=self.cls)
         for key in list(self.table):
@@ -472,19 +472,19 @@ class DictValue(Value):
 
     m___copy__ = m_copy
 
-    def m_keys(self, ev: Evaluator) -> Value:
+    def m_keys(self, ev: Machine) -> Value:
         return ev.dict_view(self, "keys")
 
-    def m_values(self, ev: Evaluator) -> Value:
+    def m_values(self, ev: Machine) -> Value:
         return ev.dict_view(self, "values")
 
-    def m_items(self, ev: Evaluator) -> Value:
+    def m_items(self, ev: Machine) -> Value:
         return ev.dict_view(self, "items")
 
-    def m___reversed__(self, ev: Evaluator) -> Value:
+    def m___reversed__(self, ev: Machine) -> Value:
         return ev.iterator_of(self.keys(ev)[::-1])
 
-    def m_fromkeys(self, ev: Evaluator, keys: Value, value: Value = NONE) -> Value:
+    def m_fromkeys(self, ev: Machine, keys: Value, value: Value = NONE) -> Value:
         new = DictValue(cls=self.cls)
         for key in keys.items(ev):
             new.put(ev, key, value)
@@ -492,24 +492,24 @@ class DictValue(Value):
 
     # ------------------------------------------------------------ making it again
 
-    def display(self, rb: Rebuilder) -> str:
+    def display(self, rb: Emitter) -> str:
         """A dict display with all entries."""
         return (
             "{" + ", ".join(f"{self.key_text(rb, k)}: {self.value_text(rb, k, v)}" for k, v in self.table.items()) + "}"
         )
 
-    def key_text(self, rb: Rebuilder, key: Any) -> str:
+    def key_text(self, rb: Emitter, key: Any) -> str:
         known = self.key_values.get(key)
         if known is None and is_object(key):
             known = self.key_value(rb.ev, key)
         return rb.value(known) if known is not None else rb.constant(key)
 
-    def value_text(self, rb: Rebuilder, key: Any, value: Any) -> str:
+    def value_text(self, rb: Emitter, key: Any, value: Any) -> str:
         if type(value) is not Lazy:
             return rb.value(value)
         return rb.source(self._place(rb.ev, key, None))
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         if self.cls is dict:
             return rb.fill(self, "{}", lambda: self.display(rb), "{0}.update({1})")
         cls = rb.inject(self.cls, self.cls.__name__)
@@ -520,7 +520,7 @@ class DictValue(Value):
                 rb.emit(f"{text}.{name} = {rb.value(value)}")
         return text
 
-    def replay(self, rb: Rebuilder, target: str) -> None:
+    def replay(self, rb: Emitter, target: str) -> None:
         """Write the changes into the dict at `target`, keeping the order of its keys: those never deleted stay where they
         are, the others come behind them as they stand in the table.
         """
@@ -576,34 +576,34 @@ class MappingProxyValue(Value):
     def python_type(self) -> type:
         return types.MappingProxyType
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         return self.owner.truth(ev)
 
-    def len_(self, ev: Evaluator) -> Value:
+    def len_(self, ev: Machine) -> Value:
         return self.owner.len_(ev)
 
-    def iter_(self, ev: Evaluator) -> Value:
+    def iter_(self, ev: Machine) -> Value:
         return self.owner.iter_(ev)
 
-    def getitem(self, ev: Evaluator, key: Value) -> Value:
+    def getitem(self, ev: Machine, key: Value) -> Value:
         return self.owner.getitem(ev, key)
 
-    def contains(self, ev: Evaluator, item: Value) -> bool:
+    def contains(self, ev: Machine, item: Value) -> bool:
         return self.owner.contains(ev, item)
 
-    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+    def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         if name in ("get", "keys", "values", "items", "copy", "__reversed__"):
             return ev.call_method(self.owner, name, args, kwargs)
         return super().call_method(ev, name, args, kwargs)
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         return self.owner.binary(ev, op, other.owner if isinstance(other, MappingProxyValue) else other, reflected)
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         return self.owner.compare(ev, op, other.owner if isinstance(other, MappingProxyValue) else other)
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         return ConstantValue(f"mappingproxy({ev.repr_text(self.owner)})")
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"{rb.inject(types.MappingProxyType, 'MappingProxyType')}({rb.value(self.owner)})"

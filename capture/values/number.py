@@ -19,11 +19,9 @@ from .constant import FALSE, TRUE, ConstantValue
 from .sequences import ListValue, SliceValue, TupleValue
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
-    from ..sources import Source
-    from ..symbols import Symbols
-    from ..varying import Key
+    from ..guards.sources import Source
+    from ..guards.varying import Key
+    from .base import Emitter, Machine, SymbolTable
 
 #: what an int64 holds
 INT64 = (-(1 << 63), (1 << 63) - 1)
@@ -51,7 +49,12 @@ class NumberValue(Value):
     __slots__ = ("place", "hint", "origin", "symbols", "sized", "_expr")
 
     def __init__(
-        self, place: Source, hint: int | float, origin: Key, symbols: Symbols, sized: Callable[[], Any] | None = None
+        self,
+        place: Source,
+        hint: int | float,
+        origin: Key,
+        symbols: SymbolTable,
+        sized: Callable[[], Any] | None = None,
     ) -> None:
         self.source = None
         self.place = place
@@ -85,7 +88,7 @@ class NumberValue(Value):
     def can_be_size(self) -> bool:
         return type(self.hint) is int and self.symbols.in_range(self.hint)
 
-    def check_range(self, ev: Evaluator, low: int | float, high: int | float) -> None:
+    def check_range(self, ev: Machine, low: int | float, high: int | float) -> None:
         """Guard that the number is in a range; one that is not becomes a constant."""
         if not low <= self.hint <= high:
             self.as_constant()
@@ -94,12 +97,12 @@ class NumberValue(Value):
     def describe(self) -> str:
         return f"the {type(self.hint).__name__} {self.place.label}"
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return rb.source(self.place)
 
     # ------------------------------------------------------------ arithmetic
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         other = ev.payload(other)
         scalar = _is_array_scalar(other)
         if other.python_type() not in _NUMBERS and not scalar:
@@ -115,12 +118,12 @@ class NumberValue(Value):
             made.sized = _sized(self.symbols, op, left, right)
         return made
 
-    def unary(self, ev: Evaluator, op: str) -> Value:
+    def unary(self, ev: Machine, op: str) -> Value:
         if op == "~" and type(self.hint) is float:
             raise ev.type_error("bad operand type for unary ~: 'float'")
         return self if op == "+" else self._apply(ev, f"({op}{{}})", ev.operators.UNARY[op], safe=True)
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         other = ev.payload(other)
         if _is_array_scalar(other):
             return ev.compare(op, self.known(), other)
@@ -134,57 +137,57 @@ class NumberValue(Value):
         template, numbers, values = _arranged(ev, f"{{}} {op} {{}}", [self, number])
         return _decided(ev, template, numbers, ev.operators.COMPARE[op](*values))
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         return _decided(ev, "{p0} != 0", [self], self.hint != 0) is TRUE
 
     # ------------------------------------------------------------ conversions and methods
 
-    def _apply(self, ev: Evaluator, template: str, function: Any, *args: Value, safe: bool = False) -> Value:
+    def _apply(self, ev: Machine, template: str, function: Any, *args: Value, safe: bool = False) -> Value:
         """What a function without effects gives for the number and further constants."""
         made = None
         if all(a.is_constant for a in args):
             made = computed(ev, template, function, [self, *args], safe)
         return made if made is not None else ev.fold(function, self.as_constant(), *(a.as_constant() for a in args))
 
-    def _call(self, ev: Evaluator, function: Any, *args: Value) -> Value:
+    def _call(self, ev: Machine, function: Any, *args: Value) -> Value:
         return self._apply(ev, _call_template(ev, function, 1 + len(args)), function, *args)
 
-    def m___float__(self, ev: Evaluator) -> Value:
+    def m___float__(self, ev: Machine) -> Value:
         return self if type(self.hint) is float else self._call(ev, float)
 
-    def m___int__(self, ev: Evaluator) -> Value:
+    def m___int__(self, ev: Machine) -> Value:
         return self if type(self.hint) is int else self._call(ev, int)
 
-    def m___index__(self, ev: Evaluator) -> Value:
+    def m___index__(self, ev: Machine) -> Value:
         if type(self.hint) is not int:
             raise ev.type_error("'float' object cannot be interpreted as an integer")
         return self
 
-    def m___trunc__(self, ev: Evaluator) -> Value:
+    def m___trunc__(self, ev: Machine) -> Value:
         return self if type(self.hint) is int else self._call(ev, math.trunc)
 
-    def m___floor__(self, ev: Evaluator) -> Value:
+    def m___floor__(self, ev: Machine) -> Value:
         return self if type(self.hint) is int else self._call(ev, math.floor)
 
-    def m___ceil__(self, ev: Evaluator) -> Value:
+    def m___ceil__(self, ev: Machine) -> Value:
         return self if type(self.hint) is int else self._call(ev, math.ceil)
 
-    def m___round__(self, ev: Evaluator, *digits: Value) -> Value:
+    def m___round__(self, ev: Machine, *digits: Value) -> Value:
         return self._call(ev, round, *digits)
 
-    def m___abs__(self, ev: Evaluator) -> Value:
+    def m___abs__(self, ev: Machine) -> Value:
         return self._apply(ev, _call_template(ev, abs, 1), abs, safe=True)
 
-    def m_is_integer(self, ev: Evaluator) -> Value:
+    def m_is_integer(self, ev: Machine) -> Value:
         return self._apply(ev, "{}.is_integer()", lambda x: x.is_integer())
 
-    def m_bit_length(self, ev: Evaluator) -> Value:
+    def m_bit_length(self, ev: Machine) -> Value:
         return self._apply(ev, "{}.bit_length()", int.bit_length)
 
-    def m_conjugate(self, ev: Evaluator) -> Value:
+    def m_conjugate(self, ev: Machine) -> Value:
         return self
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name == "real" or name == "numerator" and type(self.hint) is int:
             return self
         if name == "imag":
@@ -193,17 +196,17 @@ class NumberValue(Value):
             return ConstantValue(1)
         return super().getattr_(ev, name)
 
-    def key(self, ev: Evaluator) -> Any:
+    def key(self, ev: Machine) -> Any:
         return ConstantValue(self.as_constant()).key(ev)
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         return ConstantValue(repr(self.as_constant()))
 
-    def format_(self, ev: Evaluator, spec: str) -> Value:
+    def format_(self, ev: Machine, spec: str) -> Value:
         return ev.fold(format, self.as_constant(), spec)
 
 
-def changing(ev: Evaluator, values: Iterable[Value]) -> list[NumberValue]:
+def changing(ev: Machine, values: Iterable[Value]) -> list[NumberValue]:
     """The numbers that change from call to call among arguments and their items."""
     found: list[NumberValue] = []
     for value in values if ev.symbols.changing else ():
@@ -219,7 +222,7 @@ def changing(ev: Evaluator, values: Iterable[Value]) -> list[NumberValue]:
 # ---------------------------------------------------------------- what Python computes of numbers
 
 
-def at_hand(ev: Evaluator, value: Value) -> Value | None:
+def at_hand(ev: Machine, value: Value) -> Value | None:
     """A number whose value is known now, or when the entry begins: a constant or a NumberValue. None for another, which the
     graph computes.
     """
@@ -231,7 +234,7 @@ def at_hand(ev: Evaluator, value: Value) -> Value | None:
     return ev.symbols.number_of(expr) if expr is not None and not ev.symbols.is_unbacked(expr) else None
 
 
-def call_of_numbers(ev: Evaluator, function: Any, args: Sequence[Value]) -> Value | None:
+def call_of_numbers(ev: Machine, function: Any, args: Sequence[Value]) -> Value | None:
     """A call of a function without effects over numbers of which some change; None where Python cannot do it at each call."""
     numbers = [at_hand(ev, ev.payload(a)) if not a.is_constant else a for a in args]
     given = [n for n in numbers if n is not None]
@@ -241,7 +244,7 @@ def call_of_numbers(ev: Evaluator, function: Any, args: Sequence[Value]) -> Valu
 
 
 def computed(
-    ev: Evaluator, template: str, function: Callable[..., Any], operands: list[Value], safe: bool
+    ev: Machine, template: str, function: Callable[..., Any], operands: list[Value], safe: bool
 ) -> Value | None:
     """What a function gives for constants and numbers that change, done in Python at each call; `{}` stands for each operand in
     the template. None where it raises now, or gives no number: then the program needs constants.
@@ -266,13 +269,13 @@ def computed(
     return NumberValue(place, hint, first.origin, first.symbols)
 
 
-def place_of_call(ev: Evaluator, function: Any, now: Callable[..., Any], args: Sequence[Value]) -> tuple[Source, Any]:
+def place_of_call(ev: Machine, function: Any, now: Callable[..., Any], args: Sequence[Value]) -> tuple[Source, Any]:
     """The place where the entry computes a function of numbers, and what `now`, which does the same, gives in this capture."""
     text, numbers, values = _arranged(ev, _call_template(ev, function, len(args)), list(args))
     return numbers[0].place.computed(text, tuple(n.place for n in numbers[1:])), now(*values)
 
 
-def _arranged(ev: Evaluator, template: str, operands: list[Value]) -> tuple[str, list[NumberValue], list[Any]]:
+def _arranged(ev: Machine, template: str, operands: list[Value]) -> tuple[str, list[NumberValue], list[Any]]:
     """The template over places, the numbers that stand there, and all values now."""
     numbers: list[NumberValue] = []
     texts, values = [], []
@@ -290,14 +293,14 @@ def _arranged(ev: Evaluator, template: str, operands: list[Value]) -> tuple[str,
     return template.format(*texts), numbers, values
 
 
-def _decided(ev: Evaluator, template: str, numbers: list[NumberValue], holds: bool) -> Value:
+def _decided(ev: Machine, template: str, numbers: list[NumberValue], holds: bool) -> Value:
     """A bool, decided by the values at hand and guarded."""
     places = tuple(n.place for n in numbers)
     ev.guards.relation(template if holds else f"not ({template})", places, f"{template} was {holds}")
     return TRUE if holds else FALSE
 
 
-def _call_template(ev: Evaluator, function: Any, count: int) -> str:
+def _call_template(ev: Machine, function: Any, count: int) -> str:
     return f"{ev.names.inject(function, getattr(function, '__name__', ''))}({', '.join(['{}'] * count)})"
 
 
@@ -314,7 +317,7 @@ def _is_huge(template: str, left: Any, right: Any) -> bool:
     return " << " in template and left.bit_length() + max(right, 0) > _MOST_BITS
 
 
-def _sized(symbols: Symbols, op: str, left: Value, right: Value) -> Callable[[], Any] | None:
+def _sized(symbols: SymbolTable, op: str, left: Value, right: Value) -> Callable[[], Any] | None:
     """How the result of int arithmetic is a size, where its operands may be."""
 
     def size() -> Any:

@@ -8,59 +8,59 @@ from .base import Value
 from .constant import FALSE, NONE, TRUE, ConstantValue
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from .objects import ObjectValue
+    from .base import Machine
+    from .special_methods import SpecialMethods
 
 
-def _object_init(ev: Evaluator, obj: ObjectValue, *args: Value, **kwargs: Value) -> Value:
+def _object_init(ev: Machine, obj: SpecialMethods, *args: Value, **kwargs: Value) -> Value:
     return NONE
 
 
-def _get(ev: Evaluator, obj: ObjectValue, name: Value) -> Value:
+def _get(ev: Machine, obj: SpecialMethods, name: Value) -> Value:
     return obj.generic_getattr(ev, ev.attribute_name(name), hook=False)
 
 
-def _set(ev: Evaluator, obj: ObjectValue, name: Value, value: Value) -> Value:
+def _set(ev: Machine, obj: SpecialMethods, name: Value, value: Value) -> Value:
     obj.generic_setattr(ev, ev.new_attribute_name(name), value)
     return NONE
 
 
-def _delete(ev: Evaluator, obj: ObjectValue, name: Value) -> Value:
+def _delete(ev: Machine, obj: SpecialMethods, name: Value) -> Value:
     obj.generic_delattr(ev, ev.attribute_name(name))
     return NONE
 
 
-def _eq(ev: Evaluator, obj: ObjectValue, other: Value) -> Value:
+def _eq(ev: Machine, obj: SpecialMethods, other: Value) -> Value:
     return TRUE if other is obj else ConstantValue(NotImplemented)
 
 
-def _ne(ev: Evaluator, obj: ObjectValue, other: Value) -> Value:
+def _ne(ev: Machine, obj: SpecialMethods, other: Value) -> Value:
     found = obj.compare(ev, "==", other)
     return ConstantValue(NotImplemented) if found is None else FALSE if found.truth(ev) else TRUE
 
 
-def _dir(ev: Evaluator, obj: ObjectValue) -> Value:
+def _dir(ev: Machine, obj: SpecialMethods) -> Value:
     names = {n for base in obj.cls.__mro__ for n in base.__dict__} | {
         k.as_constant() for k in obj.instance_dict(ev).items(ev)
     }
     return ev.from_python(sorted(names))
 
 
-def _hash(ev: Evaluator, obj: ObjectValue) -> Value:
+def _hash(ev: Machine, obj: SpecialMethods) -> Value:
     raise ev.break_("object-hash", f"hash of {obj.describe()}", "it depends on the object's address")
 
 
-def _str(ev: Evaluator, obj: ObjectValue) -> Value:
+def _str(ev: Machine, obj: SpecialMethods) -> Value:
     return obj.repr_(ev)
 
 
-def _repr(ev: Evaluator, obj: ObjectValue) -> Value:
+def _repr(ev: Machine, obj: SpecialMethods) -> Value:
     if obj.payload is not None:
         return ev.payload_repr(obj)
     raise ev.break_("object-repr", f"taking the repr of {obj.describe()}", "it holds the object's address")
 
 
-def _format(ev: Evaluator, obj: ObjectValue, spec: Value) -> Value:
+def _format(ev: Machine, obj: SpecialMethods, spec: Value) -> Value:
     if spec.as_constant():
         raise ev.type_error(f"unsupported format string passed to {obj.info.name}.__format__")
     return obj.str_(ev)

@@ -10,11 +10,11 @@ from .mappings import DictValue
 from .sequences import TupleValue
 
 if TYPE_CHECKING:
-    from ..rebuild import Rebuilder
-    from .objects import ObjectValue
+    from .base import Emitter
+    from .special_methods import SpecialMethods
 
 
-def shell(obj: ObjectValue, rb: Rebuilder) -> str:
+def shell(obj: SpecialMethods, rb: Emitter) -> str:
     cls = rb.inject(obj.cls, obj.info.name)
     payload = obj.payload
     if payload is None:
@@ -30,7 +30,7 @@ def shell(obj: ObjectValue, rb: Rebuilder) -> str:
     return f"{base}.__new__({cls})"
 
 
-def initialize_base(obj: ObjectValue, rb: Rebuilder, name: str) -> None:
+def initialize_base(obj: SpecialMethods, rb: Emitter, name: str) -> None:
     """What the C base of a class with an `__init__` in Python keeps of the arguments: the value of a StopIteration."""
     if obj.new_args is None or type(obj.info.find("__init__")) is types.WrapperDescriptorType:
         return
@@ -40,7 +40,7 @@ def initialize_base(obj: ObjectValue, rb: Rebuilder, name: str) -> None:
         rb.emit(f"{rb.inject(init, 'init')}({', '.join([name, *map(rb.value, obj.new_args)])})")
 
 
-def fill_payload(obj: ObjectValue, rb: Rebuilder, name: str) -> None:
+def fill_payload(obj: SpecialMethods, rb: Emitter, name: str) -> None:
     payload = obj.payload
     assert payload is not None
     base = rb.inject(payload.python_type(), payload.python_type().__name__)

@@ -12,9 +12,10 @@ import functools
 import types
 from typing import TYPE_CHECKING, Any
 
-from ..objects import MethodValue
-from ..sources import Source
-from ..type_lookup import HEAPTYPE, MISSING, instance_dict, type_find
+from ..breaks import UserRaise
+from ..guards.sources import Source
+from ..machine.objects import MethodValue
+from ..machine.type_lookup import HEAPTYPE, MISSING, instance_dict, type_find
 from .base import Args, Kwargs, Value
 from .class_info import C_DATA, C_METHODS, ClassInfo, descriptor_kind, is_data_descriptor
 from .constant import NONE, ConstantValue
@@ -26,8 +27,7 @@ from .sequences import TupleValue
 from .special_methods import SpecialMethods
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
+    from .base import Emitter, Machine
 
 _FunctionType = types.FunctionType
 #: callables written in C that become methods of the instance they are read through
@@ -84,16 +84,16 @@ class ObjectValue(SpecialMethods):
 
     # ------------------------------------------------------------ reading attributes
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         hook = self.info.getattribute
         if hook is not None:
             try:
                 return self._call_hook(ev, "__getattribute__", hook, [ConstantValue(name)])
-            except ev.UserRaise as error:
+            except UserRaise as error:
                 return self._missing(ev, name, error)
         return self.generic_getattr(ev, name)
 
-    def generic_getattr(self, ev: Evaluator, name: str, hook: bool = True) -> Value:
+    def generic_getattr(self, ev: Machine, name: str, hook: bool = True) -> Value:
         """`object.__getattribute__`, then `__getattr__` when `hook`."""
         raw = self.info.find(name)
         if raw is MISSING:
@@ -106,7 +106,7 @@ class ObjectValue(SpecialMethods):
         if is_data_descriptor(raw):
             try:
                 return self.bind(ev, name, raw)
-            except ev.UserRaise as error:
+            except UserRaise as error:
                 return self._missing(ev, name, error) if hook else self._reraise(error)
         if type(raw).__flags__ & HEAPTYPE:  # its class may become one of data descriptors
             ev.class_info(type(raw)).find("__set__")
@@ -115,14 +115,14 @@ class ObjectValue(SpecialMethods):
             return found
         try:
             return self.bind(ev, name, raw)
-        except ev.UserRaise as error:
+        except UserRaise as error:
             return self._missing(ev, name, error) if hook else self._reraise(error)
 
     @staticmethod
     def _reraise(error: BaseException) -> Value:
         raise error
 
-    def _missing(self, ev: Evaluator, name: str, error: Any) -> Value:
+    def _missing(self, ev: Machine, name: str, error: Any) -> Value:
         """AttributeError so far: ask `__getattr__`."""
         hook = self.info.getattr
         if error is not None and not issubclass(error.value.python_type(), AttributeError):
@@ -133,17 +133,17 @@ class ObjectValue(SpecialMethods):
             raise error
         return self._raise_missing(ev, name)
 
-    def _raise_missing(self, ev: Evaluator, name: str) -> Value:
+    def _raise_missing(self, ev: Machine, name: str) -> Value:
         raise ev.attribute_error(self, name)
 
-    def _call_hook(self, ev: Evaluator, name: str, hook: Any, args: list[Value]) -> Value:
+    def _call_hook(self, ev: Machine, name: str, hook: Any, args: list[Value]) -> Value:
         if type(hook) is _FunctionType:
             return ev.class_function(self.info, name, hook).call(ev, [self, *args], {})
         if type(hook) in C_METHODS and hook.__name__ == name:
             raise self.refusal(ev, name)
         return self.bind(ev, name, hook).call(ev, args, {})
 
-    def instance_attr(self, ev: Evaluator, name: str) -> Value | None:
+    def instance_attr(self, ev: Machine, name: str) -> Value | None:
         """The instance's own attribute, past the class."""
         found = self.attrs.get(name)
         if found is not None:
@@ -156,7 +156,7 @@ class ObjectValue(SpecialMethods):
             self.guard_absent(ev, name)
         return None
 
-    def guard_absent(self, ev: Evaluator, name: str) -> None:
+    def guard_absent(self, ev: Machine, name: str) -> None:
         """The instance has no attribute `name` of its own. Of held instances of library classes one test asks all."""
         assert self.source is not None and self.real_dict is not None
         if self.source.is_const and self.info.steady and self.info.find(name) is not MISSING:
@@ -164,7 +164,7 @@ class ObjectValue(SpecialMethods):
         else:
             ev.guards.lacks(self.dict_source(ev), name)
 
-    def dict_source(self, ev: Evaluator) -> Source:
+    def dict_source(self, ev: Machine) -> Source:
         """Where the instance's `__dict__` is."""
         found = self._dict_source
         if found is None:
@@ -178,14 +178,14 @@ class ObjectValue(SpecialMethods):
             self._dict_source = found
         return found
 
-    def _dict_place(self, ev: Evaluator) -> Source:
+    def _dict_place(self, ev: Machine) -> Source:
         """The instance's dict, read past what the class may have under `__dict__` and past its `__getattribute__`."""
         assert self.source is not None
         if self.info.getattribute is None and type(self.info.find("__dict__")) in C_DATA:
             return self.source.step("", ".__dict__", "")
         return self.source.step(f"{ev.names.inject(instance_dict, 'instance_dict')}(", ")", "")
 
-    def isinstance_(self, ev: Evaluator, cls: type) -> bool:
+    def isinstance_(self, ev: Machine, cls: type) -> bool:
         if issubclass(self.cls, cls):
             return True
         if self.info.getattribute is None and self._is_objects("__class__"):
@@ -194,7 +194,7 @@ class ObjectValue(SpecialMethods):
         known = found.as_constant() if found is not None and found.is_constant else None
         return isinstance(known, type) and issubclass(known, cls)
 
-    def attr_source(self, ev: Evaluator, name: str) -> Source:
+    def attr_source(self, ev: Machine, name: str) -> Source:
         assert self.source is not None
         # a hook of the class is the program's to call, not a guard's
         hooked = self.info.getattribute is not None or self.info.getattr is not None
@@ -202,7 +202,7 @@ class ObjectValue(SpecialMethods):
             return self.dict_source(ev).step("", f"[{name!r}]", f".{name}")
         return self.source.attr(name)
 
-    def instance_dict(self, ev: Evaluator) -> Value:
+    def instance_dict(self, ev: Machine) -> Value:
         """`vars(self)`."""
         if self._dict_value is None:
             self._dict_value = InstanceDictValue(self)
@@ -215,7 +215,7 @@ class ObjectValue(SpecialMethods):
 
     # ------------------------------------------------------------ binding what the class holds
 
-    def bind(self, ev: Evaluator, name: str, raw: Any, info: ClassInfo | None = None) -> Value:
+    def bind(self, ev: Machine, name: str, raw: Any, info: ClassInfo | None = None) -> Value:
         """The attribute `raw` of the class (or of a base's `info`), seen through this instance."""
         kind = descriptor_kind(raw)
         info = info or self.info
@@ -256,7 +256,7 @@ class ObjectValue(SpecialMethods):
             return self._c_descriptor(ev, name, raw)
         return ev.class_attr(info, name, raw)
 
-    def _c_method(self, ev: Evaluator, raw: Any) -> Value:
+    def _c_method(self, ev: Machine, raw: Any) -> Value:
         """A method written in C, whatever the class calls it."""
         if not issubclass(self.cls, raw.__objclass__):
             raise ev.type_error(
@@ -264,7 +264,7 @@ class ObjectValue(SpecialMethods):
             )
         return MethodValue(self, raw.__name__, raw)
 
-    def _c_data(self, ev: Evaluator, name: str, raw: Any) -> Value:
+    def _c_data(self, ev: Machine, name: str, raw: Any) -> Value:
         """A slot, or data computed in C."""
         if name == "__class__":
             return ev.class_value(self.cls)
@@ -293,7 +293,7 @@ class ObjectValue(SpecialMethods):
             self.attrs[name] = value
         return value
 
-    def _c_descriptor(self, ev: Evaluator, name: str, raw: Any) -> Value:
+    def _c_descriptor(self, ev: Machine, name: str, raw: Any) -> Value:
         """A descriptor written in C: namedtuple fields, partialmethod..."""
         if isinstance(raw, _TupleGetter) and self.payload is not None:
             index = raw.__reduce__()[1][0]
@@ -304,14 +304,14 @@ class ObjectValue(SpecialMethods):
 
     # ------------------------------------------------------------ writing attributes
 
-    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+    def setattr_(self, ev: Machine, name: str, value: Value) -> None:
         hook = self.info.setattr
         if hook is not None:
             self._call_hook(ev, "__setattr__", hook, [ConstantValue(name), value])
         else:
             self.generic_setattr(ev, name, value)
 
-    def generic_setattr(self, ev: Evaluator, name: str, value: Value) -> None:
+    def generic_setattr(self, ev: Machine, name: str, value: Value) -> None:
         """`object.__setattr__`."""
         raw = self.info.find(name)
         if raw is not MISSING and is_data_descriptor(raw):
@@ -338,7 +338,7 @@ class ObjectValue(SpecialMethods):
                 ) from None
         self.store(ev, name, value)
 
-    def store(self, ev: Evaluator, name: str, value: Value) -> None:
+    def store(self, ev: Machine, name: str, value: Value) -> None:
         """Set an instance attribute, past all descriptors."""
         if name in self.removed:
             self.changed.pop(name, None)  # deleted and set again: it comes last
@@ -347,14 +347,14 @@ class ObjectValue(SpecialMethods):
         if self.source is not None:
             ev.effects.touch(self)
 
-    def delattr_(self, ev: Evaluator, name: str) -> None:
+    def delattr_(self, ev: Machine, name: str) -> None:
         hook = self.info.delattr
         if hook is not None:
             self._call_hook(ev, "__delattr__", hook, [ConstantValue(name)])
         else:
             self.generic_delattr(ev, name)
 
-    def generic_delattr(self, ev: Evaluator, name: str) -> None:
+    def generic_delattr(self, ev: Machine, name: str) -> None:
         raw = self.info.find(name)
         if raw is not MISSING and descriptor_kind(raw) is property:
             if raw.fdel is None:
@@ -379,7 +379,7 @@ class ObjectValue(SpecialMethods):
 
     # ------------------------------------------------------------ methods written in C
 
-    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+    def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         """A C method of the class: object's own, or the payload's."""
         if name == "__init__" and issubclass(self.cls, collections.defaultdict):
             self.store(ev, "default_factory", args[0] if args else NONE)
@@ -399,7 +399,7 @@ class ObjectValue(SpecialMethods):
             return generic(ev, self, *args, **kwargs)
         raise ev.break_("unsupported-method", f"calling {self.info.name}.{name}", "it is written in C and not modelled")
 
-    def _fill_by(self, ev: Evaluator, setter: Value, name: str, args: Args, kwargs: Kwargs) -> Value:
+    def _fill_by(self, ev: Machine, setter: Value, name: str, args: Args, kwargs: Kwargs) -> Value:
         if name == "setdefault":
             if self.contains(ev, args[0]):
                 return self.getitem(ev, args[0])
@@ -415,7 +415,7 @@ class ObjectValue(SpecialMethods):
 
     # ------------------------------------------------------------ making it again
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         name = rb.name_value(self, shell(self, rb))
         initialize_base(self, rb, name)
         if self.payload is not None and not isinstance(self.payload, (TupleValue, ConstantValue)):
@@ -426,7 +426,7 @@ class ObjectValue(SpecialMethods):
                 rb.emit(self._assignment(rb, name, attr))
         return name
 
-    def _assignment(self, rb: Rebuilder, target: str, attr: str) -> str:
+    def _assignment(self, rb: Emitter, target: str, attr: str) -> str:
         value = rb.value(self.attrs[attr])
         raw = self.info.find(attr)
         if self.info.setattr is None and (raw is MISSING or not is_data_descriptor(raw)):
@@ -437,13 +437,13 @@ class ObjectValue(SpecialMethods):
             return f"{rb.inject(object.__setattr__, 'setattr')}({target}, {attr!r}, {value})"
         return f"{self._dict_text(rb, target)}[{attr!r}] = {value}"
 
-    def _removal(self, rb: Rebuilder, target: str, attr: str) -> str:
+    def _removal(self, rb: Emitter, target: str, attr: str) -> str:
         raw = self.info.find(attr)
         if raw is MISSING or not is_data_descriptor(raw) or self._in_slot(raw):
             return f"{rb.inject(object.__delattr__, 'delattr')}({target}, {attr!r})"
         return f"del {self._dict_text(rb, target)}[{attr!r}]"  # the descriptor's own method has run during capture
 
-    def _dict_text(self, rb: Rebuilder, target: str) -> str:
+    def _dict_text(self, rb: Emitter, target: str) -> str:
         if self.info.getattribute is None:
             return f"{target}.__dict__"
         return f"{rb.inject(object.__getattribute__, 'getattribute')}({target}, '__dict__')"
@@ -452,7 +452,7 @@ class ObjectValue(SpecialMethods):
         """Whether C code keeps the attribute that the class has `raw` for, so that only object's own methods reach it."""
         return isinstance(raw, types.MemberDescriptorType) or not self.info.has_dict
 
-    def replay(self, rb: Rebuilder, target: str) -> None:
+    def replay(self, rb: Emitter, target: str) -> None:
         """Write the changes into the object at `target`, in order."""
         for attr in sorted(self.removed):
             readded = attr in self.changed

@@ -16,8 +16,7 @@ from .base import Value
 from .constant import FALSE, NONE, TRUE, ConstantValue
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
+    from .base import Emitter, Machine
 
 
 class SliceValue(Value):
@@ -35,30 +34,30 @@ class SliceValue(Value):
     def as_constant(self) -> slice:
         return slice(self.start.as_constant(), self.stop.as_constant(), self.step.as_constant())
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name in ("start", "stop", "step"):
             return getattr(self, name)
         return super().getattr_(ev, name)
 
-    def m_indices(self, ev: Evaluator, length: Value) -> Value:
+    def m_indices(self, ev: Machine, length: Value) -> Value:
         return ev.fold(lambda: self.concrete(ev).indices(length.as_constant()))
 
-    def concrete(self, ev: Evaluator) -> slice:
+    def concrete(self, ev: Machine) -> slice:
         """The slice with Python ints in it."""
         return slice(*(None if ev.is_none(v) else ev.index(v) for v in (self.start, self.stop, self.step)))
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         if op in ("==", "!=") and isinstance(other, SliceValue):
             pairs = ((self.start, other.start), (self.stop, other.stop), (self.step, other.step))
             same = all(ev.equal(a, b) for a, b in pairs)
             return TRUE if same == (op == "==") else FALSE
         return None
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         parts = ", ".join(ev.repr_text(v) for v in (self.start, self.stop, self.step))
         return ConstantValue(f"slice({parts})")
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"slice({rb.value(self.start)}, {rb.value(self.stop)}, {rb.value(self.step)})"
 
 
@@ -74,35 +73,36 @@ class SequenceValue(Value):
         self.source = source
         self._elements: Any = elements
 
-    def elements(self, ev: Evaluator) -> Any:
+    def elements(self, ev: Machine) -> Any:
         return self._elements
 
     def python_type(self) -> type:
         return self.cls
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         return bool(self.elements(ev))
 
-    def len_(self, ev: Evaluator) -> Value:
+    def len_(self, ev: Machine) -> Value:
         return ConstantValue(len(self.elements(ev)))
 
-    def items(self, ev: Evaluator) -> list[Value]:
+    def items(self, ev: Machine) -> list[Value]:
         return list(self.elements(ev))
 
-    def iter_(self, ev: Evaluator) -> Value:
+    def iter_(self, ev: Machine) -> Value:
         self.elements(ev)
         return ev.sequence_iterator(self)
 
-    def at(self, ev: Evaluator, i: int) -> Value | None:
+    def at(self, ev: Machine, i: int) -> Value | None:
         """Element `i`, for an iterator: None behind the end."""
         elements = self.elements(ev)
         return elements[i] if i < len(elements) else None
 
-    def new(self, elements: Iterable[Value]) -> Value:
-        """A new object of the same builtin type."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # each builtin's own Value brings it
 
-    def getitem(self, ev: Evaluator, key: Value) -> Value:
+        def new(self, elements: Iterable[Value]) -> Value:
+            """A new object of the same builtin type."""
+
+    def getitem(self, ev: Machine, key: Value) -> Value:
         if type(key) is ConstantValue and type(key.value) is int:
             try:
                 return self.elements(ev)[key.value]
@@ -119,10 +119,10 @@ class SequenceValue(Value):
         except IndexError:
             raise ev.raise_(IndexError, f"{self.cls.__name__} index out of range") from None
 
-    def contains(self, ev: Evaluator, item: Value) -> bool:
+    def contains(self, ev: Machine, item: Value) -> bool:
         return any(ev.same_or_equal(e, item) for e in self.elements(ev))
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         if op == "+":
             # a subclass's payload stands for it
             other = ev.payload(other)
@@ -138,7 +138,7 @@ class SequenceValue(Value):
             return self.new(list(self.elements(ev)) * ev.index(other))
         return None
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         other = ev.payload(other)
         if not isinstance(other, SequenceValue) or other.cls is not self.cls:
             return None
@@ -151,7 +151,7 @@ class SequenceValue(Value):
                 return ev.compare(op, a, b)
         return ev.fold(ev.operators.COMPARE[op], len(mine), len(theirs))
 
-    def m_index(self, ev: Evaluator, item: Value, start: Value | None = None, stop: Value | None = None) -> Value:
+    def m_index(self, ev: Machine, item: Value, start: Value | None = None, stop: Value | None = None) -> Value:
         elements = list(self.elements(ev))
         low, high, _ = slice(ev.index(start) if start else 0, ev.index(stop) if stop else None).indices(len(elements))
         for i in range(low, high):
@@ -164,13 +164,13 @@ class SequenceValue(Value):
         )
         raise ev.raise_(ValueError, what)
 
-    def m_count(self, ev: Evaluator, item: Value) -> Value:
+    def m_count(self, ev: Machine, item: Value) -> Value:
         return ConstantValue(sum(ev.same_or_equal(e, item) for e in self.elements(ev)))
 
-    def m___reversed__(self, ev: Evaluator) -> Value:
+    def m___reversed__(self, ev: Machine) -> Value:
         return ev.iterator_of(list(reversed(self.elements(ev))))
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         with ev.repr_guard(self) as again:
             if again:
                 return ConstantValue("[...]" if self.cls is list else "(...)")
@@ -197,16 +197,16 @@ class TupleValue(SequenceValue):
     def new(self, elements: Iterable[Value]) -> Value:
         return TupleValue(elements)
 
-    def key(self, ev: Evaluator) -> Any:
+    def key(self, ev: Machine) -> Any:
         return tuple([e.key(ev) for e in self._elements])
 
     def wrap_text(self, parts: list[str]) -> str:
         return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"
 
-    def m___getnewargs__(self, ev: Evaluator) -> Value:
+    def m___getnewargs__(self, ev: Machine) -> Value:
         return TupleValue([TupleValue(self._elements)])
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         parts = [rb.value(e) for e in self._elements]
         return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
 
@@ -224,12 +224,12 @@ class MutableSequence(SequenceValue):
         self._elements = [] if self.closed else list(elements)
         self.appended = False
 
-    def elements(self, ev: Evaluator) -> Any:
+    def elements(self, ev: Machine) -> Any:
         if self.closed:
             self.open(ev)
         return self._elements
 
-    def open(self, ev: Evaluator) -> None:
+    def open(self, ev: Machine) -> None:
         """Look inside a list from outside."""
         self.closed = False
         if self.source is not None:
@@ -244,17 +244,17 @@ class MutableSequence(SequenceValue):
                 places = [self.source.step(f"{name}.__getitem__(", f", {i})", f"[{i}]") for i in range(count)]
             self._elements[:0] = [ev.wrap(obj, place) for obj, place in zip(base.__iter__(self.real), places)]
 
-    def change(self, ev: Evaluator) -> list[Value]:
+    def change(self, ev: Machine) -> list[Value]:
         if self.closed:
             self.open(ev)
         if self.source is not None:
             ev.effects.touch(self)
         return self._elements
 
-    def key(self, ev: Evaluator) -> Any:
+    def key(self, ev: Machine) -> Any:
         raise ev.type_error(f"unhashable type: '{self.cls.__name__}'")
 
-    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+    def setitem(self, ev: Machine, key: Value, value: Value) -> None:
         elements = self.change(ev)
         if isinstance(key, SliceValue):
             try:
@@ -271,14 +271,14 @@ class MutableSequence(SequenceValue):
         except IndexError:
             raise ev.raise_(IndexError, f"{self.cls.__name__} assignment index out of range") from None
 
-    def delitem(self, ev: Evaluator, key: Value) -> None:
+    def delitem(self, ev: Machine, key: Value) -> None:
         elements = self.change(ev)
         try:
             del elements[key.concrete(ev) if isinstance(key, SliceValue) else ev.index(key)]
         except IndexError:
             raise ev.raise_(IndexError, f"{self.cls.__name__} assignment index out of range") from None
 
-    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def inplace(self, ev: Machine, op: str, other: Value) -> Value | None:
         if op == "+":
             self.m_extend(ev, other)
             return self
@@ -288,7 +288,7 @@ class MutableSequence(SequenceValue):
             return self
         return None
 
-    def m_append(self, ev: Evaluator, item: Value) -> Value:
+    def m_append(self, ev: Machine, item: Value) -> Value:
         if self.closed:
             # stays closed: what lies before is not looked at
             self._elements.append(item)
@@ -298,7 +298,7 @@ class MutableSequence(SequenceValue):
             self.change(ev).append(item)
         return NONE
 
-    def m_extend(self, ev: Evaluator, items: Value) -> Value:
+    def m_extend(self, ev: Machine, items: Value) -> Value:
         if isinstance(items, SequenceValue):
             added = items.items(ev)  # before anything is added: it may be this list
             if self.closed:
@@ -312,18 +312,18 @@ class MutableSequence(SequenceValue):
             self.m_append(ev, item)
         return NONE
 
-    def m_insert(self, ev: Evaluator, index: Value, item: Value) -> Value:
+    def m_insert(self, ev: Machine, index: Value, item: Value) -> Value:
         self.change(ev).insert(ev.index(index), item)
         return NONE
 
-    def m_pop(self, ev: Evaluator, index: Value | None = None) -> Value:
+    def m_pop(self, ev: Machine, index: Value | None = None) -> Value:
         elements = self.change(ev)
         try:
             return elements.pop(-1 if index is None else ev.index(index))
         except IndexError as error:
             raise ev.user_exception(error) from None
 
-    def m_remove(self, ev: Evaluator, item: Value) -> Value:
+    def m_remove(self, ev: Machine, item: Value) -> Value:
         elements = self.change(ev)
         for i, element in enumerate(elements):
             if ev.same_or_equal(element, item):
@@ -331,15 +331,15 @@ class MutableSequence(SequenceValue):
                 return NONE
         raise ev.raise_(ValueError, f"{self.cls.__name__}.remove(x): x not in {self.cls.__name__}")
 
-    def m_clear(self, ev: Evaluator) -> Value:
+    def m_clear(self, ev: Machine) -> Value:
         self.change(ev).clear()
         return NONE
 
-    def m_reverse(self, ev: Evaluator) -> Value:
+    def m_reverse(self, ev: Machine) -> Value:
         self.change(ev).reverse()
         return NONE
 
-    def m_copy(self, ev: Evaluator) -> Value:
+    def m_copy(self, ev: Machine) -> Value:
         return self.new(list(self.elements(ev)))
 
     m___copy__ = m_copy
@@ -358,19 +358,19 @@ class ListValue(MutableSequence):
     def new(self, elements: Iterable[Value]) -> Value:
         return ListValue(elements)
 
-    def m___init__(self, ev: Evaluator, items: Value | None = None) -> Value:
+    def m___init__(self, ev: Machine, items: Value | None = None) -> Value:
         self.change(ev)[:] = items.items(ev) if items is not None else []
         return NONE
 
-    def m_sort(self, ev: Evaluator, key: Value | None = None, reverse: Value = FALSE) -> Value:
+    def m_sort(self, ev: Machine, key: Value | None = None, reverse: Value = FALSE) -> Value:
         elements = self.change(ev)
         elements[:] = sort_values(ev, elements, key, reverse.truth(ev))
         return NONE
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return rb.fill(self, "[]", lambda: f"[{', '.join([rb.value(e) for e in self._elements])}]", "{0}[:] = {1}")
 
-    def replay(self, rb: Rebuilder, target: str) -> None:
+    def replay(self, rb: Emitter, target: str) -> None:
         """Write the changes into the list at `target`."""
         new = f"[{', '.join([rb.value(e) for e in self._elements])}]"
         if type(self.real) is list:
@@ -403,66 +403,66 @@ class DequeValue(MutableSequence):
     def new(self, elements: Iterable[Value]) -> Value:
         return DequeValue(elements, maxlen=self.maxlen)
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name == "maxlen":
             return ConstantValue(self.maxlen)
         return super().getattr_(ev, name)
 
-    def m___init__(self, ev: Evaluator, iterable: Value | None = None, maxlen: Value = NONE) -> Value:
+    def m___init__(self, ev: Machine, iterable: Value | None = None, maxlen: Value = NONE) -> Value:
         self.maxlen = maxlen.as_constant()
         self.change(ev)[:] = iterable.items(ev) if iterable is not None else []
         self._trim()
         return NONE
 
-    def m_append(self, ev: Evaluator, item: Value) -> Value:
+    def m_append(self, ev: Machine, item: Value) -> Value:
         self.change(ev).append(item)
         self._trim()
         return NONE
 
-    def m_extend(self, ev: Evaluator, items: Value) -> Value:
+    def m_extend(self, ev: Machine, items: Value) -> Value:
         for item in ev.each(items):
             self.m_append(ev, item)
         return NONE
 
-    def m_appendleft(self, ev: Evaluator, item: Value) -> Value:
+    def m_appendleft(self, ev: Machine, item: Value) -> Value:
         self.change(ev).insert(0, item)
         self._trim(left=True)
         return NONE
 
-    def m_extendleft(self, ev: Evaluator, items: Value) -> Value:
+    def m_extendleft(self, ev: Machine, items: Value) -> Value:
         for item in ev.each(items):
             self.m_appendleft(ev, item)
         return NONE
 
-    def m_pop(self, ev: Evaluator, index: Value | None = None) -> Value:
+    def m_pop(self, ev: Machine, index: Value | None = None) -> Value:
         if not self.elements(ev):
             raise ev.raise_(IndexError, "pop from an empty deque")
         return self.change(ev).pop()
 
-    def m_popleft(self, ev: Evaluator) -> Value:
+    def m_popleft(self, ev: Machine) -> Value:
         if not self.elements(ev):
             raise ev.raise_(IndexError, "pop from an empty deque")
         return self.change(ev).pop(0)
 
-    def m_rotate(self, ev: Evaluator, n: Value = ConstantValue(1)) -> Value:  # noqa: B008 - immutable
+    def m_rotate(self, ev: Machine, n: Value = ConstantValue(1)) -> Value:  # noqa: B008 - immutable
         elements = self.change(ev)
         if elements:
             k = ev.index(n) % len(elements)
             elements[:] = elements[-k:] + elements[:-k] if k else elements
         return NONE
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         inside = ", ".join(ev.repr_text(e) for e in self.elements(ev))
         bound = f", maxlen={self.maxlen}" if self.maxlen is not None else ""
         return ConstantValue(f"deque([{inside}]{bound})")
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         cls = rb.inject(collections.deque, "deque")
         empty = f"{cls}(maxlen={self.maxlen})"
         whole = lambda: f"{cls}([{', '.join([rb.value(e) for e in self._elements])}], {self.maxlen})"  # noqa: E731
         return rb.fill(self, empty, whole, "{0}.extend({1})")
 
-    def replay(self, rb: Rebuilder, target: str) -> None:
+    def replay(self, rb: Emitter, target: str) -> None:
         new = f"[{', '.join([rb.value(e) for e in self._elements])}]"
         base = rb.inject(collections.deque, "deque")
         rb.effect(f"{base}.clear({target}); {base}.extend({target}, {new})")
@@ -473,14 +473,14 @@ class _SortKey:
 
     __slots__ = ("ev", "value")
 
-    def __init__(self, ev: Evaluator, value: Value) -> None:
+    def __init__(self, ev: Machine, value: Value) -> None:
         self.ev, self.value = ev, value
 
     def __lt__(self, other: _SortKey) -> bool:
         return self.ev.compare("<", self.value, other.value).truth(self.ev)
 
 
-def sort_values(ev: Evaluator, values: Iterable[Value], key: Value | None, reverse: bool) -> list[Value]:
+def sort_values(ev: Machine, values: Iterable[Value], key: Value | None, reverse: bool) -> list[Value]:
     """`sorted(values, key=key, reverse=reverse)`, stable as Python's."""
     keys = [v if key is None or ev.is_none(key) else ev.call(key, [v], {}) for v in values]
     make: Callable[[Value], Any] = lambda k: _SortKey(ev, k)  # noqa: E731

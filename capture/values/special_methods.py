@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..operators import COMPARE_STEMS, STEMS, UNARY_STEMS
-from ..type_lookup import MISSING, type_find
+from ..breaks import UserRaise
+from ..machine.operators import COMPARE_STEMS, STEMS, UNARY_STEMS
+from ..machine.type_lookup import MISSING, type_find
 from .base import Args, Kwargs, Value
 from .class_info import C_METHODS, ClassInfo
 from .constant import FALSE, TRUE, ConstantValue
@@ -21,7 +22,8 @@ from .keys import UserKey
 from .mappings import DictValue
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
+    from ..guards.sources import Source
+    from .base import Machine
 
 #: C classes whose methods `payload` and `SpecialMethods` answer beside those of the payload's own class
 _MODELLED = (object, collections.defaultdict)
@@ -37,14 +39,25 @@ class SpecialMethods(Value):
     real: Any
     payload: Value | None
     attrs: dict[str, Value]
+    real_dict: dict[str, Any] | None
+    changed: dict[str, None]
+    removed: set[str]
+    new_args: list[Value] | None
 
-    def bind(self, ev: Evaluator, name: str, raw: Any, info: ClassInfo | None = None) -> Value:
-        """The attribute `raw` of the class, seen through this instance."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # what an instance's Value brings: see `objects.ObjectValue`
+
+        def bind(self, ev: Machine, name: str, raw: Any, info: ClassInfo | None = None) -> Value: ...
+        def generic_getattr(self, ev: Machine, name: str, hook: bool = True) -> Value: ...
+        def generic_setattr(self, ev: Machine, name: str, value: Value) -> None: ...
+        def generic_delattr(self, ev: Machine, name: str) -> None: ...
+        def instance_attr(self, ev: Machine, name: str) -> Value | None: ...
+        def instance_dict(self, ev: Machine) -> Value: ...
+        def dict_source(self, ev: Machine) -> Source: ...
+        def store(self, ev: Machine, name: str, value: Value) -> None: ...
 
     # ------------------------------------------------------------ who answers
 
-    def special(self, ev: Evaluator, name: str) -> Value | None:
+    def special(self, ev: Machine, name: str) -> Value | None:
         """The class's own special method, bound. None: there is none, or it is the one of `object` or of the builtin content."""
         raw = self.info.find(name)
         if raw is MISSING:
@@ -59,7 +72,7 @@ class SpecialMethods(Value):
         """Whether the C methods of `owner` are answered here."""
         return owner in _MODELLED or self.payload is not None and owner in self.payload.python_type().__mro__
 
-    def refusal(self, ev: Evaluator, name: str) -> BaseException:
+    def refusal(self, ev: Machine, name: str) -> BaseException:
         return ev.break_(
             "unsupported-object", f"{name} of {self.describe()}", "it is written in C and quern does not model it"
         )
@@ -76,7 +89,7 @@ class SpecialMethods(Value):
 
     # ------------------------------------------------------------ truth, length, iteration
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         method = self.special(ev, "__bool__")
         if method is not None:
             found = method.call(ev, [], {})
@@ -87,13 +100,13 @@ class SpecialMethods(Value):
             return self.len_(ev).truth(ev)
         return self.payload.truth(ev) if self.payload is not None else True
 
-    def len_(self, ev: Evaluator) -> Value:
+    def len_(self, ev: Machine) -> Value:
         method = self.special(ev, "__len__")
         if method is not None:
             return as_length(ev, method.call(ev, [], {}), "__len__")
         return self.payload.len_(ev) if self.payload is not None else super().len_(ev)
 
-    def iter_(self, ev: Evaluator) -> Value:
+    def iter_(self, ev: Machine) -> Value:
         if self._is_none("__iter__"):
             return super().iter_(ev)
         method = self.special(ev, "__iter__")
@@ -106,29 +119,29 @@ class SpecialMethods(Value):
             return self.payload.iter_(ev)
         return ItemIterator(self) if self._has("__getitem__") else super().iter_(ev)
 
-    def items(self, ev: Evaluator) -> list[Value]:
+    def items(self, ev: Machine) -> list[Value]:
         if self.payload is not None and self.special(ev, "__iter__") is None:
             return self.payload.items(ev)
         return super().items(ev)
 
-    def next_(self, ev: Evaluator) -> Value | None:
+    def next_(self, ev: Machine) -> Value | None:
         method = self.special(ev, "__next__")
         if method is None:
             return super().next_(ev)
         try:
             return method.call(ev, [], {})
-        except ev.UserRaise as error:
+        except UserRaise as error:
             if issubclass(error.value.python_type(), StopIteration):
                 return None
             raise
 
     # ------------------------------------------------------------ items
 
-    def getitem(self, ev: Evaluator, key: Value) -> Value:
+    def getitem(self, ev: Machine, key: Value) -> Value:
         method = self.special(ev, "__getitem__")
         return method.call(ev, [key], {}) if method is not None else self.builtin_getitem(ev, key)
 
-    def builtin_getitem(self, ev: Evaluator, key: Value) -> Value:
+    def builtin_getitem(self, ev: Machine, key: Value) -> Value:
         """The builtin content's `__getitem__`. A dict's asks the class for `__missing__`."""
         if self.payload is None:
             return super().getitem(ev, key)
@@ -137,13 +150,13 @@ class SpecialMethods(Value):
             return found if found is not None else self.missing_key(ev, key)
         return self.payload.getitem(ev, key)
 
-    def missing_key(self, ev: Evaluator, key: Value) -> Value:
+    def missing_key(self, ev: Machine, key: Value) -> Value:
         hook = self.special(ev, "__missing__")
         if hook is not None:
             return hook.call(ev, [key], {})
         return self.make_missing(ev, key)
 
-    def make_missing(self, ev: Evaluator, key: Value) -> Value:
+    def make_missing(self, ev: Machine, key: Value) -> Value:
         """`defaultdict.__missing__`; any other dict has no such key."""
         factory = None
         if issubclass(self.cls, collections.defaultdict) and (self.real is not None or "default_factory" in self.attrs):
@@ -154,7 +167,7 @@ class SpecialMethods(Value):
         self.setitem(ev, key, value)
         return value
 
-    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+    def setitem(self, ev: Machine, key: Value, value: Value) -> None:
         method = self.special(ev, "__setitem__")
         if method is not None:
             method.call(ev, [key, value], {})
@@ -163,7 +176,7 @@ class SpecialMethods(Value):
         else:
             super().setitem(ev, key, value)
 
-    def delitem(self, ev: Evaluator, key: Value) -> None:
+    def delitem(self, ev: Machine, key: Value) -> None:
         method = self.special(ev, "__delitem__")
         if method is not None:
             method.call(ev, [key], {})
@@ -172,7 +185,7 @@ class SpecialMethods(Value):
         else:
             super().delitem(ev, key)
 
-    def contains(self, ev: Evaluator, item: Value) -> bool:
+    def contains(self, ev: Machine, item: Value) -> bool:
         if self._is_none("__contains__"):
             raise ev.type_error(f"'{self.info.name}' object is not a container")
         method = self.special(ev, "__contains__")
@@ -184,7 +197,7 @@ class SpecialMethods(Value):
 
     # ------------------------------------------------------------ operators
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         name = f"__r{STEMS[op]}__" if reflected else f"__{STEMS[op]}__"
         method = self.special(ev, name)
         if method is not None:
@@ -192,7 +205,7 @@ class SpecialMethods(Value):
         inside = ev.copied_content(self) if op == "|" else self.payload
         return inside.binary(ev, op, other, reflected) if inside is not None else None
 
-    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def inplace(self, ev: Machine, op: str, other: Value) -> Value | None:
         method = self.special(ev, f"__i{STEMS[op]}__")
         if method is not None:
             return _none_if_not_implemented(method.call(ev, [other], {}))
@@ -201,13 +214,13 @@ class SpecialMethods(Value):
         found = self.payload.inplace(ev, op, other)
         return self if found is self.payload else found
 
-    def unary(self, ev: Evaluator, op: str) -> Value:
+    def unary(self, ev: Machine, op: str) -> Value:
         method = self.special(ev, f"__{UNARY_STEMS[op]}__")
         if method is not None:
             return method.call(ev, [], {})
         return self.payload.unary(ev, op) if self.payload is not None else super().unary(ev, op)
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         method = self.special(ev, f"__{COMPARE_STEMS[op]}__")
         if method is not None:
             return _none_if_not_implemented(method.call(ev, [other], {}))
@@ -218,7 +231,7 @@ class SpecialMethods(Value):
 
     # ------------------------------------------------------------ hashing and text
 
-    def key(self, ev: Evaluator) -> Any:
+    def key(self, ev: Machine) -> Any:
         hasher = self.special(ev, "__hash__")
         if self._is_none("__hash__"):
             raise ev.type_error(f"unhashable type: '{self.info.name}'")
@@ -227,7 +240,7 @@ class SpecialMethods(Value):
             return self.payload.key(ev) if self.payload is not None else ev.default_key(self)
         return UserKey(ev, self, self._hash(ev, hasher))
 
-    def _hash(self, ev: Evaluator, hasher: Value | None) -> int:
+    def _hash(self, ev: Machine, hasher: Value | None) -> int:
         before = ev.effects.count
         if hasher is not None:
             found = ev.known(hasher.call(ev, [], {}))
@@ -242,7 +255,7 @@ class SpecialMethods(Value):
             )  # fmt: skip
         return hash(found)
 
-    def str_(self, ev: Evaluator) -> Value:
+    def str_(self, ev: Machine) -> Value:
         method = self.special(ev, "__str__")
         if method is not None:
             return self._text(ev, "__str__", method, [])
@@ -252,7 +265,7 @@ class SpecialMethods(Value):
         method = self.special(ev, "__repr__")
         return self.repr_(ev) if method is None else self._text(ev, "__str__", method, [])
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         method = self.special(ev, "__repr__")
         if method is not None:
             return self._text(ev, "__repr__", method, [])
@@ -260,7 +273,7 @@ class SpecialMethods(Value):
             return ev.payload_repr(self)
         raise ev.break_("object-repr", f"taking the repr of {self.describe()}", "it holds the object's address")
 
-    def format_(self, ev: Evaluator, spec: str) -> Value:
+    def format_(self, ev: Machine, spec: str) -> Value:
         method = self.special(ev, "__format__")
         if method is not None:
             return as_text(ev, "__format__", method.call(ev, [ConstantValue(spec)], {}))
@@ -271,12 +284,12 @@ class SpecialMethods(Value):
         assert self.payload is not None
         return self.payload.format_(ev, spec)
 
-    def _text(self, ev: Evaluator, name: str, method: Value, args: Args) -> Value:
+    def _text(self, ev: Machine, name: str, method: Value, args: Args) -> Value:
         return as_text(ev, name, method.call(ev, args, {}))
 
     # ------------------------------------------------------------ calls
 
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         raw = self.info.find("__call__")
         if raw is MISSING:
             raise ev.type_error(f"'{self.info.name}' object is not callable")
@@ -298,7 +311,7 @@ class SpecialMethods(Value):
         return raw is not MISSING and raw is not object.__dict__.get(name)
 
 
-def as_length(ev: Evaluator, value: Value, name: str) -> Value:
+def as_length(ev: Machine, value: Value, name: str) -> Value:
     """What `__len__` or `__length_hint__` gave, as a size."""
     if not ev.has_index(value):
         what = value.python_type().__name__
@@ -317,7 +330,7 @@ def as_length(ev: Evaluator, value: Value, name: str) -> Value:
     return ConstantValue(n)
 
 
-def length_hint(ev: Evaluator, value: Value) -> None:
+def length_hint(ev: Machine, value: Value) -> None:
     """What `list(value)` and its kin do beside iterating: they ask the object how many there are, and do not rely on it."""
     if isinstance(value, ItemIterator):
         value = value.owner
@@ -328,7 +341,7 @@ def length_hint(ev: Evaluator, value: Value) -> None:
         try:
             as_length(ev, method.call(ev, [], {}), "__len__")
             return
-        except ev.UserRaise as error:
+        except UserRaise as error:
             if not issubclass(error.value.python_type(), TypeError):
                 raise
     hint = value.special(ev, "__length_hint__")
@@ -336,7 +349,7 @@ def length_hint(ev: Evaluator, value: Value) -> None:
         return
     try:
         found = hint.call(ev, [], {})
-    except ev.UserRaise as error:
+    except UserRaise as error:
         if not issubclass(error.value.python_type(), TypeError):
             raise
         return
@@ -344,7 +357,7 @@ def length_hint(ev: Evaluator, value: Value) -> None:
         as_length(ev, found, "__length_hint__")
 
 
-def collected(ev: Evaluator, value: Value) -> Iterator[Value]:
+def collected(ev: Machine, value: Value) -> Iterator[Value]:
     """The elements one by one, as `list(value)` takes them."""
     it = value.iter_(ev)
     length_hint(ev, value)
@@ -356,7 +369,7 @@ def _none_if_not_implemented(value: Value) -> Value | None:
     return None if type(value) is ConstantValue and value.value is NotImplemented else value
 
 
-def as_text(ev: Evaluator, name: str, found: Value) -> Value:
+def as_text(ev: Machine, name: str, found: Value) -> Value:
     """What `__str__`, `__repr__` or `__format__` gave. Raises the program's TypeError where that is no text."""
     if issubclass(found.python_type(), str):
         return found

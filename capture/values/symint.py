@@ -1,6 +1,6 @@
 """Ints that are not known during capture: sizes and int arguments, as sympy expressions over the capture's symbols.
 
-Arithmetic stays symbolic. A comparison is decided by the values at hand and guarded (see `capture.symbols`). Whatever needs the
+Arithmetic stays symbolic. A comparison is decided by the values at hand and guarded (see `capture.guards.guards.symbols`). Whatever needs the
 number itself (an index into a list, the end of a Python loop, text) makes it a constant: `as_constant` begins the
 capture anew.
 """
@@ -18,9 +18,7 @@ from .item import ItemValue, number_node, operand_of
 from .number import NumberValue
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
-    from ..symbols import Symbols
+    from .base import Emitter, Machine, SymbolTable
 
 
 class SymIntValue(Value):
@@ -28,7 +26,7 @@ class SymIntValue(Value):
 
     __slots__ = ("expr", "symbols")
 
-    def __init__(self, expr: Any, symbols: Symbols) -> None:
+    def __init__(self, expr: Any, symbols: SymbolTable) -> None:
         self.source = None
         self.expr = expr
         self.symbols = symbols
@@ -42,12 +40,12 @@ class SymIntValue(Value):
     def describe(self) -> str:
         return f"the int {self.symbols.text(self.expr, lambda place: place.label)}"
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return self.symbols.text(self.expr, rb.source, rb.computed)
 
     # ------------------------------------------------------------ arithmetic
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         other = ev.payload(other)
         number = _number(other)
         if self.symbols.is_unbacked(self.expr) and (number is None or op == "/") and operand_of(ev, other) is not None:
@@ -67,10 +65,10 @@ class SymIntValue(Value):
             return self.symbols.number_of(self.expr).binary(ev, op, other, reflected)
         return ev.fold(ev.operators.BINARY[op], *(self.symbols.specialize(x) for x in (left, right)))
 
-    def unary(self, ev: Evaluator, op: str) -> Value:
+    def unary(self, ev: Machine, op: str) -> Value:
         return self.symbols.value_of({"-": -self.expr, "+": self.expr, "~": -self.expr - 1}[op])
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         other = ev.payload(other)
         number = _number(other)
         if number is None and type(other) is ConstantValue and isinstance(other.value, float):
@@ -86,52 +84,52 @@ class SymIntValue(Value):
             return RelationValue(relation, self.symbols)
         return TRUE if self.symbols.decide(relation) else FALSE
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         return self.symbols.decide(_sympy().Ne(self.expr, 0))
 
     # ------------------------------------------------------------ conversions
 
-    def m___int__(self, ev: Evaluator) -> Value:
+    def m___int__(self, ev: Machine) -> Value:
         return self
 
     m___index__ = m___trunc__ = m___floor__ = m___ceil__ = m___int__
 
-    def m___round__(self, ev: Evaluator, ndigits: Value | None = None) -> Value:
+    def m___round__(self, ev: Machine, ndigits: Value | None = None) -> Value:
         return (
             self
             if ndigits is None or ev.is_none(ndigits)
             else ev.fold(round, self.as_constant(), ndigits.as_constant())
         )
 
-    def m___abs__(self, ev: Evaluator) -> Value:
+    def m___abs__(self, ev: Machine) -> Value:
         return self if self.symbols.decide(_sympy().Ge(self.expr, 0)) else self.unary(ev, "-")
 
-    def item(self, ev: Evaluator, cls: type = int) -> ItemValue:
+    def item(self, ev: Machine, cls: type = int) -> ItemValue:
         """The int as a number that a node holds."""
         return ItemValue(number_node(ev, f"builtins:{cls.__name__}", [self.expr], cls), cls)
 
-    def m___float__(self, ev: Evaluator) -> Value:
+    def m___float__(self, ev: Machine) -> Value:
         if self.symbols.is_unbacked(self.expr):
             return self.item(ev, float)
         return self.symbols.number_of(self.expr).m___float__(ev)
 
-    def m_bit_length(self, ev: Evaluator) -> Value:
+    def m_bit_length(self, ev: Machine) -> Value:
         return ConstantValue(self.as_constant().bit_length())
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name in ("real", "numerator"):
             return self
         if name in ("imag", "denominator"):
             return ConstantValue(0 if name == "imag" else 1)
         return super().getattr_(ev, name)
 
-    def key(self, ev: Evaluator) -> Any:
+    def key(self, ev: Machine) -> Any:
         return self.as_constant()
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         return ConstantValue(repr(self.as_constant()))
 
-    def format_(self, ev: Evaluator, spec: str) -> Value:
+    def format_(self, ev: Machine, spec: str) -> Value:
         return ev.fold(format, self.as_constant(), spec)
 
 
@@ -140,7 +138,7 @@ class RelationValue(Value):
 
     __slots__ = ("relation", "symbols")
 
-    def __init__(self, relation: Any, symbols: Symbols) -> None:
+    def __init__(self, relation: Any, symbols: SymbolTable) -> None:
         super().__init__()
         self.relation = relation
         self.symbols = symbols
@@ -151,10 +149,10 @@ class RelationValue(Value):
     def describe(self) -> str:
         return f"whether {self.relation}"
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         return self.symbols.decide(self.relation)
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         sides = (f"({self.symbols.text(side, rb.source, rb.computed)})" for side in self.relation.args)
         return f"({_SIGNS[type(self.relation).__name__].join(sides)})"
 
@@ -189,7 +187,7 @@ _RELATIONS = {"==": "Eq", "!=": "Ne", "<": "Lt", "<=": "Le", ">": "Gt", ">=": "G
 # ---------------------------------------------------------------- rules: (symbols, left, right) -> expression, or None
 
 
-def _floordiv(symbols: Symbols, a: Any, b: Any) -> Any:
+def _floordiv(symbols: SymbolTable, a: Any, b: Any) -> Any:
     if not _positive(symbols, b):
         return None
     sympy = _sympy()
@@ -197,7 +195,7 @@ def _floordiv(symbols: Symbols, a: Any, b: Any) -> Any:
     return quotient if quotient.is_integer else sympy.floor(quotient)
 
 
-def _mod(symbols: Symbols, a: Any, b: Any) -> Any:
+def _mod(symbols: SymbolTable, a: Any, b: Any) -> Any:
     if not _positive(symbols, b):
         return None
     sympy = _sympy()
@@ -207,15 +205,15 @@ def _mod(symbols: Symbols, a: Any, b: Any) -> Any:
     return sympy.Mod(a, b)
 
 
-def _positive(symbols: Symbols, b: Any) -> bool:
+def _positive(symbols: SymbolTable, b: Any) -> bool:
     return b > 0 if isinstance(b, int) else bool(symbols.relations.decided(_sympy().Gt(b, 0)))
 
 
-def _pow(symbols: Symbols, a: Any, b: Any) -> Any:
+def _pow(symbols: SymbolTable, a: Any, b: Any) -> Any:
     return a**b if isinstance(b, int) and 0 <= b <= 4 else None
 
 
-def _shift(symbols: Symbols, a: Any, b: Any) -> Any:
+def _shift(symbols: SymbolTable, a: Any, b: Any) -> Any:
     return a * 2**b if isinstance(b, int) and 0 <= b < 32 else None
 
 

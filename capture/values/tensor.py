@@ -16,15 +16,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...errors import InternalError
 from ...inductor.graph import Dim, Node, TensorMeta
 from ...inductor.ops import OPS
 from ...inductor.ops.views import diagonal_layout, slice_bounds, wrap_index
 from .base import Value
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
-    from ..sources import Source
+    from ..guards.sources import Source
+    from .base import Emitter, Machine
 
 #: view ops undone by giving the elements their old shape
 _RESHAPES = frozenset(("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"))
@@ -51,7 +51,7 @@ class Storage:
         self.frozen = frozen
         self.output: str | None = None
 
-    def current(self, ev: Evaluator) -> Node:
+    def current(self, ev: Machine) -> Node:
         """The node with the present content."""
         assert self.node is not None
         return self.node
@@ -76,12 +76,12 @@ class InputStorage(Storage):
         self.key = key
         self.name = name
 
-    def current(self, ev: Evaluator) -> Node:
+    def current(self, ev: Machine) -> Node:
         if self.node is None:
             self.node = self.entry_node(ev)
         return self.node
 
-    def entry_node(self, ev: Evaluator) -> Node:
+    def entry_node(self, ev: Machine) -> Node:
         """The graph input."""
         return ev.add_input(self.source, self.meta, self.real, self.name)
 
@@ -102,18 +102,18 @@ class ViewStep:
         row = OPS.get(self.op)
         return row is not None and row.gradient == "stopped"
 
-    def apply(self, ev: Evaluator, parent: Node) -> Node:
+    def apply(self, ev: Machine, parent: Node) -> Node:
         """The view's content from its parent's."""
         return ev.emit(self.op, parent, **self.attrs)
 
-    def undo(self, ev: Evaluator, parent: Node, new: Node) -> Node | None:
+    def undo(self, ev: Machine, parent: Node, new: Node) -> Node | None:
         """The parent's content once the view holds `new`; None when the op has no inverse."""
         inverse = _INVERSES.get(self.op)
         return inverse(ev, self.attrs, parent, new) if inverse is not None else None
 
-    def remake(self, rb: Rebuilder, parent: str) -> str:
+    def remake(self, rb: Emitter, parent: str) -> str:
         """Code for the view of the real array `parent`, where `is_placed` is False."""
-        raise NotImplementedError
+        raise InternalError(f"a view by {self.op} has its place, and is not made again step by step")
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,15 @@ class PickStep(ViewStep):
 
     is_placed = False
 
-    def apply(self, ev: Evaluator, parent: Node) -> Node:
+    def apply(self, ev: Machine, parent: Node) -> Node:
         picked = ev.emit("index", parent, *self.indices)
         left = [s for d, s in enumerate(parent.meta.stride) if d >= len(self.indices) or self.indices[d] is None]
         return ev.emit("restride", picked, stride=tuple(left))
 
-    def undo(self, ev: Evaluator, parent: Node, new: Node) -> Node | None:
+    def undo(self, ev: Machine, parent: Node, new: Node) -> Node | None:
         return ev.emit("index_put", parent, new, *self.indices)
 
-    def remake(self, rb: Rebuilder, parent: str) -> str:
+    def remake(self, rb: Emitter, parent: str) -> str:
         places = ", ".join(":" if i is None else rb.output(i) for i in self.indices)
         return f"{parent}[{places}]"
 
@@ -145,7 +145,7 @@ class ArrayState:
         #: graph inputs of the written storages, as they were before the first write
         self.entries: dict[InputStorage, Node] = {}
 
-    def add(self, ev: Evaluator, array: ArrayValue) -> None:
+    def add(self, ev: Machine, array: ArrayValue) -> None:
         """Note an array from outside."""
         storage = array.storage
         assert isinstance(storage, InputStorage)
@@ -153,7 +153,7 @@ class ArrayState:
             array.check_apart(ev, written, storage)
         self.inputs.append(storage)
 
-    def mutations(self, ev: Evaluator) -> list[tuple[Node, Node]]:
+    def mutations(self, ev: Machine) -> list[tuple[Node, Node]]:
         """(input node, node) of every input whose content the program changed."""
         found = []
         for storage, entry in self.entries.items():
@@ -203,14 +203,14 @@ class ArrayValue(Value):
         """A new array that holds `node`."""
         return cls(Storage(node, node.meta, frozen), node.meta, node)
 
-    def view(self, ev: Evaluator, op: str, **attrs: Any) -> ArrayValue:
+    def view(self, ev: Machine, op: str, **attrs: Any) -> ArrayValue:
         """A view of this array by table op `op`."""
         step = ViewStep(op, dict(attrs))
         node = step.apply(ev, self.node(ev))
         offset = self.offset + _first_element(step, self.meta)
         return type(self)(self.storage, node.meta, node, parent=self, step=step, offset=offset)
 
-    def pick(self, ev: Evaluator, indices: tuple[Node | None, ...]) -> ArrayValue:
+    def pick(self, ev: Machine, indices: tuple[Node | None, ...]) -> ArrayValue:
         """The view at a place that 0-dim index tensors tell."""
         step = PickStep("pick", {}, indices)
         node = step.apply(ev, self.node(ev))
@@ -227,7 +227,7 @@ class ArrayValue(Value):
 
     # ------------------------------------------------------------ reading and writing
 
-    def node(self, ev: Evaluator) -> Node:
+    def node(self, ev: Machine) -> Node:
         """The node with this array's present content."""
         if self._version != self.storage.version:
             if self.parent is None:
@@ -239,7 +239,7 @@ class ArrayValue(Value):
         assert self._node is not None
         return self._node
 
-    def write(self, ev: Evaluator, node: Node) -> None:
+    def write(self, ev: Machine, node: Node) -> None:
         """Make `node` this array's content. It must have the array's shape and dtype. Breaks for an array that repeats
         elements, or a view whose op has no inverse.
         """
@@ -265,7 +265,7 @@ class ArrayValue(Value):
         self._node = node
         self._version = self.storage.version
 
-    def _before_write(self, ev: Evaluator) -> None:
+    def _before_write(self, ev: Machine) -> None:
         """Refuse what cannot be tracked. A write to an input must not be seen through another input: overlap breaks, and
         the absence of overlap is guarded.
         """
@@ -291,7 +291,7 @@ class ArrayValue(Value):
             if other is not storage:
                 self.check_apart(ev, storage, other)
 
-    def check_apart(self, ev: Evaluator, written: InputStorage, other: InputStorage) -> None:
+    def check_apart(self, ev: Machine, written: InputStorage, other: InputStorage) -> None:
         """A written input must not share memory with another."""
         if other.key is not None and other.key == written.key:
             raise ev.break_(
@@ -302,17 +302,20 @@ class ArrayValue(Value):
             )
         self.guard_apart(ev, written, other)
 
-    def state(self, ev: Evaluator) -> ArrayState:
-        """The front end's `ArrayState` of this capture."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # each front end's arrays bring these
 
-    def guard_apart(self, ev: Evaluator, one: InputStorage, other: InputStorage) -> None:
-        """Guard that two inputs, apart now, do not share memory at a later call."""
-        raise NotImplementedError
+        def state(self, ev: Machine) -> ArrayState:
+            """The front end's `ArrayState` of this capture."""
+
+        def guard_apart(self, ev: Machine, one: InputStorage, other: InputStorage) -> None:
+            """Guard that two inputs, apart now, do not share memory at a later call."""
+
+        def rebuild_view(self, rb: Emitter, base: str, offset: Dim = 0) -> str:
+            """Code for this array as a view of the real array `base`, which begins at `offset` in its storage."""
 
     # ------------------------------------------------------------ leaving the graph
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         """A new base is a graph output; a view is made again from the real input, or from the base's output. (An input
         itself has a source, and is not asked.) A view whose place only the data tell is made again step by step.
         """
@@ -326,7 +329,7 @@ class ArrayValue(Value):
             storage.output = rb.output(storage.current(rb.ev))
         return storage.output if self.parent is None else self.rebuild_view(rb, storage.output)
 
-    def _remake(self, rb: Rebuilder) -> str:
+    def _remake(self, rb: Emitter) -> str:
         near: ArrayValue = self
         while near.step is None or near.step.is_placed:
             assert near.parent is not None
@@ -340,15 +343,11 @@ class ArrayValue(Value):
         """Whether where it stands in its storage is known before the graph runs."""
         return self.parent is None or self.step is not None and self.step.is_placed and self.parent.is_placed()
 
-    def rebuild_view(self, rb: Rebuilder, base: str, offset: Dim = 0) -> str:
-        """Code for this array as a view of the real array `base`, which begins at `offset` in its storage."""
-        raise NotImplementedError
-
 
 # ---------------------------------------------------------------- layouts
 
 
-def with_layout(ev: Evaluator, node: Node, meta: TensorMeta) -> Node:
+def with_layout(ev: Machine, node: Node, meta: TensorMeta) -> Node:
     """`node` in the strides of `meta`: in-place ops keep the layout of what they write to."""
     if _same_layout(node.meta, meta):
         return node
@@ -391,29 +390,29 @@ def _first_element(step: ViewStep, parent: TensorMeta) -> Dim:
 
 # ---------------------------------------------------------------- inverses of views
 
-Inverse = Callable[["Evaluator", Mapping[str, Any], Node, Node], "Node | None"]
+Inverse = Callable[["Machine", Mapping[str, Any], Node, Node], "Node | None"]
 
 
-def _undo_reshape(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
+def _undo_reshape(ev: Machine, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
     return ev.emit("reshape", new, shape=old.shape)
 
 
-def _undo_permute(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
+def _undo_permute(ev: Machine, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
     dims = [d % old.ndim for d in attrs["dims"]]
     return ev.emit("permute", new, dims=tuple(dims.index(d) for d in range(len(dims))))
 
 
-def _undo_slice(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
+def _undo_slice(ev: Machine, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
     if new.shape == old.shape and attrs.get("step", 1) == 1:
         return new
     return ev.emit("slice_scatter", old, new, **attrs)
 
 
-def _undo_expand(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
+def _undo_expand(ev: Machine, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
     return ev.emit("reshape", new, shape=old.shape)  # only dims of size 1 were added: `_repeats` refuses the rest
 
 
-def _undo_as_strided(ev: Evaluator, attrs: Mapping[str, Any], old: Node, new: Node) -> Node | None:
+def _undo_as_strided(ev: Machine, attrs: Mapping[str, Any], old: Node, new: Node) -> Node | None:
     if _overlaps(attrs["size"], attrs["stride"]):
         return None
     return ev.emit("as_strided_scatter", old, new, **attrs)

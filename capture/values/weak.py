@@ -5,14 +5,13 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from ..sources import Source
+from ..guards.sources import Source
 from .base import Args, Kwargs, Value
 from .constant import FALSE, TRUE
 from .keys import WeakKey
 
 if TYPE_CHECKING:
-    from ..evaluator import Evaluator
-    from ..rebuild import Rebuilder
+    from .base import Emitter, Machine
 
 
 class WeakValue(Value):
@@ -27,20 +26,20 @@ class WeakValue(Value):
     def python_type(self) -> type:
         return weakref.ReferenceType
 
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         return self.owner
 
-    def key(self, ev: Evaluator) -> Any:
+    def key(self, ev: Machine) -> Any:
         if ev.is_none(self.owner):
             raise ev.break_("weak-key", "a weak reference to an object that is gone as a dict key")
         return WeakKey(self.owner.key(ev))
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         if op in ("==", "!=") and isinstance(other, WeakValue):
             gone = ev.is_none(self.owner) or ev.is_none(other.owner)
             same = self is other if gone else ev.equal(self.owner, other.owner)
             return TRUE if same == (op == "==") else FALSE
         return None
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"{rb.inject(weakref.ref, 'ref')}({rb.value(self.owner)})"

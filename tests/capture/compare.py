@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from quern.capture.dispatch import CompiledFunction
+from quern.capture.entry.dispatch import CompiledFunction
 from toy import Toy, toy_compile
 
 from quern.config import config

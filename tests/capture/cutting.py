@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cut_cases import trace
-from quern.capture.continuation import UNBOUND, CannotContinue, TailSpec, build_continuation, tail_stack
-from quern.capture.instructions import Slot, decode, live_locals, stack_shape
+from quern.capture.bytecode.continuation import UNBOUND, CannotContinue, TailSpec, build_continuation, tail_stack
+from quern.capture.bytecode.instructions import Slot, decode, live_locals, stack_shape
 
 Outcome = tuple[Any, ...]
 

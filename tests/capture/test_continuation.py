@@ -23,8 +23,8 @@ import cut_cases
 import pytest
 from cut_cases import CASES, closures, dies, log, loops, straight, tries
 from cutting import Activation, can_cut, copies, observe
-from quern.capture.continuation import UNBOUND, CannotContinue, TailSpec, build_continuation, tail_stack
-from quern.capture.instructions import Slot, decode, successors
+from quern.capture.bytecode.continuation import UNBOUND, CannotContinue, TailSpec, build_continuation, tail_stack
+from quern.capture.bytecode.instructions import Slot, decode, successors
 
 from quern.errors import InternalError
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from cutting import Activation, can_cut
-from quern.capture.instructions import decode
+from quern.capture.bytecode.instructions import decode
 
 
 def fresh(name: str) -> types.ModuleType:

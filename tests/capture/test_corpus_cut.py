@@ -20,7 +20,7 @@ from corpus_compare import agree  # noqa: E402
 from corpus_registry import Program, all_programs  # noqa: E402
 from cutting import can_cut  # noqa: E402
 from quern.capture.breaks import BreakReason  # noqa: E402
-from quern.capture.dispatch import CompiledFunction  # noqa: E402
+from quern.capture.entry.dispatch import CompiledFunction  # noqa: E402
 
 import quern  # noqa: E402
 

@@ -11,8 +11,8 @@ import warnings
 import weakref
 
 import pytest
-from quern.capture.dispatch import CompiledFunction
-from quern.capture.failures import ATTEMPTS, MOST
+from quern.capture.entry.dispatch import CompiledFunction
+from quern.capture.entry.failures import ATTEMPTS, MOST
 from toy import Toy, ToyFrontend, ToyValue, toy_compile
 
 import quern

@@ -15,8 +15,8 @@ import types
 from typing import Any
 
 import pytest
-from quern.capture.guards import GuardSet
-from quern.capture.sources import Names, local
+from quern.capture.guards.guards import GuardSet
+from quern.capture.guards.sources import Names, local
 from toy import Toy, toy_compile
 
 import quern
@@ -556,7 +556,7 @@ def test_a_failing_backend_falls_back_with_a_warning() -> None:
     def f(x):
         return x * 2
 
-    from quern.capture.dispatch import CompiledFunction
+    from quern.capture.entry.dispatch import CompiledFunction
 
     compiled = CompiledFunction(f, backend=broken)
     with pytest.warns(UserWarning, match="no luck"):

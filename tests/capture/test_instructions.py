@@ -13,8 +13,9 @@ import types
 from typing import Any
 
 import pytest
-from quern.capture import bytecode_raw, instructions
-from quern.capture.instructions import (
+from quern.capture.bytecode import instructions
+from quern.capture.bytecode import raw as bytecode_raw
+from quern.capture.bytecode.instructions import (
     CallArgs,
     Slot,
     callee,

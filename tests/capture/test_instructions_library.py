@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from quern.capture import bytecode_raw, instructions
-from quern.capture.bytecode_assemble import Assembly, Label, assemble
-from quern.capture.bytecode_flow import CONDITIONAL
-from quern.capture.instructions import CodeView, live_locals, loops, stack_depth, successors
+from quern.capture.bytecode import instructions
+from quern.capture.bytecode import raw as bytecode_raw
+from quern.capture.bytecode.assemble import Assembly, Label, assemble
+from quern.capture.bytecode.flow import CONDITIONAL
+from quern.capture.bytecode.instructions import CodeView, live_locals, loops, stack_depth, successors
 
 
 def code_objects(source: pathlib.Path) -> Iterator[types.CodeType]:

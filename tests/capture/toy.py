@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from quern.capture.dispatch import CompiledFunction
-from quern.capture.execution import eager_backend
+from quern.capture.entry.dispatch import CompiledFunction
+from quern.capture.entry.execution import eager_backend
 from quern.capture.frontend import register_frontend
 from quern.capture.values.base import Value
 from quern.capture.values.constant import ConstantValue

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy_tape import equal
-from quern.capture.dispatch import CompiledFunction
-from quern.capture.execution import eager_backend, inductor_backend
+from quern.capture.entry.dispatch import CompiledFunction
+from quern.capture.entry.execution import eager_backend, inductor_backend
 from quern.capture.frontend import frontends, register_frontend
 from quern.capture.frontends.numpy.frontend import NumpyFrontend
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 import torch._dynamo
 import torch_checks
-from quern.capture import markers
+from quern.capture.switches import markers
 
 import quern
 import quern.compiler

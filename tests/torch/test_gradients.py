@@ -133,7 +133,7 @@ def test_a_training_loop_equals_eager():
 
 
 def test_said_once(recwarn):
-    from quern.capture.execution import say_once_about_gradients
+    from quern.capture.entry.execution import say_once_about_gradients
 
     say_once_about_gradients.cache_clear()
     for _ in range(3):

@@ -18,15 +18,14 @@ from ....errors import Unsupported
 from ....inductor.dtypes import DType
 from ....inductor.graph import Dim, ExternRef, Input, Node, TensorMeta
 from ....inductor.ops.dims import same
-from ...guards import Guard
+from ...guards.guards import Guard
 from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage, ViewStep
 from . import layout
 from .errstate import Settings
 from .windows import READ_ONLY, python_view, view_window
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
+    from ...values.base import Emitter, Machine
     from ...values.number import NumberValue
 
 #: a Python number
@@ -128,7 +127,7 @@ class Array(ArrayValue):
             return self.parent.writeable  # type: ignore[attr-defined]
         return not isinstance(self.storage, InputStorage) or self.storage.key.writeable
 
-    def view(self, ev: Evaluator, op: str, **attrs: Any) -> Array:
+    def view(self, ev: Machine, op: str, **attrs: Any) -> Array:
         made: Any = super().view(ev, op, **attrs)
         _, made.strides = view_window(op, self.shape, self.strides, attrs)
         return made
@@ -157,7 +156,7 @@ class Array(ArrayValue):
             code="data-dependent-scalar",
         )
 
-    def node(self, ev: Evaluator) -> Node:
+    def node(self, ev: Machine) -> Node:
         if isinstance(self.storage, PartStorage):
             self.storage.refresh()
         return super().node(ev)
@@ -165,15 +164,15 @@ class Array(ArrayValue):
     def python_type(self) -> type:
         return self.number or (self.dtype.type if self.scalar else np.ndarray)
 
-    def state(self, ev: Evaluator) -> ArrayState:
+    def state(self, ev: Machine) -> ArrayState:
         return ev.states["numpy"]
 
-    def guard_apart(self, ev: Evaluator, one: InputStorage, other: InputStorage) -> None:
+    def guard_apart(self, ev: Machine, one: InputStorage, other: InputStorage) -> None:
         overlap = ev.names.inject(np.may_share_memory, "may_share_memory")
         reason = "{label} shares memory with another array that the function takes"
         ev.guards.add(Guard(one.source, f"not {overlap}({{x}}, {{y}})", reason, other.source, 2))
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         storage = self.storage
         if isinstance(storage, PartStorage) and storage.output is None and not self.scalar:
             storage.output = rb.temp(f"{rb.value(storage.whole)}.{storage.part}")
@@ -182,7 +181,7 @@ class Array(ArrayValue):
         text = super().rebuild(rb)
         return f"{text}.item()" if self.number else f"{text}[()]" if self.scalar else text
 
-    def rebuild_view(self, rb: Rebuilder, base: str, offset: Dim = 0) -> str:
+    def rebuild_view(self, rb: Emitter, base: str, offset: Dim = 0) -> str:
         steps = []
         array: Any = self
         while array.parent is not None:
@@ -201,7 +200,7 @@ def _maker(step: ViewStep) -> str:
     return step.function if isinstance(step, MadeBy) else step.op
 
 
-def own_memory(ev: Evaluator, node: Node, meta: TensorMeta, taken: set[Node]) -> Node:
+def own_memory(ev: Machine, node: Node, meta: TensorMeta, taken: set[Node]) -> Node:
     """`node` as something that has memory to itself: no view of an input, and not what another array holds already.
 
     Nodes have no memory, so `y[...] = x` makes two arrays of one node; outside of the graph they must be two arrays.
@@ -239,7 +238,7 @@ class Masked:
         return self.mask.ndim == self.array.ndim
 
 
-def same_mask(one: Masked, other: Masked, ev: Evaluator) -> bool:
+def same_mask(one: Masked, other: Masked, ev: Machine) -> bool:
     """Whether two selections choose by the same condition: one node, or two that compute the same."""
     return _same_node(one.mask.node(ev), other.mask.node(ev), 8)
 
@@ -263,7 +262,7 @@ def unsupported(what: str, *, why: str = "", rewrite: str = "", code: str = "num
 class ArrayBuilder:
     """Appends nodes to a graph for symbolic arrays."""
 
-    def __init__(self, ev: Evaluator, array_class: type[Array], settings: Settings) -> None:
+    def __init__(self, ev: Machine, array_class: type[Array], settings: Settings) -> None:
         self.ev = ev
         self.settings = settings
         self.builder = ev.builder

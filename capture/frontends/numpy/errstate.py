@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....inductor.ops.facts import DIVIDE, INVALID, OVER, UNDER
-from ...objects import MethodValue
+from ...machine.objects import MethodValue
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
+    from ...values.base import Emitter, Machine
 
 BITS = {"divide": DIVIDE, "over": OVER, "under": UNDER, "invalid": INVALID}
 _MODES = ("ignore", "warn", "raise", "call", "print", "log")
@@ -53,7 +52,7 @@ class Settings:
         self.errors = self.outside = heard_now()
         self.guarded = False
 
-    def count(self, ev: Evaluator) -> int:
+    def count(self, ev: Machine) -> int:
         """`errors`, from here on relied on."""
         if not self.guarded:
             self.guarded = True
@@ -79,12 +78,12 @@ class ErrstateValue(Value):
     def python_type(self) -> type:
         return np.errstate
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name in ("__enter__", "__exit__"):
             return MethodValue(self, name)
         return super().getattr_(ev, name)
 
-    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+    def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         if name == "__enter__" and self.is_new:
             self.is_new, self.is_open = False, True
             self.before = self.settings.errors
@@ -105,7 +104,7 @@ class ErrstateValue(Value):
             errors = errors if mode is None else errors & ~bit if mode == "ignore" else errors | bit
         return errors
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         made = f"{rb.inject(np.errstate, 'errstate')}({', '.join(f'{k}={rb.value(v)}' for k, v in self.given.items())})"
         name = rb.name_value(self, made)
         if self.is_open:
@@ -113,7 +112,7 @@ class ErrstateValue(Value):
         return name
 
 
-def errstate(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+def errstate(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     """`np.errstate(...)`."""
     known = all(v.is_constant and (k == "call" or v.as_constant() in (None, *_MODES)) for k, v in kwargs.items())
     if args or not known or kwargs.keys() - {"all", "call", *BITS}:

@@ -18,14 +18,13 @@ import numpy as np
 from ....errors import UserError
 from ....inductor.runtime import Runtime
 from ...frontend import Handler
-from ...seen import DESCRIBERS
-from ...sources import Source
+from ...guards.seen import DESCRIBERS
+from ...guards.sources import Source
 from ...values.base import Value
 from .state import NumpyState
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
+    from ...values.base import Emitter, Machine
 
 _FOLDER = os.path.dirname(np.__file__) + os.sep
 #: what np.sum and most functions of NumPy are: Python functions behind a dispatcher written in C
@@ -59,7 +58,7 @@ class NumpyFrontend:
     def owns_type(self, cls: type) -> bool:
         return cls is np.ndarray or issubclass(cls, (np.generic, np.dtype, *CALLABLES))
 
-    def wrap(self, ev: Evaluator, obj: Any, source: Source) -> Value | None:
+    def wrap(self, ev: Machine, obj: Any, source: Source) -> Value | None:
         found: Value | None = self._objects.wrap(ev, obj, source)
         return found
 
@@ -77,18 +76,18 @@ class NumpyFrontend:
 
     # ------------------------------------------------------------ one capture
 
-    def new_state(self, ev: Evaluator) -> NumpyState:
+    def new_state(self, ev: Machine) -> NumpyState:
         return NumpyState(lambda settings: self._objects.new_builder(ev, settings))
 
-    def global_guards(self, ev: Evaluator) -> None:
+    def global_guards(self, ev: Machine) -> None:
         """None: what floating-point errors are to do is guarded where an op may meet one (see `errstate`)."""
 
-    def finish(self, ev: Evaluator, rb: Rebuilder) -> None:
+    def finish(self, ev: Machine, rb: Emitter) -> None:
         state: NumpyState = ev.states["numpy"]
         if state.is_used:
             self._objects.finish(self, ev, rb, state)
 
-    def compute_at_once(self, ev: Evaluator, function: Callable[..., Any], args: Sequence[Any]) -> Any:
+    def compute_at_once(self, ev: Machine, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """As `function(*args)`. Breaks for a floating-point error that the program wants to hear of."""
         return self._objects.compute_at_once(ev, function, args)
 

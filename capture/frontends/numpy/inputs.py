@@ -15,11 +15,11 @@ from . import layout
 from .arrays import Array, Memory
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...sources import Source
+    from ...guards.sources import Source
+    from ...values.base import Machine
 
 
-def check_alone(ev: Evaluator) -> None:
+def check_alone(ev: Machine) -> None:
     """Break where another framework's tensors are in the graph: a graph runs in one framework."""
     if ev.boundary.framework not in ("", "numpy") or any(
         not isinstance(example, np.ndarray) for _, example in ev.inputs
@@ -33,12 +33,12 @@ class InputArray(InputStorage):
 
     __slots__ = ()
 
-    def entry_node(self, ev: Evaluator) -> Node:
+    def entry_node(self, ev: Machine) -> Node:
         check_alone(ev)
         return super().entry_node(ev)
 
 
-def number_array(ev: Evaluator, number: NumberValue) -> Array:
+def number_array(ev: Machine, number: NumberValue) -> Array:
     """A Python number that changes from call to call as an input without axes, whose type gives way to an array's."""
     numbers: dict[Source, Array] = ev.states["numpy"].numbers
     found = numbers.get(number.place)
@@ -52,7 +52,7 @@ def number_array(ev: Evaluator, number: NumberValue) -> Array:
     return found
 
 
-def scalar_input(ev: Evaluator, obj: np.generic, source: Source) -> Value:
+def scalar_input(ev: Machine, obj: np.generic, source: Source) -> Value:
     """A NumPy number from outside: an input without axes, so that another number needs no new capture."""
     if layout.graph_dtype(obj.dtype) is None or type(obj) is not obj.dtype.type:  # or a class of the program's own
         ev.guards.equals(source, obj)
@@ -63,7 +63,7 @@ def scalar_input(ev: Evaluator, obj: np.generic, source: Source) -> Value:
     return made
 
 
-def _input_scalar(ev: Evaluator, array: np.ndarray, source: Source) -> Array:
+def _input_scalar(ev: Machine, array: np.ndarray, source: Source) -> Array:
     place = source.step(f"{ev.names.inject(np.asarray, 'asarray')}(", ")", "")
     dtype = layout.graph_dtype(array.dtype)
     assert dtype is not None
@@ -79,7 +79,7 @@ def input_name(source: Source) -> str:
     return label or "arg"
 
 
-def guard_power(ev: Evaluator, exponent: NumberValue) -> None:
+def guard_power(ev: Machine, exponent: NumberValue) -> None:
     """NumPy computes some powers in other ways than the rest: of those the exponent must be none."""
     special = (-1, 0, 0.5, 1, 2)
     if exponent.hint in special:

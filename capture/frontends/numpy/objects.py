@@ -16,11 +16,11 @@ from ....inductor.float_errors import unread
 from ....inductor.graph import Node, TensorMeta
 from ....inductor.sizes import strides_over
 from ...frontend import Handler
-from ...sources import Source
-from ...type_lookup import HEAPTYPE
+from ...guards.sources import Source
+from ...machine.type_lookup import HEAPTYPE
+from ...machine.wrapping import hold
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import constant_of
-from ...wrapping import hold
 from . import creation, layout, names
 from .arrays import ArrayBuilder, Memory, own_memory
 from .errstate import Settings, errstate
@@ -38,8 +38,7 @@ from .values import (
 )
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
+    from ...values.base import Emitter, Machine
 
 #: Python functions of NumPy that are captured like the user's: they are written with functions that `names` knows
 _INLINED = frozenset((np.cov, np.corrcoef, np.vander, np.unwrap, np.apply_over_axes))
@@ -52,7 +51,7 @@ _CONCATENATED = type(np.r_).__getitem__
 _LIMITS = (np.iinfo.min.fget, np.iinfo.max.fget)  # type: ignore[attr-defined]
 
 
-def wrap(ev: Evaluator, obj: Any, source: Source) -> Value | None:
+def wrap(ev: Machine, obj: Any, source: Source) -> Value | None:
     """The Value of an object of NumPy."""
     if isinstance(obj, np.ndarray):
         return _wrap_array(ev, obj, source)
@@ -93,12 +92,12 @@ def function(fn: Any) -> Handler | None:
     return _refused(fn) if is_numpy(fn) and not isinstance(fn, type) else None
 
 
-def new_builder(ev: Evaluator, settings: Settings) -> ArrayBuilder:
+def new_builder(ev: Machine, settings: Settings) -> ArrayBuilder:
     """What makes the arrays of one capture."""
     return ArrayBuilder(ev, NumpyArray, settings)
 
 
-def finish(frontend: NumpyFrontend, ev: Evaluator, rb: Rebuilder, state: NumpyState) -> None:
+def finish(frontend: NumpyFrontend, ev: Machine, rb: Emitter, state: NumpyState) -> None:
     """What NumPy calls left to do at the end of a capture."""
     if state.nodes:
         check_alone(ev)
@@ -112,7 +111,7 @@ def finish(frontend: NumpyFrontend, ev: Evaluator, rb: Rebuilder, state: NumpySt
         rb.defer(lambda: _compute_all(ev, rb, state.heard))
 
 
-def compute_at_once(ev: Evaluator, function: Callable[..., Any], args: Sequence[Any]) -> Any:
+def compute_at_once(ev: Machine, function: Callable[..., Any], args: Sequence[Any]) -> Any:
     """As `function(*args)`. Breaks for a floating-point error that the program wants to hear of."""
     try:
         with ev.states["numpy"].builder.at_once():
@@ -121,7 +120,7 @@ def compute_at_once(ev: Evaluator, function: Callable[..., Any], args: Sequence[
         raise ev.break_(refusal.code, refusal.what, refusal.why, refusal.rewrite) from None
 
 
-def _compute_all(ev: Evaluator, rb: Rebuilder, heard: Mapping[Node, int]) -> None:
+def _compute_all(ev: Machine, rb: Emitter, heard: Mapping[Node, int]) -> None:
     """Compute whole what may meet an error, also where the program drops a part of it: NumPy would have met the error."""
     graph = ev.graph
     while True:
@@ -139,7 +138,7 @@ def _compute_all(ev: Evaluator, rb: Rebuilder, heard: Mapping[Node, int]) -> Non
 # ---------------------------------------------------------------- wrapping
 
 
-def _wrap_array(ev: Evaluator, obj: np.ndarray, source: Source) -> Value | None:
+def _wrap_array(ev: Machine, obj: np.ndarray, source: Source) -> Value | None:
     """An input of the graph, once it is used. None for an array that graphs cannot hold."""
     dtype, strides = layout.graph_dtype(obj.dtype), layout.element_strides(obj)
     if dtype is None or strides is None:
@@ -167,7 +166,7 @@ def _flip_text(axes: tuple[int, ...], ndim: int) -> str:
 
 
 def _guard_array(
-    ev: Evaluator, obj: np.ndarray, source: Source, strides: tuple[int, ...]
+    ev: Machine, obj: np.ndarray, source: Source, strides: tuple[int, ...]
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Guard type, element type and layout; the sizes, symbols among them where a dim is dynamic, and the strides."""
     ev.guards.type_is(source, np.ndarray)
@@ -195,14 +194,14 @@ def _guard_array(
 # ---------------------------------------------------------------- callables
 
 
-def _grid(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+def _grid(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     """np.mgrid[...] and np.ogrid[...]."""
     place, key = args
     sparse = getattr(place, "real", None) is np.ogrid
     return call_handler(ev, lambda b, k: creation.grid(b, k, sparse), [key], {})
 
 
-def _concatenated(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+def _concatenated(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     """np.r_[...] and np.c_[...]."""
     place = getattr(args[0], "real", None)
     if place is not np.r_ and place is not np.c_:
@@ -213,7 +212,7 @@ def _concatenated(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
 def _written_out(fn: Any) -> Handler:
     """A function that calls the user's function."""
 
-    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         if fn is np.apply_along_axis:
             axis, array = (args[i] if i < len(args) else kwargs.get(n) for i, n in ((1, "axis"), (2, "arr")))
             if not 0 < _rows(array, axis) <= MAX_ROWS:
@@ -234,7 +233,7 @@ def _rows(array: Value | None, axis: Value | None) -> int:
 
 
 def _limit(fn: Any) -> Handler:
-    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         info = getattr(args[0], "real", None)
         return ev.from_python(fn(info if isinstance(info, np.iinfo) else ev.as_python(args[0])))
 
@@ -248,7 +247,7 @@ def _inlined(fn: Any) -> Handler:
 def _refused(fn: Any) -> Handler:
     name = f"{fn.__module__}.{getattr(fn, '__qualname__', None) or fn.__name__}"
 
-    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         raise ev.break_("numpy-unsupported", f"calling {name}", "it has no counterpart in a graph",
                         "call it outside of the compiled function, or pass its result in")  # fmt: skip
 

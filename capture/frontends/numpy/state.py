@@ -12,8 +12,8 @@ from ...values.tensor import ArrayState
 from .errstate import Settings
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...sources import Source
+    from ...guards.sources import Source
+    from ...values.base import Machine
     from .arrays import Array, ArrayBuilder
 
 
@@ -42,7 +42,7 @@ class NumpyState(ArrayState):
         """Whether the capture called functions of NumPy, or wrote to an array."""
         return bool(self.nodes or self.entries or self.heard)
 
-    def listen(self, ev: Evaluator, nodes: list[Node]) -> None:
+    def listen(self, ev: Machine, nodes: list[Node]) -> None:
         """Note what new nodes may meet of the errors that are not ignored at this place of the program."""
         for node in nodes:
             errors = may_meet(node)

@@ -15,7 +15,7 @@ import numpy as np
 from ....errors import Unsupported
 from ... import locations
 from ...breaks import Break, NotConstant
-from ...objects import MethodValue
+from ...machine.objects import MethodValue
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import BuiltinValue
@@ -30,8 +30,7 @@ from .layout import is_size
 from .state import NumpyState
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
+    from ...values.base import Emitter, Machine
 
 #: methods that give Python numbers or text: known when the program runs only
 _CONVERSIONS = frozenset((
@@ -49,7 +48,7 @@ class DTypeValue(ConstantValue):
 
     __slots__ = ()
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         return ev.fold(ev.operators.COMPARE[op], self.value, other.as_constant()) if other.is_constant else None
 
 
@@ -58,7 +57,7 @@ class NumpyArray(Array):
 
     __slots__ = ()
 
-    def enter(self, ev: Evaluator) -> None:
+    def enter(self, ev: Machine) -> None:
         """An array from outside is met: what was written before must not show in it."""
         state: NumpyState = ev.states["numpy"]
         storage: Any = self.storage
@@ -81,7 +80,7 @@ class NumpyArray(Array):
 
     # ------------------------------------------------------------ attributes and calls
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if self.number is not None and name not in _CONVERSIONS and name not in _PROTOCOL and name != "__class__":
             raise ev.break_(
                 "data-dependent-scalar", f"the attribute {name!r} of {self.describe()}", "quern does not model it"
@@ -100,7 +99,7 @@ class NumpyArray(Array):
             )
         raise ev.attribute_error(self, name)
 
-    def python_number(self, ev: Evaluator) -> Value | None:
+    def python_number(self, ev: Machine) -> Value | None:
         if not (
             self.scalar and self.source is not None and self.kind in "iuf" and isinstance(self.storage, InputArray)
         ):
@@ -110,11 +109,11 @@ class NumpyArray(Array):
         ev.symbols.changing = True
         return NumberValue(place, kind(self.storage.real), (self.source.address, None), ev.symbols)
 
-    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+    def setattr_(self, ev: Machine, name: str, value: Value) -> None:
         raise ev.break_("numpy-attribute", f"setting the attribute {name!r} of {self.describe()}", "",
                         "use reshape, view or astype")  # fmt: skip
 
-    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+    def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         if name in _NUMBERS and not args and not kwargs:
             kind = _NUMBERS[name] or {"f": float, "i": int, "u": int, "b": bool, "c": complex}[self.kind]
             return attempt(ev, lambda b: b.python_number(self, kind))
@@ -131,19 +130,19 @@ class NumpyArray(Array):
 
     # ------------------------------------------------------------ protocols
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         known = known_number(self)
         if known is not None and self.size == 1:
             return bool(known)
         raise ev.break_("data-dependent-branch", f"the truth of {self.describe()}", "it depends on the array's elements",
                         "use np.where, or decide outside of the compiled function")  # fmt: skip
 
-    def len_(self, ev: Evaluator) -> Value:
+    def len_(self, ev: Machine) -> Value:
         if not self.ndim:
             raise ev.type_error("len() of unsized object")
         return rewrap(ev, self.shape[0])
 
-    def iter_(self, ev: Evaluator) -> Value:
+    def iter_(self, ev: Machine) -> Value:
         if not self.ndim:
             raise ev.type_error("iteration over a 0-d array")
         if not isinstance(self.shape[0], int):
@@ -154,20 +153,20 @@ class NumpyArray(Array):
     def _item(self, b: ArrayBuilder, key: Any) -> Any:
         return names.METHODS["__getitem__"](b, self, key)
 
-    def getitem(self, ev: Evaluator, key: Value) -> Value:
+    def getitem(self, ev: Machine, key: Value) -> Value:
         return call_handler(ev, self._item, [key], {})
 
-    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+    def setitem(self, ev: Machine, key: Value, value: Value) -> None:
         if isinstance(value, NumberValue):
             value = number_array(ev, value)
         call_handler(
             ev, lambda b, k, v: names.METHODS["__setitem__"](b, self, k, v), [key, value], {}, Takes.WRITTEN_SIZES
         )
 
-    def contains(self, ev: Evaluator, item: Value) -> bool:
+    def contains(self, ev: Machine, item: Value) -> bool:
         raise ev.break_("data-dependent-branch", f"`in` on {self.describe()}", "it depends on the array's elements")
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         if not _is_operand(other) or self.scalar and _is_pythons_affair(self, op, other, reflected):
             return _foreign(ev, self, op, other)
         if self.number is not None:
@@ -180,7 +179,7 @@ class NumpyArray(Array):
             made.number = float  # type: ignore[attr-defined]
         return made
 
-    def _check_python(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> None:
+    def _check_python(self, ev: Machine, op: str, other: Value, reflected: bool) -> None:
         """A Python number next to an array is NumPy's affair; next to another number only + - * of floats are."""
         array = isinstance(other, NumpyArray) and other.number is None
         simple = op in ("+", "-", "*") or (
@@ -193,7 +192,7 @@ class NumpyArray(Array):
         raise ev.break_("data-dependent-scalar", f"`{op}` on {self.describe()}", "the number is known when the program runs only",
                         "keep it an array")  # fmt: skip
 
-    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def inplace(self, ev: Machine, op: str, other: Value) -> Value | None:
         if self.scalar:
             return None
         if not _is_operand(other):
@@ -202,7 +201,7 @@ class NumpyArray(Array):
             guard_power(ev, other)
         return call_handler(ev, lambda b, right: names.inplace(b, op, self, right), [other], {}, Takes.WRITTEN)
 
-    def unary(self, ev: Evaluator, op: str) -> Value:
+    def unary(self, ev: Machine, op: str) -> Value:
         if self.number is not None:
             raise ev.break_(
                 "data-dependent-scalar",
@@ -211,7 +210,7 @@ class NumpyArray(Array):
             )
         return attempt(ev, lambda b: names.call(b, names.UNARY[op], [self], {}))
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         if not _is_operand(other) or self.scalar and _is_pythons_affair(self, op, other, True):
             return _foreign(ev, self, op, other)
         if self.number is not None and not (isinstance(other, NumpyArray) and other.number is None):
@@ -222,13 +221,13 @@ class NumpyArray(Array):
             ev, lambda b, right: names.call(b, names.COMPARE[op], [self, right], {}), [other], {}, Takes.OPERANDS
         )
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         raise ev.break_("data-dependent-text", f"the text of {self.describe()}", "it depends on the array's elements")
 
-    def format_(self, ev: Evaluator, spec: str) -> Value:
+    def format_(self, ev: Machine, spec: str) -> Value:
         return self.repr_(ev)
 
-    def key(self, ev: Evaluator) -> Any:
+    def key(self, ev: Machine) -> Any:
         if self.scalar:
             raise ev.break_("data-dependent-scalar", f"the hash of {self.describe()}", "it depends on the number")
         raise ev.type_error("unhashable type: 'numpy.ndarray'")
@@ -265,7 +264,7 @@ def _is_pythons_affair(scalar: NumpyArray, op: str, other: Value, reflected: boo
     return type(other.as_constant()) is complex
 
 
-def _foreign(ev: Evaluator, mine: Array | MaskedValue, op: str, other: Value) -> Value | None:
+def _foreign(ev: Machine, mine: Array | MaskedValue, op: str, other: Value) -> Value | None:
     """`mine op other` for an operand that graphs do not hold: None (NotImplemented) where NumPy leaves the operator to the
     other's class, which then must say so with `__array_ufunc__ = None`. All else NumPy would make an array of: a break.
     """
@@ -296,14 +295,14 @@ class MaskedValue(Value):
     def describe(self) -> str:
         return f"elements of an array of dtype {self.masked.dtype} chosen by a mask"
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"{rb.value(self.masked.array)}[{rb.value(self.masked.mask)}]"
 
-    def _refuse(self, ev: Evaluator, what: str) -> Exception:
+    def _refuse(self, ev: Machine, what: str) -> Exception:
         return ev.break_("data-dependent-shape", f"{what} {self.describe()}", "their number depends on the data",
                          "use np.where(mask, x, other)")  # fmt: skip
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name == "dtype":
             return rewrap(ev, self.masked.dtype)
         if name == "ndim":
@@ -314,45 +313,45 @@ class MaskedValue(Value):
             return MethodValue(self, name)
         raise self._refuse(ev, f"the attribute {name!r} of")
 
-    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+    def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         if name not in _MASKED_METHODS:
             return super().call_method(ev, name, args, kwargs)
         method = names.METHODS[name]
         return call_handler(ev, lambda b, *a, **k: method(b, self.masked, *a, **k), args, kwargs)
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         raise self._refuse(ev, "the truth of")
 
-    def len_(self, ev: Evaluator) -> Value:
+    def len_(self, ev: Machine) -> Value:
         raise self._refuse(ev, "the length of")
 
-    def iter_(self, ev: Evaluator) -> Value:
+    def iter_(self, ev: Machine) -> Value:
         raise self._refuse(ev, "iterating over")
 
-    def getitem(self, ev: Evaluator, key: Value) -> Value:
+    def getitem(self, ev: Machine, key: Value) -> Value:
         raise self._refuse(ev, "indexing")
 
-    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+    def setitem(self, ev: Machine, key: Value, value: Value) -> None:
         raise self._refuse(ev, "writing to")
 
-    def contains(self, ev: Evaluator, item: Value) -> bool:
+    def contains(self, ev: Machine, item: Value) -> bool:
         raise self._refuse(ev, "`in` on")
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         if not _is_operand(other):
             return _foreign(ev, self, op, other)
         pair = (other, self) if reflected else (self, other)
         return call_handler(ev, lambda b, left, right: names.binary(b, op, left, right), pair, {})
 
-    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def inplace(self, ev: Machine, op: str, other: Value) -> Value | None:
         if not _is_operand(other):
             return _foreign(ev, self, op, other)
         return call_handler(ev, lambda b, right: names.inplace_chosen(b, op, self.masked, right), [other], {})
 
-    def unary(self, ev: Evaluator, op: str) -> Value:
+    def unary(self, ev: Machine, op: str) -> Value:
         return attempt(ev, lambda b: names.call(b, names.UNARY[op], [self.masked], {}))
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         if not _is_operand(other):
             return _foreign(ev, self, op, other)
         return call_handler(
@@ -368,12 +367,12 @@ class UfuncValue(BuiltinValue):
 
     __slots__ = ()
 
-    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+    def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         if name == "__call__":
             return self.call(ev, args, kwargs)
         return call_function(ev, getattr(self.real, name), args, kwargs)
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         if name in names.UFUNC_METHODS and isinstance(self.real, np.ufunc):
             return MethodValue(self, name)
         return super().getattr_(ev, name)
@@ -393,7 +392,7 @@ class Takes(enum.Enum):
     WRITTEN_SIZES = "written sizes"
 
 
-def call_function(ev: Evaluator, function: Any, args: Args, kwargs: Kwargs) -> Value:
+def call_function(ev: Machine, function: Any, args: Args, kwargs: Kwargs) -> Value:
     """A call of a NumPy callable."""
     takes = Takes.ANY
     if ev.symbols.changing:
@@ -409,7 +408,7 @@ def call_function(ev: Evaluator, function: Any, args: Args, kwargs: Kwargs) -> V
 
 
 def call_handler(
-    ev: Evaluator, handler: Callable[..., Any], args: Args, kwargs: Kwargs, takes: Takes = Takes.ANY
+    ev: Machine, handler: Callable[..., Any], args: Args, kwargs: Kwargs, takes: Takes = Takes.ANY
 ) -> Value:
     """Call a handler with Values for arguments."""
     numbers = changing(ev, (*args, *kwargs.values()))
@@ -421,7 +420,7 @@ def call_handler(
 
 
 def _call_with_numbers(
-    ev: Evaluator, handler: Callable[..., Any], args: Args, kwargs: Kwargs, takes: Takes, numbers: list[NumberValue]
+    ev: Machine, handler: Callable[..., Any], args: Args, kwargs: Kwargs, takes: Takes, numbers: list[NumberValue]
 ) -> Value:
     """A call with numbers that change. Where the handler refuses them, or would give another kind of result for the numbers
     themselves, they are constants.
@@ -456,7 +455,7 @@ def _call_with_numbers(
     return numbers[0].known()
 
 
-def _alike(ev: Evaluator, made: Value, wanted: Value) -> bool:
+def _alike(ev: Machine, made: Value, wanted: Value) -> bool:
     """Whether two results are of one kind: classes, element types, shapes."""
     if isinstance(made, (TupleValue, ListValue)):
         pairs = zip(made.items(ev), wanted.items(ev)) if type(made) is type(wanted) else ()
@@ -470,7 +469,7 @@ def _alike(ev: Evaluator, made: Value, wanted: Value) -> bool:
     return made.python_type() is wanted.python_type() and not isinstance(made, (NumpyArray, MaskedValue))
 
 
-def _scalar_call(ev: Evaluator, function: np.ufunc, args: Args) -> Value | None:
+def _scalar_call(ev: Machine, function: np.ufunc, args: Args) -> Value | None:
     """A ufunc of Python numbers alone: NumPy computes it at each call."""
     if function.nout != 1 or not all(isinstance(a, NumberValue) or _is_python_number(a) for a in args):
         return None
@@ -500,7 +499,7 @@ _WRITING = frozenset(
 _OF_OPERANDS = frozenset((np.clip, np.where, np.full, np.full_like, np.array, np.asarray))
 
 
-def attempt(ev: Evaluator, action: Callable[[ArrayBuilder], Any]) -> Value:
+def attempt(ev: Machine, action: Callable[[ArrayBuilder], Any]) -> Value:
     """Do something that adds to the graph; refusals and errors as capture knows them."""
     ev.builder.loc = locations.current(ev)
     state: NumpyState = ev.states["numpy"]
@@ -519,7 +518,7 @@ def attempt(ev: Evaluator, action: Callable[[ArrayBuilder], Any]) -> Value:
         raise ev.framework_error(error) from error
 
 
-def unwrap(ev: Evaluator, value: Value) -> Any:
+def unwrap(ev: Machine, value: Value) -> Any:
     """An argument for a handler: arrays stay symbolic, sizes are expressions, all else is Python."""
     if isinstance(value, Array):
         return value
@@ -545,7 +544,7 @@ def unwrap(ev: Evaluator, value: Value) -> Any:
                         "NumPy functions are captured for arrays, numbers, and lists of those") from None  # fmt: skip
 
 
-def rewrap(ev: Evaluator, result: Any) -> Value:
+def rewrap(ev: Machine, result: Any) -> Value:
     """A handler's result as a Value."""
     if result is None:
         return NONE
@@ -565,6 +564,6 @@ def rewrap(ev: Evaluator, result: Any) -> Value:
     return ev.from_python(result)
 
 
-def handler_of(function: Any) -> Callable[[Evaluator, Args, Kwargs], Value]:
+def handler_of(function: Any) -> Callable[[Machine, Args, Kwargs], Value]:
     """The evaluator's handler of a NumPy callable."""
     return lambda ev, args, kwargs: call_function(ev, function, args, kwargs)

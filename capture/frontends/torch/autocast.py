@@ -25,9 +25,7 @@ from ...values.constant import FALSE, NONE, TRUE
 from .dtypes import from_torch, to_torch
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
-    from .calls import Context
+    from ...values.base import Emitter, Machine
 
 #: device types whose autocast state is tracked
 DEVICES = ("cpu", "cuda")
@@ -114,7 +112,7 @@ def _policy(name: str) -> str:
     return "promote" if name in _PROMOTED else "lower" if name in _LOWERED else "float32"
 
 
-def cast_operands(cx: Context, row: str, nodes: Sequence[Node | None], attrs: Mapping[str, Any]) -> list[Node | None]:
+def cast_operands(cx: Any, row: str, nodes: Sequence[Node | None], attrs: Mapping[str, Any]) -> list[Node | None]:
     """A table op's operands as autocast gives them to the operator."""
     name = _ROWS.get(row, row)
     if row == "pad":
@@ -123,7 +121,7 @@ def cast_operands(cx: Context, row: str, nodes: Sequence[Node | None], attrs: Ma
     return _cast_all(cx, _policy(name), list(nodes))
 
 
-def _cast_all(cx: Context, policy: str, nodes: list[Node | None]) -> list[Node | None]:
+def _cast_all(cx: Any, policy: str, nodes: list[Node | None]) -> list[Node | None]:
     state = _state(cx.ev)
     lower = _lower(cx, nodes)
     if not policy or lower is None:
@@ -139,7 +137,7 @@ def _cast_all(cx: Context, policy: str, nodes: list[Node | None]) -> list[Node |
     return [n if n is None else made.get(n, n) for n in nodes]
 
 
-def _cast(cx: Context, state: Any, node: Node, dtype: DType, keep: bool) -> Node:
+def _cast(cx: Any, state: Any, node: Node, dtype: DType, keep: bool) -> Node:
     """`node` in another type. Casts of weights are made once in a region, so that their gradients add up in the lower type."""
     if node.dtype == dtype:
         return node
@@ -156,7 +154,7 @@ def _is_eligible(node: Node) -> bool:
     return node.dtype.is_float and node.dtype != dtypes.float64 and not node.meta.weak
 
 
-def _lower(cx: Context, nodes: Sequence[Node | None]) -> DType | None:
+def _lower(cx: Any, nodes: Sequence[Node | None]) -> DType | None:
     """The lower precision of the devices that these live on; None where autocast is off."""
     state = _state(cx.ev).autocast
     kinds = {n.meta.device.partition(":")[0] for n in nodes if n is not None and not n.meta.weak}
@@ -170,7 +168,7 @@ def _lower(cx: Context, nodes: Sequence[Node | None]) -> DType | None:
     return from_torch(on["cpu"])
 
 
-def _state(ev: Evaluator) -> Any:
+def _state(ev: Machine) -> Any:
     return ev.states["torch"]
 
 
@@ -179,7 +177,7 @@ def _state(ev: Evaluator) -> Any:
 _PREFIXES = {"torch.linalg": "linalg_", "torch.fft": "fft_", "torch.special": "special_"}
 
 
-def treat_call(cx: Context, target: str, inputs: list[Node], template: list[Any]) -> tuple[str, list[Any]] | None:
+def treat_call(cx: Any, target: str, inputs: list[Node], template: list[Any]) -> tuple[str, list[Any]] | None:
     """Autocast for a call of the framework's: `inputs` may be cast in place. A (target, args) to call instead, or None."""
     if _lower(cx, inputs) is None or any(n.dtype.is_complex for n in inputs):
         return None
@@ -221,7 +219,7 @@ def _at(target: str) -> Callable[..., Any]:
 MAX_ELEMENTS = 1 << 22
 
 
-def stand_ins(cx: Context, target: str, inputs: Sequence[Node]) -> list[torch.Tensor]:
+def stand_ins(cx: Any, target: str, inputs: Sequence[Node]) -> list[torch.Tensor]:
     """Tensors of ones in the place of a call's arguments."""
     if any(n.meta.is_dynamic for n in inputs) or sum(int(n.meta.numel) for n in inputs) > MAX_ELEMENTS:
         raise cx.broken("autocast", f"{target.replace(':', '.')} under autocast", "the types of its results are not known",
@@ -232,7 +230,7 @@ def stand_ins(cx: Context, target: str, inputs: Sequence[Node]) -> list[torch.Te
 # ------------------------------------------------------------------ what programs ask and change
 
 
-def _set(ev: Evaluator, device: Value, which: str, value: Any) -> Value:
+def _set(ev: Machine, device: Value, which: str, value: Any) -> Value:
     state = _state(ev)
     kind = device.as_constant()
     if kind not in DEVICES:
@@ -244,14 +242,14 @@ def _set(ev: Evaluator, device: Value, which: str, value: Any) -> Value:
     return NONE
 
 
-def is_enabled(ev: Evaluator, device: Value | None = None) -> Value:
+def is_enabled(ev: Machine, device: Value | None = None) -> Value:
     kind = "cuda" if device is None else device.as_constant()
     if kind not in DEVICES:
         return FALSE
     return TRUE if _state(ev).autocast.enabled[DEVICES.index(kind)] else FALSE
 
 
-def get_dtype(ev: Evaluator, device: Value) -> Value:
+def get_dtype(ev: Machine, device: Value) -> Value:
     kind = device.as_constant()
     if kind not in DEVICES:
         return ev.fold(lambda: torch.get_autocast_dtype(kind))
@@ -263,38 +261,38 @@ def get_dtype(ev: Evaluator, device: Value) -> Value:
     return ev.constant(lower)
 
 
-def set_enabled(ev: Evaluator, device: Value, enabled: Value | None = None) -> Value:
+def set_enabled(ev: Machine, device: Value, enabled: Value | None = None) -> Value:
     if enabled is None:
         raise ev.break_("autocast", "torch.set_autocast_enabled without a device type")
     return _set(ev, device, "enabled", bool(enabled.as_constant()))
 
 
-def set_dtype(ev: Evaluator, device: Value, dtype: Value) -> Value:
+def set_dtype(ev: Machine, device: Value, dtype: Value) -> Value:
     return _set(ev, device, "lower", dtype.as_constant())
 
 
-def is_cache_enabled(ev: Evaluator) -> Value:
+def is_cache_enabled(ev: Machine) -> Value:
     return TRUE if _state(ev).autocast.cache else FALSE
 
 
-def set_cache_enabled(ev: Evaluator, enabled: Value) -> Value:
+def set_cache_enabled(ev: Machine, enabled: Value) -> Value:
     state = _state(ev)
     state.autocast = replace(state.autocast, cache=bool(enabled.as_constant()))
     return NONE
 
 
-def clear_cache(ev: Evaluator) -> Value:
+def clear_cache(ev: Machine) -> Value:
     _state(ev).autocast_cache.clear()
     return NONE
 
 
-def nest(ev: Evaluator, step: int) -> Value:
+def nest(ev: Machine, step: int) -> Value:
     state = _state(ev)
     state.autocast = replace(state.autocast, nesting=state.autocast.nesting + step)
     return ev.constant(state.autocast.nesting)
 
 
-def leave(ev: Evaluator, rb: Rebuilder) -> None:
+def leave(ev: Machine, rb: Emitter) -> None:
     """The state that the program leaves behind."""
     state = _state(ev)
     if state.autocast != state.entry_autocast:

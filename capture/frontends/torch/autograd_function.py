@@ -19,12 +19,12 @@ from ...values.base import Args, Kwargs, Value
 from ...values.classes import ClassValue
 from ...values.sequences import TupleValue
 from ...values.tensor import ArrayValue
-from .calls import FUNCTIONS, TENSOR_CLASS
+from .calls import FUNCTIONS, above
 from .segments import Segment
 from .state import gradients, state_of
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 
 class ForwardContext:
@@ -55,7 +55,7 @@ class ForwardContext:
 _NO_SETUP = torch.autograd.function._SingleLevelFunction.setup_context
 
 
-def _apply(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+def _apply(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     """`Function.apply`."""
     cls, *rest = args
     assert isinstance(cls, ClassValue)
@@ -67,7 +67,7 @@ def _apply(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
 
 
 def _forward(
-    ev: Evaluator, cls: ClassValue, args: list[Value], kwargs: Kwargs, needs: tuple[bool, ...]
+    ev: Machine, cls: ClassValue, args: list[Value], kwargs: Kwargs, needs: tuple[bool, ...]
 ) -> tuple[Value, Value]:
     """The result of `forward`, and its context."""
     context = ev.call_function(ForwardContext, [ev.from_python(needs)])
@@ -79,9 +79,7 @@ def _forward(
         return result, context
 
 
-def _apply_recorded(
-    ev: Evaluator, cls: ClassValue, args: list[Value], kwargs: Kwargs, needs: tuple[bool, ...]
-) -> Value:
+def _apply_recorded(ev: Machine, cls: ClassValue, args: list[Value], kwargs: Kwargs, needs: tuple[bool, ...]) -> Value:
     what = f"{cls.real.__name__}.apply"
     inputs: list[Node] = []
     template = [_template(ev, what, a, inputs) for a in args]
@@ -114,14 +112,14 @@ def _apply_recorded(
         part = ev.emit("getitem", node, index=i)
         if id(array) in plain:
             state.differentiated[part] = False
-        made.append(TENSOR_CLASS[0].new(part, frozen=why))
+        made.append(above.tensor.new(part, frozen=why))
     if single:
         return made[0]
     remaining = iter(made)
     return TupleValue([next(remaining) if isinstance(e, ArrayValue) else e for e in elements])
 
 
-def _template(ev: Evaluator, what: str, value: Value, inputs: list[Node]) -> Any:
+def _template(ev: Machine, what: str, value: Value, inputs: list[Node]) -> Any:
     """An argument as the node keeps it: tensors as placeholders, all else as it is."""
     if isinstance(value, ArrayValue):
         inputs.append(value.node(ev))

@@ -38,9 +38,10 @@ from ....inductor.ops.dims import deciding, less
 from ....inductor.ops.pointwise import NUMBER
 from ...breaks import Break, NotConstant
 from ...values.base import Value
-from ...values.constant import LITERAL_TYPES, NONE, ConstantValue
+from ...values.constant import NONE, ConstantValue
 from ...values.functions import FunctionValue
 from ...values.item import ItemValue
+from ...values.literals import LITERAL_TYPES
 from ...values.number import INT64, NumberValue, changing
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
@@ -51,8 +52,8 @@ from .overlapping import check_written, is_pointwise
 from .results import Results, ReturnTypeValue
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
     from ...frontend import Handler
+    from ...values.base import Machine
 
 Function = Callable[..., Any]
 
@@ -69,7 +70,7 @@ class Context:
 
     __slots__ = ("ev",)
 
-    def __init__(self, ev: Evaluator) -> None:
+    def __init__(self, ev: Machine) -> None:
         self.ev = ev
 
     # ------------------------------------------------------------ nodes
@@ -102,7 +103,7 @@ class Context:
         for n in nodes:
             if n is not None and not isinstance(n.meta, tuple) and _is_left(OPS[name], n.dtype):
                 self.ev.symbols.pin_numbers(nodes)
-                return COMPLEX[0](self, name, nodes, attrs)
+                return above.complex_op(self, name, nodes, attrs)
         if name == "pow" and self.ev.symbols.numbers:
             _guard_power(self.ev, *nodes)
         return self.ev.emit(name, *nodes, **attrs)
@@ -143,7 +144,7 @@ class Context:
 
     def array(self, node: Node) -> ArrayValue:
         """A new tensor that holds `node`."""
-        return TENSOR_CLASS[0].new(node)
+        return above.tensor.new(node)
 
     # ------------------------------------------------------------ questions
 
@@ -187,7 +188,7 @@ def _may_overflow(value: Any) -> bool:
     return hasattr(value, "free_symbols")
 
 
-def guard_fits(ev: Evaluator, node: Node, dtype: DType) -> None:
+def guard_fits(ev: Machine, node: Node, dtype: DType) -> None:
     """A number that changes must fit a narrow dtype at each call; one that does not is a constant, for eager to refuse."""
     number = ev.symbols.number_behind(node)
     if number is None:
@@ -200,7 +201,7 @@ def guard_fits(ev: Evaluator, node: Node, dtype: DType) -> None:
         number.as_constant()
 
 
-def _guard_power(ev: Evaluator, base: Node | None, exponent: Node | None) -> None:
+def _guard_power(ev: Machine, base: Node | None, exponent: Node | None) -> None:
     """Ints have no negative powers."""
     number = ev.symbols.number_behind(exponent) if exponent is not None else None
     if number is not None and base is not None and not (base.dtype.is_float or base.dtype.is_complex):
@@ -208,28 +209,42 @@ def _guard_power(ev: Evaluator, base: Node | None, exponent: Node | None) -> Non
             number.check_range(ev, 0, INT64[1])
 
 
-#: the front end's tensor class, set by `tensors`: it needs the tables that are built with this module
-TENSOR_CLASS: list[Any] = []
+class Above:
+    """What handlers need of modules that are built on this one. Each sets its own when it is imported.
+
+    tensor:      the front end's tensor class (`tensors`)
+    complex_op:  an op on complex operands, left to the framework (`externs`)
+    unknown:     the handler of a function without one (`externs`)
+    method_call: a call of a tensor's method as it is (`externs`)
+    """
+
+    tensor: Any
+    complex_op: Callable[..., Any]
+    unknown: Callable[..., Any]
+    method_call: Callable[..., Any]
+
+
+above = Above()
 
 
 # ------------------------------------------------------------------ conversion
 
 
-def claim(ev: Evaluator) -> None:
+def claim(ev: Machine) -> None:
     """The graph is torch's from here on. Breaks where it is another framework's."""
     if ev.boundary.framework not in ("", "torch"):
         raise mixed(ev, "a tensor function together with another framework's calls in one graph")
     ev.boundary.framework = "torch"
 
 
-def mixed(ev: Evaluator, what: str) -> Break:
+def mixed(ev: Machine, what: str) -> Break:
     return ev.break_("mixed-frameworks", what, "a graph runs in one framework", "convert outside of the function")
 
 
-def unwrap(ev: Evaluator, value: Value) -> Any:
+def unwrap(ev: Machine, value: Value) -> Any:
     """A call's argument for a handler. Breaks for objects that no tensor function takes."""
     if isinstance(value, ArrayValue):
-        return value if isinstance(value, TENSOR_CLASS[0]) else _number_of(ev, value).as_constant()
+        return value if isinstance(value, above.tensor) else _number_of(ev, value).as_constant()
     value = ev.plain(value)
     if value.is_constant:
         return _plain_number(ev, value.as_constant())
@@ -252,7 +267,7 @@ def unwrap(ev: Evaluator, value: Value) -> Any:
         raise ev.break_("tensor-argument", f"passing {value.describe()} to a tensor function") from None
 
 
-def _number_of(ev: Evaluator, value: ArrayValue) -> Value:
+def _number_of(ev: Machine, value: ArrayValue) -> Value:
     """Another framework's scalar from outside as the number that torch takes it for. Breaks for what is not a scalar."""
     number = value.python_number(ev)
     if number is None:
@@ -260,7 +275,7 @@ def _number_of(ev: Evaluator, value: ArrayValue) -> Value:
     return number
 
 
-def _plain_number(ev: Evaluator, constant: Any) -> Any:
+def _plain_number(ev: Machine, constant: Any) -> Any:
     """A constant as handlers know it: torch takes NumPy's ints and floats for Python's. Breaks for its bools and complex
     numbers, which torch takes in various ways.
     """
@@ -274,10 +289,10 @@ def _plain_number(ev: Evaluator, constant: Any) -> Any:
                     "convert it: bool(x), complex(x)")  # fmt: skip
 
 
-def wrap(ev: Evaluator, result: Any) -> Value:
+def wrap(ev: Machine, result: Any) -> Value:
     """A handler's result as a Value."""
     if isinstance(result, Node):
-        return TENSOR_CLASS[0].new(result)
+        return above.tensor.new(result)
     if isinstance(result, Value):
         return result
     if result is None:
@@ -293,12 +308,12 @@ def wrap(ev: Evaluator, result: Any) -> Value:
     return ev.constant(result)
 
 
-def size_value(ev: Evaluator, size: Any) -> Value:
+def size_value(ev: Machine, size: Any) -> Value:
     """A size as a Value: a constant, or a symbolic int."""
     return ConstantValue(size) if type(size) is int else ev.size(size)
 
 
-def number_node(ev: Evaluator, value: NumberValue) -> Node:
+def number_node(ev: Machine, value: NumberValue) -> Node:
     """The graph's number for one that changes from call to call, which the entry reads at each call."""
     found = ev.symbols.numbers.get(value.place)
     if found is None:
@@ -308,7 +323,7 @@ def number_node(ev: Evaluator, value: NumberValue) -> Node:
     return found[1]
 
 
-def held_number(ev: Evaluator, value: NumberValue) -> Node:
+def held_number(ev: Machine, value: NumberValue) -> Node:
     """The 0-dim tensor, an input of the graph, that holds a number which changes from call to call."""
     known = ev.states["torch"].held_numbers
     found = known.get(value.place)
@@ -346,7 +361,7 @@ def reads_types(fn: Function) -> Function:
 READING_TYPES: set[Function] = set()
 
 
-def _refuse_scalars(ev: Evaluator, *groups: Iterable[Value]) -> None:
+def _refuse_scalars(ev: Machine, *groups: Iterable[Value]) -> None:
     """Break for NumPy's scalars: what kind of number they are is lost when they become a graph's numbers."""
     for value in itertools.chain(*groups):
         if isinstance(value, (TupleValue, ListValue)):
@@ -362,9 +377,9 @@ _OPERANDS = frozenset(
 )
 
 
-def operand_of(ev: Evaluator, value: Value) -> Any:
+def operand_of(ev: Machine, value: Value) -> Any:
     """An argument of a handler that takes numbers which change."""
-    if isinstance(value, ArrayValue) and not isinstance(value, TENSOR_CLASS[0]):
+    if isinstance(value, ArrayValue) and not isinstance(value, above.tensor):
         value = _number_of(ev, value)
     if isinstance(value, NumberValue):
         return number_node(ev, value)
@@ -373,9 +388,7 @@ def operand_of(ev: Evaluator, value: Value) -> Any:
     return unwrap(ev, value)
 
 
-def plain_call(
-    ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value], place: str = ""
-) -> Value:
+def plain_call(ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value], place: str = "") -> Value:
     """Call a handler function, of what stands at `place`, with Values."""
     if kwargs:
         _check_layout(kwargs)
@@ -403,7 +416,7 @@ def plain_call(
     return wrap(ev, result)
 
 
-def _check_numbers(ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value]) -> None:
+def _check_numbers(ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value]) -> None:
     """Floats that change are no part of a kernel's code: where they are no operands, the framework's own function takes them."""
     given = [v for k, v in kwargs.items() if fn not in NUMERIC or k not in _OPERANDS]
     if any(type(n.hint) is float for n in changing(ev, (*args, *given) if fn not in NUMERIC else given)):
@@ -416,7 +429,7 @@ def _check_layout(kwargs: Mapping[str, Value]) -> None:
         raise Declined("another layout than torch.strided")
 
 
-def refuse_leaf(ev: Evaluator, kwargs: Mapping[str, Value]) -> None:
+def refuse_leaf(ev: Machine, kwargs: Mapping[str, Value]) -> None:
     """Break for `requires_grad=True`: a leaf of autograd's own must be the very tensor that the program holds."""
     wanted = kwargs.get("requires_grad")
     if wanted is not None and not (wanted.is_constant and wanted.as_constant() is False):
@@ -424,7 +437,7 @@ def refuse_leaf(ev: Evaluator, kwargs: Mapping[str, Value]) -> None:
                         "gradients arrive at the tensor itself, which the graph makes anew", "make the tensor outside")  # fmt: skip
 
 
-def write_out(ev: Evaluator, out: Value, result: Any) -> Value:
+def write_out(ev: Machine, out: Value, result: Any) -> Value:
     """`out=`: the result goes into existing tensors of the right shape."""
     if isinstance(out, ArrayValue) and isinstance(result, (Node, ArrayValue)):
         assign(Context(ev), out, result)
@@ -451,7 +464,7 @@ def _can_store(result: DType, target: DType) -> bool:
     return order[result.kind] <= order[target.kind]
 
 
-def eager_error(ev: Evaluator, what: str) -> Break:
+def eager_error(ev: Machine, what: str) -> Break:
     """The program is in error: plain Python raises the true one."""
     return ev.framework_error(ValueError(what))
 
@@ -461,7 +474,7 @@ def handler_of(fn: Function, place: str = "") -> Handler:
     Python to refuse.
     """
 
-    def handler(ev: Evaluator, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
+    def handler(ev: Machine, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
         try:
             return call(ev, args, kwargs)
         except Break as refused:
@@ -470,7 +483,7 @@ def handler_of(fn: Function, place: str = "") -> Handler:
                     number.as_constant()
             raise
 
-    def call(ev: Evaluator, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
+    def call(ev: Machine, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
         try:
             return plain_call(ev, fn, args, kwargs, place)
         except Declined as declined:
@@ -492,9 +505,7 @@ def handler_of(fn: Function, place: str = "") -> Handler:
     return handler
 
 
-def _refusal(
-    ev: Evaluator, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value], error: Exception
-) -> Break:
+def _refusal(ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value], error: Exception) -> Break:
     """What is said of a call that raised during capture: its arguments do not bind, or the framework refuses them."""
     try:
         inspect.signature(fn).bind(None, *args, **{k: v for k, v in kwargs.items() if k != "out"})
@@ -506,29 +517,21 @@ def _refusal(
 
 
 def call_original(
-    ev: Evaluator, place: str, args: Sequence[Value], kwargs: Mapping[str, Value], declined: Declined
+    ev: Machine, place: str, args: Sequence[Value], kwargs: Mapping[str, Value], declined: Declined
 ) -> Value:
     """What a handler declined: Python code is inlined, a C function becomes an opaque node."""
     head, _, rest = place.partition(".")
     if head == "Tensor":
-        return METHOD_CALL[0](ev, rest, args, kwargs)
+        return above.method_call(ev, rest, args, kwargs)
     original = resolve(place) if place else None
     if isinstance(original, types.FunctionType):
         value = ev.wrap(original, ev.names.const(original))
         assert isinstance(value, FunctionValue)
         return ev.inline(value, args, kwargs)
-    unknown = UNKNOWN[0](original) if original is not None else None
+    unknown = above.unknown(original) if original is not None else None
     if unknown is None:
         raise ev.break_("framework-function", f"calling {place}", str(declined))
     return unknown(ev, args, kwargs)
-
-
-#: appends a table op over complex tensors; set by `externs`
-COMPLEX: list[Any] = []
-#: makes the handler of a C function that no table names; set by `externs`
-UNKNOWN: list[Any] = []
-#: calls a method that no table names; set by `externs`
-METHOD_CALL: list[Any] = []
 
 
 # ------------------------------------------------------------------ the registry

@@ -12,20 +12,19 @@ import torch
 from ....inductor.graph import Node
 from ...values.tensor import ArrayValue, ViewStep
 from . import eager_ops
-from .calls import TENSOR_CLASS, Context, name, register
+from .calls import Context, above, name, register
 from .eager_ops import EAGER
 from .externs import call_target
 from .state import state_of
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
+    from ...values.base import Emitter, Machine
 
 #: strides of the view per stride of the tensor
 _STRETCH = {"real": 2, "imag": 2}
 
 
-def _named(ev: Evaluator, op: str, *nodes: Node) -> Node:
+def _named(ev: Machine, op: str, *nodes: Node) -> Node:
     target = f"{eager_ops.__name__}:NAMED.{op}"
     return call_target(Context(ev), target, EAGER[op], nodes, {}, effects=False, raises=False)
 
@@ -35,27 +34,27 @@ class ComplexStep(ViewStep):
 
     is_placed = False
 
-    def apply(self, ev: Evaluator, parent: Node) -> Node:
+    def apply(self, ev: Machine, parent: Node) -> Node:
         node = _named(ev, self.op, parent)
         stretch = _STRETCH.get(self.op)
         if stretch is None:
             return node
         return ev.emit("restride", node, stride=tuple(s * stretch for s in parent.meta.stride))
 
-    def undo(self, ev: Evaluator, parent: Node, new: Node) -> Node | None:
+    def undo(self, ev: Machine, parent: Node, new: Node) -> Node | None:
         if self.op in ("real", "imag"):
             return _named(ev, f"with_{self.op}", parent, new)
         inverse = {"view_as_real": "view_as_complex", "view_as_complex": "view_as_real"}.get(self.op, "conj")
         return _named(ev, inverse, new)
 
-    def remake(self, rb: Rebuilder, parent: str) -> str:
+    def remake(self, rb: Emitter, parent: str) -> str:
         return f"{rb.inject(getattr(torch, self.op), self.op)}({parent})"
 
 
-def _viewed(ev: Evaluator, x: ArrayValue, op: str) -> ArrayValue:
+def _viewed(ev: Machine, x: ArrayValue, op: str) -> ArrayValue:
     step = ComplexStep(op, {})
     node = step.apply(ev, x.node(ev))
-    made = TENSOR_CLASS[0](x.storage, node.meta, node, parent=x, step=step, offset=x.offset)
+    made = above.tensor(x.storage, node.meta, node, parent=x, step=step, offset=x.offset)
     made.recorded = state_of(ev).grad
     return made
 

@@ -18,11 +18,9 @@ from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
 from . import autocast, eager_ops
 from .calls import (
-    COMPLEX,
-    METHOD_CALL,
     METHODS,
-    UNKNOWN,
     Context,
+    above,
     claim,
     held_number,
     refuse_leaf,
@@ -38,8 +36,7 @@ from .reinterpreted import reinterpret
 from .results import Results
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...values.base import Value
+    from ...values.base import Machine, Value
 
 _MODULES = {"torch": "torch", "Tensor": "torch", "F": "torch.nn.functional"}
 
@@ -321,7 +318,7 @@ def handler_of_unknown(fn: Any) -> Any:
         return None
     place, effects = found
 
-    def handler(ev: Evaluator, args: Any, kwargs: Any) -> Any:
+    def handler(ev: Machine, args: Any, kwargs: Any) -> Any:
         refuse_leaf(ev, kwargs)
         plain, named = _arguments(ev, args, kwargs, _scalars(_operators_of(place)))
         return wrap(ev, call_target(Context(ev), place, fn, plain, named, effects))
@@ -329,7 +326,7 @@ def handler_of_unknown(fn: Any) -> Any:
     return handler
 
 
-def method_call(ev: Evaluator, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def method_call(ev: Machine, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`args[0].name(...)` as it is: a method that no table names."""
     refuse_leaf(ev, kwargs)
     overloads = _overloads(name)
@@ -338,7 +335,7 @@ def method_call(ev: Evaluator, name: str, args: Sequence[Any], kwargs: Mapping[s
 
 
 def _arguments(
-    ev: Evaluator, args: Sequence[Value], kwargs: Mapping[str, Value], scalars: frozenset[str | int] = frozenset()
+    ev: Machine, args: Sequence[Value], kwargs: Mapping[str, Value], scalars: frozenset[str | int] = frozenset()
 ) -> tuple[list[Any], dict[str, Any]]:
     """A call's arguments for `call_target`, which takes floats that change as they are, and ints where the function takes any
     number; elsewhere an int may say how large the result is.
@@ -365,7 +362,7 @@ def _scalars(overloads: Sequence[Any]) -> frozenset[str | int]:
     return frozenset(where for where, found in kinds.items() if found == {True})
 
 
-def opaque_call(ev: Evaluator, fn: Any, target: str, args: Any, kwargs: Any) -> Any:
+def opaque_call(ev: Machine, fn: Any, target: str, args: Any, kwargs: Any) -> Any:
     """A user's function as one node; its results' metas come from running it on meta tensors."""
     plain, named = _arguments(ev, args, kwargs)
     return wrap(ev, call_target(Context(ev), target, fn, plain, named, False))
@@ -422,8 +419,8 @@ def _is_random(overloads: Sequence[Any]) -> bool:
     return any(torch.Tag.nondeterministic_seeded in o.tags for o in overloads)
 
 
-UNKNOWN.append(handler_of_unknown)
-METHOD_CALL.append(method_call)
+above.unknown = handler_of_unknown
+above.method_call = method_call
 
 
 # ------------------------------------------------------------------ arithmetic that is the framework's
@@ -443,4 +440,4 @@ def complex_op(cx: Context, name: str, nodes: Sequence[Node | None], attrs: Mapp
     return call_target(cx, target, EAGER[name], operands, full, effects=False, raises=raises)
 
 
-COMPLEX.append(complex_op)
+above.complex_op = complex_op

@@ -8,33 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ... import markers
 from ...frontend import Handler
-from ...seen import DESCRIBERS
-from ...sources import Source
-from ...type_lookup import noted
+from ...guards.seen import DESCRIBERS
+from ...guards.sources import Source
+from ...machine.type_lookup import noted
+from ...machine.wrapping import anchor
+from ...switches import markers
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
 from ...values.keys import IDENTITY_HASHES
 from ...values.tensor import ArrayValue, InputStorage
-from ...wrapping import anchor
-from . import (  # noqa: F401  imported for the rows they add
-    autocast,
-    autograd_function,
-    complex_views,
-    functional_call,
-    higher_order,
-    names_create,
-    names_data,
-    names_index,
-    names_nn,
-    names_pointwise,
-    names_reduce,
-    names_shape,
-    queries,
-    stand_ins,
-    training,
-)
+from . import autocast, autograd_function, complex_views, functional_call, higher_order, queries, stand_ins, training  # noqa: F401  imported for the rows they add
 from .calls import METHODS, function_handler
 from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
@@ -51,14 +35,14 @@ from .inplace import call_inplace, is_inplace
 from .lazy import is_lazy
 from .module import CompiledModule
 from .modules import NNModuleValue
+from .names import create, data, index, nn, pointwise, reduce, shape  # noqa: F401  imported for the rows they add
 from .results import SizeValue
 from .runtime import TorchRuntime, tensor_meta
 from .state import TorchState, state_of
 from .tensors import TensorValue
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
+    from ...values.base import Emitter, Machine
 
 #: immutable objects of torch, compared by value
 _CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.finfo, torch.iinfo)
@@ -95,7 +79,7 @@ class TorchFrontend:
     def owns_type(self, cls: type) -> bool:
         return issubclass(cls, (torch.Tensor, torch.nn.Module, torch.Size, *_CONSTANTS, *OPERATORS))
 
-    def wrap(self, ev: Evaluator, obj: Any, source: Source) -> Value | None:
+    def wrap(self, ev: Machine, obj: Any, source: Source) -> Value | None:
         if isinstance(obj, torch.Tensor):
             return _wrap_tensor(ev, obj, source)
         if isinstance(obj, torch.nn.Module):
@@ -138,20 +122,20 @@ class TorchFrontend:
             return True
         return module != "torch" and not any(module == m or module.startswith(m + ".") for m in _NOT_INLINED)
 
-    def opaque(self, ev: Evaluator, fn: Any, target: str, args: Any, kwargs: Any) -> Value:
+    def opaque(self, ev: Machine, fn: Any, target: str, args: Any, kwargs: Any) -> Value:
         """A user's function as one node of the graph; it must take and give tensors, and have no effects."""
         return opaque_call(ev, fn, target, args, kwargs)
 
     # ------------------------------------------------------------ one capture
 
-    def new_state(self, ev: Evaluator) -> TorchState:
+    def new_state(self, ev: Machine) -> TorchState:
         return TorchState(ev.builder)
 
-    def global_guards(self, ev: Evaluator) -> None:
+    def global_guards(self, ev: Machine) -> None:
         check_state(ev)
         guard_state(ev)
 
-    def finish(self, ev: Evaluator, rb: Rebuilder) -> None:
+    def finish(self, ev: Machine, rb: Emitter) -> None:
         state = state_of(ev)
         guard_together(ev, state)
         heed_determinism(ev)
@@ -184,13 +168,13 @@ class FrameworkConstant(ConstantValue):
 
     __slots__ = ()
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return rb.inject(self.value, type(self.value).__name__)
 
-    def isinstance_(self, ev: Evaluator, cls: type) -> bool:
+    def isinstance_(self, ev: Machine, cls: type) -> bool:
         return isinstance(self.value, cls)
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         if isinstance(other, ConstantValue):
             return ev.fold(ev.operators.COMPARE[op], self.value, other.value)
         return None
@@ -201,10 +185,10 @@ class OperatorValue(FrameworkConstant):
 
     __slots__ = ()
 
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         return handler_of_unknown(self.value)(ev, args, kwargs)
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         found = getattr(self.value, name, None)
         if isinstance(found, OPERATORS):
             return OperatorValue(found)
@@ -214,7 +198,7 @@ class OperatorValue(FrameworkConstant):
 # ---------------------------------------------------------------- wrapping
 
 
-def _wrap_tensor(ev: Evaluator, obj: torch.Tensor, source: Source) -> Value:
+def _wrap_tensor(ev: Machine, obj: torch.Tensor, source: Source) -> Value:
     refused = _unusable(obj)
     if refused:
         raise ev.break_("tensor-kind", f"the tensor `{source.label}`", refused, "pass a plain dense tensor")
@@ -261,7 +245,7 @@ def _input_name(source: Source) -> str:
     return label or "arg"
 
 
-def _wrap_module(ev: Evaluator, obj: torch.nn.Module, source: Source) -> Value | None:
+def _wrap_module(ev: Machine, obj: torch.nn.Module, source: Source) -> Value | None:
     if isinstance(obj, torch.jit.ScriptModule):
         raise ev.break_(
             "script-module", f"the ScriptModule `{source.label}`", "it runs TorchScript, which is not captured"
@@ -304,7 +288,7 @@ def _is_allowed_by_torch(fn: Any) -> bool:
 def _called_now(fn: Any) -> Handler:
     """Functions marked to give the same answer always: called during capture."""
 
-    def handler(ev: Evaluator, args: Any, kwargs: Any) -> Value:
+    def handler(ev: Machine, args: Any, kwargs: Any) -> Value:
         plain = [ev.as_python(a) for a in args]
         named = {k: ev.as_python(v) for k, v in kwargs.items()}
         return ev.fold(lambda: fn(*plain, **named))
@@ -330,7 +314,7 @@ def _tensor_method(fn: Any) -> Handler | None:
         return None
     if is_inplace(name) and isinstance(fn, types.BuiltinFunctionType) and getattr(torch, name, None) is fn:
 
-        def handler(ev: Evaluator, args: Any, kwargs: Any) -> Value:
+        def handler(ev: Machine, args: Any, kwargs: Any) -> Value:
             if not isinstance(args[0], ArrayValue):
                 raise ev.type_error(f"{name}() needs a tensor")
             return call_inplace(ev, args[0], name, args[1:], kwargs)

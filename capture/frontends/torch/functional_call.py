@@ -16,7 +16,7 @@ from .calls import FUNCTIONS
 from .modules import NNModuleValue
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 #: (module, registry, its dict of members, member's name)
 Place = tuple[NNModuleValue, DictValue, str]
@@ -26,7 +26,7 @@ _STATELESS = ("module", "parameters_and_buffers", "args", "kwargs")
 
 
 def _handler(names: tuple[str, ...]) -> Any:
-    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         named = dict(zip(names, args)) | dict(kwargs)
         module, given = named.pop(names[0]), named.pop(names[1])
         positional, by_name = named.pop("args", None), named.pop("kwargs", None)
@@ -42,17 +42,17 @@ def _handler(names: tuple[str, ...]) -> Any:
     return handler
 
 
-def _given(ev: Evaluator, value: Value | None) -> bool:
+def _given(ev: Machine, value: Value | None) -> bool:
     return value is not None and not ev.is_none(value)
 
 
-def _call_args(ev: Evaluator, positional: Value | None) -> list[Value]:
+def _call_args(ev: Machine, positional: Value | None) -> list[Value]:
     if positional is None or ev.is_none(positional):
         return []
     return positional.items(ev) if isinstance(positional, TupleValue) else [positional]
 
 
-def _tensors(ev: Evaluator, given: Value) -> dict[str, Value]:
+def _tensors(ev: Machine, given: Value) -> dict[str, Value]:
     parts = given.items(ev) if isinstance(given, (TupleValue, ListValue)) else [given]
     found: dict[str, Value] = {}
     for part in parts:
@@ -64,7 +64,7 @@ def _tensors(ev: Evaluator, given: Value) -> dict[str, Value]:
 
 
 def _call_with(
-    ev: Evaluator,
+    ev: Machine,
     module: NNModuleValue,
     tensors: dict[str, Value],
     tie: bool,
@@ -89,7 +89,7 @@ def _call_with(
                 owner.written[member] = written
 
 
-def _place(ev: Evaluator, module: NNModuleValue, name: str) -> Place:
+def _place(ev: Machine, module: NNModuleValue, name: str) -> Place:
     *path, member = name.split(".")
     for step in path:
         found = module.getattr_(ev, step)
@@ -107,7 +107,7 @@ def _place(ev: Evaluator, module: NNModuleValue, name: str) -> Place:
     raise ev.framework_error(AttributeError(f"{type(module.real).__name__} has no parameter or buffer {member!r}"))
 
 
-def _with_tied(ev: Evaluator, module: Any, tensors: dict[str, Value]) -> dict[str, Value]:
+def _with_tied(ev: Machine, module: Any, tensors: dict[str, Value]) -> dict[str, Value]:
     """Names of one and the same tensor are replaced together."""
     groups: dict[int, list[str]] = {}
     for name, tensor in _members(module):

@@ -11,12 +11,12 @@ from torch.autograd import forward_ad
 
 from ....inductor.graph import Dim, TensorMeta, contiguous_strides
 from ....inductor.sizes import strides_over
-from ...sources import Source
+from ...guards.sources import Source
 from .autocast import ambient
 from .state import TorchState, state_of
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 #: torch's own C++ comparison of tensors with what they were (class, dtype, device, sizes, strides, dispatch keys)
 _TensorGuards: Any = getattr(getattr(getattr(torch._C, "_dynamo", None), "guards", None), "TensorGuards", None)
@@ -51,9 +51,7 @@ def checker(tensors: Sequence[torch.Tensor], sizes: Any = None, strides: Any = N
     return lambda *found: all(agrees(x, *w) for x, w in zip(found, wanted))
 
 
-def guard_tensor(
-    ev: Evaluator, x: torch.Tensor, source: Source, meta: TensorMeta, shape: tuple[Dim, ...]
-) -> TensorMeta:
+def guard_tensor(ev: Machine, x: torch.Tensor, source: Source, meta: TensorMeta, shape: tuple[Dim, ...]) -> TensorMeta:
     """Guard what is relied on of the tensor at `source`; its meta, with symbols for the sizes that may differ.
 
     A tensor of dynamic size must be contiguous at later calls when it is now; otherwise its strides must follow from its
@@ -80,7 +78,7 @@ def guard_tensor(
     return replace(meta, shape=shape, stride=wanted)
 
 
-def guard_together(ev: Evaluator, state: TorchState) -> None:
+def guard_together(ev: Machine, state: TorchState) -> None:
     """One check for all tensors that the entry holds, one for all hook dicts, and one for the sizes of modules' own dicts."""
     if state.held:
         unique = list({id(t): t for t in state.held}.values())
@@ -107,7 +105,7 @@ def _determinism() -> tuple[Any, ...]:
     return torch.get_deterministic_debug_mode(), filled.fill_uninitialized_memory
 
 
-def heed_determinism(ev: Evaluator) -> None:
+def heed_determinism(ev: Machine) -> None:
     """Where deterministic algorithms are asked for, a graph with ops that take another way then is left to the framework."""
     if not torch._C._get_deterministic_algorithms():
         return
@@ -116,7 +114,7 @@ def heed_determinism(ev: Evaluator) -> None:
             ev.boundary.op_by_op = f"deterministic algorithms are asked for, and {n.op.name} has one of its own"
 
 
-def heed_meta_device(ev: Evaluator) -> None:
+def heed_meta_device(ev: Machine) -> None:
     """Tensors on the meta device have sizes and no content: there is nothing to generate kernels for."""
     for n in ev.graph.nodes:
         if any(m.device == "meta" for m in (n.meta if isinstance(n.meta, tuple) else (n.meta,))):
@@ -134,7 +132,7 @@ def _modes_active() -> bool:
     )
 
 
-def check_state(ev: Evaluator) -> None:
+def check_state(ev: Machine) -> None:
     """Break where captured code would not mean what it means in eager."""
     if _modes_active():
         ev.guards.test(None, f"{ev.names.inject(_modes_active, 'modes')}()", "a torch mode was active", 0)
@@ -148,7 +146,7 @@ def check_state(ev: Evaluator) -> None:
                         "graphs take float32 for the default", "torch.set_default_dtype(torch.float32)")  # fmt: skip
 
 
-def guard_state(ev: Evaluator) -> None:
+def guard_state(ev: Machine) -> None:
     """Guards on grad mode and on all that `check_state` asks."""
 
     def call(fn: Any, stem: str) -> str:

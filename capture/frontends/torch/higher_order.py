@@ -20,13 +20,13 @@ from .calls import FUNCTIONS, Context
 from .state import state_of
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 
 # ------------------------------------------------------------------ torch.cond
 
 
-def _cond(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+def _cond(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     """Both branches are captured, and each result is chosen by the predicate: branches of torch.cond are free of side
     effects, so computing both is safe.
     """
@@ -75,7 +75,7 @@ _CHECKPOINT_SETTINGS = {
 }  # fmt: skip
 
 
-def _checkpoint(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+def _checkpoint(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     """Checkpointing changes what is kept for the backward pass, not what is computed: as long as the function has no effects, which
     the backward pass would repeat.
     """
@@ -101,7 +101,7 @@ def _checkpoint(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
     return result
 
 
-def _seen(ev: Evaluator, values: tuple[Value, ...]) -> Any:
+def _seen(ev: Machine, values: tuple[Value, ...]) -> Any:
     """What can be seen of the objects that a call may change: those from outside by what was done to them, those made during
     capture by what is in them.
     """
@@ -128,7 +128,7 @@ def _seen(ev: Evaluator, values: tuple[Value, ...]) -> Any:
     return ev.effects.count, written, found
 
 
-def _parts(ev: Evaluator, value: Value) -> list[Value]:
+def _parts(ev: Machine, value: Value) -> list[Value]:
     """What a function, or an object that was made during capture, holds."""
     if isinstance(value, BoundMethodValue):
         return [value.function, value.owner]

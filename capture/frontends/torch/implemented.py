@@ -22,7 +22,7 @@ from ...values.tensor import ArrayValue
 from .dtypes import to_torch
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 #: types for which a kernel is written first: a call on these alone is asked of nobody
 _EVERYWHERE = (float32, float64)
@@ -68,7 +68,7 @@ class _Tensor:
 class _Example:
     """A call's arguments in small. `whole`: its tensors have the call's own sizes."""
 
-    def __init__(self, ev: Evaluator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    def __init__(self, ev: Machine, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         self.ev = ev
         self.elements = 0
         self.args = [self._part(a) for a in args]
@@ -117,7 +117,7 @@ class _Example:
         return tuple(self.made(v, content, dtype) for v in value) if type(value) is tuple else value
 
 
-def missing_kernel(ev: Evaluator, place: str, fn: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+def missing_kernel(ev: Machine, place: str, fn: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """What the framework says of the function `fn`, which stands at `place`, on arguments of such types; "" where it has a
     kernel for them, or nobody can tell.
     """

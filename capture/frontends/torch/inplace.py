@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from ...values.base import Value
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
-from .calls import METHOD_CALL, METHODS, NUMERIC, Context, Declined, assign, operand_of, takes_numbers, unwrap
-from .names_index import fill
-from .names_shape import squeeze, t, transpose, unsqueeze
+from .calls import METHODS, NUMERIC, Context, Declined, above, assign, operand_of, takes_numbers, unwrap
+from .names.index import fill
+from .names.shape import squeeze, t, transpose, unsqueeze
 from .overlapping import check_written, is_pointwise
 from .state import state_of
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 #: methods that end in `_` and are no in-place form of another: (cx, self, *args, **kwargs) -> what they return
 INPLACE: dict[str, Callable[..., Any]] = {}
@@ -38,14 +38,14 @@ def is_inplace(name: str) -> bool:
     return name.endswith("_") and not name.endswith("__") and (name in INPLACE or name[:-1] in METHODS)
 
 
-def call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
+def call_inplace(ev: Machine, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     """`x.name_(*args, **kwargs)`; answers with `x` itself."""
     state_of(ev).began = len(ev.graph.nodes)
     with state_of(ev).without_casts():  # autocast leaves in-place operators alone
         return _call_inplace(ev, x, name, args, kwargs)
 
 
-def _call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
+def _call_inplace(ev: Machine, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     special = INPLACE.get(name)
     if read := list(_arrays(ev, [*args, *kwargs.values()])):
         check_written(ev, x, read, name in _COPIES or is_pointwise(name))
@@ -54,10 +54,10 @@ def _call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value]
         try:
             special(Context(ev), x, *[given(ev, a) for a in args], **{k: given(ev, v) for k, v in kwargs.items()})
         except Declined:
-            return METHOD_CALL[0](ev, name, [x, *args], kwargs)
+            return above.method_call(ev, name, [x, *args], kwargs)
         return x
     if name in RANDOM:
-        return METHOD_CALL[0](ev, name, [x, *args], kwargs)
+        return above.method_call(ev, name, [x, *args], kwargs)
     result = METHODS[name[:-1]](ev, [operand(ev, x, args), *args], kwargs)
     if result is x:
         return x
@@ -68,7 +68,7 @@ def _call_inplace(ev: Evaluator, x: ArrayValue, name: str, args: Sequence[Value]
     return x
 
 
-def _arrays(ev: Evaluator, values: Sequence[Value]) -> Iterator[ArrayValue]:
+def _arrays(ev: Machine, values: Sequence[Value]) -> Iterator[ArrayValue]:
     """The tensors among arguments, those in lists and tuples included."""
     for v in values:
         if isinstance(v, ArrayValue):
@@ -77,7 +77,7 @@ def _arrays(ev: Evaluator, values: Sequence[Value]) -> Iterator[ArrayValue]:
             yield from _arrays(ev, v.items(ev))
 
 
-def operand(ev: Evaluator, x: ArrayValue, args: Sequence[Value]) -> ArrayValue:
+def operand(ev: Machine, x: ArrayValue, args: Sequence[Value]) -> ArrayValue:
     """`x` as the functional form reads it. What autograd keeps of it for the backward pass must not be what is then written
     to, so a differentiated write to a tensor from outside starts from a copy.
     """

@@ -12,13 +12,13 @@ import torch
 
 from ....inductor.graph import Graph, Node
 from ....inductor.interpreter import interpret
-from ...symbols import symbols_of
+from ...guards.symbols import symbols_of
 from ...values.tensor import ArrayValue
 from .autocast import switched_off
 from .runtime import TorchRuntime
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 #: the most elements of a tensor, and the most ops behind it, that are computed during capture
 MAX_ELEMENTS = 1 << 14
@@ -27,7 +27,7 @@ MAX_OPS = 200
 _runtime = TorchRuntime()
 
 
-def known_content(ev: Evaluator, array: ArrayValue) -> torch.Tensor | None:
+def known_content(ev: Machine, array: ArrayValue) -> torch.Tensor | None:
     """What `array` holds at every call, or None when that depends on inputs or chance, or costs too much to find out."""
     node = array.node(ev)
     behind = _nodes_behind(node)
@@ -43,7 +43,7 @@ def known_content(ev: Evaluator, array: ArrayValue) -> torch.Tensor | None:
         return interpret(Graph(inputs=shapes, nodes=order, outputs=[node]), _runtime)(*stand_ins)[0]
 
 
-def _settled(ev: Evaluator, nodes: set[Node]) -> bool:
+def _settled(ev: Machine, nodes: set[Node]) -> bool:
     """Whether no size that changes is written into the content. The program decides by such a content: the size becomes a
     constant, where nobody asked for it to change.
     """

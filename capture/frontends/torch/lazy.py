@@ -14,7 +14,7 @@ from ...values.tensor import ArrayValue
 from .dtypes import to_device, to_torch
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 
 def is_lazy(obj: Any) -> bool:
@@ -24,7 +24,7 @@ def is_lazy(obj: Any) -> bool:
     return isinstance(obj, UninitializedTensorMixin)
 
 
-def initialize(ev: Evaluator, module: Any, args: Args, kwargs: Kwargs) -> None:
+def initialize(ev: Machine, module: Any, args: Args, kwargs: Kwargs) -> None:
     """Initialise a lazy module for these arguments' shapes, as its first call does, and begin the capture anew."""
     plain = tuple(_stand_in(ev, a) for a in args)
     named = {k: _stand_in(ev, v) for k, v in kwargs.items()}
@@ -32,7 +32,7 @@ def initialize(ev: Evaluator, module: Any, args: Args, kwargs: Kwargs) -> None:
     raise Restart
 
 
-def _stand_in(ev: Evaluator, value: Value) -> Any:
+def _stand_in(ev: Machine, value: Value) -> Any:
     if isinstance(value, ArrayValue):
         shape = [ev.hint(n) for n in value.meta.shape]
         return torch.empty(shape, dtype=to_torch(value.meta.dtype), device=to_device(value.meta.device))

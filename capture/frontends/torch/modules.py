@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...markers import DISABLE, REASON
-from ...sources import Source
-from ...type_lookup import MISSING
+from ...guards.sources import Source
+from ...machine.type_lookup import MISSING
+from ...switches.markers import DISABLE, REASON
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
 from ...values.functions import BoundMethodValue
@@ -30,8 +30,7 @@ from .module import GLOBAL_HOOKS, HOOKS
 from .state import state_of
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
+    from ...values.base import Emitter, Machine
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 _GETATTR = torch.nn.Module.__getattr__
@@ -70,7 +69,7 @@ class NNModuleValue(ObjectValue):
 
     # ------------------------------------------------------------ attributes
 
-    def generic_getattr(self, ev: Evaluator, name: str, hook: bool = True) -> Value:
+    def generic_getattr(self, ev: Machine, name: str, hook: bool = True) -> Value:
         found = self.written.get(name)
         if found is not None:
             return found
@@ -87,7 +86,7 @@ class NNModuleValue(ObjectValue):
                     return registered
         return super().generic_getattr(ev, name, hook)
 
-    def instance_attr(self, ev: Evaluator, name: str) -> Value | None:
+    def instance_attr(self, ev: Machine, name: str) -> Value | None:
         """Settings (sizes, flags, names) are guarded by identity: one comparison each, whatever their type."""
         names = self.real_dict
         if names is not None and name in names and name not in self.attrs and name not in self.removed:
@@ -102,7 +101,7 @@ class NNModuleValue(ObjectValue):
                     return value
         return super().instance_attr(ev, name)
 
-    def registered(self, ev: Evaluator, name: str) -> Value | None:
+    def registered(self, ev: Machine, name: str) -> Value | None:
         """A parameter, buffer or submodule, as `Module.__getattr__` finds it."""
         assert self.real_dict is not None
         for registry in _REGISTRIES:
@@ -116,7 +115,7 @@ class NNModuleValue(ObjectValue):
                 return ev.wrap(members[name], self.member_source(ev, registry, members, name))
         return None
 
-    def member_source(self, ev: Evaluator, registry: str, members: dict[str, Any], name: str) -> Source:
+    def member_source(self, ev: Machine, registry: str, members: dict[str, Any], name: str) -> Source:
         """Where a registered member stands: the dict itself is held when the module is."""
         assert self.source is not None
         if self.source.is_const:
@@ -124,7 +123,7 @@ class NNModuleValue(ObjectValue):
             return ev.names.const(members, label=label).step("", f"[{name!r}]", f".{name}")
         return self.source.step("", f".{registry}[{name!r}]", f".{name}")
 
-    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+    def setattr_(self, ev: Machine, name: str, value: Value) -> None:
         if self.info.setattr is not _SETATTR:
             super().setattr_(ev, name, value)
             return
@@ -144,14 +143,14 @@ class NNModuleValue(ObjectValue):
         else:
             self.generic_setattr(ev, name, value)
 
-    def replay(self, rb: Rebuilder, target: str) -> None:
+    def replay(self, rb: Emitter, target: str) -> None:
         super().replay(rb, target)
         for name, value in self.written.items():
             rb.effect(f"{target}._buffers[{name!r}] = {rb.value(value)}")
 
     # ------------------------------------------------------------ calls
 
-    def call(self, ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         assert self.real_dict is not None
         if self.real_dict.get(DISABLE):
             reason = self.real_dict.get(REASON) or "it must run as it is"
@@ -167,7 +166,7 @@ class NNModuleValue(ObjectValue):
         implementation = ev.wrap(_CALL, ev.names.const(_CALL))
         return BoundMethodValue(implementation, self).call(ev, args, kwargs)
 
-    def calls_plainly(self, ev: Evaluator) -> bool:
+    def calls_plainly(self, ev: Machine) -> bool:
         """Whether a call comes down to one of `forward`: no hooks, and nothing of the instance's own before it. If so, that
         is watched.
         """
@@ -188,7 +187,7 @@ class NNModuleValue(ObjectValue):
             ev.guards.test(self.dict_source(ev), f"{asked}({{x}})", "{label} had no hooks, and no call of its own")
         return True
 
-    def guard_names(self, ev: Evaluator) -> None:
+    def guard_names(self, ev: Machine) -> None:
         """The module, which is held, got no further attributes of its own. Their number says so: what was used is still there.
         Where the program itself adds or removes some, those that matter for calls are asked one by one.
         """
@@ -203,7 +202,7 @@ class NNModuleValue(ObjectValue):
         else:  # held weakly
             ev.guards.length(self.dict_source(ev), len(names))
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         if self.info.find("__len__") is MISSING and self.info.find("__bool__") is MISSING:
             return True
         return super().truth(ev)
@@ -238,12 +237,12 @@ def _refuse_to(module: Any) -> Any:
     raise AssertionError("only capture calls this")
 
 
-def _refused_to(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+def _refused_to(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     raise ev.break_("module-to", f"converting {args[0].describe()}", "its parameters would be replaced",
                     "convert it outside of the compiled function")  # fmt: skip
 
 
-def _call_to(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+def _call_to(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     return ev.call_function(_to_is_done, args, kwargs)
 
 

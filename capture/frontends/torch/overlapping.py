@@ -12,7 +12,7 @@ from ...values.overlap import Overlap, shared_with
 from ...values.tensor import ArrayValue
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 #: what eager says of a write into elements that the call reads
 REFUSAL = (
@@ -27,7 +27,7 @@ def is_pointwise(name: str) -> bool:
     return packet is not None and any(torch.Tag.pointwise in getattr(packet, o).tags for o in packet.overloads())
 
 
-def check_written(ev: Evaluator, target: ArrayValue, operands: Any, pointwise: bool) -> None:
+def check_written(ev: Machine, target: ArrayValue, operands: Any, pointwise: bool) -> None:
     """Break for a call that reads `operands` (tensors in nested lists, tuples, dicts) and writes to `target`, where plain Python may
     do something else than reading first.
     """

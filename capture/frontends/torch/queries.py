@@ -25,12 +25,12 @@ from .calls import FUNCTIONS, METHODS, Context, register_handler, resolve, when_
 from .checks import FALSE_CONDITION, check_all, check_supported
 from .externs import call_target
 from .known import known_content
-from .names_data import check_number
+from .names.data import check_number
 from .results import SizeValue
 from .state import state_of
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 
 def _sympy() -> Any:
@@ -59,7 +59,7 @@ _MODULE_CALL = torch.nn.Module._call_impl.__code__
 
 
 @_query("torch.compiler.is_compiling", "torch.compiler.is_dynamo_compiling", "torch._utils.is_compiling")
-def _is_compiling(ev: Evaluator) -> Value:
+def _is_compiling(ev: Machine) -> Value:
     return FALSE if ev.frame is not None and ev.frame.view.code is _MODULE_CALL else TRUE
 
 
@@ -86,7 +86,7 @@ def _folded(*places: str) -> None:
 
 
 def _fold(fn: Any) -> Callable[..., Value]:
-    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         plain = [ev.as_python(a) for a in args]
         named = {k: ev.as_python(v) for k, v in kwargs.items()}
         return ev.fold(lambda: fn(*plain, **named))
@@ -109,7 +109,7 @@ def _watched(*places: str) -> None:
     """Questions about settings that anyone may change: answered during capture, and asked again by the guards."""
 
     def handler_of(fn: Any) -> Callable[..., Value]:
-        def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
             plain = [ev.as_python(a) for a in args]
             named = {k: ev.as_python(v) for k, v in kwargs.items()}
             answer = ev.fold_raw(lambda: fn(*plain, **named))
@@ -135,7 +135,7 @@ _watched(
 
 
 @_query("torch.jit.annotate")
-def _annotate(ev: Evaluator, the_type: Value, the_value: Value) -> Value:
+def _annotate(ev: Machine, the_type: Value, the_value: Value) -> Value:
     return the_value
 
 
@@ -153,17 +153,17 @@ _like_python("torch.sym_sum", sum)
 
 
 @_query("torch.is_tensor")
-def _is_tensor(ev: Evaluator, obj: Value) -> Value:
+def _is_tensor(ev: Machine, obj: Value) -> Value:
     return TRUE if isinstance(obj, ArrayValue) else FALSE
 
 
 @_query("torch.overrides.is_tensor_like")
-def _is_tensor_like(ev: Evaluator, obj: Value) -> Value:
+def _is_tensor_like(ev: Machine, obj: Value) -> Value:
     return TRUE if isinstance(obj, ArrayValue) else FALSE
 
 
 @_query("torch.Size")
-def _size(ev: Evaluator, items: Value | None = None) -> Value:
+def _size(ev: Machine, items: Value | None = None) -> Value:
     return SizeValue(items.items(ev) if items is not None else [])
 
 
@@ -171,18 +171,18 @@ def _size(ev: Evaluator, items: Value | None = None) -> Value:
 
 
 @_query("torch.is_grad_enabled")
-def _is_grad_enabled(ev: Evaluator) -> Value:
+def _is_grad_enabled(ev: Machine) -> Value:
     return TRUE if state_of(ev).grad else FALSE
 
 
 @_query("torch._C._set_grad_enabled")
-def _set_grad_enabled(ev: Evaluator, mode: Value) -> Value:
+def _set_grad_enabled(ev: Machine, mode: Value) -> Value:
     state_of(ev).grad = bool(mode.as_constant())
     return NONE
 
 
 @_query("torch.is_inference_mode_enabled")
-def _is_inference(ev: Evaluator) -> Value:
+def _is_inference(ev: Machine) -> Value:
     return TRUE if state_of(ev).inference else FALSE
 
 
@@ -199,7 +199,7 @@ class InferenceModeValue(Value):
     def python_type(self) -> type:
         return torch._C._InferenceMode
 
-    def m___enter__(self, ev: Evaluator) -> Value:
+    def m___enter__(self, ev: Machine) -> Value:
         state = state_of(ev)
         self.before = (state.grad, state.inference)
         state.inference = self.mode
@@ -207,14 +207,14 @@ class InferenceModeValue(Value):
             state.grad = False
         return NONE
 
-    def m___exit__(self, ev: Evaluator, *error: Value) -> Value:
+    def m___exit__(self, ev: Machine, *error: Value) -> Value:
         state = state_of(ev)
         state.grad, state.inference = self.before
         return NONE
 
 
 @_query("torch._C._InferenceMode")
-def _inference_mode(ev: Evaluator, mode: Value = TRUE) -> Value:
+def _inference_mode(ev: Machine, mode: Value = TRUE) -> Value:
     return InferenceModeValue(bool(mode.as_constant()))
 
 
@@ -236,7 +236,7 @@ _query("torch._C._is_any_autocast_enabled")(lambda ev: TRUE if state_of(ev).auto
 # ------------------------------------------------------------------ checks
 
 
-def _check(ev: Evaluator, condition: Value, message: Value = NONE, error: type[Exception] = RuntimeError) -> Value:
+def _check(ev: Machine, condition: Value, message: Value = NONE, error: type[Exception] = RuntimeError) -> Value:
     if isinstance(condition, ArrayValue):
         raise ev.break_("tensor-check", "torch._check on a tensor", "a Python bool is needed")
     if isinstance(condition, RelationValue):
@@ -246,12 +246,12 @@ def _check(ev: Evaluator, condition: Value, message: Value = NONE, error: type[E
     raise ev.raise_(error, _message(ev, message))
 
 
-def _message(ev: Evaluator, message: Value) -> str:
+def _message(ev: Machine, message: Value) -> str:
     text = message if ev.is_none(message) or message.is_constant else message.call(ev, [], {})
     return FALSE_CONDITION if ev.is_none(text) else str(text.as_constant())
 
 
-def _check_later(ev: Evaluator, condition: RelationValue, error: type[Exception], message: Value = NONE) -> Value:
+def _check_later(ev: Machine, condition: RelationValue, error: type[Exception], message: Value = NONE) -> Value:
     """A relation of ints that the graph computes: checked when it runs, and relied on from here."""
     relation = condition.relation
     check_number(ev, relation.rel_op, relation.lhs - relation.rhs, error, _message(ev, message))
@@ -260,17 +260,17 @@ def _check_later(ev: Evaluator, condition: RelationValue, error: type[Exception]
 
 
 @_query("torch._check")
-def _torch_check(ev: Evaluator, cond: Value, message: Value = NONE) -> Value:
+def _torch_check(ev: Machine, cond: Value, message: Value = NONE) -> Value:
     return _check(ev, cond, message)
 
 
 @_query("torch._check_with")
-def _torch_check_with(ev: Evaluator, error_type: Value, cond: Value, message: Value = NONE) -> Value:
+def _torch_check_with(ev: Machine, error_type: Value, cond: Value, message: Value = NONE) -> Value:
     return _check(ev, cond, message, error_type.as_constant())
 
 
 def _check_kind(error: type[Exception]) -> Callable[..., Value]:
-    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         condition, *message = (*args, *kwargs.values())
         return _check(ev, condition, message[0] if message else NONE, error)
 
@@ -287,7 +287,7 @@ for _name, _error in (
 
 
 @_query("torch._check_is_size")
-def _check_is_size(ev: Evaluator, i: Value, message: Value = NONE, *, max: Value = NONE) -> Value:
+def _check_is_size(ev: Machine, i: Value, message: Value = NONE, *, max: Value = NONE) -> Value:
     dim = getattr(i, "expr", None)
     if dim is not None and ev.symbols.is_unbacked(dim):
         return _check_later(ev, RelationValue(_sympy().Ge(dim, 0), ev.symbols), RuntimeError)
@@ -295,7 +295,7 @@ def _check_is_size(ev: Evaluator, i: Value, message: Value = NONE, *, max: Value
 
 
 @_query("torch._check_tensor_all")
-def _check_tensor_all(ev: Evaluator, cond: Value, message: Value = NONE) -> Value:
+def _check_tensor_all(ev: Machine, cond: Value, message: Value = NONE) -> Value:
     """Checked when the graph runs."""
     call_target(Context(ev), f"{check_all.__module__}:check_all", _check_on_meta, [cond], {}, effects=True)
     return NONE
@@ -306,17 +306,17 @@ def _check_on_meta(condition: torch.Tensor) -> torch.Tensor:
 
 
 @_query("torch._check_tensor_all_with")
-def _check_tensor_all_with(ev: Evaluator, error_type: Value, cond: Value, message: Value = NONE) -> Value:
+def _check_tensor_all_with(ev: Machine, error_type: Value, cond: Value, message: Value = NONE) -> Value:
     return _check_tensor_all(ev, cond, message)
 
 
 @_query("torch._assert_async")
-def _assert_async(ev: Evaluator, condition: Value, message: Value = NONE) -> Value:
+def _assert_async(ev: Machine, condition: Value, message: Value = NONE) -> Value:
     return _check_tensor_all(ev, condition, message)
 
 
 @_query("torch._assert")
-def _assert(ev: Evaluator, condition: Value, message: Value = NONE) -> Value:
+def _assert(ev: Machine, condition: Value, message: Value = NONE) -> Value:
     if isinstance(condition, ArrayValue):
         return _check_tensor_all(ev, condition, message)
     return _check(ev, condition, message, AssertionError)
@@ -326,7 +326,7 @@ def _assert(ev: Evaluator, condition: Value, message: Value = NONE) -> Value:
 
 
 def _refused(place: str, code: str, why: str, rewrite: str = "") -> None:
-    def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         raise ev.break_(code, place, why, rewrite)
 
     register_handler(place, handler)
@@ -358,7 +358,7 @@ _refused("Tensor.untyped_storage", "memory-address", "storage objects are not tr
 
 
 @_query("torch._is_all_true")
-def _is_all_true(ev: Evaluator, input: Value) -> Value:
+def _is_all_true(ev: Machine, input: Value) -> Value:
     """Distributions ask whether their arguments are valid, and raise ValueError at once when they are not: what only the run
     can tell is checked then. Elsewhere it is a tensor like that of `all`.
     """
@@ -374,7 +374,7 @@ def _is_all_true(ev: Evaluator, input: Value) -> Value:
 _LAZY_GET = lazy_property.__get__
 
 
-def _lazy_get(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+def _lazy_get(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     """Asked of the class, a lazy property makes a property object for documentation: known now. Else its code is inlined."""
     owner, instance = args[0], args[1]
     if ev.is_none(instance) and isinstance(owner, ObjectValue) and owner.real is not None:

@@ -19,8 +19,7 @@ from .runtime import TorchRuntime
 from .state import state_of
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
+    from ...values.base import Emitter, Machine
 
 _runtime = TorchRuntime()
 
@@ -50,21 +49,21 @@ class CallStep(ViewStep):
 
     is_placed = False
 
-    def apply(self, ev: Evaluator, parent: Node) -> Node:
+    def apply(self, ev: Machine, parent: Node) -> Node:
         assert self.meta is not None
         attrs: Mapping[str, Any] = {"ref": self.ref, "effects": False, "strides": (self.meta.stride,)}
         return ev.builder.append(OPS["extern"], (parent,), attrs, self.meta)
 
-    def undo(self, ev: Evaluator, parent: Node, new: Node) -> Node:
+    def undo(self, ev: Machine, parent: Node, new: Node) -> Node:
         ref = ExternRef(f"{__name__}:write_through", (Input(0), Input(1), self.ref))
         attrs: Mapping[str, Any] = {"ref": ref, "effects": False, "strides": (parent.meta.stride,)}
         return ev.builder.append(OPS["extern"], (parent, new), attrs, parent.meta)
 
-    def remake(self, rb: Rebuilder, parent: str) -> str:
+    def remake(self, rb: Emitter, parent: str) -> str:
         return f"{rb.inject(call_on, 'call_on')}({parent}, {rb.inject(self.ref, 'ref')})"
 
 
-def reinterpret(ev: Evaluator, ref: ExternRef, source: ArrayValue, meta: TensorMeta) -> ArrayValue:
+def reinterpret(ev: Machine, ref: ExternRef, source: ArrayValue, meta: TensorMeta) -> ArrayValue:
     """The view that `ref` makes of `source`."""
     step = CallStep("call", {}, ref, meta)
     made: Any = type(source)(

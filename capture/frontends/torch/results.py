@@ -11,8 +11,7 @@ from ...values.base import Value
 from ...values.sequences import TupleValue
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
+    from ...values.base import Emitter, Machine
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,13 @@ class ReturnTypeValue(TupleValue):
     def python_type(self) -> type:
         return self.cls
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         fields = getattr(self.cls, "__match_args__", ())
         if name in fields:
             return self.items(ev)[fields.index(name)]
         return super().getattr_(ev, name)
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"{rb.inject(self.cls, self.cls.__name__)}({super().rebuild(rb)})"
 
 
@@ -59,11 +58,11 @@ class SizeValue(TupleValue):
     def wrap_text(self, parts: list[str]) -> str:
         return f"torch.Size([{', '.join(parts)}])"
 
-    def m_numel(self, ev: Evaluator) -> Value:
+    def m_numel(self, ev: Machine) -> Value:
         from_items = ev.constant(1)
         for item in self.items(ev):
             from_items = ev.binary("*", from_items, item)
         return from_items
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         return f"{rb.inject(torch.Size, 'Size')}({super().rebuild(rb)})"

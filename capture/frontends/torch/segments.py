@@ -8,13 +8,13 @@ from ...values.tensor import ArrayValue, Storage
 from .state import state_of
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 
 class Segment:
     """From its making to `end`, captured nodes belong to it. What runs inside must leave everything outside as it was."""
 
-    def __init__(self, ev: Evaluator) -> None:
+    def __init__(self, ev: Machine) -> None:
         self.ev = ev
         self.start = len(ev.graph.nodes)
         self.effects = ev.effects.count

@@ -17,14 +17,14 @@ from .checks import non_negative
 from .externs import call_target
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 
 def stands_for(*originals: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator: calls of the originals are captured as calls of this function."""
 
     def add(fn: Callable[..., Any]) -> Callable[..., Any]:
-        def handler(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+        def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
             return ev.call_function(fn, args, kwargs)
 
         for original in originals:
@@ -99,7 +99,7 @@ def _as_it_is(x: Any) -> Any:
     return x
 
 
-def _check_sign(ev: Evaluator, args: Args, kwargs: Kwargs) -> Value:
+def _check_sign(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     target = f"{non_negative.__module__}:non_negative"
     call_target(Context(ev), target, torch.empty_like, args, kwargs, effects=True)
     return NONE

@@ -15,9 +15,8 @@ from . import autocast
 if TYPE_CHECKING:
     from ....inductor.dtypes import DType
     from ....inductor.graph import GraphBuilder, Node
-    from ...evaluator import Evaluator
-    from ...sources import Source
-    from .modules import NNModuleValue
+    from ...guards.sources import Source
+    from ...values.base import Machine
 
 
 class TorchState:
@@ -57,7 +56,7 @@ class TorchState:
         #: graph inputs that hold numbers which change, by where the entry reads the number
         self.held_numbers: dict[Source, Node] = {}
         self.hooks: dict[int, dict[Any, Any]] = {}
-        self.modules: dict[int, NNModuleValue] = {}
+        self.modules: dict[int, Any] = {}
         self.quiet = False
         self.counted: set[InputStorage] = set()
         #: how many nodes there were when the call or statement began that is captured now
@@ -129,18 +128,18 @@ class TorchState:
             self._looked_at = len(nodes)
         return self._recorded
 
-    def guard_requires_grad(self, ev: Evaluator, storage: InputStorage) -> None:
+    def guard_requires_grad(self, ev: Machine, storage: InputStorage) -> None:
         """The program looked at `requires_grad`."""
         ev.guards.test(storage.source, f"{{x}}.requires_grad is {storage.real.requires_grad}",
                        f"{{label}}.requires_grad was {storage.real.requires_grad}", 2)  # fmt: skip
 
 
-def state_of(ev: Evaluator) -> TorchState:
+def state_of(ev: Machine) -> TorchState:
     return ev.states["torch"]
 
 
 @contextlib.contextmanager
-def gradients(ev: Evaluator, mode: bool) -> Iterator[None]:
+def gradients(ev: Machine, mode: bool) -> Iterator[None]:
     """What is done inside records gradients, or none."""
     state = state_of(ev)
     before, state.grad = state.grad, mode
@@ -155,12 +154,12 @@ class DataStep(ViewStep):
     """`x.data`: a detached view, through which `x` changes without autograd's knowledge."""
 
 
-def detached(ev: Evaluator, x: ArrayValue) -> ArrayValue:
+def detached(ev: Machine, x: ArrayValue) -> ArrayValue:
     """A view that gradients do not flow through."""
     return x.view(ev, "detach")
 
 
-def data_of(ev: Evaluator, x: ArrayValue) -> ArrayValue:
+def data_of(ev: Machine, x: ArrayValue) -> ArrayValue:
     """`x.data`."""
     made = x.view(ev, "detach")
     made.step = DataStep("detach", {})

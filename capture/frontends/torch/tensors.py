@@ -10,25 +10,25 @@ import torch
 
 from ....inductor.graph import Dim, Node
 from ...breaks import Break
-from ...objects import MethodValue
+from ...machine.objects import MethodValue
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
 from ...values.functions import BoundMethodValue
 from ...values.item import ItemValue
 from ...values.number import NumberValue
 from ...values.tensor import ArrayState, ArrayValue, InputStorage
-from . import names_index, training
-from .calls import FUNCTIONS, METHODS, TENSOR_CLASS, Context, size_value, unwrap, wrap
+from . import training
+from .calls import FUNCTIONS, METHODS, Context, above, size_value, unwrap, wrap
 from .dtypes import to_device, to_torch
 from .externs import method_call
 from .inplace import call_inplace, is_inplace, set_requires_grad
 from .known import known_content
+from .names import index as names_index
 from .results import SizeValue
 from .state import data_of, gradients, state_of
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
-    from ...rebuild import Rebuilder
+    from ...values.base import Emitter, Machine
 
 _BINARY = {
     "+": "__add__", "-": "__sub__", "*": "__mul__", "/": "__truediv__", "//": "__floordiv__", "%": "__mod__",
@@ -65,14 +65,14 @@ class TensorValue(ArrayValue):
         label = f" `{self.source.label}`" if self.source is not None else ""
         return f"a tensor{label}"
 
-    def requires_grad(self, ev: Evaluator) -> bool:
+    def requires_grad(self, ev: Machine) -> bool:
         """Whether eager's tensor would."""
         storage = self.storage
         if isinstance(storage, InputStorage) and self.parent is None and storage.real.requires_grad:
             return True
         return state_of(ev).requires_grad(self.node(ev))
 
-    def node(self, ev: Evaluator) -> Node:
+    def node(self, ev: Machine) -> Node:
         storage = self.storage
         if storage.is_input and storage.version and state_of(ev).grad:
             training.settle(ev, storage)
@@ -84,15 +84,15 @@ class TensorValue(ArrayValue):
             state_of(ev).differentiated[node] = True
         return node
 
-    def write(self, ev: Evaluator, node: Node) -> None:
+    def write(self, ev: Machine, node: Node) -> None:
         training.write(ev, self, node, super().write)
 
-    def view(self, ev: Evaluator, op: str, **attrs: Any) -> ArrayValue:
+    def view(self, ev: Machine, op: str, **attrs: Any) -> ArrayValue:
         made = super().view(ev, op, **attrs)
         made.recorded = state_of(ev).grad  # type: ignore[attr-defined]
         return made
 
-    def pick(self, ev: Evaluator, indices: tuple[Node | None, ...]) -> ArrayValue:
+    def pick(self, ev: Machine, indices: tuple[Node | None, ...]) -> ArrayValue:
         made = super().pick(ev, indices)
         made.recorded = state_of(ev).grad  # type: ignore[attr-defined]
         return made
@@ -106,7 +106,7 @@ class TensorValue(ArrayValue):
 
     # ------------------------------------------------------------ attributes
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         attribute = _ATTRIBUTES.get(name)
         if attribute is not None:
             return attribute(ev, self)
@@ -131,14 +131,14 @@ class TensorValue(ArrayValue):
             return MethodValue(self, name)
         raise ev.break_("tensor-attribute", f"the tensor attribute {name!r}", "capture does not model it")
 
-    def setattr_(self, ev: Evaluator, name: str, value: Value) -> None:
+    def setattr_(self, ev: Machine, name: str, value: Value) -> None:
         if name == "requires_grad" and value.is_constant:
             set_requires_grad(Context(ev), self, value.as_constant())
             return
         raise ev.break_("tensor-setattr", f"setting attribute {name!r} of {self.describe()}",
                         "tensors' attributes are not tracked", "set it outside of the compiled function")  # fmt: skip
 
-    def call_method(self, ev: Evaluator, name: str, args: Args, kwargs: Kwargs) -> Value:
+    def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         own = _replaced(ev, name)
         if own is not None:
             return own.call(ev, [self, *args], kwargs)
@@ -156,60 +156,60 @@ class TensorValue(ArrayValue):
 
     # ------------------------------------------------------------ protocols
 
-    def truth(self, ev: Evaluator) -> bool:
+    def truth(self, ev: Machine) -> bool:
         content = known_content(ev, self)
         if content is not None:
             return ev.fold_raw(bool, content)
         raise ev.branch_break(f"the value of {self.describe()}")
 
-    def len_(self, ev: Evaluator) -> Value:
+    def len_(self, ev: Machine) -> Value:
         if not self.meta.shape:
             raise ev.type_error("len() of a 0-d tensor")
         return size_value(ev, self.meta.shape[0])
 
-    def iter_(self, ev: Evaluator) -> Value:
+    def iter_(self, ev: Machine) -> Value:
         if not self.meta.shape:
             raise ev.type_error("iteration over a 0-d tensor")
         return METHODS["unbind"](ev, [self], {}).iter_(ev)
 
-    def contains(self, ev: Evaluator, item: Value) -> bool:
+    def contains(self, ev: Machine, item: Value) -> bool:
         raise ev.break_("data-dependent-value", f"`in` over the content of {self.describe()}", "the content is not known",
                         "use (tensor == value).any()")  # fmt: skip
 
-    def getitem(self, ev: Evaluator, key: Value) -> Value:
+    def getitem(self, ev: Machine, key: Value) -> Value:
         return wrap(ev, _with_errors(ev, names_index.getitem, self, unwrap(ev, key)))
 
-    def setitem(self, ev: Evaluator, key: Value, value: Value) -> None:
+    def setitem(self, ev: Machine, key: Value, value: Value) -> None:
         state_of(ev).began = len(ev.graph.nodes)
         _with_errors(ev, names_index.setitem, self, unwrap(ev, key), unwrap(ev, value))
 
-    def binary(self, ev: Evaluator, op: str, other: Value, reflected: bool) -> Value | None:
+    def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         other = _operand(ev, other)
         if not _is_operand(other):
             return None
         return METHODS[(_REFLECTED if reflected else _BINARY)[op]](ev, [self, other], {})
 
-    def inplace(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def inplace(self, ev: Machine, op: str, other: Value) -> Value | None:
         name = _INPLACE.get(op)
         other = _operand(ev, other)
         if name is None or not _is_operand(other):
             return None
         return call_inplace(ev, self, name, [other], {})
 
-    def unary(self, ev: Evaluator, op: str) -> Value:
+    def unary(self, ev: Machine, op: str) -> Value:
         return METHODS[_UNARY[op]](ev, [self], {})
 
-    def compare(self, ev: Evaluator, op: str, other: Value) -> Value | None:
+    def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         other = _operand(ev, other)
         if not _is_operand(other):
             return None
         return METHODS[_COMPARE[op]](ev, [self, other], {})
 
-    def repr_(self, ev: Evaluator) -> Value:
+    def repr_(self, ev: Machine) -> Value:
         raise ev.break_("tensor-text", f"formatting {self.describe()}", "its content is known only when the graph runs",
                         "print outside of the compiled function")  # fmt: skip
 
-    def isinstance_(self, ev: Evaluator, cls: type) -> bool:
+    def isinstance_(self, ev: Machine, cls: type) -> bool:
         if cls in _LEGACY:
             device, dtype = _LEGACY[cls]
             return self.meta.dtype.name == dtype and self.meta.device.startswith(device)
@@ -220,26 +220,26 @@ class TensorValue(ArrayValue):
 
     # ------------------------------------------------------------ aliasing
 
-    def state(self, ev: Evaluator) -> ArrayState:
+    def state(self, ev: Machine) -> ArrayState:
         return state_of(ev).arrays
 
-    def guard_apart(self, ev: Evaluator, one: InputStorage, other: InputStorage) -> None:
+    def guard_apart(self, ev: Machine, one: InputStorage, other: InputStorage) -> None:
         ev.guards.apart(apart, one.source, other.source)
 
-    def rebuild(self, rb: Rebuilder) -> str:
+    def rebuild(self, rb: Emitter) -> str:
         made = _as_made(self)
         if made is self or made.parent is not None or state_of(rb.ev).requires_grad(self.node(rb.ev)):
             return super().rebuild(rb)  # where autograd saved it, its layout must stay: a view will do
         shape, stride, offset = rb.sizes(self.meta.shape), rb.sizes(self.meta.stride), rb.size(self.offset)
         return f"{rb.inject(training.relaid, 'relaid')}({rb.value(made)}, {shape}, {stride}, {offset})"
 
-    def rebuild_view(self, rb: Rebuilder, base: str, offset: Dim = 0) -> str:
+    def rebuild_view(self, rb: Emitter, base: str, offset: Dim = 0) -> str:
         restore = rb.inject(*training.view_maker(rb.ev, self))
         shape, stride = rb.sizes(self.meta.shape), rb.sizes(self.meta.stride)
         return f"{restore}({base}, {shape}, {stride}, {rb.size(self.offset - offset)})"
 
 
-TENSOR_CLASS.append(TensorValue)
+above.tensor = TensorValue
 
 
 def apart(written: tuple[torch.Tensor, ...], others: tuple[torch.Tensor, ...]) -> bool:
@@ -248,7 +248,7 @@ def apart(written: tuple[torch.Tensor, ...], others: tuple[torch.Tensor, ...]) -
     return len(storages) == len(written) and storages.isdisjoint([t.untyped_storage()._cdata for t in others])
 
 
-def _replaced(ev: Evaluator, name: str) -> Value | None:
+def _replaced(ev: Machine, name: str) -> Value | None:
     """The function that the program put into `torch.Tensor` under this name; None when it is torch's own."""
     found = torch.Tensor.__dict__.get(name)
     if found is None:
@@ -271,7 +271,7 @@ def _is_operand(value: Value) -> bool:
     return isinstance(value, (NumberValue, ItemValue)) or getattr(value, "expr", None) is not None
 
 
-def _operand(ev: Evaluator, value: Value) -> Value:
+def _operand(ev: Machine, value: Value) -> Value:
     """Another framework's scalar as the number that torch takes it for."""
     known = value.as_constant() if value.is_constant else None
     if known is not None and getattr(getattr(known, "dtype", None), "kind", "") in ("b", "i", "u", "f"):
@@ -279,7 +279,7 @@ def _operand(ev: Evaluator, value: Value) -> Value:
     return value.python_number(ev) or value
 
 
-def _with_errors(ev: Evaluator, fn: Callable[..., Any], *args: Any) -> Any:
+def _with_errors(ev: Machine, fn: Callable[..., Any], *args: Any) -> Any:
     """Call a handler function; what it refuses is the program's own error."""
     try:
         return fn(Context(ev), *args)
@@ -300,35 +300,35 @@ _LEGACY: dict[type, tuple[str, str]] = {
 
 # ---------------------------------------------------------------- attributes
 
-Attribute = Callable[["Evaluator", TensorValue], Value]
+Attribute = Callable[["Machine", TensorValue], Value]
 
 
-def _shape(ev: Evaluator, x: TensorValue) -> Value:
+def _shape(ev: Machine, x: TensorValue) -> Value:
     return SizeValue([size_value(ev, s) for s in x.meta.shape])
 
 
-def _size(ev: Evaluator, x: TensorValue, dim: Value | None = None) -> Value:
+def _size(ev: Machine, x: TensorValue, dim: Value | None = None) -> Value:
     if dim is None or ev.is_none(dim):
         return _shape(ev, x)
     return _shape(ev, x).getitem(ev, dim)
 
 
-def _transposed(ev: Evaluator, x: TensorValue) -> Value:
+def _transposed(ev: Machine, x: TensorValue) -> Value:
     rank = len(x.meta.shape)
     return x.view(ev, "permute", dims=tuple(reversed(range(rank))))
 
 
-def _matrix_transposed(ev: Evaluator, x: TensorValue) -> Value:
+def _matrix_transposed(ev: Machine, x: TensorValue) -> Value:
     return _with_errors(ev, lambda cx: x.view(ev, "transpose", dim0=-2, dim1=-1))
 
 
-def _grad(ev: Evaluator, x: TensorValue) -> Value:
+def _grad(ev: Machine, x: TensorValue) -> Value:
     if not isinstance(x.storage, InputStorage) or x.parent is not None:
         return NONE
     return ev.wrap(x.storage.real.grad, x.storage.source.attr("grad"))
 
 
-def _grad_fn(ev: Evaluator, x: TensorValue) -> Value:
+def _grad_fn(ev: Machine, x: TensorValue) -> Value:
     return NONE if _is_leaf(ev, x) is TRUE else HistoryValue()
 
 
@@ -343,13 +343,13 @@ class HistoryValue(Value):
     def describe(self) -> str:
         return "a tensor's grad_fn"
 
-    def getattr_(self, ev: Evaluator, name: str) -> Value:
+    def getattr_(self, ev: Machine, name: str) -> Value:
         raise ev.break_(
             "autograd-attribute", f"the attribute {name!r} of a tensor's grad_fn", "gradients are not captured"
         )
 
 
-def _is_leaf(ev: Evaluator, x: TensorValue) -> Value:
+def _is_leaf(ev: Machine, x: TensorValue) -> Value:
     storage = x.storage
     if isinstance(storage, InputStorage) and x.parent is None and storage.version == 0:
         leaf = storage.real.is_leaf
@@ -359,13 +359,13 @@ def _is_leaf(ev: Evaluator, x: TensorValue) -> Value:
     return FALSE if x.requires_grad(ev) and not unrecorded_view else TRUE
 
 
-def _needs_grad(ev: Evaluator, x: TensorValue) -> Value:
+def _needs_grad(ev: Machine, x: TensorValue) -> Value:
     if isinstance(x.storage, InputStorage) and x.parent is None:
         state_of(ev).guard_requires_grad(ev, x.storage)
     return TRUE if x.requires_grad(ev) else FALSE
 
 
-def _base_of(ev: Evaluator, x: TensorValue) -> Value:
+def _base_of(ev: Machine, x: TensorValue) -> Value:
     made = _as_made(x)
     if made.step is not None and made.step.stops_gradients or made.parent is None and x.relaid:
         return NONE
@@ -385,7 +385,7 @@ def _base_of(ev: Evaluator, x: TensorValue) -> Value:
     return ev.wrap(storage.real._base, storage.source.attr("_base"))
 
 
-def _is_view(ev: Evaluator, x: TensorValue) -> Value:
+def _is_view(ev: Machine, x: TensorValue) -> Value:
     made = _as_made(x)
     if made.step is not None:
         return FALSE if made.step.stops_gradients else TRUE
@@ -400,7 +400,7 @@ def _as_made(x: ArrayValue) -> ArrayValue:
     return x
 
 
-def _asked(ev: Evaluator, x: TensorValue, question: str) -> Value:
+def _asked(ev: Machine, x: TensorValue, question: str) -> Value:
     """What a method says of a tensor from outside, guarded; False for one that the graph makes."""
     storage = x.storage
     if not isinstance(storage, InputStorage):

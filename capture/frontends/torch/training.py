@@ -22,7 +22,7 @@ from ...values.tensor import InputStorage, Storage, with_layout
 from .state import DataStep, gradients, is_cut, state_of
 
 if TYPE_CHECKING:
-    from ...evaluator import Evaluator
+    from ...values.base import Machine
 
 Shape = tuple[int, ...]
 
@@ -30,7 +30,7 @@ Shape = tuple[int, ...]
 # ------------------------------------------------------------------ writes
 
 
-def write(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, Node], None]) -> None:
+def write(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node], None]) -> None:
     """Write `node` into a tensor that takes part in differentiation, perhaps; `assign` does it in the graph alone."""
     state, storage = state_of(ev), array.storage
     if array.parent is None and not state.quiet:
@@ -64,7 +64,7 @@ def write(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, No
         state.counted.add(storage)
 
 
-def _count(ev: Evaluator, storage: Storage) -> None:
+def _count(ev: Machine, storage: Storage) -> None:
     """Tell autograd that this memory changes: a backward pass over an op that kept its old content is refused, as in eager.
 
     In the graph the old content stays what it was, and the new one is computed from it; so this comes before
@@ -85,7 +85,7 @@ def _count(ev: Evaluator, storage: Storage) -> None:
         ev.graph.nodes.insert(state.began, ev.graph.nodes.pop())
 
 
-def _write_to_view(ev: Evaluator, array: Any, node: Node, assign: Callable[[Evaluator, Node], None]) -> None:
+def _write_to_view(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node], None]) -> None:
     state = state_of(ev)
     if not state.grad or array.requires_grad(ev):
         assign(ev, node)
@@ -98,7 +98,7 @@ def _write_to_view(ev: Evaluator, array: Any, node: Node, assign: Callable[[Eval
         assign(ev, node)
 
 
-def _refuse_leaf(ev: Evaluator, storage: InputStorage) -> None:
+def _refuse_leaf(ev: Machine, storage: InputStorage) -> None:
     """Eager refuses to write to a leaf that requires gradients, or to a view of one."""
     if not storage.real.requires_grad:
         return
@@ -110,7 +110,7 @@ def _refuse_leaf(ev: Evaluator, storage: InputStorage) -> None:
         )
 
 
-def store(ev: Evaluator, target: Node, node: Node) -> Node:
+def store(ev: Machine, target: Node, node: Node) -> Node:
     """A node that writes `node` into the tensor at `target` when the graph runs, and is that tensor."""
     ev.wrote_outside = ev.wrote_outside or target.op.kind == "input"
     function = write_data_of if state_of(ev).quiet else write_into
@@ -121,13 +121,13 @@ def store(ev: Evaluator, target: Node, node: Node) -> Node:
     return stored
 
 
-def _real(ev: Evaluator, storage: InputStorage) -> Node:
+def _real(ev: Machine, storage: InputStorage) -> Node:
     """The graph input that is the tensor itself."""
     entry = state_of(ev).arrays.entries.get(storage)
     return entry if entry is not None else storage.current(ev)
 
 
-def settle(ev: Evaluator, storage: Any) -> None:
+def settle(ev: Machine, storage: Any) -> None:
     """Before a read with gradients on: what was written under `no_grad` to a tensor that requires gradients is written now."""
     state = state_of(ev)
     if not storage.real.requires_grad or state.settled.get(storage) == storage.version:
@@ -152,7 +152,7 @@ def write_data_of(target: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     return target
 
 
-def finish_quietly(ev: Evaluator) -> None:
+def finish_quietly(ev: Machine) -> None:
     """At the end of a capture: inputs to which the program wrote through `.data` alone are written to in the same way."""
     state = state_of(ev)
     for storage, entry in state.arrays.entries.items():
@@ -170,7 +170,7 @@ def finish_quietly(ev: Evaluator) -> None:
 # ------------------------------------------------------------------ views that leave the graph
 
 
-def view_maker(ev: Evaluator, array: Any) -> tuple[Callable[..., torch.Tensor], str]:
+def view_maker(ev: Machine, array: Any) -> tuple[Callable[..., torch.Tensor], str]:
     """What makes a view of real memory again as it was made, behind the last `detach()` or `.data` if there was one: recorded or
     under `no_grad`; and its name.
     """

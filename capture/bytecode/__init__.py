@@ -1,0 +1,1 @@
+"""Python's bytecode as data: read, normalised, cut at graph breaks and assembled again."""

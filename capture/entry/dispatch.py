@@ -1,0 +1,606 @@
+"""Compiled functions: guards and entries behind a callable, capture when none fits.
+
+A call runs one generated function with the signature of the user's. It asks the entries in turn; each checks its guards
+and, when they hold, runs. When none holds, the function is captured for these arguments. Entries are kept most recently
+used first; the least recently used goes when there are too many.
+
+An entry that ends at a graph break calls a continuation, which may come to a `ResumeFunction`. That answers with a
+`Tail`: the call still to be made. The outermost compiled function makes it, so that loops over graph breaks do not
+deepen Python's stack.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ...clock import perf_counter
+from ...config import Options, config
+from ...errors import (
+    BackendFailed,
+    InternalError,
+    QuernError,
+    RecompileForbidden,
+    RecompileLimitExceeded,
+    SpecializationError,
+    Unsupported,
+    UserError,
+    warn,
+)
+from ...inductor.executable import Executable
+from ...inductor.float_errors import FloatErrors
+from ...inductor.ops.dims import deciding
+from ...inductor.runtime import WritesBegun
+from ..breaks import BreakReason, Restart
+from ..bytecode.instructions import Slot
+from ..frontend import frontends
+from ..guards.symbols import Assumptions
+from ..locations import of_code
+from ..machine.evaluator import Evaluator
+from ..machine.wrapping import Policy
+from ..switches.stance import present, runs_plain
+from .backend import Backend, BackendContext, Callbacks
+from .capture import call_parts, capture, plain
+from .captured import Captured
+from .copies import CopiedAsOriginal
+from .entries import MISS, NUMBERS, Entry, Recompile, entry_source, filename_of
+from .execution import does_something, executable_of, handing_on
+from .failures import ATTEMPTS, MOST, CompileFailure
+from .target import Family, Target
+
+
+class Tail:
+    """A call of a resume function, still to be made."""
+
+    __slots__ = ("dispatcher", "args")
+
+    def __init__(self, dispatcher: Dispatcher, args: tuple[Any, ...]) -> None:
+        self.dispatcher = dispatcher
+        self.args = args
+
+    def finish(self) -> Any:
+        """Make the call, and those it leads to."""
+        result: Any = self
+        while type(result) is Tail:
+            result = result.dispatcher.step(*result.args)
+        return result
+
+
+class ResumeFunction:
+    """The rest of a function behind a graph break, as a continuation calls it."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
+
+    def __call__(self, *args: Any) -> Tail:
+        return Tail(self.dispatcher, args)
+
+
+class Dispatcher:
+    """The entries of one target.
+
+    step: the generated function that asks the entries; it may answer with a Tail
+    """
+
+    def __init__(self, target: Target, owner: CompiledFunction) -> None:
+        self.target = target
+        self.owner = owner
+        self.entries: list[Entry] = []
+        self.policy = Policy()
+        self.captures = 0
+        self.gave_up = False
+        #: attempts that failed, and what was said of them
+        self.failures = 0
+        self.said: set[Any] = set()
+        #: the `run` of each entry, as the generated function iterates over them
+        self._table: list[Any] = []
+        self.namespace: dict[str, Any] = {
+            "_MISS": MISS,
+            "_miss": self._miss,
+            "_Tail": Tail,
+            "_table": self._table,
+            "_used": self._used,
+        }
+        self.step = self._make("step", "return _r")
+        self.run = self._make(target.function.__name__, "return _r if type(_r) is not _Tail else _r.finish()")
+
+    @property
+    def name(self) -> str:
+        """The target's name in graphs and reports."""
+        label, own = self.owner.label, self.target.name
+        return own if label is None else own.replace(self.target.function.__name__, label, 1)
+
+    def _make(self, name: str, ending: str) -> Callable[..., Any]:
+        target = self.target
+        args = ", ".join(target.names)
+        lines = [
+            f"def {_identifier(name)}({target.signature(self.namespace)}):",
+            "    for _entry in _table:",
+            f"        _r = _entry({args})",
+            "        if _r is not _MISS:",
+            "            if _entry is not _table[0]:",
+            "                _used(_entry)",
+            f"            {ending}",
+            f"    _r = _miss({args})",
+            f"    {ending}",
+        ]
+        scope: dict[str, Any] = self.namespace
+        exec(compile("\n".join(lines), f"<quern dispatch of {name}>", "exec"), scope)  # noqa: S102 - our own text
+        return scope[_identifier(name)]
+
+    def _used(self, run: Callable[..., Any]) -> None:
+        """An entry behind the first was used: it comes first from now on."""
+        with self.owner.lock:
+            found = [e for e in self.entries if e.run is run and not e.gives_up]
+            self._keep([*found, *(e for e in self.entries if e not in found)])
+
+    def _keep(self, entries: list[Entry]) -> None:
+        """The entries from now on."""
+        self.entries = entries
+        self._table[:] = [e.run for e in entries]
+
+    # ------------------------------------------------------------ entries that came to their end
+
+    def watch(self, entry: Entry) -> None:
+        """Drop an entry once an object that it is about is gone."""
+
+        def gone(_: Any) -> None:
+            self._keep([e for e in self.entries if e is not entry])
+            entry.drop()
+
+        found = [reference() for reference in entry.captured.references]
+        entry.watched += [weakref.ref(obj, gone) for obj in found if obj is not None]
+
+    def _sweep(self) -> None:
+        """Drop what `watch` missed: objects may go while entries change."""
+        dead = [e for e in self.entries if e.is_dead]
+        if dead:
+            self._keep([e for e in self.entries if e not in dead])
+            for entry in dead:
+                entry.drop()
+
+    # ------------------------------------------------------------ no entry fits
+
+    def _miss(self, *values: Any) -> Any:
+        owner = self.owner
+        if any(f.records_calls() for f in frontends()):
+            return self._run_plain(values)
+        with owner.lock:
+            self._sweep()
+            # another thread may have made one while this one waited
+            entry = next((e for e in self.entries if e.holds(values)), None)
+            if entry is None:
+                entry = self._capture(values)
+                if entry is not None and config.on_error == "raise" and not entry.holds(values):
+                    why = entry.why_not(values) or "\n" + entry.source
+                    raise InternalError(
+                        f"[guards] an entry of {self.target.name} does not fit what it was made from: {why}"
+                    )
+        if entry is None:
+            return self._run_plain(values)
+        result = entry.run(*values)
+        if result is MISS:  # another thread changed the arguments meanwhile; or the guards are wrong
+            why = entry.why_not(values)
+            if why:
+                self._misfit(entry, why)
+            return self._run_plain(values)
+        return result
+
+    def _misfit(self, entry: Entry, why: str) -> None:
+        with self.owner.lock:
+            self._keep([e for e in self.entries if e is not entry])
+            error = InternalError(f"[guards] an entry does not fit what it was made from: {why}")
+            self._fail(CompileFailure(error, of_code(self.target.view.code), None))
+
+    def _capture(self, values: tuple[Any, ...]) -> Entry | None:
+        owner = self.owner
+        if config.disable or self.gave_up or present.stance.name == "eager_on_recompile" or self.failures >= MOST:
+            return None
+        if present.stance.name == "fail_on_recompile":
+            raise self._forbidden(values)
+        if self.entries:
+            self._note_recompile(values)
+        limit = owner.recompile_limit()
+        if self.captures >= limit and self._over_limit(limit):
+            return None
+        try:
+            entry = owner.build(self, dict(zip(self.target.names, values)))
+        except (Unsupported, RecompileLimitExceeded, RecompileForbidden, SpecializationError):
+            raise
+        except CompileFailure as failed:
+            failure = failed
+        except Exception as error:
+            failure = CompileFailure(error, of_code(self.target.view.code), None)
+        else:
+            self.captures += 1
+            self._add(entry, limit)
+            return entry
+        try:
+            self._fail(failure)
+        finally:
+            del failure  # its traceback holds this frame, and the call's arguments
+        return None
+
+    def _add(self, entry: Entry, limit: int) -> None:
+        """Put an entry before the others, or behind them where it gives up; those beyond the limit go."""
+        kept = self.entries[: limit - 1]
+        gone = self.entries[limit - 1 :]
+        self._keep([*kept, entry] if entry.gives_up else [entry, *kept])
+        for old in gone:
+            old.drop()
+        self.watch(entry)
+
+    def _fail(self, failure: CompileFailure) -> None:
+        """Raise, or say once that a call runs as plain Python. What fails again and again is not tried again."""
+        if self.owner.fullgraph or config.on_error == "raise":
+            error = failure.raised(self.name)
+            if error is failure.error:
+                raise error
+            raise error from failure.error
+        if failure.kind not in self.said:
+            self.said.add(failure.kind)
+            warn(failure.warning(self.name))
+        self.failures += 1
+        if self.failures >= ATTEMPTS and failure.plain is not None:
+            entry = self.owner.entry(self, failure.plain)
+            entry.gives_up = True
+            self._add(entry, self.owner.recompile_limit())
+        failure.discard()
+
+    def _forbidden(self, values: tuple[Any, ...]) -> RecompileForbidden:
+        code = self.target.function.__code__
+        lines = [f"{self.target.name} would have to be compiled, and the stance is 'fail_on_recompile'"]
+        lines.append(f'  File "{code.co_filename}", line {code.co_firstlineno}, in {code.co_name}')
+        lines += [f"  entry {i}: {entry.why_not(values)}" for i, entry in enumerate(self.entries[:4])]
+        lines.append("  try: call it with these arguments before the stance is set, or quern.set_stance('default')")
+        return RecompileForbidden("\n".join(lines))
+
+    def _over_limit(self, limit: int) -> bool:
+        """Past the limit the least recently used entry goes for each new one; far past it, the function stays plain."""
+        owner = self.owner
+        last = owner.recompiles[-1] if owner.recompiles else None
+        text = f"{self.target.name} was compiled {self.captures} times, the limit is {limit}"
+        why = f"; the last time because: {last.failures[0]}" if last and last.failures else ""
+        if owner.fullgraph:
+            raise RecompileLimitExceeded(
+                f"{text}{why}. Raise quern.config.recompile_limit, or make the value that changes an array"
+            )
+        if self.captures == limit:
+            warn(f"quern: {text}{why}. Older versions are dropped from now on.")
+        if self.captures >= 4 * limit:
+            self.gave_up = True
+            warn(f"quern: {text}{why}. It runs as plain Python from now on.")
+            return True
+        return False
+
+    def _note_recompile(self, values: tuple[Any, ...]) -> None:
+        failures = []
+        for entry in self.entries:
+            failures.append(entry.why_not(values))
+            entry.captured.varying.learn(self.policy, entry.places(*values), config.automatic_dynamic_shapes)
+        code = self.target.function.__code__
+        self.owner.note_recompile(Recompile(self.name, f"{code.co_filename}:{code.co_firstlineno}", tuple(failures)))
+
+    def _run_plain(self, values: tuple[Any, ...]) -> Any:
+        return self.plain_run(*values)
+
+    def graph_raised(self, captured: Captured, error: Exception, *values: Any) -> Any:
+        """Called by an entry whose graph raised. A graph that raises has changed nothing that the program can see (but where it
+        says so), so the program is run as plain Python from the entry's start: the error comes at its place in the program,
+        with all that was done before it, and the program's own handlers see it.
+        """
+        if isinstance(error, WritesBegun):
+            assert error.__cause__ is not None
+            raise error.__cause__
+        if config.on_error != "raise":
+            error.__traceback__ = None  # it holds the frames of the graph, and all arrays in them
+        result = self._run_plain(values)
+        # (floating-point errors may be the kernels' own, or be ignored by a filter: see inductor.float_errors)
+        if not captured.handled and not isinstance(error, FloatErrors):
+            self._only_the_graph_raised(captured, error)
+        return result
+
+    def _only_the_graph_raised(self, captured: Captured, error: Exception) -> None:
+        """Nothing in the program catches the error, and yet plain Python raised none."""
+        where, left = of_code(self.target.view.code), self.left_plain(captured)
+        failure = CompileFailure(error, where, left, "ran a graph of {} that raised in vain")
+        with self.owner.lock:
+            if self.failures + 1 >= ATTEMPTS:
+                self._keep([e for e in self.entries if e.captured is not captured])
+            self._fail(failure)
+
+    def left_plain(self, captured: Captured) -> Captured:
+        """Plain Python where the guards of `captured` hold."""
+        captured.names["_plain"] = self.plain_run
+        body = [f"return _plain({', '.join(self.target.names)})"]
+        return replace(captured, graph=None, fetch=[], inputs=[], outputs=[], body=body)
+
+    @functools.cached_property
+    def plain_run(self) -> Callable[..., Any]:
+        """The target as plain Python, with the entry's parameters."""
+        ev = Evaluator([], None, self.owner)
+        captured = plain(ev, self.target, None)
+        lines = [f"def plain({', '.join(self.target.names)}):", *(f"    {line}" for line in captured.body)]
+        exec("\n".join(lines), captured.names)  # noqa: S102 - our own text
+        return captured.names["plain"]
+
+
+class _Items(dict[str, Any]):
+    """A copy of a dict, unequal to one that holds other objects: equality of the objects is not asked."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, dict) and len(self) == len(other)
+        return same and all(k in other and other[k] is v for k, v in self.items())  # type: ignore[operator, index]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+class CompiledFunction(CopiedAsOriginal):
+    """A function compiled on call. Works as a method: instances are passed as first argument.
+
+    backend:   (graph, example inputs, BackendContext) -> callable over the graph's inputs, giving a sequence of outputs
+    fullgraph: a graph break is an error (errors.Unsupported)
+    dynamic:   True: sizes are symbols from the first call; None: once they changed; False: never
+    limit:     entries kept per target; None: config.recompile_limit
+    label:     what graphs and reports call it; None: the function's name
+    """
+
+    #: tells capture that instances stand for their function
+    __quern_compiled__ = True
+
+    def __init__(
+        self,
+        fn: types.FunctionType,
+        *,
+        backend: Backend,
+        fullgraph: bool = False,
+        dynamic: bool | None = None,
+        options: Options | None = None,
+        callbacks: Callbacks | None = None,
+        limit: int | None = None,
+        parent: CompiledFunction | None = None,
+        label: str | None = None,
+    ) -> None:
+        self.fn = fn
+        self.label = label
+        self.backend = backend
+        self.fullgraph = fullgraph
+        self.dynamic = dynamic
+        self.options = options if options is not None else Options()
+        self.callbacks = callbacks if callbacks is not None else Callbacks()
+        self.limit = limit
+        functools.update_wrapper(self, fn)
+        self.__dict__["__quern_wrapped__"] = fn
+        self.parent = parent
+        self.lock: Any = parent.lock if parent is not None else threading.RLock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all entries and records."""
+        #: it was called once, under the stance "eager_then_compile"
+        self.called = False
+        self.breaks: list[BreakReason] = []
+        self.recompiles: list[Recompile] = []
+        self.explain_records: list[Entry] = []
+        self.family = Family()
+        self.callees: dict[int, CompiledFunction] = {}
+        fn = self.fn
+        self._code, self._defaults = fn.__code__, fn.__defaults__
+        self._kwdefaults = None if fn.__kwdefaults__ is None else _Items(fn.__kwdefaults__)
+        self.dispatcher = Dispatcher(Target(self.fn, self.family), self)
+        self._run = self.dispatcher.run
+        #: parameters that go by another name in generated code
+        self._renamed = {p.slot: p.name for p in self.dispatcher.target.parameters if p.slot != p.name}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        fn = self.fn
+        if (
+            fn.__code__ is not self._code
+            or fn.__defaults__ is not self._defaults
+            or fn.__kwdefaults__ != self._kwdefaults
+        ):
+            with self.lock:
+                self.reset()
+        if present.unusual:
+            found = self._unusual(args, kwargs)
+            if found is not None:
+                return found[0]
+        if self._renamed and kwargs:
+            kwargs = {self._renamed.get(name, name): value for name, value in kwargs.items()}
+        try:
+            return self._run(*args, **kwargs)
+        except Unsupported as error:
+            raise error.with_traceback(None) from None  # the message names the user's line; our frames say nothing
+
+    def _unusual(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any] | None:
+        """The result of plain Python in a 1-tuple, where the stance or a plain region asks for that."""
+        first = present.stance.name == "eager_then_compile" and not self.dispatcher.captures and not self.called
+        self.called = True
+        return (self.fn(*args, **kwargs),) if first or runs_plain() else None
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The entries of the function itself (not of the rests behind its breaks)."""
+        return self.dispatcher.entries
+
+    def recompile_limit(self) -> int:
+        return self.limit if self.limit is not None else config.recompile_limit
+
+    # ------------------------------------------------------------ what capture asks (see `capture.entry.capture`)
+
+    @property
+    def records(self) -> CompiledFunction:
+        """Where breaks, recompiles and graphs are recorded: with the function that the user compiled."""
+        return self.parent.records if self.parent is not None else self
+
+    def note_break(self, reason: BreakReason, eager: bool) -> None:
+        if not eager and reason not in self.records.breaks:
+            self.records.breaks.append(reason)
+            _say("breaks", str(reason))
+
+    def note_recompile(self, record: Recompile) -> None:
+        self.records.recompiles.append(record)
+        _say("recompiles", str(record))
+
+    def resume(
+        self, target: Target, index: int, stack: tuple[Slot, ...], names: tuple[str, ...], cells: tuple[str, ...]
+    ) -> ResumeFunction:
+        """The resume function for the rest of a target's code from `index`; the same request gives the same object."""
+        key = (index, stack, names, cells)
+        found = self.family.resumes.get(key)
+        if found is None:
+            rest = Target(target.function, self.family, start=index, stack=stack, locals_=names, cells=cells)
+            found = self.family.resumes[key] = ResumeFunction(Dispatcher(rest, self))
+        return found
+
+    def compiled(self, fn: Any) -> CompiledFunction | None:
+        """A callee that a break left to plain Python, compiled by itself; None when it is not to be compiled."""
+        if not isinstance(fn, types.FunctionType) or {"_quern_disable", "_torchdynamo_disable"} & fn.__dict__.keys():
+            return None
+        if any(f.is_framework_code(fn) and not f.may_inline(fn) for f in frontends()):
+            return None
+        found = self.records.callees.get(id(fn))
+        if found is None:
+            found = CompiledFunction(
+                fn, backend=self.backend, dynamic=self.dynamic, options=self.options, callbacks=self.callbacks,
+                limit=self.limit, parent=self.records,
+            )  # fmt: skip
+            self.records.callees[id(fn)] = found
+        return found
+
+    # ------------------------------------------------------------ making an entry
+
+    def build(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> Entry:
+        """Capture a target for these arguments and compile its graph."""
+        captured, executable, seconds = self._compiled(dispatcher, arguments)
+        try:
+            return self.entry(dispatcher, captured, executable, seconds)
+        except Exception as error:  # code that Python refuses
+            where = of_code(dispatcher.target.view.code)
+            raise CompileFailure(error, where, dispatcher.left_plain(captured)) from error
+
+    def entry(
+        self,
+        dispatcher: Dispatcher,
+        captured: Captured,
+        executable: Executable | None = None,
+        seconds: float = 0.0,
+    ) -> Entry:
+        """What was captured as code that runs."""
+        source = entry_source(dispatcher.target, captured)
+        names = captured.names
+        names["_MISS"] = MISS
+        if executable is not None:
+            names["_graph"] = executable.call
+            names["_raised"] = functools.partial(dispatcher.graph_raised, captured)
+        number = next(NUMBERS)
+        filename = filename_of(number)
+        exec(compile(source, filename, "exec"), names)  # noqa: S102 - our own text
+        linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+        entry = Entry(names["entry"], source, captured, number, tuple(dispatcher.target.names), executable, seconds)
+        captured.finish()
+        self.records.explain_records.append(entry)
+        _say("guards", "\n".join(captured.conditions))
+        _say("code", source)
+        _say(
+            "times",
+            f"{dispatcher.target.name}: captured in {captured.seconds:.3f} s, graph compiled in {seconds:.3f} s",
+        )
+        return entry
+
+    def _compiled(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> tuple[Captured, Executable | None, float]:
+        """The captured target and its compiled graph. Sizes that the backend needs as constants, or cannot have as symbols,
+        are constants in another attempt.
+        """
+        assume = Assumptions()
+        name = dispatcher.name
+        note = ""
+        while True:
+            captured = capture(dispatcher.target, arguments, self, dispatcher.policy, assume)
+            assert captured.making is not None
+            symbols = captured.making.ev.symbols
+            try:
+                if not symbols:
+                    executable, seconds = self._compile_graph(captured, name)
+                    if note:
+                        warn(note)
+                    return captured, executable, seconds
+                with deciding(symbols.decide):
+                    executable, seconds = self._compile_graph(captured, name)
+                captured.guard_late()
+                return captured, executable, seconds
+            except Restart as restart:
+                captured.finish()
+                if restart.error is not None:
+                    raise restart.error from None
+            except Exception as error:
+                if not symbols or isinstance(error, UserError) or config.on_error == "raise":
+                    where = of_code(dispatcher.target.view.code)
+                    raise CompileFailure(error, where, dispatcher.left_plain(captured)) from error
+                note = (
+                    f"quern could not compile {name} for sizes that change ({type(error).__name__}: {error}); "
+                    "it is compiled for each size"
+                )
+                symbols.pin_all()
+                captured.finish()
+
+    def _compile_graph(self, captured: Captured, name: str) -> tuple[Executable | None, float]:
+        graph = captured.graph
+        if graph is None or not does_something(graph):
+            return None, 0.0
+        trivial = handing_on(graph)
+        if trivial is not None:
+            return trivial, 0.0
+        graph.name = _identifier(name)
+        context = BackendContext(captured.frontend, self.options, graph.name)
+        began = perf_counter()
+        for call in self.callbacks.on_start:
+            call(name)
+        try:
+            assert captured.making is not None
+            backend = present.stance.backend or self.backend
+            return executable_of(graph, backend, captured.making.examples, context), perf_counter() - began
+        except QuernError:
+            raise
+        except Exception as error:
+            raise BackendFailed(f"the backend failed on a graph of {name}: {type(error).__name__}: {error}") from error
+        finally:
+            for call in self.callbacks.on_end:
+                call(name)
+
+
+def _say(channel: str, text: str) -> None:
+    """Print a stage that `QUERN_LOGS` asks for."""
+    if channel in config.logs:
+        print(f"[quern {channel}] {text}", file=sys.stderr)
+
+
+def _identifier(name: str) -> str:
+    text = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
+    return text if text.isidentifier() else f"f_{text}"
+
+
+__all__ = [
+    "MISS",
+    "Backend",
+    "BackendContext",
+    "Callbacks",
+    "CompiledFunction",
+    "Entry",
+    "Recompile",
+    "Tail",
+    "call_parts",
+]

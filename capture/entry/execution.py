@@ -1,0 +1,84 @@
+"""How a captured graph runs. Everything that is decided about gradients and about running op by op is decided here.
+
+    nothing to compute                  no executable, or one that hands inputs on
+    another backend than "inductor"     what that backend gives
+    gradients are wanted                op by op, through the framework's own differentiable ops
+    the boundary says why               op by op
+    else                                generated kernels
+
+Around all of them: the framework's modes that must not reach the graph are switched off, and random numbers are drawn anew where
+a graph raises and its program is run again.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from ...inductor.checks import drawn_before_raising, may_raise
+from ...inductor.compile import compile_graph
+from ...inductor.executable import Executable
+from ...inductor.graph import Graph
+from ...inductor.interpreter import interpret
+from .backend import Backend, BackendContext
+
+
+def executable_of(graph: Graph, backend: Backend, examples: Sequence[Any], context: BackendContext) -> Executable:
+    """What runs a graph that does something. Raises what the backend raises."""
+    made = backend(graph, examples, context)
+    executable = made if isinstance(made, Executable) else Executable(made)
+    if context.frontend is None:
+        return executable
+    runtime, isolated = context.frontend.runtime, graph.boundary.isolated
+    if isolated:
+        executable = executable.around(lambda run: runtime.isolate(run, isolated))
+    drawn = drawn_before_raising(graph)
+    if drawn:
+        executable = executable.around(lambda run: runtime.replayable(run, drawn))
+    return executable
+
+
+def does_something(graph: Graph) -> bool:
+    """Whether a graph must be run: it has outputs, it writes, or an op of it has effects or may raise."""
+    return bool(graph.outputs or any(n.effects or may_raise(n) for n in graph.nodes))
+
+
+def handing_on(graph: Graph) -> Executable | None:
+    """For a graph that computes nothing: what gives its inputs back."""
+    where = {node: i for i, node in enumerate(graph.inputs)}
+    if graph.op_count or graph.boundary.writes or not all(node in where for node in graph.outputs):
+        return None
+    positions = [where[node] for node in graph.returned]
+    return Executable(lambda *inputs: [inputs[i] for i in positions])
+
+
+# ---------------------------------------------------------------- the built-in backends
+
+
+def inductor_backend(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Executable:
+    """The compiling backend. Raises LoweringError, CompilerNotFound or CompilerFailed."""
+    assert context.frontend is not None
+    if graph.boundary.gradients is not None:
+        say_once_about_gradients()
+        return eager_backend(graph, example_inputs, context)
+    if graph.boundary.op_by_op:
+        return eager_backend(graph, example_inputs, context)
+    return compile_graph(graph, context.frontend.runtime, context.options, label=context.name)
+
+
+def eager_backend(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Executable:
+    """The debug backend: the framework's own functions, op by op. Raises LoweringError for an op that the framework lacks."""
+    assert context.frontend is not None
+    return Executable(interpret(graph, context.frontend.runtime))
+
+
+@functools.cache
+def say_once_about_gradients() -> None:
+    """Warn that gradients are computed by the framework. Once in a process."""
+    warnings.warn(
+        "quern: gradients are asked for, so graphs run op by op through the framework's autograd; "
+        "call under torch.no_grad() for generated kernels",
+        stacklevel=2,
+    )

@@ -1,0 +1,206 @@
+"""Code that makes an entry's results: the return value, the stack and variables at a graph break, the side effects.
+
+Generated code runs in this order, so that nothing it reads was changed by what it does:
+    fetch    what existed before is read from its source
+    graph    the compiled graph runs
+    build    new objects are made; one object is made once, whatever refers to it
+    effects  changes are written into objects that existed before
+    late     iterators over what the effects changed are made
+    enter    context managers that the program is inside of are entered again (at a graph break)
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ...inductor.graph import Node
+from ..breaks import Break
+from ..guards.sources import Names, Source
+from ..values.base import Value
+from ..values.constant import ConstantValue
+from ..values.literals import LITERAL_TYPES
+
+if TYPE_CHECKING:
+    from ..machine.evaluator import Evaluator
+
+
+_TEMP = re.compile(r"_t\d+")
+
+
+class Rebuilder:
+    """Collects the statements of one entry."""
+
+    def __init__(self, ev: Evaluator) -> None:
+        self.ev = ev
+        self.graph = ev.graph
+        #: places to read, each under a name
+        self.fetched: dict[Source, str] = {}
+        self.built: list[str] = []
+        self.effects: list[str] = []
+        self.entered: list[str] = []
+        #: where `emit` writes
+        self._target = self.built
+        #: what is made behind the effects, and its names: iterators over what they change
+        self.late: list[str] = []
+        self._late_names: set[str] = set()
+        #: text by value
+        self._names: dict[int, str] = {}
+        #: values being built that may refer to themselves: id -> (empty form, name once asked for)
+        self._open: dict[int, list[Any]] = {}
+        self._deferred: list[Callable[[], None]] = []
+        self._outputs: dict[Node, str] = {}
+        self._kept: list[Value] = []
+        self._count = 0
+
+    # ------------------------------------------------------------ what Values ask
+
+    def value(self, value: Value) -> str:
+        """An expression for a value; the same object is the same expression."""
+        if type(value) is ConstantValue and value.source is None:
+            return self.constant(value.value)
+        known = self._names.get(id(value))
+        if known is not None:
+            return known
+        if value.source is not None:
+            return self.source(value.source)
+        opened = self._open.get(id(value))
+        if opened is not None:
+            if opened[1] is None:
+                opened[1] = self.temp(opened[0])
+            return opened[1]
+        self._kept.append(value)
+        text = value.rebuild(self)
+        known = self._names.get(id(value))
+        if known is None:
+            known = text if text.isidentifier() else self.temp(text)
+            self._names[id(value)] = known
+        return known
+
+    def source(self, source: Source) -> str:
+        """What stood at a place before the entry did anything."""
+        if source.parent is None:
+            return source.text
+        name = self.fetched.get(source)
+        if name is None:
+            name = self.fetched[source] = f"_s{len(self.fetched)}"
+        return name
+
+    def constant(self, obj: Any) -> str:
+        """A literal, or a name for an object that the entry holds."""
+        cls = type(obj)
+        if cls is tuple:
+            return f"({''.join(self.constant(o) + ', ' for o in obj)})"
+        if cls in LITERAL_TYPES and cls is not complex and not (cls is float and not math.isfinite(obj)):
+            return repr(obj) if cls is not int or obj >= 0 else f"({obj!r})"
+        return self.inject(obj)
+
+    def inject(self, obj: Any, stem: str = "") -> str:
+        """A name for an object that the entry holds."""
+        return self.ev.names.inject(obj, stem)
+
+    def output(self, node: Node) -> str:
+        """The name of a graph output."""
+        name = self._outputs.get(node)
+        if name is None:
+            name = self._outputs[node] = f"_g{len(self._outputs)}"
+            self.graph.outputs.append(node)
+        return name
+
+    @property
+    def names(self) -> Names:
+        """The entry's names."""
+        return self.ev.names
+
+    def size(self, dim: Any) -> str:
+        """Code for a size: an int, or an expression over symbols."""
+        return str(dim) if isinstance(dim, int) else self.ev.symbols.text(dim, self.source, self.computed)
+
+    def sizes(self, dims: Iterable[Any]) -> str:
+        """Code for a tuple of sizes."""
+        return f"({''.join(f'{self.size(d)}, ' for d in dims)})"
+
+    def computed(self, symbol: Any) -> str:
+        """Code for a symbol that the graph computes."""
+        return self.output(self.ev.number_of(symbol))
+
+    def temp(self, expression: str) -> str:
+        """Name an expression."""
+        name = f"_t{self._count}"
+        self._count += 1
+        if self._is_late(expression):
+            self._late_names.add(name)
+        self.emit(f"{name} = {expression}")
+        return name
+
+    def name_value(self, value: Value, expression: str) -> str:
+        """Name a value before its parts are built: they may refer to it."""
+        name = self._names[id(value)] = self.temp(expression)
+        return name
+
+    def fill(self, value: Value, empty: str, whole: Callable[[], str], fill: str) -> str:
+        """Build a container that may hold itself: as a whole, or, when a part asks for it, first empty and then filled."""
+        opened = self._open[id(value)] = [empty, None]
+        text = whole()
+        del self._open[id(value)]
+        if opened[1] is None:
+            return text
+        self._names[id(value)] = opened[1]
+        self.emit(fill.format(opened[1], text))
+        return opened[1]
+
+    def emit(self, statement: str) -> None:
+        """A statement that builds new objects."""
+        target = self.late if self._is_late(statement) else self._target
+        target.append(statement)
+
+    def _is_late(self, statement: str) -> bool:
+        return bool(self._late_names) and not self._late_names.isdisjoint(_TEMP.findall(statement))
+
+    def late_temp(self, expression: str) -> str:
+        """Name an expression that is evaluated behind all effects, and so is whatever uses the name."""
+        name = f"_t{self._count}"
+        self._count += 1
+        self._late_names.add(name)
+        self.late.append(f"{name} = {expression}")
+        return name
+
+    def effect(self, statement: str) -> None:
+        """A statement that changes something outside; effects run after everything was built, in the order given."""
+        target = self.late if self._is_late(statement) else self.effects
+        target.append(statement)
+
+    def enter(self, statement: str) -> None:
+        """A statement that enters a context manager again, after all effects."""
+        self.entered.append(statement)
+
+    def defer(self, action: Callable[[], None]) -> None:
+        """Do something once all values are built."""
+        self._deferred.append(action)
+
+    def cannot(self, value: Value, why: str = "") -> Break:
+        """The Break for a value that cannot be made again."""
+        return self.ev.break_(
+            "not-rebuildable",
+            f"{value.describe()} is needed outside of the captured graph",
+            why or "it cannot be made again",
+        )
+
+    # ------------------------------------------------------------ the whole
+
+    def replay_effects(self) -> None:
+        """Statements for all that the program changed outside."""
+        for touched in self.ev.effects:
+            source = touched.source if hasattr(touched, "source") else touched.root
+            touched.replay(self, self.source(source) if source is not None else "")
+
+    def settle(self) -> None:
+        """Run what was deferred."""
+        while self._deferred:
+            self._deferred.pop(0)()
+
+    @property
+    def output_names(self) -> list[str]:
+        return list(self._outputs.values())

@@ -1,0 +1,1 @@
+"""torch's functions by name, a module per family."""

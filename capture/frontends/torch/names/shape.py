@@ -1,0 +1,657 @@
+"""torch's views, copies and rearrangements as table calls. What is a view in eager is an array view here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .....inductor.graph import Node
+from .....inductor.ops.common import wrap_dim
+from .....inductor.ops.dims import less
+from .....inductor.ops.promotion import broadcast_shapes as broadcast
+from .....inductor.ops.promotion import is_channels_last, is_dense, suggested_format
+from .....inductor.ops.views import flattened_shape, resolve_shape, view_strides
+from ....values.tensor import ArrayValue, InputStorage
+from ..calls import Context, Declined, name, reads_types, register, size_value
+from ..dtypes import from_torch
+from ..known import known_content
+from ..results import SizeValue
+from ..state import detached, state_of
+from .create import tensor_from
+from .data import data_size, repeated, split_by_data
+
+_FORMATS = {
+    torch.contiguous_format: "contiguous",
+    torch.preserve_format: "preserve",
+    torch.channels_last: "channels_last",
+    torch.channels_last_3d: "channels_last_3d",
+}
+
+
+#: the number of dims that channels_last formats are of
+_CHANNELS_LAST = {torch.channels_last: 4, torch.channels_last_3d: 5}
+
+
+def memory_format(cx: Context, value: Any) -> str | None:
+    """A memory_format argument as the table names it."""
+    return None if value is None else _FORMATS[value]
+
+
+def sizes(cx: Context, args: Sequence[Any]) -> tuple[Any, ...]:
+    """`f(2, 3)` and `f((2, 3))` alike. Breaks for a size that is a tensor whose content is not known."""
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = args[0]
+    return tuple(data_size(cx, a, "a size") for a in args)
+
+
+def _rank(x: ArrayValue) -> int:
+    return len(x.meta.shape)
+
+
+# ------------------------------------------------------------------ reshapes
+
+
+def _reshaped(cx: Context, x: ArrayValue, shape: tuple[Any, ...]) -> ArrayValue | Node:
+    """A view where the layout allows it, else a copy, as eager's reshape."""
+    new = resolve_shape(shape, x.meta.shape)
+    if view_strides(x.meta.shape, x.meta.stride, new) is not None:
+        return x.view(cx.ev, "view", shape=new)
+    return cx.op("reshape", x, shape=new)
+
+
+@name("*reshape")
+def reshape(cx: Context, input: ArrayValue, *shape: Any, **named: Any) -> Any:
+    return _reshaped(cx, input, sizes(cx, shape or (named["shape"],)))
+
+
+@name("Tensor.view")
+def view(cx: Context, self: ArrayValue, *shape: Any, **named: Any) -> Any:
+    first = shape[0] if shape else named.get("dtype", named.get("size"))
+    if isinstance(first, torch.dtype):
+        if from_torch(first) == self.meta.dtype:
+            return self.view(cx.ev, "alias")
+        raise Declined("memory viewed as another element type")
+    return self.view(cx.ev, "view", shape=resolve_shape(sizes(cx, shape or (first,)), self.meta.shape))
+
+
+@name("Tensor.view_as")
+def view_as(cx: Context, self: ArrayValue, other: ArrayValue) -> ArrayValue:
+    return self.view(cx.ev, "view", shape=other.meta.shape)
+
+
+@name("Tensor.reshape_as")
+def reshape_as(cx: Context, self: ArrayValue, other: ArrayValue) -> Any:
+    return _reshaped(cx, self, other.meta.shape)
+
+
+@name("*flatten")
+def flatten(cx: Context, input: ArrayValue, start_dim: int = 0, end_dim: int = -1) -> Any:
+    shape = flattened_shape(input.meta.shape, start_dim, end_dim)
+    rank = _rank(input)
+    if rank and start_dim % rank == end_dim % rank:
+        return input
+    return _reshaped(cx, input, shape)
+
+
+@name("*ravel")
+def ravel(cx: Context, input: ArrayValue) -> Any:
+    if not input.meta.is_contiguous:
+        return cx.op("reshape", cx.op("clone", input, memory_format="contiguous"), shape=(-1,))
+    return _reshaped(cx, input, (-1,))
+
+
+@name("*unflatten")
+def unflatten(cx: Context, input: ArrayValue, dim: int, sizes: Sequence[Any]) -> ArrayValue:
+    return input.view(cx.ev, "unflatten", dim=dim, sizes=tuple(sizes))
+
+
+# ------------------------------------------------------------------ order and number of dims
+
+
+@name("*permute")
+def permute(cx: Context, input: ArrayValue, *dims: Any, **named: Any) -> ArrayValue:
+    return input.view(cx.ev, "permute", dims=sizes(cx, dims or (named["dims"],)))
+
+
+@name("*transpose *swapaxes *swapdims")
+def transpose(cx: Context, input: ArrayValue, dim0: int, dim1: int) -> ArrayValue:
+    return input.view(cx.ev, "transpose", dim0=dim0, dim1=dim1)
+
+
+@name("*t")
+def t(cx: Context, input: ArrayValue) -> ArrayValue:
+    if _rank(input) > 2:
+        raise ValueError(f"t() expects a tensor with at most 2 dimensions, got {_rank(input)}")
+    return input.view(cx.ev, "transpose", dim0=0, dim1=1) if _rank(input) == 2 else input.view(cx.ev, "alias")
+
+
+@name("*adjoint")
+def adjoint(cx: Context, input: ArrayValue) -> ArrayValue:
+    if input.meta.dtype.is_complex:
+        raise Declined("the adjoint of a complex tensor")
+    return input.view(cx.ev, "transpose", dim0=-2, dim1=-1)
+
+
+@name("*movedim *moveaxis")
+def movedim(cx: Context, input: ArrayValue, source: Any, destination: Any) -> ArrayValue:
+    rank = _rank(input)
+    src = [wrap_dim(d, rank) for d in ([source] if isinstance(source, int) else source)]
+    dst = [wrap_dim(d, rank) for d in ([destination] if isinstance(destination, int) else destination)]
+    if len(src) != len(dst) or len(set(src)) != len(src) or len(set(dst)) != len(dst):
+        raise ValueError(f"movedim: invalid dims {source} and {destination}")
+    rest = iter(d for d in range(rank) if d not in src)
+    order = [src[dst.index(d)] if d in dst else next(rest) for d in range(rank)]
+    return input.view(cx.ev, "permute", dims=tuple(order))
+
+
+@name("*squeeze")
+def squeeze(cx: Context, input: ArrayValue, dim: Any = None) -> ArrayValue:
+    return input.view(cx.ev, "squeeze", dim=tuple(dim) if isinstance(dim, list) else dim)
+
+
+@name("*unsqueeze")
+def unsqueeze(cx: Context, input: ArrayValue, dim: int) -> ArrayValue:
+    return input.view(cx.ev, "unsqueeze", dim=dim)
+
+
+@name("Tensor.expand torch.broadcast_to Tensor.broadcast_to")
+def expand(cx: Context, input: ArrayValue, *size: Any, implicit: bool = False, **named: Any) -> ArrayValue:
+    return input.view(cx.ev, "expand", shape=sizes(cx, size or (named["size"],)))
+
+
+@name("Tensor.expand_as")
+def expand_as(cx: Context, self: ArrayValue, other: ArrayValue) -> ArrayValue:
+    return self.view(cx.ev, "expand", shape=other.meta.shape)
+
+
+@name("torch.broadcast_tensors")
+def broadcast_tensors(cx: Context, *tensors: Any) -> tuple[ArrayValue, ...]:
+    from_list = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    shape = broadcast_shapes(cx, *(t.meta.shape for t in from_list))
+    return tuple(t if t.meta.shape == tuple(shape) else t.view(cx.ev, "expand", shape=tuple(shape)) for t in from_list)
+
+
+@name("torch.broadcast_shapes")
+def broadcast_shapes(cx: Context, *shapes: Any) -> Any:
+    """The framework's own answer for numbers; sizes that are symbols follow the same rule here."""
+    tuples = [(s,) if not isinstance(s, (tuple, list)) else tuple(s) for s in shapes]
+    if any(hasattr(n, "free_symbols") for s in tuples for n in s):
+        return SizeValue([size_value(cx.ev, n) for n in broadcast(*tuples)])
+    return torch.broadcast_shapes(*shapes)
+
+
+def _at_least(rank: int) -> Any:
+    def call(cx: Context, *tensors: Any) -> Any:
+        if len(tensors) == 1 and not isinstance(tensors[0], ArrayValue):
+            return tuple(_grown(cx, t, rank) for t in tensors[0])
+        out = tuple(_grown(cx, t, rank) for t in tensors)
+        return out[0] if len(out) == 1 else out
+
+    return call
+
+
+def _grown(cx: Context, x: ArrayValue, rank: int) -> ArrayValue:
+    while _rank(x) < rank:
+        x = x.view(cx.ev, "unsqueeze", dim=_rank(x) if rank == 3 and _rank(x) == 2 else 0)
+    return x
+
+
+for _k in (1, 2, 3):
+    register(f"torch.atleast_{_k}d", _at_least(_k))
+
+
+# ------------------------------------------------------------------ parts
+
+
+@name("*select")
+def select(cx: Context, input: ArrayValue, dim: int, index: Any) -> ArrayValue:
+    return input.view(cx.ev, "select", dim=dim, index=index)
+
+
+@name("*narrow")
+def narrow(cx: Context, input: ArrayValue, dim: int, start: Any, length: Any) -> ArrayValue:
+    (start,) = sizes(cx, (start,))
+    size = input.meta.shape[dim]
+    if isinstance(start, int) and start < 0:
+        start = start + size
+    if isinstance(size, int) and isinstance(start, int) and isinstance(length, int):
+        if length < 0 or start + length > size:
+            raise ValueError(f"narrow: start {start} with length {length} exceeds the size {size}")
+    return input.view(cx.ev, "slice", dim=dim, start=start, end=start + length)
+
+
+@name("*diagonal torch.linalg.diagonal")
+def diagonal(cx: Context, input: ArrayValue, offset: int = 0, dim1: int = 0, dim2: int = 1) -> ArrayValue:
+    return input.view(cx.ev, "diagonal", offset=offset, dim1=dim1, dim2=dim2)
+
+
+@name("*diag_embed")
+def diag_embed(cx: Context, input: ArrayValue, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Node:
+    return cx.op("diag_embed", input, offset=offset, dim1=dim1, dim2=dim2)
+
+
+@name("*trace")
+def trace(cx: Context, input: ArrayValue) -> Node:
+    return cx.op("trace", input)
+
+
+@name("*diag")
+def diag(cx: Context, input: ArrayValue, diagonal: int = 0) -> Any:
+    """A matrix from its diagonal, or a copy of a matrix's diagonal."""
+    if _rank(input) not in (1, 2):
+        raise ValueError(f"diag of a tensor of {_rank(input)} dimensions")
+    if _rank(input) == 1:
+        return cx.op("diag_embed", input, offset=diagonal)
+    part = cx.op("diagonal", input, offset=diagonal)
+    return cx.op("clone", part, memory_format="contiguous")
+
+
+@name("Tensor.unfold")
+def unfold(cx: Context, self: ArrayValue, dimension: int, size: int, step: int) -> ArrayValue:
+    return self.view(cx.ev, "unfold", dimension=dimension, size=size, step=step)
+
+
+def _pieces(cx: Context, x: ArrayValue, lengths: Sequence[Any], dim: int) -> tuple[ArrayValue, ...]:
+    out, start = [], 0
+    for length in lengths:
+        out.append(x.view(cx.ev, "slice", dim=dim, start=start, end=start + length))
+        start = start + length
+    return tuple(out)
+
+
+@name("*split")
+def split(cx: Context, tensor: ArrayValue, split_size_or_sections: Any = None, dim: int = 0, **named: Any) -> Any:
+    sections = named.get("split_size", split_size_or_sections)
+    size = tensor.meta.shape[dim]
+    if isinstance(sections, (list, tuple)):
+        if any(map(cx.ev.symbols.is_unbacked, sections)):
+            return split_by_data(cx, tensor, sections, dim)
+        if sum(sections) != size:
+            raise ValueError(f"split: sections {sections} do not add up to the size {size}")
+        return _pieces(cx, tensor, sections, dim)
+    if not isinstance(size, int):
+        raise cx.broken("dynamic-split", "splitting a dimension of dynamic size", "the number of pieces must be known")
+    if sections == 0 and size == 0:
+        return _pieces(cx, tensor, [0], dim)
+    count = max(-(-size // sections), 1)
+    return _pieces(cx, tensor, [min(sections, size - k * sections) for k in range(count)], dim)
+
+
+@name("*chunk")
+def chunk(cx: Context, input: ArrayValue, chunks: int, dim: int = 0) -> Any:
+    size = input.meta.shape[dim]
+    if chunks <= 0:
+        raise ValueError(f"chunk expects chunks to be positive, got {chunks}")
+    if isinstance(size, int) and size == 0:
+        return _pieces(cx, input, [0] * chunks, dim)
+    if not isinstance(size, int) and chunks > 1:
+        piece = (size + chunks - 1) // chunks
+        if not less((chunks - 1) * piece, size):  # the last piece would be empty: there are fewer
+            raise cx.broken(
+                "dynamic-split", "splitting a dimension of dynamic size", "the number of pieces must be known"
+            )
+        return _pieces(cx, input, [*[piece] * (chunks - 1), size - (chunks - 1) * piece], dim)
+    return split(cx, input, -(-size // chunks), dim)
+
+
+@name("*tensor_split")
+def tensor_split(cx: Context, input: ArrayValue, indices_or_sections: Any, dim: int = 0) -> Any:
+    size = input.meta.shape[dim]
+    if isinstance(indices_or_sections, int):
+        n = indices_or_sections
+        return _pieces(cx, input, [(size + n - 1 - k) // n for k in range(n)], dim)
+    if isinstance(indices_or_sections, ArrayValue):
+        at = known_content(cx.ev, indices_or_sections)
+        if at is None:
+            raise cx.broken("data-dependent-size", "torch.tensor_split at positions given as a tensor")
+        return tensor_split(cx, input, at.tolist(), dim)
+    cuts = [0, *indices_or_sections, size]
+    return tuple(input.view(cx.ev, "slice", dim=dim, start=a, end=b) for a, b in zip(cuts, cuts[1:]))
+
+
+@name("*unbind")
+def unbind(cx: Context, input: ArrayValue, dim: int = 0) -> Any:
+    size = input.meta.shape[dim]
+    if not isinstance(size, int):
+        raise cx.broken("dynamic-split", "unbinding a dimension of dynamic size", "the number of pieces must be known")
+    return tuple(input.view(cx.ev, "select", dim=dim, index=i) for i in range(size))
+
+
+@name("torch.as_strided Tensor.as_strided")
+def as_strided(cx: Context, input: ArrayValue, size: Any, stride: Any, storage_offset: Any = None) -> Any:
+    """torch counts the offset from the storage's start, and reaches whatever lies there; the graph reaches what the storage's
+    first tensor spans.
+    """
+    root = input
+    while root.parent is not None:
+        root = root.parent
+    size, stride = sizes(cx, (size,)), sizes(cx, (stride,))
+    first = input.offset if storage_offset is None else storage_offset - storage_start(cx, root)
+    last = first + sum((n - 1) * s for n, s in zip(size, stride))
+    end = root.meta.numel
+    outside = 0 not in size and (less(first, 0) or not less(last, end))
+    if outside or not is_dense(root.meta.shape, root.meta.stride):
+        raise cx.broken("as-strided", "torch.as_strided", "it may reach memory that capture does not see")
+    return root.view(cx.ev, "as_strided", size=size, stride=stride, storage_offset=first)
+
+
+def storage_start(cx: Context, root: ArrayValue) -> int:
+    """Where in its storage an array that is no view begins."""
+    storage = root.storage
+    if not isinstance(storage, InputStorage):
+        return 0
+    start = storage.real.storage_offset()
+    if not storage.source.is_const:
+        reason = f"{{label}} began {start} elements into its memory"
+        cx.ev.guards.test(storage.source, f"{{x}}.storage_offset() == {start}", reason, 2)
+    return start
+
+
+@name("Tensor.dim_order")
+def dim_order(cx: Context, self: ArrayValue, ambiguity_check: Any = False) -> Any:
+    if self.meta.is_dynamic:
+        raise cx.broken("dynamic-layout", "Tensor.dim_order of a tensor of dynamic size")
+    like = torch.empty_strided(self.meta.shape, self.meta.stride, device="meta")
+    return tuple(like.dim_order(ambiguity_check=ambiguity_check))
+
+
+@name("Tensor.storage_offset")
+def storage_offset(cx: Context, self: ArrayValue) -> Any:
+    root = self
+    while root.parent is not None:
+        root = root.parent
+    return storage_start(cx, root) + self.offset
+
+
+# ------------------------------------------------------------------ aliases and copies
+
+
+@name("*detach")
+def detach(cx: Context, input: ArrayValue) -> ArrayValue:
+    return detached(cx.ev, input)
+
+
+@name("torch.lift_fresh")
+def lift_fresh(cx: Context, input: ArrayValue) -> ArrayValue:
+    return input
+
+
+@name("*clone")
+def clone(cx: Context, input: ArrayValue, *, memory_format: Any = None) -> Node:
+    return cx.op("clone", input, memory_format=_FORMATS.get(memory_format))
+
+
+@name("Tensor.contiguous")
+def contiguous(cx: Context, self: ArrayValue, memory_format: Any = torch.contiguous_format) -> Any:
+    if memory_format is torch.preserve_format:
+        raise ValueError("contiguous does not take preserve_format")
+    if is_contiguous(cx, self, memory_format):
+        return self
+    return cx.op("clone", self, memory_format=_FORMATS[memory_format])
+
+
+@name("torch.asarray torch.as_tensor")
+@reads_types
+def as_tensor(cx: Context, data: Any, dtype: Any = None, device: Any = None) -> Any:
+    if isinstance(data, ArrayValue):
+        return to_(cx, data, cx.dtype(dtype), None if device is None else cx.device(device))
+    return tensor_from(cx, data, dtype, device)
+
+
+# ------------------------------------------------------------------ conversion
+
+
+def to_(cx: Context, x: ArrayValue, dtype: Any, device: str | None, copy: bool = False, fmt: str | None = None) -> Any:
+    """`x.to(...)`: x itself when nothing changes."""
+    preserved = fmt in (None, "preserve")
+    laid = preserved or fmt == suggested_format(x.meta)
+    same_dtype = dtype is None or dtype == x.meta.dtype
+    same_device = device is None or device == x.meta.device
+    if same_dtype and same_device and laid and not copy:
+        return x
+    node = cx.node(x)
+    if not same_device:
+        node = cx.op("to_device", node, device=device)
+    if not same_dtype:
+        node = cx.op("cast", node, dtype=dtype)
+    if not preserved or (same_dtype and same_device):
+        node = cx.op("clone", node, memory_format=fmt)
+    return node
+
+
+@name("Tensor.to")
+def to(cx: Context, self: ArrayValue, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,
+       copy: bool = False, memory_format: Any = None) -> Any:  # fmt: skip
+    flags: list[Any] = []
+    for a in args:
+        if isinstance(a, ArrayValue):
+            dtype, device = getattr(torch, a.meta.dtype.name), a.meta.device
+        elif isinstance(a, torch.dtype):
+            dtype = a
+        elif isinstance(a, bool):
+            flags.append(a)
+        elif a is not None:
+            device = a
+    copy = copy or (len(flags) > 1 and flags[1])
+    target = None if device is None else cx.device(device)
+    return to_(cx, self, cx.dtype(dtype), target, copy, _FORMATS.get(memory_format))
+
+
+def _conversion(dtype: torch.dtype) -> Any:
+    def call(cx: Context, self: ArrayValue, memory_format: Any = torch.preserve_format) -> Any:
+        return to_(cx, self, cx.dtype(dtype), None, False, _FORMATS.get(memory_format))
+
+    return call
+
+
+for _method, _dtype in (
+    ("float", torch.float32), ("double", torch.float64), ("half", torch.float16), ("bfloat16", torch.bfloat16),
+    ("int", torch.int32), ("long", torch.int64), ("short", torch.int16), ("char", torch.int8), ("byte", torch.uint8),
+    ("bool", torch.bool),
+):  # fmt: skip
+    register(f"Tensor.{_method}", _conversion(_dtype))
+
+
+@name("Tensor.type_as")
+def type_as(cx: Context, self: ArrayValue, other: ArrayValue) -> Any:
+    return to_(cx, self, other.meta.dtype, other.meta.device)
+
+
+@name("Tensor.type")
+def type_(cx: Context, self: ArrayValue, dtype: Any = None, non_blocking: bool = False) -> Any:
+    if dtype is None:
+        prefix = "torch." if self.meta.device == "cpu" else f"torch.{self.meta.device.split(':')[0]}."
+        return prefix + torch.empty(0, dtype=getattr(torch, self.meta.dtype.name)).type().rsplit(".", 1)[1]
+    if isinstance(dtype, str):
+        device, kind = _named_type(dtype)
+        return to_(cx, self, from_torch(kind), device)
+    return to_(cx, self, cx.dtype(dtype), None)
+
+
+def _named_type(text: str) -> tuple[str, torch.dtype]:
+    """ "torch.cuda.HalfTensor" -> its device and dtype."""
+    cls = getattr(torch, text.rsplit(".", 1)[-1], None)
+    if cls is None or text not in (f"torch.{cls.__name__}", f"torch.cuda.{cls.__name__}"):
+        raise ValueError(f"invalid type: {text!r}")
+    return "cuda" if text.startswith("torch.cuda.") else "cpu", cls.dtype
+
+
+@name("Tensor.cpu")
+def cpu(cx: Context, self: ArrayValue, memory_format: Any = torch.preserve_format) -> Any:
+    return to_(cx, self, None, "cpu")
+
+
+@name("Tensor.cuda")
+def cuda(cx: Context, self: ArrayValue, device: Any = None, non_blocking: bool = False) -> Any:
+    return to_(cx, self, None, cx.device("cuda" if device is None else device))
+
+
+# ------------------------------------------------------------------ joining and repeating
+
+
+@name("torch.cat torch.concat torch.concatenate")
+def cat(cx: Context, tensors: Any, dim: int = 0, *, axis: int | None = None) -> Node:
+    return cx.op("cat", *tensors, dim=dim if axis is None else axis)
+
+
+@name("torch.stack")
+def stack(cx: Context, tensors: Any, dim: int = 0) -> Node:
+    return cx.op("stack", *tensors, dim=dim)
+
+
+@name("torch.hstack")
+def hstack(cx: Context, tensors: Any) -> Node:
+    tensors = [_grown(cx, t, 1) for t in tensors]
+    return cx.op("cat", *tensors, dim=0 if _rank(tensors[0]) == 1 else 1)
+
+
+@name("torch.vstack torch.row_stack")
+def vstack(cx: Context, tensors: Any) -> Node:
+    return cx.op("cat", *(_grown(cx, t, 2) for t in tensors), dim=0)
+
+
+@name("Tensor.repeat")
+def repeat(cx: Context, self: ArrayValue, *repeats: Any, **named: Any) -> Node:
+    return cx.op("repeat", self, repeats=sizes(cx, repeats or (named["repeats"],)))
+
+
+@name("*tile")
+def tile(cx: Context, input: ArrayValue, *dims: Any, **named: Any) -> Node:
+    times = sizes(cx, dims or (named["dims"],))
+    return cx.op("repeat", input, repeats=(1,) * (_rank(input) - len(times)) + times)
+
+
+@name("*repeat_interleave")
+def repeat_interleave(cx: Context, input: ArrayValue, repeats: Any = None, dim: int | None = None, *,
+                      output_size: Any = None) -> Node:  # fmt: skip
+    if isinstance(repeats, ArrayValue) and output_size is not None:
+        raise Declined("repeats given as a tensor")
+    if isinstance(repeats, ArrayValue) and cx.ev.sizes_from_data:
+        return repeated(cx, input, repeats, dim)
+    if repeats is None or isinstance(repeats, ArrayValue):
+        raise cx.broken("data-dependent-shape", "torch.repeat_interleave with repeats given as a tensor",
+                        "the size of its result depends on the data", "pass the repeats as an int")  # fmt: skip
+    return cx.op("repeat_interleave", input, repeats=repeats, dim=dim)
+
+
+@name("*flip")
+def flip(cx: Context, input: ArrayValue, *dims: Any, **named: Any) -> Node:
+    return cx.op("flip", input, dims=sizes(cx, dims or (named["dims"],)))
+
+
+@name("*fliplr")
+def fliplr(cx: Context, input: ArrayValue) -> Node:
+    return cx.op("flip", input, dims=(1,))
+
+
+@name("*flipud")
+def flipud(cx: Context, input: ArrayValue) -> Node:
+    if not input.meta.shape:
+        raise ValueError("flipud needs at least one dimension")
+    return cx.op("flip", input, dims=(0,))
+
+
+@name("*roll")
+def roll(cx: Context, input: ArrayValue, shifts: Any, dims: Any = ()) -> Node:
+    as_tuple = lambda v: (v,) if isinstance(v, int) else tuple(v)  # noqa: E731
+    return cx.op("roll", input, shifts=as_tuple(shifts), dims=as_tuple(dims))
+
+
+@name("torch.meshgrid")
+def meshgrid(cx: Context, *tensors: Any, indexing: str | None = None) -> Any:
+    found = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
+    swap = indexing == "xy" and len(found) >= 2
+    if swap:
+        found[0], found[1] = found[1], found[0]
+    counts = [t.meta.shape[0] if _rank(t) else 1 for t in found]
+    out = []
+    for k, t in enumerate(found):
+        shape = [1] * len(found)
+        shape[k] = counts[k]
+        out.append(t.view(cx.ev, "view", shape=tuple(shape)).view(cx.ev, "expand", shape=tuple(counts)))
+    if swap:
+        out[0], out[1] = out[1], out[0]
+    return tuple(out)
+
+
+@name("*tril")
+def tril(cx: Context, input: ArrayValue, diagonal: int = 0) -> Node:
+    return cx.op("tril", input, diagonal=diagonal)
+
+
+@name("*triu")
+def triu(cx: Context, input: ArrayValue, diagonal: int = 0) -> Node:
+    return cx.op("triu", input, diagonal=diagonal)
+
+
+# ------------------------------------------------------------------ questions about shape
+
+
+@name("Tensor.dim Tensor.ndimension")
+def dim(cx: Context, self: ArrayValue) -> int:
+    return _rank(self)
+
+
+@name("Tensor.numel Tensor.nelement torch.numel")
+def numel(cx: Context, input: ArrayValue) -> Any:
+    return input.meta.numel
+
+
+@name("Tensor.element_size")
+def element_size(cx: Context, self: ArrayValue) -> int:
+    return self.meta.dtype.size
+
+
+@name("Tensor.stride")
+def stride(cx: Context, self: ArrayValue, dim: int | None = None) -> Any:
+    return tuple(self.meta.stride) if dim is None else self.meta.stride[dim]
+
+
+@name("Tensor.is_contiguous")
+def is_contiguous(cx: Context, self: ArrayValue, memory_format: Any = torch.contiguous_format) -> bool:
+    if memory_format in _CHANNELS_LAST:
+        return is_channels_last(self.meta.shape, self.meta.stride, _CHANNELS_LAST[memory_format])
+    return self.meta.is_contiguous
+
+
+@name("Tensor.is_floating_point torch.is_floating_point")
+def is_floating_point(cx: Context, input: ArrayValue) -> bool:
+    return input.meta.dtype.is_float
+
+
+@name("Tensor.is_complex torch.is_complex")
+def is_complex(cx: Context, input: ArrayValue) -> bool:
+    return input.meta.dtype.is_complex
+
+
+@name("Tensor.is_signed torch.is_signed")
+def is_signed(cx: Context, input: ArrayValue) -> bool:
+    return input.meta.dtype.kind not in ("uint", "bool")
+
+
+@name("Tensor.get_device torch.get_device")
+def get_device(cx: Context, input: ArrayValue) -> int:
+    return -1 if input.meta.device == "cpu" else int(input.meta.device.split(":")[1])
+
+
+@name("Tensor.__len__")
+def length(cx: Context, self: ArrayValue) -> Any:
+    if not self.meta.shape:
+        raise TypeError("len() of a 0-d tensor")
+    return self.meta.shape[0]
+
+
+@name("*is_inference")
+def is_inference(cx: Context, input: ArrayValue) -> bool:
+    storage = input.storage
+    return bool(storage.real.is_inference()) if isinstance(storage, InputStorage) else state_of(cx.ev).inference
+
+
+@name("Tensor.__deepcopy__")
+def deepcopy(cx: Context, self: ArrayValue, memo: Any = None) -> Node:
+    if state_of(cx.ev).requires_grad(cx.node(self)) or self.isinstance_(cx.ev, torch.nn.Parameter):
+        raise cx.broken("requires-grad", "a deep copy of a tensor that requires gradients",
+                        "the copy would be a leaf of its own", "use x.detach().clone()")  # fmt: skip
+    return cx.op("clone", self, memory_format="preserve")

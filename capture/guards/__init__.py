@@ -1,0 +1,1 @@
+"""What an entry assumes of its arguments and of the world, and where that is looked up."""

@@ -1,0 +1,284 @@
+"""Where a value came from: a path of attribute and item steps that fetches it again at the next call.
+
+A `Source` is a node of a tree whose roots are the parameters of the captured frame (`local`) and objects that the entry
+holds itself (`const`). Each step is text around its parent's text (`prefix`, `suffix`), so that guards and
+generated code can give any part of a path a name of its own. Nodes are interned per capture: the same step from the
+same node is the same node, so sources are compared by identity.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..machine.type_lookup import own_name
+from .seen import weak
+
+#: deeper than any path
+LAST = 1000
+_LITERAL_KEYS = (str, int, bytes, bool, type(None))
+
+
+class Source:
+    """One place that can be read again.
+
+    text:   the Python expression in terms of parameters and injected names
+    label:  the same in the user's words, for messages
+    parent: the place it is read from; None for a root
+    depth:  number of steps from its root
+    const:  for an object held by the entry: the object, until the capture has ended (see `Names.forget`)
+    number: among the held objects with one label
+    """
+
+    __slots__ = (
+        "parent",
+        "prefix",
+        "suffix",
+        "text",
+        "depth",
+        "const",
+        "is_const",
+        "number",
+        "_address",
+        "_label",
+        "_label_suffix",
+        "_children",
+    )
+
+    def __init__(
+        self,
+        parent: Source | None,
+        prefix: str,
+        suffix: str,
+        label: str | None = None,
+        label_suffix: str | None = None,
+        const: Any = None,
+        is_const: bool = False,
+        number: int = 0,
+    ) -> None:
+        self.text: str
+        self.depth: int
+        self.parent = parent
+        self.prefix = prefix
+        self.suffix = suffix
+        self.text = prefix + parent.text + suffix if parent is not None else prefix
+        self.depth = parent.depth + 1 if parent is not None else 0
+        self.const = const
+        self.is_const = is_const
+        self.number = number
+        self._address: tuple[Any, ...] | None = None
+        self._label = label
+        self._label_suffix = label_suffix
+        self._children: dict[tuple[str, str], Source] = {}
+
+    # ------------------------------------------------------------ steps
+
+    def step(self, prefix: str, suffix: str, label_suffix: str | None = None) -> Source:
+        """The place read by `prefix + this + suffix`; `label_suffix` is what a message shows in place of `suffix`."""
+        key = (prefix, suffix)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = Source(self, prefix, suffix, label_suffix=label_suffix)
+        return child
+
+    def attr(self, name: str) -> Source:
+        """`this.name`."""
+        return (
+            self.step("", f".{name}")
+            if name.isidentifier() and not keyword.iskeyword(name)
+            else self.step("getattr(", f", {name!r})")
+        )
+
+    def raw_attr(self, name: str) -> Source:
+        """`name` by the default lookup, past any `__getattribute__` of the class."""
+        return self.step("object.__getattribute__(", f", {name!r})", f".{name}")
+
+    def item(self, key: Any) -> Source:
+        """`this[key]` for a key that can be written as a literal: see `is_literal`."""
+        return self.step("", f"[{key!r}]")
+
+    def type(self) -> Source:
+        """`type(this)`."""
+        return self.step("type(", ")")
+
+    def cell(self) -> Source:
+        """The content of a cell."""
+        return self.step("", ".cell_contents", "")
+
+    def computed(self, template: str, others: tuple[Source, ...] = ()) -> Source:
+        """What Python computes of this place, `{p0}` in the template, and of `others`, `{p1}`, `{p2}`, ..."""
+        key = (template, "".join(f" {id(other)}" for other in others))
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = Computed(self, template, others)
+        return child
+
+    def last(self) -> Source:
+        """This place, to be read when all that does not hang on it was found to hold: the program may see that it is read."""
+        self.depth = LAST
+        return self
+
+    # ------------------------------------------------------------ reading
+
+    def render(self, parent_text: str) -> str:
+        """The expression, given a name for the parent."""
+        return self.prefix + parent_text + self.suffix
+
+    @property
+    def root(self) -> Source:
+        source = self
+        while source.parent is not None:
+            source = source.parent
+        return source
+
+    @property
+    def address(self) -> tuple[Any, ...]:
+        """What tells this place from all others of the capture, and finds it again in the next one: a label may do neither."""
+        if self._address is None:
+            if self.is_const:
+                self._address = (self._label, self.number)
+            elif self.parent is None:
+                self._address = (self.text,)
+            else:
+                self._address = (self.parent.address, self.prefix, self.suffix)
+        return self._address
+
+    @property
+    def label(self) -> str:
+        """How a message names this place."""
+        if self._label is None:
+            if self.parent is None:
+                self._label = self.text
+            elif self._label_suffix is not None:
+                self._label = self.parent.label + self._label_suffix
+            else:
+                self._label = self.prefix + self.parent.label + self.suffix
+        return self._label
+
+    def ancestors(self) -> Iterator[Source]:
+        """Parents, nearest first."""
+        source = self.parent
+        while source is not None:
+            yield source
+            source = source.parent
+
+    def __repr__(self) -> str:
+        return f"<source {self.text}>"
+
+
+class Computed(Source):
+    """What Python computes, at each call, of the numbers that stand at some places."""
+
+    __slots__ = ("template", "others")
+
+    def __init__(self, first: Source, template: str, others: tuple[Source, ...]) -> None:
+        super().__init__(first, "", "")
+        self.template = template
+        self.others = others
+        self.text = self.render(first.text)
+        self.depth = max(source.depth for source in (first, *others)) + 1
+
+    def render(self, parent_text: str) -> str:
+        return fill_places(self.template, lambda i: self.others[i - 1].text if i else parent_text)
+
+    @property
+    def address(self) -> tuple[Any, ...]:
+        assert self.parent is not None
+        return (self.template, *(place.address for place in (self.parent, *self.others)))
+
+    @property
+    def label(self) -> str:
+        if self._label is None:
+            assert self.parent is not None
+            places = (self.parent, *self.others)
+            self._label = fill_places(self.template, lambda i: places[i].label)
+        return self._label
+
+
+#: where the text of a place goes
+_PLACE = re.compile(r"\{p(\d+)\}")
+
+
+def fill_places(template: str, text: Callable[[int], str]) -> str:
+    """`template` with the text of each place in it; asked from left to right."""
+    return _PLACE.sub(lambda found: text(int(found[1])), template)
+
+
+def is_literal(key: Any) -> bool:
+    """True for a key that `Source.item` can write as a literal."""
+    if type(key) is tuple:
+        return all(is_literal(k) for k in key)
+    return type(key) in _LITERAL_KEYS
+
+
+class Names:
+    """The names under which an entry's code finds the objects it holds; one object has one name.
+
+    An object's id is its key, so a capture keeps alive what it injects (`Evaluator.kept`).
+    """
+
+    def __init__(self) -> None:
+        self.namespace: dict[str, Any] = {}
+        #: what the entry refers to weakly: it is of no use once one of them is gone
+        self.references: list[weakref.ref[Any]] = []
+        self._names: dict[int, str] = {}
+        self._roots: dict[int, Source] = {}
+        self._labels: Counter[str] = Counter()
+        self._count = 0
+
+    def inject(self, obj: Any, stem: str = "") -> str:
+        """The name of `obj` in the entry's globals; `stem` makes it readable."""
+        name = self._names.get(id(obj))
+        if name is None:
+            stem = "".join(c for c in stem if c.isalnum() or c == "_")
+            name = f"_{stem or 'o'}_{self._count}"  # locals of generated code have no second underscore
+            self._count += 1
+            self._names[id(obj)] = name
+            self.namespace[name] = obj
+        return name
+
+    def const(self, obj: Any, label: str | None = None) -> Source:
+        """A root source for an object that the entry holds. `label` says how a message calls it."""
+        root = self._roots.get(id(obj))
+        if root is None:
+            name = self.inject(obj, _stem(obj))
+            root = self._roots[id(obj)] = self._held(None, name, "", label or name, obj)
+        return root
+
+    def weakly(self, obj: Any, label: str) -> Source:
+        """As `const`, for an object of the program that must not live as long as the entry: the entry has a weak reference to it,
+        unless it holds the object already or the class allows none.
+        """
+        if id(obj) in self._names:
+            return self.const(obj, label)
+        reference = weak(obj)
+        if reference is None:
+            return self.const(obj, label)
+        name = self.inject(reference, _stem(obj))
+        self._names[id(obj)] = f"{name}()"
+        self.references.append(reference)
+        holder = Source(None, name, "", label=label, const=reference, is_const=True)
+        root = self._roots[id(obj)] = self._held(holder, "", "()", label, obj)
+        return root
+
+    def _held(self, holder: Source | None, prefix: str, suffix: str, label: str, obj: Any) -> Source:
+        self._labels[label] += 1
+        return Source(holder, prefix, suffix, label=label, const=obj, is_const=True, number=self._labels[label])
+
+    def forget(self) -> None:
+        """The capture has ended: its places no longer keep the objects alive."""
+        for root in self._roots.values():
+            root.const = None
+
+
+def _stem(obj: Any) -> str:
+    return own_name(obj) or type(obj).__name__
+
+
+def local(name: str) -> Source:
+    """A root source for a parameter."""
+    return Source(None, name, "")

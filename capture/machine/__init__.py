@@ -1,0 +1,1 @@
+"""The symbolic machine: it evaluates normalised bytecode over Values and records what it relied on."""

@@ -1,0 +1,818 @@
+"""The evaluator: the state of one capture and the services that Values, handlers and front ends use.
+
+One `Evaluator` lives for one attempt at capturing one frame. All that the program does is kept in it (and in the Values it
+made), so an attempt is discarded by forgetting it.
+"""
+
+from __future__ import annotations
+
+import abc
+import collections
+import math
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ...config import config
+from ...errors import SourceLocation
+from ...inductor.checks import may_raise
+from ...inductor.graph import Graph, GraphBuilder, Node, TensorMeta
+from ...inductor.ops import OPS
+from ...inductor.ops.table import Op
+from .. import locations
+from ..breaks import Break, NotConstant, UserRaise
+from ..entry.boundary import BoundaryBuilder
+from ..entry.effects import Effects
+from ..frontend import Frontend
+from ..guards.guards import Guard, GuardSet
+from ..guards.sources import Names, Source
+from ..guards.symbols import Assumptions, Symbols
+from ..python import builtin_table
+from ..switches import stance
+from ..values import special_methods
+from ..values.base import Args, Kwargs, Value
+from ..values.classes import ClassValue, ExceptionValue
+from ..values.constant import FALSE, NONE, TRUE, ConstantValue
+from ..values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue
+from ..values.generators import GeneratorValue
+from ..values.item import number_node
+from ..values.iterators import (
+    DictIterator,
+    FixedIterator,
+    ItemIterator,
+    IteratorValue,
+    RangeIterator,
+    SequenceIterator,
+    SetIterator,
+)
+from ..values.keys import Identity, MethodKey, NotStatic, UserKey, by_identity, has_identity, static_key
+from ..values.literals import LITERAL_TYPES
+from ..values.mappings import DictValue
+from ..values.number import NumberValue
+from ..values.objects import ObjectValue
+from ..values.sequences import DequeValue, ListValue, SequenceValue, SliceValue, TupleValue
+from ..values.sets import DictViewValue, SetValue
+from ..values.symint import SymIntValue
+from . import calls, frames, objects, operators, wrapping
+from .class_service import ClassService
+from .frames import Frame
+from .scopes import GlobalScope
+from .text_service import TextService
+from .type_lookup import MISSING, type_find
+from .wrapping import Policy
+
+#: iterations of one loop that are unrolled before capture gives up
+MAX_ITERATIONS = 20_000
+
+
+class _Builder(GraphBuilder):
+    """Notes which of the nodes that may raise were made where the program may catch the error."""
+
+    def __init__(self, ev: Evaluator) -> None:
+        super().__init__(OPS, ev.graph)
+        self.ev = ev
+        self.protected: set[Node] = set()
+
+    def append(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
+        node = super().append(row, inputs, attrs, meta)
+        if row.requires is not None or row.raises or attrs.get("raises"):
+            if self.ev.wrote_outside and may_raise(node):
+                raise self.ev.break_(
+                    "error-after-write", f"{row.name}, which may raise, behind a write to a tensor from outside that autograd "
+                    "records", "the write is done while the graph runs, and could not be undone", "write to a copy (.clone())",
+                )  # fmt: skip
+            if self.ev.is_protected():
+                self.protected.add(node)
+        return node
+
+
+class Evaluator(ClassService, TextService):
+    """See the module's text.
+
+    frontends: the array frameworks in use
+    policy:    what earlier captures taught about places that change
+    """
+
+    operators = operators
+    objects = objects
+    quotes_abstract = sys.version_info >= (3, 12)
+
+    def __init__(
+        self,
+        frontends: Iterable[Frontend],
+        policy: Policy | None = None,
+        engine: Any = None,
+        assume: Assumptions | None = None,
+    ) -> None:
+        self.frontends = list(frontends)
+        self.policy = policy if policy is not None else Policy()
+        self.engine = engine
+        self.graph = Graph()
+        self.boundary = BoundaryBuilder()
+        self.builder = _Builder(self)
+        self.builder.locate = lambda: locations.current(self)
+        self.names = Names()
+        self.guards = GuardSet(self.names)
+        self.effects = Effects()
+        self.symbols = Symbols(self, assume)
+        #: the target is a function's rest behind a graph break
+        self.resuming = False
+        #: whether breaks are errors at this point of the program (see `markers.error_on_graph_break`)
+        self.strict = stance.strict()
+        #: Values of real objects, by id; the objects are kept alive while their ids are in use
+        self.memo: dict[int, Value] = {}
+        self.kept: list[Any] = []
+        #: the real objects, by the ids of their Values
+        self.reals: dict[int, Any] = {}
+        #: objects from outside that were used as dict keys by identity
+        self.keyed: list[Value] = []
+        self.wrappers: dict[type, Any] = {}
+        #: graph inputs: (source, example), in the order of `graph.inputs`
+        self.inputs: list[tuple[Source, Any]] = []
+        self.frame: Frame | None = None
+        self.root: Frame | None = None
+        self.depth = 0
+        #: the exception that the program is handling
+        self.handled: Value | None = None
+        #: places guarded by identity, and what they held, by label
+        self.identity_places: dict[str, tuple[Source, Any]] = {}
+        #: results of functions that keep their results, by function and arguments
+        self.cached_calls: dict[Any, Value] = {}
+        #: generators that the program dropped while they had something left to do
+        self.abandoned: list[GeneratorValue] = []
+        #: the graph writes to an object from outside before its end
+        self.wrote_outside = False
+        #: an error that was no break, and the line of the program that was being evaluated
+        self.failure: tuple[Exception, SourceLocation | None] | None = None
+        self._scopes: dict[int, GlobalScope] = {}
+        self._iterations: dict[Any, int] = {}
+        self._trusted: dict[str | None, bool] = {}
+        self._roots = {f.name for f in self.frontends}
+        self.init_classes()
+        self.init_text()
+        self.states: dict[str, Any] = {}
+        for frontend in self.frontends:
+            self.states[frontend.name] = frontend.new_state(self)
+
+    def discard(self) -> None:
+        """The capture has ended: let go of what it looked at, without waiting for the collector of cycles."""
+        self.names.forget()
+        for held in (
+            self.memo,
+            self.reals,
+            self.kept,
+            self.inputs,
+            self.keyed,
+            self.identity_places,
+            self.states,
+            self._scopes,
+        ):
+            held.clear()
+        self.effects.forget()
+        self.frame = self.root = None
+        self.handled = None
+
+    # ------------------------------------------------------------ real objects to Values and back
+
+    def wrap(self, obj: Any, source: Source) -> Value:
+        """The Value of a real object found at `source`. See `wrapping`."""
+        return wrapping.wrap(self, obj, source)
+
+    def constant(self, obj: Any) -> Value:
+        """A Value for an immutable object known now; other objects are held by the entry."""
+        if type(obj) in wrapping.CONSTANT_TYPES:
+            return ConstantValue(obj)
+        return self.wrap(obj, self.names.const(obj))
+
+    def from_python(self, obj: Any) -> Value:
+        """A Value for a real object that capture just made: nobody else has it, so containers become new ones."""
+        cls = type(obj)
+        if cls in wrapping.CONSTANT_TYPES:
+            return ConstantValue(obj)
+        if cls is tuple:
+            return TupleValue([self.from_python(o) for o in obj])
+        if cls is list:
+            return ListValue([self.from_python(o) for o in obj])
+        if cls is dict:
+            new = DictValue()
+            for k, v in obj.items():
+                new.put(self, self.from_python(k), self.from_python(v))
+            return new
+        if cls in (set, frozenset):
+            return SetValue.of(self, [self.from_python(o) for o in obj], cls)
+        if isinstance(obj, Value):
+            return obj
+        if isinstance(obj, Iterator):  # used up by who iterates: the entry could give it out only once
+            return self.iterator_of([self.from_python(o) for o in obj])
+        return self.wrap(obj, self.names.const(obj))
+
+    def to_python(self, value: Value, symbols: bool = False) -> Any:
+        """The real object of a constant Value, or a new container of such. Raises NotConstant.
+
+        A symbolic int becomes a constant, guarded; with `symbols` it is given as its expression.
+        """
+        if value.is_constant:
+            return value.as_constant()
+        if isinstance(value, TupleValue):
+            return tuple(self.to_python(v, symbols) for v in value.items(self))
+        if isinstance(value, ListValue):
+            return [self.to_python(v, symbols) for v in value.elements(self)]
+        if isinstance(value, SymIntValue):
+            return value.expr if symbols else self.symbols.specialize(value)
+        if symbols and isinstance(value, NumberValue) and hasattr(value, "expr"):
+            return value.expr
+        if isinstance(value, SliceValue):
+            return slice(*(self.to_python(v, symbols) for v in (value.start, value.stop, value.step)))
+        if isinstance(value, DictValue):
+            return value.cls((self.to_python(k, symbols), self.to_python(v, symbols)) for k, v in value.pairs(self))
+        if isinstance(value, DictViewValue):
+            return [self.to_python(v, symbols) for v in value.items(self)]
+        if isinstance(value, SetValue):
+            return value.cls(self.to_python(v, symbols) for v in value.items(self))
+        if isinstance(value, ObjectValue) and type(value.payload) is ConstantValue:
+            return value.real if value.real is not None else value.payload.value
+        return value.as_constant()
+
+    def as_python(self, value: Value) -> Any:
+        """Lists, tuples, dicts and constants as Python objects, symbolic sizes as expressions; a Break for anything else."""
+        return self._or_break(value, True)
+
+    def known(self, value: Value) -> Any:
+        """As `as_python`, with symbolic sizes made constants."""
+        return self._or_break(value, False)
+
+    def _or_break(self, value: Value, symbols: bool) -> Any:
+        try:
+            return self.to_python(value, symbols)
+        except NotConstant:
+            raise self.break_(
+                "not-constant", f"{value.describe()} is needed as a constant", "its value is not known during capture"
+            ) from None
+
+    def fold(self, function: Callable[..., Any], *args: Any) -> Value:
+        """A Value for what a pure function gives; its exceptions become the program's."""
+        return self.from_python(self.fold_raw(function, *args))
+
+    def fold_raw(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a pure function during capture; its exceptions become the program's."""
+        try:
+            for frontend in self.frontends:
+                compute = getattr(frontend, "compute_at_once", None)
+                if compute is not None and any(frontend.owns_type(type(a)) for a in args):
+                    return compute(self, function, args)
+            return function(*args)
+        except (Break, UserRaise, NotConstant):
+            raise
+        except Exception as error:
+            raise self.user_exception(error) from None
+
+    def close_abandoned(self) -> None:
+        """Do what Python does when the last reference to a generator goes."""
+        while self.abandoned:
+            generator = self.abandoned.pop(0)
+            try:
+                generator.close(self)
+            except UserRaise:
+                raise self.break_(
+                    "abandoned-generator", f"an exception while {generator.describe()} is closed",
+                    "nobody holds the generator any more, so Python only prints the exception",
+                ) from None  # fmt: skip
+
+    # ------------------------------------------------------------ small questions
+
+    def is_none(self, value: Value) -> bool:
+        return type(value) is ConstantValue and value.value is None
+
+    def is_same(self, left: Value, right: Value) -> bool:
+        """`left is right`; that two places hold different objects is guarded."""
+        if operators.is_same(left, right):
+            return True
+        for number, other in ((left, right), (right, left)):
+            if isinstance(number, NumberValue) and number.python_type() is other.python_type():
+                number.as_constant()  # which of two equal numbers it is may be seen
+        self._guard_different(left, right)
+        return False
+
+    def _guard_different(self, one: Value, other: Value) -> None:
+        first, second = one.source, other.source
+        if first is not None and second is not None and not (first.is_const and second.is_const):
+            if one.python_type() is other.python_type():
+                self.guards.different(first, second)
+
+    def has_index(self, value: Value) -> bool:
+        """True when `value` can stand as an index."""
+        if type(value) is ConstantValue:
+            return isinstance(value.value, int)
+        return self.has_special(value, "__index__")
+
+    def index(self, value: Value) -> int:
+        """`operator.index(value)`, known now."""
+        if type(value) is ConstantValue and isinstance(value.value, int):
+            return int(value.value)
+        if isinstance(value, ObjectValue):
+            if type(value.payload) is ConstantValue:
+                return int(value.payload.value)
+            method = value.special(self, "__index__")
+            if method is not None:
+                found = method.call(self, [], {})
+                if not issubclass(found.python_type(), int):
+                    raise self.type_error(f"__index__ returned non-int (type {found.python_type().__name__})")
+                return self.index(found)
+        if not self.has_index(value):
+            raise self.type_error(f"'{value.python_type().__name__}' object cannot be interpreted as an integer")
+        return self.symbols.specialize(value)
+
+    def is_iterable(self, value: Value) -> bool:
+        return self.has_special(value, "__iter__") or self.has_special(value, "__getitem__")
+
+    def is_mapping(self, value: Value) -> bool:
+        return (
+            isinstance(self.payload(value), DictValue)
+            or issubclass(value.python_type(), Mapping)
+            or self.has_special(value, "keys")
+        )
+
+    def payload(self, value: Value) -> Value:
+        """The builtin content of a subclass's instance; other Values as they are."""
+        return value.payload if isinstance(value, ObjectValue) and value.payload is not None else value
+
+    def plain(self, value: Value) -> Value:
+        """The number or text that an instance of a subclass of int, float or str is (an enum's member, say), as frameworks take
+        it; other Values as they are.
+        """
+        inside = self.payload(value)
+        return inside if type(inside) is ConstantValue else value
+
+    def isinstance(self, value: Value, cls: Any) -> bool:
+        if isinstance(cls, tuple):
+            return any(self.isinstance(value, c) for c in cls)
+        if value.python_type() is cls:  # nobody is asked
+            return True
+        check = self.metaclass_check(cls, "__instancecheck__")
+        if check is not None:
+            return check.call(self, [self.class_value(cls), value], {}).truth(self)
+        self.guard_registrations(cls)
+        return value.isinstance_(self, cls)
+
+    def guard_registrations(self, cls: Any) -> None:
+        """Where `cls` is an abstract class of the program: other classes may be registered with it later."""
+        if isinstance(cls, abc.ABCMeta) and not self.trusted_module(cls.__module__):
+            token = self.names.inject(abc.get_cache_token)
+            self.guards.test(
+                None, f"{token}() == {abc.get_cache_token()}", "a class was registered with an abstract one", 3
+            )
+
+    def branches_itself(self, value: Value) -> bool:
+        """True for a value whose truth only a jump may ask for (an array's): the jump breaks the graph better."""
+        return getattr(value, "branches", False)
+
+    # ------------------------------------------------------------ operations
+
+    def binary(self, op: str, left: Value, right: Value) -> Value:
+        return operators.binary(self, op, left, right)
+
+    def compare(self, op: str, left: Value, right: Value) -> Value:
+        return operators.compare(self, op, left, right)
+
+    def equal(self, left: Value, right: Value) -> bool:
+        return operators.equal(self, left, right)
+
+    def same_or_equal(self, left: Value, right: Value) -> bool:
+        return operators.same_or_equal(self, left, right)
+
+    def call(self, function: Value, args: Args, kwargs: Kwargs | None = None) -> Value:
+        return function.call(self, args, kwargs or {})
+
+    def call_method(self, value: Value, name: str, args: Args, kwargs: Kwargs | None = None) -> Value:
+        """`value.name(*args)`."""
+        return value.getattr_(self, name).call(self, args, kwargs or {})
+
+    def call_function(self, function: Any, args: Args, kwargs: Kwargs | None = None) -> Value:
+        """Call a real function with Values: inlined when it is Python."""
+        return calls.call_python(self, function, args, kwargs)
+
+    def inline(self, fn: FunctionValue, args: Args, kwargs: Kwargs) -> Value:
+        return calls.inline(self, fn, args, kwargs)
+
+    def run(self, frame: Frame, error: UserRaise | None = None) -> Value:
+        return frames.run(self, frame, error)
+
+    def handler(self, fn: Any) -> Any:
+        """What models a call of the real callable `fn`: (ev, args, kwargs) -> Value; None to inline it."""
+        return builtin_table.find_handler(self, fn)
+
+    def unknown_callable(self, value: Value, args: Args, kwargs: Kwargs) -> BaseException:
+        """The Break for a C function that nothing models."""
+        return self.break_(
+            "unknown-builtin", f"calling {value.describe()}", "it is written in C and quern does not model it",
+            "call it outside of the compiled function, or pass its result in",
+        )  # fmt: skip
+
+    def constant_call(self, fn: Any, args: Args, kwargs: Kwargs) -> Value:
+        """Call a function marked as constant now, and keep its result."""
+        plain = [self.known(a) for a in args]
+        named = {k: self.known(v) for k, v in kwargs.items()}
+        found = self.fold_raw(lambda: fn(*plain, **named))
+        return self.constant(found)
+
+    def opaque_call(self, fn: Any, args: Args, kwargs: Kwargs) -> Value:
+        """Call a function marked as opaque: one node of the graph."""
+        name = f"{fn.__module__}:{fn.__qualname__}"
+        for frontend in self.frontends:
+            opaque = getattr(frontend, "opaque", None)
+            if opaque is not None and "<" not in name:
+                return opaque(self, fn, name, args, kwargs)
+        raise self.break_(
+            "opaque-call", f"calling {name.replace(':', '.')}, which is marked with allow_in_graph",
+            "only functions of a module that take and give arrays can be one node", "define it at the top of a module",
+        )  # fmt: skip
+
+    def iterator_of(self, values: list[Value]) -> Value:
+        return FixedIterator(values)
+
+    def sequence_iterator(self, owner: SequenceValue) -> Value:
+        return SequenceIterator(owner)
+
+    def range_iterator(self, values: range) -> Value:
+        return RangeIterator(values)
+
+    def set_iterator(self, owner: SetValue) -> Value:
+        return SetIterator(owner, owner.items(self))
+
+    def dict_view(self, owner: DictValue, kind: str) -> Value:
+        return DictViewValue(owner, kind)
+
+    def dict_iterator(self, owner: DictValue, kind: str) -> Value:
+        return DictIterator(self, owner, kind)
+
+    def next_with_result(self, it: Value) -> tuple[Value | None, Value]:
+        """`next(it)`, and what the iterator returned if it ended."""
+        if not isinstance(it, ObjectValue):
+            return it.next_(self), getattr(it, "result", NONE)
+        method = it.special(self, "__next__")
+        if method is None:
+            return it.next_(self), NONE
+        try:
+            return method.call(self, [], {}), NONE
+        except UserRaise as error:
+            if not issubclass(error.value.python_type(), StopIteration):
+                raise
+            return None, error.value.getattr_(self, "value")
+
+    def each(self, value: Value) -> Iterator[Value]:
+        """The elements that iteration gives, one by one: between two of them the program's code may look at what was
+        done with the first.
+        """
+        if type(value).items is not Value.items and not isinstance(value, ObjectValue):
+            yield from value.items(self)
+            return
+        it = value.iter_(self)
+        while (item := it.next_(self)) is not None:
+            yield item
+
+    def collected(self, value: Value) -> Iterator[Value]:
+        """As `each`, for what `list(value)` does: an object of the program is asked how many elements there are, too."""
+        asked = isinstance(value, (ObjectValue, ItemIterator))
+        return special_methods.collected(self, value) if asked else self.each(value)
+
+    def mapping_pairs(self, value: Value) -> Iterator[tuple[Value, Value]]:
+        """(key, value) pairs as `dict(value)` takes them, one by one."""
+        inside = self.payload(value)
+        if isinstance(inside, DictValue) and (inside is value or not self._overrides_reading(value)):
+            yield from inside.pairs(self)
+            return
+        if self.has_special(value, "keys"):
+            for key in self.each(self.call_method(value, "keys", [])):
+                yield key, value.getitem(self, key)
+            return
+        for number, item in enumerate(self.each(value)):
+            if not self.is_iterable(item):
+                raise self.type_error(f"cannot convert dictionary update sequence element #{number} to a sequence")
+            parts = item.items(self)
+            if len(parts) != 2:
+                raise self.raise_(
+                    ValueError, f"dictionary update sequence element #{number} has length {len(parts)}; 2 is required"
+                )
+            yield parts[0], parts[1]
+
+    def _overrides_reading(self, value: Value) -> bool:
+        assert isinstance(value, ObjectValue)
+        ordered = issubclass(
+            value.cls, collections.OrderedDict
+        )  # C reads a dict past `keys`, and an OrderedDict through it
+        names = ("__iter__", "keys", "__getitem__") if ordered else ("__iter__",)
+        return any(isinstance(value.info.find(name), types.FunctionType) for name in names)
+
+    def copied_content(self, value: Value) -> Value | None:
+        """The builtin content as C code that copies it finds it: a dict is read through an `__iter__` of its class's own."""
+        assert isinstance(value, ObjectValue)
+        inside = value.payload
+        if not isinstance(inside, DictValue) or inside.cls is not dict or not self._overrides_reading(value):
+            return inside
+        found = DictValue()
+        found.m_update(self, value)
+        return found
+
+    def getattr_or_none(self, value: Value, name: str) -> Value | None:
+        """`value.name`, or None when that raises AttributeError."""
+        try:
+            return value.getattr_(self, name)
+        except UserRaise as error:
+            if issubclass(error.value.python_type(), AttributeError):
+                return None
+            raise
+
+    def has_special(self, value: Value, name: str) -> bool:
+        return type_find(value.python_type(), name) is not MISSING
+
+    def get_special(self, value: Value, name: str) -> Value:
+        """A special method, looked up on the class as the interpreter does."""
+        if isinstance(value, ObjectValue):
+            raw = value.info.find(name)
+            if raw is not MISSING:
+                return value.bind(self, name, raw)
+        return value.getattr_(self, name)
+
+    def got_count(self, source: Value, items: list[Value]) -> str:
+        """What UNPACK_SEQUENCE's error says of the number it got (Python 3.13 said no more than 3.11 does)."""
+        return ""
+
+    def hash_of(self, value: Value) -> Value:
+        """`hash(value)`."""
+        key = value.key(self)
+        if has_identity(key):
+            raise self.break_("object-hash", f"hash of {value.describe()}", "it depends on the object's address")
+        return ConstantValue(hash(key))
+
+    def default_key(self, value: Value) -> Any:
+        """The key of a Value whose type is compared by identity. Breaks for a type that is not."""
+        cls = value.python_type()
+        if by_identity(cls):
+            return self.identity_key(value)
+        if type_find(cls, "__hash__") is None:
+            raise self.type_error(f"unhashable type: '{cls.__name__}'")
+        raise self.break_(
+            "unknown-key", f"{value.describe()} as a dict key or in a set",
+            f"how a {cls.__name__} is hashed and compared is not modelled",
+        )  # fmt: skip
+
+    def constant_key(self, obj: Any) -> Any:
+        """The key of a framework's constant: a dtype, a device, an operator."""
+        try:
+            return static_key(obj)
+        except NotStatic:
+            return obj
+
+    def identity_key(self, value: Value) -> Any:
+        """The key of a Value that is equal to itself alone."""
+        if value.source is not None and value not in self.keyed:
+            self.keyed.append(value)
+        real = self.reals.get(id(value))
+        return value if real is None else Identity(real)
+
+    def key_value(self, key: Any) -> Value:
+        """The Value that a key stands for."""
+        if isinstance(key, Identity):
+            return self.wrap(key.real, self.names.const(key.real))
+        if isinstance(key, UserKey):
+            return key.value
+        if isinstance(key, MethodKey):
+            owner = self.key_value(key.owner)
+            return BoundMethodValue(self.key_value(key.function), owner)
+        return self.from_python(key)
+
+    # ------------------------------------------------------------ scopes, cells, variables
+
+    def scope(self, real: dict[str, Any]) -> GlobalScope:
+        found = self._scopes.get(id(real))
+        if found is None:
+            found = self._scopes[id(real)] = GlobalScope(self, real)
+        return found
+
+    def is_scope(self, real: Any) -> bool:
+        """Whether an object is the dict of a module whose globals are read."""
+        return id(real) in self._scopes
+
+    def cell(self, real: types.CellType, source: Source) -> CellValue:
+        found = self.wrap(real, source)
+        assert isinstance(found, CellValue)
+        return found
+
+    def forget(self, frame: Frame, name: str) -> None:
+        """Unbind a local variable."""
+        frame.slots.pop(name, None)
+        removed = getattr(frame.slots, "removed", None)
+        if removed is not None:
+            removed.add(name)
+
+    def trusted_module(self, name: Any) -> bool:
+        """True for modules whose functions and classes are taken not to change: the standard library, the frameworks."""
+        found = self._trusted.get(name) if isinstance(name, str) else False
+        if found is None:
+            root = name.partition(".")[0]
+            found = root in sys.stdlib_module_names and root != "__main__" or root in self._roots or name in ("quern",)
+            self._trusted[name] = found
+        return found
+
+    def is_steady(self, obj: Any) -> bool:
+        """True for an object of a trusted module that needs no guard: all but plain data."""
+        return (
+            type(obj) not in LITERAL_TYPES
+            and not isinstance(obj, (list, dict, set, tuple))
+            or isinstance(obj, float)
+            and obj in _MATHS
+        )
+
+    def guard_builtin(self, name: str, obj: Any) -> None:
+        self.guards.is_(self.names.const(_BUILTINS, label="builtins").step("", f"[{name!r}]", name), obj)
+
+    def count_iteration(self, frame: Frame, target: int) -> None:
+        """Called at each jump backwards: gives up on loops that would unroll without end."""
+        key = (id(frame), target)
+        count = self._iterations[key] = self._iterations.get(key, 0) + 1
+        if count > MAX_ITERATIONS:
+            raise self.break_(
+                "long-loop", f"a loop ran {MAX_ITERATIONS} times", "capture unrolls loops", "write the loop over arrays"
+            )
+
+    # ------------------------------------------------------------ graph
+
+    def emit(self, op: str, *nodes: Node | None, **attrs: Any) -> Node:
+        """Append a table op at the current place. Arguments that the op refuses become the program's own error: plain
+        Python is left to raise it.
+        """
+        try:
+            return self.builder.call(op, *nodes, **attrs)
+        except (ValueError, TypeError, IndexError, NotImplementedError) as error:
+            raise self.framework_error(error) from error
+
+    def framework_error(self, error: Exception) -> Break:
+        """The Break for a call that the framework itself would refuse."""
+        return self.break_(
+            "framework-error", f"{type(error).__name__}: {error}", "the framework refuses this call", eager=True
+        )
+
+    def add_input(self, source: Source, meta: TensorMeta, example: Any, name: str = "arg") -> Node:
+        """A graph input that the entry fetches at `source`."""
+        self.builder.loc = None
+        node = self.builder.input(meta, name)
+        self.inputs.append((source, example))
+        return node
+
+    def dim(self, source: Source, axis: int, size: int, array: Any = None) -> Any:
+        """Size `axis` of the array at `source`: the int, or a symbol when that dim is dynamic."""
+        return self.symbols.dim(source, axis, size, array)
+
+    def size(self, dim: Any) -> Value:
+        """A Value for a size: a constant, or a symbolic int."""
+        return ConstantValue(dim) if isinstance(dim, int) else self.symbols.value_of(dim)
+
+    def is_protected(self) -> bool:
+        """Whether the program stands inside of a `try` or `with` that may catch an error."""
+        frame = self.frame
+        while frame is not None:
+            if frame.pc and frame.view.handlers[frame.pc - 1] is not None:
+                return True
+            frame = frame.parent
+        return False
+
+    def integer(self, node: Node) -> Value:
+        """The Python int that a node gives, as a symbol."""
+        return self.symbols.value_of(self.symbols.new_unbacked(node, None))
+
+    def number_of(self, symbol: Any) -> Node:
+        """The node that gives the value of a symbol which the graph computes."""
+        told = self.symbols.unbacked[symbol.name]
+        assert told is not None
+        node, dim = told
+        return node if dim is None else number_node(self, "builtins:int", [symbol], int)
+
+    @property
+    def reads_data(self) -> bool:
+        """Whether numbers read from tensors stay in the graph."""
+        return self.engine.fullgraph or config.capture_scalar_outputs
+
+    @property
+    def sizes_from_data(self) -> bool:
+        """Whether results whose sizes depend on the data stay in the graph."""
+        return self.engine.fullgraph or config.capture_dynamic_output_shape_ops
+
+    def hint(self, dim: Any) -> int:
+        """What a size is in this capture."""
+        return dim if isinstance(dim, int) else self.symbols.hint(dim)
+
+    def guard_aliases(self) -> None:
+        """What was changed must not be, at a later call, the same object as something else that was looked at; nor two dict
+        keys that count by identity.
+        """
+        keys = [v.source for v in self.keyed if v.source is not None]
+        if len(keys) > 1 and not all(k.is_const for k in keys):
+            ids = ", ".join(f"id({{p{i}}})" for i in range(len(keys)))
+            self.guards.add(
+                Guard(None, f"len(set(({ids}))) == {len(keys)}", "dict keys were different objects", places=tuple(keys))
+            )
+        for changed in self.effects:
+            if not isinstance(changed, _ALIASABLE) or changed.source is None:
+                continue
+            cls = changed.python_type()
+            for other in self.memo.values():
+                if (
+                    other is changed
+                    or type(other) is not type(changed)
+                    or other.source is None
+                    or other.python_type() is not cls
+                ):
+                    continue
+                if not (changed.source.is_const and other.source.is_const):
+                    self.guards.different(changed.source, other.source)
+
+    # ------------------------------------------------------------ errors
+
+    def raise_(self, cls: type[BaseException], *args: Any) -> UserRaise:
+        """`raise ev.raise_(ValueError, "...")`: the program raises."""
+        return UserRaise(ExceptionValue(self.class_info(cls), [self.from_python(a) for a in args]))
+
+    def raise_value(self, cls: type[BaseException], *args: Value) -> UserRaise:
+        return UserRaise(ExceptionValue(self.class_info(cls), list(args)))
+
+    def type_error(self, text: str) -> UserRaise:
+        return self.raise_(TypeError, text)
+
+    def attribute_error(self, value: Value, name: str) -> UserRaise:
+        return self.raise_(AttributeError, f"'{value.python_type().__name__}' object has no attribute '{name}'")
+
+    def user_exception(self, error: BaseException) -> UserRaise:
+        """A real exception, raised by something pure that was done during capture, as the program's."""
+        value = ExceptionValue(self.class_info(type(error)), [])
+        value.args = [
+            self.from_python(a) if type(a) in LITERAL_TYPES or type(a) is tuple else ConstantValue(str(a))
+            for a in error.args
+        ]
+        return UserRaise(value)
+
+    def stop_iteration_error(self, error: Value) -> Value:
+        """What a StopIteration that leaves a generator becomes."""
+        new = ExceptionValue(self.class_info(RuntimeError), [ConstantValue("generator raised StopIteration")])
+        new.attrs["__cause__"] = new.attrs["__context__"] = error
+        new.attrs["__suppress_context__"] = TRUE
+        return new
+
+    def note_raised(self, raised: UserRaise) -> None:
+        """Bookkeeping of CPython's raise: the exception being handled becomes the context."""
+        value = raised.value
+        if raised.location is None:
+            raised.location = locations.current(self, text=True)
+            if (
+                not raised.again
+                and isinstance(value, ExceptionValue)
+                and self.handled is not None
+                and self.handled is not value
+            ):
+                self._set_context(value, self.handled)
+
+    def _set_context(self, value: ExceptionValue, handled: Value) -> None:
+        """`value` is raised while `handled` is being handled. A chain that leads back to `value` is cut there."""
+        link, seen = handled, set()
+        while isinstance(link, ExceptionValue) and link not in seen:
+            seen.add(link)
+            before = link.attrs.get("__context__", NONE)
+            if before is value:
+                link.store(self, "__context__", NONE)
+            link = before
+        value.store(self, "__context__", handled)
+
+    def break_(self, code: str, what: str, why: str = "", rewrite: str = "", eager: bool = False) -> Break:
+        """`raise ev.break_(...)`: this cannot be captured."""
+        error = Break(code, what, why, rewrite, eager)
+        self.locate(error)
+        return error
+
+    def branch_break(self, what: str) -> Break:
+        """`raise ev.branch_break(...)`: a jump asks for a truth that only the running graph knows."""
+        return self.break_(
+            "data-dependent-branch", f"branching on {what}", "which way to go is known only when the graph runs",
+            "use torch.where, or move the decision out of the compiled function",
+        )  # fmt: skip
+
+    def note_failure(self, error: Exception) -> None:
+        """A defect showed while the program was evaluated: note where in the user's code, before its frames are left."""
+        if self.failure is None or self.failure[0] is not error:
+            self.failure = error, locations.current(self, text=True)
+
+    def break_globals(self) -> Value:
+        raise self.break_("globals-dict", "taking a module's globals as a dict", "writes to it could not be followed")
+
+    def locate(self, error: Break) -> None:
+        """Note where in the user's code the break happened."""
+        error.strict = self.strict
+        error.nested = self.frame is not None and self.frame.parent is not None
+        error.stack = locations.stack(self)
+        error.location = error.stack[-1] if error.stack else SourceLocation("<unknown>", 0, "<unknown>")
+
+
+_ALIASABLE = (ListValue, DictValue, SetValue, DequeValue, ObjectValue, CellValue)
+_BUILTINS: dict[str, Any] = __builtins__ if isinstance(__builtins__, dict) else __builtins__.__dict__
+_MATHS = frozenset((math.pi, math.e, math.tau, math.inf))
+
+__all__ = ["FALSE", "BoundMethodValue", "BuiltinValue", "ClassValue", "Evaluator", "IteratorValue"]

@@ -1,0 +1,1 @@
+"""Python's own functions and standard library, as the machine knows them."""

@@ -1,0 +1,527 @@
+"""Functions of the standard library that need more than Python code in their place: functools, operator, copy, contextlib,
+warnings and logging.
+"""
+
+from __future__ import annotations
+
+import abc
+import builtins
+import collections
+import copy
+import dataclasses
+import functools
+import inspect
+import itertools
+import logging
+import math
+import operator
+import os
+import reprlib
+import sys
+import types
+import typing
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from ..breaks import NotConstant
+from ..machine import operators
+from ..machine.type_lookup import HEAPTYPE
+from ..switches import markers, stance
+from ..values.base import Args, Kwargs, Value
+from ..values.classes import ExceptionValue
+from ..values.constant import NONE, TRUE, ConstantValue
+from ..values.functions import BoundMethodValue, CellValue, FunctionValue, PartialValue
+from ..values.iterators import CountValue
+from ..values.mappings import DictValue, MappingProxyValue
+from ..values.objects import ObjectValue
+from ..values.sequences import DequeValue, ListValue, TupleValue
+from ..values.sets import SetValue
+from ..values.weak import WeakValue
+from . import polyfills
+from .builtin_functions import CallEffect, boolean
+from .builtin_table import CODE_CALLS, TABLE, TYPE_CALLS, Handler, handles, pure, simple
+
+if TYPE_CHECKING:
+    from ..values.base import Machine
+
+
+# ---------------------------------------------------------------- functools
+
+
+@handles(functools.partial)
+def _partial(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    return PartialValue(args[0], list(args[1:]), dict(kwargs))
+
+
+@handles(types.MappingProxyType)
+def _mapping_proxy(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    if len(args) != 1 or kwargs or not ev.is_mapping(args[0]):
+        raise ev.break_("bad-arguments", "mappingproxy() takes one mapping", "the arguments do not fit", eager=True)
+    return MappingProxyValue(args[0])
+
+
+@handles(functools.update_wrapper)
+def _update_wrapper(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    named = dict(zip(("wrapper", "wrapped", "assigned", "updated"), args)) | dict(kwargs)
+    wrapper, wrapped = named["wrapper"], named["wrapped"]
+    assigned = (
+        named["assigned"].items(ev)
+        if "assigned" in named
+        else [ConstantValue(n) for n in functools.WRAPPER_ASSIGNMENTS]
+    )
+    for name in assigned:
+        text = name.as_constant()
+        if text in ("__annotations__", "__type_params__"):
+            continue
+        value = ev.getattr_or_none(wrapped, text)
+        if value is not None:
+            wrapper.setattr_(ev, text, value)
+    if isinstance(wrapped, FunctionValue):
+        for text, value in wrapped.own_attributes(ev).items():
+            wrapper.setattr_(ev, text, value)
+    wrapper.setattr_(ev, "__wrapped__", wrapped)
+    return wrapper
+
+
+def _lru_call(ev: Machine, wrapper: Any, args: Args, kwargs: Kwargs) -> Value:
+    """A cached function of constants is asked during capture and by the guards, so that its cache is used as in plain
+    Python. Of anything else, or after effects that it might see, it is called as if its cache were empty.
+    """
+    parts = [*args, *kwargs.values()]
+    if all(a.is_constant for a in parts) and not len(ev.effects):
+        plain, named = [a.as_constant() for a in args], {k: v.as_constant() for k, v in kwargs.items()}
+        ask = ev.names.const(functools.partial(wrapper, *plain, **named), label=f"{wrapper.__name__}(...)")
+        return ev.wrap(ev.fold_raw(lambda: wrapper(*plain, **named)), ask.last().step("", "()"))
+    key = (id(wrapper), tuple(a.key(ev) for a in args), tuple((k, v.key(ev)) for k, v in kwargs.items()))
+    found = ev.cached_calls.get(key)
+    if found is None:
+        before = ev.effects.count
+        found = ev.wrap(wrapper.__wrapped__, ev.names.const(wrapper.__wrapped__)).call(ev, args, kwargs)
+        if ev.effects.count != before:
+            raise ev.break_(
+                "cached-function", f"calling {wrapper.__name__}, a cached function that changes other objects",
+                "whether it runs depends on what is in its cache",
+            )  # fmt: skip
+        ev.cached_calls[key] = found
+    return found
+
+
+TYPE_CALLS[functools._lru_cache_wrapper] = _lru_call
+
+
+def _getter_call(make: Any) -> Any:
+    """Real itemgetter, attrgetter and methodcaller objects: by the Python functions that stand for their classes."""
+
+    def call(ev: Machine, obj: Any, args: Args, kwargs: Kwargs) -> Value:
+        made = obj.__reduce__()
+        parts = [ev.from_python(a) for a in made[1]]
+        function = made[0]
+        keywords = {}
+        if isinstance(function, functools.partial):
+            keywords = {k: ev.from_python(v) for k, v in function.keywords.items()}
+            parts = [ev.from_python(a) for a in function.args] + parts
+        return ev.call(ev.call_function(make, parts, keywords), args, kwargs)
+
+    return call
+
+
+@handles(weakref.ref)
+def _weak_reference(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    if len(args) != 1 or kwargs:
+        raise ev.break_("weak-callback", "a weak reference with a callback", "when it is called is not known")
+    if getattr(args[0], "info", None) is None:
+        raise ev.break_("weak-reference", f"a weak reference to {args[0].describe()}")
+    return WeakValue(args[0])
+
+
+TYPE_CALLS[operator.itemgetter] = _getter_call(polyfills.itemgetter)
+TYPE_CALLS[operator.attrgetter] = _getter_call(polyfills.attrgetter)
+TYPE_CALLS[operator.methodcaller] = _getter_call(polyfills.methodcaller)
+
+
+def _guarded_repr(fn: Any) -> Any:
+    """`__repr__` made safe against recursion by an id(): the wrapped one is called, guarded here."""
+
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+        with ev.repr_guard(args[0]) as again:
+            return ConstantValue("...") if again else ev.call_function(fn.__wrapped__, args)
+
+    return handler
+
+
+if hasattr(dataclasses, "_recursive_repr"):  # before Python 3.13
+    CODE_CALLS[dataclasses._recursive_repr(repr).__code__] = _guarded_repr
+CODE_CALLS[reprlib.recursive_repr()(repr).__code__] = _guarded_repr
+
+# ---------------------------------------------------------------- operator
+
+
+def _two_operands(call: Any, symbol: str) -> Handler:
+    return lambda ev, args, kwargs: call(ev, symbol, args[0], args[1])
+
+
+def _one_operand(symbol: str) -> Handler:
+    return lambda ev, args, kwargs: args[0].unary(ev, symbol)
+
+
+for _symbol, _fn in operators.BINARY.items():
+    TABLE[_fn] = _two_operands(operators.binary, _symbol)
+for _symbol, _fn in operators.COMPARE.items():
+    TABLE[_fn] = _two_operands(operators.compare, _symbol)
+for _symbol, _fn in operators.UNARY.items():
+    TABLE[_fn] = _one_operand(_symbol)
+for _symbol, _stem in operators.STEMS.items():
+    TABLE[getattr(operator, f"i{_stem}")] = _two_operands(operators.inplace, _symbol)
+TABLE[operator.getitem] = lambda ev, args, kwargs: args[0].getitem(ev, args[1])
+TABLE[operator.contains] = lambda ev, args, kwargs: boolean(args[0].contains(ev, args[1]))
+TABLE[operator.truth] = lambda ev, args, kwargs: boolean(args[0].truth(ev))
+TABLE[operator.not_] = lambda ev, args, kwargs: boolean(not args[0].truth(ev))
+TABLE[operator.is_] = lambda ev, args, kwargs: boolean(ev.is_same(args[0], args[1]))
+TABLE[operator.is_not] = lambda ev, args, kwargs: boolean(not ev.is_same(args[0], args[1]))
+TABLE[operator.index] = lambda ev, args, kwargs: ConstantValue(ev.index(args[0]))
+TABLE[operator.abs] = lambda ev, args, kwargs: TABLE[abs](ev, args, kwargs)
+TABLE[operator.concat] = lambda ev, args, kwargs: operators.binary(ev, "+", args[0], args[1])
+TABLE[operator.iconcat] = lambda ev, args, kwargs: operators.inplace(ev, "+", args[0], args[1])
+
+
+@simple(operator.setitem)
+def _setitem(ev: Machine, obj: Value, key: Value, value: Value, /) -> Value:
+    obj.setitem(ev, key, value)
+    return NONE
+
+
+@simple(operator.delitem)
+def _delitem(ev: Machine, obj: Value, key: Value, /) -> Value:
+    obj.delitem(ev, key)
+    return NONE
+
+
+@simple(operator.countOf)
+def _count_of(ev: Machine, obj: Value, item: Value, /) -> Value:
+    return ConstantValue(sum(ev.equal(v, item) for v in obj.items(ev)))
+
+
+@simple(operator.call) if hasattr(operator, "call") else (lambda f: f)
+def _call(ev: Machine, function: Value, /, *args: Value, **kwargs: Value) -> Value:
+    return function.call(ev, args, kwargs)
+
+
+@simple(itertools.count)
+def _count(ev: Machine, start: Value = ConstantValue(0), step: Value = ConstantValue(1)) -> Value:  # noqa: B008 - immutable
+    return CountValue(start, step)
+
+
+# ---------------------------------------------------------------- copy
+
+
+@simple(copy.copy)
+def _copy(ev: Machine, value: Value) -> Value:
+    if isinstance(value, (TupleValue, FunctionValue)) or value.is_constant:
+        return value
+    if isinstance(value, (ListValue, DictValue, SetValue, DequeValue)):
+        return value.m_copy(ev)
+    if not isinstance(value, ObjectValue):
+        return ev.call_method(value, "__copy__", [])
+    hook = value.special(ev, "__copy__")
+    return hook.call(ev, [], {}) if hook is not None else _same_parts(ev, value, lambda v: v)
+
+
+@simple(copy.deepcopy)
+def _deepcopy(ev: Machine, value: Value, memo: Value = NONE) -> Value:
+    if not ev.is_none(memo):
+        raise ev.break_(
+            "unsupported-copy", f"copying {value.describe()} with a memo", "it holds what was copied before by its id"
+        )
+    return _deep(ev, value, {})
+
+
+def _deep(ev: Machine, value: Value, memo: dict[int, Value]) -> Value:
+    known = memo.get(id(value))
+    if known is not None:
+        return known
+    if value.is_constant or isinstance(value, FunctionValue):
+        return value
+    if isinstance(value, TupleValue):
+        parts = [_deep(ev, v, memo) for v in value.items(ev)]
+        same = all(a is b for a, b in zip(parts, value.items(ev)))
+        memo[id(value)] = value if same else TupleValue(parts)
+        return memo[id(value)]
+    if isinstance(value, (ListValue, DequeValue)):
+        new = value.new([])
+        memo[id(value)] = new
+        new._elements.extend(_deep(ev, v, memo) for v in value.items(ev))  # type: ignore[attr-defined]
+        return new
+    if isinstance(value, DictValue):
+        made = memo[id(value)] = DictValue(cls=value.cls)
+        for k, v in value.pairs(ev):
+            made.put(ev, _deep(ev, k, memo), _deep(ev, v, memo))
+        return made
+    if isinstance(value, SetValue):
+        memo[id(value)] = SetValue.of(ev, [_deep(ev, v, memo) for v in value.items(ev)], value.cls)
+        return memo[id(value)]
+    if not isinstance(value, ObjectValue):
+        memo[id(value)] = ev.call_method(value, "__deepcopy__", [DictValue()])
+        return memo[id(value)]
+    if value.special(ev, "__deepcopy__") is not None:
+        raise ev.break_(
+            "unsupported-copy", f"copying {value.describe()}", "its class defines __deepcopy__, which is given the memo"
+        )
+    return _same_parts(ev, value, lambda v: _deep(ev, v, memo), memo)
+
+
+#: methods of the program's that copying an instance runs: what reads it, what fills the copy, for some C classes what makes it
+_COPYING: dict[type, tuple[str, ...]] = {
+    DictValue: ("__new__", "__setitem__", "__iter__", "keys", "items"),
+    ListValue: ("__new__", "append", "extend", "__iter__"),
+    SetValue: ("__new__", "__init__", "__iter__"),
+    DequeValue: ("__new__", "__init__", "append", "extend", "__iter__"),
+}
+
+
+def _same_parts(ev: Machine, value: ObjectValue, part: Any, memo: dict[int, Value] | None = None) -> Value:
+    """A new object of the same class with the same attributes."""
+    for name in ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__"):
+        if isinstance(value.info.find(name), types.FunctionType):
+            raise ev.break_("unsupported-copy", f"copying {value.describe()}", f"its class defines {name}")
+    for name in _COPYING.get(type(value.payload), ("__new__",)):
+        raw = value.info.find(name)
+        if isinstance(raw.__func__ if isinstance(raw, staticmethod) else raw, types.FunctionType):
+            raise ev.break_("unsupported-copy", f"copying {value.describe()}", f"its class defines {name}")
+    if value.payload is None and any(
+        base is not object and not base.__flags__ & HEAPTYPE for base in value.cls.__mro__
+    ):
+        raise ev.break_("unsupported-copy", f"copying {value.describe()}", "C code keeps its content")
+    payload = part(value.payload) if value.payload is not None else None
+    if payload is value.payload and payload is not None and not isinstance(payload, (TupleValue, ConstantValue)):
+        payload = payload.call_method(ev, "copy", [], {})
+    new = ev.new_object(value.info, payload)
+    if memo is not None:
+        memo[id(value)] = new
+    if value.info.has_dict:
+        for k, v in value.instance_dict(ev).pairs(ev):  # type: ignore[attr-defined]
+            new.store(ev, k.as_constant(), part(v))
+    for name, raw in _slots(value.info.cls):
+        found = ev.getattr_or_none(value, name) if raw is not None else None
+        if found is not None:
+            new.store(ev, name, part(found))
+    return new
+
+
+def _slots(cls: type) -> list[tuple[str, Any]]:
+    return [
+        (n, r)
+        for base in cls.__mro__
+        for n, r in base.__dict__.items()
+        if isinstance(r, types.MemberDescriptorType) and base.__flags__ & HEAPTYPE
+    ]
+
+
+TABLE[os.fspath] = pure(os.fspath)
+
+# ---------------------------------------------------------------- namespaces, typing, text
+
+
+@handles(types.SimpleNamespace)
+def _namespace(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    new = ev.new_object(ev.class_info(types.SimpleNamespace))
+    new.new_args = []
+    for k, v in ev.mapping_pairs(args[0]) if args else ():
+        new.store(ev, k.as_constant(), v)
+    for name, value in kwargs.items():
+        new.store(ev, name, value)
+    return new
+
+
+@simple(types.MethodType)
+def _method_type(ev: Machine, function: Value, owner: Value, /) -> Value:
+    return BoundMethodValue(function, owner)
+
+
+@handles(types.CellType)
+def _cell_type(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    return CellValue(args[0] if args else None)
+
+
+def _rounding(fn: Any, special: str) -> None:
+    """math.trunc and its kin ask the object's own method before they ask for a float."""
+
+    @handles(fn)
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+        if len(args) == 1 and isinstance(args[0], ObjectValue) and ev.has_special(args[0], special):
+            return ev.get_special(args[0], special).call(ev, [], {})
+        return pure(fn)(ev, args, kwargs)
+
+
+for _fn, _special in ((math.trunc, "__trunc__"), (math.floor, "__floor__"), (math.ceil, "__ceil__")):
+    _rounding(_fn, _special)
+
+
+@simple(typing.cast)
+def _cast(ev: Machine, typ: Value, val: Value) -> Value:
+    return val
+
+
+@handles(reprlib.recursive_repr)
+def _recursive_repr(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    raise ev.break_(
+        "unsupported-builtin", "reprlib.recursive_repr during capture", "decorate outside of the compiled function"
+    )
+
+
+@handles(abc.ABCMeta.register)
+def _register(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    raise ev.break_("unsupported-builtin", "registering a class with an ABC", "classes are not changed during capture")
+
+
+@handles(collections.namedtuple)
+def _namedtuple(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    """The class is made now; the calls of the entry share it."""
+    plain = [ev.known(a) for a in args]
+    named = {k: ev.known(v) for k, v in kwargs.items()}
+    assert ev.frame is not None
+    named.setdefault("module", ev.frame.scope.real.get("__name__"))
+    cls = ev.fold_raw(lambda: collections.namedtuple(*plain, **named))
+    return ev.wrap(cls, ev.names.const(cls))
+
+
+# ---------------------------------------------------------------- messages
+
+
+@handles(warnings.warn)
+def _warn(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    return _message(ev, warnings.warn, args, kwargs)
+
+
+def _message(ev: Machine, fn: Any, args: Args, kwargs: Kwargs) -> Value:
+    """A message about constants is given when the entry runs; one about anything else breaks the graph."""
+    try:
+        for value in (*args, *kwargs.values()):
+            ev.to_python(value)
+    except NotConstant:
+        raise ev.break_(
+            "message", f"calling {fn.__qualname__} with a value that is not known during capture", "it shows values while the program runs",
+            "move it outside of the compiled function, or test quern.is_compiling()",
+        ) from None  # fmt: skip
+    ev.effects.touch(CallEffect(fn, args, kwargs))
+    return NONE
+
+
+def _logger_method(method: Any) -> Handler:
+    return lambda ev, args, kwargs: _message(ev, _logger_call(ev, args[0], method), args[1:], kwargs)
+
+
+def _logging_function(function: Any) -> Handler:
+    return lambda ev, args, kwargs: _message(ev, function, args, kwargs)
+
+
+for _name in ("debug", "info", "warning", "error", "exception", "critical", "log"):
+    TABLE[getattr(logging.Logger, _name)] = _logger_method(getattr(logging.Logger, _name))
+    TABLE[getattr(logging, _name)] = _logging_function(getattr(logging, _name))
+
+
+def _logger_call(ev: Machine, logger: Value, method: Any) -> Any:
+    real = getattr(logger, "real", None)
+    if real is None or logger.source is None or not logger.source.is_const:
+        raise ev.break_(
+            "message",
+            f"calling {method.__qualname__} on a logger that is not a global",
+            "its level could not be followed",
+        )
+    return method.__get__(real)
+
+
+# ---------------------------------------------------------------- inspect
+
+
+class SignatureValue(Value):
+    """An `inspect.Signature`, of which programs ask the parameters."""
+
+    __slots__ = ("signature",)
+
+    def __init__(self, signature: inspect.Signature) -> None:
+        super().__init__()
+        self.signature = signature
+
+    def python_type(self) -> type:
+        return inspect.Signature
+
+    def getattr_(self, ev: Machine, name: str) -> Value:
+        if name == "parameters":
+            return ev.from_python(dict(self.signature.parameters))
+        return super().getattr_(ev, name)
+
+    def rebuild(self, rb: Any) -> str:
+        return rb.inject(self.signature, "signature")
+
+
+@simple(inspect.signature)
+def _signature(ev: Machine, fn: Value) -> Value:
+    """Of functions whose code is known; a bound method has no first parameter."""
+    bound = isinstance(fn, BoundMethodValue)
+    function = fn.function if isinstance(fn, BoundMethodValue) else fn
+    real = getattr(function, "real", None)
+    if not callable(real):
+        raise ev.break_(
+            "inspect", f"inspect.signature of {fn.describe()}", "", "call it outside of the compiled function"
+        )
+    return SignatureValue(inspect.signature(types.MethodType(real, object()) if bound else real))
+
+
+# ---------------------------------------------------------------- what is never captured
+
+
+def _refuse(fn: Any, why: str, rewrite: str = "") -> None:
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+        raise ev.break_("unsupported-builtin", f"calling {fn.__name__}()", why, rewrite)
+
+    TABLE[fn] = handler
+
+
+for _name in (
+    "open",
+    "input",
+    "exec",
+    "eval",
+    "breakpoint",
+    "compile",
+    "property",
+    "staticmethod",
+    "classmethod",
+    "memoryview",
+    "bytearray",
+):
+    _refuse(getattr(builtins, _name), "capture does not model it", "call it outside of the compiled function")
+
+
+@simple(markers.is_compiling, markers.is_dynamo_compiling)
+def _is_compiling(ev: Machine) -> Value:
+    return TRUE
+
+
+@simple(stance.set_strict)
+def _set_strict(ev: Machine, mode: Value) -> Value:
+    before, ev.strict = ev.strict, mode.as_constant()
+    ev.effects.touch(CallEffect(stance.set_strict, [mode], {}))
+    return ConstantValue(before)
+
+
+@simple(markers.graph_break)
+def _graph_break(ev: Machine, msg: Value = ConstantValue("")) -> Value:  # noqa: B008 - immutable
+    text = msg.as_constant()
+    raise ev.break_(
+        "graph-break", f"quern.graph_break(){f': {text}' if text else ''}", "the program asks for it", "remove the call"
+    )
+
+
+@simple(sys.exc_info)
+def _exc_info(ev: Machine) -> Value:
+    error = ev.handled
+    if not isinstance(error, ExceptionValue):
+        return TupleValue([NONE, NONE, NONE])
+    return TupleValue([ev.class_value(error.cls), error, error.getattr_(ev, "__traceback__")])
+
+
+@simple(sys.exception)
+def _exception(ev: Machine) -> Value:
+    return ev.handled if ev.handled is not None else NONE
