@@ -16,7 +16,8 @@ from typing import Any
 
 from ..cache import CacheKey, default_store
 from ..config import Options, config
-from .codegen.target import Target, target_for
+from .codegen import target_for
+from .codegen.target import Target
 from .executable import CompileRecord, Executable
 from .execute import bind
 from .graph import Graph

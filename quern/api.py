@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-import importlib
 import sys
 import types
 import warnings
@@ -21,7 +20,7 @@ from .capture.bytecode.raw import check_python
 from .capture.entry.backend import Backend as EngineBackend
 from .capture.entry.dispatch import BackendContext, Callbacks, CompiledFunction
 from .capture.entry.execution import eager_backend, inductor_backend
-from .capture.frontends import connect
+from .capture.frontends import connect, torch_install, torch_module
 from .capture.switches import stance as stances
 from .config import Options, config
 from .errors import InvalidOption, UnsupportedPython, UserError, warn
@@ -173,8 +172,7 @@ def _compile(target: Any, settings: _Settings) -> Any:
         return types.MethodType(inner, target.__self__)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(target, torch.nn.Module):
-        modules = importlib.import_module(".capture.frontends.torch.module", __package__)
-        return modules.compile_module(target, lambda fn: _compile(fn, settings))
+        return torch_module().compile_module(target, lambda fn: _compile(fn, settings))
     if isinstance(target, type):
         raise TypeError(f"quern.compile cannot compile the class {target.__name__}; compile an instance or its methods")
     made = settings.function(_caller(target))
@@ -364,7 +362,6 @@ def install() -> None:
 
     Options that only torch's compiler has are ignored with a warning.
     """
-    importlib.import_module("torch")
     compiler = {
         "reset": reset,
         "set_stance": set_stance,
@@ -374,11 +371,10 @@ def install() -> None:
         "substitute_in_graph": decorators.substitute_in_graph,
     }
     options = [f.name for f in fields(Options)]
-    importlib.import_module(".capture.frontends.torch.install", __package__).install(compile, options, compiler)
+    torch_install().install(compile, options, compiler)
 
 
 def uninstall() -> None:
     """Give torch its own `compile` back. Does nothing when quern is not installed."""
-    module = sys.modules.get(f"{__package__}.capture.frontends.torch.install")
-    if module is not None:
-        module.uninstall()
+    if "torch" in sys.modules:
+        torch_install().uninstall()

@@ -7,18 +7,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ...config import Options
-from ...errors import CompilerNotFound, UserError
+from ...errors import CompilerNotFound
 from ...kernels.cpu.build import toolchain_identity
 from ...kernels.cpu.library import Call, Function, Segment, functions
 from ...kernels.cpu.toolchain import host_target
 from ..dtypes import DType
-from ..graph import Graph, Node, TensorMeta
 from ..kernel import Kernel
 from ..plan import Plan, RunKernels
 from ..runtime import Runtime
@@ -148,24 +145,3 @@ def _segment(step: RunKernels, plan: Plan, kernels: Mapping[str, Function]) -> S
         for kernel, names in step.launches
     ]
     return Segment(calls, bool(plan.float_errors))
-
-
-def target_for(graph: Graph, options: Options) -> Target:
-    """The target of a graph by its device and the options. Raises UserError for mixed or unknown devices."""
-    kinds = {device_kind(m.device) for n in graph.nodes if n.op.kind != "literal" for m in _metas(n)}
-    if kinds <= {"cpu"}:
-        return _triton_target("cpu") if options.cpu_codegen == "triton" else CppTarget()
-    if kinds == {"cuda"}:
-        return _triton_target("cuda")
-    if kinds == {"cpu", "cuda"}:
-        return MixedTarget(CppTarget(), _triton_target("cuda"))
-    raise UserError(f"no code generator for device {', '.join(sorted(kinds))}; quern compiles for cpu and cuda")
-
-
-def _metas(n: Node) -> tuple[TensorMeta, ...]:
-    return n.meta if isinstance(n.meta, tuple) else (n.meta,)
-
-
-def _triton_target(device: str) -> Target:
-    """Loaded when it is asked for: who compiles for the CPU need not wait for it."""
-    return importlib.import_module(".triton_target", __package__).TritonTarget(device)

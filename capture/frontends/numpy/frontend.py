@@ -7,7 +7,6 @@ another framework do without, though NumPy is imported there too.
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import types
 from collections.abc import Callable, Sequence
@@ -46,12 +45,15 @@ class NumpyFrontend:
 
     @functools.cached_property
     def runtime(self) -> Runtime:
-        made: Runtime = importlib.import_module(".runtime", __package__).NumpyRuntime()
-        return made
+        from .runtime import NumpyRuntime
+
+        return NumpyRuntime()
 
     @functools.cached_property
     def _objects(self) -> Any:
-        return importlib.import_module(".objects", __package__)
+        from . import objects
+
+        return objects
 
     # ------------------------------------------------------------ objects
 
