@@ -45,14 +45,23 @@ class Guard:
         every = (self.source, self.other, *self.places)
         return max((s.depth for s in every if s is not None), default=-1)
 
+    def written(self, read: Callable[[Source], str]) -> str:
+        """The condition as Python. `read` gives the text of a place, and is asked at each mention of it, from left to right."""
+        test = self.test
+        if self.source is not None and "{x}" in test:
+            head, *rest = test.split("{x}")
+            test = head + "".join(read(self.source) + piece for piece in rest)
+        if self.other is not None:
+            test = test.replace("{y}", read(self.other))
+        return _filled(test, self.places, read) if self.places else test
+
     def plain_text(self) -> str:
         """The condition with every place written out."""
-        test = self.test
-        if self.source is not None:
-            test = test.replace("{x}", f"({self.source.text})")
-        if self.other is not None:
-            test = test.replace("{y}", f"({self.other.text})")
-        return fill_places(test, lambda i: f"({self.places[i].text})")
+        return self.written(lambda place: f"({place.text})")
+
+    def __str__(self) -> str:
+        """The condition over the user's own names."""
+        return self.written(lambda place: place.label or place.text)
 
 
 class _Watched:
@@ -328,28 +337,13 @@ class GuardSet:
                 return f"({name} := {text})"
             return text
 
-        lines = []
-        for guard in ordered:
-            test = guard.test
-            if guard.source is not None and "{x}" in test:
-                # first the naming occurrence, then the name
-                head, *rest = test.split("{x}")
-                parts = [head]
-                for piece in rest:
-                    parts += [read(guard.source), piece]
-                test = "".join(parts)
-            if guard.other is not None:
-                test = test.replace("{y}", read(guard.other))
-            if guard.places:
-                test = _filled(test, guard.places, read)
-            lines.append(test)
-        return lines, read
+        return [guard.written(read) for guard in ordered], read
 
 
 def explain(guard: Guard, scope: dict[str, Any], error: str = "") -> str:
     """Why a guard does not hold in `scope`, in the user's words. error: what testing it raised."""
     label = guard.source.label if guard.source is not None else ""
-    reason = guard.reason or guard.test.replace("{x}", label)
+    reason = guard.reason or str(guard)
     text = reason.replace("{label}", label).replace("{was}", str(guard.was))
     now = [_now(p, scope) for p in guard.places] if len(guard.places) < _SHOWN else []
     if guard.source is not None:

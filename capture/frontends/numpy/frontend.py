@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import types
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +19,13 @@ from ...frontend import Handler
 from ...guards.seen import DESCRIBERS
 from ...guards.sources import Source
 from ...values.base import Value
+from .kinds import CALLABLES, is_numpy, is_of_numpy
 from .state import NumpyState
 
 if TYPE_CHECKING:
     from ...values.base import Emitter, Machine
 
 _FOLDER = os.path.dirname(np.__file__) + os.sep
-#: what np.sum and most functions of NumPy are: Python functions behind a dispatcher written in C
-DISPATCHER = type(np.sum)
-#: held objects of NumPy that are called
-CALLABLES = (np.ufunc, DISPATCHER)
 
 
 class NumpyFrontend:
@@ -98,17 +94,6 @@ class NumpyFrontend:
 
     def location_is_framework(self, filename: str) -> bool:
         return filename.startswith(_FOLDER)
-
-
-def is_numpy(fn: Any) -> bool:
-    module = getattr(fn, "__module__", None)
-    return isinstance(module, str) and (module == "numpy" or module.startswith("numpy."))
-
-
-def is_of_numpy(fn: Any) -> bool:
-    """Whether a callable may be one that `objects` knows: a function or class of NumPy, a ufunc of anybody, a ufunc's method."""
-    owner = fn.__self__ if isinstance(fn, types.BuiltinFunctionType) else None
-    return isinstance(fn, CALLABLES) or isinstance(owner, np.ufunc) or is_numpy(fn)
 
 
 def _describe_array(x: np.ndarray) -> str:

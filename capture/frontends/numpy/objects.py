@@ -15,7 +15,7 @@ from ....inductor.checks import may_raise
 from ....inductor.float_errors import unread
 from ....inductor.graph import Node, TensorMeta
 from ....inductor.sizes import strides_over
-from ...frontend import Handler
+from ...frontend import Frontend, Handler
 from ...guards.sources import Source
 from ...machine.type_lookup import HEAPTYPE
 from ...machine.wrapping import hold
@@ -24,9 +24,9 @@ from ...values.constant import constant_of
 from . import creation, layout, names
 from .arrays import ArrayBuilder, Memory, own_memory
 from .errstate import Settings, errstate
-from .frontend import CALLABLES, DISPATCHER, NumpyFrontend, is_numpy
 from .inlined import INLINED, MAX_ROWS
 from .inputs import InputArray, check_alone, input_name, scalar_input
+from .kinds import CALLABLES, DISPATCHER, is_numpy
 from .state import NumpyState
 from .values import (
     DTypeValue,
@@ -97,7 +97,7 @@ def new_builder(ev: Machine, settings: Settings) -> ArrayBuilder:
     return ArrayBuilder(ev, NumpyArray, settings)
 
 
-def finish(frontend: NumpyFrontend, ev: Machine, rb: Emitter, state: NumpyState) -> None:
+def finish(frontend: Frontend, ev: Machine, rb: Emitter, state: NumpyState) -> None:
     """What NumPy calls left to do at the end of a capture."""
     if state.nodes:
         check_alone(ev)
