@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib
 import os
 from collections.abc import Callable, Collection
 from typing import Any
@@ -40,7 +39,9 @@ def _fastest_address() -> Callable[[Any], int]:
 
 def _table_ops() -> Any:
     """The op table in NumPy, loaded by the first plan with a step that no kernel was generated for."""
-    return importlib.import_module(".table_ops", __package__)
+    from . import table_ops
+
+    return table_ops
 
 
 def _usable_cpus() -> int:
