@@ -15,7 +15,7 @@ from .dtypes import int64 as _INT64
 from .fusion import fuse, group_reads, group_writes, score
 from .graph import Dim, Origin
 from .kernel import Buffer, Kernel, Store, order_matters, substitute_stores
-from .loops import Expr, FloorDiv, Index, Mod, Var, as_index, expr, load, points, rewrite
+from .loops import Expr, FloorDiv, Index, Indirect, Mod, Var, as_index, expr, load, points, rewrite
 from .lower import ExternCall, Group, Lowered, Storage
 from .refusal import Refusal
 from .splitting import split_divided
@@ -378,17 +378,18 @@ def _symbols(args: tuple[Buffer, ...], variables: tuple[Var, ...], stores: list[
             if isinstance(atom, (FloorDiv, Mod)):
                 collect(atom.divisor)
                 collect_index(atom.base)
+            elif isinstance(atom, Indirect):
+                rewrite([atom.value], visit)
+
+    def visit(e: Expr) -> None:
+        if e.op in ("load", "index"):
+            collect_index(e.attr if e.op == "index" else e.attr[1])
+        elif e.op == "const" and not isinstance(e.attr, (bool, int, float)):
+            collect(e.attr)
 
     for v in variables:
         collect(v.extent)
     for s in stores:
         collect_index(s.index)
-
-        def visit(e: Expr) -> None:
-            if e.op in ("load", "index"):
-                collect_index(e.attr if e.op == "index" else e.attr[1])
-            elif e.op == "const" and not isinstance(e.attr, (bool, int, float)):
-                collect(e.attr)
-
         rewrite([s.value], visit)
     return tuple(sorted(names))

@@ -410,3 +410,30 @@ def test_parts_of_a_transposed_tensor_keep_its_order_of_dims(fn, dynamic):
         found, expected = ours(x), fn(x)
         assert found.stride() == expected.stride()
         same(found, expected)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x, at: x.index_copy_(0, at, torch.sin(x)[:2]),
+        lambda x, at: x.index_add_(0, at, x[:2] * 2),
+        lambda x, at: x.index_fill_(0, at, 3.0),
+        lambda x, at: x.index_put_((at,), x[:2].exp(), accumulate=True),
+        lambda x, at: x.scatter_add_(0, at, x[:2].exp()),
+        lambda x, at: x.__setitem__(at, 0.5),
+    ],
+    ids=["index_copy", "index_add", "index_fill", "index_put", "scatter_add", "setitem"],
+)
+def test_writes_at_computed_places_of_changing_size(write):
+    """The size that wraps a negative index is an argument of the kernel, though no load and no loop has it."""
+
+    def fn(x, at):
+        write(x, at)
+        return x + 1
+
+    ours = quern.compile(fn, dynamic=True)
+    for size in (5, 9, 4):
+        x, at = torch.linspace(-1, 1, size), torch.tensor([0, 2])
+        y = x.clone()
+        agree(ours(x, at), fn(y, at))
+        agree(x, y)
