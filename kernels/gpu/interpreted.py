@@ -13,7 +13,7 @@ import numpy as np
 
 from .interpreted_math import make_libdevice
 from .interpreter_repairs import repaired
-from .source import TritonSource
+from .source import ENTRY, TritonSource
 from .toolchain import TRITON_LOCK, load_module, plain_functions
 
 
@@ -73,7 +73,7 @@ def interpret(source: TritonSource) -> Callable[..., None]:
         if hasattr(module, "libdevice"):
             # an attribute of the kernel's own module: the real libdevice is left alone
             vars(module)["libdevice"] = make_libdevice()
-        kernel = InterpretedFunction(functions[source.name])
+        kernel = InterpretedFunction(functions[ENTRY])
     count = source.program_count()
     types = [dtype for _, dtype in source.pointers]
     constants = dict(source.constants)

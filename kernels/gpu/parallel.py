@@ -40,7 +40,8 @@ def compile_all(sources: Iterable[TritonSource], target: Target, workers: int | 
     that cannot be compiled.
     """
     store = default_store()
-    missing = [s for s in dict.fromkeys(sources) if store.get(binary_key(s, target, usual_variant(s))) is None]
+    keys = {binary_key(s, target, usual_variant(s)): s for s in sources}
+    missing = [s for key, s in keys.items() if store.get(key) is None]
     if workers is None:
         workers = min(len(missing) // _KERNELS_PER_WORKER, _usable_cpus())
     if workers < 2 or find_location().root is None:

@@ -25,6 +25,9 @@ POINTER_TYPES = {
 #: indices below this are computed in 32 bits (the margin leaves room for the tail of a block)
 INT32_LIMIT = (1 << 31) - (1 << 21)
 
+#: what the kernel's function is called in its text; `TritonSource.name` is for people, and what a debugger shows
+ENTRY = "kernel"
+
 _LAUNCH_MARK = "# launch: "
 
 _SIZE_TEXT = re.compile(r"[\w\s+\-*/%(),]*")
@@ -32,8 +35,9 @@ _SIZE_TEXT = re.compile(r"[\w\s+\-*/%(),]*")
 
 @dataclass(frozen=True)
 class TritonSource:
-    """One kernel: a Python module's text that defines `name`, and what is needed to compile and launch it.
+    """One kernel: a Python module's text that defines `ENTRY`, and what is needed to compile and launch it.
 
+    name:       what people call it; no part of what it is
     pointers:   (parameter name, dtype name) in argument order
     symbols:    names of the integer arguments after the pointers
     constants:  block sizes, passed as `tl.constexpr`

@@ -27,7 +27,8 @@ from typing import Any
 
 from ...cache import CacheKey, default_store
 from ...errors import CompilerFailed, UserError
-from .source import POINTER_TYPES, TritonSource
+from .library import helper_names
+from .source import ENTRY, POINTER_TYPES, TritonSource
 
 #: bumped when binaries made by an older quern must not be used
 BINARY_FORMAT = 1
@@ -139,10 +140,12 @@ def compile_for(source: TritonSource, target: Target, variant: Variant | None = 
 
 
 def binary_key(source: TritonSource, target: Target, variant: Variant) -> CacheKey:
-    """What a binary depends on."""
+    """What a binary depends on: not on what its kernel is called, nor on how many programs run."""
     parts = {
         "format": BINARY_FORMAT,
-        "source": source.file_text(),
+        "source": source.text,
+        "arguments": [list(map(list, source.pointers)), list(source.symbols), list(map(list, source.constants))],
+        "options": [source.num_warps, source.num_stages],
         "triton": triton_version(),
         "target": asdict(target),
         "variant": {**asdict(variant), "even": list(variant.even)},
@@ -155,7 +158,7 @@ def _build(source: TritonSource, target: Target, variant: Variant, folder: Path)
     registers, stack, spills = _resources(cubin, ptx, target)
     header = ptx[ptx.index(".entry") :]
     facts = {
-        "name": source.name,
+        "name": _machine_name(source),
         "registers": registers,
         "spills": spills,
         "stack": stack,
@@ -169,6 +172,11 @@ def _build(source: TritonSource, target: Target, variant: Variant, folder: Path)
     (folder / "launch.json").write_text(json.dumps(facts))
 
 
+def _machine_name(source: TritonSource) -> str:
+    """What the machine code calls the kernel: debuggers and profilers show it."""
+    return f"{source.name}_kernel" if source.name in helper_names() else source.name
+
+
 def _run_triton(source: TritonSource, target: Target, variant: Variant) -> tuple[bytes, str, int]:
     """(cubin, PTX, bytes of shared memory)."""
     import triton
@@ -178,7 +186,9 @@ def _run_triton(source: TritonSource, target: Target, variant: Variant) -> tuple
 
     with TRITON_LOCK:
         module = load_module(source)
-        for name, function in plain_functions(module).items():
+        functions = plain_functions(module)
+        functions[ENTRY].__name__ = functions[ENTRY].__qualname__ = _machine_name(source)
+        for name, function in functions.items():
             setattr(module, name, JITFunction(function))  # also where TRITON_INTERPRET made them something else
         signature = {name: POINTER_TYPES[dtype] for name, dtype in source.pointers}
         signature |= {name: "i64" if variant.wide else "i32" for name in source.symbols}
@@ -194,7 +204,7 @@ def _run_triton(source: TritonSource, target: Target, variant: Variant) -> tuple
         with triton.knobs.cache.scope(), tempfile.TemporaryDirectory(prefix="quern-triton-") as scratch:
             triton.knobs.cache.dir = scratch  # the result goes to quern's own cache
             try:
-                tree = ASTSource(getattr(module, source.name), signature, dict(source.constants), attrs)
+                tree = ASTSource(getattr(module, ENTRY), signature, dict(source.constants), attrs)
                 gpu = GPUTarget(target.backend, target.arch, target.warp_size)
                 made = triton.compile(tree, target=gpu, options=options)
             except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from quern.inductor.codegen.triton.scalars import TEMPLATES, template
 from quern.inductor.codegen.triton.strategies import STRATEGIES
 from quern.inductor.codegen.triton.strategies.way import Request
 from quern.inductor.dtypes import DType, bool_, float32, float64, int8, int32, int64, uint8, uint32
+from quern.inductor.graph import Origin
 from quern.inductor.kernel import Buffer, Kernel, Store
 from quern.inductor.loops import Expr, Var, as_index
 from quern.inductor.ops.scalar import SCALAR, ScalarOp
@@ -25,7 +27,7 @@ from quern.errors import InternalError
 pytest.importorskip("triton")
 
 from quern.kernels.gpu.interpreted import interpret  # noqa: E402
-from quern.kernels.gpu.toolchain import Target, compile_for  # noqa: E402
+from quern.kernels.gpu.toolchain import Target, Variant, binary_key, compile_for  # noqa: E402
 
 FLOATS = [
     0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.7, -3.7, 1e-3, -1e-3, 1e-20, -1e-20, 20.0, -20.0, 88.0, -88.0, 100.0,
@@ -301,7 +303,7 @@ def test_names_that_would_clash_are_changed() -> None:
     args = (Buffer("x", float32, 8), Buffer("tl", float32, 8), Buffer("sign_int", float32, 8))
     value = L.expr("add", L.load("x", as_index(p), float32), L.load("tl", as_index(p), float32), dtype=float32)
     source = generate(Kernel("sign_int", (p,), (), (Store("sign_int", as_index(p), value),), args))
-    assert source.name == "sign_int_kernel"
+    assert source.name == "sign_int"
     x, y, out = np.arange(8, dtype="f"), np.ones(8, "f"), np.zeros(8, "f")
     interpret(source)(*(a.ctypes.data for a in (x, y, out)))
     np.testing.assert_array_equal(out, x + y)
@@ -375,3 +377,26 @@ def test_strategies_say_yes_or_why_not(
 ) -> None:
     choice = choose(STRATEGIES, Request(kernel, options))
     assert choice.strategy == strategy and [refusal.code for _, refusal in choice.refused] == reasons
+
+
+def test_a_product_of_sizes_is_one_divisor() -> None:
+    """Variables that are taken out of a flat position: what lies faster is a product of two sums."""
+    s0, s1 = sympy.symbols("s0 s1", integer=True, positive=True)
+    p = (Var("p0", 4), Var("p1", s0 + 1), Var("p2", s1 + 1))
+    value = L.cast(L.load("x", as_index(p[0]), float32), float32)
+    where = as_index(p[0]) * ((s0 + 1) * (s1 + 1)) + as_index(p[1]) * (s1 + 1) + as_index(p[2])
+    args = (Buffer("x", float32, 4), Buffer("out", float32, 4 * (s0 + 1) * (s1 + 1)))
+    kernel = Kernel("spread", p, (), (Store("out", where, value),), args, ("s0", "s1"))
+    x, out = np.arange(4, dtype="f"), np.full(4 * 3 * 5, -1, "f")
+    interpret(generate(kernel))(x.ctypes.data, out.ctypes.data, 2, 4)
+    np.testing.assert_array_equal(out.reshape(4, 15), np.repeat(x, 15).reshape(4, 15))
+
+
+def test_a_binary_is_known_by_what_its_kernel_does() -> None:
+    def key(name: str, origin: str, n: int = 4096) -> str:
+        kernel = pointwise_kernel(L.load("x", as_index(Var("p0", n)), float32), n)
+        kernel = dataclasses.replace(kernel, name=name, origins=(Origin("a", origin),))
+        return binary_key(generate(kernel), Target(arch=90), Variant()).digest
+
+    assert key("kernel_0_exp", "exp") == key("kernel_7_other", "elsewhere")
+    assert key("kernel_0_exp", "exp") != key("kernel_0_exp", "exp", 4095)

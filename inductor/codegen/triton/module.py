@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from ....errors import InternalError
-from ....kernels.gpu.library import helper_names, helper_source
-from ....kernels.gpu.source import TritonSource
+from ....kernels.gpu.library import LIBDEVICE, helpers
+from ....kernels.gpu.source import ENTRY, TritonSource
 from ...kernel import Kernel
 from .reading import below, has_load
 from .sizes import product_text, size_text
 from .tiling import Tiling
 from .writer import Writer
 
-_HEADER = "import triton\nimport triton.language as tl\n"
-_LIBDEVICE = "from triton.language.extra import libdevice\n"
+_HEADER = "import triton\nimport triton.language as tl"
+_LIBDEVICE = f"\nfrom triton.language.extra import {LIBDEVICE}"
 
 
 def module_source(w: Writer) -> TritonSource:
     kernel, tiling = w.kernel, w.tiling
     constants = [(a.constant, a.block) for a in tiling.axes if a.role != "program"]
     params = [*w.pointers.values(), *kernel.symbols, *(f"{name}: tl.constexpr" for name, _ in constants)]
-    comments = [f"    # {line}" for line in (*kernel.origins, *_space_comment(tiling))]
+    comments = [f"    # {line}" for line in _space_comment(tiling)]
     body = [f"    {line}" for line in w.outer.lines]
-    function = "\n".join(["@triton.jit", f"def {w.name}({', '.join(params)}):", *comments, *body])
-    words = set(re.findall(r"\w+", "\n".join(body)))
-    joined = [text for name, text in w.combiners.items() if name in words]
-    words.update(re.findall(r"\w+", "\n".join(joined)))
-    helpers = "\n\n\n".join([helper_source(sorted(words & helper_names())), *joined]).strip("\n")
-    header = _HEADER + (_LIBDEVICE if "libdevice" in words or "libdevice" in helpers else "")
-    text = "\n\n\n".join(part for part in (header.rstrip("\n"), helpers, function) if part) + "\n"
+    function = "\n".join(["@triton.jit", f"def {ENTRY}({', '.join(params)}):", *comments, *body])
+    called, uses_libdevice = helpers(w.needs)
+    header = _HEADER + _LIBDEVICE if uses_libdevice else _HEADER
+    text = "\n\n\n".join([header, *called, *w.combiners.values(), function]) + "\n"
     return TritonSource(
-        name=w.name,
+        name=kernel.name,
         text=text,
         pointers=tuple((w.pointers[b.name], b.dtype.name) for b in kernel.args),
         symbols=kernel.symbols,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ...dtypes import DType, int32
 from ...loops import Expr
 from ...loops.reducers import REDUCERS, Reducer, neutral_element, reducer
-from .scalars import combine_name, combine_text, literal, type_text
-from .writer import Value, Writer
+from .scalars import combine_name, combine_text, literal, template, type_text
+from .writer import Mask, Value, Writer
 
 
 def row_of(e: Expr) -> Reducer:
@@ -21,8 +21,11 @@ def combine_function(w: Writer, e: Expr) -> str:
     """The function that joins two values of a reduction or scan."""
     row, dtype = row_of(e), reducible_dtype(e)
     name = combine_name(row, dtype)
-    if not row.is_position:
+    if row.is_position:
+        w.need(name)
+    else:
         w.combiners[name] = combine_text(row, dtype)
+        w.need(template(row.combine, dtype).needs)
     return name
 
 
@@ -75,7 +78,7 @@ def reduce_line(w: Writer, e: Expr, operands: list[str], combine: str, axes: fro
         if e.dtype.kind == "bool":
             text = f"{text} != 0"
         w.outer.lines.append(f"{name} = {text}")
-    w.outer.known[(id(e), ())] = Value(name, axes - {"r"})
+    w.outer.known[e, ()] = Value(name, axes - {"r"})
 
 
 def scan_operand(w: Writer, e: Expr) -> tuple[Value, str]:
@@ -87,5 +90,5 @@ def scan_operand(w: Writer, e: Expr) -> tuple[Value, str]:
     return operand, f"tl.associative_scan({operand.text}, {w.order.index('r')}, {combine_function(w, e)})"
 
 
-def know_scan(w: Writer, e: Expr, conds: tuple[Value, ...], text: str, axes: frozenset[str]) -> None:
+def know_scan(w: Writer, e: Expr, conds: tuple[Mask, ...], text: str, axes: frozenset[str]) -> None:
     w.know(e, conds, Value(f"{text} != 0" if e.dtype.kind == "bool" else text, axes))

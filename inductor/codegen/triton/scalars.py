@@ -8,6 +8,7 @@ kernels call, so that results agree with eager's to the bit. The interpreter has
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from ....errors import InternalError
@@ -23,17 +24,50 @@ _LIBDEVICE = (
 )  # fmt: skip
 _LIBDEVICE2 = ("fmod", "pow", "atan2", "hypot", "copysign", "nextafter")
 
-TEMPLATES: dict[str, dict[str, str]] = {
-    **{name: {"float": f"libdevice.{name}({{0}})"} for name in _LIBDEVICE},
-    **{name: {"float": f"libdevice.{name}({{0}}, {{1}})"} for name in _LIBDEVICE2},
-    "sqrt": {"float32": "tl.sqrt_rn({0})", "float64": "tl.sqrt({0})"},
+
+@dataclass(frozen=True)
+class Template:
+    """How an op reads.
+
+    text:     with places for the operands
+    needs:    the device function (of `kernels/gpu/device.py`) that it calls, or "libdevice"
+    literals: bare numbers of float32 and int32 may stand for operands
+    """
+
+    text: str
+    needs: str = ""
+    literals: bool = False
+
+
+def _call(function: str, arity: int) -> str:
+    return f"{function}({', '.join(f'{{{i}}}' for i in range(arity))})"
+
+
+def _libdevice(name: str, arity: int) -> Template:
+    return Template(_call(f"libdevice.{name}", arity), "libdevice", literals=True)
+
+
+def _device(name: str, arity: int) -> Template:
+    return Template(_call(name, arity), name)
+
+
+def _triton(text: str) -> Template:
+    """Functions of Triton itself."""
+    return Template(text, literals=True)
+
+
+#: op -> kind of operand -> how it reads; a plain text is an expression over operators
+TEMPLATES: dict[str, dict[str, str | Template]] = {
+    **{name: {"float": _libdevice(name, 1)} for name in _LIBDEVICE},
+    **{name: {"float": _libdevice(name, 2)} for name in _LIBDEVICE2},
+    "sqrt": {"float32": _triton("tl.sqrt_rn({0})"), "float64": _triton("tl.sqrt({0})")},
     "sigmoid": {
-        "float32": "tl.div_rn(1.0, 1.0 + libdevice.exp(-{0}))",
-        "float64": "1.0 / (1.0 + libdevice.exp(-{0}))",
+        "float32": Template("tl.div_rn(1.0, 1.0 + libdevice.exp(-{0}))", "libdevice"),
+        "float64": Template("1.0 / (1.0 + libdevice.exp(-{0}))", "libdevice"),
     },
-    "floor": {"float": "tl.floor({0})"},
-    "ceil": {"float": "tl.ceil({0})"},
-    "round": {"float": "libdevice.rint({0})"},
+    "floor": {"float": _triton("tl.floor({0})")},
+    "ceil": {"float": _triton("tl.ceil({0})")},
+    "round": {"float": _libdevice("rint", 1)},
     "isnan": {"float": "{0} != {0}"},
     "isinf": {"float": 'tl.abs({0}) == float("inf")'},
     "signbit": {
@@ -42,8 +76,8 @@ TEMPLATES: dict[str, dict[str, str]] = {
     },
     # not -x, which older Tritons compute as 0 - x: that loses the sign of a zero
     "neg": {"float": "{0} * -1.0", "int": "-{0}", "uint": "-{0}"},
-    "abs": {"float": "tl.abs({0})", "int": "tl.abs({0})", "uint": "{0}"},
-    "sign": {"float": "sign_float({0})", "int": "sign_int({0})", "uint": "sign_int({0})"},
+    "abs": {"float": _triton("tl.abs({0})"), "int": _triton("tl.abs({0})"), "uint": "{0}"},
+    "sign": {"float": _device("sign_float", 1), "int": _device("sign_int", 1), "uint": _device("sign_int", 1)},
     "not": {
         "bool": "{0} == 0", "int": "~{0}",
         **{f"uint{bits}": f"{{0}} ^ {(1 << bits) - 1}" for bits in (8, 16, 32, 64)},
@@ -51,34 +85,34 @@ TEMPLATES: dict[str, dict[str, str]] = {
     "add": {"float": "{0} + {1}", "int": "{0} + {1}", "uint": "{0} + {1}"},
     "sub": {"float": "{0} - {1}", "int": "{0} - {1}", "uint": "{0} - {1}"},
     "mul": {"float": "{0} * {1}", "int": "{0} * {1}", "uint": "{0} * {1}"},
-    "div": {"float32": "tl.div_rn({0}, {1})", "float64": "{0} / {1}"},
-    "floordiv": {"float": "floordiv_float({0}, {1})", "int": "floordiv_int({0}, {1})", "uint": "{0} // {1}"},
-    "mod": {"float": "mod_float({0}, {1})", "int": "mod_int({0}, {1})", "uint": "{0} % {1}"},
+    "div": {"float32": _triton("tl.div_rn({0}, {1})"), "float64": "{0} / {1}"},
+    "floordiv": {"float": _device("floordiv_float", 2), "int": _device("floordiv_int", 2), "uint": "{0} // {1}"},
+    "mod": {"float": _device("mod_float", 2), "int": _device("mod_int", 2), "uint": "{0} % {1}"},
     "max": {
-        "float": "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)",
-        "int": "tl.maximum({0}, {1})", "uint": "tl.maximum({0}, {1})", "bool": "{0} | {1}",
+        "float": _triton("tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
+        "int": _triton("tl.maximum({0}, {1})"), "uint": _triton("tl.maximum({0}, {1})"), "bool": "{0} | {1}",
     },
     "min": {
-        "float": "tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)",
-        "int": "tl.minimum({0}, {1})", "uint": "tl.minimum({0}, {1})", "bool": "{0} & {1}",
+        "float": _triton("tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
+        "int": _triton("tl.minimum({0}, {1})"), "uint": _triton("tl.minimum({0}, {1})"), "bool": "{0} & {1}",
     },
-    "fmax": {"float": "tl.maximum({0}, {1})"},
-    "fmin": {"float": "tl.minimum({0}, {1})"},
+    "fmax": {"float": _triton("tl.maximum({0}, {1})")},
+    "fmin": {"float": _triton("tl.minimum({0}, {1})")},
     "and": {"int": "{0} & {1}", "uint": "{0} & {1}", "bool": "{0} & {1}"},
     "or": {"int": "{0} | {1}", "uint": "{0} | {1}", "bool": "{0} | {1}"},
     "xor": {"int": "{0} ^ {1}", "uint": "{0} ^ {1}", "bool": "{0} ^ {1}"},
-    "shl": {"int": "shift_left({0}, {1})", "uint": "shift_left({0}, {1})"},
-    "shr": {"int": "shift_right_int({0}, {1})", "uint": "shift_right_uint({0}, {1})"},
+    "shl": {"int": _device("shift_left", 2), "uint": _device("shift_left", 2)},
+    "shr": {"int": _device("shift_right_int", 2), "uint": _device("shift_right_uint", 2)},
     "eq": {"float": "{0} == {1}", "int": "{0} == {1}", "uint": "{0} == {1}", "bool": "({0} ^ {1}) == 0"},
     "ne": {"float": "{0} != {1}", "int": "{0} != {1}", "uint": "{0} != {1}", "bool": "{0} ^ {1}"},
     "lt": {"float": "{0} < {1}", "int": "{0} < {1}", "uint": "{0} < {1}", "bool": "({0} == 0) & {1}"},
     "le": {"float": "{0} <= {1}", "int": "{0} <= {1}", "uint": "{0} <= {1}", "bool": "({0} == 0) | {1}"},
     "gt": {"float": "{0} > {1}", "int": "{0} > {1}", "uint": "{0} > {1}", "bool": "{0} & ({1} == 0)"},
     "ge": {"float": "{0} >= {1}", "int": "{0} >= {1}", "uint": "{0} >= {1}", "bool": "{0} | ({1} == 0)"},
-    "where": {k: "tl.where({0}, {1}, {2})" for k in ("float", "int", "uint", "bool")},
-    "fma": {"float": "tl.fma({0}, {1}, {2})"},
+    "where": {k: _triton("tl.where({0}, {1}, {2})") for k in ("float", "int", "uint", "bool")},
+    "fma": {"float": _triton("tl.fma({0}, {1}, {2})")},
 }  # fmt: skip
-TEMPLATES["pow"] = {**TEMPLATES["pow"], "int": "pow_int({0}, {1})", "uint": "pow_uint({0}, {1})"}
+TEMPLATES["pow"] = {**TEMPLATES["pow"], "int": _device("pow_int", 2), "uint": _device("pow_uint", 2)}
 TEMPLATES["fmod"] = {**TEMPLATES["fmod"], "int": "{0} % {1}", "uint": "{0} % {1}"}
 
 #: ops whose template is a plain Python operator: a literal beside a tensor takes the tensor's type there
@@ -92,13 +126,13 @@ def type_text(dtype: DType) -> str:
     return "tl.int1" if dtype.kind == "bool" else f"tl.{dtype.name}"
 
 
-def template(op: str, dtype: DType) -> str:
-    """The text of `op` on operands of `dtype`. Raises InternalError where the op has no meaning for it."""
+def template(op: str, dtype: DType) -> Template:
+    """How `op` reads on operands of `dtype`. Raises InternalError where the op has no meaning for it."""
     by_kind = TEMPLATES[op]
-    text = by_kind.get(dtype.name) or by_kind.get(dtype.kind)
-    if text is None:
+    found = by_kind.get(dtype.name) or by_kind.get(dtype.kind)
+    if found is None:
         raise InternalError(f"[triton] {op} is not defined on {dtype} (domain: {SCALAR[op].domain})")
-    return text
+    return Template(found) if isinstance(found, str) else found
 
 
 def takes_literals(op: str, dtype: DType) -> bool:
@@ -108,7 +142,7 @@ def takes_literals(op: str, dtype: DType) -> bool:
     """
     if op in _OPERATORS:
         return dtype.kind != "bool" and dtype.name != "uint64"
-    return dtype.name in ("float32", "int32") and template(op, dtype).startswith(("tl.", "libdevice."))
+    return dtype.name in ("float32", "int32") and template(op, dtype).literals
 
 
 def literal(value: Any, dtype: DType) -> str:
@@ -157,4 +191,4 @@ def combine_name(row: Reducer, dtype: DType) -> str:
 
 def combine_text(row: Reducer, dtype: DType) -> str:
     """The text of that function; that of positions is a device function of `kernels/gpu/device.py`."""
-    return f"@triton.jit\ndef {combine_name(row, dtype)}(a, b):\n    return {template(row.combine, dtype).format('a', 'b')}"
+    return f"@triton.jit\ndef {combine_name(row, dtype)}(a, b):\n    return {template(row.combine, dtype).text.format('a', 'b')}"

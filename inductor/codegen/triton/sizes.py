@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from ....errors import InternalError
@@ -27,6 +29,18 @@ def product_text(sizes: tuple[Dim, ...]) -> str:
         else:
             symbolic.append(f"({size_text(s)})" if _kind(s) == "Add" else size_text(s))
     return " * ".join(([str(number)] if number != 1 or not symbolic else []) + symbolic)
+
+
+def factor_text(sizes: Sequence[Dim], wide: bool = False) -> str:
+    """The product of sizes as one operand, whatever operator stands before it."""
+    numbers = [s for s in sizes if isinstance(s, int)]
+    symbolic = [size_text(s, wide) for s in sizes if not isinstance(s, int)]
+    number = math.prod(numbers)
+    texts = [*([str(number)] if number != 1 or not symbolic else []), *symbolic]
+    simple = len(texts) == 1 and (
+        number >= 0 if not symbolic else _kind(next(s for s in sizes if not isinstance(s, int))) == "Symbol"
+    )
+    return texts[0] if simple else f"({' * '.join(texts)})"
 
 
 def _kind(e: Any) -> str:

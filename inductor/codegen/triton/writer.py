@@ -7,14 +7,13 @@ Lanes beyond an axis's end compute garbage that is never stored. What runs along
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ....errors import InternalError
 from ....kernels.gpu.library import helper_names
-from ....kernels.gpu.source import INT32_LIMIT
+from ....kernels.gpu.source import ENTRY, INT32_LIMIT
 from ... import dtypes
 from ...dtypes import DType, int32
 from ...graph import Dim
@@ -23,10 +22,12 @@ from ...loops import Expr, FloorDiv, Index, Indirect, Var
 from ...loops.reducers import REDUCERS
 from .reading import COMPARISONS, below, emission_order, fits_indices, has_load, is_small
 from .scalars import cast_text, combine_name, literal, takes_literals, template, typed_literal
-from .sizes import product_text, size_text
+from .sizes import factor_text, size_text
 from .tiling import Axis, Tiling
 
-_RESERVED = frozenset({"tl", "triton", "libdevice", "float", "range", "x", "y", "z", "r", "pid", "start", "lanes"})
+_RESERVED = frozenset(
+    {"tl", "triton", "libdevice", "float", "range", "x", "y", "z", "r", "pid", "start", "lanes", ENTRY}
+)
 _COMBINERS = frozenset(combine_name(row, dtype) for row in REDUCERS.values() for dtype in dtypes.ALL.values())
 
 
@@ -36,11 +37,18 @@ class Value:
 
     text: str
     axes: frozenset[str]
+    #: it stands without parentheses
+    is_word: bool = False
+
+
+_ZERO = Value("0", frozenset(), is_word=True)
+#: what an enclosing `masked` asks for: the condition, and its value
+Mask = tuple[Expr, Value]
 
 
 @dataclass
 class Block:
-    """Lines of one nesting level, and what they have computed: (expression, masks) or local name -> value."""
+    """Lines of one nesting level, and what they have computed: (expression, conditions it is under) or local name -> value."""
 
     lines: list[str] = field(default_factory=list)
     known: dict[Any, Value] = field(default_factory=dict)
@@ -53,7 +61,7 @@ class Joining(Protocol):
         """Make the value of a reduction known."""
         ...
 
-    def scan(self, w: Writer, e: Expr, conds: tuple[Value, ...]) -> None:
+    def scan(self, w: Writer, e: Expr, conds: tuple[Mask, ...]) -> None:
         """Make the running prefixes of a scan known."""
         ...
 
@@ -72,13 +80,14 @@ class Writer:
         self.has_scan = any(e.op == "scan" for s in kernel.stores for e in below(s.value, s.index))
         #: functions that join two values of a reduction, by name
         self.combiners: dict[str, str] = {}
+        #: device functions that the text calls
+        self.needs: set[str] = set()
         self.outer = Block()
         self.inner: Block | None = None
         self.pointers = {b.name: f"{b.name}_ptr" for b in kernel.args}
         blocks = {a.constant for a in tiling.axes}
         self.taken = _RESERVED | helper_names() | blocks | set(self.pointers.values()) | set(kernel.symbols)
         self.taken |= _COMBINERS | {v.name for v in self.axis_of} | {f"{a.name}_mask" for a in tiling.axes}
-        self.name = f"{kernel.name}_kernel" if kernel.name in self.taken else kernel.name
         self.wide = self._needs_int64()
 
     def extents(self) -> list[Dim]:
@@ -152,7 +161,7 @@ class Writer:
 
     # ------------------------------------------------------------------ values
 
-    def value(self, root: Expr, conds: tuple[Value, ...] = ()) -> Value:
+    def value(self, root: Expr, conds: tuple[Mask, ...] = ()) -> Value:
         """Emit `root` and all below it that is not there yet. conds: masks of the enclosing `masked` expressions."""
         for e in emission_order(root):
             if self._find(e, conds) is None:
@@ -161,18 +170,18 @@ class Writer:
         assert found is not None
         return found
 
-    def _key(self, e: Expr, conds: tuple[Value, ...]) -> tuple[int, tuple[str, ...]]:
-        return (id(e), tuple(c.text for c in conds) if conds and has_load(e) else ())
+    def _key(self, e: Expr, conds: tuple[Mask, ...]) -> tuple[Expr, tuple[Expr, ...]]:
+        return (e, tuple(cond for cond, _ in conds) if conds and has_load(e) else ())
 
-    def _find(self, e: Expr, conds: tuple[Value, ...]) -> Value | None:
+    def _find(self, e: Expr, conds: tuple[Mask, ...]) -> Value | None:
         key = self._key(e, conds)
         if self.inner is not None and key in self.inner.known:
             return self.inner.known[key]
         if key not in self.outer.known and e.op == "reduce":
-            key = (id(e), ())
+            key = (e, ())
         return self.outer.known.get(key)
 
-    def _emit(self, e: Expr, conds: tuple[Value, ...]) -> None:
+    def _emit(self, e: Expr, conds: tuple[Mask, ...]) -> None:
         if e.op == "const":
             self.know(e, conds, Value(typed_literal(e.attr, e.dtype), frozenset()), inline=True)
         elif e.op == "index":
@@ -194,7 +203,7 @@ class Writer:
         else:
             self._pointwise(e, conds)
 
-    def _pointwise(self, e: Expr, conds: tuple[Value, ...]) -> None:
+    def _pointwise(self, e: Expr, conds: tuple[Mask, ...]) -> None:
         operand = e.args[1].dtype if e.op == "where" else e.args[0].dtype
         narrow = self._narrow_comparison(e, conds)
         args = narrow or [self.value(a, conds) for a in e.args]
@@ -203,10 +212,21 @@ class Writer:
         for a, v in zip(e.args, args):
             plain = bare and a.op == "const" and a.dtype.kind != "bool"
             texts.append(literal(a.attr, a.dtype) if plain else v.text)
-        text = template(e.op, int32 if narrow else operand).format(*texts)
+        text = self.call(e.op, int32 if narrow else operand, texts)
         self.know(e, conds, Value(text, frozenset().union(*(v.axes for v in args))))
 
-    def _narrow_comparison(self, e: Expr, conds: tuple[Value, ...]) -> list[Value] | None:
+    def call(self, op: str, dtype: DType, operands: list[str]) -> str:
+        """The text of an op on operands of a type."""
+        found = template(op, dtype)
+        self.need(found.needs)
+        return found.text.format(*operands)
+
+    def need(self, helper: str) -> None:
+        """Note that the text calls a device function ("": none)."""
+        if helper:
+            self.needs.add(helper)
+
+    def _narrow_comparison(self, e: Expr, conds: tuple[Mask, ...]) -> list[Value] | None:
         """Index values that surely fit in 32 bits are compared without widening them to int64 first."""
         if e.op not in COMPARISONS or self.wide is not False or not all(map(is_small, e.args)):
             return None
@@ -215,10 +235,10 @@ class Writer:
         indices = [None if a.op == "const" else self.index(a.attr, conds) for a in e.args]
         return [Value("", frozenset()) if i is None else Value(f"({i.text})", i.axes) for i in indices]
 
-    def _masked(self, e: Expr, conds: tuple[Value, ...]) -> None:
+    def _masked(self, e: Expr, conds: tuple[Mask, ...]) -> None:
         cond_expr, inner, other = e.args
         cond = self.value(cond_expr, conds)
-        inside = (*conds, cond)
+        inside = (*conds, (cond_expr, cond))
         if inner.op == "load" and other.op == "const" and isinstance(other.attr, (bool, int, float)):
             loaded = self._load(inner, inside, literal(other.attr, other.dtype))
             self.remember(e, conds, loaded)
@@ -227,12 +247,12 @@ class Writer:
         text = f"tl.where({cond.text}, {value.text}, {rest.text})"
         self.know(e, conds, Value(text, cond.axes | value.axes | rest.axes))
 
-    def _load(self, e: Expr, conds: tuple[Value, ...], other: str | None) -> Value:
+    def _load(self, e: Expr, conds: tuple[Mask, ...], other: str | None) -> Value:
         buffer, index = e.attr
         at = self.index(index, conds)
-        axes = at.axes.union(*(c.axes for c in conds))
+        axes = at.axes.union(*(c.axes for _, c in conds))
         pointer = self._pointer(buffer, at, axes)
-        masks = [f"{a}_mask" for a in self.order if a in at.axes and a in self.masks] + [c.text for c in conds]
+        masks = [f"{a}_mask" for a in self.order if a in at.axes and a in self.masks] + [c.text for _, c in conds]
         mask = f", {' & '.join(masks)}" if masks else ""
         if mask and other is not None:
             mask += f", other={other}"
@@ -242,8 +262,8 @@ class Writer:
         return self.name_value(loaded, buffer, self._is_inner(e, conds))
 
     def _pointer(self, buffer: str, at: Value, axes: frozenset[str]) -> str:
-        offset = at.text if re.fullmatch(r"\w+", at.text) else f"({at.text})"
-        text = self.pointers[buffer] if offset == "0" else f"{self.pointers[buffer]} + {offset}"
+        offset = at.text if at.is_word else f"({at.text})"
+        text = self.pointers[buffer] if at == _ZERO else f"{self.pointers[buffer]} + {offset}"
         return text if axes == at.axes else f"tl.broadcast_to({text}, {self.shape(axes)})"
 
     # ------------------------------------------------------------------ stores
@@ -283,7 +303,7 @@ class Writer:
 
     # ------------------------------------------------------------------ indices
 
-    def index(self, index: Index, conds: tuple[Value, ...], *, wide: bool = False) -> Value:
+    def index(self, index: Index, conds: tuple[Mask, ...], *, wide: bool = False) -> Value:
         """An index as integer text over the axes.
 
         wide: in 64 bits, for what may leave the range of a position in memory: positions have the width that the buffers'
@@ -308,11 +328,15 @@ class Writer:
                 base_wide = wide or not fits_indices(atom.base)
                 inner = self.index(atom.base, conds, wide=base_wide)
                 operator = "//" if isinstance(atom, FloorDiv) else "%"
-                text = f"(({inner.text}) {operator} {_atom_text(size_text(atom.divisor, base_wide))})"
+                text = f"(({inner.text}) {operator} {factor_text((atom.divisor,), base_wide)})"
                 if base_wide and not wide and self.wide is False:
                     text = f"{text}.to(tl.int32)"
             axes |= inner.axes
             parts.append((c, text))
+        if len(parts) == 1 and parts[0][0] == 1 and index.const == 0:
+            return Value(parts[0][1], axes, is_word=True)
+        if not parts and isinstance(index.const, int) and index.const >= 0:
+            return Value(str(index.const), axes, is_word=True)
         return Value(_sum_text(parts, index.const, wide), axes)
 
     def _runs(self, index: Index, axis: Axis) -> Iterator[tuple[Dim, str]]:
@@ -341,11 +365,10 @@ class Writer:
         block = self.inner if inner and self.inner is not None else self.outer
         if name not in block.known:
             text = axis.name
-            faster = product_text(tuple(v.extent for v in axis.vars[last:]))
-            if faster != "1":
-                text = f"{text} // {_atom_text(faster)}"
+            if any(v.extent != 1 for v in axis.vars[last:]):
+                text = f"{text} // {factor_text([v.extent for v in axis.vars[last:]])}"
             if first > 0:
-                text = f"{text} % {_atom_text(product_text(tuple(v.extent for v in axis.vars[first:last])))}"
+                text = f"{text} % {factor_text([v.extent for v in axis.vars[first:last]])}"
             block.known[name] = Value(name, frozenset({axis.name}))
             self.taken = self.taken | {name}
             block.lines.append(f"{name} = {text}")
@@ -353,11 +376,11 @@ class Writer:
 
     # ------------------------------------------------------------------ lines and names
 
-    def _is_inner(self, e: Expr, conds: tuple[Value, ...]) -> bool:
+    def _is_inner(self, e: Expr, conds: tuple[Mask, ...]) -> bool:
         if self.inner is None:
             return False
         scanned = self.has_scan and any(b.op == "scan" for b in below(e))
-        return e.varies_in_r or scanned or any("r" in c.axes for c in conds)
+        return e.varies_in_r or scanned or any("r" in c.axes for _, c in conds)
 
     def line(self, text: str, inner: bool) -> None:
         block = self.inner if inner and self.inner is not None else self.outer
@@ -368,13 +391,13 @@ class Writer:
         self.line(f"{fresh} = {value.text}", inner)
         return Value(fresh, value.axes)
 
-    def know(self, e: Expr, conds: tuple[Value, ...], value: Value, *, inline: bool = False, name: str = "") -> Value:
+    def know(self, e: Expr, conds: tuple[Mask, ...], value: Value, *, inline: bool = False, name: str = "") -> Value:
         """Give a value its line (unless `inline`) and remember it."""
         if not inline:
             value = self.name_value(value, name or e.op, self._is_inner(e, conds))
         return self.remember(e, conds, value)
 
-    def remember(self, e: Expr, conds: tuple[Value, ...], value: Value) -> Value:
+    def remember(self, e: Expr, conds: tuple[Mask, ...], value: Value) -> Value:
         block = self.inner if self._is_inner(e, conds) and self.inner is not None else self.outer
         block.known[self._key(e, conds)] = value
         return value
@@ -407,11 +430,8 @@ def _sum_text(parts: list[tuple[Dim, str]], const: Dim, wide: bool = False) -> s
         text += (f" - {term}" if text else f"-{term}") if negative else (f" + {term}" if text else term)
     if const == 0 and text:
         return text
-    number = size_text(const, wide)
     if not text:
-        return number
-    return f"{text} - {number[1:]}" if number.startswith("-") else f"{text} + {number}"
-
-
-def _atom_text(text: str) -> str:
-    return text if re.fullmatch(r"\w+|\(.*\)", text) else f"({text})"
+        return size_text(const, wide)
+    if isinstance(const, int) and const < 0:
+        return f"{text} - {-const}"
+    return f"{text} + {size_text(const, wide)}"

@@ -34,7 +34,7 @@ from ..reductions import (
 from ..scalars import type_text
 from ..sizes import size_text
 from ..tiling import Tiling, next_power_of_2, reduces_columns, row_loads, row_tiling, widest
-from ..writer import Block, Value, Writer
+from ..writer import Block, Mask, Value, Writer
 from .way import Request
 
 
@@ -110,7 +110,7 @@ class _Loops:
     def reduce(self, w: Writer, e: Expr) -> None:
         raise InternalError(f"[triton] a reduction is used before its loop ran: {e}\n{self.kernel}")
 
-    def scan(self, w: Writer, e: Expr, conds: tuple[Value, ...]) -> None:
+    def scan(self, w: Writer, e: Expr, conds: tuple[Mask, ...]) -> None:
         """Carry the total of the blocks so far into this one."""
         operand, prefix = scan_operand(w, e)
         combine, position = combine_function(w, e), w.order.index("r")
@@ -168,6 +168,7 @@ class _Loops:
             return Accumulator([name, at], [initial, f"tl.full({w.shape(axes)}, {last}, {lane})"], axes)
         if id(e) in self.sums:
             total = w.fresh("sum_acc")
+            w.need("streaming_softmax")
             w.line(f"{name}, {total} = streaming_softmax({name}, {total}, {operand})", True)
             return Accumulator([name, total], [initial, f"tl.full({w.shape(axes)}, 0.0, {type_text(dtype)})"], axes)
         w.line(f"{name} = {combine}({name}, {operand})", True)
@@ -182,8 +183,8 @@ class _Loops:
             return
         name, total = a.names
         reduce_line(w, e, [name], combine, a.axes)
-        top = w.outer.known[(id(e), ())].text
-        reduce_line(w, follower, [f"{total} * libdevice.exp({name} - {top})"], combine_function(w, follower), a.axes)
+        scale = w.call("exp", follower.dtype, [f"{name} - {w.outer.known[e, ()].text}"])
+        reduce_line(w, follower, [f"{total} * {scale}"], combine_function(w, follower), a.axes)
 
 
 def _reads(buffer: str, exprs: list[Expr]) -> bool:

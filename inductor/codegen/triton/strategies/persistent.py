@@ -20,7 +20,7 @@ from ..reductions import (
     without_tail,
 )
 from ..tiling import MANY_PROGRAMS, Tiling, next_power_of_2, reduces_columns, row_loads, row_tiling
-from ..writer import Value, Writer
+from ..writer import Mask, Writer
 from .way import Request
 
 #: the longest row kept in registers; of neighbouring columns
@@ -52,7 +52,7 @@ class Persistent:
             operands.append(positions(w, axes))
         reduce_line(w, e, operands, combine_function(w, e), axes)
 
-    def scan(self, w: Writer, e: Expr, conds: tuple[Value, ...]) -> None:
+    def scan(self, w: Writer, e: Expr, conds: tuple[Mask, ...]) -> None:
         operand, prefix = scan_operand(w, e)
         know_scan(w, e, conds, prefix, operand.axes)
 

@@ -11,7 +11,7 @@ from ....loops import Expr, Var, points
 from ....refusal import Refusal
 from ....sizes import size_hint
 from ..tiling import MANY_PROGRAMS, Axis, Tiling, accesses, next_power_of_2, unit_var, widest
-from ..writer import Value, Writer
+from ..writer import Mask, Writer
 from .way import Request
 
 
@@ -30,7 +30,7 @@ class Pointwise:
     def reduce(self, w: Writer, e: Expr) -> None:
         raise InternalError(f"[triton] a reduction in a pointwise kernel: {e}\n{w.kernel}")
 
-    def scan(self, w: Writer, e: Expr, conds: tuple[Value, ...]) -> None:
+    def scan(self, w: Writer, e: Expr, conds: tuple[Mask, ...]) -> None:
         raise InternalError(f"[triton] a scan in a pointwise kernel: {e}\n{w.kernel}")
 
 
