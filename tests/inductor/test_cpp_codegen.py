@@ -16,7 +16,7 @@ import sympy
 from quern.inductor import loops as L
 from quern.inductor.canonical import canonical_form
 from quern.inductor.codegen.cpp import generate, generate_kernel
-from quern.inductor.codegen.cpp.emit import EMIT, is_operator, text_of
+from quern.inductor.codegen.cpp.emit import OPERATORS, template
 from quern.inductor.codegen.cpp.indexing import dim_text
 from quern.inductor.codegen.cpp.nest import read_nest
 from quern.inductor.codegen.cpp.strategies import STRATEGIES
@@ -943,9 +943,9 @@ def test_no_op_is_without_text() -> None:
     for name, row in SCALAR.items():
         for vector in (False, True):
             for truth in {"any": (False, True), "integral": (False, True), "bool": (True,)}.get(row.domain, (False,)):
-                text = text_of(name, truth, vector)
+                text = template(name, truth, vector).text
                 assert all(f"{{{k}}}" in text for k in range(row.arity)) and f"{{{row.arity}}}" not in text
-        assert is_operator(EMIT[name]) == ("(" not in EMIT[name])
+        assert template(name, False, False).mixes == (name in OPERATORS)
 
 
 def test_sizes_as_text() -> None:

@@ -1,30 +1,17 @@
 """What each scalar op is in C++: one row per op of `inductor.ops.scalar`, for scalars and vectors alike.
 
-A template that is a bare operator takes vectors and scalars mixed; a function call wants all its operands to be vectors once one is.
+An operator takes vectors and scalars mixed; a function call wants all its operands to be vectors once one is.
 Truth values are `bool` as scalars and masks (0 or -1 per lane) as vectors: ops over them have rows of their own.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ...loops.reducers import Reducer
 
-#: op -> C++ text over numbers
-EMIT: dict[str, str] = {
-    **{
-        name: f"{name}({{0}})"
-        for name in (
-            "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "asin", "acos",
-            "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "lgamma", "sigmoid", "floor", "ceil",
-            "trunc", "round", "isnan", "isinf", "signbit", "abs", "sign",
-        )
-    },
-    **{
-        name: f"{name}({{0}}, {{1}})"
-        for name in (
-            "floordiv", "mod", "fmod", "pow", "atan2", "hypot", "copysign", "nextafter", "max", "min", "fmax", "fmin",
-            "shl", "shr",
-        )
-    },
+#: op -> C++ text over numbers, for ops that are operators
+OPERATORS: dict[str, str] = {
     "neg": "-{0}",
     "not": "~{0}",
     "add": "{0} + {1}",
@@ -40,9 +27,27 @@ EMIT: dict[str, str] = {
     "le": "{0} <= {1}",
     "gt": "{0} > {1}",
     "ge": "{0} >= {1}",
-    "where": "where({0}, {1}, {2})",
-    "fma": "fma({0}, {1}, {2})",
-    "ipow": "ipow({0}, {1})",  # pow over integers
+}
+
+#: ops that are functions under their own name (kernels/cpu/*.h), and how many operands they take
+FUNCTIONS: dict[str, int] = {
+    **dict.fromkeys(
+        (
+            "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "asin", "acos",
+            "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "lgamma", "sigmoid", "floor", "ceil",
+            "trunc", "round", "isnan", "isinf", "signbit", "abs", "sign",
+        ),
+        1,
+    ),
+    **dict.fromkeys(
+        (
+            "floordiv", "mod", "fmod", "pow", "atan2", "hypot", "copysign", "nextafter", "max", "min", "fmax", "fmin",
+            "shl", "shr", "ipow",  # pow over integers
+        ),
+        2,
+    ),
+    "where": 3,
+    "fma": 3,
 }  # fmt: skip
 
 #: op over truth values -> (scalar text, mask text). A mask's true is -1, so order is reversed.
@@ -82,7 +87,7 @@ def reducer_name(row: Reducer) -> str:
 
 def reducer_text(row: Reducer) -> str:
     """Its text, for scalars and vectors alike (kernels/cpu/reduce.h)."""
-    step = EMIT[row.combine].format("a", "x")
+    step = template(row.combine, False, False).text.format("a", "x")
     return f"""struct {reducer_name(row)} {{
   static constexpr bool exact = {str(row.exact).lower()};
   template <class V> static INLINE V start() {{ return Neutral<V>::{row.neutral}(); }}
@@ -90,17 +95,22 @@ def reducer_text(row: Reducer) -> str:
 }};"""
 
 
-def is_operator(template: str) -> bool:
-    """Whether vectors and scalars may be mixed in it."""
-    return "(" not in template
+@dataclass(frozen=True)
+class Template:
+    """How an op reads: text with places for the operands. mixes: whether vectors and scalars may stand in it together."""
+
+    text: str
+    mixes: bool
 
 
-def text_of(op: str, operands_bool: bool, is_vector: bool) -> str:
-    """The template of `op`. Raises KeyError for an op without a row."""
+def template(op: str, operands_bool: bool, is_vector: bool, *, apart: bool = False) -> Template:
+    """The template of `op`; apart: as a call that is not put in place. Raises KeyError for an op without a row."""
     if operands_bool and op in EMIT_BOOL:
-        template = EMIT_BOOL[op][1 if is_vector else 0]
+        text = EMIT_BOOL[op][1 if is_vector else 0]
+    elif op in OPERATORS:
+        text = OPERATORS[op]
     else:
-        template = EMIT[op]
-    if is_vector and op in COMPARISONS:
-        return f"as_mask({template})"
-    return template
+        places = ", ".join(f"{{{i}}}" for i in range(FUNCTIONS[op]))
+        return Template(f"{'apart_' if apart else ''}{op}({places})", mixes=False)
+    mixes = not operands_bool
+    return Template(f"as_mask({text})" if is_vector and op in COMPARISONS else text, mixes)

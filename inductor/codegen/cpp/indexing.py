@@ -63,24 +63,29 @@ def _never_negative(*sizes: Any) -> bool:
 
 def index_text(index: Index, atom_text: AtomText) -> str:
     """An index as an int64 expression, with the largest strides first as they were built."""
-    parts = [_term_text(atom, c, atom_text) for atom, c in index.terms]
-    if not parts or not (isinstance(index.const, int) and index.const == 0):
-        parts.append(dim_text(index.const))
-    return " + ".join(parts).replace("+ -", "- ")
+    #: sign and size of each term
+    terms = [_term(atom, c, atom_text) for atom, c in index.terms]
+    if not terms or not (isinstance(index.const, int) and index.const == 0):
+        terms.append(_signed(index.const))
+    (minus, text), *others = terms
+    return (f"-{text}" if minus else text) + "".join(f" {'-' if minus else '+'} {text}" for minus, text in others)
 
 
-def _term_text(atom: Atom, c: Dim, atom_text: AtomText) -> str:
+def _signed(d: Dim) -> tuple[bool, str]:
+    return (True, dim_text(-d)) if isinstance(d, int) and d < 0 else (False, dim_text(d))
+
+
+def _term(atom: Atom, c: Dim, atom_text: AtomText) -> tuple[bool, str]:
     if isinstance(atom, FloorDiv):
         text = f"({_inner(atom.base, atom_text)} / {dim_text(atom.divisor)})"
     elif isinstance(atom, Mod):
         text = f"({_inner(atom.base, atom_text)} % {dim_text(atom.divisor)})"
     else:
         text = atom_text(atom)
-    if isinstance(c, int) and c == 1:
-        return text
-    if isinstance(c, int) and c == -1:
-        return f"-{text}"
-    return f"{dim_text(c)} * {text}"
+    if isinstance(c, int) and abs(c) == 1:
+        return c < 0, text
+    minus, factor = _signed(c)
+    return minus, f"{factor} * {text}"
 
 
 def _inner(index: Index, atom_text: AtomText) -> str:

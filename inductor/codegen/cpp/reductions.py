@@ -105,7 +105,7 @@ def finish(w: Writer, state: str, x: Reduction) -> None:
     part = (".at" if is_position(e) else ".all()") if lanes else ".truth()" if ctype == "bool" else ".value()"
     name = w.fresh()
     w.line(f"{w.type_name(ctype, lanes)} {name} = {state}{part};")
-    know(w, x, Value(name, ctype, lanes, w.level))
+    know(w, x, Value(name, ctype, lanes, w.level, is_name=True))
 
 
 def know(w: Writer, x: Reduction, value: Value) -> None:

@@ -18,7 +18,7 @@ from ...dtypes import HALVES, bool_, int64
 from ...kernel import Store
 from ...loops import Atom, Expr, Index, Indirect, Var, expr, postorder
 from .cost import called_functions
-from .emit import is_operator, text_of
+from .emit import template
 from .indexing import dim_text, free_vars, index_text, index_vars, stride_along
 from .nest import Nest
 from .ranges import fits_i32
@@ -30,12 +30,13 @@ _UPDATES = {"add": "+", "or": "|"}
 
 @dataclass(frozen=True)
 class Value:
-    """text: a name or a literal; ctype: element type; level: number of the block that defines it."""
+    """text: C++; ctype: element type; level: number of the block that defines it; is_name: it is the name of a variable."""
 
     text: str
     ctype: str
     vector: bool
     level: int
+    is_name: bool = False
 
 
 @dataclass
@@ -202,12 +203,12 @@ class Writer:
         return None
 
     def _name(self, e: Expr, mask: Expr | None, made: Value) -> Value:
-        if made.text.isidentifier():  # a conversion that changes nothing, or a value that named itself
+        if made.is_name:  # a conversion that changes nothing, or a value that named itself
             self.blocks[made.level].values[e, mask] = made
             return made
         name = self.fresh()
         self.blocks[made.level].lines.append(f"{self.type_name(made.ctype, made.vector)} {name} = {made.text};")
-        value = Value(name, made.ctype, made.vector, made.level)
+        value = Value(name, made.ctype, made.vector, made.level, is_name=True)
         self.blocks[made.level].values[e, mask] = value
         return value
 
@@ -275,16 +276,11 @@ class Writer:
         level = max((v.level for v in parts), default=0)
         operand = self._common_type(e, parts, vector)
         parts = [self.as_type(v, operand) for v in parts]
-        name = "ipow" if e.op == "pow" and not operand.startswith("f") else e.op
-        template = text_of(name, operand == "bool", vector)
-        if name in self.apart:
-            template = f"apart_{template}"
-        if vector and (not is_operator(template.removeprefix("as_mask(").removesuffix(")")) or operand == "bool"):
-            texts = [self.as_vector(v) for v in parts]
-        else:
-            texts = [v.text for v in parts]
+        name = "ipow" if e.op == "pow" and not e.args[0].dtype.is_float else e.op
+        form = template(name, operand == "bool", vector, apart=name in self.apart)
+        texts = [self.as_vector(v) if vector and not form.mixes else v.text for v in parts]
         ctype = "bool" if e.dtype == bool_ else operand
-        return Value(template.format(*texts), ctype, vector, level)
+        return Value(form.text.format(*texts), ctype, vector, level)
 
     def _common_type(self, e: Expr, parts: list[Value], vector: bool) -> str:
         """The element type in which the operands meet: i32 only where everything surely fits."""
@@ -347,7 +343,7 @@ class Writer:
         text, level = self.index(i, mask)
         if name in self.written or not self.may_hoist_loads:
             level = self.level
-        at = f"{pointer} + ({text})" if " " in text else f"{pointer} + {text}"
+        at = f"{pointer} + ({text})"
         cond = self.value(mask) if mask is not None else None
         if cond is not None:
             level = max(level, cond.level)
@@ -389,7 +385,7 @@ class Writer:
         text = element()
         self.line(f"return {f'({text}) ? -1 : 0' if ctype == 'bool' else text};")
         self.close("});")
-        return Value(name, ctype, True, self.level)
+        return Value(name, ctype, True, self.level, is_name=True)
 
     def store(self, s: Store) -> None:
         """Write a store's value in the innermost block."""
@@ -407,7 +403,7 @@ class Writer:
         if scalar or stride == 0 and not value.vector and not (s.mode == "add" and self._in_each_lane(s)):
             return self._store_one(s, pointer, value.text, ctype)
         if stride != 1:
-            if value.vector and not value.text.isidentifier():
+            if value.vector and not value.is_name:
                 value = self._name_here(value)
             self.open(f"scatter<{self.N}>(n, [&](int l) INLINE_BODY {{", scalar_lanes=True)
             lane = value.text
@@ -416,7 +412,7 @@ class Writer:
             self._store_one(s, pointer, lane, ctype)
             return self.close("});")
         text, _ = self.index(s.index)
-        at = f"{pointer} + ({text})" if " " in text else f"{pointer} + {text}"
+        at = f"{pointer} + ({text})"
         vector = self.as_vector(value)
         if s.mode in _UPDATES:
             vector = f"load<{self.type_name(ctype, True)}>({at}, n) {_UPDATES[s.mode]} {vector}"
@@ -431,11 +427,11 @@ class Writer:
     def _name_here(self, value: Value) -> Value:
         name = self.fresh()
         self.line(f"{self.type_name(value.ctype, value.vector)} {name} = {value.text};")
-        return Value(name, value.ctype, value.vector, self.level)
+        return Value(name, value.ctype, value.vector, self.level, is_name=True)
 
     def _store_one(self, s: Store, pointer: str, value: str, ctype: str) -> None:
         text, _ = self.index(s.index)
-        at = f"{pointer} + ({text})" if " " in text else f"{pointer} + {text}"
+        at = f"{pointer} + ({text})"
         if s.mode in _UPDATES:
             value = f"load<{ctype}>({at}) {_UPDATES[s.mode]} {value}"
         self.line(f"store<{ctype}>({at}, {value});")

@@ -46,7 +46,7 @@ def test_a_kernel_that_cannot_be_compiled_is_named_with_its_text() -> None:
     bad = replace(other, text=other.text.replace("libdevice.tanh", "libdevice.no_such_function"))
     with pytest.raises(CompilerFailed, match="no_such_function"):
         compile_all([good, bad], Target(arch=90), workers=2)
-    with pytest.raises(CompilerFailed, match=r"(?s)Triton could not compile chain for sm_90.*def chain"):
+    with pytest.raises(CompilerFailed, match=r"(?s)Triton could not compile chain for sm_90.*def kernel"):
         compile_all([bad], Target(arch=90))
 
 

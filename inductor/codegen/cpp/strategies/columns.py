@@ -174,10 +174,14 @@ class ColumnBlock:
         self.w.open_lanes(self.range.low, self.range.high)
 
     def _at(self, x: Reduction) -> str:
+        return ", ".join(self._places(x))
+
+    def _places(self, x: Reduction) -> list[str]:
+        """Where the lanes at hand lie in a reduction's arrays."""
         v, low = self.w.nest.vector, self.range.low
         assert v is not None
         offset = v.name if low == "0" else f"({v.name} - {low})"
-        return ", ".join(f"{name} + {offset}" for name in self.arrays[x])
+        return [f"{name} + {offset}" for name in self.arrays[x]]
 
     def _read_arrays(self, skip: tuple[Reduction, ...] = ()) -> None:
         """Make finished reductions known to the lanes at hand."""
@@ -188,5 +192,5 @@ class ColumnBlock:
             ctype = result_type(w.nest, x[0])
             name = w.fresh()
             kind = w.type_name(ctype, True)
-            w.line(f"{kind} {name} = load_raw<{kind}>({self._at(x).split(', ')[-1]}, n);")
-            know(w, x, Value(name, ctype, True, w.level))
+            w.line(f"{kind} {name} = load_raw<{kind}>({self._places(x)[-1]}, n);")
+            know(w, x, Value(name, ctype, True, w.level, is_name=True))

@@ -97,7 +97,7 @@ class Split:
             ctype = result_type(self.nest, x[0])
             name = w.fresh()
             w.line(f"{ctype} {name} = {self._total(x)[-1]}[{sharing.point}]{' != 0' if ctype == 'bool' else ''};")
-            know(w, x, Value(name, ctype, False, w.level))
+            know(w, x, Value(name, ctype, False, w.level, is_name=True))
         if one is None:
             for s in self.nest.final:
                 w.store(s)
