@@ -120,9 +120,8 @@ def _until_settled(
                 ev.discard()
                 continue
             if not _learn(target, ev, broken):
-                found = plain(ev, target, BreakReason.of(broken))
-                if _is_error(ev, broken):
-                    _expect_error(ev, found, BreakReason.of(broken))
+                ending = _expecting_error if _is_error(ev, broken) else plain
+                found = ending(ev, target, BreakReason.of(broken))
                 engine.note_break(BreakReason.of(broken), broken.eager)
             else:
                 ev.discard()
@@ -144,10 +143,10 @@ def _failure(ev: Evaluator, target: Target, error: Exception) -> CompileFailure:
     return CompileFailure(error, location or locations.of_code(target.view.code), plain(ev, target, None))
 
 
-def _expect_error(ev: Evaluator, found: Captured, reason: BreakReason) -> None:
-    """Plain Python is expected to raise; if it does not, the entry says why the program was not captured."""
+def _expecting_error(ev: Evaluator, target: Target, reason: BreakReason) -> Captured:
+    """An entry of plain Python that is expected to raise; if it does not, it says why the program was not captured."""
     failed = ev.names.inject(reason.unsupported, "unsupported")
-    found.body = [found.body[0].removeprefix("return "), f"raise {failed}()"]
+    return _run_plain(ev, [_plain_call(ev, target), f"raise {failed}()"], reason)
 
 
 def _attempt(ev: Evaluator, target: Target, arguments: Mapping[str, Any]) -> Captured:
@@ -262,13 +261,18 @@ def _earlier_stop(target: Target, index: int) -> int | None:
 
 def plain(ev: Evaluator, target: Target, reason: BreakReason | None) -> Captured:
     """An entry that runs the target as plain Python."""
-    names = ev.names
-    if target.is_whole:
-        parts = call_parts(target)
-        text = f"return {names.inject(target.function, 'plain')}({parts})"
-    else:
-        text = f"return {_plain_rest(ev, target)}"
-    return _captured(ev, None, ev.guards.conditions()[0], [], [], [], [text], [], None, reason)
+    return _run_plain(ev, [f"return {_plain_call(ev, target)}"], reason)
+
+
+def _run_plain(ev: Evaluator, body: list[str], reason: BreakReason | None) -> Captured:
+    return _captured(ev, None, ev.guards.conditions()[0], [], [], [], body, [], None, reason)
+
+
+def _plain_call(ev: Evaluator, target: Target) -> str:
+    """The target as an expression of plain Python."""
+    if not target.is_whole:
+        return _plain_rest(ev, target)
+    return f"{ev.names.inject(target.function, 'plain')}({call_parts(target)})"
 
 
 def call_parts(target: Target) -> str:
@@ -310,10 +314,7 @@ def _raises(ev: Evaluator, target: Target, raised: UserRaise) -> Captured:
         "plain Python raises it",
         location=raised.location,
     )
-    found = plain(ev, target, reason)
-    if ev.engine.fullgraph:
-        _expect_error(ev, found, reason)
-    return found
+    return (_expecting_error if ev.engine.fullgraph else plain)(ev, target, reason)
 
 
 def _finish_stopped(ev: Evaluator, target: Target, frame: Frame) -> Captured:

@@ -187,10 +187,11 @@ class Array(ArrayValue):
         while array.parent is not None:
             steps.append(array.step)
             array = array.parent
+        module = rb.inject(np, "numpy")
         for step in reversed(steps):
-            prefix, suffix = python_view(_maker(step), step.attrs, rb.size)
+            prefix, suffix = python_view(_maker(step), step.attrs, rb.size, module)
             base = f"{prefix}{base}{suffix}"
-        return base.replace("np.", f"{rb.inject(np, 'numpy')}.") if "np." in base else base
+        return base
 
     def __repr__(self) -> str:
         return f"<{'scalar' if self.scalar else 'array'} {self.dtype}{list(self.shape)}>"

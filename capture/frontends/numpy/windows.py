@@ -22,9 +22,9 @@ def view_window(op: str, shape: tuple[Dim, ...], strides: tuple[Dim, ...], attrs
     return _WINDOW[op](shape, strides, **attrs)
 
 
-def python_view(op: str, attrs: Mapping[str, Any], text: Callable[[Any], str]) -> tuple[str, str]:
-    """(prefix, suffix) around an array's expression; `np` stands for the module, `text` writes a size down."""
-    return _PYTHON[op](**{name: _written(value, text) for name, value in attrs.items()})
+def python_view(op: str, attrs: Mapping[str, Any], text: Callable[[Any], str], np: str) -> tuple[str, str]:
+    """(prefix, suffix) around an array's expression. text: writes a size down; np: what the module NumPy is called there."""
+    return _PYTHON[op](np, **{name: _written(value, text) for name, value in attrs.items()})
 
 
 def _written(value: Any, text: Callable[[Any], str]) -> str:
@@ -124,21 +124,21 @@ def _at(dim: str, text: str) -> tuple[str, str]:
 
 
 _PYTHON: dict[str, Callable[..., tuple[str, str]]] = {
-    "alias": lambda: ("", "[...]"),
-    "slice": lambda *, dim, start, end, step: _at(dim, f"{start}:{end}:{step}"),
-    "flip": lambda *, dims: ("np.flip(", f", {dims})"),
-    "select": lambda *, dim, index: _at(dim, f"{index}, ..."),
-    "unsqueeze": lambda *, dim: _at(dim, "None"),
-    "squeeze": lambda *, dim: ("", f".squeeze({dim})"),
-    "permute": lambda *, dims: ("", f".transpose({dims})"),
-    "reshape": lambda *, shape: ("", f".reshape({shape})"),
-    "expand": lambda *, shape: ("np.broadcast_to(", f", {shape})"),
-    "diagonal": lambda *, offset, dim1, dim2: ("", f".diagonal({offset}, {dim1}, {dim2})"),
+    "alias": lambda np: ("", "[...]"),
+    "slice": lambda np, dim, start, end, step: _at(dim, f"{start}:{end}:{step}"),
+    "flip": lambda np, dims: (f"{np}.flip(", f", {dims})"),
+    "select": lambda np, dim, index: _at(dim, f"{index}, ..."),
+    "unsqueeze": lambda np, dim: _at(dim, "None"),
+    "squeeze": lambda np, dim: ("", f".squeeze({dim})"),
+    "permute": lambda np, dims: ("", f".transpose({dims})"),
+    "reshape": lambda np, shape: ("", f".reshape({shape})"),
+    "expand": lambda np, shape: (f"{np}.broadcast_to(", f", {shape})"),
+    "diagonal": lambda np, offset, dim1, dim2: ("", f".diagonal({offset}, {dim1}, {dim2})"),
     # what einsum gives may be written, and what broadcast_arrays gives too, with a warning
-    "einsum": lambda *, offset, dim1, dim2: ("np.einsum('...ii->...i', ", ")"),
-    "broadcast_arrays": lambda *, shape: ("np.broadcast_arrays(", f", np.broadcast_to(0, {shape}))[0]"),
-    "unfold": lambda *, dimension, size, step: (
-        "np.lib.stride_tricks.sliding_window_view(",
+    "einsum": lambda np, offset, dim1, dim2: (f"{np}.einsum('...ii->...i', ", ")"),
+    "broadcast_arrays": lambda np, shape: (f"{np}.broadcast_arrays(", f", {np}.broadcast_to(0, {shape}))[0]"),
+    "unfold": lambda np, dimension, size, step: (
+        f"{np}.lib.stride_tricks.sliding_window_view(",
         f", {size}, {dimension})[{':, ' * int(dimension)}::{step}]",
     ),
 }
