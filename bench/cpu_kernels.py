@@ -72,7 +72,7 @@ def chain(n: int) -> Kernel:
 def softmax(rows: int, columns: int, over: str = "row") -> Kernel:
     """Over the fast axis ("row") or the slow one ("column")."""
     along_row = over == "row"
-    p, r = Var("p0", rows if along_row else columns), Var("r0", columns if along_row else rows)
+    p, r = Var("p0", rows if along_row else columns), Var("r0", columns if along_row else rows, True)
     i = as_index(p) * columns + as_index(r) if along_row else as_index(r) * columns + as_index(p)
     x = L.load("x", i, float32)
     e = _op("exp", _op("sub", x, L.reduce("max", x)))
@@ -82,7 +82,7 @@ def softmax(rows: int, columns: int, over: str = "row") -> Kernel:
 
 def layer_norm(rows: int, columns: int) -> Kernel:
     """With weight and bias."""
-    p, r = Var("p0", rows), Var("r0", columns)
+    p, r = Var("p0", rows), Var("r0", columns, True)
     i = as_index(p) * columns + as_index(r)
     x, count = L.load("x", i, float32), _const(float(columns))
     centred = _op("sub", x, _op("div", L.reduce("sum", x), count))
@@ -97,7 +97,7 @@ def total(rows: int, columns: int, over: str) -> Kernel:
     """Sums over "row", "column" or "all"."""
     n = rows * columns
     if over == "all":
-        r = Var("r0", n)
+        r = Var("r0", n, True)
         return _kernel(
             "sum_all",
             (),
@@ -106,7 +106,7 @@ def total(rows: int, columns: int, over: str) -> Kernel:
             x=n,
             out=1,
         )
-    p, r = (Var("p0", rows), Var("r0", columns)) if over == "row" else (Var("p0", columns), Var("r0", rows))
+    p, r = (Var("p0", rows), Var("r0", columns, True)) if over == "row" else (Var("p0", columns), Var("r0", rows, True))
     i = as_index(p) * columns + as_index(r) if over == "row" else as_index(r) * columns + as_index(p)
     store = Store("out", as_index(p), L.reduce("sum", L.load("x", i, float32)))
     return _kernel(f"sum_{over}", (p,), (r,), (store,), x=n, out=rows if over == "row" else columns)

@@ -94,7 +94,7 @@ def _runs_on(index: Index, outer: Var, inner: Var) -> bool:
 
 def _merge(kernel: Kernel, outer: Var, inner: Var) -> Kernel:
     """`outer` goes, and `inner` runs over both: its coefficient is that of the whole run."""
-    one = Var(f"{inner.name}m", outer.extent * inner.extent)
+    one = Var(f"{inner.name}m", outer.extent * inner.extent, inner.is_reduction)
     p, r = ([one if w == inner else w for w in space if w != outer] for space in (kernel.p, kernel.r))
     return _substitute(kernel, {outer: ZERO, inner: as_index(one)}, p, r)
 
@@ -124,7 +124,7 @@ def _by_stride(space: tuple[Var, ...], first: list[Index], then: list[Index]) ->
 def rename_vars(kernel: Kernel) -> Kernel:
     """Number the variables in loop order: p0, p1, ..., r0, r1, ..."""
     p = tuple(Var(f"p{i}", v.extent) for i, v in enumerate(kernel.p))
-    r = tuple(Var(f"r{i}", v.extent) for i, v in enumerate(kernel.r))
+    r = tuple(Var(f"r{i}", v.extent, True) for i, v in enumerate(kernel.r))
     pairs = list(zip((*kernel.p, *kernel.r), (*p, *r)))
     if all(a == b for a, b in pairs):
         return kernel

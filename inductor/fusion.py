@@ -9,7 +9,7 @@ not stored either unless somebody else reads it.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .dtypes import HALVES, float32
 from .kernel import Store, order_matters, substitute_stores
@@ -173,7 +173,7 @@ def _complete(left: Group, right: Group, a: _Side, b: _Side, pairs: list[tuple[V
             return Refusal("different-iteration-space", "legality", f"{w} has no partner")
         role[w] = "r"
     order = [v for v in a.variables] + [w for w in rest_b]
-    names = {v: Var(role[v] + v.name[1:], v.extent) for v in order}
+    names = {v: replace(v, is_reduction=role[v] == "r") for v in order}
     left_sub = {v: as_index(names[v]) for v in a.variables}
     right_sub = {w: as_index(names[v]) for v, w in pairs} | {w: as_index(names[w]) for w in rest_b}
     full_left = _compose(a.sub, left_sub, [*left.p, *left.r])

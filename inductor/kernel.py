@@ -73,6 +73,11 @@ def order_matters(stores: Iterable[Store]) -> bool:
     return any(map(is_in_order, postorder([s.value for s in stores])))
 
 
+def _read(index: Index) -> list[Expr]:
+    """The values of an index that are read from memory."""
+    return [a.value for a in index.atoms() if isinstance(a, Indirect)]
+
+
 @dataclass(frozen=True)
 class Kernel:
     """One loop nest: what code generators turn into a function `(buffers..., size symbols...)`.
@@ -103,7 +108,7 @@ class Kernel:
         return {s.buffer for s in self.stores}
 
     def _store_indirects(self) -> list[Expr]:
-        return [a.value for s in self.stores for a in s.index.atoms() if isinstance(a, Indirect)]
+        return [e for s in self.stores for e in _read(s.index)]
 
     def __str__(self) -> str:
         spaces = ", ".join(f"{v.name} < {v.extent}" for v in (*self.p, *self.r))
@@ -111,26 +116,24 @@ class Kernel:
         names: dict[int, str] = {}
         fresh = (f"t{k}" for k in itertools.count())
         users: dict[int, int] = {}
-        order = postorder([s.value for s in self.stores])
+        order = postorder([root for s in self.stores for root in (s.value, *_read(s.index))])
+
+        def name(e: Expr) -> str:
+            return names[id(e)]
+
         for e in order:
             for a in e.args:
                 users[id(a)] = users.get(id(a), 0) + 1
         for e in order:
             if e.op == "const" or (e.op == "index" and users.get(id(e), 0) < 2):
-                names[id(e)] = repr(e)
+                names[id(e)] = e.shown(name)
                 continue
             names[id(e)] = next(fresh)
-            head = {"reduce": f"reduce.{e.attr}", "scan": f"scan.{e.attr}", "cast": f"cast.{e.dtype}"}.get(e.op, e.op)
-            text = repr(e) if e.op in ("load", "index") else f"{head}({', '.join(names[id(a)] for a in e.args)})"
-            lines.append(f"    {names[id(e)]} = {text}")
+            lines.append(f"    {names[id(e)]} = {e.shown(name)}")
         for s in self.stores:
             op = {"store": "=", "add": "+=", "or": "|="}[s.mode]
-            lines.append(f"    {s.buffer}[{s.index}] {op} {names[id(s.value)]}")
-        text = "\n".join(lines)
-        for e in order:
-            if f"[{e.digest}]" in text:
-                text = text.replace(f"[{e.digest}]", f"[{names[id(e)]}]")
-        return text
+            lines.append(f"    {s.buffer}[{s.index.shown(name)}] {op} {name(s.value)}")
+        return "\n".join(lines)
 
     def verify(self) -> None:
         """Check legality; raises InternalError with the kernel's text.
@@ -156,6 +159,8 @@ class Kernel:
                 problems.append(f"{e.op} without a reduction space")
         used = {v for s in self.stores for v in (*s.value.vars(), *s.index.vars())}
         problems += [f"variable {v} is not a loop variable" for v in used - variables]
+        problems += [f"{v} is a reduction variable among the outer ones" for v in self.p if v.is_reduction]
+        problems += [f"{v} is an outer variable among the reduction's" for v in self.r if not v.is_reduction]
         problems += [f"{s.buffer} is not an argument" for s in self.stores if s.buffer not in known]
         if problems:
             raise InternalError("[loops] illegal kernel: " + "; ".join(dict.fromkeys(problems)) + f"\n{self}")

@@ -261,7 +261,7 @@ class Lowering:
         return Storage(f"buf{next(self._names)}", meta.shape, stride, meta.dtype, meta.device)
 
     def _var(self, kind: str, extent: Dim) -> Var:
-        return Var(f"{kind}{next(self._vars)}", extent)
+        return Var(f"{kind}{next(self._vars)}", extent, kind == "r")
 
     def _loop(self, shape: tuple[Dim, ...], kind: str = "p") -> tuple[list[Var], tuple[Index, ...]]:
         variables = [self._var(kind, s) for s in shape]

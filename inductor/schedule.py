@@ -293,7 +293,7 @@ def _launch(group: Group, lowered: Lowered, seen: dict[Kernel, Kernel], name: st
     sub: dict[Var, Index] = {}
     for kind, variables in (("p", p), ("r", r)):
         for k, v in enumerate(variables):
-            sub[v] = as_index(Var(f"{kind}{k}", v.extent))
+            sub[v] = as_index(Var(f"{kind}{k}", v.extent, kind == "r"))
             if v.extent == 1:
                 sub[v] = Index()
     fused = substitute_stores(group.stores, sub)
@@ -305,7 +305,7 @@ def _launch(group: Group, lowered: Lowered, seen: dict[Kernel, Kernel], name: st
         stores.append(Store(target, _rename_index(s.index, order), value, s.mode))
     args = tuple(_buffer(lowered.buffers[b], alias) for b, alias in order.items())
     outer = tuple(Var(f"p{k}", v.extent) for k, v in enumerate(p))
-    inner = tuple(Var(f"r{k}", v.extent) for k, v in enumerate(r))
+    inner = tuple(Var(f"r{k}", v.extent, True) for k, v in enumerate(r))
     symbols = _symbols(args, (*outer, *inner), stores)
     title = _title(name, group, len(seen))
     kernel = Kernel(title, outer, inner, tuple(stores), args, symbols, tuple(group.origins))

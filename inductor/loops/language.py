@@ -6,29 +6,28 @@ Both are made by the functions of `arithmetic` and `build` and changed by those 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import weakref
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import InternalError
 from ..dtypes import DType
 from ..graph import Dim
+from ..keys import value_data
 
 # --------------------------------------------------------------------------- indices
 
 
 @dataclass(frozen=True)
 class Var:
-    """A loop variable, 0 <= name < extent. Names start with "p" (outer) or "r" (reduction)."""
+    """A loop variable, 0 <= name < extent: of the outer space p, or of the reduction space r. The name is for readers."""
 
     name: str
     extent: Dim
-
-    @property
-    def is_reduction(self) -> bool:
-        return self.name.startswith("r")
+    is_reduction: bool = False
 
     def __repr__(self) -> str:
         return self.name
@@ -42,7 +41,7 @@ class FloorDiv:
     divisor: Dim
 
     def __repr__(self) -> str:
-        return f"({self.base} // {self.divisor})"
+        return repr(Index(((self, 1),)))
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Mod:
     divisor: Dim
 
     def __repr__(self) -> str:
-        return f"({self.base} % {self.divisor})"
+        return repr(Index(((self, 1),)))
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Indirect:
     value: Expr
 
     def __repr__(self) -> str:
-        return f"[{self.value.digest}]"
+        return repr(Index(((self, 1),)))
 
 
 Atom = Var | FloorDiv | Mod | Indirect
@@ -141,7 +140,19 @@ class Index:
         return all(isinstance(a, Var) for a, _ in self.terms)
 
     def __repr__(self) -> str:
-        parts = [f"{a}" if isinstance(c, int) and c == 1 else f"{c}*{a}" for a, c in self.terms]
+        return self.shown(_digest_of)
+
+    def shown(self, name: Callable[[Expr], str]) -> str:
+        """The index for readers; name: how a value that is read from memory is called."""
+
+        def atom_text(a: Atom) -> str:
+            if isinstance(a, Indirect):
+                return f"[{name(a.value)}]"
+            if isinstance(a, Var):
+                return a.name
+            return f"({a.base.shown(name)} {'//' if isinstance(a, FloorDiv) else '%'} {a.divisor})"
+
+        parts = [atom_text(a) if isinstance(c, int) and c == 1 else f"{c}*{atom_text(a)}" for a, c in self.terms]
         if not is_zero(self.const) or not parts:
             parts.append(str(self.const))
         return " + ".join(parts)
@@ -161,8 +172,22 @@ def canonical_terms(terms: Mapping[Atom, Dim]) -> tuple[tuple[Atom, Dim], ...]:
     return tuple(kept)
 
 
-def _atom_key(a: Atom) -> tuple[int, str]:
-    return (0, a.name) if isinstance(a, Var) else (1, repr(a))
+def _atom_key(a: Atom) -> Any:
+    """The order of terms: by what the atoms are, so that it is the same in every process."""
+    if isinstance(a, Var):
+        return (0, a.name, a.is_reduction, _dim_key(a.extent))
+    if isinstance(a, Indirect):
+        return (3, a.value.digest)
+    terms = tuple((_atom_key(t), _dim_key(c)) for t, c in a.base.terms)
+    return (1 if isinstance(a, FloorDiv) else 2, terms, _dim_key(a.base.const), _dim_key(a.divisor))
+
+
+def _dim_key(d: Dim) -> Any:
+    return (0, d) if isinstance(d, int) else (1, d.sort_key())
+
+
+def _digest_of(e: Expr) -> str:
+    return e.digest
 
 
 def as_index(value: Index | Var | Dim) -> Index:
@@ -227,15 +252,19 @@ class Expr:
 
     def __repr__(self) -> str:
         """One level: operands by their digest, so that shared parts are not written out again and again."""
+        return self.shown(_digest_of)
+
+    def shown(self, name: Callable[[Expr], str]) -> str:
+        """One level for readers; name: how its operands are called."""
         if self.op == "const":
             return str(self.attr)
         if self.op == "index":
-            return f"index({self.attr})"
+            return f"index({self.attr.shown(name)})"
         if self.op == "load":
-            return f"load({self.attr[0]}, {self.attr[1]})"
-        name = f"{self.op}.{self.attr}" if self.op in ("reduce", "scan") else self.op
-        name = f"{name}.{self.dtype}" if self.op == "cast" else name
-        return f"{name}({', '.join(a.digest for a in self.args)})"
+            return f"load({self.attr[0]}, {self.attr[1].shown(name)})"
+        of = f"{self.op}.{self.attr}" if self.op in ("reduce", "scan") else self.op
+        of = f"{of}.{self.dtype}" if self.op == "cast" else of
+        return f"{of}({', '.join(map(name, self.args))})"
 
 
 _interned: weakref.WeakValueDictionary[tuple[Any, ...], Expr] = weakref.WeakValueDictionary()
@@ -261,11 +290,32 @@ def expr(op: str, *args: Expr, dtype: DType, attr: Any = None) -> Expr:
         depth, varies = depth + 1, False
     if op == "scan":
         varies = True  # even of a constant: a running sum of ones counts
-    text = f"{op}|{dtype}|{attr!r}|{'|'.join(a.digest for a in args)}"
-    digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    data = json.dumps([op, dtype.name, _attr_data(attr), [a.digest for a in args]])
+    digest = hashlib.blake2b(data.encode(), digest_size=6).hexdigest()
     made = Expr(op, args, dtype, attr, depth, varies, digest)
     _interned[key] = made
     return made
+
+
+def _attr_data(attr: Any) -> Any:
+    """A static attribute as JSON data."""
+    if isinstance(attr, Index):
+        return ["index", *_index_data(attr)]
+    if isinstance(attr, tuple):
+        return ["tuple", *map(_attr_data, attr)]
+    return value_data(attr)
+
+
+def _index_data(index: Index) -> list[Any]:
+    return [[[_atom_data(a), value_data(c)] for a, c in index.terms], value_data(index.const)]
+
+
+def _atom_data(a: Atom) -> list[Any]:
+    if isinstance(a, Var):
+        return ["var", a.name, value_data(a.extent), a.is_reduction]
+    if isinstance(a, Indirect):
+        return ["indirect", a.value.digest]
+    return [type(a).__name__, *_index_data(a.base), value_data(a.divisor)]
 
 
 def _attr_key(attr: Any) -> Any:

@@ -85,5 +85,5 @@ def substitute(index: Index, values: Mapping[Var, Index]) -> Index:
 
 def split_var(v: Var, low: Dim, high: Dim) -> tuple[Var, Var, Index]:
     """Two variables in place of one: (outer, inner, the old one's value low * outer + inner). low * high is its extent."""
-    outer, inner = Var(f"{v.name}h", high), Var(f"{v.name}l", low)
+    outer, inner = Var(f"{v.name}h", high, v.is_reduction), Var(f"{v.name}l", low, v.is_reduction)
     return outer, inner, as_index(outer) * low + as_index(inner)

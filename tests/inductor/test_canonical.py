@@ -31,7 +31,7 @@ f32 = dt.float32
 
 
 def var(name: str, extent: object) -> Var:
-    return Var(name, extent)
+    return Var(name, extent, name.startswith("r"))
 
 
 def add(a, b):
@@ -77,7 +77,7 @@ def test_contiguous_pointwise_becomes_one_loop() -> None:
 
 
 def test_unit_vars_go() -> None:
-    p0, p1, r0 = Var("p0", 1), Var("p1", 4), Var("r0", 1)
+    p0, p1, r0 = Var("p0", 1), Var("p1", 4), Var("r0", 1, True)
     at = Index(((p0, 4), (p1, 1)))
     value = reduce("sum", load("a", at + Index(((r0, 1),)), f32))
     k = kernel([p0, p1], [r0], [Store("out", at, value)], {"a": 4, "out": 4})

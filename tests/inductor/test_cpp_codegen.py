@@ -71,7 +71,7 @@ def const(value: object, dtype: DType = float32) -> Expr:
 
 
 def space(*extents: object, name: str = "p") -> tuple[Var, ...]:
-    return tuple(Var(f"{name}{i}", e) for i, e in enumerate(extents))
+    return tuple(Var(f"{name}{i}", e, name == "r") for i, e in enumerate(extents))
 
 
 def at(variables: tuple[Var, ...], *strides: object) -> Index:

@@ -310,7 +310,7 @@ def test_names_that_would_clash_are_changed() -> None:
 
 
 def test_a_masked_reduction_is_refused() -> None:
-    p, r = Var("p0", 8), Var("r0", 4)
+    p, r = Var("p0", 8), Var("r0", 4, True)
     total = L.reduce("sum", L.load("x", as_index(p) * 4 + as_index(r), float32))
     inside = L.expr("lt", L.index_value(as_index(p)), L.const(5, int64), dtype=bool_)
     value = L.masked(inside, total, L.const(0.0, float32))
@@ -323,7 +323,7 @@ def test_a_masked_reduction_is_refused() -> None:
 
 
 def test_softmax_of_a_long_row_reads_it_twice() -> None:
-    p, r = Var("p0", 8), Var("r0", 100000)
+    p, r = Var("p0", 8), Var("r0", 100000, True)
     where = as_index(p) * 100000 + as_index(r)
     x = L.load("x", where, float32)
     e = L.expr("exp", L.expr("sub", x, L.reduce("max", x), dtype=float32), dtype=float32)
@@ -349,7 +349,7 @@ def test_text_is_the_same_every_time() -> None:
 
 def row_kernel(rows: int, columns: int, across: bool = False) -> Kernel:
     """Sums of rows, or of columns."""
-    p, r = Var("p0", rows), Var("r0", columns)
+    p, r = Var("p0", rows), Var("r0", columns, True)
     where = as_index(r) * rows + as_index(p) if across else as_index(p) * columns + as_index(r)
     args = (Buffer("x", float32, rows * columns), Buffer("out", float32, rows))
     return Kernel("k", (p,), (r,), (Store("out", as_index(p), L.reduce("sum", L.load("x", where, float32))),), args)

@@ -149,7 +149,7 @@ def kernels(node: Node, lowered: Any, out: Buffer, args: list[Buffer]) -> list[K
     """One kernel that stores the node's value (two for a scatter: base, then the writes)."""
 
     def loop(shape: Any, letter: str = "p") -> tuple[tuple[Var, ...], tuple[Any, ...]]:
-        variables = tuple(Var(f"{letter}{k}", s) for k, s in enumerate(shape))
+        variables = tuple(Var(f"{letter}{k}", s, letter == "r") for k, s in enumerate(shape))
         return variables, tuple(map(as_index, variables))
 
     def stored(p: Any, r: Any, index: Any, value: Any, mode: str = "store", reads: bool = True) -> Kernel:
@@ -163,7 +163,7 @@ def kernels(node: Node, lowered: Any, out: Buffer, args: list[Buffer]) -> list[K
         r, inner = loop(lowered.extents, "r")
         return [stored(p, r, index, reduce(lowered.kind, lowered.inner(index, inner)))]
     if isinstance(lowered, Scan):
-        r = (Var("r0", node.shape[lowered.dim]),)
+        r = (Var("r0", node.shape[lowered.dim], True),)
         p = tuple(v for d, v in enumerate(p) if d != lowered.dim)
         index = tuple(as_index(r[0]) if d == lowered.dim else i for d, i in enumerate(index))
         inner = lowered.inner(index)

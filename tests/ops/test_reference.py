@@ -79,7 +79,7 @@ def kernel(p, r, stores, *args, name="k") -> Kernel:
 
 
 X, OUT = Buffer("x", float32, 12), Buffer("out", float32, 12)
-P, R = Var("p0", 3), Var("r0", 4)
+P, R = Var("p0", 3), Var("r0", 4, True)
 ROW = as_index(P) * 4 + as_index(R)
 
 

@@ -175,7 +175,7 @@ class _Splitter:
     def _one_depth(self, stores: list[Store], reduces: list[Expr]) -> list[Store]:
         """Emit a part and a finish kernel; what is left to store, with these reductions replaced by loads."""
         chunk_var = Var("pc", self.count)
-        steps = Var("rs", self.count)
+        steps = Var("rs", self.count, True)
         part_stores: list[Store] = []
         finished: dict[int, Expr] = {}
         for e in reduces:
@@ -203,11 +203,11 @@ class _Splitter:
         return [self._replaced(s, loads) for s in rest]
 
     def _chunk_space(self) -> tuple[Var, ...]:
-        return tuple(Var(v.name, self.chunk) if v == self.cut else v for v in self.kernel.r)
+        return tuple(replace(v, extent=self.chunk) if v == self.cut else v for v in self.kernel.r)
 
     def _partial(self, e: Expr, chunk_var: Var) -> list[Expr]:
         """A reduction of one chunk; for a position the value that it has and the position in the whole row."""
-        short = Var(self.cut.name, self.chunk)
+        short = replace(self.cut, extent=self.chunk)
         where = as_index(chunk_var) * self.chunk + as_index(short)
         value = substitute_expr(e.args[0], {self.cut: where})
         if self.chunk * self.count != self.cut.extent:

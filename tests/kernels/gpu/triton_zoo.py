@@ -59,7 +59,7 @@ def f32(value: float) -> Expr:
 
 
 def space(*extents: int, name: str = "p") -> tuple[Var, ...]:
-    return tuple(Var(f"{name}{i}", e) for i, e in enumerate(extents))
+    return tuple(Var(f"{name}{i}", e, name == "r") for i, e in enumerate(extents))
 
 
 def at(variables: tuple[Var, ...], *strides: int) -> Index:
@@ -342,7 +342,7 @@ def dynamic(kind: str, m: int, n: int) -> Case:
         kernel = Kernel("add", p, (), (Store("out", where, value),), args, ("s0", "s1"))
         data = {"x": numbers(m * n, float32), "b": numbers(n, float32)}
         return Case(kernel, data, symbols={"s0": m, "s1": n})
-    p, r = (Var("p0", s0),), (Var("r0", s1),)
+    p, r = (Var("p0", s0),), (Var("r0", s1, True),)
     where = as_index(p[0]) * s1 + as_index(r[0])
     a = L.load("x", where, float32)
     e = op("exp", op("sub", a, L.reduce("max", a)))
