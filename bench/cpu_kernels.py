@@ -21,7 +21,7 @@ from quern.inductor.dtypes import float32
 from quern.inductor.kernel import Buffer, Kernel, Store
 from quern.inductor.loops import Expr, Var, as_index
 from quern.kernels.cpu.build import build, load
-from quern.kernels.cpu.toolchain import host_target
+from quern.kernels.cpu.toolchain import host_cpu
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def measure(threads: int = 2, repeats: int = 30) -> list[Measurement]:
         total(4096, 4096, "row"), total(4096, 4096, "column"), total(4096, 4096, "all"), transpose(4096, 2048),
     ]  # fmt: skip
     loops = [canonical_form(k) for k in kernels]
-    library = load(build(generate(loops, vector_bytes=host_target().vector_bytes).units, label="bench cpu kernels"))
+    library = load(build(generate(loops, vector_bytes=host_cpu().vector_bytes).units, label="bench cpu kernels"))
     bandwidth, rows = 1.0, []
     for k in kernels:
         seconds = _time(getattr(library, k.name), k, threads, repeats)
@@ -152,7 +152,7 @@ def measure(threads: int = 2, repeats: int = 30) -> list[Measurement]:
 def compile_seconds(make: Callable[[], Kernel]) -> float:
     """Time to generate, compile and load one kernel that is not in the cache."""
     start = time.perf_counter()
-    units = generate([canonical_form(make())], vector_bytes=host_target().vector_bytes).units
+    units = generate([canonical_form(make())], vector_bytes=host_cpu().vector_bytes).units
     load(build([f"{units[0]}// {time.time_ns()}\n"], label="bench compile"))
     return time.perf_counter() - start
 

@@ -24,17 +24,14 @@ What a handler or a Value may use of the evaluator `ev`:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..inductor.runtime import Runtime
 
 if TYPE_CHECKING:
     from .guards.sources import Source
-    from .values.base import Emitter, Machine, Value
-
-#: (ev, args, kwargs) -> Value
-Handler = Callable[["Machine", Sequence["Value"], Mapping[str, "Value"]], "Value"]
+    from .values.base import Emitter, Handler, Machine, Value
 
 
 @runtime_checkable

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .capture.entry.dispatch import CompiledFunction
-from .capture.switches import markers, marks, stance
+from .capture.switches import function_flags, marked_dims, stance
 
-graph_break = markers.graph_break
-is_compiling = markers.is_compiling
-is_dynamo_compiling = markers.is_dynamo_compiling
-is_exporting = markers.is_exporting
-error_on_graph_break = markers.error_on_graph_break
+graph_break = function_flags.graph_break
+is_compiling = function_flags.is_compiling
+is_dynamo_compiling = function_flags.is_dynamo_compiling
+is_exporting = function_flags.is_exporting
+error_on_graph_break = function_flags.error_on_graph_break
 
 
 # --------------------------------------------------------------------------- functions
@@ -36,7 +36,7 @@ def disable(fn: Callable[..., Any] | None = None, recursive: bool = True, *, rea
         raise TypeError(f"disable takes a function, a method or a module, not {type(fn).__name__}")
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(fn, torch.nn.Module):
-        fn.__dict__.update({markers.DISABLE: True, markers.REASON: reason})
+        fn.__dict__.update({function_flags.DISABLE: True, function_flags.REASON: reason})
         return fn
     inner = fn.fn if isinstance(fn, CompiledFunction) else fn
     if recursive:
@@ -54,7 +54,7 @@ def disable(fn: Callable[..., Any] | None = None, recursive: bool = True, *, rea
         def plain(*args: Any, **kwargs: Any) -> Any:
             return inner(*args, **kwargs)
 
-    plain.__dict__.update({markers.DISABLE: True, markers.REASON: reason})
+    plain.__dict__.update({function_flags.DISABLE: True, function_flags.REASON: reason})
     return plain
 
 
@@ -70,12 +70,12 @@ def allow_in_graph(fn: Any) -> Any:
     """
     if isinstance(fn, (list, tuple)):
         return [allow_in_graph(f) for f in fn]
-    return _mark(fn, markers.ALLOW_IN_GRAPH)
+    return _mark(fn, function_flags.ALLOW_IN_GRAPH)
 
 
 def assume_constant_result(fn: Any) -> Any:
     """Call `fn` once, during capture, and keep its result as a constant of the compiled code. Returns `fn`."""
-    return _mark(fn, markers.ASSUME_CONSTANT)
+    return _mark(fn, function_flags.ASSUME_CONSTANT)
 
 
 def _mark(fn: Any, attribute: str) -> Any:
@@ -112,7 +112,7 @@ def substitute_in_graph(
             return original_fn(*args, **kwargs)
 
         for key in (original_fn, wrapped):
-            markers.SUBSTITUTES[key] = (traceable_fn, can_constant_fold_through)
+            function_flags.SUBSTITUTES[key] = (traceable_fn, can_constant_fold_through)
         return wrapped
 
     return apply
@@ -170,7 +170,7 @@ def mark_dynamic(array: Any, index: int | Sequence[int], *, min: int | None = No
     """
     low, high = 2 if min is None else min, max
     for i in (index,) if isinstance(index, int) else index:
-        axis = marks.axis_of(array, i)
+        axis = marked_dims.axis_of(array, i)
         size = array.shape[axis]
         if high is not None and high < low:
             raise ValueError(f"mark_dynamic: min={low} is larger than max={high}")
@@ -178,13 +178,13 @@ def mark_dynamic(array: Any, index: int | Sequence[int], *, min: int | None = No
             raise ValueError(
                 f"mark_dynamic: dimension {axis} has size {size}, which is not in the range min={min}, max={max}"
             )
-        marks.put(array, axis, marks.Mark(True, low if low > 2 else 2, high))
+        marked_dims.put(array, axis, marked_dims.Mark(True, low if low > 2 else 2, high))
 
 
 def maybe_mark_dynamic(array: Any, index: int | Sequence[int]) -> None:
     """As `mark_dynamic`, but a program that works for one size only is compiled for that size. Raises TypeError, IndexError."""
     for i in (index,) if isinstance(index, int) else index:
-        marks.put(array, marks.axis_of(array, i), marks.Mark(True, soft=True))
+        marked_dims.put(array, marked_dims.axis_of(array, i), marked_dims.Mark(True, soft=True))
 
 
 def mark_static(array: Any, index: int | Sequence[int] | None = None) -> None:
@@ -192,9 +192,9 @@ def mark_static(array: Any, index: int | Sequence[int] | None = None) -> None:
 
     Takes back `mark_dynamic`. Raises TypeError, IndexError.
     """
-    axes = range(marks.rank_of(array)) if index is None else (index,) if isinstance(index, int) else index
+    axes = range(marked_dims.rank_of(array)) if index is None else (index,) if isinstance(index, int) else index
     for i in axes:
-        marks.put(array, marks.axis_of(array, i), marks.Mark(False))
+        marked_dims.put(array, marked_dims.axis_of(array, i), marked_dims.Mark(False))
 
 
 def mark_static_address(array: Any, guard: bool = False) -> None:
@@ -202,4 +202,4 @@ def mark_static_address(array: Any, guard: bool = False) -> None:
 
     Raises TypeError for what is no array.
     """
-    marks.rank_of(array)
+    marked_dims.rank_of(array)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import InternalError
-from .view import CodeView, Handler, Instr, Slot
+from .view import CodeView, ExceptHandler, Instr, Slot
 
 TERMINAL = frozenset(("RETURN_VALUE", "RAISE_VARARGS", "RERAISE", "JUMP"))
 CONDITIONAL = frozenset(
@@ -143,7 +143,7 @@ def _shapes(view: CodeView) -> list[_Shape | None]:
     return shapes
 
 
-def _handler_shape(handler: Handler, shape: _Shape) -> _Shape:
+def _handler_shape(handler: ExceptHandler, shape: _Shape) -> _Shape:
     lasti = (StackItem(Slot.LASTI),) if handler.push_lasti else ()
     return (*shape[: handler.depth], *lasti, _VALUE)
 

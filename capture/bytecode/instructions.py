@@ -110,13 +110,13 @@ from .raw import (
     read,
     read_exception_table,
 )
-from .view import CallArgs, CodeView, Handler, Instr, Micro, Raw, Slot
+from .view import CallArgs, CodeView, ExceptHandler, Instr, Micro, Raw, Slot
 
 __all__ = [
     "SUPPORTED",
     "CallArgs",
     "CodeView",
-    "Handler",
+    "ExceptHandler",
     "Instr",
     "Loop",
     "Slot",
@@ -177,9 +177,9 @@ def _decode(code: types.CodeType) -> CodeView:
     joins = {_landing(raw)[0] for raw in raws if raw.target is not None} | {entry[2] for entry in protected}
     groups = _group(raws, micros, joins)
     index_of_raw = _index_by_raw(groups, micros, len(raws))
-    handler_of_raw: list[Handler | None] = [None] * len(raws)
+    handler_of_raw: list[ExceptHandler | None] = [None] * len(raws)
     for start, end, target, depth, push_lasti in protected:
-        handler_of_raw[start:end] = [Handler(index_of_raw[target], depth, push_lasti)] * (end - start)
+        handler_of_raw[start:end] = [ExceptHandler(index_of_raw[target], depth, push_lasti)] * (end - start)
 
     instructions = []
     for index, (op, arg, start, end) in enumerate(groups):

@@ -39,7 +39,7 @@ class CallArgs:
     names: tuple[str, ...] = ()
 
 
-class Handler(NamedTuple):
+class ExceptHandler(NamedTuple):
     """Where an exception raised by a protected instruction goes: the stack is cut to `depth` slots, LASTI is
     pushed if `push_lasti`, then the exception, and control goes to index `target`."""
 
@@ -104,7 +104,7 @@ class CodeView:
     code: types.CodeType
     instructions: tuple[Instr, ...]
     #: per instruction: its exception handler, or None
-    handlers: tuple[Handler | None, ...]
+    handlers: tuple[ExceptHandler | None, ...]
     #: parameters and plain locals, in slot order (`co_varnames`)
     local_names: tuple[str, ...]
     #: variables that inner functions see (`co_cellvars`), and those of outer ones (`co_freevars`)

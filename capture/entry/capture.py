@@ -1,4 +1,4 @@
-"""Capturing one target for one set of arguments: from bytecode to the source text of an entry.
+"""Capturing one region for one set of arguments: from bytecode to the source text of an entry.
 
 An attempt runs the evaluator over the root frame. It ends in one of three ways: the frame returns; it reaches a stop (a place
 where an earlier attempt had to break) and goes on in a continuation; or it breaks, which adds a stop and starts anew.
@@ -39,7 +39,7 @@ from .boundary import BoundaryBuilder
 from .captured import Captured, Making
 from .failures import CompileFailure
 from .rebuild import Rebuilder
-from .target import LazySlots, Target
+from .region import LazySlots, Region
 
 #: modules whose import fills the tables of instructions and of modelled callables
 TABLES = (builtin_functions, library, opcodes, opcodes_control, polyfills)
@@ -49,25 +49,25 @@ MAX_ATTEMPTS = 40
 
 
 def capture(
-    target: Target, arguments: Mapping[str, Any], engine: Any, policy: Policy, assume: Assumptions | None = None
+    region: Region, arguments: Mapping[str, Any], engine: Any, policy: Policy, assume: Assumptions | None = None
 ) -> Captured:
-    """Capture `target` for real arguments by parameter name.
+    """Capture `region` for real arguments by parameter name.
 
     assume: what earlier attempts found out about sizes; grows
-    engine offers `fullgraph`, `note_break(reason)`, `resume(target, index, ...)` and `compiled(function)`.
+    engine offers `fullgraph`, `note_break(reason)`, `resume(region, index, ...)` and `compiled(function)`.
     Raises errors.Unsupported for a break under `fullgraph`.
     """
     began = perf_counter()
-    if target.view.can_suspend:
-        reason = BreakReason("generator", f"{target.name} is a generator or coroutine", "it runs as plain Python",
-                             location=locations.of_code(target.view.code))  # fmt: skip
+    if region.view.can_suspend:
+        reason = BreakReason("generator", f"{region.name} is a generator or coroutine", "it runs as plain Python",
+                             location=locations.of_code(region.view.code))  # fmt: skip
         if engine.fullgraph:
             raise reason.unsupported()
         engine.note_break(reason, False)
-        return plain(Evaluator([], policy, engine), target, reason)
+        return plain(Evaluator([], policy, engine), region, reason)
     assume = assume if assume is not None else Assumptions()
     with room_for_calls():
-        found = _until_settled(target, arguments, engine, policy, assume)
+        found = _until_settled(region, arguments, engine, policy, assume)
     found.seconds = perf_counter() - began
     return found
 
@@ -100,14 +100,14 @@ def room_for_calls() -> Iterator[None]:
 
 
 def _until_settled(
-    target: Target, arguments: Mapping[str, Any], engine: Any, policy: Policy, assume: Assumptions
+    region: Region, arguments: Mapping[str, Any], engine: Any, policy: Policy, assume: Assumptions
 ) -> Captured:
     """Attempts until one ends without learning anything new."""
     for _ in range(MAX_ATTEMPTS):
         ev = Evaluator(frontends(), policy, engine, assume)
         try:
             with deciding(ev.symbols.decide_layout):
-                found = _attempt(ev, target, arguments)
+                found = _attempt(ev, region, arguments)
         except Restart as restart:
             ev.discard()
             if restart.error is not None:
@@ -119,9 +119,9 @@ def _until_settled(
                 assume.pinned |= scalars
                 ev.discard()
                 continue
-            if not _learn(target, ev, broken):
+            if not _learn(region, ev, broken):
                 ending = _expecting_error if _is_error(ev, broken) else plain
-                found = ending(ev, target, BreakReason.of(broken))
+                found = ending(ev, region, BreakReason.of(broken))
                 engine.note_break(BreakReason.of(broken), broken.eager)
             else:
                 ev.discard()
@@ -129,43 +129,43 @@ def _until_settled(
         except UserError:
             raise
         except Exception as error:
-            raise _failure(ev, target, error) from error
+            raise _failure(ev, region, error) from error
         return found
-    unsettled = InternalError(f"[capture] {target.name} did not settle in {MAX_ATTEMPTS} attempts")
-    raise _failure(ev, target, unsettled)
+    unsettled = InternalError(f"[capture] {region.name} did not settle in {MAX_ATTEMPTS} attempts")
+    raise _failure(ev, region, unsettled)
 
 
-def _failure(ev: Evaluator, target: Target, error: Exception) -> CompileFailure:
+def _failure(ev: Evaluator, region: Region, error: Exception) -> CompileFailure:
     """What an attempt that failed knows: where it was, and which facts led there."""
     location = ev.failure[1] if ev.failure is not None and ev.failure[0] is error else None
     for guard in ev.symbols.guards():
         ev.guards.add(guard)
-    return CompileFailure(error, location or locations.of_code(target.view.code), plain(ev, target, None))
+    return CompileFailure(error, location or locations.of_code(region.view.code), plain(ev, region, None))
 
 
-def _expecting_error(ev: Evaluator, target: Target, reason: BreakReason) -> Captured:
+def _expecting_error(ev: Evaluator, region: Region, reason: BreakReason) -> Captured:
     """An entry of plain Python that is expected to raise; if it does not, it says why the program was not captured."""
     failed = ev.names.inject(reason.unsupported, "unsupported")
-    return _run_plain(ev, [_plain_call(ev, target), f"raise {failed}()"], reason)
+    return _run_plain(ev, [_plain_call(ev, region), f"raise {failed}()"], reason)
 
 
-def _attempt(ev: Evaluator, target: Target, arguments: Mapping[str, Any]) -> Captured:
+def _attempt(ev: Evaluator, region: Region, arguments: Mapping[str, Any]) -> Captured:
     for frontend in ev.frontends:
         frontend.global_guards(ev)
-    ev.resuming = not target.is_whole
-    frame = target.frame(ev, arguments)
-    frame.program = with_stops(frame.program, target)
+    ev.resuming = not region.is_whole
+    frame = region.frame(ev, arguments)
+    frame.program = with_stops(frame.program, region)
     ev.root = frame
     try:
         value = ev.run(frame)
     except UserRaise as raised:
-        return _raises(ev, target, raised)
+        return _raises(ev, region, raised)
     except RecursionError:
         raise ev.break_("deep-recursion", "calls inside calls without end", "capture ran out of Python stack") from None
     if value is STOPPED:
-        return _finish_stopped(ev, target, frame)
+        return _finish_stopped(ev, region, frame)
     ev.frame = frame
-    for name in target.view.local_names:
+    for name in region.view.local_names:
         frame.slots.pop(name, None)
         ev.close_abandoned()
     ev.frame = None
@@ -178,9 +178,9 @@ def _attempt(ev: Evaluator, target: Target, arguments: Mapping[str, Any]) -> Cap
     return assemble(ev, rb, f"return {text}", None)
 
 
-def with_stops(program: Program, target: Target) -> Program:
+def with_stops(program: Program, region: Region) -> Program:
     """The root's program, with the handlers at stops replaced."""
-    stops = target.family.stops
+    stops = region.family.stops
     if not stops:
         return program
     changed = list(program)
@@ -197,7 +197,7 @@ def _stop(ev: Machine, frame: Frame, index: int) -> Value:
 # ---------------------------------------------------------------- learning from breaks
 
 
-def _learn(target: Target, ev: Evaluator, broken: Break) -> bool:
+def _learn(region: Region, ev: Evaluator, broken: Break) -> bool:
     """Add the stop that a break asks for. False when the frame must run as plain Python.
 
     Under `fullgraph` the break is raised as errors.Unsupported, except where plain Python is expected to raise.
@@ -208,23 +208,23 @@ def _learn(target: Target, ev: Evaluator, broken: Break) -> bool:
     if strict:
         raise BreakReason.of(broken).unsupported() from None
     root = ev.root
-    if root is None or target.view.can_suspend:
+    if root is None or region.view.can_suspend:
         return False
     if broken.code == "finalizer":
         return False  # our frames around a continuation would hold the object longer than the program does
-    index = max(root.pc - 1, target.start)
-    stops = target.family.stops
+    index = max(root.pc - 1, region.start)
+    stops = region.family.stops
     reason = BreakReason.of(broken)
     if index in stops:  # the stop itself failed: what lives there cannot be made again, or no code can start there
-        earlier = _earlier_stop(target, index)
+        earlier = _earlier_stop(region, index)
         if earlier is None:
             return False
         index = earlier
     stops[index] = reason
     if broken.nested and broken.code != "deep-recursion":
-        target.family.inlined.add(index)
-    for loop in loops(target.view):
-        if index in loop.body and loop.header not in stops and _can_start(target, loop.header):
+        region.family.inlined.add(index)
+    for loop in loops(region.view):
+        if index in loop.body and loop.header not in stops and _can_start(region, loop.header):
             stops[loop.header] = reason
     return True
 
@@ -233,25 +233,25 @@ def _is_error(ev: Evaluator, broken: Break) -> bool:
     return ev.engine.fullgraph if broken.strict is None else broken.strict
 
 
-def _can_start(target: Target, index: int) -> bool:
+def _can_start(region: Region, index: int) -> bool:
     try:
-        tail_stack(target.view.code, index)
+        tail_stack(region.view.code, index)
     except (CannotContinue, InternalError):
         return False
     return True
 
 
-def _earlier_stop(target: Target, index: int) -> int | None:
+def _earlier_stop(region: Region, index: int) -> int | None:
     """The nearest `with` or loop that is entered before `index` and still open there."""
-    view = target.view
+    view = region.view
     shape = stack_shape(view, index)
     if shape is None:
         return None
-    for earlier in range(index - 1, target.start - 1, -1):
-        if view.instructions[earlier].op not in ("BEFORE_WITH", "GET_ITER") or earlier in target.family.stops:
+    for earlier in range(index - 1, region.start - 1, -1):
+        if view.instructions[earlier].op not in ("BEFORE_WITH", "GET_ITER") or earlier in region.family.stops:
             continue
         before = stack_shape(view, earlier)
-        if before is not None and len(before) <= len(shape) and _can_start(target, earlier):
+        if before is not None and len(before) <= len(shape) and _can_start(region, earlier):
             return earlier
     return None
 
@@ -259,25 +259,25 @@ def _earlier_stop(target: Target, index: int) -> int | None:
 # ---------------------------------------------------------------- endings
 
 
-def plain(ev: Evaluator, target: Target, reason: BreakReason | None) -> Captured:
-    """An entry that runs the target as plain Python."""
-    return _run_plain(ev, [f"return {_plain_call(ev, target)}"], reason)
+def plain(ev: Evaluator, region: Region, reason: BreakReason | None) -> Captured:
+    """An entry that runs the region as plain Python."""
+    return _run_plain(ev, [f"return {_plain_call(ev, region)}"], reason)
 
 
 def _run_plain(ev: Evaluator, body: list[str], reason: BreakReason | None) -> Captured:
     return _captured(ev, None, ev.guards.conditions()[0], [], [], [], body, [], None, reason)
 
 
-def _plain_call(ev: Evaluator, target: Target) -> str:
-    """The target as an expression of plain Python."""
-    if not target.is_whole:
-        return _plain_rest(ev, target)
-    return f"{ev.names.inject(target.function, 'plain')}({call_parts(target)})"
+def _plain_call(ev: Evaluator, region: Region) -> str:
+    """The region as an expression of plain Python."""
+    if not region.is_whole:
+        return _plain_rest(ev, region)
+    return f"{ev.names.inject(region.function, 'plain')}({call_parts(region)})"
 
 
-def call_parts(target: Target) -> str:
+def call_parts(region: Region) -> str:
     """Arguments that pass the parameters of a whole function on to it."""
-    view, names = target.view, target.names
+    view, names = region.view, region.names
     parts = list(names[: view.argcount])
     total = view.argcount + view.kwonlyargcount
     if view.has_varargs:
@@ -290,21 +290,21 @@ def call_parts(target: Target) -> str:
     return ", ".join(parts)
 
 
-def _plain_rest(ev: Evaluator, target: Target) -> str:
+def _plain_rest(ev: Evaluator, region: Region) -> str:
     """The call of a continuation without tails: the rest of the function as plain Python."""
-    plain_names = tuple(p.slot for p in target.parameters if p.slot and p.kind == "value")
-    bound = [p for p in target.parameters if not p.slot or p.kind == "value"]
-    continuation = build_continuation(target.view.code, target.start, _without_maybe(target.stack), plain_names,
+    plain_names = tuple(p.slot for p in region.parameters if p.slot and p.kind == "value")
+    bound = [p for p in region.parameters if not p.slot or p.kind == "value"]
+    continuation = build_continuation(region.view.code, region.start, _without_maybe(region.stack), plain_names,
                                       maybe_unbound=True)  # fmt: skip
-    cells = {p.slot: p.name for p in target.parameters if p.kind == "cell"}
-    return continue_call(ev, target, continuation, cells, [p.name for p in bound])
+    cells = {p.slot: p.name for p in region.parameters if p.kind == "cell"}
+    return continue_call(ev, region, continuation, cells, [p.name for p in bound])
 
 
 def _without_maybe(stack: tuple[Slot, ...]) -> tuple[Slot, ...]:
     return tuple(Slot.VALUE if kind is Slot.MAYBE_NULL else kind for kind in stack)
 
 
-def _raises(ev: Evaluator, target: Target, raised: UserRaise) -> Captured:
+def _raises(ev: Evaluator, region: Region, raised: UserRaise) -> Captured:
     """The program's own exception leaves the frame. Plain Python raises it, with its true traceback."""
     value = raised.value
     said = ", ".join(repr(a.value) if type(a) is ConstantValue else a.describe() for a in getattr(value, "args", ()))
@@ -314,20 +314,20 @@ def _raises(ev: Evaluator, target: Target, raised: UserRaise) -> Captured:
         "plain Python raises it",
         location=raised.location,
     )
-    return (_expecting_error if ev.engine.fullgraph else plain)(ev, target, reason)
+    return (_expecting_error if ev.engine.fullgraph else plain)(ev, region, reason)
 
 
-def _finish_stopped(ev: Evaluator, target: Target, frame: Frame) -> Captured:
+def _finish_stopped(ev: Evaluator, region: Region, frame: Frame) -> Captured:
     """The frame stands before a stop: rebuild its state and hand it to a continuation."""
     index = frame.pc
-    reason = target.family.stops[index]
+    reason = region.family.stops[index]
     frame.pc = index + 1
     ev.frame = frame  # messages about what cannot be made again name this place
     rb = Rebuilder(ev)
     for frontend in ev.frontends:
         frontend.finish(ev, rb)
     try:
-        text = _continue(ev, rb, target, frame, index)
+        text = _continue(ev, rb, region, frame, index)
     except CannotContinue as error:
         raise ev.break_("cannot-continue", reason.what, str(error)) from None
     finally:
@@ -338,23 +338,23 @@ def _finish_stopped(ev: Evaluator, target: Target, frame: Frame) -> Captured:
     return assemble(ev, rb, f"return {text}", reason)
 
 
-def _continue(ev: Evaluator, rb: Rebuilder, target: Target, frame: Frame, index: int) -> str:
-    view = target.view
+def _continue(ev: Evaluator, rb: Rebuilder, region: Region, frame: Frame, index: int) -> str:
+    view = region.view
     cells = {*view.cell_names, *view.free_names}
     live = live_locals(view, index)
     names = tuple(n for n in view.local_names if n in live and n not in cells and n in frame.slots)
     if any(isinstance(v, GeneratorValue) and v.has_pending for n, v in frame.slots.items() if n not in names):
         raise CannotContinue("a generator waits inside a `try` or `with`, and is closed when the function ends")
     kinds = tuple(Slot.NULL if v is NULL else Slot.VALUE for v in frame.stack)
-    callee = _callee_position(frame, index) if index in target.family.inlined else -1
+    callee = _callee_position(frame, index) if index in region.family.inlined else -1
     stack = [
         compiled_callee(ev, rb, v) if i == callee else rb.value(v) for i, v in enumerate(frame.stack) if v is not NULL
     ]
     values = [_variable(rb, frame, n) for n in names]
-    tails = _tails(ev, target, index)
+    tails = _tails(ev, region, index)
     continuation = build_continuation(view.code, index, kinds, names, tails)
     cell_texts = {n: _cell(rb, frame, n) for n in (*view.cell_names, *view.free_names)}
-    return continue_call(ev, target, continuation, cell_texts, [*stack, *values])
+    return continue_call(ev, region, continuation, cell_texts, [*stack, *values])
 
 
 def _variable(rb: Rebuilder, frame: Frame, name: str) -> str:
@@ -372,19 +372,19 @@ def _cell(rb: Rebuilder, frame: Frame, name: str) -> str:
     return rb.value(cell)
 
 
-def continue_call(ev: Evaluator, target: Target, continuation: Any, cells: dict[str, str], args: list[str]) -> str:
+def continue_call(ev: Evaluator, region: Region, continuation: Any, cells: dict[str, str], args: list[str]) -> str:
     """The expression that runs a continuation."""
     names = ev.names
     if not continuation.cells:
-        function = names.inject(continuation.make(target.function.__globals__, {}), "continue")
+        function = names.inject(continuation.make(region.function.__globals__, {}), "continue")
     else:
-        own = dict(zip(target.view.free_names, target.function.__closure__ or ()))
+        own = dict(zip(region.view.free_names, region.function.__closure__ or ()))
         texts = {
             n: cells.get(n) or names.inject(own[n], "cell") if n in own or n in cells else ""
             for n in continuation.cells
         }
         given = ", ".join(f"{n!r}: {t or names.inject(_new_cell, 'cell') + '()'}" for n, t in texts.items())
-        make, scope = names.inject(continuation.make, "make"), names.inject(target.function.__globals__, "globals")
+        make, scope = names.inject(continuation.make, "make"), names.inject(region.function.__globals__, "globals")
         function = f"{make}({scope}, {{{given}}})"
     return f"{function}({', '.join(args)})"
 
@@ -393,33 +393,33 @@ def _new_cell() -> Any:
     return (lambda x: lambda: x)(None).__closure__[0]  # type: ignore[index]
 
 
-def _tails(ev: Evaluator, target: Target, index: int) -> dict[int, TailSpec]:
+def _tails(ev: Evaluator, region: Region, index: int) -> dict[int, TailSpec]:
     """Where the continuation of a break at `index` may be compiled again: right behind the instruction."""
-    view = target.view
+    view = region.view
     if view.instructions[index].op in ("RETURN_VALUE", "RAISE_VARARGS", "RERAISE"):
         return {}
     tails = {}
     for following in successors(view, index):
-        place = _startable(target, following)
+        place = _startable(region, following)
         if place is None:
             continue
         cells = {*view.cell_names, *view.free_names}
         live = live_locals(view, place)
         names = tuple(n for n in view.local_names if n in live and n not in cells)
         held = tuple(n for n in (*view.cell_names, *view.free_names))
-        resume = ev.engine.resume(target, place, tail_stack(view.code, place), names, held)
+        resume = ev.engine.resume(region, place, tail_stack(view.code, place), names, held)
         tails[place] = TailSpec(resume, names, held)
     return tails
 
 
-def _startable(target: Target, place: int) -> int | None:
+def _startable(region: Region, place: int) -> int | None:
     """The first instruction from `place` on, along straight code, where code can start again and something is left to do."""
-    view = target.view
+    view = region.view
     while place < len(view):
         op = view.instructions[place].op
         if op == "RETURN_VALUE":
             return None
-        if _can_start(target, place):
+        if _can_start(region, place):
             return place
         following = successors(view, place)
         if len(following) != 1:

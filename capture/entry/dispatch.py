@@ -53,7 +53,7 @@ from .copies import CopiedAsOriginal
 from .entries import MISS, NUMBERS, Entry, Recompile, entry_source, filename_of
 from .execution import does_something, executable_of, handing_on
 from .failures import ATTEMPTS, MOST, CompileFailure
-from .target import Family, Target
+from .region import Family, Region
 
 
 class Tail:
@@ -84,13 +84,13 @@ class ResumeFunction:
 
 
 class Dispatcher:
-    """The entries of one target.
+    """The entries of one region.
 
     step: the generated function that asks the entries; it may answer with a Tail
     """
 
-    def __init__(self, target: Target, owner: CompiledFunction) -> None:
-        self.target = target
+    def __init__(self, region: Region, owner: CompiledFunction) -> None:
+        self.region = region
         self.owner = owner
         self.entries: list[Entry] = []
         self.policy = Policy()
@@ -109,19 +109,19 @@ class Dispatcher:
             "_used": self._used,
         }
         self.step = self._make("step", "return _r")
-        self.run = self._make(target.function.__name__, "return _r if type(_r) is not _Tail else _r.finish()")
+        self.run = self._make(region.function.__name__, "return _r if type(_r) is not _Tail else _r.finish()")
 
     @property
     def name(self) -> str:
-        """The target's name in graphs and reports."""
-        label, own = self.owner.label, self.target.name
-        return own if label is None else own.replace(self.target.function.__name__, label, 1)
+        """The region's name in graphs and reports."""
+        label, own = self.owner.label, self.region.name
+        return own if label is None else own.replace(self.region.function.__name__, label, 1)
 
     def _make(self, name: str, ending: str) -> Callable[..., Any]:
-        target = self.target
-        args = ", ".join(target.names)
+        region = self.region
+        args = ", ".join(region.names)
         lines = [
-            f"def {_identifier(name)}({target.signature(self.namespace)}):",
+            f"def {_identifier(name)}({region.signature(self.namespace)}):",
             "    for _entry in _table:",
             f"        _r = _entry({args})",
             "        if _r is not _MISS:",
@@ -181,7 +181,7 @@ class Dispatcher:
                 if entry is not None and config.on_error == "raise" and not entry.holds(values):
                     why = entry.why_not(values) or "\n" + entry.source
                     raise InternalError(
-                        f"[guards] an entry of {self.target.name} does not fit what it was made from: {why}"
+                        f"[guards] an entry of {self.region.name} does not fit what it was made from: {why}"
                     )
         if entry is None:
             return self._run_plain(values)
@@ -197,7 +197,7 @@ class Dispatcher:
         with self.owner.lock:
             self._keep([e for e in self.entries if e is not entry])
             error = InternalError(f"[guards] an entry does not fit what it was made from: {why}")
-            self._fail(CompileFailure(error, of_code(self.target.view.code), None))
+            self._fail(CompileFailure(error, of_code(self.region.view.code), None))
 
     def _capture(self, values: tuple[Any, ...]) -> Entry | None:
         owner = self.owner
@@ -211,13 +211,13 @@ class Dispatcher:
         if self.captures >= limit and self._over_limit(limit):
             return None
         try:
-            entry = owner.build(self, dict(zip(self.target.names, values)))
+            entry = owner.build(self, dict(zip(self.region.names, values)))
         except (Unsupported, RecompileLimitExceeded, RecompileForbidden, SpecializationError):
             raise
         except CompileFailure as failed:
             failure = failed
         except Exception as error:
-            failure = CompileFailure(error, of_code(self.target.view.code), None)
+            failure = CompileFailure(error, of_code(self.region.view.code), None)
         else:
             self.captures += 1
             self._add(entry, limit)
@@ -255,8 +255,8 @@ class Dispatcher:
         failure.discard()
 
     def _forbidden(self, values: tuple[Any, ...]) -> RecompileForbidden:
-        code = self.target.function.__code__
-        lines = [f"{self.target.name} would have to be compiled, and the stance is 'fail_on_recompile'"]
+        code = self.region.function.__code__
+        lines = [f"{self.region.name} would have to be compiled, and the stance is 'fail_on_recompile'"]
         lines.append(f'  File "{code.co_filename}", line {code.co_firstlineno}, in {code.co_name}')
         lines += [f"  entry {i}: {entry.why_not(values)}" for i, entry in enumerate(self.entries[:4])]
         lines.append("  try: call it with these arguments before the stance is set, or quern.set_stance('default')")
@@ -266,7 +266,7 @@ class Dispatcher:
         """Past the limit the least recently used entry goes for each new one; far past it, the function stays plain."""
         owner = self.owner
         last = owner.recompiles[-1] if owner.recompiles else None
-        text = f"{self.target.name} was compiled {self.captures} times, the limit is {limit}"
+        text = f"{self.region.name} was compiled {self.captures} times, the limit is {limit}"
         why = f"; the last time because: {last.failures[0]}" if last and last.failures else ""
         if owner.fullgraph:
             raise RecompileLimitExceeded(
@@ -285,7 +285,7 @@ class Dispatcher:
         for entry in self.entries:
             failures.append(entry.why_not(values))
             entry.captured.varying.learn(self.policy, entry.places(*values), config.automatic_dynamic_shapes)
-        code = self.target.function.__code__
+        code = self.region.function.__code__
         self.owner.note_recompile(Recompile(self.name, f"{code.co_filename}:{code.co_firstlineno}", tuple(failures)))
 
     def _run_plain(self, values: tuple[Any, ...]) -> Any:
@@ -309,7 +309,7 @@ class Dispatcher:
 
     def _only_the_graph_raised(self, captured: Captured, error: Exception) -> None:
         """Nothing in the program catches the error, and yet plain Python raised none."""
-        where, left = of_code(self.target.view.code), self.left_plain(captured)
+        where, left = of_code(self.region.view.code), self.left_plain(captured)
         failure = CompileFailure(error, where, left, "ran a graph of {} that raised in vain")
         with self.owner.lock:
             if self.failures + 1 >= ATTEMPTS:
@@ -319,15 +319,15 @@ class Dispatcher:
     def left_plain(self, captured: Captured) -> Captured:
         """Plain Python where the guards of `captured` hold."""
         captured.names["_plain"] = self.plain_run
-        body = [f"return _plain({', '.join(self.target.names)})"]
+        body = [f"return _plain({', '.join(self.region.names)})"]
         return replace(captured, graph=None, fetch=[], inputs=[], outputs=[], body=body)
 
     @functools.cached_property
     def plain_run(self) -> Callable[..., Any]:
-        """The target as plain Python, with the entry's parameters."""
+        """The region as plain Python, with the entry's parameters."""
         ev = Evaluator([], None, self.owner)
-        captured = plain(ev, self.target, None)
-        lines = [f"def plain({', '.join(self.target.names)}):", *(f"    {line}" for line in captured.body)]
+        captured = plain(ev, self.region, None)
+        lines = [f"def plain({', '.join(self.region.names)}):", *(f"    {line}" for line in captured.body)]
         exec("\n".join(lines), captured.names)  # noqa: S102 - our own text
         return captured.names["plain"]
 
@@ -351,7 +351,7 @@ class CompiledFunction(CopiedAsOriginal):
     backend:   (graph, example inputs, BackendContext) -> callable over the graph's inputs, giving a sequence of outputs
     fullgraph: a graph break is an error (errors.Unsupported)
     dynamic:   True: sizes are symbols from the first call; None: once they changed; False: never
-    limit:     entries kept per target; None: config.recompile_limit
+    limit:     entries kept per region; None: config.recompile_limit
     label:     what graphs and reports call it; None: the function's name
     """
 
@@ -397,10 +397,10 @@ class CompiledFunction(CopiedAsOriginal):
         fn = self.fn
         self._code, self._defaults = fn.__code__, fn.__defaults__
         self._kwdefaults = None if fn.__kwdefaults__ is None else _Items(fn.__kwdefaults__)
-        self.dispatcher = Dispatcher(Target(self.fn, self.family), self)
+        self.dispatcher = Dispatcher(Region(self.fn, self.family), self)
         self._run = self.dispatcher.run
         #: parameters that go by another name in generated code
-        self._renamed = {p.slot: p.name for p in self.dispatcher.target.parameters if p.slot != p.name}
+        self._renamed = {p.slot: p.name for p in self.dispatcher.region.parameters if p.slot != p.name}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fn = self.fn
@@ -456,13 +456,13 @@ class CompiledFunction(CopiedAsOriginal):
         _say("recompiles", str(record))
 
     def resume(
-        self, target: Target, index: int, stack: tuple[Slot, ...], names: tuple[str, ...], cells: tuple[str, ...]
+        self, region: Region, index: int, stack: tuple[Slot, ...], names: tuple[str, ...], cells: tuple[str, ...]
     ) -> ResumeFunction:
-        """The resume function for the rest of a target's code from `index`; the same request gives the same object."""
+        """The resume function for the rest of a region's code from `index`; the same request gives the same object."""
         key = (index, stack, names, cells)
         found = self.family.resumes.get(key)
         if found is None:
-            rest = Target(target.function, self.family, start=index, stack=stack, locals_=names, cells=cells)
+            rest = Region(region.function, self.family, start=index, stack=stack, locals_=names, cells=cells)
             found = self.family.resumes[key] = ResumeFunction(Dispatcher(rest, self))
         return found
 
@@ -484,12 +484,12 @@ class CompiledFunction(CopiedAsOriginal):
     # ------------------------------------------------------------ making an entry
 
     def build(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> Entry:
-        """Capture a target for these arguments and compile its graph."""
+        """Capture a region for these arguments and compile its graph."""
         captured, executable, seconds = self._compiled(dispatcher, arguments)
         try:
             return self.entry(dispatcher, captured, executable, seconds)
         except Exception as error:  # code that Python refuses
-            where = of_code(dispatcher.target.view.code)
+            where = of_code(dispatcher.region.view.code)
             raise CompileFailure(error, where, dispatcher.left_plain(captured)) from error
 
     def entry(
@@ -500,7 +500,7 @@ class CompiledFunction(CopiedAsOriginal):
         seconds: float = 0.0,
     ) -> Entry:
         """What was captured as code that runs."""
-        source = entry_source(dispatcher.target, captured)
+        source = entry_source(dispatcher.region, captured)
         names = captured.names
         names["_MISS"] = MISS
         if executable is not None:
@@ -510,26 +510,26 @@ class CompiledFunction(CopiedAsOriginal):
         filename = filename_of(number)
         exec(compile(source, filename, "exec"), names)  # noqa: S102 - our own text
         linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-        entry = Entry(names["entry"], source, captured, number, tuple(dispatcher.target.names), executable, seconds)
+        entry = Entry(names["entry"], source, captured, number, tuple(dispatcher.region.names), executable, seconds)
         captured.finish()
         self.records.explain_records.append(entry)
         _say("guards", "\n".join(captured.conditions))
         _say("code", source)
         _say(
             "times",
-            f"{dispatcher.target.name}: captured in {captured.seconds:.3f} s, graph compiled in {seconds:.3f} s",
+            f"{dispatcher.region.name}: captured in {captured.seconds:.3f} s, graph compiled in {seconds:.3f} s",
         )
         return entry
 
     def _compiled(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> tuple[Captured, Executable | None, float]:
-        """The captured target and its compiled graph. Sizes that the backend needs as constants, or cannot have as symbols,
+        """The captured region and its compiled graph. Sizes that the backend needs as constants, or cannot have as symbols,
         are constants in another attempt.
         """
         assume = Assumptions()
         name = dispatcher.name
         note = ""
         while True:
-            captured = capture(dispatcher.target, arguments, self, dispatcher.policy, assume)
+            captured = capture(dispatcher.region, arguments, self, dispatcher.policy, assume)
             assert captured.making is not None
             symbols = captured.making.ev.symbols
             try:
@@ -548,7 +548,7 @@ class CompiledFunction(CopiedAsOriginal):
                     raise restart.error from None
             except Exception as error:
                 if not symbols or isinstance(error, UserError) or config.on_error == "raise":
-                    where = of_code(dispatcher.target.view.code)
+                    where = of_code(dispatcher.region.view.code)
                     raise CompileFailure(error, where, dispatcher.left_plain(captured)) from error
                 note = (
                     f"quern could not compile {name} for sizes that change ({type(error).__name__}: {error}); "

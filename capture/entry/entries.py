@@ -15,7 +15,7 @@ from ...inductor.graph import Graph
 from ..guards.guards import explain, failing
 from .captured import Captured
 from .execution import does_something
-from .target import Target
+from .region import Region
 
 
 class _Miss:
@@ -52,7 +52,7 @@ class Entry:
 
     @property
     def is_plain(self) -> bool:
-        """The target runs as plain Python."""
+        """The region runs as plain Python."""
         return self.captured.graph is None
 
     @functools.cached_property
@@ -122,9 +122,9 @@ class Recompile:
         return "\n".join(lines)
 
 
-def entry_source(target: Target, captured: Captured) -> str:
+def entry_source(region: Region, captured: Captured) -> str:
     """The entry as Python text: guards, then the body."""
-    params = ", ".join(target.names)
+    params = ", ".join(region.names)
     test = "\n            and ".join(captured.conditions) or "True"
     lines = [
         f"def entry({params}):",
@@ -149,6 +149,6 @@ def entry_source(target: Target, captured: Captured) -> str:
         "    else:",
         *(f"        {line}" for line in captured.body),
         # outside of the handler: what plain Python raises must not have been raised while handling this
-        f"    return {', '.join(['_raised(_failed', *target.names])})",
+        f"    return {', '.join(['_raised(_failed', *region.names])})",
     ]
     return "\n".join(lines) + "\n"

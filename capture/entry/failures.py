@@ -23,7 +23,7 @@ MOST = 64
 
 
 class CompileFailure(Exception):
-    """A target could not be captured or compiled, through no fault of the program. Never leaves `dispatch`.
+    """A region could not be captured or compiled, through no fault of the program. Never leaves `dispatch`.
 
     error:    what was raised
     location: the innermost line of the user's code that was being captured

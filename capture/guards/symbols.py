@@ -23,7 +23,7 @@ from ...inductor.graph import Graph, Node
 from ...inductor.sizes import Fact, Relations, linear, normal_form, python_size
 from .. import locations
 from ..breaks import Break, Restart
-from ..switches import marks
+from ..switches import marked_dims
 from ..values.base import Value
 from ..values.constant import ConstantValue
 from ..values.number import NumberValue
@@ -75,7 +75,7 @@ class Bound:
     symbol: Any
     hint: int
     places: list[tuple[Key, Source]]
-    mark: marks.Mark | None = None
+    mark: marked_dims.Mark | None = None
 
 
 class Symbols:
@@ -116,7 +116,7 @@ class Symbols:
         if known is not None:
             return known.symbol
         place = source.attr("shape").item(axis)
-        mark = marks.of(array).get(axis) if array is not None else None
+        mark = marked_dims.of(array).get(axis) if array is not None else None
         if not self._dim_varies(source, key, size, mark):
             self.constants.append((key, place, size))
             return size
@@ -128,7 +128,7 @@ class Symbols:
             self.relations.ranges[made.symbol.name] = (low, high)
         return made.symbol
 
-    def _dim_varies(self, source: Source, key: Key, size: int, mark: marks.Mark | None) -> bool:
+    def _dim_varies(self, source: Source, key: Key, size: int, mark: marked_dims.Mark | None) -> bool:
         if size < 2 or self._mode is False or source.is_const or key in self.assume.pinned:
             return False
         if mark is not None:

@@ -118,7 +118,7 @@ class Evaluator(ClassService, TextService):
         self.symbols = Symbols(self, assume)
         #: the target is a function's rest behind a graph break
         self.resuming = False
-        #: whether breaks are errors at this point of the program (see `markers.error_on_graph_break`)
+        #: whether breaks are errors at this point of the program (see `function_flags.error_on_graph_break`)
         self.strict = stance.strict()
         #: Values of real objects, by id; the objects are kept alive while their ids are in use
         self.memo: dict[int, Value] = {}

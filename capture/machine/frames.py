@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from ..values.functions import FunctionValue
 
 #: (ev, frame, arg) -> None to go on, or the Value with which the frame is left
-Handler = Callable[["Machine", "Frame", Any], Value | None]
-Program = tuple[tuple[Handler, Any], ...]
+OpcodeHandler = Callable[["Machine", "Frame", Any], Value | None]
+Program = tuple[tuple[OpcodeHandler, Any], ...]
 
 #: handlers by normalised op, filled by the `opcodes` modules
-OPCODES: dict[str, Handler] = {}
+OPCODES: dict[str, OpcodeHandler] = {}
 
 
-def op(*names: str) -> Callable[[Handler], Handler]:
+def op(*names: str) -> Callable[[OpcodeHandler], OpcodeHandler]:
     """Register the handler of one or more normalised ops."""
 
-    def add(handler: Handler) -> Handler:
+    def add(handler: OpcodeHandler) -> OpcodeHandler:
         for name in names:
             OPCODES[name] = handler
         return handler

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import NotConstant
-from ..switches import markers
+from ..switches import function_flags
 from ..values import number
-from ..values.base import Args, Kwargs, Value
+from ..values.base import Args, Handler, Kwargs, Value
 
 if TYPE_CHECKING:
     from ..values.base import Machine
 
-Handler = Callable[["Machine", Args, Kwargs], Value]
 
 #: handlers by callable
 TABLE: dict[Any, Handler] = {}
@@ -84,7 +83,7 @@ def polyfills(*callables: Any) -> Callable[[Any], Any]:
 def find_handler(ev: Machine, fn: Any) -> Handler | None:
     """The handler of a real callable; None when it is Python code to be inlined, or unknown C code."""
     try:
-        substitute = markers.SUBSTITUTES.get(fn)
+        substitute = function_flags.SUBSTITUTES.get(fn)
         if substitute is not None:
             return _substituted(fn, *substitute)
         found = TABLE.get(fn)
@@ -124,8 +123,8 @@ def _marked(ev: Machine, fn: Any) -> Handler | None:
     names = getattr(fn, "__dict__", None)
     if not names:
         return None
-    if names.get(markers.DISABLE) or names.get("_torchdynamo_disable"):
-        reason = names.get(markers.REASON) or names.get("_torchdynamo_disable_msg") or "it must run as it is"
+    if names.get(function_flags.DISABLE) or names.get("_torchdynamo_disable"):
+        reason = names.get(function_flags.REASON) or names.get("_torchdynamo_disable_msg") or "it must run as it is"
 
         def disabled(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
             raise ev.break_(
@@ -133,9 +132,9 @@ def _marked(ev: Machine, fn: Any) -> Handler | None:
             )
 
         return disabled
-    if names.get(markers.ASSUME_CONSTANT):
+    if names.get(function_flags.ASSUME_CONSTANT):
         return lambda ev, args, kwargs: ev.constant_call(fn, args, kwargs)
-    if names.get(markers.ALLOW_IN_GRAPH):
+    if names.get(function_flags.ALLOW_IN_GRAPH):
         return lambda ev, args, kwargs: ev.opaque_call(fn, args, kwargs)
     compiled = names.get("__quern_wrapped__")
     if compiled is not None:

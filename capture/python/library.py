@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 from ..breaks import NotConstant
 from ..machine import operators
 from ..machine.type_lookup import HEAPTYPE
-from ..switches import markers, stance
-from ..values.base import Args, Kwargs, Value
+from ..switches import function_flags, stance
+from ..values.base import Args, Handler, Kwargs, Value
 from ..values.classes import ExceptionValue
 from ..values.constant import NONE, TRUE, ConstantValue
 from ..values.functions import BoundMethodValue, CellValue, FunctionValue, PartialValue
@@ -40,7 +40,7 @@ from ..values.sets import SetValue
 from ..values.weak import WeakValue
 from . import polyfills
 from .builtin_functions import CallEffect, boolean
-from .builtin_table import CODE_CALLS, TABLE, TYPE_CALLS, Handler, handles, pure, simple
+from .builtin_table import CODE_CALLS, TABLE, TYPE_CALLS, handles, pure, simple
 
 if TYPE_CHECKING:
     from ..values.base import Machine
@@ -494,7 +494,7 @@ for _name in (
     _refuse(getattr(builtins, _name), "capture does not model it", "call it outside of the compiled function")
 
 
-@simple(markers.is_compiling, markers.is_dynamo_compiling)
+@simple(function_flags.is_compiling, function_flags.is_dynamo_compiling)
 def _is_compiling(ev: Machine) -> Value:
     return TRUE
 
@@ -506,7 +506,7 @@ def _set_strict(ev: Machine, mode: Value) -> Value:
     return ConstantValue(before)
 
 
-@simple(markers.graph_break)
+@simple(function_flags.graph_break)
 def _graph_break(ev: Machine, msg: Value = ConstantValue("")) -> Value:  # noqa: B008 - immutable
     text = msg.as_constant()
     raise ev.break_(

@@ -1,1 +1,1 @@
-"""What the user says about compilation from inside a program: stances, marks on sizes, markers on functions."""
+"""What the user says about compilation from inside a program: stances, marked dims of arrays, flags on functions."""

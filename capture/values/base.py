@@ -11,14 +11,14 @@ be modelled. The defaults here break, naming the operation and the type.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..breaks import NotConstant, UserRaise
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from ...errors import SourceLocation
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Args = Sequence["Value"]
 Kwargs = Mapping[str, "Value"]
+#: what models the call of a real callable
+Handler = Callable[["Machine", Args, Kwargs], "Value"]
 
 
 class Engine(Protocol):

@@ -14,7 +14,7 @@ from typing import Protocol
 from ...errors import CompilerNotFound
 from ...kernels.cpu.build import toolchain_identity
 from ...kernels.cpu.library import Call, Function, Segment, functions
-from ...kernels.cpu.toolchain import host_target
+from ...kernels.cpu.toolchain import host_cpu
 from ..dtypes import DType
 from ..kernel import Kernel
 from ..plan import Plan, RunKernels
@@ -73,7 +73,7 @@ class CppTarget:
         return schedule
 
     def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
-        width = host_target().vector_bytes
+        width = host_cpu().vector_bytes
         return {f"{k.name}.cpp": cpp.generate_kernel(k, width) for k in kernels_on(schedule, "cpu")}
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:

@@ -22,7 +22,7 @@ from ...cache import CacheKey, Store, default_store
 from ...config import config
 from ...errors import CompilerFailed, CompilerNotFound
 from .openmp import runtime
-from .toolchain import Compiler, Target, find_compiler, host_target
+from .toolchain import Compiler, Cpu, find_compiler, host_cpu
 
 HEADERS = Path(__file__).parent
 LIBRARY = "kernel.so"
@@ -55,7 +55,7 @@ def build_library(
     source: Any, units: Callable[[], Sequence[str]], *, label: str, origin: str = "", store: Store
 ) -> Path:
     """As `build`, for a library that is known by `source`, JSON data that determines its units. Raises what `build` raises."""
-    target = host_target()
+    cpu = host_cpu()
     try:
         compiler = find_compiler()
     except CompilerNotFound:
@@ -64,19 +64,19 @@ def build_library(
             raise
         return path
     entry = store.get_or_build(
-        library_key(source, target, compiler.identity),
-        lambda folder: compile_units(units(), folder, compiler, target),
+        library_key(source, cpu, compiler.identity),
+        lambda folder: compile_units(units(), folder, compiler, cpu),
         {"label": f"{label} (cpp)", "origin": origin},
     )
-    _remember_compiler(store, target, compiler.identity)
+    _remember_compiler(store, cpu, compiler.identity)
     return entry.path(LIBRARY)
 
 
 def find_library(source: Any, store: Store) -> Path | None:
     """The library known by `source`, if the cache has it."""
-    target = host_target()
-    for compiler in compilers(store, target):
-        if (entry := store.get(library_key(source, target, compiler))) is not None:
+    cpu = host_cpu()
+    for compiler in compilers(store, cpu):
+        if (entry := store.get(library_key(source, cpu, compiler))) is not None:
             return entry.path(LIBRARY)
     return None
 
@@ -88,7 +88,7 @@ def load(path: Path | str) -> ctypes.CDLL:
     return library
 
 
-def compile_units(units: Sequence[str], folder: Path, compiler: Compiler, target: Target) -> None:
+def compile_units(units: Sequence[str], folder: Path, compiler: Compiler, cpu: Cpu) -> None:
     """Write the units into `folder` as kernel_0.cpp, ... and compile them there into one library.
 
     Raises CompilerFailed; with `config.keep_failed` the sources are kept in a temporary folder that the message names.
@@ -96,7 +96,7 @@ def compile_units(units: Sequence[str], folder: Path, compiler: Compiler, target
     sources = [folder / f"kernel_{i}.cpp" for i in range(len(units))]
     for path, text in zip(sources, units):
         path.write_text(text)
-    base = [*compiler.command, *FLAGS, *target.flags, f"-I{HEADERS}"]
+    base = [*compiler.command, *FLAGS, *cpu.flags, f"-I{HEADERS}"]
     output = str(folder / LIBRARY)
     if len(sources) == 1:
         _run([[*base, *LINK_FLAGS, str(sources[0]), "-o", output, *LIBRARIES]], units)
@@ -154,13 +154,13 @@ def _failure(command: list[str], code: int, message: str, units: Sequence[str]) 
 # --------------------------------------------------------------------------- keys
 
 
-def library_key(source: Any, target: Target, compiler: str, kind: str = "cpp-kernel") -> CacheKey:
+def library_key(source: Any, cpu: Cpu, compiler: str, kind: str = "cpp-kernel") -> CacheKey:
     """What a library depends on. kind: of another entry that goes with it."""
-    flags = [*FLAGS, *LINK_FLAGS, *LIBRARIES, *target.flags]
+    flags = [*FLAGS, *LINK_FLAGS, *LIBRARIES, *cpu.flags]
     parts = {
         "source": source,
         "headers": headers_hash(),
-        "target": target.name,
+        "cpu": cpu.name,
         "compiler": compiler,
         "flags": flags,
     }
@@ -180,14 +180,14 @@ def headers_hash() -> str:
 # small entries numbered 0, 1, ...; the kernel is looked up under each.
 
 
-def _note_key(target: Target, number: int) -> CacheKey:
-    return CacheKey.make("cpp-compiler", {"target": target.name, "number": number})
+def _note_key(cpu: Cpu, number: int) -> CacheKey:
+    return CacheKey.make("cpp-compiler", {"cpu": cpu.name, "number": number})
 
 
-def known_compilers(store: Store, target: Target) -> list[str]:
-    """Identities of the compilers that have filled this cache for `target`, oldest first."""
+def known_compilers(store: Store, cpu: Cpu) -> list[str]:
+    """Identities of the compilers that have filled this cache for `cpu`, oldest first."""
     found: list[str] = []
-    while (entry := store.get(_note_key(target, len(found)))) is not None:
+    while (entry := store.get(_note_key(cpu, len(found)))) is not None:
         found.append(entry.read("compiler.txt").decode())
     return found
 
@@ -195,22 +195,22 @@ def known_compilers(store: Store, target: Target) -> list[str]:
 _remembered: set[tuple[int, str, str]] = set()
 
 
-def _remember_compiler(store: Store, target: Target, identity: str) -> None:
-    once = (id(store), target.name, identity)
+def _remember_compiler(store: Store, cpu: Cpu, identity: str) -> None:
+    once = (id(store), cpu.name, identity)
     if once in _remembered:
         return
-    known = known_compilers(store, target)
+    known = known_compilers(store, cpu)
     if identity not in known:
-        store.put(_note_key(target, len(known)), {"compiler.txt": identity.encode()}, {"label": identity})
+        store.put(_note_key(cpu, len(known)), {"compiler.txt": identity.encode()}, {"label": identity})
     _remembered.add(once)
 
 
-def compilers(store: Store, target: Target) -> list[str]:
+def compilers(store: Store, cpu: Cpu) -> list[str]:
     """Identities under which libraries may lie in the cache: this machine's compiler, or those that have filled it, latest first."""
     try:
         return [find_compiler().identity]
     except CompilerNotFound:
-        return known_compilers(store, target)[::-1]
+        return known_compilers(store, cpu)[::-1]
 
 
 def toolchain_identity(store: Store | None = None) -> str:
@@ -218,12 +218,12 @@ def toolchain_identity(store: Store | None = None) -> str:
 
     Without a compiler: the one that last filled the cache. Raises CompilerNotFound where there is none either.
     """
-    target = host_target()
+    cpu = host_cpu()
     try:
         identity = find_compiler().identity
     except CompilerNotFound:
-        known = known_compilers(default_store() if store is None else store, target)
+        known = known_compilers(default_store() if store is None else store, cpu)
         if not known:
             raise
         identity = known[-1]
-    return f"{identity}; {target.name}; {headers_hash()[:16]}"
+    return f"{identity}; {cpu.name}; {headers_hash()[:16]}"

@@ -24,7 +24,7 @@ _X86_EXTRAS = (("avx512_bf16", "avx512bf16"), ("avx512_vnni", "avx512vnni"))
 
 
 @dataclass(frozen=True)
-class Target:
+class Cpu:
     """A kind of CPU, shared by all machines that have the same instructions.
 
     name:         enters cache keys, e.g. "x86-64-v4+avx512bf16+avx512vnni"; never a host's name
@@ -45,13 +45,13 @@ class Compiler:
     identity: str
 
 
-def x86_target(features: set[str]) -> Target:
+def x86_cpu(features: set[str]) -> Cpu:
     """The best level whose instructions are all in `features` (names as in /proc/cpuinfo)."""
     for level, vector_bytes, needs in _X86_LEVELS:
         if features.issuperset(needs.split()):
             extras = [option for flag, option in _X86_EXTRAS if flag in features and vector_bytes == 64]
-            return Target("+".join([level, *extras]), vector_bytes, (f"-march={level}", *(f"-m{e}" for e in extras)))
-    return Target("x86-64", 16, ("-march=x86-64",))
+            return Cpu("+".join([level, *extras]), vector_bytes, (f"-march={level}", *(f"-m{e}" for e in extras)))
+    return Cpu("x86-64", 16, ("-march=x86-64",))
 
 
 def _cpu_features() -> set[str]:
@@ -68,32 +68,32 @@ def _cpu_features() -> set[str]:
     return set()
 
 
-def host_target() -> Target:
+def host_cpu() -> Cpu:
     """The kind of CPU that this process runs on, held down to `config.cpu_level` where that is set.
 
     Raises UserError for a level that there is not, or that this CPU lacks.
     """
-    return _host_target(config.cpu_level)
+    return _host_cpu(config.cpu_level)
 
 
 @functools.cache
-def _host_target(level: str | None) -> Target:
+def _host_cpu(level: str | None) -> Cpu:
     machine = platform.machine().lower()
     features = _cpu_features()
     if level is not None:
         return _held_down(level, features if machine in ("x86_64", "amd64") else set())
     if machine in ("x86_64", "amd64") and features:
-        return x86_target(features)
+        return x86_cpu(features)
     if machine in ("aarch64", "arm64") and features:
-        return Target("aarch64+" + "+".join(sorted(features)), 16, ("-mcpu=native",))
-    return Target(f"{machine}-{platform.processor()}", 16, ("-march=native",) if machine == "x86_64" else ())
+        return Cpu("aarch64+" + "+".join(sorted(features)), 16, ("-mcpu=native",))
+    return Cpu(f"{machine}-{platform.processor()}", 16, ("-march=native",) if machine == "x86_64" else ())
 
 
-def _held_down(level: str, features: set[str]) -> Target:
-    """The target of a level of the x86-64 psABI, without instructions beyond it."""
+def _held_down(level: str, features: set[str]) -> Cpu:
+    """The cpu of a level of the x86-64 psABI, without instructions beyond it."""
     for name, vector_bytes, needs in _X86_LEVELS:
         if name == level and features.issuperset(needs.split()):
-            return Target(level, vector_bytes, (f"-march={level}",))
+            return Cpu(level, vector_bytes, (f"-march={level}",))
     has = [name for name, _, needs in _X86_LEVELS if features.issuperset(needs.split())]
     raise UserError(
         f"quern.config.cpu_level (or $QUERN_CPU_LEVEL) asks for code for {level!r}, and this CPU has "

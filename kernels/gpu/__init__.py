@@ -4,7 +4,7 @@
     launch = build(source, "cuda:0")                    # or "cpu": under Triton's interpreter
     launch(x.data_ptr(), out.data_ptr(), stream=handle)
 
-    compile_for(source, Target(arch=90)).summary()      # needs no GPU
+    compile_for(source, Gpu(arch=90)).summary()      # needs no GPU
 
 Importing this package imports neither Triton nor a framework.
 """
@@ -12,12 +12,12 @@ Importing this package imports neither Triton nor a framework.
 from .launch import Launcher, build, prepare
 from .parallel import build_all, compile_all
 from .source import TritonSource
-from .toolchain import CompiledInfo, Target, Variant, compile_for, toolchain_identity
+from .toolchain import CompiledInfo, Gpu, Variant, compile_for, toolchain_identity
 
 __all__ = [
     "CompiledInfo",
     "Launcher",
-    "Target",
+    "Gpu",
     "TritonSource",
     "Variant",
     "build",

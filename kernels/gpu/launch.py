@@ -29,7 +29,7 @@ from typing import Any
 from .cuda import WRONG_CONTEXT, Driver, Parameters, driver
 from .interpreted import interpret
 from .source import TritonSource
-from .toolchain import CompiledInfo, Target, Variant, compile_for
+from .toolchain import CompiledInfo, Gpu, Variant, compile_for
 
 #: (pointers..., symbols..., stream=handle) -> None
 Launcher = Callable[..., None]
@@ -46,9 +46,9 @@ def build(source: TritonSource, device: str) -> Launcher:
     return CudaKernel(source, driver(), int(index or 0)).launcher()
 
 
-def prepare(source: TritonSource, target: Target) -> CompiledInfo:
+def prepare(source: TritonSource, gpu: Gpu) -> CompiledInfo:
     """Compile the usual variant (aligned pointers, 32-bit indices) into the cache, on any machine."""
-    return compile_for(source, target, usual_variant(source))
+    return compile_for(source, gpu, usual_variant(source))
 
 
 def usual_variant(source: TritonSource) -> Variant:
@@ -78,7 +78,7 @@ class CudaKernel:
         self.source = source
         self.driver = driver
         self.device = device
-        self.target = Target("cuda", driver.architecture(device), 32)
+        self.gpu = Gpu("cuda", driver.architecture(device), 32)
         self.known: dict[Any, Loaded] = {}
         self._mutex = threading.Lock()
 
@@ -87,7 +87,7 @@ class CudaKernel:
         with self._mutex:
             if key not in self.known:
                 variant = Variant(key[0], key[1], key[2:]) if self.source.symbols else Variant(aligned=key)
-                info = compile_for(self.source, self.target, variant)
+                info = compile_for(self.source, self.gpu, variant)
                 function = self.driver.load(self.device, info.cubin, info.name, info.shared)
                 # Parameters lie in order with C's alignment. Triton appends pointers to scratch memory: null here.
                 pointers, symbols = len(self.source.pointers), len(self.source.symbols)

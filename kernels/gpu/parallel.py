@@ -18,7 +18,7 @@ from ...errors import CompilerFailed
 from .cuda import driver
 from .launch import Launcher, build, usual_variant
 from .source import TritonSource
-from .toolchain import Target, binary_key, compile_for
+from .toolchain import Gpu, binary_key, compile_for
 
 #: a worker takes about half a second to start, as long as compiling one or two kernels
 _KERNELS_PER_WORKER = 2
@@ -29,30 +29,30 @@ def build_all(sources: Mapping[str, TritonSource], device: str) -> dict[str, Lau
     """Launchers by name; on a GPU, the kernels that are not in the cache are compiled side by side first."""
     kind, _, index = device.partition(":")
     if kind != "cpu":
-        compile_all(sources.values(), Target("cuda", driver().architecture(int(index or 0)), 32))
+        compile_all(sources.values(), Gpu("cuda", driver().architecture(int(index or 0)), 32))
     return {name: build(source, device) for name, source in sources.items()}
 
 
-def compile_all(sources: Iterable[TritonSource], target: Target, workers: int | None = None) -> int:
+def compile_all(sources: Iterable[TritonSource], gpu: Gpu, workers: int | None = None) -> int:
     """Compile the usual variant of every kernel that the cache does not have; how many there were.
 
     workers: processes, by default one per two kernels, at most one per CPU. Raises CompilerFailed for a kernel
     that cannot be compiled.
     """
     store = default_store()
-    keys = {binary_key(s, target, usual_variant(s)): s for s in sources}
+    keys = {binary_key(s, gpu, usual_variant(s)): s for s in sources}
     missing = [s for key, s in keys.items() if store.get(key) is None]
     if workers is None:
         workers = min(len(missing) // _KERNELS_PER_WORKER, _usable_cpus())
     if workers < 2 or find_location().root is None:
         for source in missing:
-            compile_for(source, target, usual_variant(source))
+            compile_for(source, gpu, usual_variant(source))
         return len(missing)
     shares = [missing[k::workers] for k in range(workers)]
-    started = [_start(share, target) for share in shares if share]
+    started = [_start(share, gpu) for share in shares if share]
     failures = []
     for process, share in zip(started, shares):
-        request = json.dumps({"target": asdict(target), "sources": [s.file_text() for s in share]})
+        request = json.dumps({"gpu": asdict(gpu), "sources": [s.file_text() for s in share]})
         assert process.stdin is not None
         process.stdin.write(request)  # every worker gets its work before any is waited for
         process.stdin.close()
@@ -70,7 +70,7 @@ def _usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _start(share: list[TritonSource], target: Target) -> subprocess.Popen[str]:
+def _start(share: list[TritonSource], gpu: Gpu) -> subprocess.Popen[str]:
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
     environment["QUERN_CACHE_DIR"] = str(find_location().root)
@@ -88,7 +88,7 @@ def _start(share: list[TritonSource], target: Target) -> subprocess.Popen[str]:
 def work() -> None:
     """A worker's whole life: read kernels from stdin, compile them into the cache."""
     request = json.load(sys.stdin)
-    target = Target(**request["target"])
+    gpu = Gpu(**request["gpu"])
     for text in request["sources"]:
         source = TritonSource.from_file_text(text)
-        compile_for(source, target, usual_variant(source))
+        compile_for(source, gpu, usual_variant(source))

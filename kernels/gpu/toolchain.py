@@ -38,7 +38,7 @@ TRITON_LOCK = threading.RLock()
 
 
 @dataclass(frozen=True)
-class Target:
+class Gpu:
     """A GPU to compile for: backend ("cuda"), architecture (90 for sm_90), threads per warp."""
 
     backend: str = "cuda"
@@ -71,7 +71,7 @@ class CompiledInfo:
     per thread (spills included); shared: bytes per block; params: kernel parameters, scratch pointers included
     """
 
-    target: Target
+    gpu: Gpu
     name: str
     registers: int
     spills: int
@@ -85,7 +85,7 @@ class CompiledInfo:
     def summary(self) -> str:
         """One line for people."""
         return (
-            f"{self.name} ({self.target}): {self.registers} registers, {self.spills} bytes spilled, "
+            f"{self.name} ({self.gpu}): {self.registers} registers, {self.spills} bytes spilled, "
             f"{self.shared} bytes shared, {self.threads} threads, cubin {len(self.cubin)} bytes"
         )
 
@@ -125,21 +125,21 @@ def plain_functions(module: ModuleType) -> dict[str, Any]:
     return {name: f.fn for name, f in vars(module).items() if hasattr(f, "fn") and callable(f.fn)}
 
 
-def compile_for(source: TritonSource, target: Target, variant: Variant | None = None) -> CompiledInfo:
+def compile_for(source: TritonSource, gpu: Gpu, variant: Variant | None = None) -> CompiledInfo:
     """Compile, or fetch from the cache. Raises CompilerFailed with the kernel's text when Triton rejects it."""
     variant = variant or Variant(even=(False,) * len(source.symbols))
     entry = default_store().get_or_build(
-        binary_key(source, target, variant),
-        lambda folder: _build(source, target, variant, Path(folder)),
-        manifest={"label": f"{source.name} (triton, {target})"},
+        binary_key(source, gpu, variant),
+        lambda folder: _build(source, gpu, variant, Path(folder)),
+        manifest={"label": f"{source.name} (triton, {gpu})"},
     )
     facts = json.loads(entry.read("launch.json"))
     return CompiledInfo(
-        target=target, ptx=bytes(entry.read("kernel.ptx")).decode(), cubin=bytes(entry.read("kernel.cubin")), **facts
+        gpu=gpu, ptx=bytes(entry.read("kernel.ptx")).decode(), cubin=bytes(entry.read("kernel.cubin")), **facts
     )
 
 
-def binary_key(source: TritonSource, target: Target, variant: Variant) -> CacheKey:
+def binary_key(source: TritonSource, gpu: Gpu, variant: Variant) -> CacheKey:
     """What a binary depends on: not on what its kernel is called, nor on how many programs run."""
     parts = {
         "format": BINARY_FORMAT,
@@ -147,15 +147,15 @@ def binary_key(source: TritonSource, target: Target, variant: Variant) -> CacheK
         "arguments": [list(map(list, source.pointers)), list(source.symbols), list(map(list, source.constants))],
         "options": [source.num_warps, source.num_stages],
         "triton": triton_version(),
-        "target": asdict(target),
+        "gpu": asdict(gpu),
         "variant": {**asdict(variant), "even": list(variant.even)},
     }
     return CacheKey.make(kind="triton-kernel", parts=parts)
 
 
-def _build(source: TritonSource, target: Target, variant: Variant, folder: Path) -> None:
-    cubin, ptx, shared = _run_triton(source, target, variant)
-    registers, stack, spills = _resources(cubin, ptx, target)
+def _build(source: TritonSource, gpu: Gpu, variant: Variant, folder: Path) -> None:
+    cubin, ptx, shared = _run_triton(source, gpu, variant)
+    registers, stack, spills = _resources(cubin, ptx, gpu)
     header = ptx[ptx.index(".entry") :]
     facts = {
         "name": _machine_name(source),
@@ -163,7 +163,7 @@ def _build(source: TritonSource, target: Target, variant: Variant, folder: Path)
         "spills": spills,
         "stack": stack,
         "shared": shared,
-        "threads": source.num_warps * target.warp_size,
+        "threads": source.num_warps * gpu.warp_size,
         "params": header[: header.index(")")].count(".param"),
     }
     (folder / "kernel.py").write_text(source.file_text())
@@ -177,7 +177,7 @@ def _machine_name(source: TritonSource) -> str:
     return f"{source.name}_kernel" if source.name in helper_names() else source.name
 
 
-def _run_triton(source: TritonSource, target: Target, variant: Variant) -> tuple[bytes, str, int]:
+def _run_triton(source: TritonSource, gpu: Gpu, variant: Variant) -> tuple[bytes, str, int]:
     """(cubin, PTX, bytes of shared memory)."""
     import triton
     from triton.backends.compiler import GPUTarget
@@ -205,11 +205,11 @@ def _run_triton(source: TritonSource, target: Target, variant: Variant) -> tuple
             triton.knobs.cache.dir = scratch  # the result goes to quern's own cache
             try:
                 tree = ASTSource(getattr(module, ENTRY), signature, dict(source.constants), attrs)
-                gpu = GPUTarget(target.backend, target.arch, target.warp_size)
-                made = triton.compile(tree, target=gpu, options=options)
+                target = GPUTarget(gpu.backend, gpu.arch, gpu.warp_size)
+                made = triton.compile(tree, target=target, options=options)
             except Exception as error:
                 raise CompilerFailed(
-                    f"Triton could not compile {source.name} for {target}: {error}\n{source.text}"
+                    f"Triton could not compile {source.name} for {gpu}: {error}\n{source.text}"
                 ) from error
             if made.metadata.global_scratch_size:
                 raise CompilerFailed(f"{source.name} asks for scratch memory, which quern's launcher does not provide")
@@ -225,7 +225,7 @@ def _tool(name: str) -> str:
     return str(Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name)
 
 
-def _resources(cubin: bytes, ptx: str, target: Target) -> tuple[int, int, int]:
+def _resources(cubin: bytes, ptx: str, gpu: Gpu) -> tuple[int, int, int]:
     """(registers per thread, bytes of stack per thread, bytes spilled per thread)."""
     with tempfile.TemporaryDirectory(prefix="quern-triton-") as scratch:
         file = Path(scratch) / "kernel.cubin"
@@ -242,8 +242,8 @@ def _resources(cubin: bytes, ptx: str, target: Target) -> tuple[int, int, int]:
         from triton.backends.nvidia.compiler import get_ptxas
 
         chip = re.search(r"\.target\s+(\w+)", ptx)
-        name = f"--gpu-name={chip[1] if chip else f'sm_{target.arch}'}"
-        text = _output([get_ptxas(target.arch).path, "-v", name, str(file.with_suffix(".ptx")), "-o", str(file)])
+        name = f"--gpu-name={chip[1] if chip else f'sm_{gpu.arch}'}"
+        text = _output([get_ptxas(gpu.arch).path, "-v", name, str(file.with_suffix(".ptx")), "-o", str(file)])
         return registers, stack, sum(map(int, re.findall(r"(\d+) bytes spill stores", text)))
 
 

@@ -10,7 +10,7 @@ import contextlib
 import pytest
 from compare import agree
 from corpus import Corpus
-from quern.capture.switches.markers import graph_break, is_compiling
+from quern.capture.switches.function_flags import graph_break, is_compiling
 from toy import Toy, toy_compile
 
 import quern

@@ -41,7 +41,7 @@ from quern.inductor.ops.scalar import SCALAR
 from quern.inductor.reference import from_bfloat16_bits, numpy_dtype, run_kernel, to_bfloat16_bits
 from quern.kernels.cpu.build import LIBRARY, build, compile_units, load
 from quern.kernels.cpu.library import Call, Segment, functions
-from quern.kernels.cpu.toolchain import find_compiler, host_target, x86_target
+from quern.kernels.cpu.toolchain import find_compiler, host_cpu, x86_cpu
 
 from quern.errors import InternalError
 
@@ -702,7 +702,7 @@ def compiled(cases: Mapping[str, Case], folder: Path, level: str, form: Form = c
     for name, c in cases.items():
         label = "k_" + "".join(x if x.isalnum() else "_" for x in name)
         named[name] = replace(c, kernel=replace(c.kernel, name=label))
-    target = host_target() if level == "host" else x86_target(set(LEVELS[level].split()))
+    target = host_cpu() if level == "host" else x86_cpu(set(LEVELS[level].split()))
     source = generate([form(c.kernel) for c in named.values()], vector_bytes=target.vector_bytes, units=2)
     if level == "host":
         return load(build(source.units, label="test kernels")), named, source.symbols
@@ -867,7 +867,7 @@ def test_segments_call_kernels_in_order() -> None:
         p = space(size)
         args = (Buffer("a", float32, size), Buffer("b", float32, size))
         kernel = Kernel("any", p, (), (Store("b", as_index(p[0]), value),), args, (str(size),))
-        return generate_kernel(kernel, host_target().vector_bytes)
+        return generate_kernel(kernel, host_cpu().vector_bytes)
 
     double = step(op("mul", L.load("a", i, float32), const(2.0)))
     shift = step(op("add", L.load("a", as_index(space(S1)[0]), float32), const(1.0)), S1)

@@ -27,7 +27,7 @@ from quern.errors import InternalError
 pytest.importorskip("triton")
 
 from quern.kernels.gpu.interpreted import interpret  # noqa: E402
-from quern.kernels.gpu.toolchain import Target, Variant, binary_key, compile_for  # noqa: E402
+from quern.kernels.gpu.toolchain import Gpu, Variant, binary_key, compile_for  # noqa: E402
 
 FLOATS = [
     0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.7, -3.7, 1e-3, -1e-3, 1e-20, -1e-20, 20.0, -20.0, 88.0, -88.0, 100.0,
@@ -203,7 +203,7 @@ def compile_groups() -> list:
 
 @pytest.mark.parametrize(("shape", "dtype"), compile_groups(), ids=str)
 def test_every_scalar_op_compiles_for_a_gpu(shape: str, dtype: DType) -> None:
-    info = compile_for(generate(ops_kernel(ops_of(shape, dtype), dtype, 4096)), Target(arch=90))
+    info = compile_for(generate(ops_kernel(ops_of(shape, dtype), dtype, 4096)), Gpu(arch=90))
     assert info.cubin[:4] == b"\x7fELF"
 
 
@@ -396,7 +396,7 @@ def test_a_binary_is_known_by_what_its_kernel_does() -> None:
     def key(name: str, origin: str, n: int = 4096) -> str:
         kernel = pointwise_kernel(L.load("x", as_index(Var("p0", n)), float32), n)
         kernel = dataclasses.replace(kernel, name=name, origins=(Origin("a", origin),))
-        return binary_key(generate(kernel), Target(arch=90), Variant()).digest
+        return binary_key(generate(kernel), Gpu(arch=90), Variant()).digest
 
     assert key("kernel_0_exp", "exp") == key("kernel_7_other", "elsewhere")
     assert key("kernel_0_exp", "exp") != key("kernel_0_exp", "exp", 4095)

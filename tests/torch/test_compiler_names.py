@@ -15,7 +15,7 @@ import pytest
 import torch
 import torch._dynamo
 import torch_checks
-from quern.capture.switches import markers
+from quern.capture.switches import function_flags
 
 import quern
 import quern.compiler
@@ -129,7 +129,9 @@ def c_like(x, n):
 
 
 def test_substitutes_stand_in_for_c_functions(monkeypatch):
-    monkeypatch.setattr(markers, "SUBSTITUTES", dict(markers.SUBSTITUTES))  # other tests use math.fsum as it is
+    monkeypatch.setattr(
+        function_flags, "SUBSTITUTES", dict(function_flags.SUBSTITUTES)
+    )  # other tests use math.fsum as it is
 
     @quern.substitute_in_graph(math.fsum, skip_signature_check=True)
     def fsum(values, /):

@@ -600,5 +600,5 @@ def _has_negative_zero(flat: np.ndarray) -> bool:
     return flat.dtype.kind == "f" and bool((np.signbit(flat) & (flat == 0)).any())
 
 
-#: a handler of one NumPy function: (builder, *args, **kwargs) -> Array, tuple of Arrays, or a plain value
-Handler = Callable[..., Any]
+#: what makes one NumPy function's arrays: (builder, *args, **kwargs) -> Array, tuple of Arrays, or a plain value
+Maker = Callable[..., Any]

@@ -15,10 +15,9 @@ import numpy as np
 
 from ....errors import UserError
 from ....inductor.runtime import Runtime
-from ...frontend import Handler
 from ...guards.seen import DESCRIBERS
 from ...guards.sources import Source
-from ...values.base import Value
+from ...values.base import Handler, Value
 from .kinds import CALLABLES, is_numpy, is_of_numpy
 from .state import NumpyState
 

@@ -17,14 +17,14 @@ import numpy as np
 
 from ....errors import Unsupported
 from . import creation, examples, externs, indexing, linalg, prefixes, reductions, selection, shaping
-from .arrays import Array, ArrayBuilder, Handler, Masked, any_array, unsupported
+from .arrays import Array, ArrayBuilder, Maker, Masked, any_array, unsupported
 from .layout import is_size
 from .ufuncs import call_ufunc, operator_power, outer
 
 # --------------------------------------------------------------------------- functions
 
 #: functions that make arrays: handled also when no argument is an array
-MAKERS: dict[Callable[..., Any], Handler] = {
+MAKERS: dict[Callable[..., Any], Maker] = {
     np.zeros: creation.zeros,
     np.ones: creation.ones,
     np.empty: creation.zeros,
@@ -48,7 +48,7 @@ MAKERS: dict[Callable[..., Any], Handler] = {
     np.broadcast_to: shaping.broadcast_to,
 }
 
-FUNCTIONS: dict[Callable[..., Any], Handler] = {
+FUNCTIONS: dict[Callable[..., Any], Maker] = {
     **MAKERS,
     np.diag: creation.diag,
     np.tril: creation.triangle("tril"),
@@ -203,7 +203,7 @@ FUNCTIONS.update({cls: creation.scalar_type(cls) for cls in (
 )})  # fmt: skip
 
 #: looked at at capture: shape and type, never elements
-QUERIES: dict[Callable[..., Any], Handler] = {
+QUERIES: dict[Callable[..., Any], Maker] = {
     np.shape: lambda b, a: b.lift(a).shape,
     np.ndim: lambda b, a: b.lift(a).ndim,
     np.size: lambda b, a, axis=None: b.lift(a).size if axis is None else b.lift(a).shape[axis],
@@ -238,7 +238,7 @@ def _type_of(value: Any) -> Any:
     return value.dtype if isinstance(value, (Array, Masked)) else value
 
 
-UFUNC_METHODS: dict[str, Handler] = {
+UFUNC_METHODS: dict[str, Maker] = {
     "reduce": reductions.ufunc_reduce,
     "accumulate": prefixes.ufunc_accumulate,
     "outer": outer,
@@ -248,11 +248,11 @@ UFUNC_METHODS: dict[str, Handler] = {
 # --------------------------------------------------------------------------- ndarray
 
 
-def _ufunc(ufunc: np.ufunc) -> Handler:
+def _ufunc(ufunc: np.ufunc) -> Maker:
     return lambda b, *args, **kwargs: call_ufunc(b, ufunc, *args, **kwargs)
 
 
-METHODS: dict[str, Handler] = {
+METHODS: dict[str, Maker] = {
     "all": reductions.all_,
     "any": reductions.any_,
     "argmax": reductions.argmax,
@@ -295,7 +295,7 @@ METHODS: dict[str, Handler] = {
     "__rdivmod__": lambda b, a, other: call_ufunc(b, np.divmod, other, a),
 }
 
-ATTRIBUTES: dict[str, Handler] = {
+ATTRIBUTES: dict[str, Maker] = {
     "shape": lambda b, a: a.shape,
     "ndim": lambda b, a: a.ndim,
     "size": lambda b, a: a.size,
@@ -371,7 +371,7 @@ def inplace_chosen(b: ArrayBuilder, op: str, left: Masked, right: Any) -> Masked
 # --------------------------------------------------------------------------- the call
 
 
-def handler(function: Any) -> Handler | None:
+def handler(function: Any) -> Maker | None:
     """The handler of a NumPy callable; None for one that graphs do not know."""
     found = FUNCTIONS.get(function)
     if found is None and isinstance(function, np.ufunc):
@@ -381,12 +381,12 @@ def handler(function: Any) -> Handler | None:
 
 
 @functools.cache
-def _of_ufunc(function: np.ufunc) -> Handler | None:
+def _of_ufunc(function: np.ufunc) -> Maker | None:
     return _ufunc(function)
 
 
 @functools.cache
-def _of_method(owner: np.ufunc, name: str) -> Handler | None:
+def _of_method(owner: np.ufunc, name: str) -> Maker | None:
     method = UFUNC_METHODS.get(name)
     return None if method is None else lambda b, *args, **kwargs: method(b, owner, *args, **kwargs)
 

@@ -15,11 +15,11 @@ from ....inductor.checks import may_raise
 from ....inductor.float_errors import unread
 from ....inductor.graph import Node, TensorMeta
 from ....inductor.sizes import strides_over
-from ...frontend import Frontend, Handler
+from ...frontend import Frontend
 from ...guards.sources import Source
 from ...machine.type_lookup import HEAPTYPE
 from ...machine.wrapping import hold
-from ...values.base import Args, Kwargs, Value
+from ...values.base import Args, Handler, Kwargs, Value
 from ...values.constant import constant_of
 from . import creation, layout, names
 from .arrays import ArrayBuilder, Memory, own_memory

@@ -52,8 +52,7 @@ from .overlapping import check_written, is_pointwise
 from .results import Results, ReturnTypeValue
 
 if TYPE_CHECKING:
-    from ...frontend import Handler
-    from ...values.base import Machine
+    from ...values.base import Handler, Machine
 
 Function = Callable[..., Any]
 
@@ -470,7 +469,7 @@ def eager_error(ev: Machine, what: str) -> Break:
 
 
 def handler_of(fn: Function, place: str = "") -> Handler:
-    """A `frontend.Handler` around a handler function for what stands at `place`. A call that does not bind is left to plain
+    """A `Handler` around a handler function for what stands at `place`. A call that does not bind is left to plain
     Python to refuse.
     """
 

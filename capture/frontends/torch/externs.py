@@ -30,7 +30,7 @@ from .calls import (
 )
 from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
-from .foresight import Foreseen, Unforeseen, leaves
+from .meta_results import Foreseen, Unforeseen, leaves
 from .opaque_calls import Call, Layout, layout_of
 from .reinterpreted import reinterpret
 from .results import Results

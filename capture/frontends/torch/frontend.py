@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...frontend import Handler
 from ...guards.seen import DESCRIBERS
 from ...guards.sources import Source
 from ...machine.type_lookup import noted
 from ...machine.wrapping import anchor
-from ...switches import markers
-from ...values.base import Args, Kwargs, Value
+from ...switches import function_flags
+from ...values.base import Args, Handler, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
 from ...values.keys import IDENTITY_HASHES
 from ...values.tensor import ArrayValue, InputStorage
@@ -264,8 +263,8 @@ def _wrap_module(ev: Machine, obj: torch.nn.Module, source: Source) -> Value | N
 
 #: functions of `torch._dynamo` that quern has under its own names; it is not imported for their sake
 _SAME = {
-    "graph_break": markers.graph_break, "skip_frame": markers.graph_break, "step_unsupported": markers.graph_break,
-    "error_on_graph_break": markers.error_on_graph_break,
+    "graph_break": function_flags.graph_break, "skip_frame": function_flags.graph_break, "step_unsupported": function_flags.graph_break,
+    "error_on_graph_break": function_flags.error_on_graph_break,
 }  # fmt: skip
 _NO_EFFECT = ("mark_dynamic", "maybe_mark_dynamic", "mark_static", "mark_static_address")
 

@@ -17,7 +17,7 @@ import torch
 
 from ...guards.sources import Source
 from ...machine.type_lookup import MISSING
-from ...switches.markers import DISABLE, REASON
+from ...switches.function_flags import DISABLE, REASON
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
 from ...values.functions import BoundMethodValue

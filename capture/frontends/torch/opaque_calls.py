@@ -11,7 +11,7 @@ import torch
 
 from ....inductor.graph import Dim, TensorMeta
 from ....inductor.sizes import evaluator
-from .foresight import Foreseen, Unforeseen, foresee, leaves, measurable, needs_measuring
+from .meta_results import Foreseen, Unforeseen, foresee, leaves, measurable, needs_measuring
 from .size_formulas import Asked, Point, formula, strides
 
 

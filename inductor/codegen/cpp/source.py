@@ -36,7 +36,7 @@ class CppSource:
 def generate_kernel(kernel: Kernel, vector_bytes: int) -> str:
     """A kernel's functions, the last of them `run_kernel(buffers, symbols, threads)`, with nothing of its name or origin.
 
-    vector_bytes: register width of the target (`host_target().vector_bytes`)
+    vector_bytes: register width of the target (`host_cpu().vector_bytes`)
 
     Raises InternalError for a kernel outside the loop language (complex numbers among others).
     """

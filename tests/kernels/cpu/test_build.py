@@ -15,7 +15,7 @@ from quern.cache import Store
 from quern.kernels.cpu import build as building
 from quern.kernels.cpu.build import build, known_compilers, load, toolchain_identity
 from quern.kernels.cpu.openmp import loaded_runtimes, runtime
-from quern.kernels.cpu.toolchain import find_compiler, host_target, x86_target
+from quern.kernels.cpu.toolchain import find_compiler, host_cpu, x86_cpu
 
 from quern.config import config
 from quern.errors import CompilerFailed, CompilerNotFound, UserError
@@ -55,16 +55,16 @@ def test_several_units_link_into_one_library(store: Store) -> None:
 
 
 def test_source_headers_flags_and_compiler_enter_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    target = host_target()
-    base = building.library_key([UNIT], target, "g++ 1").digest
-    assert building.library_key([UNIT], target, "g++ 2").digest != base
-    assert building.library_key([UNIT + " "], target, "g++ 1").digest != base
-    assert building.library_key([UNIT], x86_target(set()), "g++ 1").digest != base
+    cpu = host_cpu()
+    base = building.library_key([UNIT], cpu, "g++ 1").digest
+    assert building.library_key([UNIT], cpu, "g++ 2").digest != base
+    assert building.library_key([UNIT + " "], cpu, "g++ 1").digest != base
+    assert building.library_key([UNIT], x86_cpu(set()), "g++ 1").digest != base
     monkeypatch.setattr(building, "FLAGS", (*building.FLAGS, "-O3"))
-    assert building.library_key([UNIT], target, "g++ 1").digest != base
+    assert building.library_key([UNIT], cpu, "g++ 1").digest != base
     monkeypatch.undo()
     monkeypatch.setattr(building, "headers_hash", lambda: "changed")
-    assert building.library_key([UNIT], target, "g++ 1").digest != base
+    assert building.library_key([UNIT], cpu, "g++ 1").digest != base
 
 
 def test_rejected_source_is_kept_on_request(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,37 +119,37 @@ def test_the_compiler_asked_for_is_the_one_used(tmp_path: Path, store: Store, mo
     monkeypatch.setenv("CXX", f"{wrapper} -DCHOSEN")
     load(build([UNIT], label="answer", store=store))
     assert "-DCHOSEN" in log.read_text()
-    assert known_compilers(store, host_target())[-1].endswith("-DCHOSEN")
+    assert known_compilers(store, host_cpu())[-1].endswith("-DCHOSEN")
     with config.patch(cxx="no-such-compiler"), pytest.raises(CompilerNotFound, match="no-such-compiler"):
         find_compiler()
 
 
 def test_targets_name_instructions_and_never_a_host() -> None:
     full = set("avx512f avx512bw avx512cd avx512dq avx512vl avx2 fma bmi1 bmi2 f16c movbe avx512_bf16".split())
-    assert x86_target(full).name == "x86-64-v4+avx512bf16" and x86_target(full).vector_bytes == 64
-    assert x86_target(full - {"avx512vl"}).vector_bytes == 32
-    assert x86_target(set()).flags == ("-march=x86-64",)
-    assert os.uname().nodename not in host_target().name
+    assert x86_cpu(full).name == "x86-64-v4+avx512bf16" and x86_cpu(full).vector_bytes == 64
+    assert x86_cpu(full - {"avx512vl"}).vector_bytes == 32
+    assert x86_cpu(set()).flags == ("-march=x86-64",)
+    assert os.uname().nodename not in host_cpu().name
 
 
 def test_a_level_holds_the_target_down() -> None:
-    if "x86-64-v" not in host_target().name:
+    if "x86-64-v" not in host_cpu().name:
         pytest.skip("not an x86-64 CPU with levels")
     with config.patch(cpu_level="x86-64-v2"):
-        assert host_target() == x86_target(set("sse4_2 popcnt ssse3 cx16".split()))
+        assert host_cpu() == x86_cpu(set("sse4_2 popcnt ssse3 cx16".split()))
     with config.patch(cpu_level="x86-64-v9"), pytest.raises(UserError, match="this CPU has .*x86-64-v2; choose one"):
-        host_target()
+        host_cpu()
 
 
 def test_vector_width_of_the_headers_is_the_targets(store: Store) -> None:
     text = '#include "vector.h"\nextern "C" __attribute__((visibility("default"))) int width() { return QUERN_VECTOR_BYTES; }'
     compiler = find_compiler()
-    targets = (host_target(), x86_target({*"avx2 fma bmi1 bmi2 f16c movbe".split()}), x86_target(set()))
-    for target in {t.name: t for t in targets}.values():
-        folder = store.root / target.name.replace("+", "_")  # type: ignore[operator]
+    cpus = (host_cpu(), x86_cpu({*"avx2 fma bmi1 bmi2 f16c movbe".split()}), x86_cpu(set()))
+    for cpu in {t.name: t for t in cpus}.values():
+        folder = store.root / cpu.name.replace("+", "_")  # type: ignore[operator]
         folder.mkdir(parents=True)
-        building.compile_units([text], folder, compiler, target)
-        assert ctypes.CDLL(str(folder / building.LIBRARY)).width() == target.vector_bytes
+        building.compile_units([text], folder, compiler, cpu)
+        assert ctypes.CDLL(str(folder / building.LIBRARY)).width() == cpu.vector_bytes
 
 
 def in_new_process(program: str, tmp_path: Path) -> str:

@@ -20,7 +20,7 @@ from quern.inductor.loops import Var, as_index
 from quern.inductor.ops.scalar import SCALAR
 from quern.inductor.reference import apply_scalar, numpy_dtype
 from quern.kernels.cpu.build import build, load
-from quern.kernels.cpu.toolchain import host_target
+from quern.kernels.cpu.toolchain import host_cpu
 
 FLOATS = ("float32", "float64")
 INTS = ("int8", "uint8", "int16", "int32", "int64", "uint32")
@@ -135,7 +135,7 @@ def kernel(row: Row, n: int) -> Kernel:
 @pytest.fixture(scope="module")
 def library() -> ctypes.CDLL:
     kernels = [kernel(row, operands(row)[0].size) for row in ROWS]
-    source = generate(kernels, vector_bytes=host_target().vector_bytes, units=4)
+    source = generate(kernels, vector_bytes=host_cpu().vector_bytes, units=4)
     return load(build(source.units, label="scalar ops"))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quern.kernels.cpu.build import LIBRARY, build, compile_units
-from quern.kernels.cpu.toolchain import Target, find_compiler, host_target, x86_target
+from quern.kernels.cpu.toolchain import Cpu, find_compiler, host_cpu, x86_cpu
 
 Array = np.ndarray
 Long = np.longdouble
@@ -67,7 +67,7 @@ def unit(vector_bytes: int) -> str:
 
 @pytest.fixture(scope="module")
 def library() -> ctypes.CDLL:
-    return ctypes.CDLL(str(build([unit(host_target().vector_bytes)], label="vecmath")))
+    return ctypes.CDLL(str(build([unit(host_cpu().vector_bytes)], label="vecmath")))
 
 
 def run(library: ctypes.CDLL, name: str, *inputs: Array) -> Array:
@@ -212,10 +212,10 @@ def test_accuracy_densely_at_every_width(level: str, tmp_path: Path) -> None:
         "x86-64-v4": "avx512f avx512bw avx512cd avx512dq avx512vl avx2 fma bmi1 bmi2 f16c movbe",
         "x86-64-v3": "avx2 fma bmi1 bmi2 f16c movbe",
     }
-    target: Target = x86_target(set(features.get(level, "").split()))
-    if target.vector_bytes > host_target().vector_bytes:
+    cpu: Cpu = x86_cpu(set(features.get(level, "").split()))
+    if cpu.vector_bytes > host_cpu().vector_bytes:
         pytest.skip(f"this CPU has no {level}")
-    compile_units([unit(target.vector_bytes)], tmp_path, find_compiler(), target)
+    compile_units([unit(cpu.vector_bytes)], tmp_path, find_compiler(), cpu)
     library = ctypes.CDLL(str(tmp_path / LIBRARY))
     for name in REFERENCE:
         errors = [

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("triton")
 
 from quern.inductor.codegen.triton import generate  # noqa: E402
-from quern.kernels.gpu.toolchain import CompiledInfo, Target, compile_for  # noqa: E402
+from quern.kernels.gpu.toolchain import CompiledInfo, Gpu, compile_for  # noqa: E402
 from triton_zoo import ZOO  # noqa: E402
 
 
@@ -18,7 +18,7 @@ def private_cache(tmp_path_factory, monkeypatch):
 
 def compiled(name: str, arch: int) -> CompiledInfo:
     case = ZOO[name]()
-    return compile_for(generate(case.kernel, case.options), Target(arch=arch))
+    return compile_for(generate(case.kernel, case.options), Gpu(arch=arch))
 
 
 @pytest.mark.parametrize("arch", [80, 90])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from quern.inductor.codegen.triton import generate
-from quern.kernels.gpu import Target, compile_for
+from quern.kernels.gpu import Gpu, compile_for
 from triton_zoo import softmax
 
 pytest.importorskip("triton")
@@ -25,7 +25,7 @@ def test_the_page_shows_the_generated_kernel() -> None:
 
 def test_the_page_gives_the_right_numbers(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("QUERN_CACHE_DIR", str(tmp_path / "cache"))
-    info = compile_for(generate(softmax(4096, 1000).kernel), Target(arch=90))
+    info = compile_for(generate(softmax(4096, 1000).kernel), Gpu(arch=90))
     registers, threads, bytes_per_load = map(
         int,
         re.search(

@@ -19,7 +19,7 @@ from quern.inductor.reference import run_kernel
 from quern.kernels.gpu.cuda import CudaError, Driver
 from quern.kernels.gpu.launch import CudaKernel, build, prepare
 from quern.kernels.gpu.source import INT32_LIMIT, TritonSource
-from quern.kernels.gpu.toolchain import Target
+from quern.kernels.gpu.toolchain import Gpu
 from triton_zoo import ZOO, dynamic, pointwise, softmax
 
 from quern.errors import UserError
@@ -58,7 +58,7 @@ def number(driver: Driver, name: str) -> int:
 def test_what_reaches_the_driver(fake: Driver) -> None:
     source = generate(softmax(40, 1000).kernel)
     kernel = CudaKernel(source, fake, 0)
-    assert kernel.target == Target("cuda", 90, 32)
+    assert kernel.gpu == Gpu("cuda", 90, 32)
     launch = kernel.launcher()
     launch(0x1000, 0x2000, stream=77)
     got = seen(fake)
@@ -80,7 +80,7 @@ def test_unaligned_pointers_get_their_own_binary(fake: Driver) -> None:
     launch(0x1004, 0x2000, 0x3000)
     assert seen(fake).function != aligned
     assert set(kernel.known) == {True, False}
-    infos = [prepare(kernel.source, kernel.target).ptx.count("v4.b32"), 0]
+    infos = [prepare(kernel.source, kernel.gpu).ptx.count("v4.b32"), 0]
     assert infos[0] > 0, "aligned memory is moved 16 bytes at a time"
 
 

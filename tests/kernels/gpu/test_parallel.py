@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from quern.cache import default_store
 from quern.inductor.codegen.triton import generate
-from quern.kernels.gpu import Target, TritonSource, build_all, compile_all, prepare
+from quern.kernels.gpu import Gpu, TritonSource, build_all, compile_all, prepare
 from triton_zoo import pointwise, reduce_all
 
 from quern.errors import CompilerFailed
@@ -27,17 +27,17 @@ def sources() -> list[TritonSource]:
 
 def test_workers_fill_the_cache() -> None:
     made = sources()
-    assert compile_all(made, Target(arch=90), workers=2) == 4
+    assert compile_all(made, Gpu(arch=90), workers=2) == 4
     store = default_store()
     assert store.counters.builds == 0, "all were built elsewhere"
     for source in made:
-        assert prepare(source, Target(arch=90)).spills == 0
+        assert prepare(source, Gpu(arch=90)).spills == 0
     assert store.counters.builds == 0
-    assert compile_all(made, Target(arch=90), workers=2) == 0, "nothing is left to do"
+    assert compile_all(made, Gpu(arch=90), workers=2) == 0, "nothing is left to do"
 
 
 def test_one_kernel_needs_no_worker() -> None:
-    assert compile_all(sources()[:1], Target(arch=90)) == 1
+    assert compile_all(sources()[:1], Gpu(arch=90)) == 1
     assert default_store().counters.builds == 1
 
 
@@ -45,9 +45,9 @@ def test_a_kernel_that_cannot_be_compiled_is_named_with_its_text() -> None:
     good, other = sources()[:2]
     bad = replace(other, text=other.text.replace("libdevice.tanh", "libdevice.no_such_function"))
     with pytest.raises(CompilerFailed, match="no_such_function"):
-        compile_all([good, bad], Target(arch=90), workers=2)
+        compile_all([good, bad], Gpu(arch=90), workers=2)
     with pytest.raises(CompilerFailed, match=r"(?s)Triton could not compile chain for sm_90.*def kernel"):
-        compile_all([bad], Target(arch=90))
+        compile_all([bad], Gpu(arch=90))
 
 
 def test_on_the_cpu_nothing_is_compiled() -> None:

@@ -1,6 +1,6 @@
 """What is captured: a function from its first instruction, or the rest of one behind a graph break.
 
-A `Target` knows the parameters of its entries (stack slots, variables, cells) and makes the root frame for one set of
+A `Region` knows the parameters of its entries (stack slots, variables, cells) and makes the root frame for one set of
 arguments. Parameters are wrapped when the program first uses them, so that what is not used is not guarded.
 """
 
@@ -98,7 +98,7 @@ class LazySlots(dict[str, Value]):
         return self.waiting[name][1]
 
 
-class Target:
+class Region:
     """A function, or the rest of one from instruction `start` with `stack` on the stack."""
 
     def __init__(
