@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -175,7 +174,7 @@ def _meta_sub(*metas: TensorMeta) -> TensorMeta:
 
 
 _scalar_row("sub", "sub", "same", "no-bool", OVER | INVALID, _meta_sub, rounding=Rounding(numbers=(0, 1)),
-            bounds=of_corners(operator.sub))  # fmt: skip
+            bounds=of_corners(SCALAR["sub"].python))  # fmt: skip
 row("rsub", "composite", lambda x, y: _meta_sub(y, x), decompose=lambda b, node: b.sub(args(node)[1], args(node)[0]))
 # x * y + z, rounded once
 _scalar_row("fma", "fma", "same", "float", ALL_ERRORS, lambda x, y, z: _meta("fma", "same", "float")(z, x, y))
@@ -218,9 +217,9 @@ def _float_sign(x: Expr) -> Expr:
 
 
 row("add", "pointwise", _meta("add", "same", "any"), lower=expr_lower(_by_kind("add", "add", "or")),
-    errors=OVER | INVALID, rounding=Rounding(numbers=(0, 1)), bounds=of_corners(operator.add))  # fmt: skip
+    errors=OVER | INVALID, rounding=Rounding(numbers=(0, 1)), bounds=of_corners(SCALAR["add"].python))  # fmt: skip
 row("mul", "pointwise", _meta("mul", "same", "any"), lower=expr_lower(_by_kind("mul", "mul", "and")),
-    errors=OVER | UNDER | INVALID, rounding=Rounding(whole=(1,)), bounds=of_corners(operator.mul))  # fmt: skip
+    errors=OVER | UNDER | INVALID, rounding=Rounding(whole=(1,)), bounds=of_corners(SCALAR["mul"].python))  # fmt: skip
 
 for _name, _build, _allowed in (
     ("abs", _by_kind("abs", "abs", None), "no-bool"),

@@ -22,8 +22,11 @@ class ScalarOp:
     """One row.
 
     domain: which operand dtypes are legal: "float", "int", "bool", "number" (int or float), "integral" (int or bool), "any"
+    symbol: the operator between two operands that C and Python have for it
+    cost:   hundredths of a nanosecond per float32 lane, roughly, where it is much more than an addition's
     heavy:  whether it is a function of many instructions
     exact:  whether it gives a number of a narrower type where its operands are numbers of it
+    corners: whether it takes its extremes over intervals of integers where its operands take theirs
     """
 
     name: str
@@ -31,14 +34,21 @@ class ScalarOp:
     domain: str
     result: str
     python: Callable[..., Any]
+    symbol: str = ""
+    cost: int = 0
     heavy: bool = False
     exact: bool = False
+    corners: bool = False
+
+    @property
+    def is_comparison(self) -> bool:
+        return self.arity == 2 and self.result == "bool"
 
 
 SCALAR: dict[str, ScalarOp] = {}
 
 
-def _op(name: str, arity: int, domain: str, python: Callable[..., Any], result: str = "same", **facts: bool) -> None:
+def _op(name: str, arity: int, domain: str, python: Callable[..., Any], result: str = "same", **facts: Any) -> None:
     SCALAR[name] = ScalarOp(name, arity, domain, result, python, **facts)
 
 
@@ -120,31 +130,38 @@ def _keep(f: Callable[[float], int]) -> Callable[[Any], Any]:
 
 
 # unary, floats
-_op("exp", 1, "float", _special(math.exp), heavy=True)
-_op("exp2", 1, "float", _special(lambda x: 2.0**x), heavy=True)
-_op("expm1", 1, "float", _special(math.expm1), heavy=True)
-_op("log", 1, "float", _log(math.log), heavy=True)
-_op("log2", 1, "float", _log(math.log2), heavy=True)
-_op("log10", 1, "float", _log(math.log10), heavy=True)
-_op("log1p", 1, "float", lambda x: -math.inf if x == -1 else _special(math.log1p)(x), heavy=True)
-_op("sqrt", 1, "float", _special(math.sqrt))
-_op("rsqrt", 1, "float", lambda x: _div(1.0, _special(math.sqrt)(x)))
-_op("sin", 1, "float", _special(math.sin), heavy=True)
-_op("cos", 1, "float", _special(math.cos), heavy=True)
-_op("tan", 1, "float", _special(math.tan), heavy=True)
-_op("asin", 1, "float", _special(math.asin), heavy=True)
-_op("acos", 1, "float", _special(math.acos), heavy=True)
-_op("atan", 1, "float", math.atan, heavy=True)
-_op("sinh", 1, "float", lambda x: math.copysign(_special(math.sinh)(abs(x)), x), heavy=True)
-_op("cosh", 1, "float", _special(math.cosh), heavy=True)
-_op("tanh", 1, "float", math.tanh, heavy=True)
-_op("asinh", 1, "float", math.asinh, heavy=True)
-_op("acosh", 1, "float", _special(math.acosh), heavy=True)
-_op("atanh", 1, "float", _special(_atanh), heavy=True)
-_op("erf", 1, "float", math.erf, heavy=True)
-_op("erfc", 1, "float", math.erfc, heavy=True)
-_op("lgamma", 1, "float", _special(math.lgamma, math.inf), heavy=True)
-_op("sigmoid", 1, "float", lambda x: 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)), heavy=True)
+_op("exp", 1, "float", _special(math.exp), heavy=True, cost=35)
+_op("exp2", 1, "float", _special(lambda x: 2.0**x), heavy=True, cost=30)
+_op("expm1", 1, "float", _special(math.expm1), heavy=True, cost=45)
+_op("log", 1, "float", _log(math.log), heavy=True, cost=60)
+_op("log2", 1, "float", _log(math.log2), heavy=True, cost=60)
+_op("log10", 1, "float", _log(math.log10), heavy=True, cost=60)
+_op("log1p", 1, "float", lambda x: -math.inf if x == -1 else _special(math.log1p)(x), heavy=True, cost=80)
+_op("sqrt", 1, "float", _special(math.sqrt), cost=30)
+_op("rsqrt", 1, "float", lambda x: _div(1.0, _special(math.sqrt)(x)), cost=40)
+_op("sin", 1, "float", _special(math.sin), heavy=True, cost=50)
+_op("cos", 1, "float", _special(math.cos), heavy=True, cost=50)
+_op("tan", 1, "float", _special(math.tan), heavy=True, cost=110)
+_op("asin", 1, "float", _special(math.asin), heavy=True, cost=100)
+_op("acos", 1, "float", _special(math.acos), heavy=True, cost=50)
+_op("atan", 1, "float", math.atan, heavy=True, cost=45)
+_op("sinh", 1, "float", lambda x: math.copysign(_special(math.sinh)(abs(x)), x), heavy=True, cost=130)
+_op("cosh", 1, "float", _special(math.cosh), heavy=True, cost=130)
+_op("tanh", 1, "float", math.tanh, heavy=True, cost=65)
+_op("asinh", 1, "float", math.asinh, heavy=True, cost=200)
+_op("acosh", 1, "float", _special(math.acosh), heavy=True, cost=200)
+_op("atanh", 1, "float", _special(_atanh), heavy=True, cost=200)
+_op("erf", 1, "float", math.erf, heavy=True, cost=70)
+_op("erfc", 1, "float", math.erfc, heavy=True, cost=2000)
+_op("lgamma", 1, "float", _special(math.lgamma, math.inf), heavy=True, cost=3000)
+_op(
+    "sigmoid",
+    1,
+    "float",
+    lambda x: 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)),
+    heavy=True,
+    cost=45,
+)
 _op("floor", 1, "float", _keep(math.floor))
 _op("ceil", 1, "float", _keep(math.ceil))
 _op("trunc", 1, "float", _keep(math.trunc))
@@ -153,38 +170,38 @@ _op("isnan", 1, "float", lambda x: x != x, "bool")
 _op("isinf", 1, "float", math.isinf, "bool")
 _op("signbit", 1, "float", lambda x: math.copysign(1.0, x) < 0, "bool")
 # unary, numbers
-_op("neg", 1, "number", operator.neg, exact=True)
+_op("neg", 1, "number", operator.neg, exact=True, corners=True)
 _op("abs", 1, "number", abs, exact=True)
 _op("sign", 1, "number", lambda x: x if x != x else type(x)((x > 0) - (x < 0)))
 _op("not", 1, "integral", lambda x: (not x) if isinstance(x, bool) else ~x)
 # binary
-_op("add", 2, "number", operator.add)
-_op("sub", 2, "number", operator.sub)
-_op("mul", 2, "number", operator.mul)
-_op("div", 2, "float", _div)
-_op("floordiv", 2, "number", _floordiv)
-_op("mod", 2, "number", _mod)
-_op("fmod", 2, "number", _fmod)
-_op("pow", 2, "number", _pow, heavy=True)
-_op("atan2", 2, "float", math.atan2, heavy=True)
-_op("hypot", 2, "float", math.hypot, heavy=True)
+_op("add", 2, "number", operator.add, symbol="+", corners=True)
+_op("sub", 2, "number", operator.sub, symbol="-", corners=True)
+_op("mul", 2, "number", operator.mul, symbol="*", corners=True)
+_op("div", 2, "float", _div, symbol="/", cost=20)
+_op("floordiv", 2, "number", _floordiv, cost=1000)
+_op("mod", 2, "number", _mod, cost=1000)
+_op("fmod", 2, "number", _fmod, cost=1000)
+_op("pow", 2, "number", _pow, heavy=True, cost=370)
+_op("atan2", 2, "float", math.atan2, heavy=True, cost=2000)
+_op("hypot", 2, "float", math.hypot, heavy=True, cost=1000)
 _op("copysign", 2, "float", math.copysign)
-_op("nextafter", 2, "float", math.nextafter)
-_op("max", 2, "any", lambda a, b: _pick(a, b, a >= b), exact=True)
-_op("min", 2, "any", lambda a, b: _pick(a, b, a <= b), exact=True)
+_op("nextafter", 2, "float", math.nextafter, cost=1000)
+_op("max", 2, "any", lambda a, b: _pick(a, b, a >= b), exact=True, corners=True)
+_op("min", 2, "any", lambda a, b: _pick(a, b, a <= b), exact=True, corners=True)
 _op("fmax", 2, "float", lambda a, b: b if a != a else a if b != b else max(a, b))
 _op("fmin", 2, "float", lambda a, b: b if a != a else a if b != b else min(a, b))
-_op("and", 2, "integral", operator.and_)
-_op("or", 2, "integral", operator.or_)
-_op("xor", 2, "integral", operator.xor)
+_op("and", 2, "integral", operator.and_, symbol="&")
+_op("or", 2, "integral", operator.or_, symbol="|")
+_op("xor", 2, "integral", operator.xor, symbol="^")
 _op("shl", 2, "int", lambda a, b: a << b)
 _op("shr", 2, "int", lambda a, b: a >> b)
-_op("eq", 2, "any", operator.eq, "bool")
-_op("ne", 2, "any", operator.ne, "bool")
-_op("lt", 2, "any", operator.lt, "bool")
-_op("le", 2, "any", operator.le, "bool")
-_op("gt", 2, "any", operator.gt, "bool")
-_op("ge", 2, "any", operator.ge, "bool")
+_op("eq", 2, "any", operator.eq, "bool", symbol="==")
+_op("ne", 2, "any", operator.ne, "bool", symbol="!=")
+_op("lt", 2, "any", operator.lt, "bool", symbol="<")
+_op("le", 2, "any", operator.le, "bool", symbol="<=")
+_op("gt", 2, "any", operator.gt, "bool", symbol=">")
+_op("ge", 2, "any", operator.ge, "bool", symbol=">=")
 # ternary
 _op("where", 3, "any", lambda c, a, b: a if c else b, exact=True)
 _op("fma", 3, "float", lambda a, b, c: a * b + c)

@@ -9,46 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...loops.reducers import Reducer
+from ...ops.scalar import SCALAR
 
 #: op -> C++ text over numbers, for ops that are operators
 OPERATORS: dict[str, str] = {
     "neg": "-{0}",
     "not": "~{0}",
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
-    "div": "{0} / {1}",
-    "and": "{0} & {1}",
-    "or": "{0} | {1}",
-    "xor": "{0} ^ {1}",
-    "eq": "{0} == {1}",
-    "ne": "{0} != {1}",
-    "lt": "{0} < {1}",
-    "le": "{0} <= {1}",
-    "gt": "{0} > {1}",
-    "ge": "{0} >= {1}",
+    **{op.name: f"{{0}} {op.symbol} {{1}}" for op in SCALAR.values() if op.symbol},
 }
 
 #: ops that are functions under their own name (kernels/cpu/*.h), and how many operands they take
 FUNCTIONS: dict[str, int] = {
-    **dict.fromkeys(
-        (
-            "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "asin", "acos",
-            "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "lgamma", "sigmoid", "floor", "ceil",
-            "trunc", "round", "isnan", "isinf", "signbit", "abs", "sign",
-        ),
-        1,
-    ),
-    **dict.fromkeys(
-        (
-            "floordiv", "mod", "fmod", "pow", "atan2", "hypot", "copysign", "nextafter", "max", "min", "fmax", "fmin",
-            "shl", "shr", "ipow",  # pow over integers
-        ),
-        2,
-    ),
-    "where": 3,
-    "fma": 3,
-}  # fmt: skip
+    **{op.name: op.arity for op in SCALAR.values() if op.name not in OPERATORS},
+    "ipow": 2,  # pow over integers
+}
 
 #: op over truth values -> (scalar text, mask text). A mask's true is -1, so order is reversed.
 EMIT_BOOL: dict[str, tuple[str, str]] = {
@@ -61,22 +35,12 @@ EMIT_BOOL: dict[str, tuple[str, str]] = {
     "ge": ("{0} >= {1}", "{0} <= {1}"),
 }
 
-COMPARISONS = frozenset(("eq", "ne", "lt", "le", "gt", "ge"))
-
-#: ops that cost much more than an addition: nanoseconds per float lane, roughly, times 100
-HEAVY: dict[str, int] = {
-    "exp": 35, "exp2": 30, "expm1": 45, "log": 60, "log2": 60, "log10": 60, "log1p": 80, "sqrt": 30, "rsqrt": 40,
-    "sin": 50, "cos": 50, "tan": 110, "asin": 100, "acos": 50, "atan": 45, "sinh": 130, "cosh": 130, "tanh": 65,
-    "asinh": 200, "acosh": 200, "atanh": 200, "erf": 70, "erfc": 2000, "lgamma": 3000, "sigmoid": 45, "div": 20,
-    "floordiv": 1000, "mod": 1000, "fmod": 1000, "pow": 370, "atan2": 2000, "hypot": 1000, "nextafter": 1000,
-}  # fmt: skip
+#: ops that cost much more than an addition, in hundredths of a nanosecond per float lane
+HEAVY: dict[str, int] = {op.name: op.cost for op in SCALAR.values() if op.cost}
 
 #: functions of many instructions. Where a kernel uses one more often than `MOST_IN_PLACE` times it is called: put in place
 #: each time, compilation takes a second for every two hundred.
-LARGE = frozenset(
-    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc lgamma sigmoid "
-    "pow atan2 hypot".split()
-)
+LARGE = frozenset(op.name for op in SCALAR.values() if op.heavy)
 MOST_IN_PLACE = 24
 
 
@@ -112,5 +76,5 @@ def template(op: str, operands_bool: bool, is_vector: bool, *, apart: bool = Fal
     else:
         places = ", ".join(f"{{{i}}}" for i in range(FUNCTIONS[op]))
         return Template(f"{'apart_' if apart else ''}{op}({places})", mixes=False)
-    mixes = not operands_bool
-    return Template(f"as_mask({text})" if is_vector and op in COMPARISONS else text, mixes)
+    is_mask = is_vector and SCALAR[op].is_comparison
+    return Template(f"as_mask({text})" if is_mask else text, mixes=not operands_bool)

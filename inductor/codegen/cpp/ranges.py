@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
 from ...dtypes import DType
 from ...dtypes import int64 as int64_
 from ...loops import Expr, FloorDiv, Index, Mod, Var, postorder
+from ...ops.scalar import SCALAR
 
 Interval = tuple[int, int]
 
@@ -41,9 +42,11 @@ def _interval(e: Expr) -> Interval | None:
         return _dtype_interval(e.args[0].dtype) if e.args[0].dtype != int64_ else interval(e.args[0])
     if e.op == "where" or e.op == "masked":
         return _union([interval(a) for a in e.args[1:]])
-    if e.op in ("add", "sub", "mul", "neg", "max", "min"):
-        args = [interval(a) for a in e.args]
-        return None if any(a is None for a in args) else _ARITHMETIC[e.op](*args)
+    if e.op in SCALAR and SCALAR[e.op].corners:
+        args = [a for a in map(interval, e.args) if a is not None]
+        if len(args) == len(e.args):
+            ends = [SCALAR[e.op].python(*corner) for corner in itertools.product(*args)]
+            return min(ends), max(ends)
     return None
 
 
@@ -88,21 +91,6 @@ def _atom_interval(atom: object) -> Interval | None:
 def _union(parts: list[Interval | None]) -> Interval | None:
     known = [p for p in parts if p is not None]
     return (min(p[0] for p in known), max(p[1] for p in known)) if len(known) == len(parts) else None
-
-
-def _mul(a: Interval, b: Interval) -> Interval:
-    ends = [x * y for x in a for y in b]
-    return min(ends), max(ends)
-
-
-_ARITHMETIC: Mapping = {
-    "add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
-    "sub": lambda a, b: (a[0] - b[1], a[1] - b[0]),
-    "mul": _mul,
-    "neg": lambda a: (-a[1], -a[0]),
-    "max": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
-    "min": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
-}
 
 
 def sum_fits_i32(value: Expr, extents: list[object]) -> bool:

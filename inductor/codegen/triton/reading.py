@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ...dtypes import int64
 from ...loops import Expr, FloorDiv, Index, Indirect, Mod, Var, postorder, upper_bound
+from ...ops.scalar import SCALAR
 
 #: comparisons of indices are made in 32 bits where the operands surely fit
-COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
+COMPARISONS = frozenset(op.name for op in SCALAR.values() if op.is_comparison)
 
 
 def emission_order(root: Expr) -> list[Expr]:

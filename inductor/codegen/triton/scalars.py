@@ -56,8 +56,18 @@ def _triton(text: str) -> Template:
     return Template(text, literals=True)
 
 
+#: kinds of operands in each domain
+_KINDS = {
+    "float": ("float",), "int": ("int", "uint"), "bool": ("bool",), "number": ("float", "int", "uint"),
+    "integral": ("int", "uint", "bool"), "any": ("float", "int", "uint", "bool"),
+}  # fmt: skip
+_INFIX: dict[str, dict[str, str | Template]] = {
+    op.name: {kind: f"{{0}} {op.symbol} {{1}}" for kind in _KINDS[op.domain]} for op in SCALAR.values() if op.symbol
+}
+
 #: op -> kind of operand -> how it reads; a plain text is an expression over operators
 TEMPLATES: dict[str, dict[str, str | Template]] = {
+    **_INFIX,
     **{name: {"float": _libdevice(name, 1)} for name in _LIBDEVICE},
     **{name: {"float": _libdevice(name, 2)} for name in _LIBDEVICE2},
     "sqrt": {"float32": _triton("tl.sqrt_rn({0})"), "float64": _triton("tl.sqrt({0})")},
@@ -82,9 +92,6 @@ TEMPLATES: dict[str, dict[str, str | Template]] = {
         "bool": "{0} == 0", "int": "~{0}",
         **{f"uint{bits}": f"{{0}} ^ {(1 << bits) - 1}" for bits in (8, 16, 32, 64)},
     },
-    "add": {"float": "{0} + {1}", "int": "{0} + {1}", "uint": "{0} + {1}"},
-    "sub": {"float": "{0} - {1}", "int": "{0} - {1}", "uint": "{0} - {1}"},
-    "mul": {"float": "{0} * {1}", "int": "{0} * {1}", "uint": "{0} * {1}"},
     "div": {"float32": _triton("tl.div_rn({0}, {1})"), "float64": "{0} / {1}"},
     "floordiv": {"float": _device("floordiv_float", 2), "int": _device("floordiv_int", 2), "uint": "{0} // {1}"},
     "mod": {"float": _device("mod_float", 2), "int": _device("mod_int", 2), "uint": "{0} % {1}"},
@@ -98,25 +105,19 @@ TEMPLATES: dict[str, dict[str, str | Template]] = {
     },
     "fmax": {"float": _triton("tl.maximum({0}, {1})")},
     "fmin": {"float": _triton("tl.minimum({0}, {1})")},
-    "and": {"int": "{0} & {1}", "uint": "{0} & {1}", "bool": "{0} & {1}"},
-    "or": {"int": "{0} | {1}", "uint": "{0} | {1}", "bool": "{0} | {1}"},
-    "xor": {"int": "{0} ^ {1}", "uint": "{0} ^ {1}", "bool": "{0} ^ {1}"},
     "shl": {"int": _device("shift_left", 2), "uint": _device("shift_left", 2)},
     "shr": {"int": _device("shift_right_int", 2), "uint": _device("shift_right_uint", 2)},
-    "eq": {"float": "{0} == {1}", "int": "{0} == {1}", "uint": "{0} == {1}", "bool": "({0} ^ {1}) == 0"},
-    "ne": {"float": "{0} != {1}", "int": "{0} != {1}", "uint": "{0} != {1}", "bool": "{0} ^ {1}"},
-    "lt": {"float": "{0} < {1}", "int": "{0} < {1}", "uint": "{0} < {1}", "bool": "({0} == 0) & {1}"},
-    "le": {"float": "{0} <= {1}", "int": "{0} <= {1}", "uint": "{0} <= {1}", "bool": "({0} == 0) | {1}"},
-    "gt": {"float": "{0} > {1}", "int": "{0} > {1}", "uint": "{0} > {1}", "bool": "{0} & ({1} == 0)"},
-    "ge": {"float": "{0} >= {1}", "int": "{0} >= {1}", "uint": "{0} >= {1}", "bool": "{0} | ({1} == 0)"},
+    "eq": {**_INFIX["eq"], "bool": "({0} ^ {1}) == 0"},
+    "ne": {**_INFIX["ne"], "bool": "{0} ^ {1}"},
+    "lt": {**_INFIX["lt"], "bool": "({0} == 0) & {1}"},
+    "le": {**_INFIX["le"], "bool": "({0} == 0) | {1}"},
+    "gt": {**_INFIX["gt"], "bool": "{0} & ({1} == 0)"},
+    "ge": {**_INFIX["ge"], "bool": "{0} | ({1} == 0)"},
     "where": {k: _triton("tl.where({0}, {1}, {2})") for k in ("float", "int", "uint", "bool")},
     "fma": {"float": _triton("tl.fma({0}, {1}, {2})")},
 }  # fmt: skip
 TEMPLATES["pow"] = {**TEMPLATES["pow"], "int": _device("pow_int", 2), "uint": _device("pow_uint", 2)}
 TEMPLATES["fmod"] = {**TEMPLATES["fmod"], "int": "{0} % {1}", "uint": "{0} % {1}"}
-
-#: ops whose template is a plain Python operator: a literal beside a tensor takes the tensor's type there
-_OPERATORS = frozenset({"add", "sub", "mul", "div", "and", "or", "xor", "eq", "ne", "lt", "le", "gt", "ge"})
 
 
 def type_text(dtype: DType) -> str:
@@ -140,7 +141,7 @@ def takes_literals(op: str, dtype: DType) -> bool:
 
     Triton gives a bare number float32 or int32, and lets it take the other operand's type only beside an operator.
     """
-    if op in _OPERATORS:
+    if SCALAR[op].symbol:
         return dtype.kind != "bool" and dtype.name != "uint64"
     return dtype.name in ("float32", "int32") and template(op, dtype).literals
 
