@@ -2,10 +2,13 @@
 
 from . import (  # noqa: F401  imported for the rows they add
     activations,
+    arithmetic,
     blends,
+    conversion,
     creation,
     extern,
     indexing,
+    literals,
     losses,
     matrix,
     nn,

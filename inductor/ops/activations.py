@@ -11,8 +11,8 @@ from typing import Any
 
 from ..graph import GraphBuilder, Node, TensorMeta
 from .common import args, new_meta, row
+from .elementwise import check_dtype
 from .facts import IN_STEPS, ROUNDED, Rounding
-from .pointwise import check_dtype
 from .promotion import like_meta, pointwise_meta, result_dtype
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from .. import dtypes
 from ..dtypes import LARGEST, bool_
 from ..graph import GraphBuilder, Node, TensorMeta
+from .arithmetic import power_meta
 from .common import args, new_meta, row, wrap_dim
+from .elementwise import check_dtype
 from .facts import ROUNDED, Rounding
-from .pointwise import check_dtype, power_meta
 from .promotion import (
     broadcast_shapes,
     common_device,

@@ -13,7 +13,7 @@ from ..loops import Expr, Fn, Index, expr, index_value, linearize, masked
 from .common import REQUIRED, args, both, compare, convert, new_meta, number, row, size_value, wrap_dim
 from .facts import ALL_ERRORS, LAYOUT, QUIET
 from .intervals import of_ramp
-from .pointwise import literal
+from .literals import literal
 from .promotion import DEFAULT_FLOAT, channels_last_strides, like_strides
 from .reductions import to, wide_dtype
 

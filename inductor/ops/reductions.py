@@ -16,8 +16,8 @@ from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from ..loops import Expr, Fn, Index, Reduce, Scan
 from .common import args, at, convert, new_meta, row, wrap_dim, wrap_dims
 from .dims import is_zero, product
+from .elementwise import truth
 from .facts import INVALID, OVER, QUIET, UNDER
-from .pointwise import truth
 from .promotion import float_dtype
 
 Dims = int | Sequence[int] | None

@@ -35,7 +35,7 @@ from ....inductor.dtypes import (
 from ....inductor.graph import Node, TensorMeta
 from ....inductor.ops import OPS, Op
 from ....inductor.ops.dims import deciding, less
-from ....inductor.ops.pointwise import NUMBER
+from ....inductor.ops.literals import NUMBER
 from ...breaks import Break, NotConstant
 from ...values.base import Value
 from ...values.constant import NONE, ConstantValue
