@@ -25,7 +25,7 @@ from .elementwise import (
     scalar_row,
     truth,
 )
-from .facts import ALL_ERRORS, DIVIDE, INVALID, OVER, QUIET, UNDER, Rounding
+from .facts import ALL_ERRORS, INVALID, OVER, QUIET, UNDER, Rounding
 from .intervals import of_corners
 from .promotion import (
     float_dtype,
@@ -39,15 +39,9 @@ from .scalar import SCALAR
 # --------------------------------------------------------------------------- plain rows
 
 
-for _name, _errors in (
-    ("exp", OVER | UNDER), ("exp2", OVER | UNDER), ("expm1", OVER | UNDER), ("log", DIVIDE | INVALID),
-    ("log2", DIVIDE | INVALID), ("log10", DIVIDE | INVALID), ("log1p", DIVIDE | UNDER | INVALID), ("sqrt", INVALID),
-    ("rsqrt", ALL_ERRORS), ("sin", INVALID | UNDER), ("cos", INVALID), ("tan", INVALID | UNDER), ("asin", INVALID | UNDER),
-    ("acos", INVALID), ("atan", UNDER), ("sinh", OVER | UNDER), ("cosh", OVER), ("tanh", UNDER), ("asinh", UNDER),
-    ("acosh", INVALID), ("atanh", DIVIDE | UNDER | INVALID), ("erf", ALL_ERRORS), ("erfc", ALL_ERRORS),
-    ("lgamma", ALL_ERRORS), ("sigmoid", ALL_ERRORS),
-):  # fmt: skip
-    scalar_row(_name, _name, "float", "any", _errors)
+for _function in SCALAR.values():
+    if _function.errors is not None:
+        scalar_row(_function.name, _function.name, "float", "any", _function.errors)
 
 for _name, _scalar, _result, _allowed, _errors in (
     ("neg", "neg", "same", "no-bool", QUIET),

@@ -16,12 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .facts import ALL_ERRORS, DIVIDE, INVALID, OVER, UNDER
+
 
 @dataclass(frozen=True)
 class ScalarOp:
     """One row.
 
     domain: which operand dtypes are legal: "float", "int", "bool", "number" (int or float), "integral" (int or bool), "any"
+    errors: of a function on floats, the floating-point errors that it may meet; it is an op of graphs under the same name
     symbol: the operator between two operands that C and Python have for it
     cost:   hundredths of a nanosecond per float32 lane, roughly, where it is much more than an addition's
     heavy:  whether it is a function of many instructions
@@ -34,6 +37,7 @@ class ScalarOp:
     domain: str
     result: str
     python: Callable[..., Any]
+    errors: int | None = None
     symbol: str = ""
     cost: int = 0
     heavy: bool = False
@@ -130,30 +134,46 @@ def _keep(f: Callable[[float], int]) -> Callable[[Any], Any]:
 
 
 # unary, floats
-_op("exp", 1, "float", _special(math.exp), heavy=True, cost=35)
-_op("exp2", 1, "float", _special(lambda x: 2.0**x), heavy=True, cost=30)
-_op("expm1", 1, "float", _special(math.expm1), heavy=True, cost=45)
-_op("log", 1, "float", _log(math.log), heavy=True, cost=60)
-_op("log2", 1, "float", _log(math.log2), heavy=True, cost=60)
-_op("log10", 1, "float", _log(math.log10), heavy=True, cost=60)
-_op("log1p", 1, "float", lambda x: -math.inf if x == -1 else _special(math.log1p)(x), heavy=True, cost=80)
-_op("sqrt", 1, "float", _special(math.sqrt), cost=30)
-_op("rsqrt", 1, "float", lambda x: _div(1.0, _special(math.sqrt)(x)), cost=40)
-_op("sin", 1, "float", _special(math.sin), heavy=True, cost=50)
-_op("cos", 1, "float", _special(math.cos), heavy=True, cost=50)
-_op("tan", 1, "float", _special(math.tan), heavy=True, cost=110)
-_op("asin", 1, "float", _special(math.asin), heavy=True, cost=100)
-_op("acos", 1, "float", _special(math.acos), heavy=True, cost=50)
-_op("atan", 1, "float", math.atan, heavy=True, cost=45)
-_op("sinh", 1, "float", lambda x: math.copysign(_special(math.sinh)(abs(x)), x), heavy=True, cost=130)
-_op("cosh", 1, "float", _special(math.cosh), heavy=True, cost=130)
-_op("tanh", 1, "float", math.tanh, heavy=True, cost=65)
-_op("asinh", 1, "float", math.asinh, heavy=True, cost=200)
-_op("acosh", 1, "float", _special(math.acosh), heavy=True, cost=200)
-_op("atanh", 1, "float", _special(_atanh), heavy=True, cost=200)
-_op("erf", 1, "float", math.erf, heavy=True, cost=70)
-_op("erfc", 1, "float", math.erfc, heavy=True, cost=2000)
-_op("lgamma", 1, "float", _special(math.lgamma, math.inf), heavy=True, cost=3000)
+_op("exp", 1, "float", _special(math.exp), heavy=True, cost=35, errors=OVER | UNDER)
+_op("exp2", 1, "float", _special(lambda x: 2.0**x), heavy=True, cost=30, errors=OVER | UNDER)
+_op("expm1", 1, "float", _special(math.expm1), heavy=True, cost=45, errors=OVER | UNDER)
+_op("log", 1, "float", _log(math.log), heavy=True, cost=60, errors=DIVIDE | INVALID)
+_op("log2", 1, "float", _log(math.log2), heavy=True, cost=60, errors=DIVIDE | INVALID)
+_op("log10", 1, "float", _log(math.log10), heavy=True, cost=60, errors=DIVIDE | INVALID)
+_op(
+    "log1p",
+    1,
+    "float",
+    lambda x: -math.inf if x == -1 else _special(math.log1p)(x),
+    heavy=True,
+    cost=80,
+    errors=DIVIDE | UNDER | INVALID,
+)
+_op("sqrt", 1, "float", _special(math.sqrt), cost=30, errors=INVALID)
+_op("rsqrt", 1, "float", lambda x: _div(1.0, _special(math.sqrt)(x)), cost=40, errors=ALL_ERRORS)
+_op("sin", 1, "float", _special(math.sin), heavy=True, cost=50, errors=INVALID | UNDER)
+_op("cos", 1, "float", _special(math.cos), heavy=True, cost=50, errors=INVALID)
+_op("tan", 1, "float", _special(math.tan), heavy=True, cost=110, errors=INVALID | UNDER)
+_op("asin", 1, "float", _special(math.asin), heavy=True, cost=100, errors=INVALID | UNDER)
+_op("acos", 1, "float", _special(math.acos), heavy=True, cost=50, errors=INVALID)
+_op("atan", 1, "float", math.atan, heavy=True, cost=45, errors=UNDER)
+_op(
+    "sinh",
+    1,
+    "float",
+    lambda x: math.copysign(_special(math.sinh)(abs(x)), x),
+    heavy=True,
+    cost=130,
+    errors=OVER | UNDER,
+)
+_op("cosh", 1, "float", _special(math.cosh), heavy=True, cost=130, errors=OVER)
+_op("tanh", 1, "float", math.tanh, heavy=True, cost=65, errors=UNDER)
+_op("asinh", 1, "float", math.asinh, heavy=True, cost=200, errors=UNDER)
+_op("acosh", 1, "float", _special(math.acosh), heavy=True, cost=200, errors=INVALID)
+_op("atanh", 1, "float", _special(_atanh), heavy=True, cost=200, errors=DIVIDE | UNDER | INVALID)
+_op("erf", 1, "float", math.erf, heavy=True, cost=70, errors=ALL_ERRORS)
+_op("erfc", 1, "float", math.erfc, heavy=True, cost=2000, errors=ALL_ERRORS)
+_op("lgamma", 1, "float", _special(math.lgamma, math.inf), heavy=True, cost=3000, errors=ALL_ERRORS)
 _op(
     "sigmoid",
     1,
@@ -161,6 +181,7 @@ _op(
     lambda x: 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)),
     heavy=True,
     cost=45,
+    errors=ALL_ERRORS,
 )
 _op("floor", 1, "float", _keep(math.floor))
 _op("ceil", 1, "float", _keep(math.ceil))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from quern.inductor.ops.scalar import SCALAR
 
 f16, bf16, f32, f64 = torch.float16, torch.bfloat16, torch.float32, torch.float64
 i64, i32, u8, i8, b8 = torch.int64, torch.int32, torch.uint8, torch.int8, torch.bool
@@ -131,6 +132,8 @@ ACTIVATIONS = (
     "relu relu6 hardtanh leaky_relu elu selu celu gelu silu mish softplus hardsigmoid hardswish log_sigmoid softsign "
     "tanhshrink softshrink hardshrink threshold"
 ).split()
+# functions of the scalar table that nothing is said of above
+UNARY_FLOAT |= {op.name: "normal" for op in SCALAR.values() if op.errors is not None and op.name not in UNARY_FLOAT}
 REDUCTIONS = "sum prod any all amax amin".split()
 
 

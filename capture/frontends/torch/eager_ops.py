@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from ....inductor.checks import REFUSED
 from ....inductor.dtypes import DType
+from ....inductor.ops.scalar import SCALAR
 from .dtypes import FROM_TORCH, to_device, to_torch
 
 EAGER: dict[str, Callable[..., Any]] = {}
@@ -71,12 +72,12 @@ def _lift(function: Callable[..., Any], *numbers: int) -> Callable[..., Any]:
     return call
 
 
+for _name in (op.name for op in SCALAR.values() if op.errors is not None):
+    EAGER[_name] = _lift(getattr(torch, _name) if hasattr(torch, _name) else getattr(torch.special, _name))
 for _name in (
-    "abs acos acosh asin asinh atan atanh ceil cos cosh deg2rad erf erfc erfinv exp exp2 expm1 floor frac isfinite isinf "
-    "isnan isneginf isposinf lgamma digamma log log10 log1p log2 logical_not neg positive rad2deg reciprocal round rsqrt "
-    "sigmoid sign signbit sin sinc sinh sqrt square tan tanh trunc bitwise_not logit "
-    "atan2 fmax fmin hypot logical_and logical_or logical_xor maximum minimum nextafter heaviside "
-    "logaddexp logaddexp2 ldexp gcd lcm"
+    "abs ceil deg2rad erfinv floor frac isfinite isinf isnan isneginf isposinf digamma logical_not neg "
+    "positive rad2deg reciprocal round sign signbit sinc square trunc bitwise_not logit atan2 fmax fmin hypot "
+    "logical_and logical_or logical_xor maximum minimum nextafter heaviside logaddexp logaddexp2 ldexp gcd lcm"
 ).split():
     EAGER[_name] = _lift(getattr(torch, _name))
 # these take numbers there, which kernels of halves read before they are rounded to a half, and of integers before they wrap

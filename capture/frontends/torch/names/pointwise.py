@@ -10,17 +10,19 @@ from .....inductor.dtypes import HALVES, bool_, float32, round_to_half
 from .....inductor.graph import Node
 from .....inductor.ops.dims import less
 from .....inductor.ops.promotion import result_dtype
+from .....inductor.ops.scalar import SCALAR
 from ....values.tensor import ArrayValue
 from ..calls import Context, Declined, expand, guard_fits, name, register, takes_numbers
 from .data import nonzero
 
 # ------------------------------------------------------------------ one operand
 
-#: op of the table: further places of the same meaning (the op's own name as torch.x and Tensor.x is understood)
+#: op of the table: further places of the same meaning (the op's own name as torch.x and Tensor.x is understood, and every function
+#: of the scalar table)
 _UNARY = {
-    "exp": "", "exp2": "torch.special.exp2", "expm1": "torch.special.expm1", "log": "", "log2": "", "log10": "",
-    "log1p": "torch.special.log1p", "sqrt": "", "rsqrt": "", "sin": "", "cos": "", "tan": "", "asin": "*arcsin",
-    "acos": "*arccos", "atan": "*arctan", "sinh": "", "cosh": "", "tanh": "F.tanh", "asinh": "*arcsinh", "acosh": "*arccosh",
+    **{op.name: "" for op in SCALAR.values() if op.errors is not None},
+    "exp2": "torch.special.exp2", "expm1": "torch.special.expm1", "log1p": "torch.special.log1p", "asin": "*arcsin",
+    "acos": "*arccos", "atan": "*arctan", "tanh": "F.tanh", "asinh": "*arcsinh", "acosh": "*arccosh",
     "atanh": "*arctanh", "erf": "torch.special.erf", "erfc": "torch.special.erfc", "lgamma": "torch.special.gammaln",
     "sigmoid": "F.sigmoid torch.special.expit", "neg": "*negative Tensor.__neg__", "abs": "*absolute Tensor.__abs__",
     "sign": "", "floor": "", "ceil": "", "trunc": "*fix", "frac": "", "reciprocal": "", "square": "", "isnan": "",
@@ -38,7 +40,8 @@ def _unary(op: str) -> Any:
 
 
 for _op, _more in _UNARY.items():
-    register(expand(f"*{_op} {_more}"), _unary(_op))
+    _own = f"*{_op}" if hasattr(torch, _op) else f"torch.special.{_op}"
+    register(expand(f"{_own} {_more}"), _unary(_op))
 
 
 @name("*round torch.special.round")
