@@ -12,13 +12,17 @@ _FOLLOWED = 100
 
 
 def is_below(index: Node, size: Any) -> bool:
-    """Whether a call said that it looked: these are numbers from 0 to below `size`, a symbolic size."""
+    """Whether these are surely numbers from 0 to below `size`: a call looked, or the op counts no further."""
+    bits = 8 * index.dtype.size
     while index.op.elements == "first":
         source = index.inputs[0]
-        if source is None or isinstance(source.meta, tuple) or source.dtype != index.dtype:
-            break
-        index = source
-    return bool(index.attrs.get("below") == size)
+        if source is None or isinstance(source.meta, tuple) or not source.dtype.is_int:
+            return False
+        index, bits = source, min(bits, 8 * source.dtype.size)
+    found = None if index.op.below is None else index.op.below(index)
+    if isinstance(found, int) and isinstance(size, int):
+        return found <= min(size, 1 << bits - 1)
+    return found is not None and bits == 64 and bool(found == size)
 
 
 def interval(n: Node, known: dict[Node, Interval | None] | None = None) -> Interval | None:

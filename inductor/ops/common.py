@@ -20,7 +20,7 @@ __all__ = ["OPS", "REQUIRED", "Op", "row"]
 
 #: what follows from an op's kind where its row does not say otherwise
 _BY_KIND: dict[str, dict[str, Any]] = {
-    "input": {"cost": "free", "errors": QUIET, "opaque": True},
+    "input": {"cost": "free", "errors": QUIET, "opaque": True, "eager": "none"},
     "literal": {"cost": "free", "elements": "given"},
     "constant": {"cost": "free", "elements": "given"},
     "pointwise": {"cost": "cheap"},

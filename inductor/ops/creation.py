@@ -12,7 +12,7 @@ from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, expr, index_value, linearize, masked
 from .common import REQUIRED, args, both, compare, convert, new_meta, number, row, size_value, wrap_dim
 from .facts import ALL_ERRORS, LAYOUT, QUIET
-from .intervals import of_ramp
+from .intervals import below_end, of_ramp
 from .literals import literal
 from .promotion import DEFAULT_FLOAT, channels_last_strides, like_strides
 from .reductions import to, wide_dtype
@@ -160,7 +160,7 @@ def _lower_arange(node: Node) -> Fn:
 
 row("arange", "pointwise", _meta_arange,
     attrs={"start": 0, "end": REQUIRED, "step": 1, "dtype": None, "device": "cpu"}, lower=_lower_arange,
-    errors=QUIET, bounds=of_ramp)  # fmt: skip
+    errors=QUIET, bounds=of_ramp, below=below_end)  # fmt: skip
 
 
 def _meta_linspace(*, start: float, end: float, steps: int, dtype: DType | None, device: str) -> TensorMeta:

@@ -8,7 +8,7 @@ from typing import Any
 from ..graph import TensorMeta
 from .common import REQUIRED, row
 from .facts import MEMORY
-from .intervals import of_checked_call
+from .intervals import below_checked, of_checked_call
 
 
 def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
@@ -19,7 +19,7 @@ def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
 # raises: the call may raise for some elements of its arguments
 # below: the call checked its result: integers from 0 to below - 1 (None: nothing is known of them)
 row("extern", "extern", _meta_extern, attrs={"ref": REQUIRED, "below": None, "raises": False},
-    operands=(MEMORY,), bounds=of_checked_call, eager="call", opaque=True)  # fmt: skip
+    operands=(MEMORY,), bounds=of_checked_call, below=below_checked, eager="call", opaque=True)  # fmt: skip
 
 
 def _meta_getitem(source: Sequence[TensorMeta], *, index: int) -> TensorMeta:

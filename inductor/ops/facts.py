@@ -61,7 +61,8 @@ IN_STEPS = Rounding(steps=True)
 ELEMENTS = ("first", "any", "given", "computed")
 #: what evaluating an element again costs: nothing, an instruction or a few, a function of many, a framework's call
 COSTS = ("free", "cheap", "heavy", "call")
-#: how the framework runs it: its function of that name, the call that the node describes, or by picking one of several results
-EAGER_FORMS = ("function", "call", "pick")
+#: how the framework runs it: its function for the op, the call that the node describes, by picking one of several results; or it
+#: has no such op: a step of decompositions
+EAGER_FORMS = ("function", "call", "pick", "none")
 #: who differentiates it: the framework, as it runs the same op; or nobody: gradients end here
 GRADIENTS = ("framework", "stopped")

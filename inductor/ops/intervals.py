@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..graph import Node
+from ..graph import Dim, Node
 from .facts import Operand
 
 Interval = tuple[int, int]
@@ -53,9 +53,27 @@ def of_ramp(node: Node, known: Known) -> Interval | None:
 
 
 def of_checked_call(node: Node, known: Known) -> Interval | None:
-    """The call looked at its result: numbers from 0 to below its attribute `below`."""
-    below = node.attrs.get("below")
+    """The call looked at its result: see `below_checked`."""
+    below = below_checked(node)
     return (0, below - 1) if isinstance(below, int) and below > 0 else None
+
+
+def below_checked(node: Node) -> Dim | None:
+    """The call looked at its result: numbers from 0 to below its attribute `below`."""
+    return node.attrs.get("below")
+
+
+def below_end(node: Node) -> Dim | None:
+    """It counts 0, 1, 2, ... to below `end`."""
+    start, end, step = node.attrs["start"], node.attrs["end"], node.attrs["step"]
+    whole = isinstance(end, int) or getattr(end, "is_integer", None) is True
+    return end if start == 0 and step == 1 and whole else None
+
+
+def below_axis(node: Node) -> Dim | None:
+    """Positions along one axis of its input."""
+    x, dim = node.inputs[0], node.attrs["dim"]
+    return x.shape[dim] if x is not None and x.shape and isinstance(dim, int) else None
 
 
 def _takes(operand: Operand) -> bool:

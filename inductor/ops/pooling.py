@@ -164,7 +164,7 @@ def _certainly_inside(last: Dim, size: Dim) -> bool:
 # the sum or maximum of a window around every point (an inner step of the pools)
 row("window", "index", _meta_window,
     attrs={k: REQUIRED for k in ("kind", "kernel", "stride", "padding", "dilation", "sizes")},
-    lower=_lower_window, errors=ALL_ERRORS)  # fmt: skip
+    lower=_lower_window, errors=ALL_ERRORS, eager="none")  # fmt: skip
 
 
 # --------------------------------------------------------------------------- pools
@@ -256,7 +256,7 @@ def _lower_window_count(node: Node) -> Fn:
 
 row("window_count", "pointwise", _meta_window_count,
     attrs={**{k: REQUIRED for k in ("spatial", "kernel", "stride", "padding", "sizes", "include_pad", "dtype")},
-           "device": "cpu"}, lower=_lower_window_count, errors=ALL_ERRORS)  # fmt: skip
+           "device": "cpu"}, lower=_lower_window_count, errors=ALL_ERRORS, eager="none")  # fmt: skip
 
 
 # --------------------------------------------------------------------------- adaptive pools
@@ -328,7 +328,7 @@ def _lower_adaptive_mean(node: Node, fn: Fn) -> Fn:
 
 # one dim of an uneven adaptive average (an inner step of the pools)
 row("adaptive_mean", "index", _meta_adaptive_mean, attrs={"dim": REQUIRED, "size": REQUIRED},
-    lower=_lower_adaptive_mean, errors=ALL_ERRORS)  # fmt: skip
+    lower=_lower_adaptive_mean, errors=ALL_ERRORS, eager="none")  # fmt: skip
 
 
 def _adaptive_max_pool(n: int) -> None:
@@ -459,4 +459,4 @@ def _lower_resize_linear(node: Node, fn: Fn) -> Fn:
 # one dim of a linear upsampling (an inner step). step: input elements per output element
 row("resize_linear", "index", _meta_resize_linear,
     attrs={"dim": REQUIRED, "size": REQUIRED, "step": REQUIRED, "align_corners": False}, lower=_lower_resize_linear,
-    errors=ALL_ERRORS)  # fmt: skip
+    errors=ALL_ERRORS, eager="none")  # fmt: skip

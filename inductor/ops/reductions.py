@@ -18,6 +18,7 @@ from .common import args, at, convert, new_meta, row, wrap_dim, wrap_dims
 from .dims import is_zero, product
 from .elementwise import truth
 from .facts import INVALID, OVER, QUIET, UNDER
+from .intervals import below_axis
 from .promotion import float_dtype
 
 Dims = int | Sequence[int] | None
@@ -149,7 +150,8 @@ def _meta_arg(name: str) -> Callable[..., TensorMeta]:
 
 for _name in ("argmax", "argmin"):
     row(_name, "reduction", _meta_arg(_name), attrs=_REDUCE_ATTRS,
-        lower=lambda node, fn, kind=_name: reduce_over(node, fn, kind, lambda e: e), errors=QUIET)  # fmt: skip
+        lower=lambda node, fn, kind=_name: reduce_over(node, fn, kind, lambda e: e), errors=QUIET,
+        below=below_axis)  # fmt: skip
 
 
 def _meta_values_indices(name: str) -> Callable[..., tuple[TensorMeta, TensorMeta]]:

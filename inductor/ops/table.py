@@ -41,6 +41,7 @@ class Op:
                 elements   where its elements come from: one of ELEMENTS
                 span       (Node) -> (dim, start, end, step): the run of one axis of its input that it reads
                 bounds     (Node, interval of an input's node) -> the interval of an integer result, or None
+                below      (Node) -> a size: its elements are integers from 0 to below it; or None
                 aliases    whether the result may be the first input's memory
     numbers     rounding   how eager rounds halves around it
                 errors     floating-point errors that an element may meet
@@ -68,6 +69,7 @@ class Op:
     elements: str = "computed"
     span: Callable[[Any], tuple[int, Any, Any, Any]] | None = None
     bounds: Callable[..., Any] | None = None
+    below: Callable[[Any], Any] | None = None
     aliases: bool = False
     rounding: Rounding = ROUNDED
     errors: Errors | None = None

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ....inductor.bounds import is_below
 from ....inductor.dtypes import float64
 from ....inductor.graph import Dim, Input, Node, TensorMeta
 from ....inductor.ops.indexing import index_layout
@@ -248,29 +249,12 @@ def _positions(b: ArrayBuilder, part: Any, size: Dim, axis: int) -> Node:
 
 def checked(b: ArrayBuilder, index: Array, size: Dim, axis: int) -> Array:
     """The index as int64, checked against the bounds at run time unless it is known to be inside."""
-    if _surely_inside(b.node(index), size):
+    if is_below(b.node(index), size):
         return b.cast(index, _INT64)
     target = "quern.capture.frontends.numpy.checks:indices"
     strides = layout.order_strides(index.shape, index.strides, "K")
     call = [Input(0), size, axis]
     return b.extern(target, [index], call, index.shape, _INT64, strides=strides, scalar=index.scalar, below=size)
-
-
-def _surely_inside(node: Node, size: Dim) -> bool:
-    """Positions that a ramp or an argmax gives, through casts and views."""
-    while node.op.elements == "first":
-        node = node.inputs[0]  # type: ignore[assignment]
-    if node.op.name == "arange":
-        start, end, step = (node.attrs[k] for k in ("start", "end", "step"))
-        return (
-            start == 0
-            and step == 1
-            and (end == size or (isinstance(end, int) and isinstance(size, int) and end <= size))
-        )
-    if node.op.name in ("argmax", "argmin") and isinstance(size, int):
-        shape, dim = node.inputs[0].shape, node.attrs["dim"]  # type: ignore[union-attr]
-        return dim is not None and isinstance(shape[dim], int) and shape[dim] <= size
-    return False
 
 
 def unstack(b: ArrayBuilder, x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
