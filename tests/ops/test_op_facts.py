@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def test_functions_of_the_scalar_table_are_ops() -> None:
         if scalar.errors is not None:
             row = OPS[scalar.name]
             assert row.errors == scalar.errors and (row.cost == "heavy") == scalar.heavy
+
+
+def test_functions_of_many_instructions_can_be_called() -> None:
+    header = (ROOT / "kernels" / "cpu" / "vecmath.h").read_text()
+    apart = set(re.findall(r"QUERN_APART(?:_BINARY)?\((\w+)\)", header))
+    assert {op.name for op in SCALAR.values() if op.heavy} <= apart
 
 
 def _names_an_op(node: ast.expr) -> bool:
