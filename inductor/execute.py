@@ -6,7 +6,8 @@
         buf3 = op_1(buf2, in1)
         return (buf3,)
 
-Intermediate memory that only kernels touch lies in one arena, reused from call to call and never returned.
+Where buffers lie and how long they live, the plan says (`inductor.memory`). Arenas of the CPU are reused from call to call and never
+returned; a GPU's, whose work goes on after the call, come from its allocator each time.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ from typing import Any
 from ..kernels.cpu.library import Segment
 from . import dtypes
 from .float_errors import FloatErrors
+from .memory import ALIGN
 from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, attributes_at, decode, is_static
-from .runtime import Runtime, write_all
-
-_ALIGN = 64
+from .runtime import Runtime, WritesBegun, write_all
 
 #: starts one GPU (or interpreted) kernel: (addresses..., symbol values..., stream=) -> None
 LaunchOne = Callable[..., None]
@@ -34,7 +34,7 @@ def bind(
     launchers: Mapping[tuple[str, str], LaunchOne],
     threads: int | None = None,
 ) -> tuple[Callable[..., tuple[Any, ...]], str]:
-    """The plan as a callable `(*arrays, *ints) -> tuple of arrays`, and its source; mutated inputs are written before it returns.
+    """The plan as a callable `(*arrays, *ints) -> tuple of arrays`, and its source; mutated inputs have been written when it returns.
 
     segments:  for CPU C++ code, the native call of each RunKernels step in order
     launchers: for Triton, each kernel's launcher by name and device
@@ -70,63 +70,7 @@ class _Binder:
             "segments": segments,  # they live as long as what calls them
         }
         self.lines: list[str] = []
-        self.arena = self._arena_offsets() if plan.codegen == "cpp" else {}
-        self.last_use = self._last_uses()
-
-    # ---- memory
-
-    def _arena_offsets(self) -> dict[str, int]:
-        """Byte offset of every static scratch buffer of the CPU, overlapping where lifetimes do not (first fit)."""
-        first: dict[str, int] = {}
-        last: dict[str, int] = {}
-        for position, step in enumerate(self._flat_steps()):
-            for name in step:
-                first.setdefault(name, position)
-                last[name] = position
-        placed: list[tuple[int, int, int, int]] = []  # start, end in bytes; first, last in steps
-        offsets: dict[str, int] = {}
-        scratch = [
-            b for b in self.plan.buffers if b.role == "scratch" and isinstance(b.numel, int) and b.device == "cpu"
-        ]
-        self.arena_bytes = 0
-        for b in sorted(scratch, key=lambda b: -int(b.numel) * dtypes.get(b.dtype).size):
-            need = max(_ALIGN, -(-int(b.numel) * dtypes.get(b.dtype).size // _ALIGN) * _ALIGN)
-            f, l = first[b.name], last[b.name]
-            at = 0
-            for start, end, pf, pl in sorted(placed):
-                if pf <= l and f <= pl and at < end and start < at + need:
-                    at = end
-            placed.append((at, at + need, f, l))
-            offsets[b.name] = at
-            self.arena_bytes = max(self.arena_bytes, at + need)
-        return offsets
-
-    def _flat_steps(self) -> list[set[str]]:
-        """Buffers touched at each moment; every launch of a segment is a moment of its own."""
-        flat: list[set[str]] = []
-        for step in self.plan.steps:
-            if isinstance(step, RunKernels):
-                flat += [set(buffers) for _, buffers in step.launches]
-            else:
-                flat.append({v.buffer for v in step.inputs if v} | set(step.outputs))
-        return flat
-
-    def _last_uses(self) -> dict[int, list[str]]:
-        """Buffers that can be dropped after each step."""
-        last: dict[str, int] = {}
-        for position, step in enumerate(self.plan.steps):
-            if isinstance(step, RunKernels):
-                names = {b for _, buffers in step.launches for b in buffers}
-            else:
-                names = {v.buffer for v in step.inputs if v} | set(step.outputs)
-            for name in names:
-                last[name] = position
-        keep = set(self.plan.outputs) | {b for _, b in self.plan.mutations} | set(self.plan.inputs) | set(self.arena)
-        after: dict[int, list[str]] = {}
-        for name, position in last.items():
-            if name not in keep:
-                after.setdefault(position, []).append(name)
-        return after
+        self.arenas = {device: f"base_{device.replace(':', '')}" for device, _ in plan.arenas}
 
     # ---- source
 
@@ -136,31 +80,37 @@ class _Binder:
         for s in plan.symbols:
             if s.dim is not None:
                 self.lines.append(f"{s.name} = {plan.inputs[s.input]}.shape[{s.dim}]")
-        if self.arena:
-            self._open_arena()
-        made: set[str] = set(plan.inputs) | set(self.arena)
+        for device, size in plan.arenas:
+            self._open_arena(device, size)
+        made: set[str] = {*plan.inputs, *(b.name for b in plan.buffers if b.place is not None)}
         segment = 0
+        indented = len(self.lines)
         for position, step in enumerate(plan.steps):
+            if position == plan.publishes:
+                indented = self._begin_writes()
             if isinstance(step, RunKernels):
                 for name in step.buffers:
                     if name not in made:
                         self._allocate(self.specs[name])
                         made.add(name)
                 if plan.is_native(step):
-                    self._segment(segment, step)
+                    self._segment(segment, step, final=plan.publishes is not None and position >= plan.publishes)
                     segment += 1
                 else:
                     self._launch_each(step)
             else:
                 self._op(position, step)
                 made.update(step.outputs)
-            dropped = [n for n in self.last_use.get(position, ()) if n in made]
-            if dropped:
-                self.lines.append("del " + ", ".join(dropped))
-        if plan.mutations:
-            pairs = "".join(f"({plan.inputs[i]}, {name}), " for i, name in plan.mutations)
-            self.lines.append(f"write_all(copy_, ({pairs}))")
-        if self.arena:
+            if plan.freed[position]:
+                self.lines.append("del " + ", ".join(plan.freed[position]))
+        pairs = [f"({plan.inputs[i]}, {name}), " for i, name in plan.mutations]
+        if plan.publishes is not None:
+            self.lines += [f"copy_({plan.inputs[i]}, {name})" for i, name in plan.mutations]
+            self.lines[indented:] = [f"    {line}" for line in self.lines[indented:]]
+            self.lines += ["except Exception as error:", "    raise WritesBegun from error"]
+        elif pairs:
+            self.lines.append(f"write_all(copy_, ({''.join(pairs)}))")
+        if "cpu" in self.arenas:
             self.lines.append("arenas.append(arena)")
         self.lines.append(f"return ({''.join(n + ', ' for n in plan.outputs)})")
         source = f"def run({', '.join([*plan.inputs, *ints])}):\n" + "\n".join("    " + line for line in self.lines)
@@ -171,15 +121,29 @@ class _Binder:
             run = self.runtime.noting(run, plan.float_errors)
         return run, source
 
-    def _open_arena(self) -> None:
-        total = self.arena_bytes + _ALIGN
+    def _begin_writes(self) -> int:
+        """From here on steps store into inputs. Where the lines begin that cannot be taken back."""
+        plan = self.plan
+        written = dict.fromkeys([*plan.stored, *(i for i, _ in plan.mutations)])
+        self.names.update(begin_writes=self.runtime.begin_writes, WritesBegun=WritesBegun)
+        self.lines.append(f"begin_writes(({''.join(f'{plan.inputs[i]}, ' for i in written)}))")
+        self.lines.append("try:")
+        return len(self.lines)
+
+    def _open_arena(self, device: str, size: int) -> None:
+        total = size + ALIGN
+        base = self.arenas[device]
         runtime = self.runtime
 
         def new_arena() -> tuple[Any, int]:
-            memory = runtime.empty((total,), (1,), dtypes.uint8, "cpu")
+            memory = runtime.empty((total,), (1,), dtypes.uint8, device)
             start = runtime.data_ptr(memory)
-            return memory, -(-start // _ALIGN) * _ALIGN
+            return memory, -(-start // ALIGN) * ALIGN
 
+        if device != "cpu":
+            self.names[f"new_{base}"] = new_arena
+            self.lines.append(f"memory_of_{base}, {base} = new_{base}()")
+            return
         self.names.update(arenas=[], new_arena=new_arena)
         # list.pop and append are atomic: threads that run the plan at once get an arena each
         self.lines += [
@@ -187,20 +151,26 @@ class _Binder:
             "    arena = arenas.pop()",
             "except IndexError:",
             "    arena = new_arena()",
-            "base = arena[1]",
+            f"{base} = arena[1]",
         ]
 
     def _allocate(self, b: BufferSpec) -> None:
+        if b.instead:
+            self.lines += [f"{b.name} = {b.instead}", f"del {b.instead}"]
+            return
         dtype = f"dtype_{b.dtype}"
         self.names[dtype] = dtypes.get(b.dtype)
         self.lines.append(f"{b.name} = empty({_tuple(b.shape)}, {_tuple(b.stride)}, {dtype}, {b.device!r})")
 
     def _pointer(self, name: str) -> str:
-        if name in self.arena:
-            return f"base + {self.arena[name]}" if self.arena[name] else "base"
-        return f"ptr({name})"
+        spec = self.specs[name]
+        if spec.place is None:
+            return f"ptr({name})"
+        base = self.arenas[spec.device]
+        return f"{base} + {spec.place}" if spec.place else base
 
-    def _segment(self, number: int, step: RunKernels) -> None:
+    def _segment(self, number: int, step: RunKernels, final: bool) -> None:
+        """One native call. final: it only stores what was computed, and meets no floating-point error."""
         segment = self.segments[number]
         self.names["run_segment"] = segment.run
         self.names[f"segment_{number}"] = segment.address
@@ -212,12 +182,12 @@ class _Binder:
             sizes = f"Sizes({', '.join(s.name for s in self.plan.symbols)})"
         pointers = ", ".join([f"segment_{number}", *map(self._pointer, step.buffers)])
         call = f"run_segment(Pointers{count}({pointers}), {sizes}, {self.threads})"
-        if not self.plan.float_errors:
+        if not self.plan.float_errors or final:
             self.lines.append(call)
             return
         self.names["FloatErrors"] = FloatErrors
         self.lines.append(f"if {call} & {self.plan.float_errors}:")
-        if self.arena:
+        if "cpu" in self.arenas:
             self.lines.append("    arenas.append(arena)")
         self.lines.append("    raise FloatErrors")
 
@@ -227,7 +197,7 @@ class _Binder:
             on = "" if step.device in ("cpu", "cuda:0") else f"_on_{step.device.replace(':', '')}"
             launch = f"launch_{kernel}{on}"
             self.names[launch] = self.launchers[kernel, step.device]
-            pointers = [f"ptr({b})" for b in buffers]
+            pointers = list(map(self._pointer, buffers))
             stream = [] if step.device == "cpu" else [f"stream=stream({step.device!r})"]
             self.lines.append(f"{launch}({', '.join([*pointers, *symbols[kernel], *stream])})")
 

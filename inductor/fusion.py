@@ -12,6 +12,7 @@ import itertools
 from dataclasses import dataclass, replace
 
 from .dtypes import HALVES, float32
+from .graph import Dim
 from .kernel import Store, order_matters, substitute_stores
 from .loops import (
     Expr,
@@ -210,8 +211,6 @@ def fuse(left: Group, right: Group, shared: list[str]) -> Group | Refusal:
         return Refusal("scattered-store", "legality")
     if group_writes(left) & group_writes(right):
         return Refusal("same-output", "legality")
-    if group_writes(right) & group_reads(left):
-        return Refusal("overwrites-input", "legality")
     found = pair(left, right, shared)
     if isinstance(found, Refusal):
         return found
@@ -221,10 +220,34 @@ def fuse(left: Group, right: Group, shared: list[str]) -> Group | Refusal:
     if isinstance(forwarded, Refusal):
         return forwarded
     fused = Group(found.p, found.r, [*first, *forwarded], left.device, [*left.origins, *right.origins])
+    overwritten = group_writes(right) & group_reads(left)
+    if not all(reads_where_it_writes(fused, s, s.buffer) for s in forwarded if s.buffer in overwritten):
+        return Refusal("overwrites-input", "legality")
     if any(reduces_under_mask(e) for e in postorder([s.value for s in fused.stores])):
         return Refusal("reduction-under-mask", "legality", "some points of the reduced axis would be left out")
     refusal = _too_much(left, right, fused)
     return fused if refusal is None else refusal
+
+
+def reads_where_it_writes(group: Group, store: Store, buffer: str, offset: Dim = 0) -> bool:
+    """Whether a group reads a buffer at most at the places to which a store of its own goes (`offset` elements further), each at the
+    same point of the loops: then the store may overwrite it.
+    """
+    values = [s.value for s in group.stores]
+    places = [a.value for s in group.stores for a in s.index.atoms() if isinstance(a, Indirect)]
+    loads = loads_of([*values, *places], buffer)
+    if not loads:
+        return True
+    if store.mode != "store" or not store.index.is_affine or loads_of(places, buffer):
+        return False
+    along, r = store.index.vars(), set(group.r)
+    every_point = set(group.p) <= along and (r <= along or not (r & along or store.value.varies_in_r))
+    return every_point and all(index == store.index + offset for index in loads)
+
+
+def loads_of(values: list[Expr], buffer: str) -> list[Index]:
+    """Every index at which a buffer is loaded below the values."""
+    return [e.attr[1] for e in postorder(values) if e.op == "load" and e.attr[0] == buffer]
 
 
 def _forward(first: list[Store], second: list[Store]) -> list[Store] | Refusal:

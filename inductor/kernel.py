@@ -107,6 +107,21 @@ class Kernel:
     def writes(self) -> set[str]:
         return {s.buffer for s in self.stores}
 
+    @property
+    def moved(self) -> Dim:
+        """Bytes loaded and stored, each place once (what stands under a condition counts whole)."""
+        sizes = {b.name: b.dtype.size for b in self.args}
+        values = postorder([s.value for s in self.stores] + self._store_indirects())
+        places = [(e.attr[0], e.attr[1]) for e in values if e.op == "load"]
+        places += [(s.buffer, s.index) for s in self.stores for _ in range(1 if s.mode == "store" else 2)]
+        total: Dim = 0
+        for buffer, index in places:
+            points: Dim = sizes[buffer]
+            for v in index.vars():
+                points = points * v.extent
+            total = total + points
+        return total
+
     def _store_indirects(self) -> list[Expr]:
         return [e for s in self.stores for e in _read(s.index)]
 

@@ -64,6 +64,8 @@ class Group:
     stores: list[Store]
     device: str
     origins: list[Origin] = field(default_factory=list)
+    #: it stores into an input what was computed before, and stays apart from what can raise
+    publishes: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class Lowered:
     """The whole graph after lowering, in program order.
 
     buffers: every buffer by name; inputs: graph inputs' buffers in order; outputs: what is returned
-    mutations: (input position, storage of the new value)
+    mutations: (input position, storage of the new value), to be copied at the end
+    stored: positions of the inputs into which steps store
     """
 
     steps: list[Group | ExternCall] = field(default_factory=list)
@@ -88,6 +91,7 @@ class Lowered:
     inputs: list[Storage] = field(default_factory=list)
     outputs: list[Storage] = field(default_factory=list)
     mutations: list[tuple[int, Storage]] = field(default_factory=list)
+    stored: tuple[int, ...] = ()
     graph: Graph | None = None
 
 
@@ -100,6 +104,8 @@ class _Value:
     loads: int = 1
     heavy: bool = False
     storage: Storage | None = None
+    #: inputs that get new content, which recomputing it would read
+    written: frozenset[str] = frozenset()
 
 
 class Lowering:
@@ -119,12 +125,19 @@ class Lowering:
         self.layouts: dict[Node, TensorMeta] = {}
         for n, was in zip(graph.returned, captured):
             self.layouts.setdefault(n, was.meta)
+        for _, n in graph.mutations:
+            self.layouts.setdefault(n, n.meta)
+        #: writes of a part whose base becomes what an input holds
+        self.parts = _writes_of_parts(graph)
         self.out = Lowered(graph=graph)
         self.values: dict[Node, _Value] = {}
         self.tuples: dict[Node, tuple[Storage, ...]] = {}
         self._vars: Iterator[int] = itertools.count()
         self._names: Iterator[int] = itertools.count()
         self.users = graph.users()
+        self.written = frozenset(f"in{i}" for i, _ in graph.mutations)
+        self.last_user = {n: users[-1] for n, users in self.users.items() if users} if self.written else {}
+        self.position = {n: k for k, n in enumerate(graph.nodes)} if self.written else {}
         self.leaving: set[Node] = set(graph.outputs)
 
     # ---- the walk
@@ -170,9 +183,12 @@ class Lowering:
                 f"op {n.op.name!r} has no lowering and no decomposition{_where(n)}\n"
                 "  add one to its row in inductor/ops (see CONTRIBUTING.md), or run with backend='eager'"
             )
+        if n in self.parts:
+            self._keep_old(n)
         operands = [i for i in n.inputs if i is not None]
-        for i in operands:
-            self._realize_before_reuse(n, i)
+        if not n.op.replaces:  # each element of theirs is asked for once
+            for i in operands:
+                self._realize_before_reuse(n, i)
         lowered = self._as_loops(n)
         if lowered is None:
             self._extern(n)
@@ -192,6 +208,7 @@ class Lowering:
                 sum(v.ops for v in parts) + (0 if n.op.kind == "view" else 1),
                 sum(v.loads for v in parts),
                 any(v.heavy for v in parts) or n.op.cost == "heavy",
+                written=frozenset().union(*(v.written for v in parts)),
             )
             if self._worth_keeping(n, value):
                 self.realize(n)
@@ -223,7 +240,7 @@ class Lowering:
             lowered(idx)
 
     def _worth_keeping(self, n: Node, value: _Value) -> bool:
-        if n in self.leaving or value.ops > _MAX_OPS or value.loads > _MAX_LOADS:
+        if n in self.leaving or n in self.parts or value.ops > _MAX_OPS or value.loads > _MAX_LOADS:
             return True
         readers = len(self.users[n])
         return readers > 1 and (value.heavy or value.ops > _INLINE_OPS or (value.loads > 1 and value.ops > 1))
@@ -237,24 +254,51 @@ class Lowering:
         if (bigger and value.heavy) or reader.op.kind in ("index", "scan") and value.ops > 2:
             self.realize(n)
 
+    def _keep_old(self, write: Node) -> None:
+        """What was computed from old content that is about to be written over, and is needed afterwards, is kept where that is less
+        than the whole: then the write need not go to a copy.
+        """
+        here = self.position[write]
+        for n, value in list(self.values.items()):
+            if value.storage is not None or not value.written or n not in self.last_user:
+                continue
+            if self.position[self.last_user[n]] > here and 2 * _numel_hint(n.meta) <= _numel_hint(write.meta):
+                self.realize(n)
+
     # ---- realizing
 
     def _own(self, n: Node, storage: Storage) -> None:
         compute = compute_dtype(storage.dtype)
         self.out.buffers[storage.name] = storage
         self.values[n] = _Value(
-            lambda idx: cast(load(storage.name, storage.index(idx), storage.dtype), compute), 0, 1, False, storage
+            lambda idx: cast(load(storage.name, storage.index(idx), storage.dtype), compute),
+            0,
+            1,
+            False,
+            storage,
+            self.written & {storage.name},
         )
 
-    def _own_memory(self, n: Node, dtype: DType | None = None) -> Storage:
+    def _own_memory(self, n: Node, dtype: DType | None = None, base: Node | None = None) -> Storage:
         """A buffer for the node's value: an output's keeps the gaps that eager leaves, as it does after writes into a copy of
-        a strided view.
+        a strided view; one that begins as a copy of `base` lies as that does where it may come to be in its place.
         """
         meta = self.layouts.get(n, n.meta)
         storage = self._fresh(replace(meta, dtype=dtype or n.dtype))
-        if n in self.layouts and storage.stride != meta.stride and has_gaps_only(meta.shape, meta.stride):
+        keeps_gaps = n in self.layouts
+        view = None if keeps_gaps or base is None else self._written_view(base)
+        if view is not None and view.shape == meta.shape:
+            meta, keeps_gaps = replace(meta, stride=view.stride), True
+        if keeps_gaps and storage.stride != meta.stride and has_gaps_only(meta.shape, meta.stride):
             return replace(storage, stride=meta.stride)
         return storage
+
+    def _written_view(self, n: Node) -> Storage | None:
+        """The place of (a view of) an input that gets new content: a write to part of it may be one into the input."""
+        if isinstance(n.meta, tuple) or n.dtype.is_complex:
+            return None
+        view = self._strided(n)
+        return view if view is not None and view.name in self.written else None
 
     def _fresh(self, meta: TensorMeta) -> Storage:
         stride = meta.stride if is_dense(meta.shape, meta.stride) else contiguous_strides(meta.shape)
@@ -272,8 +316,8 @@ class Lowering:
         value = self.values[n]
         if value.storage is not None:
             return value.storage
-        meta = self.layouts.get(n, n.meta)
-        storage = self._fresh(replace(meta, dtype=compute_dtype(n.dtype)) if self._is_unrounded(n) else meta)
+        dtype = compute_dtype(n.dtype) if self._is_unrounded(n) else n.dtype
+        storage = self._own_memory(n, dtype, n.inputs[0] if n in self.parts else None)
         if storage.dtype.is_complex:
             view = self._strided(n)
             assert view is not None, "what is not a view of a buffer was computed by the framework"
@@ -326,7 +370,7 @@ class Lowering:
         self._own(n, storage)
 
     def _scatter(self, n: Node, lowered: Scatter) -> None:
-        storage = self._own_memory(n, compute_dtype(n.dtype) if lowered.wide else n.dtype)
+        storage = self._own_memory(n, compute_dtype(n.dtype) if lowered.wide else n.dtype, n.inputs[0])
         p, idx = self._loop(storage.shape)
         self._emit(n, p, [], [Store(storage.name, storage.index(idx), cast(lowered.base(idx), storage.dtype))])
         p, idx = self._loop(lowered.ranges)
@@ -420,6 +464,22 @@ class Lowering:
             self.out.buffers[copy.name] = copy
             return copy
         return storage
+
+
+def _writes_of_parts(graph: Graph) -> set[Node]:
+    """The chains of writes of parts that begin with what an input holds and end with what it is to hold."""
+    found: set[Node] = set()
+    for position, n in graph.mutations:
+        chain = []
+        while n.op.kind == "view" or n.op.replaces:
+            if n.op.replaces:
+                chain.append(n)
+            base = n.inputs[0]
+            assert base is not None
+            n = base
+        if n is graph.inputs[position]:
+            found.update(chain)
+    return found
 
 
 def _no_value(n: Node) -> Expr:

@@ -1,7 +1,7 @@
 """The pipeline: a captured graph becomes a schedule of kernels. Read `schedule_graph` aloud: that is the compiler.
 
-check requirements -> merge common -> decompose -> move scalars -> merge common -> eliminate dead -> lower -> fuse and schedule
--> canonical form
+check requirements -> merge common -> decompose -> move scalars -> merge common -> eliminate dead -> lower -> parts in place
+-> fuse and schedule, wholes in place -> canonical form
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .checks import check_requirements
 from .dtypes import DType
 from .graph import Graph
 from .lower import anything, lower
+from .memory import store_parts
 from .ops import OPS
 from .passes import decompose, decompose_rounded, eliminate_dead, merge_common, move_scalars
 from .schedule import Schedule, schedule
@@ -25,7 +26,7 @@ PASSES = (check_requirements, merge_common, decompose_rounded, move_scalars, mer
 UNROUNDED = tuple(decompose if p is decompose_rounded else p for p in PASSES)
 
 #: the stages in order, by the names under which their seconds are counted
-STAGES = ("passes", "lower", "schedule", "canonical form")
+STAGES = ("passes", "lower", "memory", "schedule", "canonical form")
 
 
 def schedule_graph(
@@ -57,6 +58,8 @@ def schedule_graph(
                 graph.verify()
     with timed(times, "lower"):
         lowered = lower(graph, captured, round_halves, adds_atomically)
+    with timed(times, "memory"):
+        lowered = store_parts(lowered)
     with timed(times, "schedule"):
         scheduled = schedule(lowered, enable_fusion=fuse)
         if verify:

@@ -8,12 +8,13 @@ expressions over the graph's size symbols, as text.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ..errors import SourceLocation
-from . import dtypes
+from . import dtypes, memory
 from .dtypes import DType
 from .fusion import Refusal
 from .graph import Dim, ExternRef, Graph, Input, Named, Number, Origin
@@ -35,7 +36,11 @@ def size(d: Dim) -> Size:
 
 @dataclass(frozen=True)
 class BufferSpec:
-    """Memory of the plan. role: "input", "output", "tensor" (read or written by a framework op), "scratch", "result" (made by a framework op)."""
+    """Memory of the plan. role: "input", "output", "tensor" (read or written by a framework op), "scratch", "result" (made by a framework op).
+
+    place:   where it lies in its device's arena, in bytes; None for memory of its own
+    instead: a buffer of the same layout, dead by then, whose memory it takes over ("": none)
+    """
 
     name: str
     role: str
@@ -44,6 +49,8 @@ class BufferSpec:
     dtype: str
     device: str
     numel: Size
+    place: int | None = None
+    instead: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,18 +99,25 @@ class SymbolSpec:
 
 @dataclass(frozen=True)
 class KernelInfo:
-    """A kernel's facts for humans: text of its loops, the graph nodes it computes, its size symbols."""
+    """A kernel's facts for humans: text of its loops, the graph nodes it computes, its size symbols, the bytes that it loads and
+    stores (each place once).
+    """
 
     name: str
     loops: str
     origins: tuple[Origin, ...]
     symbols: tuple[str, ...]
+    moved: Size = 0
 
 
 @dataclass(frozen=True)
 class Plan:
     """A compiled graph.
 
+    mutations: (input position, buffer) of what is copied into inputs at the end
+    stored:   positions of the inputs into which kernels store; publishes: the first step that does (None: none)
+    arenas:   (device, bytes) of memory that intermediate buffers share
+    freed:    for each step, the buffers that nobody needs after it
     sources: generated code by file name: one "<kernel>.cpp" or "<kernel>.py" each
     codegen: what made the code of steps on the CPU, "cpp" or "triton" (interpreted); on GPUs it is Triton
     """
@@ -121,6 +135,32 @@ class Plan:
     not_fused: tuple[NotFused, ...] = ()
     #: floating-point errors that a run notes (`runtime.FLOAT_ERRORS`)
     float_errors: int = 0
+    stored: tuple[int, ...] = ()
+    publishes: int | None = None
+    arenas: tuple[tuple[str, int], ...] = ()
+    freed: tuple[tuple[str, ...], ...] = ()
+
+    def bytes_moved(self, sizes: Mapping[str, int] | None = None) -> int:
+        """Bytes that one run reads and writes, each place once a step. `sizes`: those of the symbols."""
+        scope = {"max": max, "min": min, **(sizes or {})}
+
+        def number(d: Size) -> int:
+            return d if isinstance(d, int) else int(eval(d, {"__builtins__": {}}, scope))  # noqa: S307 - text made here
+
+        specs = {b.name: b for b in self.buffers}
+        moved = {k.name: number(k.moved) for k in self.kernels}
+
+        def held(name: str, shape: Sequence[Size] | None = None) -> int:
+            b = specs[name]
+            return math.prod(map(number, b.shape if shape is None else shape)) * dtypes.get(b.dtype).size
+
+        total = sum(2 * held(name) for _, name in self.mutations)
+        for step in self.steps:
+            if isinstance(step, RunKernels):
+                total += sum(moved[kernel] for kernel, _ in step.launches)
+            else:
+                total += sum(held(v.buffer, v.shape) for v in step.inputs if v) + sum(map(held, step.outputs))
+        return total
 
     def is_native(self, step: RunKernels) -> bool:
         """Whether a step is one call of C++ code."""
@@ -157,7 +197,7 @@ class Plan:
             mutations=tuple((i, b) for i, b in data["mutations"]),
             symbols=tuple(SymbolSpec(**s) for s in data["symbols"]),
             kernels=tuple(
-                KernelInfo(k["name"], k["loops"], tuple(_origin(o) for o in k["origins"]), tuple(k["symbols"]))
+                KernelInfo(k["name"], k["loops"], tuple(map(_origin, k["origins"])), tuple(k["symbols"]), k["moved"])
                 for k in data["kernels"]
             ),
             sources=data["sources"],
@@ -165,6 +205,10 @@ class Plan:
             loops_before=data["loops_before"],
             not_fused=tuple(NotFused(_origin(a), _origin(b), Refusal(**why)) for a, b, why in data["not_fused"]),
             float_errors=data["float_errors"],
+            stored=tuple(data["stored"]),
+            publishes=data["publishes"],
+            arenas=tuple((device, size) for device, size in data["arenas"]),
+            freed=tuple(map(tuple, data["freed"])),
         )
 
     def located(self, graph: Graph) -> Plan:
@@ -310,11 +354,17 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
         if rank[role] >= rank.get(touched.get(name, "scratch"), 0):
             touched[name] = role
 
+    stored = {lowered.inputs[i].name for i in lowered.stored}
+    publishes: int | None = None
     for step in schedule.steps:
         if isinstance(step, Launch):
             for b in step.buffers:
                 touch(b, "scratch")
-            _append_launch(steps, step, lowered.buffers)
+            begins = publishes is None and not stored.isdisjoint(step.writes)
+            # where kernels note errors, those that store into inputs are a step of their own, after all others
+            _append_launch(steps, step, lowered.buffers, apart=begins and bool(graph.boundary.float_errors))
+            if begins:
+                publishes = len(steps) - 1
         else:
             for s in step.inputs:
                 if s is not None:
@@ -336,14 +386,18 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
         if role in ("scratch", "tensor") and name in returned:
             role = "output"
         buffers.append(_buffer_spec(lowered.buffers[name], role))
+    specs, arenas, freed = _memory(steps, buffers, returned)
     return Plan(
         steps=tuple(steps),
-        buffers=tuple(buffers),
+        buffers=specs,
         inputs=tuple(s.name for s in lowered.inputs),
         outputs=tuple(s.name for s in lowered.outputs),
         mutations=tuple((i, s.name) for i, s in lowered.mutations),
         symbols=tuple(SymbolSpec(s.symbol.name, s.input, s.dim) for s in graph.boundary.symbols),
-        kernels=tuple(KernelInfo(k.name, str(k), tuple(map(placed, k.origins)), k.symbols) for k in schedule.kernels),
+        kernels=tuple(
+            KernelInfo(k.name, str(k), tuple(map(placed, k.origins)), k.symbols, size(k.moved))
+            for k in schedule.kernels
+        ),
         sources=dict(sources),
         codegen=codegen,
         loops_before=schedule.loops_before,
@@ -353,14 +407,51 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
             if n.why.code != "different-iteration-space"
         ),
         float_errors=graph.boundary.float_errors,
+        stored=lowered.stored,
+        publishes=publishes,
+        arenas=arenas,
+        freed=freed,
     )
 
 
-def _append_launch(steps: list[RunKernels | RunOp], launch: Launch, buffers: Mapping[str, Storage]) -> None:
+def _memory(
+    steps: Sequence[RunKernels | RunOp], buffers: Sequence[BufferSpec], returned: Collection[str]
+) -> tuple[tuple[BufferSpec, ...], tuple[tuple[str, int], ...], tuple[tuple[str, ...], ...]]:
+    """(the buffers with their places, the arenas, what is freed after each step)."""
+    touched = [[set(b) for _, b in s.launches] if isinstance(s, RunKernels) else [_touched_by(s)] for s in steps]
+    moments = memory.lifetimes(names for step in touched for names in step)
+    in_arena: dict[str, dict[str, int]] = {}
+    for b in buffers:
+        if b.role == "scratch" and isinstance(b.numel, int):
+            in_arena.setdefault(b.device, {})[b.name] = b.numel * dtypes.get(b.dtype).size
+    arenas = [memory.place(device, sizes, moments) for device, sizes in in_arena.items()]
+    places = {name: at for arena in arenas for name, at in arena.places.items()}
+    kept = {*returned, *places, *(b.name for b in buffers if b.role == "input")}
+    whole = memory.lifetimes(set().union(*step) for step in touched)
+    loose = {
+        b.name: (b.shape, b.stride, b.dtype, b.device) for b in buffers if b.role == "scratch" and b.name not in kept
+    }
+    instead = memory.taken_over(loose, whole)
+    kept.update(instead.values())
+    freed = [tuple(n for n in whole.last if whole.last[n] == k and n not in kept) for k in range(len(steps))]
+    return (
+        tuple(replace(b, place=places.get(b.name), instead=instead.get(b.name, "")) for b in buffers),
+        tuple((arena.device, arena.size) for arena in arenas),
+        tuple(freed),
+    )
+
+
+def _touched_by(step: RunOp) -> set[str]:
+    return {v.buffer for v in step.inputs if v} | set(step.outputs)
+
+
+def _append_launch(
+    steps: list[RunKernels | RunOp], launch: Launch, buffers: Mapping[str, Storage], apart: bool
+) -> None:
     device = buffers[launch.buffers[0]].device
     item = (launch.kernel.name, launch.buffers)
     last = steps[-1] if steps else None
-    if isinstance(last, RunKernels) and last.device == device:
+    if isinstance(last, RunKernels) and last.device == device and not apart:
         steps[-1] = RunKernels((*last.launches, item), device)
     else:
         steps.append(RunKernels((item,), device))

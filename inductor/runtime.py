@@ -66,6 +66,12 @@ class Runtime(Protocol):
         """Write `source` into `target`, as an in-place copy."""
         ...
 
+    def begin_writes(self, targets: Sequence[Any]) -> None:
+        """Called before kernels store into these arrays, which the framework does not see: raises what it would raise for a write to
+        one of them, and else notes that they were written to.
+        """
+        ...
+
     def run_op(self, op: str) -> Callable[..., Any]:
         """The framework's own implementation of a table op: `(*arrays, **attrs) -> array` (or a tuple for several results).
 

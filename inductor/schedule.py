@@ -17,6 +17,7 @@ from .graph import Dim, Origin
 from .kernel import Buffer, Kernel, Store, order_matters, substitute_stores
 from .loops import Expr, FloorDiv, Index, Indirect, Mod, Var, as_index, expr, load, points, rewrite
 from .lower import ExternCall, Group, Lowered, Storage
+from .memory import must_precede, store_whole
 from .refusal import Refusal
 from .splitting import split_divided
 
@@ -43,6 +44,12 @@ class Launch:
 
     kernel: Kernel
     buffers: tuple[str, ...]
+
+    @property
+    def writes(self) -> set[str]:
+        """The buffers that it stores into."""
+        names = self.kernel.writes
+        return {b for b, a in zip(self.buffers, self.kernel.args) if a.name in names}
 
 
 @dataclass(frozen=True)
@@ -89,19 +96,24 @@ def schedule(lowered: Lowered, *, enable_fusion: bool = True, name: str = "kerne
     refused: list[NotFused] = []
     if enable_fusion:
         _fuse_all(units, _sizes(lowered), refused)
-    kept = {s.name for s in lowered.outputs} | {s.name for _, s in lowered.mutations}
+    kept = {s.name for s in lowered.outputs} | {s.name for _, s in lowered.mutations} | _stored(lowered)
     _drop_unread(units, kept)
+    ordered, lowered = store_whole([u.step for u in _in_order(units)], lowered)
     steps: list[Launch | ExternCall] = []
     seen: dict[Kernel, Kernel] = {}
-    for unit in _in_order(units):
-        if isinstance(unit.step, ExternCall):
-            steps.append(unit.step)
-        else:
-            steps.append(_launch(unit.step, lowered, seen, name))
+    for step in ordered:
+        steps.append(step if isinstance(step, ExternCall) else _launch(step, lowered, seen, name))
     return Schedule(steps, lowered, before, refused)
 
 
+def _stored(lowered: Lowered) -> set[str]:
+    """The inputs into which steps store."""
+    return {lowered.inputs[i].name for i in lowered.stored}
+
+
 def _units(lowered: Lowered) -> dict[int, Unit]:
+    stored = _stored(lowered)
+    hears_errors = lowered.graph is not None and bool(lowered.graph.boundary.float_errors)
     units: dict[int, Unit] = {}
     writers: dict[str, int] = {}
     readers: dict[str, list[int]] = {}
@@ -117,6 +129,8 @@ def _units(lowered: Lowered) -> dict[int, Unit]:
         unit = units[i] = Unit(i, step, reads, writes)
         unit.after = {writers[b] for b in reads | writes if b in writers}
         unit.after |= {k for b in writes for k in readers.get(b, ())}
+        if not stored.isdisjoint(writes):
+            unit.after |= {k for k, u in units.items() if must_precede(u.step, step, stored, hears_errors)} - {i}
         if isinstance(step, ExternCall) and step.node.effects:
             if last_effect is not None:
                 unit.after.add(last_effect)
@@ -190,6 +204,8 @@ def _candidates(
     for k in {*producers, *siblings[-2 * _SIBLINGS_TRIED :]} - {unit.index}:
         other = units.get(k)
         if other is None or k > unit.index or not isinstance(other.step, Group):
+            continue
+        if other.step.publishes or unit.step.publishes:
             continue
         if not _same_space(other.step, unit.step, strict=k not in producers):
             continue

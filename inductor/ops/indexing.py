@@ -331,7 +331,7 @@ def _errors_of_sums(node: Node) -> int:
 
 row("index_put", "index", _meta_index_put, attrs={"accumulate": False}, lower=_lower_index_put,
     numbers=(1,), requires=one_per_dim(2), operands=(VALUE, VALUE, INDEX), errors=_errors_of_sums,
-    heeds_determinism=("cpu", "cuda"))  # fmt: skip
+    heeds_determinism=("cpu", "cuda"), replaces=True)  # fmt: skip
 
 
 def _check_scatter(name: str, x: TensorMeta, index: TensorMeta, src: TensorMeta, dim: int) -> int:
@@ -385,9 +385,9 @@ def _lower_scatter(accumulate: bool) -> Any:
 _WRITE = (VALUE, INDEX, VALUE)
 # src may be a `scalar` node
 row("scatter", "index", _meta_scatter("scatter"), attrs={"dim": REQUIRED}, lower=_lower_scatter(False),
-    numbers=(2,), requires=along_dim(1), operands=_WRITE, errors=QUIET, heeds_determinism=("cuda",))  # fmt: skip
+    numbers=(2,), requires=along_dim(1), operands=_WRITE, errors=QUIET, heeds_determinism=("cuda",), replaces=True)  # fmt: skip
 row("scatter_add", "index", _meta_scatter("scatter_add"), attrs={"dim": REQUIRED}, lower=_lower_scatter(True),
-    requires=along_dim(1), operands=_WRITE, errors=ALL_ERRORS, heeds_determinism=("cuda",))  # fmt: skip
+    requires=along_dim(1), operands=_WRITE, errors=ALL_ERRORS, heeds_determinism=("cuda",), replaces=True)  # fmt: skip
 
 
 def _meta_index_write(name: str, layout: Callable[[TensorMeta], TensorMeta]) -> Any:
@@ -433,9 +433,9 @@ def _lower_index_write(accumulate: bool = False, from_the_end: bool = False) -> 
 
 # whole slices of x along dim, at a 1-d index: added, or overwritten (src may be a `scalar` node: index_fill)
 row("index_add", "index", _meta_index_write("index_add", fresh), attrs={"dim": REQUIRED}, lower=_lower_index_write(accumulate=True),
-    requires=along_dim(1), operands=_WRITE, errors=ALL_ERRORS, heeds_determinism=("cuda",))  # fmt: skip
-row("index_copy", "index", _meta_index_write("index_copy", fresh), attrs={"dim": REQUIRED},
-    lower=_lower_index_write(), requires=along_dim(1), operands=_WRITE, errors=ALL_ERRORS, heeds_determinism=("cpu", "cuda"))  # fmt: skip
+    requires=along_dim(1), operands=_WRITE, errors=ALL_ERRORS, heeds_determinism=("cuda",), replaces=True)  # fmt: skip
+row("index_copy", "index", _meta_index_write("index_copy", fresh), attrs={"dim": REQUIRED}, lower=_lower_index_write(),
+    requires=along_dim(1), operands=_WRITE, errors=ALL_ERRORS, heeds_determinism=("cpu", "cuda"), replaces=True)  # fmt: skip
 row("index_fill", "index", _meta_index_write("index_fill", like_meta), attrs={"dim": REQUIRED},
     lower=_lower_index_write(from_the_end=True), numbers=(2,), requires=along_dim(1, from_the_end=True),
-    operands=_WRITE, errors=ALL_ERRORS)  # fmt: skip
+    operands=_WRITE, errors=ALL_ERRORS, replaces=True)  # fmt: skip

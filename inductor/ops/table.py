@@ -43,6 +43,7 @@ class Op:
                 bounds     (Node, interval of an input's node) -> the interval of an integer result, or None
                 below      (Node) -> a size: its elements are integers from 0 to below it; or None
                 aliases    whether the result may be the first input's memory
+                replaces   whether the result is the first input with a part of it replaced, or added to
     numbers     rounding   how eager rounds halves around it
                 errors     floating-point errors that an element may meet
                 numbers    inputs (by position) and attributes (by name) whose Python numbers eager refuses when the result's
@@ -71,6 +72,7 @@ class Op:
     bounds: Callable[..., Any] | None = None
     below: Callable[[Any], Any] | None = None
     aliases: bool = False
+    replaces: bool = False
     rounding: Rounding = ROUNDED
     errors: Errors | None = None
     numbers: tuple[int | str, ...] = ()

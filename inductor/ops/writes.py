@@ -64,7 +64,8 @@ def _lower_slice_scatter(node: Node, x: Fn, src: Fn) -> Fn:
     return value
 
 
-row("slice_scatter", "index", _meta_slice_scatter, attrs=SLICE_ATTRS, lower=_lower_slice_scatter, errors=QUIET)
+row("slice_scatter", "index", _meta_slice_scatter, attrs=SLICE_ATTRS, lower=_lower_slice_scatter, errors=QUIET,
+    replaces=True)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- select
@@ -91,7 +92,7 @@ def _lower_select_scatter(node: Node, x: Fn, src: Fn) -> Fn:
 
 
 row("select_scatter", "index", _meta_select_scatter, attrs={"dim": 0, "index": REQUIRED}, lower=_lower_select_scatter,
-    errors=QUIET)  # fmt: skip
+    errors=QUIET, replaces=True)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- diagonal
@@ -121,7 +122,7 @@ def _lower_diagonal_scatter(node: Node, x: Fn, src: Fn) -> Fn:
 
 
 row("diagonal_scatter", "index", _meta_diagonal_scatter, attrs=DIAGONAL_ATTRS, lower=_lower_diagonal_scatter,
-    errors=QUIET)  # fmt: skip
+    errors=QUIET, replaces=True)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- as_strided
@@ -150,7 +151,7 @@ def _lower_as_strided_scatter(node: Node, x: Fn, src: Fn) -> Scatter:
 
 row("as_strided_scatter", "index", _meta_as_strided_scatter,
     attrs={"size": REQUIRED, "stride": REQUIRED, "storage_offset": 0}, lower=_lower_as_strided_scatter,
-    operands=(MEMORY,), errors=ALL_ERRORS)  # fmt: skip
+    operands=(MEMORY,), errors=ALL_ERRORS, replaces=True)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- mask

@@ -18,6 +18,7 @@ from ....inductor.dtypes import float64
 from ....inductor.graph import Dim, Input, Node, TensorMeta
 from ....inductor.ops.indexing import index_layout
 from ....inductor.ops.promotion import broadcast_shapes
+from ...values.overlap import Overlap, overlap
 from . import layout
 from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_layout, same_mask, unsupported
 from .shaping import _axis, moveaxis, ravel
@@ -326,7 +327,15 @@ def setitem(b: ArrayBuilder, x: Array, key: Any, value: Any) -> None:
         return
     parts = _expanded(parts, x.ndim)
     if not any(_is_positions(p) for p in parts):
-        b.write(_basic(b, x, parts), _value(b, value, x.dtype))
+        view = _basic(b, x, parts)
+        there = (
+            isinstance(value, Array)
+            and not value.scalar
+            and value.dtype == view.dtype
+            and overlap(view, value) is Overlap.SAME
+        )
+        if not there:  # as after `x[key] += 1`
+            b.write(view, _value(b, value, x.dtype))
         return
     view, indices = _advanced(b, x, parts)
     b.write(view, put(b, view, indices, _value(b, value, x.dtype)))

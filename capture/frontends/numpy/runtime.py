@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,10 @@ class NumpyRuntime:
 
     def copy_(self, target: Any, source: Any) -> None:
         target[...] = source
+
+    def begin_writes(self, targets: Sequence[np.ndarray]) -> None:
+        if not all(x.flags.writeable for x in targets):
+            raise ValueError("assignment destination is read-only")
 
     def run_op(self, op: str) -> Callable[..., Any]:
         found: Callable[..., Any] = _table_ops().run(op)

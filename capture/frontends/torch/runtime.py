@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import operator
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
+from torch.autograd.graph import increment_version
 
 from ....config import config
 from ....inductor.dtypes import DType
@@ -58,6 +59,12 @@ class TorchRuntime:
         """In-place copy. Autograd does not see it: plans run where no gradient is asked for."""
         with torch.no_grad():
             target.copy_(source)
+
+    def begin_writes(self, targets: Sequence[torch.Tensor]) -> None:
+        """Autograd counts the writes to a tensor, and refuses a backward pass over one that it saved and that changed."""
+        if not torch.is_inference_mode_enabled() and any(x.is_inference() for x in targets):
+            raise RuntimeError("a tensor of inference mode is written to outside of inference mode")
+        increment_version(targets)
 
     def run_op(self, op: str) -> Callable[..., Any]:
         """Eager's implementation of a table op; Python numbers may stand for `scalar` inputs. Raises KeyError."""

@@ -68,8 +68,7 @@ def accumulate(w: Writer, states: Sequence[str], reductions: Sequence[Reduction]
     """What happens at one point of r: every state takes its value in, and the pass's stores are done."""
     for state, (e, mask) in zip(states, reductions):
         _take(w, state, e, mask)
-    for s in stores:
-        w.store(s)
+    w.stores(stores)
 
 
 def _take(w: Writer, state: str, e: Expr, mask: Expr | None) -> None:

@@ -10,7 +10,7 @@ vector variable is a scalar again, and known vectors are read at one lane.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ....errors import InternalError
@@ -62,6 +62,8 @@ class Writer:
         #: functions that are called rather than put in place
         self.apart = called_functions(kernel.stores)
         self.may_hoist_loads = all(v.extent != 0 for v in kernel.r)
+        #: whether some buffer is read and written
+        self.overwrites = not kernel.reads.isdisjoint(kernel.writes)
         #: expressions that a strategy keeps at hand, and what reads them there: a tile, an array, a running prefix
         self.at_hand: dict[Expr, Callable[[], Value]] = {}
         #: loop variables that go by another name for the moment
@@ -387,14 +389,24 @@ class Writer:
         self.close("});")
         return Value(name, ctype, True, self.level, is_name=True)
 
+    def stores(self, stores: Sequence[Store]) -> None:
+        """Write the stores' values in the innermost block. All are computed first: what one overwrites another may read."""
+        if self.overwrites and len(stores) > 1:
+            for s in stores:
+                self.value(self._source(s))
+        for s in stores:
+            self.store(s)
+
+    def _source(self, s: Store) -> Expr:
+        """What has to be computed: storing rounds to a half type by itself."""
+        dtype, source = self.dtypes[s.buffer], s.value
+        return source.args[0] if source.op == "cast" and source.dtype == dtype and dtype in HALVES else source
+
     def store(self, s: Store) -> None:
         """Write a store's value in the innermost block."""
-        dtype = self.dtypes[s.buffer]
         pointer = c_name(s.buffer)
-        source = s.value
-        if source.op == "cast" and source.dtype == dtype and dtype in HALVES:
-            source = source.args[0]  # storing rounds
-        value = self.value(source)
+        dtype = self.dtypes[s.buffer]
+        value = self.value(self._source(s))
         ctype = CTYPES[dtype.name]
         stride = self._stride(s.index)
         if value.ctype != ctype and not (ctype == "i64" and value.ctype == "i32" and value.vector and stride == 1):

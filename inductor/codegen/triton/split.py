@@ -100,7 +100,7 @@ def split(kernel: Kernel, pieces: int | None = None) -> Split | None:
     exprs = postorder([s.value for s in kernel.stores])
     if kernel.symbols or not any(e.op == "reduce" for e in exprs) or any(e.op == "scan" for e in exprs):
         return None
-    if kernel.reads & kernel.writes or any(s.mode != "store" for s in kernel.stores):
+    if any(s.mode != "store" for s in kernel.stores):
         return None
     ordered = any(map(is_in_order, exprs))
     cut = kernel.r[0] if ordered else max(kernel.r, key=lambda v: _extent(v))
@@ -108,7 +108,17 @@ def split(kernel: Kernel, pieces: int | None = None) -> Split | None:
     count = _good_divisor(_extent(cut), min(count, _extent(cut)))
     if count < 2:
         return None
-    return _Splitter(kernel, cut, count).run()
+    made = _Splitter(kernel, cut, count).run()
+    return made if _reads_before_it_writes(kernel.reads & kernel.writes, made.kernels) else None
+
+
+def _reads_before_it_writes(buffers: Iterable[str], kernels: tuple[Kernel, ...]) -> bool:
+    """Whether no piece reads what an earlier one has overwritten."""
+    for name in buffers:
+        overwritten = next(i for i, k in enumerate(kernels) if name in k.writes)
+        if any(name in k.reads for k in kernels[overwritten + 1 :]):
+            return False
+    return True
 
 
 def _extent(v: Var) -> int:

@@ -8,7 +8,7 @@ import torch
 
 from .....inductor.dtypes import bool_, int64, uint8
 from .....inductor.graph import Node
-from ....values.overlap import arrays_in
+from ....values.overlap import Overlap, arrays_in, overlap
 from ....values.tensor import ArrayValue
 from .. import eager_ops
 from ..calls import Context, Declined, assign, eager_error, name, register
@@ -134,12 +134,20 @@ def _set(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
         return
     view, indices = basic_index(cx, x, key)
     if not indices:
-        fill(cx, view, value)
+        if not _is_there(cx, view, value):
+            fill(cx, view, value)
         return
     while indices and indices[-1] is None:
         indices = indices[:-1]
     source = cx.cast(value, x.meta.dtype) if isinstance(value, ArrayValue) else value
     assign(cx, view, cx.op("index_put", view, source, *indices))
+
+
+def _is_there(cx: Context, view: ArrayValue, value: Any) -> bool:
+    """Whether a value is the very memory that it is written to, as after `x[key] += 1`."""
+    if not isinstance(value, ArrayValue) or value.meta.dtype != view.meta.dtype:
+        return False
+    return overlap(view, value) is Overlap.SAME and not (view.requires_grad(cx.ev) or value.requires_grad(cx.ev))
 
 
 def _check_assigned(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:

@@ -166,8 +166,7 @@ class ColumnBlock:
         if self.w.nest.final:
             self._open_lanes()
             self._read_arrays()
-            for s in self.w.nest.final:
-                self.w.store(s)
+            self.w.stores(self.w.nest.final)
             self.w.close_lanes()
 
     def _open_lanes(self) -> None:

@@ -87,8 +87,7 @@ def emit_passes(w: Writer) -> None:
         emit_pass(w, one, states, keep={e: row for e, (first, row) in kept.items() if first == number})
         for state, x in zip(states, one.reductions):
             finish(w, state, x)
-    for s in w.nest.final:
-        w.store(s)
+    w.stores(w.nest.final)
 
 
 def declare_states(w: Writer, one: Pass, cut: Cut | None = None) -> list[str]:

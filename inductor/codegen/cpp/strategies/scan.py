@@ -46,8 +46,7 @@ def _emit_passes(w: Writer) -> None:
         emit_pass(w, one, states)
         for state, x in zip(states, one.reductions):
             finish(w, state, x)
-    for s in w.nest.final:
-        w.store(s)
+    w.stores(w.nest.final)
 
 
 def _running(w: Writer, e: Expr) -> Callable[[], Value]:

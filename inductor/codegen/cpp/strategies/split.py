@@ -99,8 +99,7 @@ class Split:
             w.line(f"{ctype} {name} = {self._total(x)[-1]}[{sharing.point}]{' != 0' if ctype == 'bool' else ''};")
             know(w, x, Value(name, ctype, False, w.level, is_name=True))
         if one is None:
-            for s in self.nest.final:
-                w.store(s)
+            w.stores(self.nest.final)
         else:
             states = declare_states(w, one, self.cut)
             emit_pass(w, one, states, cut=self.cut)

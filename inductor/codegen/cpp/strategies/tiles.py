@@ -99,8 +99,7 @@ def _emit(way: Tiles) -> Function:
         w.at_hand[e] = _reader(w, ctype, f"{name} + ({u.name} - tile) * {N}")
     del w.names[u]
     w.open(f"for (i64 {u.name} = tile; {u.name} < tile + rows; ++{u.name}) {{", u)
-    for s in nest.final:
-        w.store(s)
+    w.stores(nest.final)
     w.close()
     w.close()
     w.close_lanes()
