@@ -23,7 +23,7 @@ from .graph import Dim, contiguous_strides
 from .kernel import Store
 from .loops import Index, Indirect, as_index, load
 from .lower import ExternCall, Group, Lowered, Storage, has_gaps_only
-from .regions import cut_down, keeps, kept_place, renamed, renamed_index
+from .regions import cut_down, keeps, kept_place, lie_apart, renamed, renamed_index
 from .splitting import split_divided
 
 Step = Group | ExternCall
@@ -107,20 +107,18 @@ class _Program:
     # ---- parts
 
     def partly_new(self) -> list[str]:
-        """Buffers that begin as a written input, at least in part."""
-        if not self.written:
-            return []
-        found = []
-        seen: set[str] = set()
-        for step in self.steps:
+        """Buffers that begin as a written input, at least in part, or as another such buffer; the last ones first."""
+        known = dict.fromkeys(self.written)
+        seen: set[str] = set(known)
+        for step in self.steps if known else ():
             new = self.writes(step) - seen
             seen |= new
             if not isinstance(step, Group) or len(step.stores) != 1 or not new:
                 continue
             kept = kept_place(step.stores[0])
-            if kept is not None and kept[0] in self.written and step.stores[0].buffer not in self.written:
-                found.append(step.stores[0].buffer)
-        return found
+            if kept is not None and kept[0] in known:
+                known[step.stores[0].buffer] = None
+        return [name for name in reversed(known) if name not in self.written]
 
     def join_part(self, new: str) -> bool:
         """Let a buffer that begins as (part of) an input be the input, or that part of it; False where it must stay."""
@@ -147,14 +145,19 @@ class _Program:
             if parts is None:
                 return False
             steps += parts
+        if self.hears_errors:
+            steps = self._from_before(steps, new, old, offset)
         return self._join(steps, _position(self.steps, first), new, old, offset)
 
     def _may_join(self, new: str, old: str, offset: Dim) -> bool:
         a, b = self.buffers[new], self.buffers[old]
         if new in self.outputs or (a.dtype, a.device) != (b.dtype, b.device):
             return False
+        if old not in self.written and (old in self.outputs or any(s.name == old for _, s in self.mutations)):
+            return False
         goes_to = [i for i, s in self.mutations if s.name == new]
-        return not goes_to or (goes_to == [self.written[old]] and offset == 0)
+        fits = goes_to == [self.written[old]] if old in self.written else (a.shape, a.stride) == (b.shape, b.stride)
+        return not goes_to or (offset == 0 and fits)
 
     def _apart(self, group: Group, old: str, offset: Dim) -> list[Step] | None:
         """The group itself, where it may read the old content while it writes the new one; else what it stores is computed into
@@ -180,6 +183,24 @@ class _Program:
         computed = replace(group, stores=[Store(name, at, store.value)])
         stored = replace(store, value=load(name, at, dense.dtype))
         return [computed, replace(group, stores=[stored], publishes=self.hears_errors)]
+
+    def _from_before(self, steps: list[Step], new: str, old: str, offset: Dim) -> list[Step]:
+        """Readers of the new array that read nothing of what was written to it so far can read the old one, before it is written to."""
+        written: list[Index] = []
+        found: list[Step] = []
+        for step in steps:
+            if new in self.writes(step):
+                assert isinstance(step, Group)
+                written += [s.index for s in step.stores if s.buffer == new]
+            elif isinstance(step, Group) and new in self.reads(step):
+                loads = loads_of([root for s in step.stores for root in s.roots], new)
+                if all(lie_apart(index, w) for index in loads for w in written):
+                    values = [renamed(s.value, new, old, offset) for s in step.stores]
+                    places = [renamed_index(s.index, new, old, offset) for s in step.stores]
+                    stores = [replace(s, value=v, index=i) for s, v, i in zip(step.stores, values, places)]
+                    step = replace(step, stores=stores)
+            found.append(step)
+        return found
 
     # ---- wholes
 
@@ -224,14 +245,21 @@ class _Program:
             wanted = {
                 t
                 for t in later
-                if t > at and (t in direct | through_calls or must_precede(steps[t], target, {old}, self.hears_errors))
+                if t > at
+                and (
+                    t in direct | through_calls
+                    or must_precede(steps[t], target, {old} & set(self.written), self.hears_errors)
+                )
             }
             order = self._brought_forward(steps, wanted, at)
         if order is None:
             return False
         self.steps = [s for t in order if (s := after[t]) is not None]
-        self.stored.add(self.written[old])
-        self.mutations = [(i, s) for i, s in self.mutations if s.name != new]
+        if old in self.written:
+            self.stored.add(self.written[old])
+            self.mutations = [(i, s) for i, s in self.mutations if s.name != new]
+        else:
+            self.mutations = [(i, replace(s, name=old) if s.name == new else s) for i, s in self.mutations]
         return True
 
     def _readers(self, steps: list[Step], old: str) -> tuple[set[int], set[int]]:

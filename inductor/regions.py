@@ -272,15 +272,28 @@ def _folded(value: Expr) -> Expr:
 
 def _decided(op: str, difference: Index) -> bool | None:
     """Whether a comparison of a difference with 0 has the same answer at every point; None where it has not, or that is not known."""
-    low = high = difference.const
-    for v, c in difference.terms:
+    ends = _ends(difference)
+    if ends is None:
+        return None
+    low, high = ends
+    answers = {_COMPARED[op](d) for d in (low, high, 0) if low <= d <= high}
+    return answers.pop() if len(answers) == 1 else None
+
+
+def _ends(index: Index) -> tuple[int, int] | None:
+    """The least and the largest value of an index; None where they are not known."""
+    low = high = index.const
+    for v, c in index.terms:
         if not isinstance(v, Var) or not isinstance(v.extent, int) or not isinstance(c, int):
             return None
         low, high = low + min(0, c * (v.extent - 1)), high + max(0, c * (v.extent - 1))
-    if not isinstance(low, int) or not isinstance(high, int):
-        return None
-    answers = {_COMPARED[op](d) for d in (low, high, 0) if low <= d <= high}
-    return answers.pop() if len(answers) == 1 else None
+    return (low, high) if isinstance(low, int) and isinstance(high, int) else None
+
+
+def lie_apart(one: Index, other: Index) -> bool:
+    """Whether two indices, each at any point of its own loops, surely never meet."""
+    a, b = _ends(one), _ends(other)
+    return a is not None and b is not None and (a[1] < b[0] or b[1] < a[0])
 
 
 def renamed(value: Expr, buffer: str, to: str, offset: Dim) -> Expr:
