@@ -331,7 +331,8 @@ def _copied_along(group: Group) -> tuple[Group, str, Index]:
 
 def _may_give_views(call: ExternCall) -> bool:
     """Whether what a call gives may be memory of an argument: kernels of the framework give new memory, other functions may not."""
-    return call.node.op.aliases or call.node.op.opaque
+    op = call.node.op
+    return op.kind != "extern" or op.aliases or op.opaque
 
 
 def _position(steps: Sequence[Step], step: Step) -> int:
