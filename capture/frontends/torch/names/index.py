@@ -14,6 +14,7 @@ from .. import eager_ops
 from ..calls import Context, Declined, assign, eager_error, name, register
 from ..externs import call_target
 from ..overlapping import check_written
+from ..state import state_of
 from .create import tensor_from
 from .data import data_size, is_mask, open_slice, positions
 
@@ -147,7 +148,10 @@ def _is_there(cx: Context, view: ArrayValue, value: Any) -> bool:
     """Whether a value is the very memory that it is written to, as after `x[key] += 1`."""
     if not isinstance(value, ArrayValue) or value.meta.dtype != view.meta.dtype:
         return False
-    return overlap(view, value) is Overlap.SAME and not (view.requires_grad(cx.ev) or value.requires_grad(cx.ev))
+    if overlap(view, value) is not Overlap.SAME:
+        return False
+    state = state_of(cx.ev)
+    return not any(state.requires_grad(x.node(cx.ev)) for x in (view, value))
 
 
 def _check_assigned(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
