@@ -20,6 +20,10 @@ class NotConstant(Exception):
     """The value is not known as a Python constant."""
 
 
+#: codes of breaks at what only the data decides
+OF_DATA = frozenset(f"data-dependent-{what}" for what in ("branch", "scalar", "shape", "size", "text", "value"))
+
+
 class Break(Exception):
     """Capture cannot go on at this instruction. Fields as in `errors.Unsupported`.
 

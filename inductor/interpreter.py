@@ -17,7 +17,7 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
     """
     boundary = graph.boundary
     records = boundary.gradients is not None
-    symbols = {str(info.symbol): info for info in boundary.symbols}
+    symbols = {info.symbol.name: info for info in boundary.symbols}
     steps = [(node, _step(node, runtime)) for node in graph.nodes if node.op.kind != "input"]
     last_use = {}
     for position, (node, _) in enumerate(steps):
@@ -140,5 +140,5 @@ def _concrete(value: Any, sizes: dict[str, int]) -> Any:
     if isinstance(value, slice):
         return slice(*(_concrete(v, sizes) for v in (value.start, value.stop, value.step)))
     if hasattr(value, "free_symbols"):
-        return int(value.subs({s: sizes[str(s)] for s in value.free_symbols}))
+        return int(value.subs({s: sizes[s.name] for s in value.free_symbols}))
     return value

@@ -95,6 +95,8 @@ def _size(e: Any) -> Data:
         return ["symbol", e.name]
     if e.is_Rational:
         return ["number", e.p, e.q]
+    if e.is_Float:
+        raise TypeError(f"[keys] a size is a whole number, not {e!r}")
     if not e.args:
         return ["atom", type(e).__name__, str(e)]
     return ["apply", type(e).__name__, *map(_size, e.args)]

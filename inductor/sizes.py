@@ -18,37 +18,45 @@ from typing import Any
 # --------------------------------------------------------------------------- text
 
 
-def python_size(e: Any, names: Callable[[Any], str] = lambda symbol: symbol.name) -> str:
+def python_size(e: Any, names: Callable[[Any], str] = lambda symbol: symbol.name, *, enclosed: bool = True) -> str:
     """A sympy size expression as Python source (floor division and modulo in integer form).
 
-    names: what a symbol is called. Raises ValueError for an expression without an integer form.
+    names: what a symbol is called; enclosed: with the parentheses that it needs as an operand. Raises ValueError for an expression without an integer form.
     """
     if isinstance(e, int):
         return str(e)
     import sympy  # heavy: only graphs with dynamic sizes pay for it
 
     def text(e: Any) -> str:
+        found = bare(e)
+        return found if is_word(e) else f"({found})"
+
+    def is_word(e: Any) -> bool:
+        """Whether it stands without parentheses."""
+        return isinstance(e, (int, sympy.Integer)) and e >= 0 or isinstance(e, (sympy.Symbol, sympy.Max, sympy.Min))
+
+    def bare(e: Any) -> str:
         if isinstance(e, (int, sympy.Integer)):
-            return str(int(e)) if e >= 0 else f"({int(e)})"
+            return str(int(e))
         if isinstance(e, sympy.Symbol):
             return names(e)
         if isinstance(e, sympy.floor):
             numerator, denominator = e.args[0].as_numer_denom()
-            return f"({text(numerator)} // {text(denominator)})"
+            return f"{text(numerator)} // {text(denominator)}"
         if isinstance(e, sympy.ceiling):
             numerator, denominator = e.args[0].as_numer_denom()
-            return f"(-(-{text(numerator)} // {text(denominator)}))"
+            return f"-(-{text(numerator)} // {text(denominator)})"
         if isinstance(e, sympy.Mod):
-            return f"({text(e.args[0])} % {text(e.args[1])})"
+            return f"{text(e.args[0])} % {text(e.args[1])}"
         if isinstance(e, sympy.Add):
-            return f"({sum_text(e.args)})"
+            return sum_text(e.args)
         if isinstance(e, sympy.Mul):
             numerator, denominator = e.as_numer_denom()
             if denominator != 1:
-                return f"({text(numerator)} // {text(denominator)})"
-            return "(" + " * ".join(map(text, e.args)) + ")"
+                return f"{text(numerator)} // {text(denominator)}"
+            return " * ".join(map(text, e.args))
         if isinstance(e, sympy.Pow) and e.exp.is_Integer and e.exp > 0:
-            return f"({text(e.base)} ** {int(e.exp)})"
+            return f"{text(e.base)} ** {int(e.exp)}"
         if isinstance(e, (sympy.Max, sympy.Min)):
             return f"{'max' if isinstance(e, sympy.Max) else 'min'}({', '.join(map(text, e.args))})"
         raise ValueError(f"[sizes] expression {e} has no integer form")
@@ -66,7 +74,7 @@ def python_size(e: Any, names: Callable[[Any], str] = lambda symbol: symbol.name
                 parts.append(text(t))
         return "".join(parts)
 
-    return text(e)
+    return text(e) if enclosed else bare(e)
 
 
 def evaluator(e: Any) -> Callable[[Mapping[str, int]], int]:
@@ -177,20 +185,8 @@ class Fact:
         op = {("eq", True): "==", ("eq", False): "!=", ("lt", True): "<", ("lt", False): ">="}[self.kind, self.holds]
         if mirrored:
             op = {"<": ">", ">=": "<="}.get(op, op)
-        one, other = (python_size(x, names) for x in (left, right))
-        return f"{_bare(one)} {op} {_bare(other)}"
-
-
-def _bare(text: str) -> str:
-    """Without the outermost parentheses, where one pair encloses everything."""
-    if not text.startswith("("):
-        return text
-    depth = 0
-    for i, c in enumerate(text):
-        depth += (c == "(") - (c == ")")
-        if depth == 0:
-            return text[1:-1] if i == len(text) - 1 else text
-    return text
+        one, other = (python_size(x, names, enclosed=False) for x in (left, right))
+        return f"{one} {op} {other}"
 
 
 def normal_form(relation: Any) -> tuple[str, Any, bool]:

@@ -207,3 +207,25 @@ def test_rooms_import_without_torch(room):
         f"importlib.import_module('quern.{room}'); assert 'triton' not in sys.modules"
     )
     assert time.perf_counter() - start < 30
+
+
+#: what the compiler may look for words in, and why
+WORDS_OF_OTHERS = {
+    "inductor/codegen/cpp/types.py": "names of buffers become C++ identifiers",
+    "kernels/cpu/openmp.py": "the libraries that the process has loaded",
+    "kernels/gpu/library.py": "comments for linters in a file of ours",
+    "kernels/gpu/source.py": "sizes of a stored plan hold arithmetic and nothing else",
+    "kernels/gpu/toolchain.py": "what the assembler says",
+}
+
+
+def test_the_compiler_looks_for_no_words_in_its_own_text():
+    """Facts are fields: whoever needs one has it from where it was made, not from a text that mentions it."""
+    found = {
+        str(path.relative_to(ROOT))
+        for room, path in modules()
+        if room in ("inductor", "kernels", "cache")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import) and any(a.name == "re" for a in node.names)
+    }
+    assert found == set(WORDS_OF_OTHERS)

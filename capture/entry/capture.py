@@ -115,7 +115,7 @@ def _until_settled(
             continue
         except Break as broken:
             scalars = ev.symbols.scalars - assume.pinned
-            if scalars and not broken.code.startswith("data-dependent-branch"):
+            if scalars and broken.code != "data-dependent-branch":
                 assume.pinned |= scalars
                 ev.discard()
                 continue

@@ -401,9 +401,21 @@ def _exactly(found: Any, wanted: Any) -> bool:
         if isinstance(other, (tuple, frozenset)):
             if not _exactly(one, other):
                 return False
-        elif isinstance(other, (float, complex)) and repr(one) != repr(other):
+        elif isinstance(other, float) and not _same_float(one, other):
+            return False
+        elif isinstance(other, complex) and not _same_complex(one, other):
             return False
     return True
+
+
+def _same_complex(one: Any, other: Any) -> bool:
+    return _same_float(one.real, other.real) and _same_float(one.imag, other.imag)
+
+
+def _same_float(one: Any, other: Any) -> bool:
+    """Whether floats have the same value and sign; NaN is NaN."""
+    one, other = float.__float__(one), float.__float__(other)
+    return one == other and math.copysign(1.0, one) == math.copysign(1.0, other) or one != one and other != other
 
 
 def _filled(test: str, places: tuple[Source, ...], read: Callable[[Source], str]) -> str:

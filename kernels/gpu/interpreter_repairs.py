@@ -63,7 +63,7 @@ def _splat(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _atomic_rmw(original: Callable[..., Any]) -> Callable[..., Any]:
     def create_atomic_rmw(self: Any, op: Any, pointer: Any, value: Any, mask: Any, sem: Any, scope: Any) -> Any:
-        if value.dtype.scalar.name != "bf16" or not str(op).endswith("ADD"):
+        if value.dtype.scalar.name != "bf16" or op.name not in ("ADD", "FADD"):
             return original(self, op, pointer, value, mask, sem, scope)
         inside = np.broadcast_to(mask.data, value.data.shape)
         for address, bits in zip(pointer.data[inside].tolist(), value.data[inside]):

@@ -15,6 +15,7 @@ import types
 from typing import Any
 
 import pytest
+from quern.capture.guards import guards
 from quern.capture.guards.guards import GuardSet
 from quern.capture.guards.sources import Names, local
 from toy import Toy, toy_compile
@@ -630,3 +631,14 @@ def test_a_nan_is_found_by_identity(make) -> None:
             assert len(mine) == len(theirs)
     compiled = toy_compile(given)
     assert [compiled(ONE, key)[1] is key for key in (one, other, one)] == [True] * 3
+
+
+def test_numbers_are_compared_by_value_and_sign_not_by_how_they_print():
+    class Shy(float):
+        def __repr__(self) -> str:
+            return "a number"
+
+    same = guards._exactly
+    assert same([Shy(1.5), -0.0, math.nan, complex(0.0, -0.0)], [Shy(1.5), -0.0, math.nan, complex(0.0, -0.0)])
+    for one, other in ((Shy(0.0), Shy(-0.0)), (0.0, -0.0), (0j, complex(0.0, -0.0)), (1, 1.0), ((0.0,), (-0.0,))):
+        assert not same([one], [other])

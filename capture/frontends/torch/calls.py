@@ -36,7 +36,7 @@ from ....inductor.graph import Node, TensorMeta
 from ....inductor.ops import OPS, Op
 from ....inductor.ops.dims import deciding, less
 from ....inductor.ops.literals import NUMBER
-from ...breaks import Break, NotConstant
+from ...breaks import OF_DATA, Break, NotConstant
 from ...values.base import Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import FunctionValue
@@ -477,7 +477,7 @@ def handler_of(fn: Function, place: str = "") -> Handler:
         try:
             return call(ev, args, kwargs)
         except Break as refused:
-            if not refused.code.startswith("data-dependent"):  # with the numbers themselves it may be no break
+            if refused.code not in OF_DATA:  # with the numbers themselves it may be no break
                 for number in changing(ev, (*args, *kwargs.values())):
                     number.as_constant()
             raise

@@ -356,7 +356,8 @@ def _scalars(overloads: Sequence[Any]) -> frozenset[str | int]:
     kinds: dict[str | int, set[bool]] = {}
     for overload in overloads:
         for i, argument in enumerate(overload._schema.arguments):
-            scalar = str(argument.type).removeprefix("Optional[").removesuffix("]") in ("number", "float")
+            kind = argument.type.getElementType() if argument.type.kind() == "OptionalType" else argument.type
+            scalar = kind.kind() in ("NumberType", "FloatType")
             for where in (argument.name, *(() if argument.kwarg_only else (i,))):
                 kinds.setdefault(where, set()).add(scalar)
     return frozenset(where for where, found in kinds.items() if found == {True})
