@@ -18,63 +18,111 @@ from typing import Any
 # --------------------------------------------------------------------------- text
 
 
-def python_size(e: Any, names: Callable[[Any], str] = lambda symbol: symbol.name, *, enclosed: bool = True) -> str:
-    """A sympy size expression as Python source (floor division and modulo in integer form).
+#: text, and whether it can stand as an operand without parentheses
+Piece = tuple[str, bool]
 
-    names: what a symbol is called; enclosed: with the parentheses that it needs as an operand. Raises ValueError for an expression without an integer form.
+
+@dataclass(frozen=True)
+class Dialect:
+    """How integer arithmetic is written in some language, rounding down as in Python.
+
+    symbol:    of a symbol
+    quotient, remainder: of two operands and whether neither can be negative
+    power:     of a base and an exponent above 0
+    extreme:   of "max" or "min" and operands; None where the language has none
+    """
+
+    symbol: Callable[[Any], str]
+    quotient: Callable[[str, str, bool], Piece]
+    remainder: Callable[[str, str, bool], Piece]
+    power: Callable[[str, int], Piece]
+    extreme: Callable[[str, Sequence[str]], str] | None
+
+
+def size_text(e: Any, dialect: Dialect, *, enclosed: bool = True) -> str:
+    """A size as text. enclosed: with the parentheses that it needs as an operand.
+
+    Raises ValueError for an expression without an integer form.
     """
     if isinstance(e, int):
         return str(e)
-    import sympy  # heavy: only graphs with dynamic sizes pay for it
+    printer = _Printer(dialect)
+    return printer.text(e) if enclosed else printer.bare(e)[0]
 
-    def text(e: Any) -> str:
-        found = bare(e)
-        return found if is_word(e) else f"({found})"
 
-    def is_word(e: Any) -> bool:
-        """Whether it stands without parentheses."""
-        return isinstance(e, (int, sympy.Integer)) and e >= 0 or isinstance(e, (sympy.Symbol, sympy.Max, sympy.Min))
+@dataclass(frozen=True)
+class _Printer:
+    """Walks an expression. Kinds are told by name: who has no symbol at hand never imports sympy."""
 
-    def bare(e: Any) -> str:
-        if isinstance(e, (int, sympy.Integer)):
-            return str(int(e))
-        if isinstance(e, sympy.Symbol):
-            return names(e)
-        if isinstance(e, sympy.floor):
-            numerator, denominator = e.args[0].as_numer_denom()
-            return f"{text(numerator)} // {text(denominator)}"
-        if isinstance(e, sympy.ceiling):
-            numerator, denominator = e.args[0].as_numer_denom()
-            return f"-(-{text(numerator)} // {text(denominator)})"
-        if isinstance(e, sympy.Mod):
-            return f"{text(e.args[0])} % {text(e.args[1])}"
-        if isinstance(e, sympy.Add):
-            return sum_text(e.args)
-        if isinstance(e, sympy.Mul):
-            numerator, denominator = e.as_numer_denom()
-            if denominator != 1:
-                return f"{text(numerator)} // {text(denominator)}"
-            return " * ".join(map(text, e.args))
-        if isinstance(e, sympy.Pow) and e.exp.is_Integer and e.exp > 0:
-            return f"{text(e.base)} ** {int(e.exp)}"
-        if isinstance(e, (sympy.Max, sympy.Min)):
-            return f"{'max' if isinstance(e, sympy.Max) else 'min'}({', '.join(map(text, e.args))})"
+    dialect: Dialect
+
+    def text(self, e: Any) -> str:
+        """As an operand."""
+        text, is_word = self.bare(e)
+        return text if is_word else f"({text})"
+
+    def bare(self, e: Any) -> Piece:
+        kind = type(e).__name__
+        if e.is_Integer:
+            return str(int(e)), bool(e >= 0)
+        if e.is_Symbol:
+            return self.dialect.symbol(e), True
+        if e.is_Add:
+            return self._sum(e.args), False
+        if e.is_Mul:
+            above, below = e.as_numer_denom()
+            if below != 1:
+                return self._quotient(above, below)
+            if e.could_extract_minus_sign():
+                return f"-{self.text(-e)}", False
+            return " * ".join(map(self.text, e.args)), False
+        if e.is_Pow and e.exp.is_Integer and e.exp > 0:
+            return self.dialect.power(self.text(e.base), int(e.exp))
+        if kind == "floor":
+            return self._quotient(*e.args[0].as_numer_denom())
+        if kind == "ceiling":
+            above, below = e.args[0].as_numer_denom()
+            minus = f"-{self.text(above)}"
+            text, is_word = self.dialect.quotient(minus, self.text(below), _never_negative(-above, below))
+            return f"-{text}" if is_word else f"-({text})", False
+        if kind == "Mod":
+            above, below = e.args
+            return self.dialect.remainder(self.text(above), self.text(below), _never_negative(above, below))
+        if kind in ("Max", "Min") and self.dialect.extreme is not None:
+            return self.dialect.extreme(kind.lower(), [self.text(a) for a in e.args]), True
         raise ValueError(f"[sizes] expression {e} has no integer form")
 
-    def sum_text(terms: Any) -> str:
+    def _quotient(self, above: Any, below: Any) -> Piece:
+        return self.dialect.quotient(self.text(above), self.text(below), _never_negative(above, below))
+
+    def _sum(self, terms: Any) -> str:
         # positive terms first, constants last: `s0 + s1 - 1`
-        ordered = sorted(terms, key=lambda t: (t.is_number, t.could_extract_minus_sign(), str(t)))
-        parts: list[str] = []
-        for t in ordered:
+        first, *others = sorted(terms, key=lambda t: (t.is_number, t.could_extract_minus_sign(), str(t)))
+        parts = [self.text(first)]
+        for t in others:
             minus = t.could_extract_minus_sign()
-            if parts:
-                parts.append(" - " if minus else " + ")
-                parts.append(text(-t if minus else t))
-            else:
-                parts.append(text(t))
+            parts.append(f" - {self.text(-t)}" if minus else f" + {self.text(t)}")
         return "".join(parts)
 
-    return text(e) if enclosed else bare(e)
+
+def _never_negative(*sizes: Any) -> bool:
+    return all(s.is_nonnegative for s in sizes)
+
+
+def python_size(e: Any, names: Callable[[Any], str] = lambda symbol: symbol.name, *, enclosed: bool = True) -> str:
+    """A size as Python source.
+
+    names: what a symbol is called; enclosed: with the parentheses that it needs as an operand. Raises ValueError for what has
+    no integer form.
+    """
+    python = Dialect(
+        symbol=names,
+        quotient=lambda a, b, _: (f"{a} // {b}", False),
+        remainder=lambda a, b, _: (f"{a} % {b}", False),
+        power=lambda base, n: (f"{base} ** {n}", False),
+        extreme=lambda name, operands: f"{name}({', '.join(operands)})",
+    )
+    return size_text(e, python, enclosed=enclosed)
 
 
 def evaluator(e: Any) -> Callable[[Mapping[str, int]], int]:

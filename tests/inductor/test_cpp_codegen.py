@@ -17,7 +17,6 @@ from quern.inductor import loops as L
 from quern.inductor.canonical import canonical_form
 from quern.inductor.codegen.cpp import generate, generate_kernel
 from quern.inductor.codegen.cpp.emit import OPERATORS, template
-from quern.inductor.codegen.cpp.indexing import dim_text
 from quern.inductor.codegen.cpp.nest import read_nest
 from quern.inductor.codegen.cpp.strategies import STRATEGIES
 from quern.inductor.codegen.strategy import Choice, choose
@@ -946,15 +945,6 @@ def test_no_op_is_without_text() -> None:
                 text = template(name, truth, vector).text
                 assert all(f"{{{k}}}" in text for k in range(row.arity)) and f"{{{row.arity}}}" not in text
         assert template(name, False, False).mixes == (name in OPERATORS)
-
-
-def test_sizes_as_text() -> None:
-    assert dim_text(7) == "7"
-    assert dim_text(sympy.floor((S0 + 1) / 2)) == "((1 + s0) / 2)" or "/ 2" in dim_text(sympy.floor((S0 + 1) / 2))
-    assert dim_text(S0 * S1 / 4).endswith("/ 4)")
-    assert "%" in dim_text(sympy.Mod(S0, 3)) and "max<i64>" in dim_text(sympy.Max(S0, S1))
-    with pytest.raises(InternalError, match="has no C\\+\\+ form"):
-        dim_text(sympy.sin(S0))
 
 
 def test_complex_numbers_are_refused() -> None:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 from ....errors import InternalError
 from ...graph import Dim
 from ...loops import Atom, Expr, FloorDiv, Index, Indirect, Mod, Var, postorder
+from ...sizes import Dialect, size_text
 
 #: how an atom that is not plain arithmetic reads: a loop variable's name, an indirect value's name
 AtomText = Callable[[Atom], str]
+
+
+#: C++ rounds quotients towards zero
+_CPP = Dialect(
+    symbol=lambda symbol: symbol.name,
+    quotient=lambda a, b, plain: (f"{a} / {b}", False) if plain else (f"floordiv<i64>({a}, {b})", True),
+    remainder=lambda a, b, plain: (f"{a} % {b}", False) if plain else (f"mod<i64>({a}, {b})", True),
+    power=lambda base, n: (" * ".join([base] * n), False),
+    extreme=lambda name, operands: functools.reduce(lambda a, b: f"{name}<i64>({a}, {b})", operands),
+)
 
 
 def dim_text(d: Dim) -> str:
@@ -19,46 +29,10 @@ def dim_text(d: Dim) -> str:
 
     Raises InternalError for a sympy function without an integer meaning.
     """
-    return str(int(d)) if isinstance(d, int) else _sympy_text(d)
-
-
-def _sympy_text(e: Any) -> str:
-    if e.is_Integer:
-        return str(int(e))
-    if e.is_Symbol:
-        return e.name
-    if e.is_Add:
-        return "(" + " + ".join(_sympy_text(a) for a in e.args) + ")"
-    if e.is_Mul:
-        numbers = [a for a in e.args if a.is_Rational]
-        rest = [_sympy_text(a) for a in e.args if not a.is_Rational]
-        if numbers and not numbers[0].is_Integer:  # an exact division, as in s0*(s0 + 1)/2
-            top = [str(numbers[0].p)] if numbers[0].p != 1 else []
-            return f"({' * '.join([*top, *rest])} / {numbers[0].q})"
-        return "(" + " * ".join([*(str(int(n)) for n in numbers), *rest]) + ")"
-    if e.is_Pow and e.exp.is_Integer and e.exp > 0:
-        return "(" + " * ".join([_sympy_text(e.base)] * int(e.exp)) + ")"
-    name = type(e).__name__
-    if name in ("floor", "ceiling"):
-        above, below = e.args[0].as_numer_denom()
-        return _quotient_text(above, below) if name == "floor" else f"(-{_quotient_text(-above, below)})"
-    if name == "Mod":
-        a, b = map(_sympy_text, e.args)
-        return f"({a} % {b})" if _never_negative(*e.args) else f"mod<i64>({a}, {b})"
-    if name in ("Max", "Min"):
-        first, *others = map(_sympy_text, e.args)
-        return functools.reduce(lambda a, b: f"{name.lower()}<i64>({a}, {b})", others, first)
-    raise InternalError(f"[cpp] size {e} has no C++ form: {name}")
-
-
-def _quotient_text(above: Any, below: Any) -> str:
-    """Rounded down, as Python does; C++ rounds towards zero."""
-    a, b = _sympy_text(above), _sympy_text(below)
-    return f"({a} / {b})" if _never_negative(above, below) else f"floordiv<i64>({a}, {b})"
-
-
-def _never_negative(*sizes: Any) -> bool:
-    return all(s.is_nonnegative for s in sizes)
+    try:
+        return size_text(d, _CPP)
+    except ValueError as error:
+        raise InternalError(f"[cpp] size {d} has no C++ form") from error
 
 
 def index_text(index: Index, atom_text: AtomText) -> str:

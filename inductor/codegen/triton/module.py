@@ -9,7 +9,7 @@ from ....kernels.gpu.library import LIBDEVICE, helpers
 from ....kernels.gpu.source import ENTRY, TritonSource
 from ...kernel import Kernel
 from .reading import below, has_load
-from .sizes import product_text, size_text
+from .sizes import size_text
 from .tiling import Tiling
 from .writer import Writer
 
@@ -33,7 +33,7 @@ def module_source(w: Writer) -> TritonSource:
         pointers=tuple((w.pointers[b.name], b.dtype.name) for b in kernel.args),
         symbols=kernel.symbols,
         constants=tuple(constants),
-        grid=tuple((product_text(tuple(v.extent for v in a.vars)), a.block) for a in tiling.outer),
+        grid=tuple((size_text(a.numel), a.block) for a in tiling.outer),
         extents=tuple(size_text(d) for d in w.extents()) if kernel.symbols else (),
         num_warps=tiling.num_warps,
         num_stages=1,

@@ -18,11 +18,11 @@ from ... import dtypes
 from ...dtypes import DType, int32
 from ...graph import Dim
 from ...kernel import Kernel, Store
-from ...loops import Expr, FloorDiv, Index, Indirect, Var
+from ...loops import Expr, FloorDiv, Index, Indirect, Var, points
 from ...loops.reducers import REDUCERS
 from .reading import COMPARISONS, below, emission_order, fits_indices, has_load, is_small
 from .scalars import cast_text, combine_name, literal, takes_literals, template, typed_literal
-from .sizes import factor_text, size_text
+from .sizes import size_text
 from .tiling import Axis, Tiling
 
 _RESERVED = frozenset(
@@ -328,7 +328,7 @@ class Writer:
                 base_wide = wide or not fits_indices(atom.base)
                 inner = self.index(atom.base, conds, wide=base_wide)
                 operator = "//" if isinstance(atom, FloorDiv) else "%"
-                text = f"(({inner.text}) {operator} {factor_text((atom.divisor,), base_wide)})"
+                text = f"(({inner.text}) {operator} {size_text(atom.divisor, base_wide)})"
                 if base_wide and not wide and self.wide is False:
                     text = f"{text}.to(tl.int32)"
             axes |= inner.axes
@@ -366,9 +366,9 @@ class Writer:
         if name not in block.known:
             text = axis.name
             if any(v.extent != 1 for v in axis.vars[last:]):
-                text = f"{text} // {factor_text([v.extent for v in axis.vars[last:]])}"
+                text = f"{text} // {size_text(points(axis.vars[last:]))}"
             if first > 0:
-                text = f"{text} % {factor_text([v.extent for v in axis.vars[first:last]])}"
+                text = f"{text} % {size_text(points(axis.vars[first:last]))}"
             block.known[name] = Value(name, frozenset({axis.name}))
             self.taken = self.taken | {name}
             block.lines.append(f"{name} = {text}")
