@@ -16,6 +16,7 @@ Plain ints stay ints: sympy enters only with a symbol.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Union
@@ -52,10 +53,7 @@ class TensorMeta:
 
     @property
     def numel(self) -> Dim:
-        n: Dim = 1
-        for s in self.shape:
-            n = n * s
-        return n
+        return math.prod(self.shape)
 
     @property
     def is_contiguous(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from .dtypes import int64 as _INT64
 from .fusion import fuse, group_reads, group_writes, score
 from .graph import Dim, Origin
-from .kernel import Buffer, Kernel, Store, order_matters, substitute_stores
+from .kernel import Buffer, Kernel, Store, substitute_stores
 from .loops import Expr, FloorDiv, Index, Indirect, Mod, Var, as_index, expr, load, points, rewrite
 from .lower import ExternCall, Group, Lowered, Storage
 from .memory import must_precede, store_whole
@@ -304,8 +304,7 @@ def _in_order(units: dict[int, Unit]) -> list[Unit]:
 
 def _launch(group: Group, lowered: Lowered, seen: dict[Kernel, Kernel], name: str) -> Launch:
     """The group as a kernel in canonical names, so that equal loops (repeated layers) are one kernel."""
-    p = _outer_first(group.p, group.stores)
-    r = group.r if order_matters(group.stores) else _outer_first(group.r, group.stores)
+    p, r = group.p, group.r
     sub: dict[Var, Index] = {}
     for kind, variables in (("p", p), ("r", r)):
         for k, v in enumerate(variables):
@@ -349,31 +348,6 @@ def _rename_index(index: Index, order: dict[str, str]) -> Index:
         return index
     carrier = _rename(expr("index", dtype=_INT64, attr=index), order)
     return carrier.attr
-
-
-def _outer_first(variables: list[Var], stores: list[Store]) -> list[Var]:
-    """Loops ordered by stride in the first store (or load) that mentions them, largest outside."""
-    if any(not isinstance(v.extent, int) for v in variables):
-        return variables
-    indices = [s.index for s in stores]
-    for s in stores:
-        for e in _loads(s.value):
-            indices.append(e.attr[1])
-
-    def stride(v: Var) -> int:
-        for index in indices:
-            c = index.coefficient(v)
-            if isinstance(c, int) and c:
-                return abs(c)
-        return 0
-
-    return sorted(variables, key=stride, reverse=True)
-
-
-def _loads(value: Expr) -> list[Expr]:
-    found: list[Expr] = []
-    rewrite([value], lambda e: found.append(e) if e.op == "load" else None)
-    return found
 
 
 def _buffer(storage: Storage, alias: str) -> Buffer:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..graph import Dim
@@ -108,13 +108,6 @@ def less(a: Dim, b: Dim) -> bool:
     import sympy
 
     return definitely(sympy.Lt(a, b))
-
-
-def product(sizes: Sequence[Dim]) -> Dim:
-    total: Dim = 1
-    for s in sizes:
-        total = total * s
-    return total
 
 
 def floor_divide(a: Dim, b: Dim) -> Dim:

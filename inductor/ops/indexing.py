@@ -6,6 +6,7 @@ a tensor before that was looked at, so every index is clamped into range after n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ from .common import (
     size_value,
     wrap_dim,
 )
-from .dims import is_one, is_zero, less, product, same
+from .dims import is_one, is_zero, less, same
 from .facts import ALL_ERRORS, INDEX, INVALID, OVER, PART, QUIET, VALUE
 from .promotion import broadcast_shapes, common_device, expands_to, like_meta, pointwise_strides
 from .requires import Requirement, along_dim, one_per_dim, place
@@ -185,7 +186,7 @@ def _meta_take(x: TensorMeta, index: TensorMeta) -> TensorMeta:
 
 def _lower_take(node: Node, x: Fn, index: Fn) -> Fn:
     source = args(node)[0]
-    return lambda point: x(delinearize(safe_index(index(point), product(source.shape), wrap=True), source.shape))
+    return lambda point: x(delinearize(safe_index(index(point), math.prod(source.shape), wrap=True), source.shape))
 
 
 row("take", "index", _meta_take, lower=_lower_take,
@@ -236,7 +237,7 @@ def index_layout(x: TensorMeta, indices: Sequence[TensorMeta | None]) -> tuple[l
 
 def _meta_index(x: TensorMeta, *indices: TensorMeta | None) -> TensorMeta:
     dims, shape, position = index_layout(x, indices)
-    if not is_zero(product(shape)) and any(is_zero(x.shape[d]) for d in dims):
+    if not is_zero(math.prod(shape)) and any(is_zero(x.shape[d]) for d in dims):
         raise IndexError(f"index: a dimension of size 0 in shape {x.shape} is indexed")
     rest = [d for d in range(x.ndim) if d not in dims]
     before, after = rest[:position], rest[position:]
@@ -301,7 +302,7 @@ def _meta_index_put(x: TensorMeta, value: TensorMeta, *indices: TensorMeta | Non
 
 def _put_shape(x: TensorMeta, indices: Sequence[TensorMeta | None]) -> tuple[Dim, ...]:
     dims, shape, position = index_layout(x, indices)
-    if not is_zero(product(shape)) and any(is_zero(x.shape[d]) for d in dims):
+    if not is_zero(math.prod(shape)) and any(is_zero(x.shape[d]) for d in dims):
         raise IndexError(f"index_put: a dimension of size 0 in shape {x.shape} is indexed")
     rest = [x.shape[d] for d in range(x.ndim) if d not in dims]
     return (*rest[:position], *shape, *rest[position:])

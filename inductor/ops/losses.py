@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ..dtypes import int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from .common import args, new_meta, row
-from .dims import is_zero, product, same
+from .dims import is_zero, same
 from .facts import IN_STEPS, ROUNDED, Rounding
 from .promotion import expanded, like_strides, pointwise_meta, result_dtype
 from .reductions import accumulation_dtype, size_scalar, to
@@ -236,7 +237,7 @@ def _soft_cross_entropy(
         target = b.add(b.mul(target, b.scalar(value=1.0 - smoothing)), spread)
     each = b.neg(b.sum(_weighted(b, b.mul(logs, target), weight), dim=d))
     if reduction == "mean":
-        return b.div(b.sum(each), size_scalar(b, product(_without(logs.shape, d))))
+        return b.div(b.sum(each), size_scalar(b, math.prod(_without(logs.shape, d))))
     return _finish(b, each, reduction)
 
 

@@ -15,7 +15,7 @@ from ..dtypes import DType, bool_, compute_dtype, float32, float64, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from ..loops import Expr, Fn, Index, Reduce, Scan
 from .common import args, at, convert, new_meta, row, wrap_dim, wrap_dims
-from .dims import is_zero, product
+from .dims import is_zero
 from .elementwise import truth
 from .facts import INVALID, OVER, QUIET, UNDER
 from .intervals import below_axis
@@ -34,7 +34,7 @@ def reduced_shape(shape: tuple[Dim, ...], dim: Dims, keepdim: bool) -> tuple[Dim
 
 def reduced_count(shape: tuple[Dim, ...], dim: Dims) -> Dim:
     """How many elements go into each result."""
-    return product([shape[d] for d in wrap_dims(dim, len(shape))])
+    return math.prod([shape[d] for d in wrap_dims(dim, len(shape))])
 
 
 def reduce_over(node: Node, fn: Fn, kind: str, step: Callable[[Expr], Expr]) -> Reduce:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,7 +26,7 @@ from .common import (
     wrap_dim,
 )
 from .creation import format_strides
-from .dims import is_zero, less, product, same
+from .dims import is_zero, less, same
 from .facts import IS_HALF, LAYOUT, PART, QUIET, VALUE
 from .promotion import (
     channels_last_strides,
@@ -245,7 +246,7 @@ def _lower_pad(node: Node, fn: Fn) -> Fn:
                 inside = both(inside, compare("lt", index_value(moved), size_value(size)))
             point.append(moved)
         fill = _fill_value(node)
-        if is_zero(product(old)):
+        if is_zero(math.prod(old)):
             return fill
         return masked(inside, fn(tuple(point)), fill)
 
@@ -309,7 +310,7 @@ def _meta_roll(x: TensorMeta, *, shifts: Sequence[int], dims: Sequence[int]) -> 
 
 def _rolled_meta(x: TensorMeta, shift: int, d: int) -> TensorMeta:
     """Eager joins the two parts; the second may be empty."""
-    if is_zero(product(x.shape)):
+    if is_zero(math.prod(x.shape)):
         return like_meta(x)
     size = x.shape[d]
     if isinstance(size, int):
@@ -378,7 +379,7 @@ def _meta_repeat_interleave(x: TensorMeta, *, repeats: int, dim: int | None) -> 
     if not isinstance(repeats, int) or repeats < 0:
         raise ValueError(f"repeat_interleave: repeats must be a non-negative int, not {repeats}")
     if dim is None:
-        return new_meta((product(x.shape) * repeats,), x.dtype, x.device)
+        return new_meta((math.prod(x.shape) * repeats,), x.dtype, x.device)
     d = wrap_dim(dim, x.ndim)
     shape = x.shape or (1,)
     return new_meta((*shape[:d], shape[d] * repeats, *shape[d + 1 :]), x.dtype, x.device)

@@ -6,13 +6,14 @@ Ops that look like views but copy in eager (flip, roll, repeat, cat, ...) stand 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..graph import Dim, Node, TensorMeta, contiguous_strides
 from ..loops import ZERO, Fn, Index, as_index, delinearize, linearize
 from .common import REQUIRED, args, row, wrap_dim, wrap_dims
-from .dims import floor_divide, is_one, is_zero, less, plain, product, same
+from .dims import floor_divide, is_one, is_zero, less, plain, same
 from .facts import PART, VALUE, Operand
 from .promotion import is_dense, unsqueezed
 
@@ -58,24 +59,24 @@ def resolve_shape(shape: Sequence[Dim], old: Sequence[Dim]) -> tuple[Dim, ...]:
     """`shape` with its -1 filled in. Raises ValueError when the element counts cannot agree."""
     shape = [plain(s) for s in shape]
     unknown = [i for i, s in enumerate(shape) if type(s) is int and s == -1]
-    total = product(old)
+    total = math.prod(old)
     if len(unknown) > 1:
         raise ValueError(f"only one size of {tuple(shape)} may be -1")
     if any(type(s) is int and s < -1 for s in shape):
         raise ValueError(f"invalid shape {tuple(shape)}")
     if unknown:
-        rest = product([s for s in shape if not (type(s) is int and s == -1)])
+        rest = math.prod([s for s in shape if not (type(s) is int and s == -1)])
         if is_zero(rest):
             raise ValueError(f"cannot infer the -1 of {tuple(shape)}: the other sizes hold no element")
         shape[unknown[0]] = floor_divide(total, rest)
-    if not same(product(shape), total):
+    if not same(math.prod(shape), total):
         raise ValueError(f"shape {tuple(shape)} does not hold the {total} elements of {tuple(old)}")
     return tuple(shape)
 
 
 def view_strides(shape: Sequence[Dim], stride: Sequence[Dim], new: Sequence[Dim]) -> tuple[Dim, ...] | None:
     """Strides with which a tensor reads as shape `new` without a copy, or None when it cannot."""
-    if is_zero(product(shape)):
+    if is_zero(math.prod(shape)):
         return tuple(stride) if tuple(shape) == tuple(new) else contiguous_strides(new)
     if not shape:
         return (1,) * len(new)
@@ -183,7 +184,7 @@ def flattened_shape(shape: Sequence[Dim], start_dim: int, end_dim: int) -> tuple
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     if not shape:
         return (1,)
-    return (*shape[:start], product(shape[start : end + 1]), *shape[end + 1 :])
+    return (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
 
 
 def _meta_flatten(x: TensorMeta, *, start_dim: int, end_dim: int) -> TensorMeta:

@@ -8,6 +8,7 @@ results the strides that NumPy gives them (see `layout`) where the op table's ru
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,7 @@ class Array(ArrayValue):
 
     @property
     def size(self) -> Dim:
-        return layout.product(self.meta.shape)
+        return math.prod(self.meta.shape)
 
     @property
     def dtype(self) -> np.dtype:

@@ -8,6 +8,7 @@ npyiter_find_best_axis_ordering): a stable insertion sort of the axes by absolut
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from ....inductor import dtypes
 from ....inductor.dtypes import DType
 from ....inductor.graph import Dim
-from ....inductor.ops.dims import is_one, is_zero, less, product, same
+from ....inductor.ops.dims import is_one, is_zero, less, same
 
 #: NumPy's name of an element type -> ours; what is not here stays outside of graphs
 _SUPPORTED = {name: d for name, d in dtypes.ALL.items() if name != "bfloat16"}
@@ -160,7 +161,7 @@ def reshape_strides(shape: Shape, strides: Sequence[Dim], new: Shape) -> tuple[D
 
     The equivalent of NumPy's _attempt_nocopy_reshape: runs of axes that follow each other in memory may be cut anew.
     """
-    if is_zero(product(shape)):
+    if is_zero(math.prod(shape)):
         return c_strides(new)
     old = [(n, s) for n, s in zip(shape, strides) if not is_one(n)]
     out: list[Dim] = []

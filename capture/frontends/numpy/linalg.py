@@ -89,10 +89,10 @@ def tensordot(b: ArrayBuilder, a: Any, b_: Any, axes: Any = 2) -> Any:
         raise ValueError("shape-mismatch for sum")
     rows = [d for d in range(x.ndim) if d not in left]
     columns = [d for d in range(y.ndim) if d not in right]
-    count = layout.product([x.shape[d] for d in left])
-    flat_x = reshape(b, b.view(x, "permute", dims=(*rows, *left)), (layout.product([x.shape[d] for d in rows]), count))
+    count = math.prod([x.shape[d] for d in left])
+    flat_x = reshape(b, b.view(x, "permute", dims=(*rows, *left)), (math.prod([x.shape[d] for d in rows]), count))
     flat_y = reshape(
-        b, b.view(y, "permute", dims=(*right, *columns)), (count, layout.product([y.shape[d] for d in columns]))
+        b, b.view(y, "permute", dims=(*right, *columns)), (count, math.prod([y.shape[d] for d in columns]))
     )
     shape = (*(x.shape[d] for d in rows), *(y.shape[d] for d in columns))
     made = matmul(b, flat_x, flat_y)
@@ -263,7 +263,7 @@ def _aligned(b: ArrayBuilder, x: Array, labels: str, order: Sequence[str]) -> Ar
 def _as_matrices(b: ArrayBuilder, x: Array, left: str, y: Array, right: str, batch: list[str], rows: list[str],
                  columns: list[str], summed: list[str], sizes: dict[str, Dim]) -> tuple[Array, str]:  # fmt: skip
     def size(labels: Sequence[str]) -> Dim:
-        return layout.product([sizes[c] for c in labels])
+        return math.prod([sizes[c] for c in labels])
 
     lead = [sizes[c] for c in batch]
     one = reshape(b, _aligned(b, x, left, [*batch, *rows, *summed]), (*lead, size(rows), size(summed)))

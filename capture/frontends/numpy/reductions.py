@@ -6,6 +6,7 @@ float16 accumulates in float32; a result without axes is a NumPy scalar. What so
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -213,7 +214,7 @@ def _extremum(op: str, function: str, ufunc: np.ufunc) -> Callable[..., Any]:
               where: Any = True) -> Any:  # fmt: skip
         x = b.lift(a)
         axes = wrap_axes(axis, x.ndim)
-        empty = layout.is_zero(layout.product([x.shape[d] for d in axes]))
+        empty = layout.is_zero(math.prod([x.shape[d] for d in axes]))
         if where is not True:
             if initial is None:
                 raise ValueError(f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where "
@@ -281,7 +282,7 @@ def _mean_dtype(x: np.dtype, dtype: Any) -> tuple[np.dtype, np.dtype]:
 def _count(b: ArrayBuilder, x: Array, axes: Sequence[int], keepdims: bool, where: Any, least: Any = 0) -> Any:
     """How many elements enter each result: a size, or an array under `where=`. NumPy warns where it is not more than `least`."""
     if where is True:
-        size = layout.product([x.shape[d] for d in axes])
+        size = math.prod([x.shape[d] for d in axes])
         if isinstance(size, int) and isinstance(least, (int, float)) and size <= least:
             raise unsupported("a mean or a variance of too few elements", why="NumPy warns of it", code="numpy-warning")
         return size
@@ -377,7 +378,7 @@ def average(b: ArrayBuilder, a: Any, axis: Any = None, weights: Any = None, retu
         average_ = mean(b, x, axis, keepdims=keepdims)
         if not returned:
             return average_
-        count = layout.product([x.shape[d] for d in wrap_axes(axis, x.ndim)])
+        count = math.prod([x.shape[d] for d in wrap_axes(axis, x.ndim)])
         if not isinstance(count, int):
             raise unsupported("np.average with returned=True over an axis whose size is dynamic")
         counts = b.full(average_.shape, float(count), average_.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from .....inductor.dtypes import DType, bool_, uint8
 from .....inductor.graph import Node
-from .....inductor.ops.dims import is_one, is_zero, product
+from .....inductor.ops.dims import is_one, is_zero
 from .....inductor.ops.promotion import is_channels_last, prefers_channels_last
 from ....values.tensor import ArrayValue
 from ..calls import Context, Declined, assign, name, register
@@ -235,7 +236,7 @@ def weight_norm(cx: Context, v: ArrayValue, g: ArrayValue, dim: int = 0) -> Node
 @name("F.group_norm")
 def group_norm(cx: Context, input: ArrayValue, num_groups: int, weight: Any = None, bias: Any = None,
                eps: float = 1e-5) -> Node:  # fmt: skip
-    if is_one(product(input.meta.shape) // num_groups):
+    if is_one(math.prod(input.meta.shape) // num_groups):
         raise ValueError("group_norm: groups of one element")
     return plain_group_norm(cx, input, num_groups, weight, bias, eps)
 
