@@ -468,15 +468,45 @@ def test_an_optimizer():
             assert plan.bytes_moved() == 7 * 4 * 64 * 128
 
 
-@pytest.mark.xfail(reason="calls on lists of tensors are the framework's", strict=True)
-def test_lists_of_tensors():
-    def step(ps, gs):
-        torch._foreach_mul_(ps, 0.9)
-        torch._foreach_add_(ps, gs, alpha=-0.1)
+def scaled_lists(ps, gs):
+    torch._foreach_mul_(ps, 0.9)
+    torch._foreach_add_(ps, gs, alpha=-0.1)
 
+
+def adam_over_lists(ps, gs):
+    roots = torch._foreach_sqrt(torch._foreach_abs(gs))
+    torch._foreach_add_(roots, 1e-8)
+    torch._foreach_addcdiv_(ps, gs, roots, [-0.1, -0.2, -0.3])
+    torch._foreach_lerp_(ps, gs, 0.25)
+    torch._foreach_copy_(gs, roots)
+    return torch._foreach_neg(ps)
+
+
+def emptied_lists(ps, gs):
+    torch._foreach_zero_(ps)
+    torch._foreach_clamp_min_(gs, 0.0)
+
+
+@pytest.mark.parametrize("settings", BACKENDS, ids=IDS)
+@pytest.mark.parametrize("fn", (scaled_lists, adam_over_lists, emptied_lists), ids=lambda f: f.__name__)
+def test_lists_of_tensors(fn, settings):
     args = [[randn(7, 3), randn(11), randn(2, 2, 2)], [randn(7, 3), randn(11), randn(2, 2, 2)]]
-    for settings in BACKENDS:
-        assert in_place(run(step, args, settings))
+    assert in_place(run(fn, args, settings))
+
+
+@pytest.mark.parametrize("call", (
+    lambda x: torch._foreach_add_(x, x[:1]), lambda x: torch._foreach_add_(x, 1, alpha=2), lambda x: torch._foreach_add_([], 1),
+    lambda x: torch._foreach_mul_(x, torch.ones(2)), lambda x: torch._foreach_addcdiv_(x, x, x, torch.ones(2)),
+))  # fmt: skip
+def test_refusals_of_lists_are_eagers(call):
+    quern.reset()
+    outcomes = []
+    for f in (call, quern.compile(call)):
+        try:
+            outcomes.append([t.tolist() for t in f([torch.ones(2), torch.ones(3)])])
+        except (RuntimeError, TypeError) as error:
+            outcomes.append((type(error), str(error).splitlines()[0]))
+    assert outcomes[0] == outcomes[1]
 
 
 def test_out_arguments():

@@ -21,6 +21,7 @@ from . import autocast, autograd_function, complex_views, functional_call, highe
 from .calls import METHODS, function_handler
 from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
+from .foreach import foreach_handler
 from .guards import (
     check_state,
     guard_state,
@@ -109,7 +110,7 @@ class TorchFrontend:
             return lambda ev, args, kwargs: ev.opaque_call(fn, args, kwargs)
         if noted(fn, "_dynamo_marked_constant") or noted(noted(fn, "__wrapped__"), "_dynamo_marked_constant"):
             return _called_now(fn)
-        return _tensor_method(fn) or _unpatched(fn) or handler_of_unknown(fn)
+        return _tensor_method(fn) or _unpatched(fn) or foreach_handler(fn) or handler_of_unknown(fn)
 
     def is_framework_code(self, fn: Any) -> bool:
         module = getattr(fn, "__module__", None)
