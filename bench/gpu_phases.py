@@ -27,7 +27,7 @@ from quern.inductor import dtypes
 from quern.inductor.codegen.triton import generate
 from quern.inductor.kernel import Kernel
 from quern.inductor.reference import from_bfloat16_bits, run_kernel
-from quern.kernels.gpu import Target, build, compile_for
+from quern.kernels.gpu import Gpu, build, compile_for
 
 import quern
 
@@ -277,7 +277,7 @@ def _kernel_alone(bench: Bench, work: Workload, args: Arrays, expected: torch.Te
                 tensors[b.name] = torch.empty(int(b.size), device=bench.device, dtype=getattr(torch, b.dtype.name))
         if not bench.dry:
             arch = torch.cuda.get_device_capability(0)
-            info = compile_for(generate(kernel, case.options), Target(arch=arch[0] * 10 + arch[1]))
+            info = compile_for(generate(kernel, case.options), Gpu(arch=arch[0] * 10 + arch[1]))
             row["compiled"] = {"registers": info.registers, "spills": info.spills, "shared": info.shared}
         moved = sum(int(b.size) * b.dtype.size for b in kernel.args)
         launch = launch_on(bench.device, kernel, tensors, case)
