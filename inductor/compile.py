@@ -18,6 +18,7 @@ from ..cache import CacheKey, default_store
 from ..config import Options, config
 from .codegen import target_for
 from .codegen.target import Target
+from .contraction import recognise
 from .executable import CompileRecord, Executable
 from .execute import bind
 from .graph import Graph
@@ -25,7 +26,9 @@ from .keys import graph_data
 from .ops.dims import listening
 from .pipeline import schedule_graph, timed
 from .plan import PLAN_FORMAT, Plan, make_plan
+from .refusal import Refusal
 from .runtime import Runtime
+from .schedule import Schedule
 from .sizes import Relations
 
 #: counters of this process: a warm process lowers and builds nothing
@@ -84,11 +87,20 @@ def _make(graph: Graph, options: Options, target: Target, times: dict[str, float
         verify=config.verify,
         times=times,
         adds_atomically=target.adds_atomically,
+        contractions=options.contractions,
+        emits=target.emits,
     )
     with timed(times, "codegen"):
         scheduled = target.adapt(scheduled)
         plan = make_plan(graph, scheduled, {}, target.name)
-        return replace(plan, sources=target.generate(scheduled, plan))
+        plan = replace(plan, sources=target.generate(scheduled, plan))
+        return _with_strategies(plan, scheduled, target) if any(c.choice.generated for c in plan.chosen) else plan
+
+
+def _with_strategies(plan: Plan, schedule: Schedule, target: Target) -> Plan:
+    """The plan with the strategies of the kernels that compute products."""
+    products = {k.name: target.strategy(k) for k in schedule.kernels if not isinstance(recognise(k), Refusal)}
+    return replace(plan, kernels=tuple(replace(k, strategy=products.get(k.name, "")) for k in plan.kernels))
 
 
 def plan_key(graph: Graph, runtime: Runtime, options: Options, target: Target) -> CacheKey:
@@ -126,7 +138,12 @@ def _log(graph: Graph, record: CompileRecord) -> None:
         elif channel == "fusion":
             loops = [f"{k.loops}\n  computes: {'; '.join(map(str, k.origins))}" for k in record.plan.kernels]
             head = f"{record.loops_before} loop nests -> {record.kernels} kernels, {record.calls} framework calls"
-            _print("fusion", "\n".join([head, *loops, *(f"not fused: {n}" for n in record.plan.not_fused)]))
+            _print(
+                "fusion",
+                "\n".join(
+                    [head, *loops, *(f"not fused: {n}" for n in record.plan.not_fused), *map(str, record.plan.chosen)]
+                ),
+            )
         elif channel == "code":
             _print(
                 "code",

@@ -246,12 +246,13 @@ class Lowering:
         return readers > 1 and (value.heavy or value.ops > _INLINE_OPS or (value.loads > 1 and value.ops > 1))
 
     def _realize_before_reuse(self, reader: Node, n: Node) -> None:
-        """A costly value that the reader would evaluate many times over (broadcast, gather) is kept."""
+        """A costly value that the reader would evaluate many times over (broadcast, gather, product) is kept."""
         value = self.values[n]
         if value.storage is not None or value.ops == 0:
             return
         bigger = _numel_hint(reader.meta) > _numel_hint(n.meta)
-        if (bigger and value.heavy) or reader.op.kind in ("index", "scan") and value.ops > 2:
+        again = reader.op.kind == "contraction" and (value.heavy or value.ops > _INLINE_OPS)
+        if (bigger and value.heavy) or again or reader.op.kind in ("index", "scan") and value.ops > 2:
             self.realize(n)
 
     def _keep_old(self, write: Node) -> None:

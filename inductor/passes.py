@@ -32,7 +32,7 @@ def rebuild(
     return new
 
 
-class _Expanding(GraphBuilder):
+class Expanding(GraphBuilder):
     """Puts the decomposition of a composite op in place of the op, down to primitives and extern calls."""
 
     rounds = False
@@ -71,7 +71,7 @@ class _Expanding(GraphBuilder):
         return _rounded(self, made) if outer else made
 
 
-class _Rounding(_Expanding):
+class _Rounding(Expanding):
     """The same, with halves rounded wherever eager rounds them."""
 
     rounds = True
@@ -83,12 +83,10 @@ def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     Dtypes and shapes stay; strides may not: lowering gives outputs those of their original meta, and what reads memory gets
     its inputs in theirs.
     """
-    return rebuild(
-        graph, ops, lambda b, n, inputs: b.append(n.op, _laid_out(b, n, inputs), n.attrs, n.meta), _Expanding
-    )
+    return rebuild(graph, ops, lambda b, n, inputs: b.append(n.op, laid_out(b, n, inputs), n.attrs, n.meta), Expanding)
 
 
-def _laid_out(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[Node | None]:
+def laid_out(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[Node | None]:
     """The new inputs of a node that reads memory, in the strides of its old ones."""
     return [
         _in_strides(b, was, new) if n.op.operand(k).memory else new
@@ -108,7 +106,7 @@ def decompose_rounded(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """
 
     def visit(b: Any, n: Node, inputs: list[Node | None]) -> Node:
-        made = b.append(n.op, _laid_out(b, n, _half_numbers(b, n, inputs)), n.attrs, n.meta)
+        made = b.append(n.op, laid_out(b, n, _half_numbers(b, n, inputs)), n.attrs, n.meta)
         if made in b.several:
             b.several[made] = tuple(_rounded(b, part) for part in b.several[made])
         return _rounded(b, made)
@@ -196,7 +194,7 @@ def merge_common(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     def visit(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> Node:
         if n.op.opaque or n.effects:
             return b.append(n.op, inputs, n.attrs, n.meta)
-        key = (n.op.name, tuple(id(i) for i in inputs), _freeze(n.attrs), n.meta)
+        key = (n.op.name, tuple(id(i) for i in inputs), freeze(n.attrs), n.meta)
         found = seen.get(key)
         if found is None:
             found = seen[key] = b.append(n.op, inputs, n.attrs, n.meta)
@@ -205,11 +203,11 @@ def merge_common(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     return rebuild(graph, ops, visit)
 
 
-def _freeze(value: Any) -> Any:
+def freeze(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return tuple((k, _freeze(v)) for k, v in sorted(value.items()))
+        return tuple((k, freeze(v)) for k, v in sorted(value.items()))
     if isinstance(value, (list, tuple)):
-        return tuple(map(_freeze, value))
+        return tuple(map(freeze, value))
     if isinstance(value, float):  # told apart: 0.0 and -0.0; equal: two NaNs
         return ("float", value.hex())
     if isinstance(value, complex):

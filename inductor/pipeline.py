@@ -1,7 +1,7 @@
 """The pipeline: a captured graph becomes a schedule of kernels. Read `schedule_graph` aloud: that is the compiler.
 
-check requirements -> merge common -> decompose -> move scalars -> merge common -> eliminate dead -> lower -> parts in place
--> fuse and schedule, wholes in place -> canonical form
+check requirements -> merge common -> decompose -> move scalars -> merge common -> eliminate dead -> choose runners -> lower
+-> parts in place -> fuse and schedule, wholes in place -> canonical form
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from ..clock import perf_counter
 from .canonical import canonical_schedule
 from .checks import check_requirements
+from .chooser import Emits, choose_runners
 from .dtypes import DType
 from .graph import Graph
+from .kernel import Kernel
 from .lower import anything, lower
 from .memory import store_parts
 from .ops import OPS
 from .passes import decompose, decompose_rounded, eliminate_dead, merge_common, move_scalars
+from .refusal import Refusal
 from .schedule import Schedule, schedule
 
 #: graph -> graph, in order
@@ -26,7 +29,12 @@ PASSES = (check_requirements, merge_common, decompose_rounded, move_scalars, mer
 UNROUNDED = tuple(decompose if p is decompose_rounded else p for p in PASSES)
 
 #: the stages in order, by the names under which their seconds are counted
-STAGES = ("passes", "lower", "memory", "schedule", "canonical form")
+STAGES = ("passes", "choose runners", "lower", "memory", "schedule", "canonical form")
+
+
+def emits_none(kernel: Kernel) -> Refusal:
+    """What a code generator without a strategy for contractions says of one."""
+    return Refusal("no-code-generator", "heuristic", "nothing was asked")
 
 
 def schedule_graph(
@@ -38,12 +46,15 @@ def schedule_graph(
     verify: bool = True,
     times: dict[str, float] | None = None,
     adds_atomically: Callable[[DType, str], bool] = anything,
+    contractions: str = "auto",
+    emits: Emits = emits_none,
 ) -> Schedule:
     """All stages.
 
     fuse, simplify: whether loops are fused, and brought to canonical form
     verify: whether the legality specs are checked at every border; times: collects seconds by stage
     adds_atomically: what the code generator can do (see `lower`)
+    contractions, emits: who runs products of matrices (see `chooser.choose`)
 
     Raises LoweringError for an op that cannot be lowered, InternalError where a stage broke its contract.
     """
@@ -56,12 +67,17 @@ def schedule_graph(
             graph = transform(graph, OPS)
             if verify:
                 graph.verify()
+    with timed(times, "choose runners"):
+        graph, chosen = choose_runners(graph, OPS, contractions, emits)
+        if verify:
+            graph.verify()
     with timed(times, "lower"):
         lowered = lower(graph, captured, round_halves, adds_atomically)
     with timed(times, "memory"):
         lowered = store_parts(lowered)
     with timed(times, "schedule"):
         scheduled = schedule(lowered, enable_fusion=fuse)
+        scheduled.chosen = chosen
         if verify:
             scheduled.verify()
     if simplify:

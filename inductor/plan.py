@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import SourceLocation
 from . import dtypes, memory
+from .chooser import Choice, Chosen, Reason
 from .dtypes import DType
 from .fusion import Refusal
 from .graph import Dim, ExternRef, Graph, Input, Named, Number, Origin
@@ -23,7 +24,7 @@ from .schedule import Launch, NotFused, Schedule
 from .sizes import python_size
 
 #: bumped when the meaning of a stored plan changes
-PLAN_FORMAT = 2
+PLAN_FORMAT = 4
 
 #: a size in a plan: an int, or a Python expression over symbol names
 Size = int | str
@@ -101,6 +102,8 @@ class SymbolSpec:
 class KernelInfo:
     """A kernel's facts for humans: text of its loops, the graph nodes it computes, its size symbols, the bytes that it loads and
     stores (each place once).
+
+    strategy: which strategy emits the product of matrices that it computes ("": it computes none)
     """
 
     name: str
@@ -108,6 +111,7 @@ class KernelInfo:
     origins: tuple[Origin, ...]
     symbols: tuple[str, ...]
     moved: Size = 0
+    strategy: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ class Plan:
     codegen: str = "cpp"
     loops_before: int = 0
     not_fused: tuple[NotFused, ...] = ()
+    #: who runs each product of matrices
+    chosen: tuple[Chosen, ...] = ()
     #: floating-point errors that a run notes (`runtime.FLOAT_ERRORS`)
     float_errors: int = 0
     stored: tuple[int, ...] = ()
@@ -171,6 +177,7 @@ class Plan:
         data = asdict(self)
         data["kernels"] = [{**asdict(k), "origins": [_without_lines(o) for o in k.origins]} for k in self.kernels]
         data["not_fused"] = [[_without_lines(n.first), _without_lines(n.second), asdict(n.why)] for n in self.not_fused]
+        data["chosen"] = [[_without_lines(c.origin), asdict(c.choice)] for c in self.chosen]
         data["steps"] = [{"kind": type(s).__name__, **asdict(s)} for s in self.steps]
         return json.dumps({"format": PLAN_FORMAT, **data}, separators=(",", ":"))
 
@@ -197,13 +204,14 @@ class Plan:
             mutations=tuple((i, b) for i, b in data["mutations"]),
             symbols=tuple(SymbolSpec(**s) for s in data["symbols"]),
             kernels=tuple(
-                KernelInfo(k["name"], k["loops"], tuple(map(_origin, k["origins"])), tuple(k["symbols"]), k["moved"])
+                KernelInfo(**{**k, "origins": tuple(map(_origin, k["origins"])), "symbols": tuple(k["symbols"])})
                 for k in data["kernels"]
             ),
             sources=data["sources"],
             codegen=data["codegen"],
             loops_before=data["loops_before"],
             not_fused=tuple(NotFused(_origin(a), _origin(b), Refusal(**why)) for a, b, why in data["not_fused"]),
+            chosen=tuple(Chosen(_origin(o), _choice(c)) for o, c in data["chosen"]),
             float_errors=data["float_errors"],
             stored=tuple(data["stored"]),
             publishes=data["publishes"],
@@ -222,6 +230,7 @@ class Plan:
             self,
             kernels=tuple(replace(k, origins=tuple(map(here, k.origins))) for k in self.kernels),
             not_fused=tuple(NotFused(here(n.first), here(n.second), n.why) for n in self.not_fused),
+            chosen=tuple(replace(c, origin=here(c.origin)) for c in self.chosen),
         )
 
 
@@ -232,6 +241,11 @@ def _without_lines(o: Origin) -> Any:
 def _origin(data: Any) -> Origin:
     node, op, place = data
     return Origin(node, op, place=place)
+
+
+def _choice(data: Any) -> Choice:
+    why = data["reason"]
+    return Choice(data["runner"], Reason(why["code"], tuple(why["operands"])))
 
 
 def _view(v: Mapping[str, Any]) -> View:
@@ -406,6 +420,7 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
             for n in schedule.refused
             if n.why.code != "different-iteration-space"
         ),
+        chosen=tuple(replace(c, origin=placed(c.origin)) for c in schedule.chosen),
         float_errors=graph.boundary.float_errors,
         stored=lowered.stored,
         publishes=publishes,

@@ -11,6 +11,7 @@ import heapq
 import itertools
 from dataclasses import dataclass, field, replace
 
+from .chooser import Chosen
 from .dtypes import int64 as _INT64
 from .fusion import fuse, group_reads, group_writes, score
 from .graph import Dim, Origin
@@ -70,6 +71,7 @@ class Schedule:
 
     refused:   for each pair of neighbours why they were not fused
     canonical: whether the kernels' loops are in canonical form (`inductor.canonical`)
+    chosen:    who runs each product of matrices
     """
 
     steps: list[Launch | ExternCall]
@@ -77,6 +79,7 @@ class Schedule:
     loops_before: int = 0
     refused: list[NotFused] = field(default_factory=list)
     canonical: bool = False
+    chosen: tuple[Chosen, ...] = ()
 
     @property
     def kernels(self) -> list[Kernel]:

@@ -120,6 +120,8 @@ class Options:
     cpu_codegen: "cpp", or "triton" to run Triton kernels on CPU tensors under its interpreter
     fuse / simplify: switch one stage off to bisect a wrong result
     round_halves: round float16 and bfloat16 after every op, as eager does; False keeps float32 inside a kernel
+    contractions: "auto": products of matrices and convolutions are run by the library's kernels unless a strategy of the code
+        generator takes them; "generated": all of floats become generated kernels, which fuse with what is around them
     threads: of the generated C++ kernels; None: `config.threads`, else the framework's own number
 
     Raises InvalidOption for a value that a field does not take.
@@ -129,14 +131,17 @@ class Options:
     fuse: bool = True
     simplify: bool = True
     round_halves: bool = True
+    contractions: str = "auto"
     threads: int | None = None
 
     #: the fields that can change generated code, in key order
-    KEY = ("cpu_codegen", "fuse", "simplify", "round_halves")
+    KEY = ("cpu_codegen", "fuse", "simplify", "round_halves", "contractions")
 
     def __post_init__(self) -> None:
         if self.cpu_codegen not in ("cpp", "triton"):
             raise InvalidOption(f"option cpu_codegen must be 'cpp' or 'triton', not {self.cpu_codegen!r}")
+        if self.contractions not in ("auto", "generated"):
+            raise InvalidOption(f"option contractions must be 'auto' or 'generated', not {self.contractions!r}")
         for name in ("fuse", "simplify", "round_halves"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidOption(f"option {name} must be True or False, not {getattr(self, name)!r}")

@@ -9,6 +9,7 @@ from typing import Any
 from .capture.breaks import BreakReason
 from .capture.entry.dispatch import CompiledFunction, Entry, Recompile
 from .clock import perf_counter
+from .inductor.chooser import Choice, Chosen
 from .inductor.executable import CompileRecord
 from .inductor.graph import Graph
 
@@ -109,7 +110,9 @@ class Explanation:
                     f"{_count(r.kernels, 'kernel')}, {_count(r.calls, 'framework call')}; plan {r.key[:12]} {origin}"
                 )
                 for k in r.plan.kernels:
-                    lines.append(f"    {k.name}: {'; '.join(map(str, k.origins))}")
+                    by = f" [by {k.strategy}]" if k.strategy else ""
+                    lines.append(f"    {k.name}: {'; '.join(map(str, k.origins))}{by}")
+                lines += [f"    {line}" for line in _products(r.plan.chosen)]
         for i, reason in enumerate(self.breaks):
             lines.append(f"\nbreak {i + 1}: {reason}")
         for recompile in self.recompiles:
@@ -122,6 +125,15 @@ class Explanation:
 
 def _count(n: int, word: str, plural: str = "") -> str:
     return f"{n} {word if n == 1 else plural or word + 's'}"
+
+
+def _products(chosen: Sequence[Chosen]) -> list[str]:
+    """Who runs the products of matrices: one line for all of an op that are alike, with the first of them."""
+    alike: dict[tuple[str, Choice], list[Chosen]] = {}
+    for c in chosen:
+        alike.setdefault((c.origin.op, c.choice), []).append(c)
+    more = {key: f" and {len(found) - 1} more" if len(found) > 1 else "" for key, found in alike.items()}
+    return [f"{found[0].origin}{more[key]}: {key[1]}" for key, found in alike.items()]
 
 
 def explain_call(

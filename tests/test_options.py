@@ -65,6 +65,19 @@ def test_round_halves():
     assert torch.equal(rounded, f(x)) and not torch.equal(kept, f(x))
 
 
+def test_contractions():
+    def product(x):
+        return (x * 2) @ x.T + 1
+
+    steps = {}
+    for contractions in ("auto", "generated"):
+        said = quern.explain(product, options={"contractions": contractions})(X)
+        np.testing.assert_allclose(said.result, product(X), rtol=1e-5)
+        (graph,) = said.graphs
+        steps[contractions] = (graph.record.calls, graph.record.kernels)
+    assert steps["auto"][0] == 1 and steps["generated"] == (0, 1)
+
+
 def test_threads(monkeypatch):
     asked = []
     monkeypatch.setattr(NumpyRuntime, "num_threads", lambda self: asked.append(1) or 1)
@@ -92,9 +105,10 @@ REFUSED = {
     "fuse": (1, "True or False"),
     "simplify": (None, "True or False"),
     "round_halves": ("no", "True or False"),
+    "contractions": (True, "'auto' or 'generated'"),
     "threads": (0, "at least 1"),
     "cpu_codegen": ("fortran", "'cpp' or 'triton'"),
-    "cudagraphs": (True, "Known options: cpu_codegen, fuse, simplify, round_halves, threads"),
+    "cudagraphs": (True, "Known options: cpu_codegen, fuse, simplify, round_halves, contractions, threads"),
     "max_autotune": (True, "Known options"),
     "device": ("cuda", "Known options"),
 }

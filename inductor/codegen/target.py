@@ -18,6 +18,7 @@ from ...kernels.cpu.toolchain import host_cpu
 from ..dtypes import DType
 from ..kernel import Kernel
 from ..plan import Plan, RunKernels
+from ..refusal import Refusal
 from ..runtime import Runtime
 from ..schedule import Launch, Schedule
 from . import cpp
@@ -38,6 +39,14 @@ class Target(Protocol):
 
     def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
         """Source files by name."""
+        ...
+
+    def emits(self, kernel: Kernel) -> str | Refusal:
+        """The strategy that emits a product of matrices in a way made for it, or why there is none."""
+        ...
+
+    def strategy(self, kernel: Kernel) -> str:
+        """The strategy that emits a kernel."""
         ...
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
@@ -76,6 +85,12 @@ class CppTarget:
         width = host_cpu().vector_bytes
         return {f"{k.name}.cpp": cpp.generate_kernel(k, width) for k in kernels_on(schedule, "cpu")}
 
+    def emits(self, kernel: Kernel) -> str | Refusal:
+        return cpp.emits(kernel)
+
+    def strategy(self, kernel: Kernel) -> str:
+        return cpp.strategy(kernel, host_cpu().vector_bytes)
+
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
         runs = native_runs(plan)
         if not runs:
@@ -109,6 +124,15 @@ class MixedTarget:
 
     def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
         return {**self.cpu.generate(schedule, plan), **self.gpu.generate(schedule, plan)}
+
+    def emits(self, kernel: Kernel) -> str | Refusal:
+        return self._on(kernel).emits(kernel)
+
+    def strategy(self, kernel: Kernel) -> str:
+        return self._on(kernel).strategy(kernel)
+
+    def _on(self, kernel: Kernel) -> Target:
+        return self.cpu if kernel.args[0].device == "cpu" else self.gpu
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
         host, device = self.cpu.build(plan, runtime, label), self.gpu.build(plan, runtime, label)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ...kernels import gpu
 from ..dtypes import DType
+from ..kernel import Kernel
 from ..plan import Plan, RunKernels
+from ..refusal import Refusal
 from ..runtime import Runtime
 from ..schedule import Schedule
 from . import triton
@@ -26,8 +28,17 @@ class TritonTarget:
         return schedule if self.device == "cpu" else triton.split_reductions(schedule)
 
     def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
-        options = triton.TritonOptions(interpreted=self.device == "cpu")
+        options = self._options()
         return {f"{k.name}.py": triton.generate(k, options).file_text() for k in kernels_on(schedule, self.device)}
+
+    def _options(self) -> triton.TritonOptions:
+        return triton.TritonOptions(interpreted=self.device == "cpu")
+
+    def emits(self, kernel: Kernel) -> str | Refusal:
+        return triton.emits(kernel)
+
+    def strategy(self, kernel: Kernel) -> str:
+        return triton.strategy(kernel, self._options())
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
         """A launcher for each kernel on each device that it runs on: the plan names the very device, the cache key only its kind."""

@@ -4,6 +4,7 @@ from . import (  # noqa: F401  imported for the rows they add
     activations,
     arithmetic,
     blends,
+    contractions,
     conversion,
     creation,
     extern,

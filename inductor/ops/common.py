@@ -28,6 +28,7 @@ _BY_KIND: dict[str, dict[str, Any]] = {
     "reduction": {"cost": "cheap"},
     "index": {"cost": "cheap"},
     "scan": {"cost": "cheap"},
+    "contraction": {"cost": "heavy"},
     "composite": {"cost": "cheap", "errors": ALL_ERRORS},
     "extern": {"cost": "call", "errors": ALL_ERRORS},
 }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..graph import Dim
@@ -128,3 +128,13 @@ def plain(size: Any) -> Dim:
     if getattr(size, "is_Integer", False):
         return int(size)
     return int(size) if hasattr(size, "__index__") and not hasattr(size, "is_Symbol") else size
+
+
+def spread(value: int | Sequence[int], n: int, what: str) -> tuple[int, ...]:
+    """One number per spatial dim. Raises ValueError for a wrong count."""
+    values = (value,) * n if isinstance(value, int) else tuple(value)
+    if len(values) == 1:
+        values = values * n
+    if len(values) != n:
+        raise ValueError(f"{what} {value} must be one int or {n}")
+    return values

@@ -1,4 +1,4 @@
-"""Matrix products and convolutions: extern rows (a library's kernel or one of our templates runs them)."""
+"""Matrix products and convolutions. A library's kernel runs them, or generated code does what their contractions say."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 from ..dtypes import bool_
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
-from .common import REQUIRED, args, fresh, new_meta, row
-from .dims import floor_divide, less, same
+from .common import args, fresh, new_meta, row
+from .contractions import of_added_product, of_convolution, of_linear, of_product
+from .dims import floor_divide, less, same, spread
 from .promotion import (
     broadcast_shapes,
     common_device,
@@ -58,7 +59,7 @@ def _meta_matmul(a: TensorMeta, b: TensorMeta) -> TensorMeta:
     return _new((*broadcast_shapes(a.shape[:-2], b.shape[:-2]), *rows, *columns), a, b)
 
 
-row("matmul", "extern", _meta_matmul)
+row("matmul", "extern", _meta_matmul, contraction=of_product)
 
 
 def _meta_mm(a: TensorMeta, b: TensorMeta) -> TensorMeta:
@@ -68,7 +69,7 @@ def _meta_mm(a: TensorMeta, b: TensorMeta) -> TensorMeta:
     return _new((a.shape[0], b.shape[1]), a, b)
 
 
-row("mm", "extern", _meta_mm)
+row("mm", "extern", _meta_mm, contraction=of_product)
 
 
 def _meta_bmm(a: TensorMeta, b: TensorMeta) -> TensorMeta:
@@ -80,7 +81,7 @@ def _meta_bmm(a: TensorMeta, b: TensorMeta) -> TensorMeta:
     return _new((a.shape[0], a.shape[1], b.shape[2]), a, b)
 
 
-row("bmm", "extern", _meta_bmm)
+row("bmm", "extern", _meta_bmm, contraction=of_product)
 
 
 def _meta_mv(a: TensorMeta, v: TensorMeta) -> TensorMeta:
@@ -93,8 +94,8 @@ def _meta_dot(a: TensorMeta, b: TensorMeta) -> TensorMeta:
     return _meta_matmul(a, b)
 
 
-row("mv", "extern", _meta_mv)
-row("dot", "extern", _meta_dot)
+row("mv", "extern", _meta_mv, contraction=of_product)
+row("dot", "extern", _meta_dot, contraction=of_product)
 
 
 def _meta_addmm(x: TensorMeta, a: TensorMeta, b: TensorMeta, *, beta: float, alpha: float) -> TensorMeta:
@@ -113,8 +114,8 @@ def _added(name: str, x: TensorMeta, product: TensorMeta) -> TensorMeta:
     return product
 
 
-row("addmm", "extern", _meta_addmm, attrs={"beta": 1, "alpha": 1})
-row("baddbmm", "extern", _meta_baddbmm, attrs={"beta": 1, "alpha": 1})
+row("addmm", "extern", _meta_addmm, attrs={"beta": 1, "alpha": 1}, contraction=of_added_product)
+row("baddbmm", "extern", _meta_baddbmm, attrs={"beta": 1, "alpha": 1}, contraction=of_added_product)
 
 
 def _meta_linear(x: TensorMeta, weight: TensorMeta, bias: TensorMeta | None) -> TensorMeta:
@@ -131,7 +132,7 @@ def _meta_linear(x: TensorMeta, weight: TensorMeta, bias: TensorMeta | None) -> 
 
 
 # x @ weight.T + bias
-row("linear", "extern", _meta_linear)
+row("linear", "extern", _meta_linear, contraction=of_linear)
 
 
 def _meta_outer(a: TensorMeta, b: TensorMeta) -> TensorMeta:
@@ -148,16 +149,6 @@ row("outer", "composite", _meta_outer, decompose=_decompose_outer)
 
 
 # --------------------------------------------------------------------------- convolution
-
-
-def spread(value: int | Sequence[int], n: int, what: str) -> tuple[int, ...]:
-    """One number per spatial dim. Raises ValueError for a wrong count."""
-    values = (value,) * n if isinstance(value, int) else tuple(value)
-    if len(values) == 1:
-        values = values * n
-    if len(values) != n:
-        raise ValueError(f"{what} {value} must be one int or {n}")
-    return values
 
 
 def _convolved(x: TensorMeta, weight: TensorMeta, channels: Dim, spatial: Sequence[Dim]) -> TensorMeta:
@@ -220,7 +211,7 @@ def _meta_convolution(
 
 _CONV_ATTRS: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 # 1, 2 or 3 spatial dims, told by the weight; an input without a batch dim is allowed
-row("convolution", "extern", _meta_convolution, attrs=_CONV_ATTRS)
+row("convolution", "extern", _meta_convolution, attrs=_CONV_ATTRS, contraction=of_convolution)
 
 
 def _meta_conv_transpose(
@@ -248,5 +239,3 @@ def _meta_conv_transpose(
 
 
 row("conv_transpose", "extern", _meta_conv_transpose, attrs={**_CONV_ATTRS, "output_padding": 0})
-
-__all__ = ["REQUIRED", "spread"]

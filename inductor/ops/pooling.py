@@ -18,9 +18,8 @@ from ..dtypes import DType, bool_, compute_dtype, float32, float64, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, expr, floordiv, index_value, indirect, masked
 from .common import REQUIRED, TRUE, args, both, compare, convert, int_op, new_meta, number, row, size_value, wrap_dim
-from .dims import floor_divide, less, same
+from .dims import floor_divide, less, same, spread
 from .facts import ALL_ERRORS
-from .matrix import spread
 from .promotion import is_laid_out, permuted_strides, prefers_channels_last, suggested_strides, unsqueezed
 from .reductions import accumulation_dtype, to
 

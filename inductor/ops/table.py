@@ -23,7 +23,8 @@ class _Required:
 #: marks an attribute without a default
 REQUIRED: Any = _Required()
 
-KINDS = ("input", "literal", "constant", "pointwise", "view", "reduction", "index", "scan", "composite", "extern")
+KINDS = ("input", "literal", "constant", "pointwise", "view", "reduction", "index", "scan", "contraction", "composite",
+         "extern")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class Op:
                 attrs      every attribute with its default, or REQUIRED
                 decompose  (GraphBuilder, Node) -> Node: the same value from simpler ops; or
                 lower      (Node, *Fn) -> Fn | Reduce | Scan | Scatter: the op as loops (see `inductor.loops`)
+                contraction  (GraphBuilder, Node) -> Node: what a library's kernel runs as sums of products (`contract`), for
+                           where generated code is chosen in its place
                 gradient   who differentiates it: one of GRADIENTS
                 batching   its rule under a map over one more axis: (GraphBuilder, Node, axes) -> Node
     values      operands   what it takes of each input; the last holds for all that follow
@@ -64,6 +67,7 @@ class Op:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     decompose: Callable[..., Any] | None = None
     lower: Callable[..., Any] | None = None
+    contraction: Callable[..., Any] | None = None
     gradient: str = "framework"
     batching: Callable[..., Any] | None = None
     operands: tuple[Operand, ...] = (VALUE,)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....kernels.cpu.library import unit_texts
+from ...contraction import recognise
 from ...kernel import Kernel
-from ..strategy import choose
+from ...refusal import Refusal
+from ..strategy import Choice, choose
 from .function import comment, kernel_text
 from .nest import read_nest
-from .strategies import STRATEGIES
+from .strategies import STRATEGIES, contraction
 from .strategies.way import Way
 from .types import c_name
 
@@ -40,11 +42,22 @@ def generate_kernel(kernel: Kernel, vector_bytes: int) -> str:
 
     Raises InternalError for a kernel outside the loop language (complex numbers among others).
     """
-    return kernel_text(_way(kernel, vector_bytes))
+    return kernel_text(_choice(kernel, vector_bytes).way)
 
 
-def _way(kernel: Kernel, vector_bytes: int, symbols: tuple[str, ...] | None = None) -> Way:
-    return choose(STRATEGIES, read_nest(kernel, vector_bytes, symbols)).way
+def strategy(kernel: Kernel, vector_bytes: int) -> str:
+    """The name of the strategy that emits a kernel."""
+    return _choice(kernel, vector_bytes).strategy
+
+
+def emits(kernel: Kernel) -> str | Refusal:
+    """The strategy that emits a contraction in a way made for it, or why there is none."""
+    found = recognise(kernel)
+    return found if isinstance(found, Refusal) else contraction.blocks(found)
+
+
+def _choice(kernel: Kernel, vector_bytes: int, symbols: tuple[str, ...] | None = None) -> Choice[Way]:
+    return choose(STRATEGIES, read_nest(kernel, vector_bytes, symbols))
 
 
 def generate(
@@ -66,6 +79,6 @@ def generate(
     order = tuple(dict.fromkeys(s for k in kernels for s in k.symbols)) if symbols is None else tuple(symbols)
     texts: dict[str, str] = {}
     for kernel in kernels:
-        way = _way(kernel, vector_bytes, order)
+        way = _choice(kernel, vector_bytes, order).way
         texts[c_name(kernel.name)] = "\n".join([*(f"// {line}" for line in comment(way)), kernel_text(way)])
     return CppSource(unit_texts(texts, float_errors, units), tuple(texts), order)

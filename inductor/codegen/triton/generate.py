@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ....kernels.gpu.source import TritonSource
+from ...contraction import recognise
 from ...kernel import Kernel
-from ..strategy import choose
+from ...refusal import Refusal
+from ..strategy import Choice, choose
 from .module import module_source, refuse_masked_rows
-from .strategies import STRATEGIES
-from .strategies.way import Request
+from .strategies import STRATEGIES, contraction
+from .strategies.way import Request, Way
 from .tiling import TritonOptions
 
 
@@ -18,5 +20,19 @@ def generate(kernel: Kernel, options: TritonOptions | None = None) -> TritonSour
     cannot express (complex elements, atomic additions narrower than 32 bits).
     """
     refuse_masked_rows(kernel)
-    way = choose(STRATEGIES, Request(kernel, options or TritonOptions())).way
-    return module_source(way.write(kernel))
+    return module_source(_choice(kernel, options or TritonOptions()).way.write(kernel))
+
+
+def strategy(kernel: Kernel, options: TritonOptions) -> str:
+    """The name of the strategy that emits a kernel."""
+    return _choice(kernel, options).strategy
+
+
+def emits(kernel: Kernel) -> str | Refusal:
+    """The strategy that emits a contraction in a way made for it, or why there is none."""
+    found = recognise(kernel)
+    return found if isinstance(found, Refusal) else contraction.tiles(found)
+
+
+def _choice(kernel: Kernel, options: TritonOptions) -> Choice[Way]:
+    return choose(STRATEGIES, Request(kernel, options))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ...strategy import Strategy
 from ..nest import Nest
-from . import columns, rows, scan, split, tiles
+from . import columns, contraction, rows, scan, split, tiles
 from .way import Way
 
 STRATEGIES: tuple[Strategy[Nest, Way], ...] = (
+    Strategy("contraction", contraction.plan),
     Strategy("split", split.plan),
     Strategy("scan", scan.plan),
     Strategy("columns", columns.plan),

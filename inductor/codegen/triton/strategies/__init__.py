@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ...strategy import Strategy
-from . import looped, persistent, pointwise
+from . import contraction, looped, persistent, pointwise
 from .way import Request, Way
 
 STRATEGIES: tuple[Strategy[Request, Way], ...] = (
+    Strategy("contraction", contraction.plan),
     Strategy("persistent", persistent.plan),
     Strategy("looped", looped.plan),
     Strategy("pointwise", pointwise.plan),

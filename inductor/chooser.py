@@ -1,0 +1,161 @@
+"""Who runs a product of matrices: the framework's library, or kernels generated from its contraction.
+
+`choose` decides for one node, and says why. `choose_runners` asks it for each node whose row knows a contraction, puts the
+contractions in place of those that are generated, and gives the choices, which go into the plan and which `explain` shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import InternalError, LoweringError
+from .graph import Graph, Node, Origin, TensorMeta
+from .kernel import Buffer, Kernel, Store
+from .loops import ZERO, Fn, Index, Var, as_index, cast, load, reduce
+from .ops.table import Op
+from .passes import Expanding, freeze, laid_out, rebuild
+from .refusal import Refusal
+
+#: why a runner was chosen: each code with its text over the reason's operands
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "asked-for": "the options say so",
+        "strategy": "{0} emits it",
+        "no-strategy": "no strategy emits it: {0} ({1})",
+        "dtype": "no kernel multiplies matrices of {0}",
+        "symbolic": "its loops need a number where a size is dynamic",
+    }
+)
+
+#: the strategy that emits a contraction, or why none does
+Emits = Callable[[Kernel], "str | Refusal"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why one runner was chosen and not the other. code: one of REASONS"""
+
+    code: str
+    operands: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.code not in REASONS:
+            raise InternalError(f"[chooser] unknown reason {self.code!r}; known: {', '.join(REASONS)}")
+
+    def __str__(self) -> str:
+        return REASONS[self.code].format(*self.operands)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """runner: "library" or "generated" """
+
+    runner: str
+    reason: Reason
+
+    @property
+    def generated(self) -> bool:
+        return self.runner == "generated"
+
+    def __str__(self) -> str:
+        return f"{self.runner}, {self.reason}"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A node and its choice."""
+
+    origin: Origin
+    choice: Choice
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.choice}"
+
+
+def choose(node: Node, ops: Mapping[str, Op], contractions: str, emits: Emits) -> Choice:
+    """Who runs a node whose row has a contraction.
+
+    contractions: "auto", or "generated" where all that can be are to be (`config.Options`)
+    emits: asks the code generator about the contraction as it is, before anything is fused with it
+    """
+    if not node.dtype.is_float:
+        return Choice("library", Reason("dtype", (node.dtype.name,)))
+    if contractions == "auto":
+        kernel = contraction_kernel(node, ops)
+        if kernel is None:
+            return Choice("library", Reason("symbolic"))
+        found = emits(kernel)
+        if isinstance(found, Refusal):
+            return Choice("library", Reason("no-strategy", (found.code, found.detail)))
+        return Choice("generated", Reason("strategy", (found,)))
+    if _expanded(node, ops) is None:
+        return Choice("library", Reason("symbolic"))
+    return Choice("generated", Reason("asked-for"))
+
+
+def choose_runners(
+    graph: Graph, ops: Mapping[str, Op], contractions: str, emits: Emits
+) -> tuple[Graph, tuple[Chosen, ...]]:
+    """The graph with contractions where generated code was chosen, and each choice."""
+    asked = [n for n in graph.nodes if n.op.contraction is not None]
+    known: dict[Any, Choice] = {}  # repeated layers are asked about once
+    choices: dict[Node, Choice] = {}
+    for n in asked:
+        key = (n.op.name, tuple(None if i is None else i.meta for i in n.inputs), freeze(n.attrs))
+        choices[n] = known[key] if key in known else known.setdefault(key, choose(n, ops, contractions, emits))
+    chosen = tuple(Chosen(Origin(n.name, n.origin or n.op.name, n.loc), choices[n]) for n in asked)
+    if not any(c.generated for c in choices.values()):
+        return graph, chosen
+
+    def visit(b: Any, n: Node, inputs: list[Node | None]) -> Node:
+        rule = n.op.contraction
+        if rule is None or not choices[n].generated:
+            return b.append(n.op, laid_out(b, n, inputs), n.attrs, n.meta)
+        made = rule(b, Node(n.op, tuple(inputs), n.attrs, n.meta, n.name, n.loc, n.origin))
+        return made if made.meta.stride == n.meta.stride else b.call("restride", made, stride=n.meta.stride)
+
+    return rebuild(graph, ops, visit, Expanding), chosen
+
+
+def contraction_kernel(node: Node, ops: Mapping[str, Op]) -> Kernel | None:
+    """The contraction of a node as a kernel by itself. None where it needs numbers and there are symbols."""
+    c = _expanded(node, ops)
+    if c is None:
+        return None
+    assert c.op.lower is not None
+    names = ("left", "right")
+    metas = [i.meta for i in c.inputs if i is not None]
+    lowered = c.op.lower(c, *(_reader(name, m) for name, m in zip(names, metas)))
+    p = [Var(f"p{d}", size) for d, size in enumerate(c.shape)]
+    r = [Var(f"r{d}", size) for d, size in enumerate(lowered.extents)] or [Var("r0", 1)]
+    total = reduce(lowered.kind, lowered.inner(tuple(map(as_index, p)), tuple(map(as_index, r))))
+    store = Store("result", _place(c.meta, tuple(map(as_index, p))), cast(total, c.dtype))
+    buffers = zip((*names, "result"), (*metas, c.meta))
+    args = tuple(Buffer(name, m.dtype, math.prod(m.shape), m.device) for name, m in buffers)
+    return Kernel("contraction", tuple(v for v in p if v.extent != 1), tuple(r), (store,), args)
+
+
+def _reader(name: str, meta: TensorMeta) -> Fn:
+    return lambda idx: load(name, _place(meta, idx), meta.dtype)
+
+
+def _place(meta: TensorMeta, idx: tuple[Index, ...]) -> Index:
+    return sum((i * step for i, step in zip(idx, meta.stride)), ZERO)
+
+
+def _expanded(node: Node, ops: Mapping[str, Op]) -> Node | None:
+    """The contraction of a node in a graph of its own. None where it needs numbers and there are symbols."""
+    assert node.op.contraction is not None
+    b = Expanding(ops, Graph())
+    inputs = [None if i is None else b.input(i.meta) for i in node.inputs]
+    try:
+        node.op.contraction(b, Node(node.op, tuple(inputs), node.attrs, node.meta, node.name))
+    except (TypeError, ValueError, LoweringError):
+        if node.is_dynamic:
+            return None
+        raise
+    return next(n for n in b.graph.nodes if n.op.kind == "contraction")

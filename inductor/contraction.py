@@ -1,0 +1,83 @@
+"""Contractions among kernels: a sum of products of two operands over axes that both have, and what is done with it.
+
+    store(out, m*N + n, gelu(reduce.sum(load(a, m*K + k) * load(b, k*N + n)) + load(bias, n)))
+
+Code generators emit such a kernel in blocks: what belongs to which axis is all they need to know. That a kernel is none is a
+`Refusal` with one of the codes below; it is emitted as any other reduction then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .kernel import Kernel, Store
+from .loops import Expr, Indirect, Var, postorder
+from .refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """One sum of products in a kernel.
+
+    batch:   variables of p along which both operands vary; rows: only the left; columns: only the right
+    inner:   variables of r, which are summed over. A window's place stands in an operand's index beside a row's: the left
+             varies along both
+    left, right: the operands at one point, with all that is computed on the way from memory (prologue)
+    total:   the sum; stores: what becomes of it (epilogue), once per point of p
+    """
+
+    batch: tuple[Var, ...]
+    rows: tuple[Var, ...]
+    columns: tuple[Var, ...]
+    inner: tuple[Var, ...]
+    left: Expr
+    right: Expr
+    total: Expr
+    stores: tuple[Store, ...]
+
+
+def recognise(kernel: Kernel) -> Contraction | Refusal:
+    """The kernel read as a contraction, or why it is none."""
+    below = postorder([root for s in kernel.stores for root in s.roots])
+    sums = [e for e in below if e.op == "reduce"]
+    if any(e.op == "scan" for e in below):
+        return _no("runs-in-order", "prefixes are taken")
+    if len(sums) != 1:
+        return _no("not-one-sum", f"{len(sums)} reductions")
+    (total,) = sums
+    product = total.args[0]
+    if total.attr != "sum" or not total.dtype.is_float:
+        return _no("no-sum-of-floats", f"reduce.{total.attr} of {total.dtype}")
+    if product.op != "mul":
+        return _no("no-product", f"the sum of {product.op}")
+    if any(map(_varies_in_r, kernel.stores)):
+        return _no("stores-along-inner", "something is stored at each point of the inner axes")
+    left, right = product.args
+    first, second = left.vars(), right.vars()
+    for v in kernel.r:
+        if v.extent != 1 and not (v in first and v in second):
+            return _no("inner-of-one-operand", f"only one operand varies along {v}")
+    for v in kernel.p:
+        if not (v in first or v in second):
+            return _no("computed-again", f"no operand varies along {v}")
+    return Contraction(
+        batch=tuple(v for v in kernel.p if v in first and v in second),
+        rows=tuple(v for v in kernel.p if v not in second),
+        columns=tuple(v for v in kernel.p if v not in first),
+        inner=kernel.r,
+        left=left,
+        right=right,
+        total=total,
+        stores=kernel.stores,
+    )
+
+
+def _no(code: str, detail: str) -> Refusal:
+    return Refusal(code, "legality", detail)
+
+
+def _varies_in_r(s: Store) -> bool:
+    at = s.index.atoms()
+    return s.value.varies_in_r or any(
+        a.value.varies_in_r if isinstance(a, Indirect) else isinstance(a, Var) and a.is_reduction for a in at
+    )

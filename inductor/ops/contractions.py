@@ -1,0 +1,147 @@
+"""Contractions: sums of products over axes that two operands share. Matrix products and convolutions in these terms.
+
+The rules here are what the rows of a library's products say they mean; who runs them is chosen (`inductor.chooser`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+from ..dtypes import DType, compute_dtype
+from ..graph import Dim, GraphBuilder, Node, TensorMeta
+from ..loops import Expr, Fn, Index, Reduce, expr
+from .common import REQUIRED, args, broadcast_index, convert, new_meta, row
+from .dims import floor_divide, is_one, same, spread
+from .facts import INVALID, OVER, UNDER
+from .promotion import common_device
+from .reductions import accumulation_dtype, to
+
+#: an operand's axes by number: equal numbers are one axis
+Labels = tuple[int, ...]
+
+
+def axis_sizes(shapes: Sequence[Sequence[Dim]], labels: Sequence[Labels]) -> dict[int, Dim]:
+    """The size of each axis; one of size 1 is repeated along the other's. Raises ValueError where two sizes differ."""
+    sizes: dict[int, Dim] = {}
+    for label, size in chain.from_iterable(map(zip, labels, shapes)):
+        known = sizes.setdefault(label, size)
+        if is_one(known):
+            sizes[label] = size
+        elif not is_one(size) and not same(known, size):
+            raise ValueError(f"contract: axis {label} has sizes {known} and {size}")
+    return sizes
+
+
+def _meta_contract(
+    x: TensorMeta, y: TensorMeta, *, left: Labels, right: Labels, result: Labels, dtype: DType | None
+) -> TensorMeta:
+    if x.dtype != y.dtype:
+        raise TypeError(f"contract: operands must have one dtype, got {x.dtype} and {y.dtype}")
+    sizes = axis_sizes((x.shape, y.shape), (left, right))
+    return new_meta([sizes[label] for label in result], dtype or x.dtype, common_device(x, y))
+
+
+def _lower_contract(node: Node, x: Fn, y: Fn) -> Reduce:
+    """result[o] = sum over r of x[axes left] * y[axes right], r being the axes that the result lacks."""
+    first, second = args(node)
+    left, right, result = (node.attrs[k] for k in ("left", "right", "result"))
+    sizes = axis_sizes((first.shape, second.shape), (left, right))
+    summed = [label for label in sizes if label not in result]
+    dtype = compute_dtype(node.dtype)
+
+    def element(fn: Fn, of: Node, labels: Labels, place: Mapping[int, Index]) -> Expr:
+        point = tuple(place[label] for label in labels)
+        return convert(fn(broadcast_index(point, of.shape, [sizes[label] for label in labels])), dtype)
+
+    def inner(o: tuple[Index, ...], r: tuple[Index, ...]) -> Expr:
+        place = dict(zip((*result, *summed), (*o, *r)))
+        return expr("mul", element(x, first, left, place), element(y, second, right, place), dtype=dtype)
+
+    return Reduce("sum", tuple(sizes[label] for label in summed), inner)
+
+
+# left, right, result: the axes of the operands and of the result; those that the result lacks are summed over
+# dtype: of the result, which is also that of the products and sums (float32 for halves); None: the operands'
+row("contract", "contraction", _meta_contract, attrs={"left": REQUIRED, "right": REQUIRED, "result": REQUIRED, "dtype": None},
+    lower=_lower_contract, errors=OVER | UNDER | INVALID, eager="none")  # fmt: skip
+
+
+# --------------------------------------------------------------------------- what products mean
+
+
+def of_product(b: GraphBuilder, node: Node) -> Node:
+    """matmul and its kin: rows by columns, batches broadcast."""
+    x, y = args(node)
+    batch = max(x.ndim, y.ndim, 2) - 2
+    axis, column, inner = batch, batch + 1, batch + 2
+    left = (*range(batch - max(x.ndim - 2, 0), batch), *((axis,) if x.ndim > 1 else ()), inner)
+    right = (*range(batch - max(y.ndim - 2, 0), batch), inner, *((column,) if y.ndim > 1 else ()))
+    result = (*range(batch), *((axis,) if x.ndim > 1 else ()), *((column,) if y.ndim > 1 else ()))
+    return b.call("contract", x, y, left=left, right=right, result=result)
+
+
+def of_linear(b: GraphBuilder, node: Node) -> Node:
+    """x @ weight.T + bias, rounded once."""
+    x, weight, bias = args(node)
+    inner, lead = x.ndim - 1, tuple(range(x.ndim - 1))
+    columns = (x.ndim,) if weight.ndim > 1 else ()
+    labels = {"left": (*lead, inner), "right": (*columns, inner), "result": (*lead, *columns)}
+    if bias is None:
+        return b.call("contract", x, weight, **labels)
+    wide = accumulation_dtype(node.dtype)
+    product = b.call("contract", x, weight, **labels, dtype=wide)
+    return to(b, b.add(product, to(b, bias, wide)), node.dtype)
+
+
+def of_added_product(b: GraphBuilder, node: Node) -> Node:
+    """beta * x + alpha * (one @ two), rounded once; with beta 0 nothing of x is seen, NaNs neither."""
+    x, one, two = args(node)
+    alpha, beta = node.attrs["alpha"], node.attrs["beta"]
+    wide = accumulation_dtype(node.dtype)
+    batch = tuple(range(one.ndim - 2))
+    r, c, k = (len(batch) + i for i in range(3))
+    total = b.call("contract", one, two, left=(*batch, r, k), right=(*batch, k, c), result=(*batch, r, c), dtype=wide)
+    if alpha != 1:
+        total = b.mul(total, b.scalar(value=alpha))
+    if beta != 0:
+        term = to(b, x, wide)
+        total = b.add(term if beta == 1 else b.mul(term, b.scalar(value=beta)), total)
+    return to(b, total, node.dtype)
+
+
+def of_convolution(b: GraphBuilder, node: Node) -> Node:
+    """Windows of the padded image by the weight's, group by group, rounded once."""
+    x, weight, bias = args(node)
+    n, groups = weight.ndim - 2, node.attrs["groups"]
+    steps, gaps = (spread(node.attrs[k], n, k) for k in ("stride", "dilation"))
+    image = x if x.ndim == weight.ndim else b.unsqueeze(x, dim=0)
+    reaches = [gap * (size - 1) + 1 for gap, size in zip(gaps, weight.shape[2:])]
+    borders = _borders(node.attrs["padding"], reaches)
+    if any(any(border) for border in borders):
+        image = b.pad(image, pad=tuple(chain.from_iterable(reversed(borders))), value=0.0)
+    image = b.unflatten(image, dim=1, sizes=(groups, weight.shape[1]))
+    for d, (reach, step, gap) in enumerate(zip(reaches, steps, gaps), 3):
+        image = b.unfold(image, dimension=d, size=reach, step=step)
+        if gap != 1:
+            image = b.slice(image, dim=-1, step=gap)
+    weights = b.unflatten(weight, dim=0, sizes=(groups, floor_divide(weight.shape[0], groups)))
+    places, window = tuple(range(4, 4 + n)), tuple(range(4 + n, 4 + 2 * n))
+    wide = accumulation_dtype(node.dtype)
+    product = b.call("contract", image, weights, left=(0, 1, 2, *places, *window), right=(1, 3, 2, *window),
+                     result=(0, 1, 3, *places), dtype=wide)  # fmt: skip
+    total = b.flatten(product, start_dim=1, end_dim=2)
+    if bias is not None:
+        total = b.add(total, b.reshape(to(b, bias, wide), shape=(bias.shape[0], *([1] * n))))
+    total = to(b, total, node.dtype)
+    return total if x.ndim == weight.ndim else b.select(total, dim=0, index=0)
+
+
+def _borders(padding: int | str | Sequence[int], reaches: Sequence[int]) -> list[tuple[int, int]]:
+    """Zeros before and behind each spatial dim."""
+    if padding == "valid":
+        return [(0, 0) for _ in reaches]
+    if padding == "same":  # the odd zero stands behind
+        return [((reach - 1) // 2, reach // 2) for reach in reaches]
+    assert not isinstance(padding, str)
+    return [(border, border) for border in spread(padding, len(reaches), "padding")]

@@ -1,0 +1,252 @@
+"""Which kernels are contractions, which axis is which, who runs a product, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import sympy
+from quern.inductor import dtypes as dt
+from quern.inductor.chooser import REASONS, Choice, Reason, choose, contraction_kernel
+from quern.inductor.contraction import Contraction, recognise
+from quern.inductor.graph import TensorMeta, contiguous_strides
+from quern.inductor.kernel import Kernel
+from quern.inductor.ops import OPS
+from quern.inductor.pipeline import schedule_graph
+from quern.inductor.plan import Plan, make_plan
+from quern.inductor.refusal import Refusal
+from schedule_support import builder, run, tensor
+
+from quern.errors import InternalError
+
+T = np.random.default_rng(0).standard_normal
+
+
+def kernels(b, *outputs) -> list[Kernel]:
+    """The kernels of a graph whose products are generated."""
+    b.graph.outputs = list(outputs)
+    return schedule_graph(b.graph, contractions="generated").kernels
+
+
+def only(b, *outputs) -> Contraction:
+    (kernel,) = kernels(b, *outputs)
+    found = recognise(kernel)
+    assert isinstance(found, Contraction), found
+    return found
+
+
+def axes(c: Contraction) -> dict[str, list[int]]:
+    """The extents of each kind of axis."""
+    return {k: [v.extent for v in getattr(c, k)] for k in ("batch", "rows", "columns", "inner")}
+
+
+def refused(b, *outputs) -> str:
+    (kernel,) = kernels(b, *outputs)
+    found = recognise(kernel)
+    assert isinstance(found, Refusal) and found.kind == "legality"
+    return found.code
+
+
+def test_rows_columns_inner():
+    b = builder()
+    c = only(b, b.mm(tensor(b, (7, 5)), tensor(b, (5, 9))))
+    assert axes(c) == {"batch": [], "rows": [7], "columns": [9], "inner": [5]}
+    assert {c.left.op, c.right.op} == {"load"} and len(c.stores) == 1
+
+
+def test_batches():
+    b = builder()
+    c = only(b, b.bmm(tensor(b, (3, 7, 5)), tensor(b, (3, 5, 9))))
+    assert axes(c) == {"batch": [3], "rows": [7], "columns": [9], "inner": [5]}
+
+
+def test_batches_of_one_operand_are_rows_or_columns():
+    b = builder()
+    c = only(b, b.matmul(tensor(b, (2, 1, 7, 5)), tensor(b, (3, 5, 9))))
+    assert axes(c) == {"batch": [], "rows": [2, 7], "columns": [3, 9], "inner": [5]}
+
+
+def test_batches_and_rows_of_a_layer_are_one_axis():
+    b = builder()
+    c = only(b, b.linear(tensor(b, (2, 3, 5)), tensor(b, (9, 5)), tensor(b, (9,))))
+    assert axes(c) == {"batch": [], "rows": [6], "columns": [9], "inner": [5]}
+
+
+def test_vectors():
+    b = builder()
+    assert axes(only(b, b.mv(tensor(b, (7, 5)), tensor(b, (5,))))) == {
+        "batch": [], "rows": [7], "columns": [], "inner": [5],
+    }  # fmt: skip
+    b = builder()
+    assert axes(only(b, b.dot(tensor(b, (5,)), tensor(b, (5,))))) == {
+        "batch": [], "rows": [], "columns": [], "inner": [5],
+    }  # fmt: skip
+
+
+def test_dynamic_axes():
+    m, k = sympy.symbols("m k", integer=True, positive=True)
+    b = builder()
+    c = only(b, b.mm(tensor(b, (m, k)), tensor(b, (k, 9))))
+    assert axes(c) == {"batch": [], "rows": [m], "columns": [9], "inner": [k]}
+
+
+def test_an_inner_axis_of_one_element():
+    b = builder()
+    assert axes(only(b, b.mm(tensor(b, (7, 1)), tensor(b, (1, 9)))))["inner"] == [1]
+
+
+def test_prologue_and_epilogue():
+    b = builder()
+    x, w, bias = tensor(b, (33, 40)), tensor(b, (40, 24)), tensor(b, (24,))
+    made = b.relu(b.add(b.mm(b.mul(x, b.scalar(value=0.5)), w), bias))
+    c = only(b, made)
+    assert c.left.op == "mul" and c.right.op == "load"
+    (store,) = c.stores
+    assert store.value is not c.total and not store.value.varies_in_r
+
+
+def test_a_window_stands_in_an_operands_index():
+    b = builder()
+    made = b.convolution(
+        tensor(b, (2, 4, 7, 8)), tensor(b, (6, 4, 3, 2)), None, stride=2, padding=0, dilation=1, groups=1
+    )
+    c = only(b, made)
+    assert axes(c) == {"batch": [], "rows": [2, 3, 4], "columns": [6], "inner": [4, 3, 2]}
+    assert c.left.op == "load" and c.left.attr[1].is_affine
+    assert sorted(v for _, v in c.left.attr[1].terms) == sorted([224, 16, 2, 56, 8, 1]), "image strides, and steps of 2"
+
+
+def test_groups_are_batches():
+    b = builder()
+    made = b.convolution(tensor(b, (2, 4, 9)), tensor(b, (6, 2, 3)), None, stride=1, padding=0, dilation=1, groups=2)
+    assert axes(only(b, made)) == {"batch": [2], "rows": [2, 7], "columns": [3], "inner": [2, 3]}
+
+
+def test_sums_of_products_that_the_program_spells_out():
+    b = builder()
+    x, y = tensor(b, (7, 5)), tensor(b, (5, 9))
+    made = b.sum(b.mul(b.unsqueeze(x, dim=2), y), dim=1)
+    assert axes(only(b, made)) == {"batch": [], "rows": [7], "columns": [9], "inner": [5]}
+
+
+def test_what_is_no_contraction():
+    b = builder()
+    x = tensor(b, (64, 48))
+    assert refused(b, b.exp(x)) == "not-one-sum"
+    b = builder()
+    assert refused(b, b.sum(tensor(b, (64, 48)), dim=1)) == "no-product"
+    b = builder()
+    x = tensor(b, (64, 48))
+    assert refused(b, b.amax(b.mul(x, x), dim=1)) == "no-sum-of-floats"
+    b = builder()
+    i = tensor(b, (64, 48), dt.int64)
+    assert refused(b, b.sum(b.mul(i, i), dim=1)) == "no-sum-of-floats"
+    b = builder()
+    x = tensor(b, (64, 48))
+    assert refused(b, b.softmax(x, dim=-1)) == "not-one-sum"
+    b = builder()
+    x = tensor(b, (64, 48))
+    assert refused(b, b.div(x, b.sum(b.mul(x, x), dim=1, keepdim=True))) == "stores-along-inner"
+    b = builder()
+    x, y = tensor(b, (64, 48)), tensor(b, (64, 1))
+    assert refused(b, b.sum(b.mul(x, y), dim=1)) == "inner-of-one-operand"
+    b = builder()
+    assert refused(b, b.cumsum(tensor(b, (64, 48)), dim=1)) == "runs-in-order"
+
+
+def test_values():
+    b = builder()
+    x, w, bias = tensor(b, (33, 40)), tensor(b, (24, 40)), tensor(b, (24,))
+    made = b.relu(b.linear(x, w, bias))
+    b.graph.outputs = [made]
+    arrays = [T(n).astype(np.float32) for n in ((33, 40), (24, 40), (24,))]
+    (got,) = run(schedule_graph(b.graph, contractions="generated"), *arrays)
+    np.testing.assert_allclose(got, np.maximum(arrays[0] @ arrays[1].T + arrays[2], 0), rtol=1e-5, atol=1e-5)
+
+
+def test_products_of_one_row_and_their_sum_are_not_computed_again():
+    """A reader with axes of its own reads the product from memory."""
+    b = builder()
+    product = b.mm(tensor(b, (17, 12)), tensor(b, (12, 23)))
+    made = b.mul(b.unsqueeze(product, dim=0), tensor(b, (4, 1, 1)))
+    found = [recognise(k) for k in kernels(b, made)]
+    assert [isinstance(f, Contraction) for f in found] == [True, False]
+
+
+# --------------------------------------------------------------------------- the choice
+
+
+def node(dtype=dt.float32, shape=(7, 5)):
+    b = builder()
+    return b.mm(tensor(b, shape, dtype), tensor(b, (shape[1], 9), dtype))
+
+
+def no(kernel):
+    return Refusal("no-blocks", "heuristic", "none are written")
+
+
+def yes(kernel):
+    assert isinstance(recognise(kernel), Contraction)
+    return "tiles"
+
+
+def test_the_library_runs_until_a_strategy_says_yes():
+    assert choose(node(), OPS, "auto", no) == Choice(
+        "library", Reason("no-strategy", ("no-blocks", "none are written"))
+    )
+    assert choose(node(), OPS, "auto", yes) == Choice("generated", Reason("strategy", ("tiles",)))
+    assert choose(node(), OPS, "generated", no) == Choice("generated", Reason("asked-for"))
+
+
+def test_products_of_other_types_stay_with_the_library():
+    for option in ("auto", "generated"):
+        assert choose(node(dt.int64), OPS, option, yes) == Choice("library", Reason("dtype", ("int64",)))
+
+
+def test_reasons_are_a_closed_list():
+    assert {str(Reason(code, ("a", "b"))) for code in REASONS}
+    with pytest.raises(InternalError, match="unknown reason 'whim'"):
+        Reason("whim")
+
+
+def test_a_contraction_is_asked_about_as_it_is():
+    """Before anything is fused, in the layouts that the operands have."""
+    b = builder()
+    made = b.linear(tensor(b, (7, 5), stride=(1, 7)), tensor(b, (9, 5)), tensor(b, (9,)))
+    kernel = contraction_kernel(made, OPS)
+    assert kernel is not None
+    found = recognise(kernel)
+    assert isinstance(found, Contraction) and axes(found) == {
+        "batch": [], "rows": [7], "columns": [9], "inner": [5],
+    }  # fmt: skip
+    assert {c for _, c in found.left.attr[1].terms} == {1, 7}
+
+
+def test_equal_layers_are_asked_about_once():
+    asked = []
+    b = builder()
+    x = tensor(b, (7, 7))
+    for _ in range(5):
+        x = b.mm(x, tensor(b, (7, 7)))
+    b.graph.outputs = [x]
+    found = schedule_graph(b.graph, emits=lambda kernel: asked.append(kernel) or no(kernel))
+    assert len(asked) == 1 and len(found.chosen) == 5
+
+
+def test_choices_are_in_the_plan():
+    b = builder()
+    b.graph.outputs = [b.mm(tensor(b, (7, 5)), tensor(b, (5, 9)))]
+    plan = make_plan(b.graph, schedule_graph(b.graph, emits=no), {}, "cpp")
+    (chosen,) = plan.chosen
+    assert chosen.origin.op == "mm" and chosen.choice.reason == Reason("no-strategy", ("no-blocks", "none are written"))
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_contract_refuses_axes_that_differ():
+    x = TensorMeta((7, 5), contiguous_strides((7, 5)), dt.float32)
+    labels = {"left": (0, 2), "right": (1, 2), "result": (0, 1), "dtype": None}
+    with pytest.raises(ValueError, match="axis 2 has sizes 5 and 4"):
+        OPS["contract"].meta(x, dataclasses.replace(x, shape=(7, 4)), **labels)
+    with pytest.raises(TypeError, match="one dtype"):
+        OPS["contract"].meta(x, dataclasses.replace(x, dtype=dt.float64), **labels)
