@@ -15,7 +15,7 @@ from dataclasses import replace
 from .bounds import interval, is_below
 from .dtypes import int64
 from .graph import Graph, GraphBuilder, Node
-from .ops.requires import NonZero, Requirement
+from .ops.requires import Finite, NonZero, Requirement
 from .ops.table import Op
 
 #: what `check` says; seen only where plain Python does not raise, which is a defect
@@ -49,6 +49,8 @@ def unproven(n: Node) -> Iterable[Requirement]:
 
 
 def _follows(x: Node, r: Requirement) -> bool:
+    if isinstance(r, Finite):
+        return False
     if not isinstance(r, NonZero) and not isinstance(r.high, int):
         return r.low == 0 and is_below(x, r.high + 1)
     known = interval(x)
@@ -85,6 +87,8 @@ def _broken(b: GraphBuilder, x: Node, r: Requirement) -> Node:
     """Where a requirement does not hold. NaN lies in no range."""
     if x.dtype.is_int:
         x = b.cast(x, dtype=int64)  # bounds need not be numbers of a narrow type
+    if isinstance(r, Finite):
+        return b.logical_and(b.isfinite(x), b.gt(b.abs(x), b.scalar(value=r.bound)))
     if isinstance(r, NonZero):
         return b.eq(x, b.scalar(value=0))
     within = b.logical_and(b.ge(x, b.scalar(value=r.low)), b.le(x, b.scalar(value=r.high)))

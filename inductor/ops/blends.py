@@ -10,7 +10,7 @@ from .. import dtypes
 from ..dtypes import LARGEST, bool_
 from ..graph import GraphBuilder, Node, TensorMeta
 from .arithmetic import power_meta
-from .common import args, new_meta, row, wrap_dim
+from .common import args, new_meta, row, scalar_value, wrap_dim
 from .elementwise import check_dtype
 from .facts import ROUNDED, Rounding
 from .promotion import (
@@ -104,8 +104,8 @@ _row("nan_to_num", _meta_like, _nan_to_num, nan=0.0, posinf=None, neginf=None)
 # --------------------------------------------------------------------------- three operands
 
 
-def _scaled(b: GraphBuilder, x: Node, value: float, c: Any) -> Node:
-    return x if value == 1 else b.mul(x, c(value))
+def _scaled(b: GraphBuilder, x: Node, value: Node) -> Node:
+    return x if scalar_value(value) == 1 else b.mul(x, value)
 
 
 def _unified(b: GraphBuilder, *nodes: Node) -> list[Node]:
@@ -114,29 +114,28 @@ def _unified(b: GraphBuilder, *nodes: Node) -> list[Node]:
     return [n if n.meta.weak else to(b, n, dtype) for n in nodes]
 
 
-def _addcmul(b: GraphBuilder, x: Node, p: Node, q: Node, c: Any, value: float) -> Node:
+def _addcmul(b: GraphBuilder, x: Node, p: Node, q: Node, value: Node, c: Any) -> Node:
     x, p, q = _unified(b, x, p, q)
-    p = _scaled(b, p, value if x.dtype.is_float else int(value), c)
+    known = scalar_value(value)
+    p = _scaled(b, p, value if known is None or x.dtype.is_float else c(int(known)))
     dtype = result_dtype(x.meta, p.meta, q.meta)
     # eager's kernels on CPUs fuse product and sum
     return b.fma(p, q, x) if dtype.is_float else b.add(x, b.mul(p, q))
 
 
-def _addcdiv(b: GraphBuilder, x: Node, p: Node, q: Node, c: Any, value: float) -> Node:
+def _addcdiv(b: GraphBuilder, x: Node, p: Node, q: Node, value: Node, c: Any) -> Node:
     x, p, q = _unified(b, x, p, q)
-    return b.add(x, b.div(_scaled(b, p, value, c), q))
+    return b.add(x, b.div(_scaled(b, p, value), q))
 
 
-_row("addcmul", _promoted("addcmul", "no-bool"), _addcmul, numbers=("value",), value=1)
+def _without_value(meta: Callable[..., TensorMeta]) -> Callable[..., TensorMeta]:
+    """The last input is a number, which has no part in the result's type and layout."""
+    return lambda x, p, q, value: meta(x, p, q)
 
 
-def _meta_addcdiv(*metas: TensorMeta, value: float) -> TensorMeta:
-    dtype = result_dtype(*metas)
-    check_dtype("addcdiv", dtype, "float")
-    return pointwise_meta(*metas, dtype=dtype)
-
-
-_row("addcdiv", _meta_addcdiv, _addcdiv, numbers=("value",), value=1)
+# inputs: x, p, q, value
+_row("addcmul", _without_value(_promoted("addcmul", "no-bool")), _addcmul, numbers=(3,))
+_row("addcdiv", _without_value(_promoted("addcdiv", "float")), _addcdiv, numbers=(3,))
 
 
 def _meta_lerp(x: TensorMeta, end: TensorMeta, weight: TensorMeta) -> TensorMeta:

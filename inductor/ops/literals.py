@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 from ...errors import LoweringError
 from .. import dtypes
-from ..dtypes import DType, bool_, float64
+from ..dtypes import LARGEST, DType, bool_, float64, held_range
 from ..graph import Node, TensorMeta
 from ..loops import Expr, Fn, as_index, const, expr, index_value
 from .common import REQUIRED, convert, number, row
 from .facts import ALL_ERRORS, IS_HALF
 from .promotion import DEFAULT_FLOAT
+from .requires import Finite, Range, Requirement
 
 
 def _meta_scalar(*, value: Any, dtype: DType | None) -> TensorMeta:
@@ -64,11 +66,19 @@ def _real(e: Any) -> Expr:
 row("scalar", "literal", _meta_scalar, attrs={"value": REQUIRED, "dtype": None}, lower=_lower_scalar, rounding=IS_HALF)
 
 
-def _meta_number(x: TensorMeta) -> TensorMeta:
+def _meta_number(x: TensorMeta, *, fits: DType | None = None) -> TensorMeta:
     if x.shape or x.dtype not in (dtypes.float64, dtypes.int64):
         raise TypeError(f"a number is held in a 0-dim float64 or int64 tensor, not in {x}")
     return TensorMeta((), (), DEFAULT_FLOAT if x.dtype.is_float else dtypes.int64, "cpu", weak=True)
 
 
-# a Python float or int that is known only when the graph runs; with all its digits, whatever the dtype it meets
-NUMBER = row("number", "pointwise", _meta_number, lower=lambda node, x: lambda index: x(()), errors=ALL_ERRORS)
+def _fitting(node: Node) -> Iterator[Requirement]:
+    fits = node.attrs["fits"]
+    if fits is not None:
+        yield Finite(0, LARGEST[fits]) if fits.is_float else Range(0, *held_range(fits))
+
+
+# A Python float or int that is known only when the graph runs; with all its digits, whatever the dtype it meets. `fits`: eager
+# refuses it where that dtype cannot hold it
+NUMBER = row("number", "pointwise", _meta_number, attrs={"fits": None}, requires=_fitting,
+             lower=lambda node, x: lambda index: x(()), errors=ALL_ERRORS)  # fmt: skip

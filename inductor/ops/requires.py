@@ -29,7 +29,15 @@ class NonZero:
     input: int
 
 
-Requirement = Range | NonZero
+@dataclass(frozen=True)
+class Finite:
+    """Each finite element of the node's `input`-th input lies within `bound` of zero."""
+
+    input: int
+    bound: float
+
+
+Requirement = Range | NonZero | Finite
 Requires = Callable[[Node], Iterable[Requirement]]
 
 

@@ -299,9 +299,9 @@ def _selection() -> Iterator[Sample]:
     yield Sample("clamp", (T((3, 4), i64), -2.5, None))
     yield Sample("clamp", (T((3, 4)), T((4,)), T((3, 1))))
     for name in ("addcmul", "addcdiv"):
-        yield Sample(name, (T((3, 4)), T((3, 1)), T((4,), values="positive")))
-        yield Sample(name, (T((3, 4)), T((3, 4), layout="transposed"), T((3, 4), values="positive")), {"value": 0.5})
-    yield Sample("addcmul", (T((3, 4), i64), T((3, 4), i64), T((3, 4), i64)), {"value": 3})
+        yield Sample(name, (T((3, 4)), T((3, 1)), T((4,), values="positive"), 1))
+        yield Sample(name, (T((3, 4)), T((3, 4), layout="transposed"), T((3, 4), values="positive"), 0.5))
+    yield Sample("addcmul", (T((3, 4), i64), T((3, 4), i64), T((3, 4), i64), 3))
     yield Sample("fma", (T((3, 4)), T((4,)), T((3, 4), layout="transposed")))
     yield Sample("add_scaled", (T((3, 4)), T((4,)), 1.5))
     yield Sample("add_scaled", (T((3, 4), i64), T((3, 4), i32), -3))

@@ -20,36 +20,33 @@ import torch
 import torch.nn.functional as F
 
 from ....inductor.dtypes import (
-    LARGEST,
     DType,
     bool_,
-    float64,
     held_range,
     holds,
-    int64,
-    int_range,
     uint16,
     uint32,
     uint64,
 )
-from ....inductor.graph import Node, TensorMeta
+from ....inductor.graph import Node
 from ....inductor.ops import OPS, Op
 from ....inductor.ops.dims import deciding, less
-from ....inductor.ops.literals import NUMBER
 from ...breaks import OF_DATA, Break, NotConstant
 from ...values.base import Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import FunctionValue
 from ...values.item import ItemValue
 from ...values.literals import LITERAL_TYPES
-from ...values.number import INT64, NumberValue, changing
+from ...values.number import NumberValue, changing
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
 from .autocast import cast_operands
 from .dtypes import device_text, from_torch
+from .held_numbers import fitting, guard_power, may_overflow, number_node, read_number
 from .implemented import missing_kernel
 from .overlapping import check_written, is_pointwise
 from .results import Results, ReturnTypeValue
+from .schemas import numbers_of
 
 if TYPE_CHECKING:
     from ...values.base import Handler, Machine
@@ -92,34 +89,41 @@ class Context:
         """
         nodes = [None if x is None else self.node(x) for x in operands]
         claim(self.ev)
-        if any(isinstance(a, Node) for a in attrs.values()):
+        if any(map(_holds_tensor, attrs.values())):
             raise self.broken("data-dependent-value", f"{name} with a setting read from a tensor",
                               "settings must be known before the graph runs")  # fmt: skip
         if self.ev.states["torch"].casts:
             nodes = cast_operands(self, name, nodes, attrs)
         if OPS[name].numbers:
-            self._fitting(OPS[name], nodes, attrs)
+            self._hold_numbers(OPS[name], nodes, attrs)
         for n in nodes:
             if n is not None and not isinstance(n.meta, tuple) and _is_left(OPS[name], n.dtype):
                 self.ev.symbols.pin_numbers(nodes)
                 return above.complex_op(self, name, nodes, attrs)
         if name == "pow" and self.ev.symbols.numbers:
-            _guard_power(self.ev, *nodes)
+            guard_power(self.ev, *nodes)
         return self.ev.emit(name, *nodes, **attrs)
 
-    def _fitting(self, row: Op, nodes: Sequence[Node | None], attrs: Mapping[str, Any]) -> None:
+    def _hold_numbers(self, row: Op, nodes: list[Node | None], attrs: Mapping[str, Any]) -> None:
         """Numbers that an op holds to the result's dtype must fit it; of those that change, that is guarded."""
         given = [attrs.get(k) if isinstance(k, str) else k < len(nodes) and nodes[k] for k in row.numbers]
         values: list[Any] = [n.attrs["value"] if isinstance(n, Node) and n.op.kind == "literal" else n for n in given]
-        unusual = [v for v in values if _may_overflow(v)]
+        unusual = [v for v in values if may_overflow(v)]
         if not unusual:
             return
         meta = row.meta(*[None if n is None else n.meta for n in nodes], **row.bind(attrs))
         for v in unusual:
             if isinstance(v, Node):
-                guard_fits(self.ev, v, meta.dtype)
+                nodes[nodes.index(v)] = self.fitting(v, meta.dtype)
             elif not (holds(meta.dtype, v) if isinstance(v, (int, float)) else self._surely_holds(meta.dtype, v)):
                 raise Declined(f"the number {v}, which {meta.dtype} cannot hold")
+
+    def fitting(self, number: Node, dtype: DType) -> Node:
+        """A number of the graph, held to what `dtype` can hold."""
+        held = fitting(self.ev, number, dtype)
+        if held is None:
+            raise Declined(f"a number read from a tensor, which {dtype} may not hold")
+        return held
 
     def _surely_holds(self, dtype: DType, value: Any) -> bool:
         """`holds` for an int that changes."""
@@ -178,34 +182,8 @@ def _is_left(row: Op, dtype: DType) -> bool:
     return dtype.is_complex or (dtype in (uint16, uint32, uint64) and row.elements == "computed")
 
 
-def _may_overflow(value: Any) -> bool:
-    """Whether some dtype cannot hold a number, or it is not known yet. All hold the small ones."""
-    if isinstance(value, Node):
-        return value.op is NUMBER
-    if isinstance(value, (int, float)):
-        return not -128 <= value <= 127
-    return hasattr(value, "free_symbols")
-
-
-def guard_fits(ev: Machine, node: Node, dtype: DType) -> None:
-    """A number that changes must fit a narrow dtype at each call; one that does not is a constant, for eager to refuse."""
-    number = ev.symbols.number_behind(node)
-    if number is None:
-        return
-    if dtype.is_int and type(number.hint) is int:
-        number.check_range(ev, *int_range(dtype))
-    elif dtype.is_float:
-        number.check_range(ev, -LARGEST[dtype], LARGEST[dtype])
-    else:
-        number.as_constant()
-
-
-def _guard_power(ev: Machine, base: Node | None, exponent: Node | None) -> None:
-    """Ints have no negative powers."""
-    number = ev.symbols.number_behind(exponent) if exponent is not None else None
-    if number is not None and base is not None and not (base.dtype.is_float or base.dtype.is_complex):
-        if type(number.hint) is int:
-            number.check_range(ev, 0, INT64[1])
+def _holds_tensor(attr: Any) -> bool:
+    return isinstance(attr, (Node, ArrayValue)) or type(attr) in (tuple, list) and any(map(_holds_tensor, attr))
 
 
 class Above:
@@ -312,38 +290,6 @@ def size_value(ev: Machine, size: Any) -> Value:
     return ConstantValue(size) if type(size) is int else ev.size(size)
 
 
-def number_node(ev: Machine, value: NumberValue) -> Node:
-    """The graph's number for one that changes from call to call, which the entry reads at each call."""
-    found = ev.symbols.numbers.get(value.place)
-    if found is None:
-        made = ev.emit("number", held_number(ev, value))
-        ev.symbols.numbers[value.place] = value, made
-        return made
-    return found[1]
-
-
-def held_number(ev: Machine, value: NumberValue) -> Node:
-    """The 0-dim tensor, an input of the graph, that holds a number which changes from call to call."""
-    known = ev.states["torch"].held_numbers
-    found = known.get(value.place)
-    if found is None:
-        dtype = int64 if type(value.hint) is int else float64
-        make: Callable[[Any], torch.Tensor] = _int_input if dtype is int64 else _float_input
-        if dtype is int64:
-            value.check_range(ev, *INT64)
-        place = value.place.step(f"{ev.names.inject(make, 'number')}(", ")", "")
-        found = known[value.place] = ev.add_input(place, TensorMeta((), (), dtype, "cpu"), make(value.hint), "number")
-    return found
-
-
-def _float_input(value: float) -> torch.Tensor:
-    return torch.scalar_tensor(value, dtype=torch.float64)
-
-
-def _int_input(value: int) -> torch.Tensor:
-    return torch.scalar_tensor(value, dtype=torch.int64)
-
-
 def takes_numbers(fn: Function) -> Function:
     """Mark a handler whose operands may be numbers that change from call to call: they arrive as Nodes."""
     NUMERIC.add(fn)
@@ -401,6 +347,9 @@ def plain_call(ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping
         _refuse_scalars(ev, args, kwargs.values())
     named = {k: (operand if k in _OPERANDS else unwrap)(ev, v) for k, v in kwargs.items() if k != "out"}
     plain = [operand(ev, v) for v in args]
+    if place:
+        plain = [_in_place_of_number(ev, fn, place, i, x) for i, x in enumerate(plain)]
+        named = {k: _in_place_of_number(ev, fn, place, k, x) for k, x in named.items()}
     if place and not ev.states["torch"].casts:
         said = missing_kernel(ev, place, resolve(place), plain, named)
         if said:
@@ -413,6 +362,16 @@ def plain_call(ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping
         return write_out(ev, out, result)
     result = fn(Context(ev), *plain, **named)
     return wrap(ev, result)
+
+
+def _in_place_of_number(ev: Machine, fn: Function, place: str, where: int | str, given: Any) -> Any:
+    """An argument; where the function takes a number alone, a tensor stands for the number that it holds, as in eager."""
+    if not isinstance(given, ArrayValue) or where not in numbers_of(place.rpartition(".")[2]):
+        return given
+    number = read_number(ev, given) if fn in NUMERIC and (type(where) is int or where in _OPERANDS) else None
+    if number is None:
+        raise Declined("a tensor in the place of a number")
+    return number
 
 
 def _check_numbers(ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value]) -> None:

@@ -93,12 +93,14 @@ EAGER.update(
     bitwise_left_shift=operator.lshift, bitwise_right_shift=operator.rshift,
 )  # fmt: skip
 
-_named("where masked_fill clamp lerp addcmul addcdiv nan_to_num isclose cosine_similarity", torch)
+_named("where masked_fill clamp lerp nan_to_num isclose cosine_similarity", torch)
 EAGER["cross"] = torch.linalg.cross
 EAGER["cast"] = lambda x, *, dtype: _as_tensor(x).to(to_torch(dtype), copy=True)
 EAGER["scalar"] = lambda *, value, dtype: value
-EAGER["number"] = torch.Tensor.item
+EAGER["number"] = lambda x, *, fits: x.item()
 EAGER["fma"] = lambda x, y, z: torch.addcmul(z, x, y)
+EAGER["addcmul"] = lambda x, p, q, value: torch.addcmul(x, p, q, value=value)
+EAGER["addcdiv"] = lambda x, p, q, value: torch.addcdiv(x, p, q, value=value)
 EAGER["add_scaled"] = lambda x, y, scale: torch.add(x, y, alpha=scale)
 EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"), 1)
 EAGER["xlog1py"] = _lift(torch.special.xlog1py, 0, 1)

@@ -22,7 +22,6 @@ from .calls import (
     Context,
     above,
     claim,
-    held_number,
     refuse_leaf,
     resolve,
     unwrap,
@@ -30,10 +29,12 @@ from .calls import (
 )
 from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
+from .held_numbers import held_number
 from .meta_results import Foreseen, Unforeseen, leaves
 from .opaque_calls import Call, Layout, layout_of
 from .reinterpreted import reinterpret
 from .results import Results
+from .schemas import overloads_of, scalars
 
 if TYPE_CHECKING:
     from ...values.base import Machine, Value
@@ -320,7 +321,7 @@ def handler_of_unknown(fn: Any) -> Any:
 
     def handler(ev: Machine, args: Any, kwargs: Any) -> Any:
         refuse_leaf(ev, kwargs)
-        plain, named = _arguments(ev, args, kwargs, _scalars(_operators_of(place)))
+        plain, named = _arguments(ev, args, kwargs, scalars(_operators_of(place)))
         return wrap(ev, call_target(Context(ev), place, fn, plain, named, effects))
 
     return handler
@@ -329,8 +330,8 @@ def handler_of_unknown(fn: Any) -> Any:
 def method_call(ev: Machine, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`args[0].name(...)` as it is: a method that no table names."""
     refuse_leaf(ev, kwargs)
-    overloads = _overloads(name)
-    plain, named = _arguments(ev, args, kwargs, _scalars(overloads))
+    overloads = overloads_of(name)
+    plain, named = _arguments(ev, args, kwargs, scalars(overloads))
     return wrap(ev, extern_call(Context(ev), f"Tensor.{name}", plain, named, effects=_is_random(overloads)))
 
 
@@ -349,18 +350,6 @@ def _arguments(
         return unwrap(ev, value)
 
     return [argument(i, a) for i, a in enumerate(args)], {k: argument(k, v) for k, v in kwargs.items()}
-
-
-def _scalars(overloads: Sequence[Any]) -> frozenset[str | int]:
-    """Positions and names of the arguments that are numbers of any type in all overloads that have them."""
-    kinds: dict[str | int, set[bool]] = {}
-    for overload in overloads:
-        for i, argument in enumerate(overload._schema.arguments):
-            kind = argument.type.getElementType() if argument.type.kind() == "OptionalType" else argument.type
-            scalar = kind.kind() in ("NumberType", "FloatType")
-            for where in (argument.name, *(() if argument.kwarg_only else (i,))):
-                kinds.setdefault(where, set()).add(scalar)
-    return frozenset(where for where, found in kinds.items() if found == {True})
 
 
 def opaque_call(ev: Machine, fn: Any, target: str, args: Any, kwargs: Any) -> Any:
@@ -386,7 +375,7 @@ def _place_of(fn: Any) -> tuple[str, bool] | None:
         return None
     for module, prefix in _HOMES:
         for name in {fn.__name__, fn.__name__.removeprefix(prefix)}:
-            if getattr(module, name, None) is fn and (overloads := _overloads(prefix + name)):
+            if getattr(module, name, None) is fn and (overloads := overloads_of(prefix + name)):
                 return f"{module.__name__}:{name}", _is_random(overloads)
     return None
 
@@ -398,12 +387,6 @@ def _operator(fn: Any) -> tuple[str, bool]:
     return f"torch:ops.{fn}", _is_random([getattr(fn, o) for o in fn.overloads()])
 
 
-def _overloads(name: str) -> list[Any]:
-    """The operators behind a function's name; none for what is no operator."""
-    packet = getattr(torch.ops.aten, name, None)
-    return [getattr(packet, o) for o in packet.overloads()] if packet is not None else []
-
-
 def _operators_of(place: str) -> list[Any]:
     """The operators behind a place that `_place_of` gave."""
     module, _, name = place.partition(":")
@@ -413,7 +396,7 @@ def _operators_of(place: str) -> list[Any]:
             found = getattr(found, part)
         return [found] if isinstance(found, torch._ops.OpOverload) else [getattr(found, o) for o in found.overloads()]
     prefix = next((p for home, p in _HOMES if home.__name__ == module), "")
-    return _overloads(prefix + name)
+    return overloads_of(prefix + name)
 
 
 def _is_random(overloads: Sequence[Any]) -> bool:

@@ -1,7 +1,6 @@
 """`torch._foreach_mul_(xs, ys)` and its kin: the same operator over lists of tensors, captured as one call for each position.
 
-Eager runs them so too, where it has no kernel for lists. What does not fit (lists of different lengths, numbers in a tensor) is left to
-the framework.
+Eager runs them so too, where it has no kernel for lists. What does not fit (lists of different lengths) is left to the framework.
 """
 
 from __future__ import annotations
@@ -67,6 +66,13 @@ def _rows(ev: Machine, method: str, args: Args, kwargs: Kwargs) -> list[tuple[li
     first = columns[0]
     if not first or not all(isinstance(x, ArrayValue) for x in first):
         return None
+    numbers = args[3] if len(args) == 4 and method.removesuffix("_") in _WITH_VALUE else None
+    if isinstance(numbers, ArrayValue):  # a number for each, in one tensor
+        if numbers.meta.shape != (len(first),):
+            return None
+        columns[3] = [numbers.view(ev, "select", dim=0, index=k) for k in range(len(first))]
+    if any(c is None and isinstance(a, ArrayValue) and a.meta.shape for a, c in zip(args, columns)):
+        return None
     if any(c is not None and len(c) != len(first) for c in columns) or any(
         _items(ev, v) is not None for v in kwargs.values()
     ):
@@ -76,7 +82,7 @@ def _rows(ev: Machine, method: str, args: Args, kwargs: Kwargs) -> list[tuple[li
     rows = [[a if c is None else c[k] for a, c in zip(args, columns)] for k in range(len(first))]
     if method.removesuffix("_") not in _WITH_VALUE or len(columns) < 4:
         return [(row, kwargs) for row in rows]
-    if len(columns) > 4 or any(isinstance(row[3], ArrayValue) for row in rows):
+    if len(columns) > 4:
         return None
     return [(row[:3], {**kwargs, "value": row[3]}) for row in rows]
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.distributions.utils import lazy_property
+from torch.optim.optimizer import _get_value
 
+from ....inductor.dtypes import HALVES, float32
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
 from ...values.functions import FunctionValue
@@ -165,6 +167,18 @@ def _is_tensor_like(ev: Machine, obj: Value) -> Value:
 @_query("torch.Size")
 def _size(ev: Machine, items: Value | None = None) -> Value:
     return SizeValue(items.items(ev) if items is not None else [])
+
+
+def _value_of_state(ev: Machine, x: Value) -> Value:
+    """What an optimizer counts. In compiled code it stays a tensor, with the digits of the Python float that eager reads of it: one
+    minus a power of a decay rate has few of them in float32.
+    """
+    if isinstance(x, ArrayValue) and x.meta.dtype in (float32, *HALVES):
+        return x.call_method(ev, "double", [], {})
+    return x
+
+
+FUNCTIONS[_get_value] = lambda ev, args, kwargs: _value_of_state(ev, *args, **kwargs)
 
 
 # ------------------------------------------------------------------ modes

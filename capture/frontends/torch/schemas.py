@@ -6,6 +6,7 @@ need not write, and may return its argument where the real kernel makes a new te
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -142,3 +143,30 @@ def _tensors(value: Any) -> Iterable[torch.Tensor]:
 def storage_of(t: torch.Tensor) -> int:
     """What tensors that share memory have in common; a number of its own for a tensor without strided memory."""
     return t.untyped_storage()._cdata if t.layout is torch.strided else id(t)
+
+
+# ------------------------------------------------------------------ arguments that are numbers
+
+
+def overloads_of(name: str) -> list[Any]:
+    """The operators behind a function's name; none for what is no operator."""
+    packet = getattr(torch.ops.aten, name, None)
+    return [getattr(packet, o) for o in packet.overloads()] if packet is not None else []
+
+
+def scalars(overloads: Sequence[Any]) -> frozenset[str | int]:
+    """Positions and names of the arguments that are numbers of any type in all overloads that have them."""
+    kinds: dict[str | int, set[bool]] = {}
+    for overload in overloads:
+        for i, argument in enumerate(overload._schema.arguments):
+            kind = argument.type.getElementType() if argument.type.kind() == "OptionalType" else argument.type
+            scalar = kind.kind() in ("NumberType", "FloatType")
+            for where in (argument.name, *(() if argument.kwarg_only else (i,))):
+                kinds.setdefault(where, set()).add(scalar)
+    return frozenset(where for where, found in kinds.items() if found == {True})
+
+
+@functools.cache
+def numbers_of(name: str) -> frozenset[str | int]:
+    """`scalars` of the operators of this name."""
+    return scalars(overloads_of(name))

@@ -12,7 +12,7 @@ from .....inductor.ops.dims import less
 from .....inductor.ops.promotion import result_dtype
 from .....inductor.ops.scalar import SCALAR
 from ....values.tensor import ArrayValue
-from ..calls import Context, Declined, expand, guard_fits, name, register, takes_numbers
+from ..calls import Context, Declined, expand, name, register, takes_numbers
 from .data import nonzero
 
 # ------------------------------------------------------------------ one operand
@@ -98,7 +98,7 @@ def _scaled_sum(cx: Context, op: str, x: Any, other: Any, alpha: Any) -> Node:
     if dtype == bool_:
         return cx.op(op, left, cx.op("mul", right, cx.cast(alpha, bool_) if computed else bool(alpha)))
     if computed:
-        guard_fits(cx.ev, alpha, dtype)
+        alpha = cx.fitting(alpha, dtype)
     if op == "sub":
         alpha = cx.op("neg", alpha) if isinstance(alpha, Node) else -alpha
     if dtype in HALVES and left.meta.device == "cpu":
@@ -234,20 +234,20 @@ def lerp(cx: Context, input: ArrayValue, end: ArrayValue, weight: Any) -> Node:
     return cx.op("lerp", input, end, weight)
 
 
-@name("*addcmul")
-@takes_numbers
-def addcmul(cx: Context, input: ArrayValue, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Node:
-    if isinstance(value, Node):
-        raise Declined("a factor that changes from call to call")
-    return cx.op("addcmul", input, tensor1, tensor2, value=value)
+def _added(op: str) -> Any:
+    def call(cx: Context, input: ArrayValue, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Node:
+        if isinstance(value, Node) and value.dtype.is_float:
+            dtype = result_dtype(*(cx.node(x).meta for x in (input, tensor1, tensor2)))
+            if not dtype.is_float:
+                raise Declined("a factor that loses its fraction, known only when the graph runs")
+        return cx.op(op, input, tensor1, tensor2, value)
+
+    call.__name__ = op
+    return call
 
 
-@name("*addcdiv")
-@takes_numbers
-def addcdiv(cx: Context, input: ArrayValue, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Node:
-    if isinstance(value, Node):
-        raise Declined("a factor that changes from call to call")
-    return cx.op("addcdiv", input, tensor1, tensor2, value=value)
+for _op in ("addcmul", "addcdiv"):
+    register(expand(f"*{_op}"), takes_numbers(_added(_op)))
 
 
 @name("*isclose")
