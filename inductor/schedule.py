@@ -12,11 +12,10 @@ import itertools
 from dataclasses import dataclass, field, replace
 
 from .chooser import Chosen
-from .dtypes import int64 as _INT64
 from .fusion import fuse, group_reads, group_writes, score
 from .graph import Dim, Origin
-from .kernel import Buffer, Kernel, Store, substitute_stores
-from .loops import Expr, FloorDiv, Index, Indirect, Mod, Var, as_index, expr, load, points, rewrite
+from .kernel import Buffer, Kernel, Store, rewrite_stores, substitute_stores
+from .loops import Expr, FloorDiv, Index, Indirect, Mod, Var, as_index, load, points, postorder, rewrite
 from .lower import ExternCall, Group, Lowered, Storage
 from .memory import must_precede, store_whole
 from .refusal import Refusal
@@ -307,23 +306,13 @@ def _in_order(units: dict[int, Unit]) -> list[Unit]:
 
 def _launch(group: Group, lowered: Lowered, seen: dict[Kernel, Kernel], name: str) -> Launch:
     """The group as a kernel in canonical names, so that equal loops (repeated layers) are one kernel."""
-    p, r = group.p, group.r
-    sub: dict[Var, Index] = {}
-    for kind, variables in (("p", p), ("r", r)):
-        for k, v in enumerate(variables):
-            sub[v] = as_index(Var(f"{kind}{k}", v.extent, kind == "r"))
-            if v.extent == 1:
-                sub[v] = Index()
+    outer = tuple(Var(f"p{k}", v.extent) for k, v in enumerate(group.p))
+    inner = tuple(Var(f"r{k}", v.extent, True) for k, v in enumerate(group.r))
+    sub = {v: as_index(w) for v, w in zip((*group.p, *group.r), (*outer, *inner))}
     fused = substitute_stores(group.stores, sub)
-    order: dict[str, str] = {}
-    values = [_rename(s.value, order) for s in fused]
-    stores = []
-    for s, value in zip(fused, values):
-        target = order.setdefault(s.buffer, f"arg{len(order)}")
-        stores.append(Store(target, _rename_index(s.index, order), value, s.mode))
+    order = _argument_names(fused)
+    stores = [replace(s, buffer=order[s.buffer]) for s in rewrite_stores(fused, lambda e: _renamed(e, order))]
     args = tuple(_buffer(lowered.buffers[b], alias) for b, alias in order.items())
-    outer = tuple(Var(f"p{k}", v.extent) for k, v in enumerate(p))
-    inner = tuple(Var(f"r{k}", v.extent, True) for k, v in enumerate(r))
     symbols = _symbols(args, (*outer, *inner), stores)
     title = _title(name, group, len(seen))
     kernel = Kernel(title, outer, inner, tuple(stores), args, symbols, tuple(group.origins))
@@ -336,21 +325,17 @@ def _title(name: str, group: Group, number: int) -> str:
     return "_".join([name, str(number), *itertools.islice(ops, 5)])
 
 
-def _rename(value: Expr, order: dict[str, str]) -> Expr:
-    def visit(e: Expr) -> Expr | None:
-        if e.op == "load":
-            alias = order.setdefault(e.attr[0], f"arg{len(order)}")
-            return load(alias, e.attr[1], e.dtype)
-        return None
+def _argument_names(stores: list[Store]) -> dict[str, str]:
+    """Buffers by their first use in the values, then in the places of the stores -> names of arguments."""
+    used = [e.attr[0] for e in postorder([s.value for s in stores]) if e.op == "load"]
+    for s in stores:
+        _, place = s.roots
+        used += [s.buffer, *(e.attr[0] for e in postorder([place]) if e.op == "load")]
+    return {b: f"arg{k}" for k, b in enumerate(dict.fromkeys(used))}
 
-    return rewrite([value], visit)[0]
 
-
-def _rename_index(index: Index, order: dict[str, str]) -> Index:
-    if index.is_affine:
-        return index
-    carrier = _rename(expr("index", dtype=_INT64, attr=index), order)
-    return carrier.attr
+def _renamed(e: Expr, names: dict[str, str]) -> Expr | None:
+    return load(names[e.attr[0]], e.attr[1], e.dtype) if e.op == "load" else None
 
 
 def _buffer(storage: Storage, alias: str) -> Buffer:
