@@ -152,15 +152,15 @@ class Split:
 def plan(nest: Nest) -> Split | Refusal:
     """For long reductions whose points of p alone are too few tasks."""
     kernel, vector = nest.kernel, nest.vector
+    if not nest.reductions:
+        return Refusal("no-reduction", "heuristic")
+    if nest.has_scan or not all(is_shareable(kernel, v) for v in kernel.p):
+        return Refusal("order-matters", "legality", "a scatter or a prefix")
     base = columns.plan(nest)
     in_columns = isinstance(base, Columns)
     sharing = base.sharing if isinstance(base, Columns) else share_rows(nest)
     runs, count = size_hint(points(kernel.r)), sharing.size()
     work = size_hint(points((*kernel.p, *kernel.r)))
-    if not nest.reductions:
-        return Refusal("no-reduction", "heuristic")
-    if not all(is_shareable(kernel, v) for v in kernel.p) or nest.has_scan:
-        return Refusal("order-matters", "legality", "a scatter or a prefix")
     if nest.in_lanes and vector is not None:
         if not in_columns or size_hint(vector.extent) > 2 * columns.BLOCK or not isinstance(vector.extent, int):
             return Refusal(
