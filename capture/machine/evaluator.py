@@ -7,11 +7,10 @@ made), so an attempt is discarded by forgetting it.
 from __future__ import annotations
 
 import abc
-import collections
 import math
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...config import config
@@ -21,7 +20,7 @@ from ...inductor.graph import Graph, GraphBuilder, Node, TensorMeta
 from ...inductor.ops import OPS
 from ...inductor.ops.table import Op
 from .. import locations
-from ..breaks import Break, NotConstant, UserRaise
+from ..breaks import Break, UserRaise
 from ..entry.boundary import BoundaryBuilder
 from ..entry.effects import Effects
 from ..frontend import Frontend
@@ -30,33 +29,28 @@ from ..guards.sources import Names, Source
 from ..guards.symbols import Assumptions, Symbols
 from ..python import builtin_table
 from ..switches import stance
-from ..values import special_methods
 from ..values.base import Args, Kwargs, Value
-from ..values.classes import ClassValue, ExceptionValue
-from ..values.constant import FALSE, NONE, TRUE, ConstantValue
+from ..values.classes import ClassValue
+from ..values.constant import FALSE, ConstantValue
 from ..values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue
 from ..values.generators import GeneratorValue
 from ..values.item import number_node
 from ..values.iterators import (
-    DictIterator,
-    FixedIterator,
-    ItemIterator,
     IteratorValue,
-    RangeIterator,
-    SequenceIterator,
-    SetIterator,
 )
-from ..values.keys import Identity, MethodKey, NotStatic, UserKey, by_identity, has_identity, static_key
 from ..values.literals import LITERAL_TYPES
 from ..values.mappings import DictValue
 from ..values.number import NumberValue
 from ..values.objects import ObjectValue
-from ..values.sequences import DequeValue, ListValue, SequenceValue, SliceValue, TupleValue
-from ..values.sets import DictViewValue, SetValue
-from ..values.symint import SymIntValue
+from ..values.sequences import DequeValue, ListValue
+from ..values.sets import SetValue
 from . import calls, frames, objects, operators, wrapping
 from .class_service import ClassService
+from .conversion_service import ConversionService
+from .error_service import ErrorService
 from .frames import Frame
+from .iteration_service import IterationService
+from .key_service import KeyService
 from .scopes import GlobalScope
 from .text_service import TextService
 from .type_lookup import MISSING, type_find
@@ -87,7 +81,7 @@ class _Builder(GraphBuilder):
         return node
 
 
-class Evaluator(ClassService, TextService):
+class Evaluator(ClassService, TextService, ConversionService, IterationService, KeyService, ErrorService):
     """See the module's text.
 
     frontends: the array frameworks in use
@@ -178,94 +172,6 @@ class Evaluator(ClassService, TextService):
     def wrap(self, obj: Any, source: Source) -> Value:
         """The Value of a real object found at `source`. See `wrapping`."""
         return wrapping.wrap(self, obj, source)
-
-    def constant(self, obj: Any) -> Value:
-        """A Value for an immutable object known now; other objects are held by the entry."""
-        if type(obj) in wrapping.CONSTANT_TYPES:
-            return ConstantValue(obj)
-        return self.wrap(obj, self.names.const(obj))
-
-    def from_python(self, obj: Any) -> Value:
-        """A Value for a real object that capture just made: nobody else has it, so containers become new ones."""
-        cls = type(obj)
-        if cls in wrapping.CONSTANT_TYPES:
-            return ConstantValue(obj)
-        if cls is tuple:
-            return TupleValue([self.from_python(o) for o in obj])
-        if cls is list:
-            return ListValue([self.from_python(o) for o in obj])
-        if cls is dict:
-            new = DictValue()
-            for k, v in obj.items():
-                new.put(self, self.from_python(k), self.from_python(v))
-            return new
-        if cls in (set, frozenset):
-            return SetValue.of(self, [self.from_python(o) for o in obj], cls)
-        if isinstance(obj, Value):
-            return obj
-        if isinstance(obj, Iterator):  # used up by who iterates: the entry could give it out only once
-            return self.iterator_of([self.from_python(o) for o in obj])
-        return self.wrap(obj, self.names.const(obj))
-
-    def to_python(self, value: Value, symbols: bool = False) -> Any:
-        """The real object of a constant Value, or a new container of such. Raises NotConstant.
-
-        A symbolic int becomes a constant, guarded; with `symbols` it is given as its expression.
-        """
-        if value.is_constant:
-            return value.as_constant()
-        if isinstance(value, TupleValue):
-            return tuple(self.to_python(v, symbols) for v in value.items(self))
-        if isinstance(value, ListValue):
-            return [self.to_python(v, symbols) for v in value.elements(self)]
-        if isinstance(value, SymIntValue):
-            return value.expr if symbols else self.symbols.specialize(value)
-        if symbols and isinstance(value, NumberValue) and hasattr(value, "expr"):
-            return value.expr
-        if isinstance(value, SliceValue):
-            return slice(*(self.to_python(v, symbols) for v in (value.start, value.stop, value.step)))
-        if isinstance(value, DictValue):
-            return value.cls((self.to_python(k, symbols), self.to_python(v, symbols)) for k, v in value.pairs(self))
-        if isinstance(value, DictViewValue):
-            return [self.to_python(v, symbols) for v in value.items(self)]
-        if isinstance(value, SetValue):
-            return value.cls(self.to_python(v, symbols) for v in value.items(self))
-        if isinstance(value, ObjectValue) and type(value.payload) is ConstantValue:
-            return value.real if value.real is not None else value.payload.value
-        return value.as_constant()
-
-    def as_python(self, value: Value) -> Any:
-        """Lists, tuples, dicts and constants as Python objects, symbolic sizes as expressions; a Break for anything else."""
-        return self._or_break(value, True)
-
-    def known(self, value: Value) -> Any:
-        """As `as_python`, with symbolic sizes made constants."""
-        return self._or_break(value, False)
-
-    def _or_break(self, value: Value, symbols: bool) -> Any:
-        try:
-            return self.to_python(value, symbols)
-        except NotConstant:
-            raise self.break_(
-                "not-constant", f"{value.describe()} is needed as a constant", "its value is not known during capture"
-            ) from None
-
-    def fold(self, function: Callable[..., Any], *args: Any) -> Value:
-        """A Value for what a pure function gives; its exceptions become the program's."""
-        return self.from_python(self.fold_raw(function, *args))
-
-    def fold_raw(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a pure function during capture; its exceptions become the program's."""
-        try:
-            for frontend in self.frontends:
-                compute = getattr(frontend, "compute_at_once", None)
-                if compute is not None and any(frontend.owns_type(type(a)) for a in args):
-                    return compute(self, function, args)
-            return function(*args)
-        except (Break, UserRaise, NotConstant):
-            raise
-        except Exception as error:
-            raise self.user_exception(error) from None
 
     def close_abandoned(self) -> None:
         """Do what Python does when the last reference to a generator goes."""
@@ -428,92 +334,6 @@ class Evaluator(ClassService, TextService):
             "only functions of a module that take and give arrays can be one node", "define it at the top of a module",
         )  # fmt: skip
 
-    def iterator_of(self, values: list[Value]) -> Value:
-        return FixedIterator(values)
-
-    def sequence_iterator(self, owner: SequenceValue) -> Value:
-        return SequenceIterator(owner)
-
-    def range_iterator(self, values: range) -> Value:
-        return RangeIterator(values)
-
-    def set_iterator(self, owner: SetValue) -> Value:
-        return SetIterator(owner, owner.items(self))
-
-    def dict_view(self, owner: DictValue, kind: str) -> Value:
-        return DictViewValue(owner, kind)
-
-    def dict_iterator(self, owner: DictValue, kind: str) -> Value:
-        return DictIterator(self, owner, kind)
-
-    def next_with_result(self, it: Value) -> tuple[Value | None, Value]:
-        """`next(it)`, and what the iterator returned if it ended."""
-        if not isinstance(it, ObjectValue):
-            return it.next_(self), getattr(it, "result", NONE)
-        method = it.special(self, "__next__")
-        if method is None:
-            return it.next_(self), NONE
-        try:
-            return method.call(self, [], {}), NONE
-        except UserRaise as error:
-            if not issubclass(error.value.python_type(), StopIteration):
-                raise
-            return None, error.value.getattr_(self, "value")
-
-    def each(self, value: Value) -> Iterator[Value]:
-        """The elements that iteration gives, one by one: between two of them the program's code may look at what was
-        done with the first.
-        """
-        if type(value).items is not Value.items and not isinstance(value, ObjectValue):
-            yield from value.items(self)
-            return
-        it = value.iter_(self)
-        while (item := it.next_(self)) is not None:
-            yield item
-
-    def collected(self, value: Value) -> Iterator[Value]:
-        """As `each`, for what `list(value)` does: an object of the program is asked how many elements there are, too."""
-        asked = isinstance(value, (ObjectValue, ItemIterator))
-        return special_methods.collected(self, value) if asked else self.each(value)
-
-    def mapping_pairs(self, value: Value) -> Iterator[tuple[Value, Value]]:
-        """(key, value) pairs as `dict(value)` takes them, one by one."""
-        inside = self.payload(value)
-        if isinstance(inside, DictValue) and (inside is value or not self._overrides_reading(value)):
-            yield from inside.pairs(self)
-            return
-        if self.has_special(value, "keys"):
-            for key in self.each(self.call_method(value, "keys", [])):
-                yield key, value.getitem(self, key)
-            return
-        for number, item in enumerate(self.each(value)):
-            if not self.is_iterable(item):
-                raise self.type_error(f"cannot convert dictionary update sequence element #{number} to a sequence")
-            parts = item.items(self)
-            if len(parts) != 2:
-                raise self.raise_(
-                    ValueError, f"dictionary update sequence element #{number} has length {len(parts)}; 2 is required"
-                )
-            yield parts[0], parts[1]
-
-    def _overrides_reading(self, value: Value) -> bool:
-        assert isinstance(value, ObjectValue)
-        ordered = issubclass(
-            value.cls, collections.OrderedDict
-        )  # C reads a dict past `keys`, and an OrderedDict through it
-        names = ("__iter__", "keys", "__getitem__") if ordered else ("__iter__",)
-        return any(isinstance(value.info.find(name), types.FunctionType) for name in names)
-
-    def copied_content(self, value: Value) -> Value | None:
-        """The builtin content as C code that copies it finds it: a dict is read through an `__iter__` of its class's own."""
-        assert isinstance(value, ObjectValue)
-        inside = value.payload
-        if not isinstance(inside, DictValue) or inside.cls is not dict or not self._overrides_reading(value):
-            return inside
-        found = DictValue()
-        found.m_update(self, value)
-        return found
-
     def getattr_or_none(self, value: Value, name: str) -> Value | None:
         """`value.name`, or None when that raises AttributeError."""
         try:
@@ -537,50 +357,6 @@ class Evaluator(ClassService, TextService):
     def got_count(self, source: Value, items: list[Value]) -> str:
         """What UNPACK_SEQUENCE's error says of the number it got (Python 3.13 said no more than 3.11 does)."""
         return ""
-
-    def hash_of(self, value: Value) -> Value:
-        """`hash(value)`."""
-        key = value.key(self)
-        if has_identity(key):
-            raise self.break_("object-hash", f"hash of {value.describe()}", "it depends on the object's address")
-        return ConstantValue(hash(key))
-
-    def default_key(self, value: Value) -> Any:
-        """The key of a Value whose type is compared by identity. Breaks for a type that is not."""
-        cls = value.python_type()
-        if by_identity(cls):
-            return self.identity_key(value)
-        if type_find(cls, "__hash__") is None:
-            raise self.type_error(f"unhashable type: '{cls.__name__}'")
-        raise self.break_(
-            "unknown-key", f"{value.describe()} as a dict key or in a set",
-            f"how a {cls.__name__} is hashed and compared is not modelled",
-        )  # fmt: skip
-
-    def constant_key(self, obj: Any) -> Any:
-        """The key of a framework's constant: a dtype, a device, an operator."""
-        try:
-            return static_key(obj)
-        except NotStatic:
-            return obj
-
-    def identity_key(self, value: Value) -> Any:
-        """The key of a Value that is equal to itself alone."""
-        if value.source is not None and value not in self.keyed:
-            self.keyed.append(value)
-        real = self.reals.get(id(value))
-        return value if real is None else Identity(real)
-
-    def key_value(self, key: Any) -> Value:
-        """The Value that a key stands for."""
-        if isinstance(key, Identity):
-            return self.wrap(key.real, self.names.const(key.real))
-        if isinstance(key, UserKey):
-            return key.value
-        if isinstance(key, MethodKey):
-            owner = self.key_value(key.owner)
-            return BoundMethodValue(self.key_value(key.function), owner)
-        return self.from_python(key)
 
     # ------------------------------------------------------------ scopes, cells, variables
 
@@ -702,6 +478,11 @@ class Evaluator(ClassService, TextService):
         """What a size is in this capture."""
         return dim if isinstance(dim, int) else self.symbols.hint(dim)
 
+    def note_failure(self, error: Exception) -> None:
+        """A defect showed while the program was evaluated: note where in the user's code, before its frames are left."""
+        if self.failure is None or self.failure[0] is not error:
+            self.failure = error, locations.current(self, text=True)
+
     def guard_aliases(self) -> None:
         """What was changed must not be, at a later call, the same object as something else that was looked at; nor two dict
         keys that count by identity.
@@ -726,89 +507,6 @@ class Evaluator(ClassService, TextService):
                     continue
                 if not (changed.source.is_const and other.source.is_const):
                     self.guards.different(changed.source, other.source)
-
-    # ------------------------------------------------------------ errors
-
-    def raise_(self, cls: type[BaseException], *args: Any) -> UserRaise:
-        """`raise ev.raise_(ValueError, "...")`: the program raises."""
-        return UserRaise(ExceptionValue(self.class_info(cls), [self.from_python(a) for a in args]))
-
-    def raise_value(self, cls: type[BaseException], *args: Value) -> UserRaise:
-        return UserRaise(ExceptionValue(self.class_info(cls), list(args)))
-
-    def type_error(self, text: str) -> UserRaise:
-        return self.raise_(TypeError, text)
-
-    def attribute_error(self, value: Value, name: str) -> UserRaise:
-        return self.raise_(AttributeError, f"'{value.python_type().__name__}' object has no attribute '{name}'")
-
-    def user_exception(self, error: BaseException) -> UserRaise:
-        """A real exception, raised by something pure that was done during capture, as the program's."""
-        value = ExceptionValue(self.class_info(type(error)), [])
-        value.args = [
-            self.from_python(a) if type(a) in LITERAL_TYPES or type(a) is tuple else ConstantValue(str(a))
-            for a in error.args
-        ]
-        return UserRaise(value)
-
-    def stop_iteration_error(self, error: Value) -> Value:
-        """What a StopIteration that leaves a generator becomes."""
-        new = ExceptionValue(self.class_info(RuntimeError), [ConstantValue("generator raised StopIteration")])
-        new.attrs["__cause__"] = new.attrs["__context__"] = error
-        new.attrs["__suppress_context__"] = TRUE
-        return new
-
-    def note_raised(self, raised: UserRaise) -> None:
-        """Bookkeeping of CPython's raise: the exception being handled becomes the context."""
-        value = raised.value
-        if raised.location is None:
-            raised.location = locations.current(self, text=True)
-            if (
-                not raised.again
-                and isinstance(value, ExceptionValue)
-                and self.handled is not None
-                and self.handled is not value
-            ):
-                self._set_context(value, self.handled)
-
-    def _set_context(self, value: ExceptionValue, handled: Value) -> None:
-        """`value` is raised while `handled` is being handled. A chain that leads back to `value` is cut there."""
-        link, seen = handled, set()
-        while isinstance(link, ExceptionValue) and link not in seen:
-            seen.add(link)
-            before = link.attrs.get("__context__", NONE)
-            if before is value:
-                link.store(self, "__context__", NONE)
-            link = before
-        value.store(self, "__context__", handled)
-
-    def break_(self, code: str, what: str, why: str = "", rewrite: str = "", eager: bool = False) -> Break:
-        """`raise ev.break_(...)`: this cannot be captured."""
-        error = Break(code, what, why, rewrite, eager)
-        self.locate(error)
-        return error
-
-    def branch_break(self, what: str) -> Break:
-        """`raise ev.branch_break(...)`: a jump asks for a truth that only the running graph knows."""
-        return self.break_(
-            "data-dependent-branch", f"branching on {what}", "which way to go is known only when the graph runs",
-            "use torch.where, or move the decision out of the compiled function",
-        )  # fmt: skip
-
-    def note_failure(self, error: Exception) -> None:
-        """A defect showed while the program was evaluated: note where in the user's code, before its frames are left."""
-        if self.failure is None or self.failure[0] is not error:
-            self.failure = error, locations.current(self, text=True)
-
-    def break_globals(self) -> Value:
-        raise self.break_("globals-dict", "taking a module's globals as a dict", "writes to it could not be followed")
-
-    def locate(self, error: Break) -> None:
-        """Note where in the user's code the break happened."""
-        error.strict = self.strict
-        error.nested = self.frame is not None and self.frame.parent is not None
-        error.stack = locations.stack(self)
-        error.location = error.stack[-1] if error.stack else SourceLocation("<unknown>", 0, "<unknown>")
 
 
 _ALIASABLE = (ListValue, DictValue, SetValue, DequeValue, ObjectValue, CellValue)

@@ -81,9 +81,9 @@ class SymbolTable(Protocol):
 class Machine(Protocol):
     """The machine as Values, handlers and front ends see it: the state of one capture and its services.
 
-    What each member does is said where it is: `machine.evaluator.Evaluator`, `machine.class_service`, `machine.text_service`.
-    `frame` a `machine.frames.Frame`, `policy` a `machine.wrapping.Policy`,
-    `operators` and `objects` are the machine's modules."""
+    What each member does is said where it is: `machine.evaluator.Evaluator` and its parts, the `machine.*_service` modules.
+    `frame` is a `machine.frames.Frame`, `policy` a `machine.wrapping.Policy`, `operators` and `objects` are the machine's modules.
+    """
 
     @property
     def operators(self) -> Any: ...
@@ -111,6 +111,7 @@ class Machine(Protocol):
     strict: Any
     memo: dict[int, Value]
     kept: list[Any]
+    keyed: list[Value]
     reals: dict[int, Any]
     wrappers: dict[type, Any]
     inputs: list[tuple[Source, Any]]

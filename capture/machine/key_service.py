@@ -1,0 +1,59 @@
+"""What Values are as keys of dicts and members of sets. A part of the Evaluator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..values.base import Machine, Value
+from ..values.constant import ConstantValue
+from ..values.functions import BoundMethodValue
+from ..values.keys import Identity, MethodKey, NotStatic, UserKey, by_identity, has_identity, static_key
+from .type_lookup import type_find
+
+
+class KeyService:
+    """See the module's text. Its `self` is the whole machine."""
+
+    def hash_of(self: Machine, value: Value) -> Value:
+        """`hash(value)`."""
+        key = value.key(self)
+        if has_identity(key):
+            raise self.break_("object-hash", f"hash of {value.describe()}", "it depends on the object's address")
+        return ConstantValue(hash(key))
+
+    def default_key(self: Machine, value: Value) -> Any:
+        """The key of a Value whose type is compared by identity. Breaks for a type that is not."""
+        cls = value.python_type()
+        if by_identity(cls):
+            return self.identity_key(value)
+        if type_find(cls, "__hash__") is None:
+            raise self.type_error(f"unhashable type: '{cls.__name__}'")
+        raise self.break_(
+            "unknown-key", f"{value.describe()} as a dict key or in a set",
+            f"how a {cls.__name__} is hashed and compared is not modelled",
+        )  # fmt: skip
+
+    def constant_key(self: Machine, obj: Any) -> Any:
+        """The key of a framework's constant: a dtype, a device, an operator."""
+        try:
+            return static_key(obj)
+        except NotStatic:
+            return obj
+
+    def identity_key(self: Machine, value: Value) -> Any:
+        """The key of a Value that is equal to itself alone."""
+        if value.source is not None and value not in self.keyed:
+            self.keyed.append(value)
+        real = self.reals.get(id(value))
+        return value if real is None else Identity(real)
+
+    def key_value(self: Machine, key: Any) -> Value:
+        """The Value that a key stands for."""
+        if isinstance(key, Identity):
+            return self.wrap(key.real, self.names.const(key.real))
+        if isinstance(key, UserKey):
+            return key.value
+        if isinstance(key, MethodKey):
+            owner = self.key_value(key.owner)
+            return BoundMethodValue(self.key_value(key.function), owner)
+        return self.from_python(key)
