@@ -12,22 +12,18 @@ again from the real input when the entry runs; views of one new storage become v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InternalError
 from ...inductor.graph import Dim, Node, TensorMeta
 from ...inductor.ops import OPS
-from ...inductor.ops.views import diagonal_layout, slice_bounds, wrap_index
 from .base import Value
 
 if TYPE_CHECKING:
     from ..guards.sources import Source
     from .base import Emitter, Machine
-
-#: view ops undone by giving the elements their old shape
-_RESHAPES = frozenset(("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"))
 
 
 class Storage:
@@ -108,8 +104,13 @@ class ViewStep:
 
     def undo(self, ev: Machine, parent: Node, new: Node) -> Node | None:
         """The parent's content once the view holds `new`; None when the op has no inverse."""
-        inverse = _INVERSES.get(self.op)
-        return inverse(ev, self.attrs, parent, new) if inverse is not None else None
+        row = OPS.get(self.op)
+        return None if row is None or row.undo is None else row.undo(ev.emit, self.attrs, parent, new)
+
+    def first(self, parent: TensorMeta) -> Dim:
+        """Where the view's first element stands, counted from its parent's first, in elements."""
+        row = OPS.get(self.op)
+        return 0 if row is None or row.first is None else row.first(self.attrs, parent)
 
     def remake(self, rb: Emitter, parent: str) -> str:
         """Code for the view of the real array `parent`, where `is_placed` is False."""
@@ -207,7 +208,7 @@ class ArrayValue(Value):
         """A view of this array by table op `op`."""
         step = ViewStep(op, dict(attrs))
         node = step.apply(ev, self.node(ev))
-        offset = self.offset + _first_element(step, self.meta)
+        offset = self.offset + step.first(self.meta)
         return type(self)(self.storage, node.meta, node, parent=self, step=step, offset=offset)
 
     def pick(self, ev: Machine, indices: tuple[Node | None, ...]) -> ArrayValue:
@@ -362,87 +363,3 @@ def _same_layout(a: TensorMeta, b: TensorMeta) -> bool:
 def _repeats(meta: TensorMeta) -> bool:
     """Whether some dim of more than one element does not move in memory."""
     return any(s == 0 and n != 1 for n, s in zip(meta.shape, meta.stride))
-
-
-def _first_element(step: ViewStep, parent: TensorMeta) -> Dim:
-    """Where a view's first element stands, counted from its parent's first, in elements."""
-    attrs, shape, stride = step.attrs, parent.shape, parent.stride
-    if step.op == "select":
-        d = attrs["dim"] % len(shape)
-        return wrap_index(attrs["index"], shape[d]) * stride[d]
-    if step.op == "slice":
-        d = attrs["dim"] % len(shape)
-        first, _ = slice_bounds(attrs.get("start"), attrs.get("end"), attrs.get("step", 1), shape[d])
-        return first * stride[d]
-    if step.op == "diagonal":
-        offset = attrs.get("offset", 0)
-        a, b, _ = diagonal_layout(shape, offset, attrs.get("dim1", 0), attrs.get("dim2", 1))
-        return offset * stride[b] if offset >= 0 else -offset * stride[a]
-    if step.op == "as_strided":
-        return attrs.get("storage_offset", 0)
-    if step.op == "flip":
-        total: Dim = 0
-        for d in attrs["dims"]:
-            total = total + (shape[d] - 1) * stride[d]
-        return total
-    return 0
-
-
-# ---------------------------------------------------------------- inverses of views
-
-Inverse = Callable[["Machine", Mapping[str, Any], Node, Node], "Node | None"]
-
-
-def _undo_reshape(ev: Machine, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
-    return ev.emit("reshape", new, shape=old.shape)
-
-
-def _undo_permute(ev: Machine, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
-    dims = [d % old.ndim for d in attrs["dims"]]
-    return ev.emit("permute", new, dims=tuple(dims.index(d) for d in range(len(dims))))
-
-
-def _undo_slice(ev: Machine, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
-    if new.shape == old.shape and attrs.get("step", 1) == 1:
-        return new
-    return ev.emit("slice_scatter", old, new, **attrs)
-
-
-def _undo_expand(ev: Machine, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
-    return ev.emit("reshape", new, shape=old.shape)  # only dims of size 1 were added: `_repeats` refuses the rest
-
-
-def _undo_as_strided(ev: Machine, attrs: Mapping[str, Any], old: Node, new: Node) -> Node | None:
-    if _overlaps(attrs["size"], attrs["stride"]):
-        return None
-    return ev.emit("as_strided_scatter", old, new, **attrs)
-
-
-def _overlaps(shape: tuple[Dim, ...], stride: tuple[Dim, ...]) -> bool:
-    """Whether two elements may stand at one place."""
-    if not all(isinstance(n, int) for n in (*shape, *stride)):
-        return True
-    span: Any = 0
-    for step, size in sorted((s, n) for n, s in zip(shape, stride) if n != 1):  # type: ignore[type-var]
-        if step <= span:  # type: ignore[operator]
-            return True
-        span += step * (size - 1)
-    return False
-
-
-def _scatter(op: str) -> Inverse:
-    return lambda ev, attrs, old, new: ev.emit(op, old, new, **attrs)
-
-
-_INVERSES: dict[str, Inverse] = {
-    **{op: _undo_reshape for op in _RESHAPES},
-    **dict.fromkeys(("alias", "detach"), lambda ev, attrs, old, new: new),
-    "permute": _undo_permute,
-    "transpose": lambda ev, attrs, old, new: ev.emit("transpose", new, **attrs),
-    "flip": lambda ev, attrs, old, new: ev.emit("flip", new, **attrs),
-    "expand": _undo_expand,
-    "slice": _undo_slice,
-    "select": _scatter("select_scatter"),
-    "diagonal": _scatter("diagonal_scatter"),
-    "as_strided": _undo_as_strided,
-}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ..dtypes import HALVES, int64, round_to_half
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import ZERO, Expr, Fn, Index, expr, index_value, indirect, masked, mod
+from . import view_writes
 from .common import (
     REQUIRED,
     TRUE,
@@ -293,7 +295,15 @@ def _lower_flip(node: Node, fn: Fn) -> Fn:
     return lambda index: fn(tuple((shape[d] - 1) - i if d in dims else i for d, i in enumerate(index)))
 
 
-row("flip", "index", _meta_flip, attrs={"dims": REQUIRED}, lower=_lower_flip, errors=QUIET)
+def _start_of_flip(attrs: Mapping[str, Any], x: TensorMeta) -> Dim:
+    total: Dim = 0
+    for d in attrs["dims"]:
+        total = total + (x.shape[d] - 1) * x.stride[d]
+    return total
+
+
+row("flip", "index", _meta_flip, attrs={"dims": REQUIRED}, lower=_lower_flip, errors=QUIET,
+    first=_start_of_flip, undo=view_writes.again("flip"))  # fmt: skip
 
 
 def _meta_roll(x: TensorMeta, *, shifts: Sequence[int], dims: Sequence[int]) -> TensorMeta:

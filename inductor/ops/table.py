@@ -43,6 +43,9 @@ class Op:
     values      operands   what it takes of each input; the last holds for all that follow
                 elements   where its elements come from: one of ELEMENTS
                 span       (Node) -> (dim, start, end, step): the run of one axis of its input that it reads
+                first      (attrs, TensorMeta of its input) -> where a view's first element stands, counted from its input's
+                           first; None: there
+                undo       what its input holds once a view holds something else (see `ops.view_writes`); None: not known
                 bounds     (Node, interval of an input's node) -> the interval of an integer result, or None
                 below      (Node) -> a size: its elements are integers from 0 to below it; or None
                 aliases    whether the result may be the first input's memory
@@ -73,6 +76,8 @@ class Op:
     operands: tuple[Operand, ...] = (VALUE,)
     elements: str = "computed"
     span: Callable[[Any], tuple[int, Any, Any, Any]] | None = None
+    first: Callable[..., Any] | None = None
+    undo: Callable[..., Any] | None = None
     bounds: Callable[..., Any] | None = None
     below: Callable[[Any], Any] | None = None
     aliases: bool = False

@@ -12,10 +12,12 @@ from typing import Any
 
 from ..graph import Dim, Node, TensorMeta, contiguous_strides
 from ..loops import ZERO, Fn, Index, as_index, delinearize, linearize
+from . import view_writes
 from .common import REQUIRED, args, row, wrap_dim, wrap_dims
 from .dims import floor_divide, is_one, is_zero, less, plain, same
 from .facts import PART, VALUE, Operand
 from .promotion import is_dense, unsqueezed
+from .view_writes import Undo
 
 
 def _view(x: TensorMeta, shape: Sequence[Dim], stride: Sequence[Dim]) -> TensorMeta:
@@ -30,6 +32,8 @@ def _index_row(
     operand: Operand = VALUE,
     gradient: str = "framework",
     span: Callable[[Node], tuple[int, Any, Any, Any]] | None = None,
+    first: Callable[[Mapping[str, Any], TensorMeta], Dim] | None = None,
+    undo: Undo | None = None,
     **attrs: Any,
 ) -> None:
     """A view row. `point(node, index)` is where an element of the result stands in the input."""
@@ -37,7 +41,8 @@ def _index_row(
     def lower(node: Node, fn: Fn) -> Fn:
         return lambda index: fn(tuple(point(node, index)))
 
-    row(name, "view", meta, attrs=attrs, lower=lower, operands=(operand,), gradient=gradient, span=span)
+    row(name, "view", meta, attrs=attrs, lower=lower, operands=(operand,), gradient=gradient, span=span,
+        first=first, undo=undo)  # fmt: skip
 
 
 def _meta_positive(x: TensorMeta) -> TensorMeta:
@@ -46,9 +51,10 @@ def _meta_positive(x: TensorMeta) -> TensorMeta:
     return _view(x, x.shape, x.stride)
 
 
-_index_row("alias", lambda x: _view(x, x.shape, x.stride), lambda node, index: index)
+_index_row("alias", lambda x: _view(x, x.shape, x.stride), lambda node, index: index, undo=view_writes.the_same)
 # the same as alias but for gradients
-_index_row("detach", lambda x: _view(x, x.shape, x.stride), lambda node, index: index, gradient="stopped")
+_index_row("detach", lambda x: _view(x, x.shape, x.stride), lambda node, index: index, gradient="stopped",
+           undo=view_writes.the_same)  # fmt: skip
 _index_row("positive", _meta_positive, lambda node, index: index)
 
 
@@ -173,8 +179,8 @@ def _reshape_point(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
     return reshape_index(index, node.shape, args(node)[0].shape)
 
 
-_index_row("view", _meta_view, _reshape_point, shape=REQUIRED)
-_index_row("reshape", _meta_reshape, _reshape_point, shape=REQUIRED)
+_index_row("view", _meta_view, _reshape_point, undo=view_writes.reshaped, shape=REQUIRED)
+_index_row("reshape", _meta_reshape, _reshape_point, undo=view_writes.reshaped, shape=REQUIRED)
 
 
 def flattened_shape(shape: Sequence[Dim], start_dim: int, end_dim: int) -> tuple[Dim, ...]:
@@ -193,7 +199,7 @@ def _meta_flatten(x: TensorMeta, *, start_dim: int, end_dim: int) -> TensorMeta:
     return _meta_reshape(x, shape=flattened_shape(x.shape, start_dim, end_dim))
 
 
-_index_row("flatten", _meta_flatten, _reshape_point, start_dim=0, end_dim=-1)
+_index_row("flatten", _meta_flatten, _reshape_point, undo=view_writes.reshaped, start_dim=0, end_dim=-1)
 
 
 def _meta_unflatten(x: TensorMeta, *, dim: int, sizes: Sequence[Dim]) -> TensorMeta:
@@ -201,7 +207,7 @@ def _meta_unflatten(x: TensorMeta, *, dim: int, sizes: Sequence[Dim]) -> TensorM
     return _meta_view(x, shape=(*x.shape[:d], *resolve_shape(sizes, (x.shape[d],)), *x.shape[d + 1 :]))
 
 
-_index_row("unflatten", _meta_unflatten, _reshape_point, dim=REQUIRED, sizes=REQUIRED)
+_index_row("unflatten", _meta_unflatten, _reshape_point, undo=view_writes.reshaped, dim=REQUIRED, sizes=REQUIRED)
 
 
 # --------------------------------------------------------------------------- permutations
@@ -228,7 +234,7 @@ def _permute_point(node: Node, index: tuple[Index, ...]) -> list[Index]:
     return out
 
 
-_index_row("permute", _meta_permute, _permute_point, dims=REQUIRED)
+_index_row("permute", _meta_permute, _permute_point, undo=view_writes.permuted, dims=REQUIRED)
 
 
 def _swap(values: Sequence[Any], dim0: int, dim1: int) -> list[Any]:
@@ -243,6 +249,7 @@ _index_row(
     "transpose",
     lambda x, *, dim0, dim1: _view(x, _swap(x.shape, dim0, dim1), _swap(x.stride, dim0, dim1)),
     lambda node, index: _swap(index, node.attrs["dim0"], node.attrs["dim1"]),
+    undo=view_writes.again("transpose"),
     dim0=REQUIRED,
     dim1=REQUIRED,
 )
@@ -284,7 +291,7 @@ def _expand_point(node: Node, index: tuple[Index, ...]) -> list[Index]:
     return [ZERO if is_one(s) else i for i, s in zip(tail, old)]
 
 
-_index_row("expand", _meta_expand, _expand_point, shape=REQUIRED)
+_index_row("expand", _meta_expand, _expand_point, undo=view_writes.reshaped, shape=REQUIRED)
 
 
 def _squeezed(shape: tuple[Dim, ...], dim: int | Sequence[int] | None) -> list[int]:
@@ -306,7 +313,7 @@ def _squeeze_point(node: Node, index: tuple[Index, ...]) -> list[Index]:
     return out
 
 
-_index_row("squeeze", _meta_squeeze, _squeeze_point, dim=None)
+_index_row("squeeze", _meta_squeeze, _squeeze_point, undo=view_writes.reshaped, dim=None)
 
 
 def _meta_unsqueeze(x: TensorMeta, *, dim: int) -> TensorMeta:
@@ -319,7 +326,7 @@ def _unsqueeze_point(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
     return (*index[:d], *index[d + 1 :])
 
 
-_index_row("unsqueeze", _meta_unsqueeze, _unsqueeze_point, dim=REQUIRED)
+_index_row("unsqueeze", _meta_unsqueeze, _unsqueeze_point, undo=view_writes.reshaped, dim=REQUIRED)
 
 
 # --------------------------------------------------------------------------- parts
@@ -356,12 +363,27 @@ def _select_point(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
     return (*index[:d], as_index(wrap_index(node.attrs["index"], old[d])), *index[d:])
 
 
+def _start_of_select(attrs: Mapping[str, Any], x: TensorMeta) -> Dim:
+    d = attrs["dim"] % x.ndim
+    return wrap_index(attrs["index"], x.shape[d]) * x.stride[d]
+
+
 def _selected(node: Node) -> tuple[int, Any, Any, Any]:
     index = node.attrs["index"]
     return node.attrs["dim"], index, None if index == -1 else index + 1, 1
 
 
-_index_row("select", _meta_select, _select_point, operand=PART, span=_selected, dim=0, index=REQUIRED)
+_index_row(
+    "select",
+    _meta_select,
+    _select_point,
+    operand=PART,
+    span=_selected,
+    first=_start_of_select,
+    undo=view_writes.scattered("select_scatter"),
+    dim=0,
+    index=REQUIRED,
+)
 
 
 def slice_bounds(start: Dim | None, end: Dim | None, step: int, size: Dim) -> tuple[Dim, Dim]:
@@ -423,11 +445,18 @@ def _slice_point(node: Node, index: tuple[Index, ...]) -> list[Index]:
 SLICE_ATTRS: dict[str, Any] = {"dim": 0, "start": None, "end": None, "step": 1}
 
 
+def _start_of_slice(attrs: Mapping[str, Any], x: TensorMeta) -> Dim:
+    d = attrs["dim"] % x.ndim
+    first, _ = slice_bounds(attrs.get("start"), attrs.get("end"), attrs.get("step", 1), x.shape[d])
+    return first * x.stride[d]
+
+
 def _sliced(node: Node) -> tuple[int, Any, Any, Any]:
     return node.attrs["dim"], node.attrs["start"], node.attrs["end"], node.attrs["step"]
 
 
-_index_row("slice", _meta_slice, _slice_point, operand=PART, span=_sliced, **SLICE_ATTRS)
+_index_row("slice", _meta_slice, _slice_point, operand=PART, span=_sliced, first=_start_of_slice,
+           undo=view_writes.sliced, **SLICE_ATTRS)  # fmt: skip
 
 
 def diagonal_layout(shape: tuple[Dim, ...], offset: int, dim1: int, dim2: int) -> tuple[int, int, Dim]:
@@ -455,7 +484,16 @@ def _diagonal_point(node: Node, index: tuple[Index, ...]) -> list[Index]:
 
 
 DIAGONAL_ATTRS: dict[str, Any] = {"offset": 0, "dim1": 0, "dim2": 1}
-_index_row("diagonal", _meta_diagonal, _diagonal_point, operand=PART, **DIAGONAL_ATTRS)
+
+
+def _start_of_diagonal(attrs: Mapping[str, Any], x: TensorMeta) -> Dim:
+    offset = attrs.get("offset", 0)
+    a, b, _ = diagonal_layout(x.shape, offset, attrs.get("dim1", 0), attrs.get("dim2", 1))
+    return offset * x.stride[b] if offset >= 0 else -offset * x.stride[a]
+
+
+_index_row("diagonal", _meta_diagonal, _diagonal_point, operand=PART, first=_start_of_diagonal,
+           undo=view_writes.scattered("diagonal_scatter"), **DIAGONAL_ATTRS)  # fmt: skip
 
 
 def _meta_unfold(x: TensorMeta, *, dimension: int, size: int, step: int) -> TensorMeta:
@@ -536,4 +574,5 @@ def _as_strided_point(node: Node, index: tuple[Index, ...]) -> list[Index]:
 
 # storage_offset counts from the input's own first element
 _index_row("as_strided", _meta_as_strided, _as_strided_point, operand=Operand(part=True, memory=True),
+           first=lambda attrs, x: attrs.get("storage_offset", 0), undo=view_writes.restrided,
            size=REQUIRED, stride=REQUIRED, storage_offset=0)  # fmt: skip
