@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,17 @@ def test_a_crossing_is_noticed(tmp_path, monkeypatch):
     bad.write_text("from ..capture import frontend\n")
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     assert [(t, m) for _, t, m, _ in own_imports(bad, "cache")] == [("capture", "")]
+
+
+def test_every_room_is_in_the_package():
+    """What an installed package lacks, a source tree does not miss."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    rooms = {
+        "quern" if room == "quern" else f"quern.{'.'.join(path.parent.relative_to(ROOT).parts)}"
+        for room, path in modules()
+        if path.name == "__init__.py"
+    }
+    assert rooms == set(told)
 
 
 def run_python(code: str) -> str:
