@@ -131,7 +131,7 @@ def contraction_kernel(node: Node, ops: Mapping[str, Op]) -> Kernel | None:
     metas = [i.meta for i in c.inputs if i is not None]
     lowered = c.op.lower(c, *(_reader(name, m) for name, m in zip(names, metas)))
     p = [Var(f"p{d}", size) for d, size in enumerate(c.shape)]
-    r = [Var(f"r{d}", size) for d, size in enumerate(lowered.extents)] or [Var("r0", 1)]
+    r = [Var(f"r{d}", size, True) for d, size in enumerate(lowered.extents)] or [Var("r0", 1, True)]
     total = reduce(lowered.kind, lowered.inner(tuple(map(as_index, p)), tuple(map(as_index, r))))
     store = Store("result", _place(c.meta, tuple(map(as_index, p))), cast(total, c.dtype))
     buffers = zip((*names, "result"), (*metas, c.meta))

@@ -9,6 +9,7 @@ import pytest
 import sympy
 from quern.inductor import dtypes as dt
 from quern.inductor.chooser import REASONS, Choice, Reason, choose, contraction_kernel
+from quern.inductor.codegen import cpp, triton
 from quern.inductor.contraction import Contraction, recognise
 from quern.inductor.graph import TensorMeta, contiguous_strides
 from quern.inductor.kernel import Kernel
@@ -221,6 +222,22 @@ def test_a_contraction_is_asked_about_as_it_is():
         "batch": [], "rows": [7], "columns": [9], "inner": [5],
     }  # fmt: skip
     assert {c for _, c in found.left.attr[1].terms} == {1, 7}
+    assert all(v.is_reduction for v in found.inner) and not any(v.is_reduction for v in (*found.rows, *found.columns))
+    kernel.verify()
+
+
+@pytest.mark.parametrize(("codegen", "blocks", "nothing"), [
+    ("cpp", "no-register-blocks", "nothing-to-block"), ("triton", "no-dot", "nothing-to-tile"),
+])  # fmt: skip
+def test_code_generators_say_why_they_leave_a_product_to_the_library(codegen, blocks, nothing):
+    pytest.importorskip("triton")
+    emits = {"cpp": cpp.emits, "triton": triton.emits}[codegen]
+    b = builder()
+    for made, code in ((node(), blocks), (b.mv(tensor(b, (7, 5)), tensor(b, (5,))), nothing)):
+        kernel = contraction_kernel(made, OPS)
+        assert kernel is not None
+        said = emits(kernel)
+        assert isinstance(said, Refusal) and said.code == code and said.kind == "heuristic"
 
 
 def test_equal_layers_are_asked_about_once():

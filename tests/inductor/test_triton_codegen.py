@@ -358,17 +358,17 @@ def row_kernel(rows: int, columns: int, across: bool = False) -> Kernel:
 @pytest.mark.parametrize(
     ("kernel", "options", "strategy", "reasons"),
     [
-        (row_kernel(8, 1000), TritonOptions(), "persistent", []),
-        (row_kernel(8, 100000), TritonOptions(), "looped", ["long-rows"]),
-        (row_kernel(64, 1000, across=True), TritonOptions(), "looped", ["long-rows"]),
-        (row_kernel(64, 100, across=True), TritonOptions(), "persistent", []),
-        (row_kernel(8, 1000), TritonOptions(persistent=False), "looped", ["long-rows"]),
-        (row_kernel(8, sympy.Symbol("s0", integer=True)), TritonOptions(), "looped", ["unknown-row"]),
+        (row_kernel(8, 1000), TritonOptions(), "persistent", ["no-product"]),
+        (row_kernel(8, 100000), TritonOptions(), "looped", ["no-product", "long-rows"]),
+        (row_kernel(64, 1000, across=True), TritonOptions(), "looped", ["no-product", "long-rows"]),
+        (row_kernel(64, 100, across=True), TritonOptions(), "persistent", ["no-product"]),
+        (row_kernel(8, 1000), TritonOptions(persistent=False), "looped", ["no-product", "long-rows"]),
+        (row_kernel(8, sympy.Symbol("s0", integer=True)), TritonOptions(), "looped", ["no-product", "unknown-row"]),
         (
             pointwise_kernel(L.load("x", as_index(Var("p0", 100)), float32), 100),
             TritonOptions(),
             "pointwise",
-            ["joins-nothing", "joins-nothing"],
+            ["not-one-sum", "joins-nothing", "joins-nothing"],
         ),
     ],
 )
