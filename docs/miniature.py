@@ -623,7 +623,7 @@ def _index(shape: tuple[int, int]) -> str:
     return " + ".join(p for p in parts if p) or "0"
 
 
-# quern: `inductor/loops.py` (loops as data, for any number of dimensions), `inductor/codegen/` (vectors, tails, tiles; C++ and
+# quern: `inductor/loops` (loops as data, for any number of dimensions), `inductor/codegen/` (vectors, tails, tiles; C++ and
 # Triton from the same loops). This one leaves the vectors to the compiler, which must not reorder sums.
 
 # ----------------------------------------------------------------------------------------------------------------------

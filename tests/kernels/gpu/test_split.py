@@ -25,6 +25,7 @@ CASES = {
     "softmax": lambda: softmax(2, 1000),
     "layer norm": lambda: layer_norm(2, 700),
     "three depths": lambda: online_pair(2, 200),
+    "in place": ZOO["softmax in place"],
 }
 
 
@@ -59,7 +60,6 @@ def test_only_kernels_that_leave_a_gpu_idle_are_split() -> None:
     assert split(softmax(4096, 50257).kernel) is None, "enough rows"
     assert split(pointwise(1 << 20).kernel) is None
     assert split(scan(1, 1 << 20, "sum").kernel) is None
-    assert split(ZOO["softmax in place"]().kernel, 4) is None, "an input is overwritten"
 
 
 def test_the_pieces_of_a_sum_can_be_read() -> None:
