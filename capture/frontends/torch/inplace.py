@@ -23,6 +23,8 @@ INPLACE: dict[str, Callable[..., Any]] = {}
 _COPIES = frozenset(("copy_", "fill_"))
 #: in-place methods that are no in-place form of what has their name without `_`
 RANDOM = frozenset(("bernoulli_",))
+#: in-place methods that have no backward pass
+_UNDIFFERENTIABLE = frozenset(("acosh_", "arccosh_", "arcsinh_", "arctanh_", "asinh_", "atanh_"))
 
 
 def _method(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -47,7 +49,8 @@ def call_inplace(ev: Machine, x: ArrayValue, name: str, args: Sequence[Value], k
 
 def _call_inplace(ev: Machine, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
     special = INPLACE.get(name)
-    if read := list(_arrays(ev, [*args, *kwargs.values()])):
+    read = list(_arrays(ev, [*args, *kwargs.values()]))
+    if read:
         check_written(ev, x, read, name in _COPIES or is_pointwise(name))
     if special is not None:
         given = operand_of if special in NUMERIC else unwrap
@@ -56,11 +59,16 @@ def _call_inplace(ev: Machine, x: ArrayValue, name: str, args: Sequence[Value], 
         except Declined:
             return above.method_call(ev, name, [x, *args], kwargs)
         return x
-    if name in RANDOM:
+    if name in RANDOM or name in _UNDIFFERENTIABLE and state_of(ev).grad and state_of(ev).requires_grad(x.node(ev)):
         return above.method_call(ev, name, [x, *args], kwargs)
-    result = METHODS[name[:-1]](ev, [operand(ev, x, args), *args], kwargs)
+    kept = state_of(ev).grad and any(a.storage is x.storage for a in read)
+    result = METHODS[name[:-1]](ev, [operand(ev, x, args, kept), *args], kwargs)
     if result is x:
         return x
+    if (
+        kept
+    ):  # the op, which reads `x` as another argument too, keeps that for the backward pass: it comes before the write
+        state_of(ev).began = len(ev.graph.nodes)
     if not isinstance(result, ArrayValue) or result.storage is x.storage:
         raise ev.break_("metadata-inplace", f"the in-place method {name}", "it changes the tensor's layout, not its content",
                         f"use x = x.{name[:-1]}(...)")  # fmt: skip
@@ -77,12 +85,13 @@ def _arrays(ev: Machine, values: Sequence[Value]) -> Iterator[ArrayValue]:
             yield from _arrays(ev, v.items(ev))
 
 
-def operand(ev: Machine, x: ArrayValue, args: Sequence[Value]) -> ArrayValue:
+def operand(ev: Machine, x: ArrayValue, args: Sequence[Value], kept: bool = False) -> ArrayValue:
     """`x` as the functional form reads it. What autograd keeps of it for the backward pass must not be what is then written
-    to, so a differentiated write to a tensor from outside starts from a copy.
+    to, so a differentiated write to a tensor from outside starts from a copy; so does one that keeps another argument over the same
+    memory.
     """
     state = state_of(ev)
-    if not state.grad or not x.storage.is_input:
+    if not state.grad or not x.storage.is_input and not kept:
         return x
     tensors = [x, *(a for a in args if isinstance(a, ArrayValue))]
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,8 @@ from .....inductor.ops.promotion import is_channels_last, prefers_channels_last
 from ....values.tensor import ArrayValue
 from ..calls import Context, Declined, assign, name, register
 from ..externs import call_target, extern_call
-from ..state import gradients
+from ..inplace import INPLACE
+from ..state import gradients, state_of
 from .data import data_size
 
 # ------------------------------------------------------------------ products
@@ -118,6 +119,22 @@ _ACTIVATIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+#: activations whose in-place forms keep what they wrote for the backward pass, where the others keep what they read
+_KEEPING_RESULTS = {
+    "celu": ("torch:celu_", torch.celu_), "selu": ("torch:selu_", torch.selu_),
+    "elu": ("torch._C._nn:elu_", torch._C._nn.elu_), "leaky_relu": ("torch._C._nn:leaky_relu_", torch._C._nn.leaky_relu_),
+}  # fmt: skip
+
+
+def _activate_in_place(cx: Context, op: str, input: ArrayValue, attrs: Mapping[str, Any]) -> ArrayValue:
+    own = _KEEPING_RESULTS.get(op)
+    if own is not None and state_of(cx.ev).grad and state_of(cx.ev).requires_grad(input.node(cx.ev)):
+        call_target(cx, *own, [input, *attrs.values()], {}, effects=False, raises=False)
+    else:
+        assign(cx, input, cx.op(op, input, **attrs))
+    return input
+
+
 def _activation(op: str, parameters: Sequence[str]) -> Any:
     """Activations with `inplace=`."""
 
@@ -126,11 +143,7 @@ def _activation(op: str, parameters: Sequence[str]) -> Any:
         if len(values) > len(parameters):
             inplace = values[len(parameters)]
         attrs.update(named)
-        out = cx.op(op, input, **attrs)
-        if not inplace:
-            return out
-        assign(cx, input, out)
-        return input
+        return _activate_in_place(cx, op, input, attrs) if inplace else cx.op(op, input, **attrs)
 
     call.__name__ = op
     return call
@@ -140,13 +153,14 @@ for _op, _parameters in _ACTIVATIONS.items():
     register((f"F.{_op}", f"torch.{_op}", f"Tensor.{_op}"), _activation(_op, _parameters))
 
 
+INPLACE["celu_"] = lambda cx, self, alpha=1.0: _activate_in_place(cx, "celu", self, {"alpha": alpha})
+INPLACE["selu_"] = lambda cx, self: _activate_in_place(cx, "selu", self, {})
+
+
 @name("F.elu")
 def elu(cx: Context, input: ArrayValue, alpha: float = 1.0, inplace: bool = False) -> Any:
-    out = cx.op("elu", input, alpha=alpha)
-    if not inplace:
-        return out
-    assign(cx, input, out)
-    return input
+    attrs = {"alpha": alpha}
+    return _activate_in_place(cx, "elu", input, attrs) if inplace else cx.op("elu", input, **attrs)
 
 
 @name("F.gelu")
