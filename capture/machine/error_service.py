@@ -8,8 +8,8 @@ from ...errors import SourceLocation
 from .. import locations
 from ..breaks import Break, UserRaise
 from ..values.base import Machine, Value
-from ..values.classes import ExceptionValue
 from ..values.constant import NONE, TRUE, ConstantValue
+from ..values.exceptions import ExceptionValue
 from ..values.literals import LITERAL_TYPES
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..breaks import UserRaise
 from ..values.base import Value
-from ..values.classes import ClassValue, ExceptionValue, PyModuleValue, TracebackValue
+from ..values.classes import ClassValue, PyModuleValue
 from ..values.constant import FALSE, NONE, TRUE, ConstantValue
+from ..values.exceptions import ExceptionValue, TracebackValue
 from ..values.functions import FunctionValue
 from ..values.generators import GeneratorValue
 from ..values.mappings import DictValue

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 from ..frontend import Frontend
 from ..guards.sources import Source
 from ..values.base import Value
-from ..values.classes import ClassValue, ExceptionValue, PyModuleValue
+from ..values.classes import ClassValue, PyModuleValue
 from ..values.constant import FALSE, NONE, TRUE, ConstantValue, constant_of
+from ..values.exceptions import ExceptionValue
 from ..values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue, PartialValue
 from ..values.keys import NotStatic, static_key, user_hashed
 from ..values.literals import CONSTANT_TYPES, LITERAL_TYPES

@@ -29,8 +29,8 @@ from ..machine import operators
 from ..machine.type_lookup import HEAPTYPE
 from ..switches import function_flags, stance
 from ..values.base import Args, Handler, Kwargs, Value
-from ..values.classes import ExceptionValue
 from ..values.constant import NONE, TRUE, ConstantValue
+from ..values.exceptions import ExceptionValue
 from ..values.functions import BoundMethodValue, CellValue, FunctionValue, PartialValue
 from ..values.iterators import CountValue
 from ..values.mappings import DictValue, MappingProxyValue

@@ -35,7 +35,7 @@ from .inplace import call_inplace, is_inplace
 from .lazy import is_lazy
 from .module import CompiledModule
 from .modules import NNModuleValue
-from .names import create, data, index, nn, pointwise, reduce, shape  # noqa: F401  imported for the rows they add
+from .names import convert, create, data, index, nn, pointwise, reduce, shape  # noqa: F401  imported for the rows they add
 from .results import SizeValue
 from .runtime import TorchRuntime, tensor_meta
 from .state import TorchState, state_of
