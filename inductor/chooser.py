@@ -101,7 +101,7 @@ def choose_runners(
     graph: Graph, ops: Mapping[str, Op], contractions: str, emits: Emits
 ) -> tuple[Graph, tuple[Chosen, ...]]:
     """The graph with contractions where generated code was chosen, and each choice."""
-    asked = [n for n in graph.nodes if n.op.contraction is not None]
+    asked = [n for n in graph.nodes if _is_product(n)]
     known: dict[Any, Choice] = {}  # repeated layers are asked about once
     choices: dict[Node, Choice] = {}
     for n in asked:
@@ -113,12 +113,17 @@ def choose_runners(
 
     def visit(b: Any, n: Node, inputs: list[Node | None]) -> Node:
         rule = n.op.contraction
-        if rule is None or not choices[n].generated:
+        if rule is None or n not in choices or not choices[n].generated:
             return b.append(n.op, laid_out(b, n, inputs), n.attrs, n.meta)
         made = rule(b, Node(n.op, tuple(inputs), n.attrs, n.meta, n.name, n.loc, n.origin))
         return made if made.meta.stride == n.meta.stride else b.call("restride", made, stride=n.meta.stride)
 
     return rebuild(graph, ops, visit, Expanding), chosen
+
+
+def _is_product(node: Node) -> bool:
+    """Whether it has a contraction: by its row, and of a call because it says its axes."""
+    return node.op.contraction is not None and (node.op.eager != "call" or node.attrs.get("axes") is not None)
 
 
 def contraction_kernel(node: Node, ops: Mapping[str, Op]) -> Kernel | None:

@@ -81,6 +81,12 @@ def of_product(b: GraphBuilder, node: Node) -> Node:
     return b.call("contract", x, y, left=left, right=right, result=result)
 
 
+def of_call(b: GraphBuilder, node: Node) -> Node:
+    """A call of the framework that says of itself which axes it sums over."""
+    left, right, result = node.attrs["axes"]
+    return b.call("contract", *node.inputs, left=left, right=right, result=result)
+
+
 def of_linear(b: GraphBuilder, node: Node) -> Node:
     """x @ weight.T + bias, rounded once."""
     x, weight, bias = args(node)

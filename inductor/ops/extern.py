@@ -7,6 +7,7 @@ from typing import Any
 
 from ..graph import TensorMeta
 from .common import REQUIRED, row
+from .contractions import of_call
 from .facts import MEMORY
 from .intervals import below_checked, of_checked_call
 
@@ -17,9 +18,11 @@ def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
 
 # ref: an ExternRef, the call's template
 # raises: the call may raise for some elements of its arguments
+# axes: the call gives sums of products of its two arguments over these axes: (left, right, result) of `contract`
 # below: the call checked its result: integers from 0 to below - 1 (None: nothing is known of them)
-row("extern", "extern", _meta_extern, attrs={"ref": REQUIRED, "below": None, "raises": False},
-    operands=(MEMORY,), bounds=of_checked_call, below=below_checked, eager="call", opaque=True)  # fmt: skip
+row("extern", "extern", _meta_extern, attrs={"ref": REQUIRED, "below": None, "raises": False, "axes": None},
+    operands=(MEMORY,), bounds=of_checked_call, below=below_checked, eager="call", opaque=True,
+    contraction=of_call)  # fmt: skip
 
 
 def _meta_getitem(source: Sequence[TensorMeta], *, index: int) -> TensorMeta:

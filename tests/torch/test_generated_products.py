@@ -74,6 +74,13 @@ PRODUCTS = {
     "linear without bias": (F.linear, (T(2, 3, 5), T(9, 5))),
     "linear of a vector": (F.linear, (T(5), T(9, 5), T(9))),
     "linear to a number": (F.linear, (T(7, 5), T(5))),
+    "einsum": (lambda x, y: torch.einsum("bij, bkj -> kib", x, y), (T(2, 3, 4), T(2, 5, 4))),
+    "einsum of several axes": (lambda x, y: torch.einsum("abcd,cdb->ba", x, y), (T(2, 3, 4, 5), T(4, 5, 3))),
+    "einsum of repeated sizes": (lambda x, y: torch.einsum("ij,kj->ik", x, y), (T(3, 4), T(5, 1))),
+    "einsum of one operand's axis": (lambda x, y: torch.einsum("ijk,jl->il", x, y), (T(3, 4, 2), T(4, 5))),
+    "einsum without a sum": (lambda x, y: torch.einsum("i,j->ji", x, y), (T(3), T(4))),
+    "einsum to a number": (lambda x, y: torch.einsum("ij,ij->", x, y), (T(3, 4), T(3, 4, seed=1))),
+    "einsum that names no result": (lambda x, y: torch.einsum("jB,ja", x, y), (T(3, 4), T(3, 5))),
     "one row": (torch.mm, (T(1, 5), T(5, 9))),
     "one column": (torch.mm, (T(7, 5), T(5, 1))),
     "one step": (torch.mm, (T(7, 1), T(1, 9))),
@@ -214,6 +221,35 @@ def test_what_is_no_product_of_floats_stays_with_the_library(dtype):
     (chosen,) = said.graphs[0].record.plan.chosen
     assert chosen.choice.runner == "library" and chosen.choice.reason.code == "dtype"
     assert "library, no kernel multiplies matrices of" in str(said)
+
+
+def test_an_einsum_of_more_than_sums_is_a_call():
+    def f(x, y):
+        return torch.einsum("iij,...j->...i", x, y)
+
+    with torch.no_grad():
+        said = quern.explain(f, options=GENERATED)(T(3, 3, 4), T(2, 5, 4))
+    torch.testing.assert_close(said.result, f(T(3, 3, 4), T(2, 5, 4)))
+    assert said.graphs[0].record.calls == 1 and not said.graphs[0].record.plan.chosen
+
+
+def test_an_einsum_under_autocast_is_a_call():
+    def f(x, y):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return torch.einsum("ij,kj->ik", x, y)
+
+    with torch.no_grad():
+        got = quern.compile(f, options=GENERATED)(T(3, 4), T(5, 4))
+        wanted = f(T(3, 4), T(5, 4))
+    assert got.dtype == wanted.dtype == torch.bfloat16 and torch.equal(got, wanted)
+
+
+def test_an_einsum_is_refused_as_in_eager():
+    def f(x, y):
+        return torch.einsum("ij,kj->ik", x, y)
+
+    with pytest.raises(RuntimeError, match="einsum"):
+        quern.compile(f, options=GENERATED)(T(3, 4), T(5, 6))
 
 
 def test_refused_products_are_refused():

@@ -65,10 +65,12 @@ def call_target(
     kwargs: Mapping[str, Any],
     effects: bool,
     raises: bool = True,
+    axes: Any = None,
 ) -> Any:
     """As `extern_call`, for a function and the "module:name" under which a fresh process finds it.
 
     raises: it may raise for some elements, so it is called in any case
+    axes: those that it sums products over, where that is all it does (see `inductor.ops.extern`)
     """
     arrays: list[ArrayValue] = []
     cx.ev.states["torch"].began = len(cx.ev.graph.nodes)
@@ -107,6 +109,8 @@ def call_target(
         attrs: dict[str, Any] = {"ref": ref, "effects": effects, "strides": tuple(m.stride for m in metas)}
         if raises:
             attrs["raises"] = True
+        if axes is not None and wrapped is None:
+            attrs["axes"] = axes
         if len(picks) < len(tensors):
             attrs["picks"] = picks
         if seen.written:

@@ -74,12 +74,13 @@ class TorchRuntime:
 
     def _run_extern(
         self, *arrays: Any, ref: ExternRef, effects: bool = False, strides: Any = None, shapes: Any = None,
-        writes: tuple[int, ...] = (), picks: tuple[int, ...] | None = None, raises: bool = False,
+        writes: tuple[int, ...] = (), picks: tuple[int, ...] | None = None, raises: bool = False, axes: Any = None,
     ) -> Any:  # fmt: skip
         """The call that `ref` describes; results are laid out in `strides`, on which the plan relies.
 
         writes: positions of the arrays that the call writes to: it gets copies, which follow the results
         raises: the graph's business: it calls also where nobody needs the results
+        axes:   the compiler's business: what the call sums over
         picks:  positions, among the results, of those that the graph needs (the others alias arguments); None: all
         shapes: what the results' shapes must be, where that was not certain
         """

@@ -56,11 +56,31 @@ def baddbmm(
     return cx.op("baddbmm", input, batch1, batch2, beta=beta, alpha=alpha)
 
 
+def _product_axes(equation: Any, *operands: Any) -> tuple[tuple[int, ...], ...] | None:
+    """Numbers for the axes of both operands and of the result. None where that is not all: a diagonal, an ellipsis."""
+    if not isinstance(equation, str) or not all(isinstance(x, ArrayValue) for x in operands):
+        return None
+    given, arrow, result = equation.replace(" ", "").partition("->")
+    terms = given.split(",")
+    if not arrow:
+        result = "".join(sorted(label for label in given if label != "," and given.count(label) == 1))
+    if len(terms) != len(operands) or any(len(t) != x.meta.ndim for t, x in zip(terms, operands)):
+        return None
+    if not all(t.isalpha() and len(set(t)) == len(t) for t in terms) or len(set(result)) < len(result):
+        return None
+    numbers = {label: i for i, label in enumerate(dict.fromkeys("".join(terms)))}
+    if not set(result) <= set(numbers):
+        return None
+    return tuple(tuple(numbers[label] for label in part) for part in (*terms, result))
+
+
 @name("torch.einsum")
 def einsum(cx: Context, equation: Any, *operands: Any) -> Any:
-    """One operand is a permutation, perhaps of a sum; products are left to the framework."""
+    """One operand is a permutation, perhaps of a sum. Products are the framework's call, which says its axes if there are two."""
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
+    if len(operands) == 2 and (axes := _product_axes(equation, *operands)) is not None:
+        return call_target(cx, "torch._VF:einsum", torch._VF.einsum, [equation, operands], {}, effects=False, axes=axes)
     labels, _, result = equation.replace(" ", "").partition("->") if isinstance(equation, str) else ("", "", "")
     if len(operands) != 1 or not result or not (labels + result).isalpha():
         raise Declined("a product")
