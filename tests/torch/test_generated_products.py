@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 import quern  # noqa: E402
+from quern.config import Options  # noqa: E402
 
 #: float32 sums in another order; halves are rounded once, where eager may round after the product too
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 2e-5, torch.bfloat16: 2e-2, torch.float16: 3e-3}
@@ -331,3 +332,12 @@ def test_dynamic_convolutions():
         for batch, side in ((2, 7), (3, 12), (5, 9)):
             args = T(batch, 4, side, side), T(6, 4, 3, 3)
             torch.testing.assert_close(compiled(*args), F.conv2d(*args, padding=1, stride=2), rtol=1e-5, atol=1e-5)
+
+
+def test_how_products_are_run_is_part_of_a_plan_s_key():
+    assert Options(contractions="generated").key() != Options().key()
+    keys = set()
+    with torch.no_grad():
+        for options in ({}, GENERATED):
+            keys.add(quern.explain(torch.nn.Linear(5, 9), options=options)(T(7, 5)).graphs[0].record.key)
+    assert len(keys) == 2

@@ -80,7 +80,8 @@ def einsum(cx: Context, equation: Any, *operands: Any) -> Any:
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     if len(operands) == 2 and (axes := _product_axes(equation, *operands)) is not None:
-        return call_target(cx, "torch._VF:einsum", torch._VF.einsum, [equation, operands], {}, effects=False, axes=axes)
+        call = torch._VF.einsum  # type: ignore[attr-defined]
+        return call_target(cx, "torch._VF:einsum", call, [equation, operands], {}, effects=False, axes=axes)
     labels, _, result = equation.replace(" ", "").partition("->") if isinstance(equation, str) else ("", "", "")
     if len(operands) != 1 or not result or not (labels + result).isalpha():
         raise Declined("a product")
