@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -95,19 +96,26 @@ def int_range(d: DType) -> tuple[int, int]:
 
 
 def holds(d: DType, value: bool | int | float) -> bool:
-    """Whether torch converts a number to `d` without an overflow: digits may be lost, negative numbers wrap to unsigned ones."""
+    """Whether torch converts a number to `d` without an overflow: digits may be lost, negative ints wrap to unsigned ones."""
     if d.is_complex or d == bool_ or isinstance(value, bool) or (d.is_float and not math.isfinite(value)):
         return True
-    low, high = held_range(d)
+    low, high = held_range(d, type(value))
     return low <= value <= high  # NaN is in no range
 
 
-def held_range(d: DType) -> tuple[float, float]:
-    """The finite numbers that `holds` allows."""
+def held_range(d: DType, given: type[int] | type[float]) -> tuple[float, float]:
+    """The finite numbers of a type that `holds` allows."""
     if d.is_float:
         return -LARGEST[d], LARGEST[d]
     low, high = int_range(d)
-    return (-high if d.kind == "uint" else low), high
+    return (-high if d.kind == "uint" and given is int else low), high
+
+
+def wrapped(value: Any, d: DType) -> Any:
+    """A number as one of an integer type: cut, a negative one counted from an unsigned type's end. Others are left alone."""
+    if not d.is_int or not isinstance(value, (int, float)):
+        return value
+    return int(value) % (1 << 8 * d.size) if d.kind == "uint" else int(value)
 
 
 def compute_dtype(d: DType) -> DType:

@@ -129,7 +129,7 @@ def _half_numbers(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[N
             return i
         if i.op.kind == "literal" and type(i.attrs["value"]) in (int, float):
             return b.call("scalar", value=round_to_half(float(i.attrs["value"]), half))
-        return b.call("cast", i, dtype=half) if i.dtype.is_float else i
+        return b.call("cast", i, dtype=half)
 
     return [number(i) if k in numbers else i for k, i in enumerate(inputs)]
 

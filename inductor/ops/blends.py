@@ -74,7 +74,8 @@ def _meta_clamp(x: TensorMeta, low: TensorMeta | None, high: TensorMeta | None) 
 
 def _clamp(b: GraphBuilder, x: Node, low: Node | None, high: Node | None, c: Any) -> Node:
     # the upper bound wins where the bounds cross; NaN anywhere stays. Where zeros of both signs meet, a number leaves x alone,
-    # an array is taken
+    # an array is taken. One bound's type decides for the other too: a negative one may not meet x as an unsigned number
+    x = to(b, x, result_dtype(*(i.meta for i in (x, low, high) if i is not None)))
     for bound, pick in ((low, b.maximum), (high, b.minimum)):
         if bound is not None:
             x = pick(bound, x) if bound.meta.weak else pick(x, bound)

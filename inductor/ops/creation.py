@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import dtypes
-from ..dtypes import DType, bool_, compute_dtype, int64
+from ..dtypes import DType, bool_, compute_dtype, int64, wrapped
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, expr, index_value, linearize, masked
 from .common import REQUIRED, args, both, compare, convert, new_meta, number, row, size_value, wrap_dim
@@ -171,7 +171,8 @@ def _meta_linspace(*, start: float, end: float, steps: int, dtype: DType | None,
 
 def _lower_linspace(node: Node) -> Fn:
     """Counted from the nearer end, so that both ends are exact."""
-    start, end, steps = node.attrs["start"], node.attrs["end"], node.attrs["steps"]
+    start, end = (wrapped(node.attrs[k], node.dtype) for k in ("start", "end"))
+    steps = node.attrs["steps"]
     wide = compute_dtype(node.dtype) if node.dtype.is_float else dtypes.float64
     step = (end - start) / max(steps - 1, 1)
 
@@ -190,7 +191,7 @@ def _lower_linspace(node: Node) -> Fn:
 
 row("linspace", "pointwise", _meta_linspace,
     attrs={"start": REQUIRED, "end": REQUIRED, "steps": REQUIRED, "dtype": None, "device": "cpu"},
-    lower=_lower_linspace, errors=ALL_ERRORS)  # fmt: skip
+    lower=_lower_linspace, numbers=("start", "end"), errors=ALL_ERRORS)  # fmt: skip
 
 
 def _meta_eye(*, n: Dim, m: Dim | None, dtype: DType | None, device: str) -> TensorMeta:

@@ -110,6 +110,15 @@ def less(a: Dim, b: Dim) -> bool:
     return definitely(sympy.Lt(a, b))
 
 
+def at_least(size: Any, low: int) -> Any:
+    """The larger one; undecided where symbols leave it open."""
+    if isinstance(size, (int, float)):
+        return max(size, low)
+    import sympy
+
+    return plain(sympy.Max(size, low))
+
+
 def floor_divide(a: Dim, b: Dim) -> Dim:
     """a // b for non-negative sizes; an exact symbolic quotient stays free of floor."""
     if type(a) is int and type(b) is int:

@@ -75,7 +75,7 @@ def _meta_number(x: TensorMeta, *, fits: DType | None = None) -> TensorMeta:
 def _fitting(node: Node) -> Iterator[Requirement]:
     fits = node.attrs["fits"]
     if fits is not None:
-        yield Finite(0, LARGEST[fits]) if fits.is_float else Range(0, *held_range(fits))
+        yield Finite(0, LARGEST[fits]) if fits.is_float else Range(0, *held_range(fits, int))
 
 
 # A Python float or int that is known only when the graph runs; with all its digits, whatever the dtype it meets. `fits`: eager

@@ -15,7 +15,7 @@ from ..dtypes import DType, bool_, compute_dtype, float32, float64, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from ..loops import Expr, Fn, Index, Reduce, Scan
 from .common import args, at, convert, new_meta, row, wrap_dim, wrap_dims
-from .dims import is_zero
+from .dims import at_least, is_zero
 from .elementwise import truth
 from .facts import INVALID, OVER, QUIET, UNDER
 from .intervals import below_axis
@@ -236,11 +236,7 @@ def variance(b: GraphBuilder, x: Node, dim: Dims, keepdim: bool, correction: flo
     mean = b.mean(x, dim=dim, keepdim=True)
     distance = b.sub(x, mean)
     total = drop_dims(b, b.sum(b.mul(distance, distance), dim=dim, keepdim=True), x.shape, dim, keepdim)
-    count = reduced_count(x.shape, dim)
-    if isinstance(count, int):
-        count = max(count - correction, 0)
-    else:
-        count = count - correction
+    count = at_least(reduced_count(x.shape, dim) - correction, 0)
     divisor = b.scalar(value=float(count) if isinstance(count, int) else count)
     return b.div(total, divisor), drop_dims(b, mean, x.shape, dim, keepdim)
 

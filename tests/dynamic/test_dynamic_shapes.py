@@ -437,3 +437,17 @@ def test_writes_at_computed_places_of_changing_size(write):
         y = x.clone()
         agree(ours(x, at), fn(y, at))
         agree(x, y)
+
+
+@pytest.mark.parametrize("correction", [0, 1, 2, 3, 7, 0.5, 2.5])
+@pytest.mark.parametrize(
+    "spread",
+    [lambda x, c: x.var(0, correction=c), lambda x, c: x.std(correction=c), lambda x, c: x[2:].var(0, correction=c)],
+    ids=["var", "std of all", "var of a part"],
+)
+def test_variances_of_fewer_elements_than_are_taken_off(spread, correction):
+    """No count is negative: the variance is infinite, or NaN."""
+    compiled = quern.compile(spread, dynamic=True)
+    for n in (5, 2, 3, 4):
+        x = torch.arange(2.0 * n).reshape(n, 2) ** 2
+        torch.testing.assert_close(compiled(x, correction), spread(x, correction), equal_nan=True)

@@ -11,7 +11,7 @@ from hunt_steps import SPREAD, ULPS, ArraySpec, Settings
 
 import quern
 
-# fmod by numbers of 2 and more: where the quotient overflows, eager's vectors give NaN and its single elements 0
+# fmod and remainder by numbers of 2 and more: where the quotient overflows, eager's vectors give NaN and its single elements 0
 POINTWISE = (
     "torch.sin({a})", "torch.exp({a})", "{a}.abs()", "torch.sigmoid({a})", "-{a}", "torch.tanh({a})", "{a}.sqrt()", "{a}.rsqrt()", "{a}.log()",
     "{a}.float()", "{a}.double()", "{a}.long()", "{a}.to(torch.int32)", "{a}.to(torch.int8)", "{a}.to(torch.uint8)", "{a} > 0", "{a}.half()", "{a}.bfloat16()",
@@ -21,7 +21,7 @@ POINTWISE = (
     "torch.where({a} > 0, {a}, 0)", "torch.zeros_like({a})", "torch.full_like({a}, {i})", "{a}.reciprocal()", "{a}.square()", "{a}.sign()", "{a}.sgn()",
     "torch.logical_not({a})", "torch.isnan({a})", "torch.isinf({a})", "torch.signbit({a})", "{a}.contiguous()", "{a}.masked_fill({a} > 1, 0)", "{a}.clamp(-1, {i})", "{a}.clamp(min={i})",
     "~{a}", "{a} << 1", "{a} >> 1", "{a}.erf()", "torch.expm1({a})", "torch.log1p({a})", "torch.atan({a})", "torch.sinh({a})", "{a}.nan_to_num()", "{a}.nan_to_num(1.0, posinf={i})",
-    "{a} * n", "{a} + k", "{a} - n", "{a} * k + n", "{a} / n", "{a}.pow(k)", "torch.add({a}, {b}, alpha=n)", "{a}.clamp(max=k)", "torch.full_like({a}, k)", "{a}.fmod(k * 8)", "{a}.remainder(k)",
+    "{a} * n", "{a} + k", "{a} - n", "{a} * k + n", "{a} / n", "{a}.pow(k)", "torch.add({a}, {b}, alpha=n)", "{a}.clamp(max=k)", "torch.full_like({a}, k)", "{a}.fmod(k * 8)", "{a}.remainder(k * 8)",
     "{a} // n", "{a}.masked_fill({a} < k, n)", "torch.logit({a}, 0.1)", "torch.deg2rad({a})", "torch.heaviside({a}, {b})", "torch.special.entr({a})", "torch.xlogy({a}, {b})", "torch.sinc({a})",
     "torch.empty_like({a}).fill_({i})", "torch.ones_like({a}, dtype=torch.int16)", "{a}.type_as({b})", "{a}.new_zeros({a}.shape)", "{a}.new_full((2, 3), k)", "torch.threshold({a}, 0.5, -1)",
 )  # fmt: skip

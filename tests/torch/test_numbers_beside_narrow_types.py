@@ -55,3 +55,85 @@ def test_a_scale_that_changes_and_no_longer_fits(op, dtype):
     for call in (program, compiled):
         with pytest.raises(RuntimeError, match="without overflow"):
             call(x, 70000)
+
+
+KEEP_TYPE = {
+    "fill_": lambda x, n: x.fill_(n),
+    "setitem": lambda x, n: x.__setitem__(0, n) or x,
+    "setitem by mask": lambda x, n: x.__setitem__(x > 0, n) or x,
+    "setitem of a view": lambda x, n: x.view(-1)[1:].fill_(n),
+    "masked_fill": lambda x, n: x.masked_fill(x > 0, n),
+    "index_fill": lambda x, n: x.index_fill(0, torch.tensor([0]), n),
+    "full_like": torch.full_like,
+    "new_full": lambda x, n: x.new_full((2,), n),
+    "tensor": lambda x, n: torch.tensor(n, dtype=x.dtype),
+    "tensor of a list": lambda x, n: torch.tensor([[1, n], [n, 2]], dtype=x.dtype),
+    "tensor with an element": lambda x, n: torch.tensor([x[0], n], dtype=x.dtype),
+    "scalar_tensor": lambda x, n: torch.scalar_tensor(n, dtype=x.dtype),
+    "pad": lambda x, n: torch.nn.functional.pad(x, (1, 1), value=n),
+    "linspace": lambda x, n: torch.linspace(0, n, 3, dtype=x.dtype),
+    "index_add": lambda x, n: x.index_add(0, torch.tensor([0]), x[:1], alpha=n),
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.float16])
+@pytest.mark.parametrize("name", KEEP_TYPE)
+def test_numbers_that_take_the_tensors_type(name, dtype, backend):
+    """Negative ints wrap to unsigned types; negative floats, and whatever else is out of range, are refused."""
+    fn = KEEP_TYPE[name]
+    compiled = quern.compile(fn, backend=backend)
+    for n in (2, 0.5, -2, -2.0, -0.5, 300, 300.0, -129, 70000.0, 3.0):
+        try:
+            want = fn(torch.tensor([0, 1, 2, 100]).to(dtype), n)
+        except RuntimeError as error:
+            with pytest.raises(type(error)) as caught:
+                compiled(torch.tensor([0, 1, 2, 100]).to(dtype), n)
+            assert str(caught.value) == str(error)
+        else:
+            torch.testing.assert_close(compiled(torch.tensor([0, 1, 2, 100]).to(dtype), n), want)
+
+
+@pytest.mark.parametrize("op", [lambda x, n: n // x, lambda x, n: n % x, lambda x, n: n - x])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_ints_that_change_are_rounded_to_the_half_type(op, dtype):
+    compiled = quern.compile(op)
+    x = torch.tensor([1, 2, 3, 4, 100]).to(dtype)
+    for n in (7, 300, 2051, 70000, 4099):
+        torch.testing.assert_close(compiled(x, n), op(x, n), equal_nan=True, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int64, torch.float16])
+@pytest.mark.parametrize(
+    "low, high",
+    [(-3, 0.5), (-3, 2), (-0.5, 2), (None, 0.5), (-3, None), (torch.tensor(-3.0), 2), (-3, torch.tensor(0.5))],
+)
+def test_bounds_of_different_types_meet_in_one(dtype, low, high):
+    def program(x):
+        return x.clamp(low, high)
+
+    x = torch.tensor([0, 1, 2, 100]).to(dtype)
+    try:
+        want = program(x)
+    except (RuntimeError, TypeError) as error:
+        with pytest.raises(type(error)):
+            quern.compile(program)(x)
+    else:
+        torch.testing.assert_close(quern.compile(program)(x), want)
+
+
+def test_a_list_of_tensors_and_numbers_keeps_their_digits():
+    def program(x):
+        return torch.tensor([x[0], [0.5][0], 2**24 + 1], dtype=torch.float64)
+
+    x = torch.tensor([2**53 - 1])
+    assert quern.compile(program)(x).tolist() == program(x).tolist() == [2**53 - 1, 0.5, 2**24 + 1]
+
+
+def test_a_list_of_ints_holds_no_float_tensors():
+    def program(x):
+        return torch.tensor([x[0], 2], dtype=torch.int64)
+
+    for call in (program, quern.compile(program)):
+        with pytest.raises(TypeError, match="only integer tensors"):
+            call(torch.tensor([3.0]))

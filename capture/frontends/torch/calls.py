@@ -108,15 +108,24 @@ class Context:
         """Numbers that an op holds to the result's dtype must fit it; of those that change, that is guarded."""
         given = [attrs.get(k) if isinstance(k, str) else k < len(nodes) and nodes[k] for k in row.numbers]
         values: list[Any] = [n.attrs["value"] if isinstance(n, Node) and n.op.kind == "literal" else n for n in given]
-        unusual = [v for v in values if may_overflow(v)]
-        if not unusual:
+        if not any(map(may_overflow, values)):
             return
         meta = row.meta(*[None if n is None else n.meta for n in nodes], **row.bind(attrs))
-        for v in unusual:
-            if isinstance(v, Node):
-                nodes[nodes.index(v)] = self.fitting(v, meta.dtype)
-            elif not (holds(meta.dtype, v) if isinstance(v, (int, float)) else self._surely_holds(meta.dtype, v)):
-                raise Declined(f"the number {v}, which {meta.dtype} cannot hold")
+        for v in values:
+            held = self.held(v, meta.dtype)
+            if held is not v:
+                nodes[nodes.index(v)] = held
+
+    def held(self, value: Any, dtype: DType) -> Any:
+        """A number that eager converts to `dtype`, held to what that can hold. Other values are left alone. Raises Declined:
+        eager refuses in words of its own.
+        """
+        if may_overflow(value):
+            if isinstance(value, Node):
+                return self.fitting(value, dtype)
+            if not (holds(dtype, value) if isinstance(value, (int, float)) else self._surely_holds(dtype, value)):
+                raise Declined(f"the number {value}, which {dtype} cannot hold")
+        return value
 
     def fitting(self, number: Node, dtype: DType) -> Node:
         """A number of the graph, held to what `dtype` can hold."""
@@ -129,7 +138,7 @@ class Context:
         """`holds` for an int that changes."""
         if dtype.is_complex or dtype == bool_ or dtype.size == 8 or (dtype.size == 4 and dtype.is_float):
             return True
-        low, high = held_range(dtype)
+        low, high = held_range(dtype, int)
         with deciding(self.ev.symbols.decide):
             return not (less(int(high), value) or less(value, int(low)))
 

@@ -84,11 +84,11 @@ def fitting(ev: Machine, number: Node, dtype: DType) -> Node | None:
 
 
 def may_overflow(value: Any) -> bool:
-    """Whether some dtype cannot hold a number, or it is not known yet. All hold the small ones."""
+    """Whether some dtype cannot hold a number, or it is not known yet. All hold the small ones, unsigned ones no negative floats."""
     if isinstance(value, Node):
         return value.op is NUMBER
     if isinstance(value, (int, float)):
-        return not -128 <= value <= 127
+        return not (0 if isinstance(value, float) else -128) <= value <= 127
     return hasattr(value, "free_symbols")
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from quern.inductor.codegen.triton import generate
 from quern.inductor.codegen.triton.split import split
 from quern.inductor.dtypes import bfloat16, bool_, float32, int64
+from quern.inductor.kernel import Buffer, Store
+from quern.inductor.loops import as_index, postorder
 from quern.inductor.reference import numpy_dtype, run_kernel
 from quern.kernels.gpu.interpreted import interpret
 from triton_zoo import DEFAULT, ZOO, Case, columns, layer_norm, online_pair, pointwise, reduce_all, rows, scan, softmax
@@ -60,6 +64,20 @@ def test_only_kernels_that_leave_a_gpu_idle_are_split() -> None:
     assert split(softmax(4096, 50257).kernel) is None, "enough rows"
     assert split(pointwise(1 << 20).kernel) is None
     assert split(scan(1, 1 << 20, "sum").kernel) is None
+
+
+def test_no_piece_overwrites_what_a_later_one_reads() -> None:
+    kernel = ZOO["softmax in place"]().kernel
+    (apply,) = kernel.stores
+    total = next(e for e in postorder([apply.value]) if e.op == "reduce")
+    out = Buffer("out", float32, kernel.args[0].size)
+    early = replace(
+        kernel,
+        stores=(Store("x", as_index(kernel.p[0]) * 200, total), replace(apply, buffer="out")),
+        args=(*kernel.args, out),
+    )
+    assert split(kernel, 4) is not None
+    assert split(early, 4) is None, "the row's first element is overwritten when its maximum is known"
 
 
 def test_the_pieces_of_a_sum_can_be_read() -> None:

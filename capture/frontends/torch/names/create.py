@@ -222,6 +222,7 @@ def tensor_from(cx: Context, data: Any, dtype: Any, device: Any) -> Node:
         kind = kind or {bool: bool_, int: int64, float: cx.default_float()}.get(type(data))
         if kind is None:
             kind = from_torch(torch.tensor(data).dtype)
+        cx.held(data, kind)
         return cx.op("full", shape=(), value=_number(data, kind), dtype=kind, device=where)
     if hasattr(data, "free_symbols"):
         return cx.op("full", shape=(), value=data, dtype=kind or int64, device=where)
@@ -230,6 +231,10 @@ def tensor_from(cx: Context, data: Any, dtype: Any, device: Any) -> Node:
     flat = torch.tensor(data, dtype=None if kind is None else to_torch(kind))
     kind = from_torch(flat.dtype)
     return cx.op("constant", value=tuple(flat.reshape(-1).tolist()), shape=tuple(flat.shape), dtype=kind, device=where)
+
+
+def _whole(kind: DType) -> bool:
+    return kind.is_int or kind == bool_
 
 
 def _number(value: Any, kind: DType) -> Any:
@@ -245,15 +250,18 @@ def _holds_tensors(data: Any) -> bool:
 def _stacked(cx: Context, data: Any, kind: DType | None, where: str) -> Node:
     """torch.tensor([x[0], 2.0]): reads 0-dim tensors. Their values stay in the graph."""
     parts = [_stacked(cx, d, kind, where) if isinstance(d, (list, tuple)) else d for d in data]
+    dtype = None if kind is None else to_torch(kind)
     nodes = []
     for p in parts:
         known = isinstance(p, ArrayValue) or isinstance(p, Node) and not p.meta.weak
-        node = cx.node(p) if known else tensor_from(cx, p, None, where)
+        node = cx.node(p) if known else tensor_from(cx, p, dtype, where)
         if isinstance(p, ArrayValue) and p.meta.numel != 1:
             raise cx.broken("tensor-of-tensors", "torch.tensor of tensors that hold more than one element")
-        nodes.append(cx.op("reshape", node, shape=()) if isinstance(p, ArrayValue) else node)
-    out = cx.op("stack", *nodes, dim=0)
-    return out if kind is None else cx.cast(out, kind)
+        if isinstance(p, ArrayValue) and kind is not None and _whole(kind) and not _whole(node.dtype):
+            raise Declined("an int or a bool read from a tensor of another type")
+        node = cx.op("reshape", node, shape=()) if isinstance(p, ArrayValue) else node
+        nodes.append(node if kind is None else cx.cast(node, kind))  # each by itself: together they may lose digits
+    return cx.op("stack", *nodes, dim=0)
 
 
 # ------------------------------------------------------------------ random numbers: eager's own, in the program's order

@@ -304,6 +304,7 @@ def scatter_reduce(cx: Context, input: ArrayValue, dim: int, index: ArrayValue, 
 def index_add(
     cx: Context, input: ArrayValue, dim: int, index: ArrayValue, source: ArrayValue, *, alpha: Any = 1
 ) -> Node:
+    alpha = cx.held(alpha, input.meta.dtype)
     return cx.op("index_add", input, index, source if alpha == 1 else cx.op("mul", source, alpha), dim=dim)
 
 
