@@ -247,8 +247,8 @@ def _spread_dtype(dtype: DType, device: str) -> DType:
 
 
 def _running_mean(b: GraphBuilder, x: Node, mean: Node, dim: Dims, keepdim: bool) -> Node:
-    """`mean` as eager finds it, moving from element to element: once infinite, the next element makes it NaN. Told by the last
-    element, where that is certain to exist; of several infinite ones no account is taken.
+    """`mean` as eager finds it, moving from element to element: once infinite, the next element makes it NaN. It stays infinite
+    where the last element, which must be certain to exist, is alone so.
     """
     gone = wrap_dims(dim, x.ndim)
     if not gone or not all(s > 0 if isinstance(s, int) else s.is_Symbol for s in (x.shape[d] for d in gone)):
@@ -257,6 +257,8 @@ def _running_mean(b: GraphBuilder, x: Node, mean: Node, dim: Dims, keepdim: bool
     for d in gone:
         last = b.slice(last, dim=d, start=x.shape[d] - 1)
     went_on = b.logical_not(b.isinf(drop_dims(b, last, x.shape, dim, keepdim)))
+    count = b.sum(b.cast(b.isinf(x), dtype=x.dtype), dim=dim, keepdim=keepdim)
+    went_on = b.logical_or(went_on, b.gt(count, b.scalar(value=1)))
     return b.where(b.logical_and(b.isinf(mean), went_on), b.scalar(value=math.nan), mean)
 
 

@@ -331,3 +331,34 @@ def test_errors_of_all_threads_are_noted():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fast(x)
+
+
+#: operators of integer scalars, which look for an overflow, and functions and arrays, which do not
+INTEGERS = {
+    "minus a constant": (lambda s, t: s - np.uint8(10), np.uint8),
+    "elements": (lambda s, t: np.array([s, t])[0] * np.array([s, t])[1], np.uint8),
+    "abs": (lambda s, t: abs(s), np.int8),
+    "negative": (lambda s, t: -s, np.int8),
+    "a Python int": (lambda s, t: s + 100, np.int8),
+    "wide": (lambda s, t: s * 2**56, np.int64),
+    "beside an array": (lambda s, t: np.ones(3, s.dtype) * (s + s), np.int8),
+    "maxima": (lambda s, t: np.array([s, t]).max() + t, np.uint8),
+    "functions": (lambda s, t: np.add(s, t), np.uint8),
+    "arrays": (lambda s, t: np.array([s, t]) * s, np.int8),
+}
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integer_scalars_that_overflow(name):
+    f, cls = INTEGERS[name]
+    compiled_f = compiled(f, fullgraph=False)  # numbers that are known during capture are NumPy's affair
+    info = np.iinfo(cls)
+    for s, t in ((3, 2), (info.max, 2), (info.min, 100), (1, 1)):
+        with warnings.catch_warnings(record=True) as expected:
+            warnings.simplefilter("always")
+            wanted = f(cls(s), cls(t))
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            made = compiled_f(cls(s), cls(t))
+        assert np.array_equal(made, wanted) and made.dtype == wanted.dtype
+        assert [(str(w.message), w.lineno) for w in found] == [(str(w.message), w.lineno) for w in expected]

@@ -317,3 +317,14 @@ def test_a_call_of_the_modules_own():
     with torch.no_grad():
         x = torch.ones(2, 3)
         assert torch.allclose(quern.compile(run, backend="eager")(blocks, x), run(blocks, x))
+
+
+def test_a_compiled_call_that_the_instance_got_later():
+    model = nn.Linear(2, 2)
+    function = quern.compile(model, backend="eager")
+    x = torch.ones(1, 2)
+    assert torch.equal(function(x), model(x))
+    model._compiled_call_impl = lambda x: x * 100
+    assert torch.equal(function(x), x * 100)
+    model._compiled_call_impl = None
+    assert torch.equal(function(x), model(x))

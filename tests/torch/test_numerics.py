@@ -4,6 +4,8 @@ numbers that a dtype cannot hold, and results that do not depend on what else th
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -462,3 +464,13 @@ def test_bounds_at_the_ends_of_the_range(bound):
 
     for got, expected in zip(quern.compile(f)(x.clone()), f(x.clone()), strict=True):
         assert got.dtype == expected.dtype and torch.equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    "values", [[math.inf] * 2, [math.inf, -math.inf], [1.0, math.inf], [math.inf, 1.0], [math.inf], [-math.inf] * 3]
+)
+@pytest.mark.parametrize("function", [torch.var_mean, torch.std_mean])
+def test_means_of_several_infinities_beside_a_variance(function, values):
+    x = torch.tensor(values, dtype=torch.float32)
+    for found, expected in zip(quern.compile(function)(x), function(x)):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)

@@ -5,6 +5,7 @@ Each is named as the target of an extern node, so each is a plain function of ar
 
 from __future__ import annotations
 
+import operator
 import warnings
 from typing import Any
 
@@ -40,6 +41,23 @@ def divisors(y: Any, x: Any) -> np.ndarray:
     if y.dtype.kind == "i" and np.any((y == -1) & (x == np.iinfo(x.dtype).min)):
         raise FloatErrors("overflow")
     return np.array(y)
+
+
+def _scalar(function: Any) -> Any:
+    """An operator of integer scalars. Raises FloatErrors where it overflows: arrays do so without a word."""
+
+    def call(*scalars: Any) -> np.ndarray:
+        try:
+            with np.errstate(over="raise"):
+                return np.array(function(*(x[()] for x in scalars)))
+        except FloatingPointError as error:
+            raise FloatErrors(str(error)) from None
+
+    return call
+
+
+scalar_add, scalar_subtract, scalar_multiply = _scalar(operator.add), _scalar(operator.sub), _scalar(operator.mul)
+scalar_negative, scalar_absolute = _scalar(operator.neg), _scalar(operator.abs)
 
 
 def counts(count: Any, least: Any) -> np.ndarray:

@@ -19,7 +19,7 @@ from ....errors import Unsupported
 from . import creation, examples, externs, indexing, linalg, prefixes, reductions, selection, shaping
 from .arrays import Array, ArrayBuilder, Maker, Masked, any_array, unsupported
 from .layout import is_size
-from .ufuncs import call_ufunc, operator_power, outer
+from .ufuncs import call_operator, call_ufunc, operator_power, outer
 
 # --------------------------------------------------------------------------- functions
 
@@ -290,7 +290,7 @@ METHODS: dict[str, Maker] = {
     "view": lambda b, a, dtype=None, type=None: _reinterpret(b, a, dtype, type),
     "__getitem__": indexing.getitem,
     "__setitem__": indexing.setitem,
-    "__abs__": _ufunc(np.absolute),
+    "__abs__": lambda b, x: call_operator(b, np.absolute, x),
     "__divmod__": _ufunc(np.divmod),
     "__rdivmod__": lambda b, a, other: call_ufunc(b, np.divmod, other, a),
 }
@@ -347,7 +347,12 @@ def binary(b: ArrayBuilder, op: str, left: Any, right: Any) -> Any:
         return linalg.matmul(b, left, right)
     if op == "**":
         return operator_power(b, left, right)
-    return call_ufunc(b, BINARY[op], left, right)
+    return call_operator(b, BINARY[op], left, right)
+
+
+def unary(b: ArrayBuilder, op: str, x: Array) -> Any:
+    """`op x`."""
+    return call_operator(b, UNARY[op], x) if x.scalar else call(b, UNARY[op], [x], {})
 
 
 def inplace(b: ArrayBuilder, op: str, left: Array, right: Any) -> Any:

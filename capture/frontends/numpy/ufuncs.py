@@ -113,6 +113,29 @@ def call_ufunc(b: ArrayBuilder, ufunc: np.ufunc, *args: Any, out: Any = None, wh
     return finished[0] if len(finished) == 1 else finished
 
 
+#: operators that warn where integer scalars overflow; the functions of that name do not, nor do arrays
+_OVERFLOWING = frozenset((np.add, np.subtract, np.multiply, np.negative, np.absolute))
+
+
+def call_operator(b: ArrayBuilder, ufunc: np.ufunc, *operands: Any) -> Any:
+    """A ufunc as Python's operator: NumPy itself computes with integer scalars, and looks for an overflow."""
+    if ufunc not in _OVERFLOWING or not all(map(_is_integer_scalar, operands)) or not b.settings.count(b.ev) & OVER:
+        return call_ufunc(b, ufunc, *operands)
+    known = _at_once(b, ufunc, operands, None, "same_kind")
+    if known:
+        return known[0]
+    *types, out = resolve(ufunc, operands)
+    given = [operand(b, o, t) for o, t in zip(operands, types)]
+    target = f"quern.capture.frontends.numpy.checks:scalar_{ufunc.__name__}"
+    return b.extern(target, given, [Input(i) for i in range(len(given))], (), out)
+
+
+def _is_integer_scalar(value: Any) -> bool:
+    if isinstance(value, Array):
+        return value.number is int or value.scalar and value.number is None and value.dtype.kind in "iu"
+    return type(value) is int or isinstance(value, np.integer)
+
+
 def _at_once(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any, casting: Any) -> Sequence[Array]:
     """The results where all operands are numbers that are known now; nothing otherwise."""
     values = []

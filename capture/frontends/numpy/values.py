@@ -208,7 +208,7 @@ class NumpyArray(Array):
                 f"`{op}` on {self.describe()}",
                 "the number is known when the program runs only",
             )
-        return attempt(ev, lambda b: names.call(b, names.UNARY[op], [self], {}))
+        return attempt(ev, lambda b: names.unary(b, op, self))
 
     def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         if not _is_operand(other) or self.scalar and _is_pythons_affair(self, op, other, True):

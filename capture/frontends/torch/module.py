@@ -41,10 +41,14 @@ def compile_call(module: torch.nn.Module, compile_function: Compile) -> Callable
     names = module.__dict__
     own_hooks = operator.itemgetter(*(h for h in HOOKS if h in names))  # the dicts themselves may be replaced
     cls, own_forward, class_forward = type(module), names.get("forward"), type(module).forward
+    own_compiled = names.get("_compiled_call_impl")
     compiled = [compile_function(module.forward)]
     forward = compiled[0]
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        given = names.get("_compiled_call_impl")
+        if given is not None and given is not own_compiled and given is not call:  # stands before all else
+            return given(*args, **kwargs)
         if "_call_impl" in names:  # stands before `forward`, and its hooks
             return names["_call_impl"](*args, **kwargs)
         replaced = names.get("forward") is not own_forward or cls.forward is not class_forward
