@@ -6,11 +6,16 @@ order and hands the boundary on as it is, so that it can lose no part of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import sympy
+
+
+#: the sizes of an input or output; None where it is no tensor by itself
+Shape = tuple[Any, ...] | None
 
 
 @dataclass(frozen=True)
@@ -71,3 +76,30 @@ class Boundary:
     isolated: frozenset[str] = frozenset()
     framework: str = ""
     float_errors: int = 0
+
+    def misplaced(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> str:
+        """The first of its positions that is out of range of a graph's inputs and outputs, or nothing."""
+        if self.returned is not None and not 0 <= self.returned <= len(outputs):
+            return f"number of returned outputs is {self.returned} of {len(outputs)}"
+        if len({i for i, _ in self.writes}) < len(self.writes):
+            return "writes give an input two values"
+        sides = {"input": inputs, "output": outputs}
+        gradients = self.gradients or Gradients((), ())
+        places = [
+            *(("writes", "input", i, None) for i, _ in self.writes),
+            *(("writes", "output", o, None) for _, o in self.writes),
+            *((f"size {m.symbol} is measured and", "output", m.output, m.dim) for m in self.measured),
+            *((f"symbol {s.symbol}", "input", s.input, s.dim) for s in self.symbols if s.dim is not None),
+            *(("gradients", "input", i, None) for i in gradients.inputs),
+            *(("gradients", "output", o, None) for o in gradients.outputs),
+        ]
+        for what, side, position, dim in places:
+            if not 0 <= position < len(sides[side]):
+                return f"{what} name {side} {position} of {len(sides[side])}"
+            shape = sides[side][position]
+            if dim is not None and (shape is None or not 0 <= dim < len(shape)):
+                return f"{what} names dim {dim} of {side} {position}, which has {shape and len(shape)}"
+        ints = [s for s in self.symbols if s.dim is None]
+        if stray := [s for s in ints if not len(inputs) <= s.input < len(inputs) + len(self.int_inputs)]:
+            return f"symbol {stray[0].symbol} names int input {stray[0].input} of {len(inputs)} inputs and {len(self.int_inputs)} ints"
+        return ""

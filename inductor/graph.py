@@ -277,21 +277,98 @@ class Graph:
                     users[i].append(n)
         return users
 
-    def verify(self) -> None:
-        """Check legality: definitions before uses, names unique. Raises InternalError with the neighbourhood."""
+    def verify(self, ops: Mapping[str, Op] | None = None, *, decomposed: bool = False) -> None:
+        """Check legality. Raises InternalError that says what is wrong where, with the nodes around it.
+
+        Legal: nodes use what was defined before them and have names of their own; input nodes are the graph's inputs; the
+        boundary's positions are in range, and each symbol is bound by it. Of a node: its op is a row of `ops` (not asked
+        without), its attributes are the row's, and its shape, dtype and device are what the row's meta rule gives. Strides
+        may be others: front ends lay results out as eager does.
+        decomposed: nor are there ops left for which another one should stand.
+        """
         seen: set[Node] = set()
         names: set[str] = set()
+        hints = {info.symbol: info.hint for info in self.boundary.symbols}
+        bound = {*hints, *(m.symbol for m in self.boundary.measured)}
         for position, n in enumerate(self.nodes):
             bad = [i for i in n.inputs if i is not None and i not in seen]
-            if bad or n.name in names:
+            wrong = f"uses {bad} before definition" if bad else "repeats a name" if n.name in names else ""
+            if wrong := wrong or _illegal(n, ops, decomposed, bound, hints):
                 around = "\n".join(str(m) for m in self.nodes[max(0, position - 5) : position + 5])
-                what = f"uses {bad} before definition" if bad else "repeats a name"
-                raise InternalError(f"[graph] node {n!r} {what}; around it:\n{around}")
+                raise InternalError(f"[graph] node {n!r} {wrong}; around it:\n{around}")
             seen.add(n)
             names.add(n.name)
         for n in [*self.outputs, *self.inputs]:
             if n not in seen:
                 raise InternalError(f"[graph] {n!r} is returned or bound but is not in the graph")
+        if [n for n in self.nodes if n.op.kind == "input"] != self.inputs:
+            raise InternalError(f"[graph] the inputs {self.inputs} are not the graph's input nodes, in order:\n{self}")
+        shapes = [
+            [None if isinstance(n.meta, tuple) else n.shape for n in side] for side in (self.inputs, self.outputs)
+        ]
+        if wrong := self.boundary.misplaced(*shapes):
+            raise InternalError(f"[graph] the boundary's {wrong}; {self.boundary}\naround:\n{self}")
+
+
+def _illegal(n: Node, ops: Mapping[str, Op] | None, decomposed: bool, bound: set[Any], hints: Mapping[Any, int]) -> str:
+    """What is wrong with a node, or nothing."""
+    row = n.op
+    if ops is not None and ops.get(row.name) is not row:
+        return f"has an op {row.name!r} that is not in the table"
+    try:
+        full = row.bind(n.attrs)
+    except TypeError as error:
+        return f"has other attributes: {error}"
+    # a call of the framework says of itself only what is out of the ordinary
+    if row.eager != "call" and (missing := [k for k in full if k not in n.attrs]):
+        return f"lacks {row.name}'s attribute {missing[0]!r}"
+    if decomposed and row.decompose is not None and not n.is_dynamic:
+        return f"is left where the decomposition of {row.name} should stand"
+    if decomposed and row.lower is None and row.kind not in ("input", "extern") and not n.is_dynamic:
+        return f"can neither be lowered nor called: {row.name}"
+    metas = n.meta if isinstance(n.meta, tuple) else (n.meta,)
+    free = _symbols_of((*metas, *n.attrs.values()))
+    if free - bound:
+        return f"has a size with a symbol that nothing binds: {', '.join(sorted(map(str, free - bound)))}"
+    if row.kind == "input" or row.eager == "call":
+        return ""  # their metas are given
+    operands = [None if i is None else _at(i.meta, hints) for i in n.inputs]
+    attrs = {k: _at(v, hints) for k, v in n.attrs.items()}
+    if any(map(_symbols_of, (*operands, *attrs.values()))):
+        return ""  # what its rule asks of sizes that are measured is not known here
+    try:
+        rule = row.meta(*operands, **attrs)
+    except Exception as error:
+        return f"is refused by the meta rule of {row.name}: {type(error).__name__}: {error}"
+    given_metas, rule_metas = ((m if isinstance(m, tuple) else (m,)) for m in (_at(n.meta, hints), rule))
+    if [_kind_of(m) for m in given_metas] != [_kind_of(m) for m in rule_metas]:
+        return f"is not what the meta rule of {row.name} gives: {'; '.join(map(str, rule_metas))}"
+    return ""
+
+
+def _kind_of(meta: TensorMeta) -> tuple[Any, ...]:
+    return tuple(meta.shape), meta.dtype, meta.device
+
+
+def _symbols_of(value: Any) -> set[Any]:
+    """The symbols of sizes in a meta or an attribute."""
+    if isinstance(value, TensorMeta):
+        return _symbols_of((value.shape, value.stride)) if value.is_dynamic else set()
+    if isinstance(value, (tuple, list)):
+        return set().union(*map(_symbols_of, value))
+    return getattr(value, "free_symbols", set())
+
+
+def _at(value: Any, hints: Mapping[Any, int]) -> Any:
+    """A meta or an attribute with the sizes that capture saw."""
+    if not hints or not _symbols_of(value):
+        return value
+    if isinstance(value, TensorMeta):
+        return replace(value, shape=_at(value.shape, hints), stride=_at(value.stride, hints))
+    if isinstance(value, (tuple, list)):
+        return type(value)([_at(v, hints) for v in value])
+    size = value.xreplace(hints)
+    return int(size) if isinstance(size, int) or size.is_Integer else size
 
 
 class GraphBuilder:

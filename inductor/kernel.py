@@ -6,7 +6,8 @@ A kernel is a set of stores over an expression DAG (`inductor.loops`) and the lo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import InternalError
@@ -14,17 +15,19 @@ from .dtypes import DType, int64
 from .graph import Dim, Origin
 from .loops import (
     Expr,
+    FloorDiv,
     Index,
     Indirect,
+    Mod,
     Var,
     as_index,
     expr,
     is_in_order,
     postorder,
-    reduces_under_mask,
     rewrite,
     substitution,
 )
+from .loops.legality import malformed
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class Buffer:
     dtype: DType
     size: Dim
     device: str = "cpu"
+
+
+#: how a store may change what is there
+MODES = ("store", "add", "or")
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,27 @@ def order_matters(stores: Iterable[Store]) -> bool:
 def _read(index: Index) -> list[Expr]:
     """The values of an index that are read from memory."""
     return [a.value for a in index.atoms() if isinstance(a, Indirect)]
+
+
+def symbols_of(variables: Iterable[Var], stores: Iterable[Store]) -> tuple[str, ...]:
+    """The names of the size symbols in loops over the variables with the stores in them."""
+    sizes: list[Dim] = [v.extent for v in variables]
+    for e in postorder([root for s in stores for root in s.roots]):
+        if e.op in ("load", "index"):
+            sizes += _sizes_in(e.attr if e.op == "index" else e.attr[1])
+        elif e.op == "const":
+            sizes.append(e.attr)
+    return tuple(sorted({s.name for d in sizes for s in getattr(d, "free_symbols", ())}))
+
+
+def _sizes_in(index: Index) -> Iterator[Dim]:
+    """Its constant, coefficients and divisors; values that it reads are expressions of their own."""
+    yield index.const
+    for atom, coefficient in index.terms:
+        yield coefficient
+        if isinstance(atom, (FloorDiv, Mod)):
+            yield atom.divisor
+            yield from _sizes_in(atom.base)
 
 
 @dataclass(frozen=True)
@@ -151,31 +179,50 @@ class Kernel:
         return "\n".join(lines)
 
     def verify(self) -> None:
-        """Check legality; raises InternalError with the kernel's text.
+        """Check legality; raises InternalError with all that is wrong and the kernel's text.
 
-        Legal: every buffer touched is an argument; variables belong to p or r; half types are only loaded, cast
-        and stored; a buffer both stored and loaded is loaded only at the index it is stored at.
+        Legal: every buffer touched is an argument, and is loaded and stored as what it holds; one that is both is loaded only
+        where it is stored at; variables belong to p or r, and symbols are arguments. Expressions are those of `loops.Expr`:
+        scalar ops take their operands' types, half types are only loaded, cast, chosen and stored, and a reduction or prefix
+        is taken over the whole of r.
         """
-        known = {b.name for b in self.args}
-        variables = set(self.p) | set(self.r)
-        problems: list[str] = []
-        stored = {s.buffer: s.index for s in self.stores}
-        for e in postorder([s.value for s in self.stores] + self._store_indirects()):
+        args = {b.name: b for b in self.args}
+        problems = [f"{name} is an argument twice" for name, n in Counter(b.name for b in self.args).items() if n > 1]
+        places = {s.buffer: [t.index for t in self.stores if t.buffer == s.buffer] for s in self.stores}
+        for e in postorder([root for s in self.stores for root in s.roots]):
+            if problem := malformed(e):
+                problems.append(f"{problem}: {e}")
             if e.op == "load":
-                if e.attr[0] not in known:
-                    problems.append(f"{e.attr[0]} is not an argument")
-                if e.attr[0] in stored and e.attr[1] != stored[e.attr[0]]:
-                    problems.append(f"{e.attr[0]} is read at {e.attr[1]} and written at {stored[e.attr[0]]}")
-            if reduces_under_mask(e):
-                problems.append(f"a reduction under a condition that varies along r: {e}")
-            if e.op not in ("load", "cast", "const", "masked", "where") and e.dtype.name in ("float16", "bfloat16"):
-                problems.append(f"arithmetic in a half type: {e.op}")
+                name, index = e.attr
+                if name not in args:
+                    problems.append(f"{name} is not an argument")
+                elif args[name].dtype != e.dtype:
+                    problems.append(f"{name} holds {args[name].dtype} and is loaded as {e.dtype}")
+                problems += [
+                    f"{name} is read at {index} and written at {i}" for i in places.get(name, ()) if i != index
+                ]
             if e.op in ("reduce", "scan") and not self.r:
                 problems.append(f"{e.op} without a reduction space")
+        for s in self.stores:
+            problems += self._problems_of(s, args)
+        variables = {*self.p, *self.r}
+        names = Counter(v.name for v in variables)
         used = {v for s in self.stores for v in (*s.value.vars(), *s.index.vars())}
         problems += [f"variable {v} is not a loop variable" for v in used - variables]
+        problems += [f"two loop variables are called {name}" for name, n in names.items() if n > 1]
         problems += [f"{v} is a reduction variable among the outer ones" for v in self.p if v.is_reduction]
         problems += [f"{v} is an outer variable among the reduction's" for v in self.r if not v.is_reduction]
-        problems += [f"{s.buffer} is not an argument" for s in self.stores if s.buffer not in known]
+        missing = sorted({*symbols_of(variables, self.stores)} - {*self.symbols})
+        problems += [f"size symbol {name} is not an argument" for name in missing]
         if problems:
             raise InternalError("[loops] illegal kernel: " + "; ".join(dict.fromkeys(problems)) + f"\n{self}")
+
+    def _problems_of(self, s: Store, args: Mapping[str, Buffer]) -> Iterator[str]:
+        if s.buffer not in args:
+            yield f"{s.buffer} is not an argument"
+        elif args[s.buffer].dtype != s.value.dtype:
+            yield f"{s.buffer} holds {args[s.buffer].dtype} and is given {s.value.dtype}"
+        if s.mode not in MODES:
+            yield f"{s.buffer} is stored in an unknown mode, {s.mode!r}"
+        if s.mode == "or" and s.value.dtype.kind != "bool":
+            yield f"{s.buffer} is no truth values and is joined by or"

@@ -62,15 +62,17 @@ def schedule_graph(
     captured = graph.returned
     with timed(times, "passes"):
         if verify:
-            graph.verify()
+            graph.verify(OPS)
+        decomposed = False
         for transform in PASSES if round_halves else UNROUNDED:
             graph = transform(graph, OPS)
+            decomposed = decomposed or transform in (decompose, decompose_rounded)
             if verify:
-                graph.verify()
+                graph.verify(OPS, decomposed=decomposed)
     with timed(times, "choose runners"):
         graph, chosen = choose_runners(graph, OPS, contractions, emits)
         if verify:
-            graph.verify()
+            graph.verify(OPS, decomposed=True)
     with timed(times, "lower"):
         lowered = lower(graph, captured, round_halves, adds_atomically)
     with timed(times, "memory"):

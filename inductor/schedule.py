@@ -11,11 +11,12 @@ import heapq
 import itertools
 from dataclasses import dataclass, field, replace
 
+from ..errors import InternalError
 from .chooser import Chosen
 from .fusion import fuse, group_reads, group_writes, score
-from .graph import Dim, Origin
-from .kernel import Buffer, Kernel, Store, rewrite_stores, substitute_stores
-from .loops import Expr, FloorDiv, Index, Indirect, Mod, Var, as_index, load, points, postorder, rewrite
+from .graph import Origin
+from .kernel import Buffer, Kernel, Store, rewrite_stores, substitute_stores, symbols_of
+from .loops import Expr, Var, as_index, load, points, postorder
 from .lower import ExternCall, Group, Lowered, Storage
 from .memory import must_precede, store_whole
 from .refusal import Refusal
@@ -86,9 +87,52 @@ class Schedule:
         return list(dict.fromkeys(s.kernel for s in self.steps if isinstance(s, Launch)))
 
     def verify(self) -> None:
-        """Check that every kernel is legal; raises InternalError."""
+        """Check that every kernel is legal, and each step's place among the others. Raises InternalError that names the step.
+
+        Legal: what a step reads is an input or was written before it; a kernel is given the buffers that its arguments
+        describe, each once; what leaves the graph was written.
+        """
         for kernel in self.kernels:
             kernel.verify()
+        known = {s.name for s in self.lowered.inputs}
+        for position, step in enumerate(self.steps):
+            if isinstance(step, Launch):
+                problem = self._misfit(step, known)
+                written = step.writes
+            else:
+                unread = [s.name for s in step.inputs if s is not None and s.name not in known]
+                problem = f"reads {unread[0]} before it is written" if unread else ""
+                written = {s.name for s in step.outputs}
+            if problem:
+                around = "\n".join(map(_titled, self.steps[max(0, position - 3) : position + 4]))
+                raise InternalError(f"[schedule] step {position}, {_titled(step)}, {problem}; around it:\n{around}")
+            known |= written
+        left = [*self.lowered.outputs, *(s for _, s in self.lowered.mutations)]
+        if lost := [s.name for s in left if s.name not in known]:
+            raise InternalError(f"[schedule] {lost[0]} leaves the graph, but no step writes it")
+
+    def _misfit(self, launch: Launch, known: set[str]) -> str:
+        """What is wrong with the buffers of a launch, or nothing."""
+        if len(launch.buffers) != len(launch.kernel.args) or len({*launch.buffers}) < len(launch.buffers):
+            return f"has {len(launch.kernel.args)} arguments for {launch.buffers}"
+        reads, writes = launch.kernel.reads, launch.kernel.writes
+        for name, argument in zip(launch.buffers, launch.kernel.args):
+            storage = self.lowered.buffers.get(name)
+            if storage is None:
+                return f"is given {name}, which is no buffer"
+            if (storage.dtype, storage.device, storage.size) != (argument.dtype, argument.device, argument.size):
+                return f"is given {storage} for {argument}"
+            if name not in known and (argument.name in reads or argument.name not in writes):
+                return f"reads {name} before it is written"
+        return ""
+
+
+def _titled(step: Launch | ExternCall) -> str:
+    """A step for readers."""
+    if isinstance(step, ExternCall):
+        inputs = ", ".join("None" if s is None else s.name for s in step.inputs)
+        return f"{step.node.op.name}({inputs}) -> {', '.join(s.name for s in step.outputs)}"
+    return f"{step.kernel.name}({', '.join(step.buffers)})"
 
 
 def schedule(lowered: Lowered, *, enable_fusion: bool = True, name: str = "kernel") -> Schedule:
@@ -180,16 +224,12 @@ def _fuse_all(units: dict[int, Unit], sizes: dict[str, int], refused: list[NotFu
                     continue
                 _merge(units, first, second, fused)
                 tried = {pair: r for pair, r in tried.items() if k not in pair and i not in pair}
-                for b in fused_writes(units[k]):
+                for b in units[k].writes:
                     writers[b] = k
                 for b in units[k].reads:
                     readers.setdefault(b, []).append(k)
                 changed = True
                 break
-
-
-def fused_writes(unit: Unit) -> set[str]:
-    return unit.writes
 
 
 def _candidates(
@@ -313,7 +353,7 @@ def _launch(group: Group, lowered: Lowered, seen: dict[Kernel, Kernel], name: st
     order = _argument_names(fused)
     stores = [replace(s, buffer=order[s.buffer]) for s in rewrite_stores(fused, lambda e: _renamed(e, order))]
     args = tuple(_buffer(lowered.buffers[b], alias) for b, alias in order.items())
-    symbols = _symbols(args, (*outer, *inner), stores)
+    symbols = symbols_of((*outer, *inner), stores)
     title = _title(name, group, len(seen))
     kernel = Kernel(title, outer, inner, tuple(stores), args, symbols, tuple(group.origins))
     return Launch(seen.setdefault(kernel, kernel), tuple(order))
@@ -340,34 +380,3 @@ def _renamed(e: Expr, names: dict[str, str]) -> Expr | None:
 
 def _buffer(storage: Storage, alias: str) -> Buffer:
     return Buffer(alias, storage.dtype, storage.size, storage.device)
-
-
-def _symbols(args: tuple[Buffer, ...], variables: tuple[Var, ...], stores: list[Store]) -> tuple[str, ...]:
-    names: set[str] = set()
-
-    def collect(d: Dim) -> None:
-        if not isinstance(d, int):
-            names.update(s.name for s in d.free_symbols)
-
-    def collect_index(index: Index) -> None:
-        collect(index.const)
-        for atom, c in index.terms:
-            collect(c)
-            if isinstance(atom, (FloorDiv, Mod)):
-                collect(atom.divisor)
-                collect_index(atom.base)
-            elif isinstance(atom, Indirect):
-                rewrite([atom.value], visit)
-
-    def visit(e: Expr) -> None:
-        if e.op in ("load", "index"):
-            collect_index(e.attr if e.op == "index" else e.attr[1])
-        elif e.op == "const" and not isinstance(e.attr, (bool, int, float)):
-            collect(e.attr)
-
-    for v in variables:
-        collect(v.extent)
-    for s in stores:
-        collect_index(s.index)
-        rewrite([s.value], visit)
-    return tuple(sorted(names))

@@ -1,5 +1,5 @@
-"""Failures of quern itself surface as errors in every test, also in processes that tests start. Tests of how quern gives up
-say so: `@pytest.mark.gives_up`.
+"""In every test, and in processes that tests start, the borders of the compiler's stages are checked and failures of quern
+itself surface as errors. Tests of how quern gives up say so: `@pytest.mark.gives_up`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,13 @@ import quern
 
 # pytest put this folder on the path, where the folder `torch` would pass for the framework that may not be installed
 sys.path[:] = [p for p in sys.path if Path(p) != Path(__file__).parent]
+
+
+@pytest.fixture(autouse=True)
+def _borders_are_checked(monkeypatch):
+    monkeypatch.setenv("QUERN_VERIFY", "1")
+    with quern.config.patch(verify=True):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -17,16 +17,20 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from ...config import config
 from ...inductor.checks import drawn_before_raising, may_raise
 from ...inductor.compile import compile_graph
 from ...inductor.executable import Executable
 from ...inductor.graph import Graph
 from ...inductor.interpreter import interpret
+from ...inductor.ops import OPS
 from .backend import Backend, BackendContext
 
 
 def executable_of(graph: Graph, backend: Backend, examples: Sequence[Any], context: BackendContext) -> Executable:
     """What runs a graph that does something. Raises what the backend raises."""
+    if config.verify:
+        graph.verify(OPS)
     made = backend(graph, examples, context)
     executable = made if isinstance(made, Executable) else Executable(made)
     if context.frontend is None:

@@ -19,8 +19,14 @@ def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
 # ref: an ExternRef, the call's template
 # raises: the call may raise for some elements of its arguments
 # axes: the call gives sums of products of its two arguments over these axes: (left, right, result) of `contract`
+# effects: it must run in its place, as ops with effects do
+# strides, shapes: of its results, as capture promised them (None: nothing is promised)
+# writes: positions of the arrays that it writes to; copies of them follow the results
+# picks: positions, among its results, of those that are needed (None: all)
 # below: the call checked its result: integers from 0 to below - 1 (None: nothing is known of them)
-row("extern", "extern", _meta_extern, attrs={"ref": REQUIRED, "below": None, "raises": False, "axes": None},
+row("extern", "extern", _meta_extern,
+    attrs={"ref": REQUIRED, "effects": False, "raises": False, "strides": None, "shapes": None, "writes": (), "picks": None,
+           "below": None, "axes": None},
     operands=(MEMORY,), bounds=of_checked_call, below=below_checked, eager="call", opaque=True,
     contraction=of_call)  # fmt: skip
 

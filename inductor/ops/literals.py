@@ -69,7 +69,7 @@ row("scalar", "literal", _meta_scalar, attrs={"value": REQUIRED, "dtype": None},
 def _meta_number(x: TensorMeta, *, fits: DType | None = None) -> TensorMeta:
     if x.shape or x.dtype not in (dtypes.float64, dtypes.int64):
         raise TypeError(f"a number is held in a 0-dim float64 or int64 tensor, not in {x}")
-    return TensorMeta((), (), DEFAULT_FLOAT if x.dtype.is_float else dtypes.int64, "cpu", weak=True)
+    return TensorMeta((), (), DEFAULT_FLOAT if x.dtype.is_float else dtypes.int64, x.device, weak=True)
 
 
 def _fitting(node: Node) -> Iterator[Requirement]:
