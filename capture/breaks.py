@@ -106,8 +106,3 @@ _LONGEST = 300
 def _one_line(text: str) -> str:
     text = " ".join(str(text).split())
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
-
-
-def not_supported(what: str, *, code: str = "unsupported", why: str = "", rewrite: str = "", **more: Any) -> Break:
-    """A `Break` for something that capture does not model."""
-    return Break(code, what, why, rewrite, **more)

@@ -93,10 +93,6 @@ class Source:
             else self.step("getattr(", f", {name!r})")
         )
 
-    def raw_attr(self, name: str) -> Source:
-        """`name` by the default lookup, past any `__getattribute__` of the class."""
-        return self.step("object.__getattribute__(", f", {name!r})", f".{name}")
-
     def item(self, key: Any) -> Source:
         """`this[key]` for a key that can be written as a literal: see `is_literal`."""
         return self.step("", f"[{key!r}]")

@@ -147,10 +147,6 @@ def _predicate(floats: Callable[[Expr], Expr], otherwise: bool) -> Callable[...,
     return lower
 
 
-def _not(x: Expr) -> Expr:
-    return expr("not", x, dtype=bool_)
-
-
 def _ask(op: str, x: Expr) -> Expr:
     return expr(op, x, dtype=bool_)
 

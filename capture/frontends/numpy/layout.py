@@ -190,10 +190,6 @@ def reshape_strides(shape: Shape, strides: Sequence[Dim], new: Shape) -> tuple[D
     return tuple(out)
 
 
-def byte_strides(strides: Sequence[int], itemsize: int) -> tuple[int, ...]:
-    return tuple(s * itemsize for s in strides)
-
-
 def element_strides(array: Any) -> tuple[int, ...] | None:
     """An array's strides in elements; None when they are not whole elements (a field of a record, say)."""
     size = array.itemsize

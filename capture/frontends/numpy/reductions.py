@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ....inductor.graph import Dim, Input
+from ....inductor.graph import Input
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
 from .arrays import Array, ArrayBuilder, Masked, unsupported
@@ -293,11 +293,6 @@ def _count(b: ArrayBuilder, x: Array, axes: Sequence[int], keepdims: bool, where
     target = "quern.capture.frontends.numpy.checks:counts"
     call = [Input(0), least]
     return b.extern(target, [made], call, made.shape, made.dtype, strides=made.strides, scalar=made.scalar)
-
-
-def _size_operand(count: Dim) -> Any:
-    """A size as a weak operand of a float division."""
-    return float(count) if isinstance(count, int) else count
 
 
 @over_chosen

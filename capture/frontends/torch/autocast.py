@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 #: device types whose autocast state is tracked
 DEVICES = ("cpu", "cuda")
-_FULL = ("float64", "complex64", "complex128")
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,6 @@ def uninstall() -> None:
         setattr(owner, name, original)
 
 
-def is_installed() -> bool:
-    return bool(_replaced)
-
-
 def _replace(owner: Any, name: str, new: Any) -> None:
     _replaced.append((owner, name, owner.__dict__[name]))
     setattr(owner, name, new)
