@@ -281,7 +281,7 @@ class Graph:
         """Check legality. Raises InternalError that says what is wrong where, with the nodes around it.
 
         Legal: nodes use what was defined before them and have names of their own; input nodes are the graph's inputs; the
-        boundary's positions are in range, and each symbol is bound by it. Of a node: its op is a row of `ops` (not asked
+        boundary's positions are in range, and it binds each symbol where it binds any. Of a node: its op is a row of `ops` (not asked
         without), its attributes are the row's, and its shape, dtype and device are what the row's meta rule gives. Strides
         may be others: front ends lay results out as eager does.
         decomposed: nor are there ops left for which another one should stand.
@@ -298,16 +298,17 @@ class Graph:
                 raise InternalError(f"[graph] node {n!r} {wrong}; around it:\n{around}")
             seen.add(n)
             names.add(n.name)
+        listed = "".join(f"\n{n}" for n in self.nodes) + f"\nreturn {self.outputs}"
         for n in [*self.outputs, *self.inputs]:
             if n not in seen:
-                raise InternalError(f"[graph] {n!r} is returned or bound but is not in the graph")
+                raise InternalError(f"[graph] {n!r} is returned or bound but is not in the graph:{listed}")
         if [n for n in self.nodes if n.op.kind == "input"] != self.inputs:
-            raise InternalError(f"[graph] the inputs {self.inputs} are not the graph's input nodes, in order:\n{self}")
+            raise InternalError(f"[graph] the inputs {self.inputs} are not the graph's input nodes, in order:{listed}")
         shapes = [
             [None if isinstance(n.meta, tuple) else n.shape for n in side] for side in (self.inputs, self.outputs)
         ]
         if wrong := self.boundary.misplaced(*shapes):
-            raise InternalError(f"[graph] the boundary's {wrong}; {self.boundary}\naround:\n{self}")
+            raise InternalError(f"[graph] the boundary's {wrong}: {self.boundary}, around:{listed}")
 
 
 def _illegal(n: Node, ops: Mapping[str, Op] | None, decomposed: bool, bound: set[Any], hints: Mapping[Any, int]) -> str:
@@ -328,7 +329,7 @@ def _illegal(n: Node, ops: Mapping[str, Op] | None, decomposed: bool, bound: set
         return f"can neither be lowered nor called: {row.name}"
     metas = n.meta if isinstance(n.meta, tuple) else (n.meta,)
     free = _symbols_of((*metas, *n.attrs.values()))
-    if free - bound:
+    if bound and free - bound:  # what is put together by hand may leave its symbols open
         return f"has a size with a symbol that nothing binds: {', '.join(sorted(map(str, free - bound)))}"
     if row.kind == "input" or row.eager == "call":
         return ""  # their metas are given

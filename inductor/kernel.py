@@ -40,8 +40,8 @@ class Buffer:
     device: str = "cpu"
 
 
-#: how a store may change what is there
-MODES = ("store", "add", "or")
+#: how a store may change what is there, and the sign for it in a kernel's text
+MODES = {"store": "=", "add": "+=", "or": "|="}
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,7 @@ class Kernel:
             names[id(e)] = next(fresh)
             lines.append(f"    {names[id(e)]} = {e.shown(name)}")
         for s in self.stores:
-            op = {"store": "=", "add": "+=", "or": "|="}[s.mode]
-            lines.append(f"    {s.buffer}[{s.index.shown(name)}] {op} {name(s.value)}")
+            lines.append(f"    {s.buffer}[{s.index.shown(name)}] {MODES.get(s.mode, s.mode)} {name(s.value)}")
         return "\n".join(lines)
 
     def verify(self) -> None:
