@@ -298,17 +298,22 @@ class Graph:
                 raise InternalError(f"[graph] node {n!r} {wrong}; around it:\n{around}")
             seen.add(n)
             names.add(n.name)
-        listed = "".join(f"\n{n}" for n in self.nodes) + f"\nreturn {self.outputs}"
         for n in [*self.outputs, *self.inputs]:
             if n not in seen:
-                raise InternalError(f"[graph] {n!r} is returned or bound but is not in the graph:{listed}")
+                raise InternalError(f"[graph] {n!r} is returned or bound but is not in the graph:{self._listing()}")
         if [n for n in self.nodes if n.op.kind == "input"] != self.inputs:
-            raise InternalError(f"[graph] the inputs {self.inputs} are not the graph's input nodes, in order:{listed}")
+            raise InternalError(
+                f"[graph] the inputs {self.inputs} are not the graph's input nodes, in order:{self._listing()}"
+            )
         shapes = [
             [None if isinstance(n.meta, tuple) else n.shape for n in side] for side in (self.inputs, self.outputs)
         ]
         if wrong := self.boundary.misplaced(*shapes):
-            raise InternalError(f"[graph] the boundary's {wrong}: {self.boundary}, around:{listed}")
+            raise InternalError(f"[graph] the boundary's {wrong}: {self.boundary}, around:{self._listing()}")
+
+    def _listing(self) -> str:
+        """The nodes and outputs, also of a graph whose boundary is no guide to them."""
+        return "".join(f"\n{n}" for n in self.nodes) + f"\nreturn {self.outputs}"
 
 
 def _illegal(n: Node, ops: Mapping[str, Op] | None, decomposed: bool, bound: set[Any], hints: Mapping[Any, int]) -> str:
