@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy_compiled import agree, compiled
 
+import quern
+
 EXPRESSIONS = """
 x[0]; x[0] * 2; 2 * x[0]; x[0] + 1.5; float(x[0]); int(x[0]); complex(x[0]); bool(x[0] > 0); x[0] > 0; x[0] == 1; x.sum(); x.any()
 x.size; len(x); x.argmax(); x[0].item(); x[0] * (1 + 2j); (1 + 2j) * x[0]; (1 + 2j) == x[0]; x[0] + np.complex64(1); 1 / x[1]
@@ -68,3 +70,27 @@ def test_a_number_has_no_axis_unless_a_ufunc_reduces_it(name, axis):
             return repr(error)
 
     assert outcome(compiled(f, fullgraph=False)) == outcome(f)
+
+
+@pytest.mark.parametrize("write", [np.putmask, np.place], ids=["putmask", "place"])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "uint8", "float64", "complex64"])
+@pytest.mark.parametrize(
+    "values", [np.float64(2.5), np.array(2.5), np.array(2), np.float32(1.5), 2.5, 3, True], ids=repr
+)
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_values_that_are_not_safe_to_convert_are_refused(write, dtype, values, shape):
+    def program(x):
+        y = x.astype(dtype)
+        write(y, y < 5, values)
+        return y
+
+    x = np.ones(shape)
+    try:
+        want = program(x)
+    except TypeError as error:
+        with pytest.raises(TypeError) as caught:
+            quern.compile(program)(x)
+        assert str(caught.value) == str(error)
+    else:
+        got = quern.compile(program)(x)
+        assert got.dtype == want.dtype and np.array_equal(got, want)

@@ -22,6 +22,7 @@ from ...values.overlap import Overlap, overlap
 from . import layout
 from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_layout, same_mask, unsupported
 from .shaping import _axis, moveaxis, ravel
+from .ufuncs import is_weak
 
 _BOOL, _INT64 = np.dtype(bool), np.dtype(np.int64)
 
@@ -278,7 +279,14 @@ def place(b: ArrayBuilder, arr: Any, mask: Any, vals: Any) -> None:
     several = isinstance(vals, (list, tuple)) or (isinstance(vals, (Array, np.ndarray)) and vals.ndim)
     if not isinstance(arr, Array) or several:
         raise unsupported("np.place with several values")
+    refuse_unsafe(b, "np.place", arr, vals)
     setitem(b, arr, b.cast(b.lift(mask), np.dtype(bool)), vals)
+
+
+def refuse_unsafe(b: ArrayBuilder, what: str, arr: Array, vals: Any) -> None:
+    """Values that have a dtype must be safe to convert; NumPy raises where they are not. Python's numbers are cut."""
+    if not is_weak(vals) and not np.can_cast(b.lift(vals).dtype, arr.dtype):
+        raise unsupported(f"{what} of {b.lift(vals).dtype} into {arr.dtype}")
 
 
 def take(b: ArrayBuilder, a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:

@@ -12,6 +12,7 @@ from ....inductor.graph import Input
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
 from .arrays import Array, ArrayBuilder, unsupported
+from .indexing import refuse_unsafe
 from .reductions import all_, wrap_axis
 from .ufuncs import call_ufunc, is_weak, operand, weak_type
 
@@ -117,6 +118,7 @@ def copyto(b: ArrayBuilder, dst: Any, src: Any, casting: Any = "same_kind", wher
 def putmask(b: ArrayBuilder, a: Any, mask: Any, values: Any) -> None:
     if not is_weak(values) and b.lift(values).shape not in ((), a.shape):
         raise unsupported("np.putmask with values of another shape")
+    refuse_unsafe(b, "np.putmask", a, values)
     copyto(b, a, values, casting="unsafe", where=mask)
 
 
