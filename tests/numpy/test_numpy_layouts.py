@@ -232,3 +232,15 @@ def test_axes_that_an_index_leaves_lie_as_copies_do():
 def test_parts_of_arrays_without_elements():
     for dynamic in (None, True):
         agree(lambda z: (np.diff(z), z[:, 1:] * 2, z.T + 1), np.zeros((0, 3), complex), backend="inductor", dynamic=dynamic)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int8", "complex64", "float16"])
+@pytest.mark.parametrize("repeated", [0, 1, 2])
+@pytest.mark.parametrize("turned", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_prefixes_of_repeated_elements_are_laid_out_as_other_results(turned, repeated, dtype):
+    def f(x):
+        return x.cumsum(0), np.cumprod(x, 1), np.add.accumulate(x, -1), np.maximum.accumulate(x, 0)
+
+    whole = np.arange(24.0).astype(dtype).reshape(2, 3, 4).transpose(turned)
+    x = np.broadcast_to(whole[(*[slice(None)] * repeated, slice(1))], whole.shape)
+    check(compiled(f, fullgraph=False), f, x)

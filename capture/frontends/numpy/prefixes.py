@@ -25,7 +25,7 @@ def _prefix(op: str, function: str) -> Callable[..., Any]:
         if axis is None or not x.ndim:
             x, axis = ravel(b, x), 0
         axis = wrap_axis(axis, x.ndim)
-        strides = layout.order_strides(x.shape, x.strides, "K")
+        strides = layout.elementwise_strides([(x.shape, x.strides)], x.shape)
         if wanted.kind == "c" or wanted == np.float16:  # halves are rounded at each step, which kernels do not
             result = b.extern(
                 f"numpy:{function}", [b.cast(x, wanted)], [Input(0), axis], x.shape, wanted, strides=strides
@@ -95,6 +95,6 @@ def ufunc_accumulate(
     if types[-1] != x.dtype:
         raise unsupported(f"np.{ufunc.__name__}.accumulate of {x.dtype}")
     axis = wrap_axis(axis, x.ndim)
-    strides = layout.order_strides(x.shape, x.strides, "K")
+    strides = layout.elementwise_strides([(x.shape, x.strides)], x.shape)
     target = f"numpy:{ufunc.__name__}.accumulate"
     return b.into(out, b.extern(target, [x], [Input(0), axis], x.shape, x.dtype, strides=strides), "no")
