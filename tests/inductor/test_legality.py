@@ -160,6 +160,13 @@ def test_behind_the_decomposition_stands_nothing_that_has_one() -> None:
         b.graph.verify(OPS, decomposed=True)
 
 
+def test_behind_the_decomposition_every_op_can_be_lowered_or_called() -> None:
+    row = replace(OPS["exp"], lower=None, decompose=None)
+    with_node("exp", op=row).verify({**OPS, "exp": row})
+    with pytest.raises(InternalError, match="%exp can neither be lowered nor called: exp"):
+        with_node("exp", op=row).verify({**OPS, "exp": row}, decomposed=True)
+
+
 BOUNDARIES: dict[str, tuple[Boundary, str]] = {
     "returned": (Boundary(returned=3), "number of returned outputs is 3 of 2"),
     "writes input": (Boundary(writes=((2, 0),)), "writes name input 2 of 2"),
