@@ -82,9 +82,10 @@ def of_product(b: GraphBuilder, node: Node) -> Node:
 
 
 def of_call(b: GraphBuilder, node: Node) -> Node:
-    """A call of the framework that says of itself which axes it sums over."""
+    """A call of the framework that says of itself which axes it sums over. One tensor may be both of its operands."""
     left, right, result = node.attrs["axes"]
-    return b.call("contract", *node.inputs, left=left, right=right, result=result)
+    x, y = (node.inputs[operand.index] for operand in node.attrs["ref"].args[-1])
+    return b.call("contract", x, y, left=left, right=right, result=result)
 
 
 def of_linear(b: GraphBuilder, node: Node) -> Node:
