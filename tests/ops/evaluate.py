@@ -16,7 +16,7 @@ import torch
 from quern.capture.frontends.torch.runtime import tensor_meta
 from quern.inductor.dtypes import DType, bfloat16, compute_dtype
 from quern.inductor.graph import Graph, GraphBuilder, Node, TensorMeta
-from quern.inductor.kernel import Buffer, Kernel, Store
+from quern.inductor.kernel import Buffer, Kernel, Store, symbols_of
 from quern.inductor.loops import Fn, Reduce, Scan, Scatter, Var, as_index, cast, expr, linearize, load, reduce
 from quern.inductor.ops import OPS
 from quern.inductor.reference import numpy_dtype, run_kernel
@@ -156,7 +156,7 @@ def kernels(node: Node, lowered: Any, out: Buffer, args: list[Buffer]) -> list[K
         expected = compute_dtype(node.dtype)
         assert value.dtype == expected, f"{node.op.name} lowers to {value.dtype}, not {expected}"
         store = Store("out", linearize(index, node.shape), cast(value, node.dtype), mode)
-        return Kernel(node.op.name, p, r, (store,), (*args, out))
+        return Kernel(node.op.name, p, r, (store,), (*args, out), symbols_of((*p, *r), [store]))
 
     p, index = loop(node.shape)
     if isinstance(lowered, Reduce):
