@@ -80,6 +80,8 @@ class _Program:
         }
         self._touched: dict[int, tuple[Step, set[str], set[str]]] = {}
         self._names = itertools.count()
+        #: what is computed into memory of its own because the old content is still read: it must stay there
+        self.apart: set[str] = set()
 
     def result(self) -> Lowered:
         stored = tuple(sorted(self.stored))
@@ -118,7 +120,7 @@ class _Program:
             kept = kept_place(step.stores[0])
             if kept is not None and kept[0] in known:
                 known[step.stores[0].buffer] = None
-        return [name for name in reversed(known) if name not in self.written]
+        return [name for name in reversed(known) if name not in self.written and name not in self.apart]
 
     def join_part(self, new: str) -> bool:
         """Let a buffer that begins as (part of) an input be the input, or that part of it; False where it must stay."""
@@ -179,6 +181,7 @@ class _Program:
         if dense.dtype != self.buffers[store.buffer].dtype:
             return None
         self.buffers[name] = dense
+        self.apart.add(name)
         at = dense.index(tuple(map(as_index, group.p)))
         computed = replace(group, stores=[Store(name, at, store.value)])
         stored = replace(store, value=load(name, at, dense.dtype))
