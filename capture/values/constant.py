@@ -201,7 +201,7 @@ class ConstantValue(Value):
         return None
 
     def key(self, ev: Machine) -> Any:
-        if is_nan(self.value):
+        if self.source is not None:  # a NaN from outside; one that capture made is the object that it is
             raise ev.break_("nan-key", f"{self.value!r} as a key of a dict or set", "a NaN equals itself alone, and which one a call brings is not guarded",
                             "use another key")  # fmt: skip
         if type(self.value) not in CONSTANT_TYPES:

@@ -79,7 +79,7 @@ def _errors_of_cast(node: Node) -> int:
     return INVALID if of.is_float and to != bool_ else QUIET
 
 
-row("cast", "pointwise", _meta_cast, attrs={"dtype": REQUIRED}, lower=_lower_cast, elements="first", errors=_errors_of_cast,
+CAST = row("cast", "pointwise", _meta_cast, attrs={"dtype": REQUIRED}, lower=_lower_cast, elements="first", errors=_errors_of_cast,
     rounding=IS_HALF)  # fmt: skip
 
 

@@ -57,7 +57,8 @@ def test_pointwise_result_is_laid_out_as_eagers(tensors: list[torch.Tensor]) -> 
         3: ("addcmul", torch.addcmul),
     }[len(tensors)]
     wanted = run(*tensors)
-    got = OPS[op].meta(*map(tensor_meta, tensors), **OPS[op].bind({}))
+    factor = [None] if op == "addcmul" else []
+    got = OPS[op].meta(*map(tensor_meta, tensors), *factor, **OPS[op].bind({}))
     assert (got.shape, got.stride) == (tuple(wanted.shape), wanted.stride())
 
 

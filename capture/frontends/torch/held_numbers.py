@@ -9,6 +9,7 @@ import torch
 
 from ....inductor.dtypes import HALVES, LARGEST, DType, bool_, float64, int64, int_range, uint64
 from ....inductor.graph import Node, TensorMeta
+from ....inductor.ops.conversion import CAST
 from ....inductor.ops.literals import NUMBER
 from ...values.number import INT64, NumberValue
 from ...values.tensor import ArrayValue
@@ -72,7 +73,7 @@ def fitting(ev: Machine, number: Node, dtype: DType) -> Node | None:
         return number
     held = number.inputs[0]
     assert held is not None
-    read = held.inputs[0] if held.op.name == "cast" else held
+    read = held.inputs[0] if held.op is CAST else held
     assert read is not None
     if dtype.is_float and read.dtype.is_float:
         if LARGEST[read.dtype] <= LARGEST[dtype]:
