@@ -37,7 +37,7 @@ CASES = [pytest.param(p, marks=[pytest.mark.xfail] if str(p) in KNOWN else []) f
 
 def statements(function: CompiledFunction) -> list[int]:
     """Instructions that begin a line, where a continuation can begin."""
-    view = function.dispatcher.target.view
+    view = function.dispatcher.region.view
     found, line = [], None
     for index, instruction in enumerate(view.instructions):
         here = instruction.line
@@ -50,7 +50,7 @@ def statements(function: CompiledFunction) -> list[int]:
 def cut(compiled: Any, choose: Any) -> None:
     """Put stops into every compiled function behind `compiled`."""
     for function in quern.api.functions_of(compiled):
-        if not function.dispatcher.target.view.can_suspend:
+        if not function.dispatcher.region.view.can_suspend:
             for index in choose(statements(function)):
                 function.family.stops[index] = BreakReason("cut", "a statement that the test chose")
 

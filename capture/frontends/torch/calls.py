@@ -315,6 +315,16 @@ def reads_types(fn: Function) -> Function:
 READING_TYPES: set[Function] = set()
 
 
+def takes_bounds(fn: Function) -> Function:
+    """Mark a handler whose numbers are sizes and bounds: it reads them from tensors by itself."""
+    BOUNDED.add(fn)
+    return fn
+
+
+#: handlers marked with `takes_bounds`
+BOUNDED: set[Function] = set()
+
+
 def _refuse_scalars(ev: Machine, *groups: Iterable[Value]) -> None:
     """Break for NumPy's scalars: what kind of number they are is lost when they become a graph's numbers."""
     for value in itertools.chain(*groups):
@@ -375,7 +385,7 @@ def plain_call(ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping
 
 def _in_place_of_number(ev: Machine, fn: Function, place: str, where: int | str, given: Any) -> Any:
     """An argument; where the function takes a number alone, a tensor stands for the number that it holds, as in eager."""
-    if not isinstance(given, ArrayValue) or where not in numbers_of(place.rpartition(".")[2]):
+    if not isinstance(given, ArrayValue) or fn in BOUNDED or where not in numbers_of(place.rpartition(".")[2]):
         return given
     number = read_number(ev, given) if fn in NUMERIC and (type(where) is int or where in _OPERANDS) else None
     if number is None:

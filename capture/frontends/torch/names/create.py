@@ -12,7 +12,7 @@ from .....inductor.graph import Node
 from .....inductor.ops import OPS
 from .....inductor.ops.promotion import is_dense
 from ....values.tensor import ArrayValue
-from ..calls import Context, Declined, name, reads_types, register, takes_numbers
+from ..calls import Context, Declined, name, reads_types, register, takes_bounds, takes_numbers
 from ..dtypes import from_torch, to_torch
 from .data import data_size
 
@@ -148,6 +148,7 @@ def empty_strided(cx: Context, size: Any, stride: Any, *, dtype: Any = None, lay
 
 
 @name("torch.arange")
+@takes_bounds
 def arange(cx: Context, *bounds: Any, start: Any = 0, end: Any = None, step: Any = 1, dtype: Any = None,
            layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Node:  # fmt: skip
     if len(bounds) == 1:
