@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING
 
+from ..machine.type_lookup import HEAPTYPE
 from .constant import ConstantValue
 from .mappings import DictValue
 from .sequences import TupleValue
@@ -23,6 +24,8 @@ def shell(obj: SpecialMethods, rb: Emitter) -> str:
             if type(obj.info.find("__init__")) is types.WrapperDescriptorType:
                 return f"{cls}({', '.join(args)})"
             return f"{cls}.__new__({', '.join([cls, *args])})"
+        if next(base for base in obj.cls.__mro__ if not base.__flags__ & HEAPTYPE) is not object:
+            raise rb.cannot(obj, "its base in C keeps content of its own")
         return f"{rb.inject(object.__new__, 'new')}({cls})"
     base = rb.inject(payload.python_type(), payload.python_type().__name__)
     if isinstance(payload, (TupleValue, ConstantValue)) or payload.python_type() is frozenset:
