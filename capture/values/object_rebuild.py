@@ -5,7 +5,6 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING
 
-from ..machine.type_lookup import HEAPTYPE
 from .constant import ConstantValue
 from .mappings import DictValue
 from .sequences import TupleValue
@@ -24,7 +23,8 @@ def shell(obj: SpecialMethods, rb: Emitter) -> str:
             if type(obj.info.find("__init__")) is types.WrapperDescriptorType:
                 return f"{cls}({', '.join(args)})"
             return f"{cls}.__new__({', '.join([cls, *args])})"
-        if next(base for base in obj.cls.__mro__ if not base.__flags__ & HEAPTYPE) is not object:
+        news = (base.__dict__.get("__new__") for base in obj.cls.__mro__)
+        if next(new for new in news if isinstance(new, types.BuiltinFunctionType)) is not object.__new__:
             raise rb.cannot(obj, "its base in C keeps content of its own")
         return f"{rb.inject(object.__new__, 'new')}({cls})"
     base = rb.inject(payload.python_type(), payload.python_type().__name__)
