@@ -12,8 +12,8 @@ from ....values.tensor import ArrayValue
 from ..calls import Context, name, reads_types, register
 from ..dtypes import from_torch
 from ..state import detached
-from .create import tensor_from
-from .shape import FORMATS, is_contiguous
+from .create import FORMATS, tensor_from
+from .shape import is_contiguous
 
 # ------------------------------------------------------------------ aliases and copies
 

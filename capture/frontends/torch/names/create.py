@@ -16,7 +16,8 @@ from ..calls import Context, Declined, name, reads_types, register, takes_bounds
 from ..dtypes import from_torch, to_torch
 from .data import data_size
 
-_FORMATS = {
+#: memory formats as the table names them
+FORMATS = {
     None: None,
     torch.contiguous_format: "contiguous",
     torch.preserve_format: "preserve",
@@ -46,7 +47,7 @@ def _constant_fill(function: str, value: Any) -> None:
     def like(cx: Context, input: ArrayValue, *, dtype: Any = None, layout: Any = None, device: Any = None,
              pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Node:  # fmt: skip
         return cx.op("full_like", input, value=value, dtype=cx.dtype(dtype),
-                     device=None if device is None else cx.device(device), memory_format=_FORMATS[memory_format])  # fmt: skip
+                     device=None if device is None else cx.device(device), memory_format=FORMATS[memory_format])  # fmt: skip
 
     def new(cx: Context, self: ArrayValue, *size: Any, dtype: Any = None, layout: Any = None, device: Any = None,
             pin_memory: bool = False, requires_grad: bool = False, **named: Any) -> Node:  # fmt: skip
@@ -92,11 +93,11 @@ def full_like(cx: Context, input: ArrayValue, fill_value: Any, *, dtype: Any = N
     where = None if device is None else cx.device(device)
     if isinstance(fill_value, (ArrayValue, Node)):
         empty = cx.op(
-            "full_like", input, value=0, dtype=cx.dtype(dtype), device=where, memory_format=_FORMATS[memory_format]
+            "full_like", input, value=0, dtype=cx.dtype(dtype), device=where, memory_format=FORMATS[memory_format]
         )
         return cx.op("copy", empty, fill_value)
     return cx.op("full_like", input, value=fill_value, dtype=cx.dtype(dtype), device=where,
-                 memory_format=_FORMATS[memory_format])  # fmt: skip
+                 memory_format=FORMATS[memory_format])  # fmt: skip
 
 
 @name("Tensor.new_full")
@@ -115,7 +116,7 @@ def empty(cx: Context, *size: Any, dtype: Any = None, layout: Any = None, device
     shape = _shape(cx, size or (named["size"],))
     node = cx.op("empty", shape=shape, dtype=cx.dtype(dtype) or cx.default_float(), device=cx.device(device))
     if memory_format in (torch.channels_last, torch.channels_last_3d):
-        return cx.op("clone", node, memory_format=_FORMATS[memory_format])
+        return cx.op("clone", node, memory_format=FORMATS[memory_format])
     return node
 
 
@@ -124,7 +125,7 @@ def empty_like(cx: Context, input: ArrayValue, *, dtype: Any = None, layout: Any
                pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Node:  # fmt: skip
     like = OPS["full_like"].meta(input.meta, value=0, dtype=cx.dtype(dtype),
                                  device=None if device is None else cx.device(device),
-                                 memory_format=_FORMATS[memory_format])  # fmt: skip
+                                 memory_format=FORMATS[memory_format])  # fmt: skip
     return cx.op("empty", shape=like.shape, stride=like.stride, dtype=like.dtype, device=like.device)
 
 

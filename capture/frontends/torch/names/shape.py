@@ -21,21 +21,8 @@ from ..results import SizeValue
 from ..state import state_of
 from .data import data_size, repeated, split_by_data
 
-FORMATS = {
-    torch.contiguous_format: "contiguous",
-    torch.preserve_format: "preserve",
-    torch.channels_last: "channels_last",
-    torch.channels_last_3d: "channels_last_3d",
-}
-
-
 #: the number of dims that channels_last formats are of
 _CHANNELS_LAST = {torch.channels_last: 4, torch.channels_last_3d: 5}
-
-
-def memory_format(cx: Context, value: Any) -> str | None:
-    """A memory_format argument as the table names it."""
-    return None if value is None else FORMATS[value]
 
 
 def sizes(cx: Context, args: Sequence[Any]) -> tuple[Any, ...]:
