@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ....kernel import Kernel
 from ....loops import Expr, points
 from ....refusal import Refusal
 from ....sizes import size_hint
@@ -19,9 +18,9 @@ from ..reductions import (
     scan_operand,
     without_tail,
 )
-from ..tiling import MANY_PROGRAMS, Tiling, next_power_of_2, reduces_columns, row_loads, row_tiling
+from ..tiling import MANY_PROGRAMS, next_power_of_2, reduces_columns, row_loads, row_tiling
 from ..writer import Mask, Writer
-from .way import Request
+from .way import OneBlock, Request
 
 #: the longest row kept in registers; of neighbouring columns
 _LONGEST_ROW = 16384
@@ -33,16 +32,8 @@ _ROW_BUDGET = 49152
 
 
 @dataclass(frozen=True)
-class Persistent:
+class Persistent(OneBlock):
     """Whole rows in one block."""
-
-    tiling: Tiling
-
-    def write(self, kernel: Kernel) -> Writer:
-        w = Writer(kernel, self.tiling, self)
-        w.open_axes()
-        w.stores(list(kernel.stores), w.outer)
-        return w
 
     def reduce(self, w: Writer, e: Expr) -> None:
         value, dtype = reducible(w, e)

@@ -12,20 +12,12 @@ from ....refusal import Refusal
 from ....sizes import size_hint
 from ..tiling import MANY_PROGRAMS, Axis, Tiling, accesses, next_power_of_2, unit_var, widest
 from ..writer import Mask, Writer
-from .way import Request
+from .way import OneBlock, Request
 
 
 @dataclass(frozen=True)
-class Pointwise:
+class Pointwise(OneBlock):
     """One tile per program."""
-
-    tiling: Tiling
-
-    def write(self, kernel: Kernel) -> Writer:
-        w = Writer(kernel, self.tiling, self)
-        w.open_axes()
-        w.stores(list(kernel.stores), w.outer)
-        return w
 
     def reduce(self, w: Writer, e: Expr) -> None:
         raise InternalError(f"[triton] a reduction in a pointwise kernel: {e}\n{w.kernel}")

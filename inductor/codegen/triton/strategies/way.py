@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ....kernel import Kernel
-from ....loops import postorder
+from ....loops import Expr, postorder
 from ..tiling import Tiling, TritonOptions
-from ..writer import Writer
+from ..writer import Mask, Writer
 
 
 @dataclass(frozen=True)
@@ -33,3 +33,21 @@ class Way(Protocol):
     def write(self, kernel: Kernel) -> Writer:
         """The kernel's lines."""
         ...
+
+
+@dataclass(frozen=True)
+class OneBlock:
+    """A way without loops: all stores of a kernel in one block of each program. What it derives says how values are joined."""
+
+    tiling: Tiling
+
+    def write(self, kernel: Kernel) -> Writer:
+        w = Writer(kernel, self.tiling, self)
+        w.open_axes()
+        w.stores(list(kernel.stores), w.outer)
+        return w
+
+    if TYPE_CHECKING:  # each kind of block joins in its own way
+
+        def reduce(self, w: Writer, e: Expr) -> None: ...
+        def scan(self, w: Writer, e: Expr, conds: tuple[Mask, ...]) -> None: ...
