@@ -162,8 +162,7 @@ class Node:
     def is_dynamic(self) -> bool:
         """Whether its own layout, that of an input, or an attribute holds symbols."""
         nodes = (self, *(i for i in self.inputs if i is not None))
-        metas = [m for n in nodes for m in (n.meta if isinstance(n.meta, tuple) else (n.meta,))]
-        return any(m.is_dynamic for m in metas) or any(map(_holds_symbols, self.attrs.values()))
+        return any(True for _ in symbols_in((*(n.meta for n in nodes), self.attrs)))
 
     def __repr__(self) -> str:
         return f"%{self.name}"
@@ -193,10 +192,22 @@ class Origin:
         return f"{self.node}: {self.op}" + (f"  {self.loc.short}" if self.loc is not None else "")
 
 
-def _holds_symbols(value: Any) -> bool:
+def symbols_in(value: Any) -> Iterator[sympy.Symbol]:
+    """The size symbols that a meta or an attribute mentions, one for each mention."""
     if isinstance(value, (tuple, list)):
-        return any(map(_holds_symbols, value))
-    return bool(getattr(value, "free_symbols", ()))
+        for part in value:
+            yield from symbols_in(part)
+    elif isinstance(value, TensorMeta):
+        if value.is_dynamic:
+            yield from symbols_in((value.shape, value.stride))
+    elif isinstance(value, Mapping):
+        yield from symbols_in(tuple(value.values()))
+    elif isinstance(value, slice):
+        yield from symbols_in((value.start, value.stop, value.step))
+    elif isinstance(value, ExternRef):
+        yield from symbols_in((value.args, value.kwargs))
+    else:
+        yield from getattr(value, "free_symbols", ())
 
 
 def _show(value: Any) -> str:
@@ -333,14 +344,14 @@ def _illegal(n: Node, ops: Mapping[str, Op] | None, decomposed: bool, bound: set
     if decomposed and row.lower is None and row.kind not in ("input", "extern") and not n.is_dynamic:
         return f"can neither be lowered nor called: {row.name}"
     metas = n.meta if isinstance(n.meta, tuple) else (n.meta,)
-    free = _symbols_of((*metas, *n.attrs.values()))
+    free = set(symbols_in((*metas, n.attrs)))
     if bound and free - bound:  # what is put together by hand may leave its symbols open
         return f"has a size with a symbol that nothing binds: {', '.join(sorted(map(str, free - bound)))}"
     if row.kind == "input" or row.eager == "call":
         return ""  # their metas are given
     operands = [None if i is None else _at(i.meta, hints) for i in n.inputs]
     attrs = {k: _at(v, hints) for k, v in n.attrs.items()}
-    if any(map(_symbols_of, (*operands, *attrs.values()))):
+    if any(True for _ in symbols_in((*operands, attrs))):
         return ""  # what its rule asks of sizes that are measured is not known here
     try:
         rule = row.meta(*operands, **attrs)
@@ -356,23 +367,16 @@ def _kind_of(meta: TensorMeta) -> tuple[Any, ...]:
     return tuple(meta.shape), meta.dtype, meta.device
 
 
-def _symbols_of(value: Any) -> set[Any]:
-    """The symbols of sizes in a meta or an attribute."""
-    if isinstance(value, TensorMeta):
-        return _symbols_of((value.shape, value.stride)) if value.is_dynamic else set()
-    if isinstance(value, (tuple, list)):
-        return set().union(*map(_symbols_of, value))
-    return getattr(value, "free_symbols", set())
-
-
 def _at(value: Any, hints: Mapping[Any, int]) -> Any:
     """A meta or an attribute with the sizes that capture saw."""
-    if not hints or not _symbols_of(value):
+    if not hints or not any(True for _ in symbols_in(value)):
         return value
     if isinstance(value, TensorMeta):
         return replace(value, shape=_at(value.shape, hints), stride=_at(value.stride, hints))
     if isinstance(value, (tuple, list)):
         return type(value)([_at(v, hints) for v in value])
+    if isinstance(value, slice):
+        return slice(*_at((value.start, value.stop, value.step), hints))
     size = value.xreplace(hints)
     return int(size) if isinstance(size, int) or size.is_Integer else size
 

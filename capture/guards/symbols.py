@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import SpecializationError
 from ...inductor.boundary import SymbolInfo
-from ...inductor.graph import Graph, Node
+from ...inductor.graph import Graph, Node, symbols_in
 from ...inductor.sizes import Fact, Relations, linear, normal_form, python_size
 from .. import locations
 from ..breaks import Break, Restart
@@ -466,23 +466,4 @@ def _sympy() -> Any:
 
 def symbols_of(graph: Graph) -> set[Any]:
     """Size symbols that a graph's metas and attributes mention."""
-    found: set[Any] = set()
-    for node in graph.nodes:
-        for meta in node.meta if isinstance(node.meta, tuple) else (node.meta,):
-            _collect((meta.shape, meta.stride), found)
-        _collect(node.attrs, found)
-    return found
-
-
-def _collect(value: Any, found: set[Any]) -> None:
-    if isinstance(value, (list, tuple)):
-        for v in value:
-            _collect(v, found)
-    elif isinstance(value, Mapping):
-        _collect(tuple(value.values()), found)
-    elif isinstance(value, slice):
-        _collect((value.start, value.stop, value.step), found)
-    elif hasattr(value, "free_symbols"):
-        found |= value.free_symbols
-    elif hasattr(value, "args") and hasattr(value, "kwargs"):  # the template of an extern call
-        _collect((value.args, value.kwargs), found)
+    return set(symbols_in([(node.meta, node.attrs) for node in graph.nodes]))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from quern.inductor import dtypes
 from quern.inductor.boundary import Boundary
-from quern.inductor.graph import Graph, GraphBuilder, TensorMeta
+from quern.inductor.graph import ExternRef, Graph, GraphBuilder, Input, TensorMeta, symbols_in
 from quern.inductor.ops import OPS
 from quern.inductor.passes import move_scalars
 from quern.inductor.pipeline import PASSES, schedule_graph
@@ -85,3 +85,15 @@ def test_a_graph_by_hand_says_what_it_writes():
     again = replace(graph, mutations=[(0, y)])
     assert again.returned == [y] and again.mutations == [(0, y)]
     assert replace(graph, name="other").mutations == [(0, z)]
+
+
+def test_symbols_are_found_wherever_an_attribute_holds_them():
+    import sympy
+
+    s = sympy.Symbol("s0", integer=True, positive=True)
+    b = GraphBuilder(OPS)
+    x = b.input(TensorMeta((4,), (1,), dtypes.float32))
+    for held in (ExternRef("m:f", (Input(0), s)), ExternRef("m:f", (), (("k", [s + 1]),)), slice(0, s), {"k": (1, s)}):
+        node = b.append(OPS["extern"], [x], {"ref": held}, x.meta)
+        assert set(symbols_in(node.attrs)) == {s} and node.is_dynamic
+    assert not b.append(OPS["extern"], [x], {"ref": ExternRef("m:f", (Input(0), 2))}, x.meta).is_dynamic

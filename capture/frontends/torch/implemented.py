@@ -20,6 +20,7 @@ from ....inductor.graph import Node
 from ...values.overlap import arrays_in
 from ...values.tensor import ArrayValue
 from .dtypes import to_torch
+from .meta_results import first_line
 
 if TYPE_CHECKING:
     from ...values.base import Machine
@@ -147,20 +148,20 @@ def _said(fn: Any, example: _Example) -> str:
             with _unnoticed():
                 _make(fn, example, content)
         except NotImplementedError as missing:
-            return _text(missing)
+            return first_line(missing)
         except Exception as other:  # the framework's own, of any kind
             error = other
         else:
             return ""
     assert error is not None
     if example.whole:
-        return _text(error)
+        return first_line(error)
     try:  # were it the sizes, other types would be refused as well
         with _unnoticed():
             _make(fn, example, torch.zeros, torch.float32)
     except Exception:
         return ""
-    return _text(error)
+    return first_line(error)
 
 
 @contextlib.contextmanager
@@ -182,10 +183,6 @@ def _make(fn: Any, example: _Example, content: Callable[..., torch.Tensor], dtyp
         *[example.made(a, content, dtype) for a in example.args],
         **{k: example.made(v, content, dtype) for k, v in example.kwargs.items()},
     )
-
-
-def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _typed(value: Any) -> Any:

@@ -125,23 +125,24 @@ def foresee(
         try:
             return _run(fn, args, kwargs, list(stand_ins), None, True)
         except Exception as error:
-            raise Unforeseen(_message(error)) from error
+            raise Unforeseen(first_line(error)) from error
     try:
         return _run(fn, args, kwargs, [_stand_in(m, "meta") for m in metas], "meta", False)
     except NotImplementedError as error:
         first = error
     except Exception as error:
-        raise Unforeseen(_message(error)) from error
+        raise Unforeseen(first_line(error)) from error
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     try:
         with FakeTensorMode():
             return _run(fn, args, kwargs, [_stand_in(m, m.device) for m in metas], None, True)
     except Exception:
-        raise Unforeseen(_message(first)) from first
+        raise Unforeseen(first_line(first)) from first
 
 
-def _message(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """An error's class and the first line of its message."""
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
