@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 #: ints beyond it stay constants: arithmetic on them could leave 64 bits
 LARGEST_INT = (1 << 31) - 1
 
+#: numbers that had to become constants one by one before all others become constants at once: a long list of them would take an
+#: attempt each
+MANY_PINNED = 16
+
 
 @dataclass
 class Assumptions:
@@ -51,6 +55,11 @@ class Assumptions:
     pinned: set[Key] = field(default_factory=set)
     apart: set[Key] = field(default_factory=set)
     joined: set[frozenset[Key]] = field(default_factory=set)
+
+    @property
+    def many_numbers(self) -> bool:
+        """Whether so many numbers had to be constants that the rest are taken as such too."""
+        return sum(axis is None for _, axis in self.pinned) > MANY_PINNED
 
     def partners(self, key: Key) -> set[Key]:
         """All keys that are joined with `key`, directly or over others."""
@@ -149,7 +158,7 @@ class Symbols:
         return found
 
     def _number_varies(self, source: Source, key: Key, value: int | float) -> bool:
-        if self._mode is False or key in self.assume.pinned:
+        if self._mode is False or key in self.assume.pinned or self.assume.many_numbers:
             return False
         if key in self.ev.policy.dynamic:
             return True

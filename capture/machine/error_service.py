@@ -11,6 +11,7 @@ from ..values.base import Machine, Value
 from ..values.constant import NONE, TRUE, ConstantValue
 from ..values.exceptions import ExceptionValue
 from ..values.literals import LITERAL_TYPES
+from .type_lookup import message_name
 
 
 class ErrorService:
@@ -27,7 +28,7 @@ class ErrorService:
         return self.raise_(TypeError, text)
 
     def attribute_error(self: Machine, value: Value, name: str) -> UserRaise:
-        return self.raise_(AttributeError, f"'{value.python_type().__name__}' object has no attribute '{name}'")
+        return self.raise_(AttributeError, f"'{message_name(value.python_type())}' object has no attribute '{name}'")
 
     def user_exception(self: Machine, error: BaseException) -> UserRaise:
         """A real exception, raised by something pure that was done during capture, as the program's."""

@@ -53,7 +53,7 @@ from .iteration_service import IterationService
 from .key_service import KeyService
 from .scopes import GlobalScope
 from .text_service import TextService
-from .type_lookup import MISSING, type_find
+from .type_lookup import MISSING, message_name, type_find
 from .wrapping import Policy
 
 #: iterations of one loop that are unrolled before capture gives up
@@ -223,10 +223,10 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
             if method is not None:
                 found = method.call(self, [], {})
                 if not issubclass(found.python_type(), int):
-                    raise self.type_error(f"__index__ returned non-int (type {found.python_type().__name__})")
+                    raise self.type_error(f"__index__ returned non-int (type {message_name(found.python_type())})")
                 return self.index(found)
         if not self.has_index(value):
-            raise self.type_error(f"'{value.python_type().__name__}' object cannot be interpreted as an integer")
+            raise self.type_error(f"'{message_name(value.python_type())}' object cannot be interpreted as an integer")
         return self.symbols.specialize(value)
 
     def is_iterable(self, value: Value) -> bool:

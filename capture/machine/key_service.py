@@ -8,7 +8,7 @@ from ..values.base import Machine, Value
 from ..values.constant import ConstantValue
 from ..values.functions import BoundMethodValue
 from ..values.keys import Identity, MethodKey, NotStatic, UserKey, by_identity, has_identity, static_key
-from .type_lookup import type_find
+from .type_lookup import message_name, type_find
 
 
 class KeyService:
@@ -27,7 +27,7 @@ class KeyService:
         if by_identity(cls):
             return self.identity_key(value)
         if type_find(cls, "__hash__") is None:
-            raise self.type_error(f"unhashable type: '{cls.__name__}'")
+            raise self.type_error(f"unhashable type: '{message_name(cls)}'")
         raise self.break_(
             "unknown-key", f"{value.describe()} as a dict key or in a set",
             f"how a {cls.__name__} is hashed and compared is not modelled",

@@ -17,6 +17,7 @@ from ..values.sequences import ListValue, SliceValue, TupleValue
 from ..values.sets import SetValue
 from . import operators
 from .frames import NULL, Frame, op
+from .type_lookup import message_name
 
 if TYPE_CHECKING:
     from ..values.base import Machine
@@ -368,7 +369,7 @@ def list_extend(ev: Machine, frame: Frame, n: int) -> None:
     try:
         frame.stack[-n].m_extend(ev, items)  # type: ignore[attr-defined]
     except UserRaise as error:
-        name = items.python_type().__name__
+        name = message_name(items.python_type())
         if error.value.python_type() is TypeError and not hasattr(items.python_type(), "__iter__"):
             raise ev.type_error(f"Value after * must be an iterable, not {name}") from None
         raise
@@ -384,7 +385,7 @@ def set_update(ev: Machine, frame: Frame, n: int) -> None:
 def dict_update(ev: Machine, frame: Frame, n: int) -> None:
     items = frame.stack.pop()
     if not ev.is_mapping(items):
-        raise ev.type_error(f"'{items.python_type().__name__}' object is not a mapping")
+        raise ev.type_error(f"'{message_name(items.python_type())}' object is not a mapping")
     frame.stack[-n].m_update(ev, items)  # type: ignore[attr-defined]
 
 
@@ -394,7 +395,7 @@ def dict_merge(ev: Machine, frame: Frame, n: int) -> None:
     target = frame.stack[-n]
     assert isinstance(target, DictValue)
     if not ev.is_mapping(items):
-        raise ev.type_error(f"argument after ** must be a mapping, not {items.python_type().__name__}")
+        raise ev.type_error(f"argument after ** must be a mapping, not {message_name(items.python_type())}")
     for key, value in ev.mapping_pairs(items):
         if target.has(ev, key):
             raise ev.type_error(f"got multiple values for keyword argument {ev.repr_text(key)}")
@@ -408,7 +409,7 @@ def dict_merge(ev: Machine, frame: Frame, n: int) -> None:
 def unpack_sequence(ev: Machine, frame: Frame, n: int) -> None:
     source = frame.stack.pop()
     if not ev.is_iterable(source):
-        raise ev.type_error(f"cannot unpack non-iterable {source.python_type().__name__} object")
+        raise ev.type_error(f"cannot unpack non-iterable {message_name(source.python_type())} object")
     items = unpack_items(ev, source, n)
     if len(items) < n:
         raise ev.raise_(ValueError, f"not enough values to unpack (expected {n}, got {len(items)})")
@@ -433,7 +434,7 @@ def unpack_ex(ev: Machine, frame: Frame, arg: tuple[int, int]) -> None:
     before, after = arg
     source = frame.stack.pop()
     if not ev.is_iterable(source):
-        raise ev.type_error(f"cannot unpack non-iterable {source.python_type().__name__} object")
+        raise ev.type_error(f"cannot unpack non-iterable {message_name(source.python_type())} object")
     it = source.iter_(ev)
     items: list[Value] = []
     while len(items) < before and (item := it.next_(ev)) is not None:

@@ -18,7 +18,7 @@ from ..values.mappings import DictValue
 from ..values.sequences import ListValue, TupleValue
 from .frames import NULL, Frame, op
 from .opcodes import take
-from .type_lookup import inherits
+from .type_lookup import inherits, message_name
 
 if TYPE_CHECKING:
     from ..values.base import Machine
@@ -121,14 +121,14 @@ def call_function_ex(ev: Machine, frame: Frame, has_keywords: bool) -> None:
     first = stack.pop()
     callee = second if first is NULL else first
     if not ev.is_iterable(positional):
-        raise ev.type_error(f"Value after * must be an iterable, not {positional.python_type().__name__}")
+        raise ev.type_error(f"Value after * must be an iterable, not {message_name(positional.python_type())}")
     args = list(ev.collected(positional))
     if first is not NULL and second is not NULL:
         args.insert(0, second)
     kwargs: dict[str, Value] = {}
     if keywords is not None:
         if not ev.is_mapping(keywords):
-            raise ev.type_error(f"argument after ** must be a mapping, not {keywords.python_type().__name__}")
+            raise ev.type_error(f"argument after ** must be a mapping, not {message_name(keywords.python_type())}")
         for key, value in ev.mapping_pairs(keywords):
             if not (key.is_constant and isinstance(key.as_constant(), str)):
                 raise ev.type_error("keywords must be strings")
@@ -268,7 +268,7 @@ def before_with(ev: Machine, frame: Frame, arg: Any) -> None:
     for name in ("__enter__", "__exit__"):
         if not ev.has_special(manager, name):
             missing = " (missed __exit__ method)" if name == "__exit__" else ""
-            raise ev.type_error(f"'{cls.__name__}' object does not support the context manager protocol{missing}")
+            raise ev.type_error(f"'{message_name(cls)}' object does not support the context manager protocol{missing}")
     leave = ev.get_special(manager, "__exit__")
     entered = ev.get_special(manager, "__enter__").call(ev, [], {})
     frame.stack[-1] = leave

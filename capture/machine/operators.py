@@ -10,7 +10,7 @@ from ..breaks import UserRaise
 from ..values.base import Value
 from ..values.constant import FALSE, TRUE, ConstantValue, is_nan
 from ..values.sequences import TupleValue
-from .type_lookup import inherits, type_lookup
+from .type_lookup import inherits, message_name, type_lookup
 
 if TYPE_CHECKING:
     from ..values.base import Machine
@@ -66,13 +66,13 @@ def _refusal(op: str, lt: type, rt: type) -> str:
     if op == "+" and issubclass(lt, _CONCATENATES):
         base = next(c for c in _CONCATENATES if issubclass(lt, c))
         if base in (bytes, bytearray):
-            return f"can't concat {rt.__name__} to {lt.__name__}"
-        return f'can only concatenate {base.__name__} (not "{rt.__name__}") to {base.__name__}'
+            return f"can't concat {message_name(rt)} to {message_name(lt)}"
+        return f'can only concatenate {base.__name__} (not "{message_name(rt)}") to {base.__name__}'
     if op == "*" and (issubclass(lt, _CONCATENATES) or issubclass(rt, _CONCATENATES)):
         count = rt if issubclass(lt, _CONCATENATES) else lt
-        return f"can't multiply sequence by non-int of type '{count.__name__}'"
+        return f"can't multiply sequence by non-int of type '{message_name(count)}'"
     shown = "** or pow()" if op == "**" else op
-    return f"unsupported operand type(s) for {shown}: '{lt.__name__}' and '{rt.__name__}'"
+    return f"unsupported operand type(s) for {shown}: '{message_name(lt)}' and '{message_name(rt)}'"
 
 
 def _overrides(ev: Machine, sub: type, base: type, name: str) -> bool:
@@ -118,7 +118,7 @@ def compare(ev: Machine, op: str, left: Value, right: Value) -> Value:
         return found
     if op in ("==", "!="):
         return TRUE if ev.is_same(left, right) == (op == "==") else FALSE
-    raise ev.type_error(f"'{op}' not supported between instances of '{lt.__name__}' and '{rt.__name__}'")
+    raise ev.type_error(f"'{op}' not supported between instances of '{message_name(lt)}' and '{message_name(rt)}'")
 
 
 def equal(ev: Machine, left: Value, right: Value) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from ..values.base import Value
 from ..values.constant import NONE, ConstantValue
 from ..values.special_methods import SpecialMethods
+from .type_lookup import message_name
 
 
 class TextService:
@@ -36,7 +37,7 @@ class TextService:
         """The name that `getattr` and its kin were given: plain text, also of a member of a text enum."""
         ev = self._evaluator()
         if not issubclass(value.python_type(), str):
-            raise ev.type_error(f"attribute name must be string, not '{value.python_type().__name__}'")
+            raise ev.type_error(f"attribute name must be string, not '{message_name(value.python_type())}'")
         return str.__str__(ev.known(value))
 
     @contextlib.contextmanager

@@ -57,6 +57,12 @@ def own_name(obj: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
+def message_name(cls: type) -> str:
+    """How Python's own error messages name a class: what C code made carries its module, unless that is `builtins`."""
+    made_in_c = not cls.__flags__ & HEAPTYPE or type(cls.__dict__.get("__new__")) is types.BuiltinFunctionType
+    return f"{cls.__module__}.{cls.__name__}" if made_in_c and cls.__module__ != "builtins" else cls.__name__
+
+
 def inherits(cls: type, base: type) -> bool:
     """`issubclass` as C code asks it: a metaclass is not heard."""
     return type.__subclasscheck__(base, cls)

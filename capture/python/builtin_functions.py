@@ -9,7 +9,7 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import Break, NotConstant, UserRaise
-from ..machine.type_lookup import MISSING, type_find, type_lookup
+from ..machine.type_lookup import MISSING, message_name, type_find, type_lookup
 from ..values.base import Args, Kwargs, Value
 from ..values.classes import ClassValue, SuperValue, builtin_new, instantiate, object_new
 from ..values.constant import FALSE, NONE, TRUE, ConstantValue
@@ -40,7 +40,7 @@ def _abs(ev: Machine, x: Value, /) -> Value:
     if type(x) is ConstantValue:
         return ev.fold(abs, x.value)
     if not ev.has_special(x, "__abs__"):
-        raise ev.type_error(f"bad operand type for abs(): '{x.python_type().__name__}'")
+        raise ev.type_error(f"bad operand type for abs(): '{message_name(x.python_type())}'")
     return ev.get_special(x, "__abs__").call(ev, [], {})
 
 
@@ -50,7 +50,7 @@ def _round(ev: Machine, number: Value, ndigits: Value | None = None) -> Value:
     if type(number) is ConstantValue:
         return ev.fold(round, number.value, *[ev.known(n) for n in rest])
     if not ev.has_special(number, "__round__"):
-        raise ev.type_error(f"type {number.python_type().__name__} doesn't define __round__ method")
+        raise ev.type_error(f"type {message_name(number.python_type())} doesn't define __round__ method")
     return ev.get_special(number, "__round__").call(ev, rest, {})
 
 
@@ -97,8 +97,8 @@ def _checked(ev: Machine, cls: type, name: str, owner: Value, value: Value) -> V
     """What a conversion method gave, if that is of the type that Python asks of it."""
     wanted = _CONVERSIONS[name]
     if name != "__trunc__" and not issubclass(value.python_type(), wanted):
-        shown = f"{owner.python_type().__name__}.{name}" if name == "__float__" else name
-        raise ev.type_error(f"{shown} returned non-{wanted.__name__} (type {value.python_type().__name__})")
+        shown = f"{message_name(owner.python_type())}.{name}" if name == "__float__" else name
+        raise ev.type_error(f"{shown} returned non-{wanted.__name__} (type {message_name(value.python_type())})")
     if type(value) is ConstantValue and cls is not wanted:
         return ev.fold(cls, value.value)
     if cls is complex and not issubclass(value.python_type(), complex):
@@ -467,7 +467,7 @@ def _reversed(ev: Machine, x: Value, /) -> Value:
         return ev.iterator_of([ev.from_python(v) for v in ev.fold_raw(lambda: list(reversed(x.value)))])
     hook = type_find(x.python_type(), "__reversed__")
     if hook is None or hook is MISSING and not (ev.has_special(x, "__len__") and ev.has_special(x, "__getitem__")):
-        raise ev.type_error(f"'{x.python_type().__name__}' object is not reversible")
+        raise ev.type_error(f"'{message_name(x.python_type())}' object is not reversible")
     if hook is not MISSING:
         return ev.get_special(x, "__reversed__").call(ev, [], {})
     if isinstance(ev.payload(x), TupleValue):

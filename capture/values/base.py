@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..breaks import NotConstant, UserRaise
+from ..machine.type_lookup import message_name
 
 if TYPE_CHECKING:
     import types
@@ -328,15 +329,15 @@ class Value:
         return True
 
     def len_(self, ev: Machine) -> Value:
-        raise ev.type_error(f"object of type '{self.python_type().__name__}' has no len()")
+        raise ev.type_error(f"object of type '{message_name(self.python_type())}' has no len()")
 
     def iter_(self, ev: Machine) -> Value:
         """`iter(self)`."""
-        raise ev.type_error(f"'{self.python_type().__name__}' object is not iterable")
+        raise ev.type_error(f"'{message_name(self.python_type())}' object is not iterable")
 
     def next_(self, ev: Machine) -> Value | None:
         """`next(self)`; None when exhausted."""
-        raise ev.type_error(f"'{self.python_type().__name__}' object is not an iterator")
+        raise ev.type_error(f"'{message_name(self.python_type())}' object is not an iterator")
 
     def items(self, ev: Machine) -> list[Value]:
         """All elements that iteration gives, as Values; containers answer at once."""
@@ -347,13 +348,13 @@ class Value:
         return found
 
     def getitem(self, ev: Machine, key: Value) -> Value:
-        raise ev.type_error(f"'{self.python_type().__name__}' object is not subscriptable")
+        raise ev.type_error(f"'{message_name(self.python_type())}' object is not subscriptable")
 
     def setitem(self, ev: Machine, key: Value, value: Value) -> None:
-        raise ev.type_error(f"'{self.python_type().__name__}' object does not support item assignment")
+        raise ev.type_error(f"'{message_name(self.python_type())}' object does not support item assignment")
 
     def delitem(self, ev: Machine, key: Value) -> None:
-        raise ev.type_error(f"'{self.python_type().__name__}' object does not support item deletion")
+        raise ev.type_error(f"'{message_name(self.python_type())}' object does not support item deletion")
 
     def contains(self, ev: Machine, item: Value) -> bool:
         """`item in self`. Default: iterate and compare."""
@@ -361,7 +362,7 @@ class Value:
             it = self.iter_(ev)
         except UserRaise as error:
             if issubclass(error.value.python_type(), TypeError):
-                raise ev.type_error(f"argument of type '{self.python_type().__name__}' is not iterable") from None
+                raise ev.type_error(f"argument of type '{message_name(self.python_type())}' is not iterable") from None
             raise
         while (element := it.next_(ev)) is not None:
             if ev.same_or_equal(element, item):
@@ -378,7 +379,7 @@ class Value:
 
     def unary(self, ev: Machine, op: str) -> Value:
         """`op` is '+', '-' or '~'."""
-        raise ev.type_error(f"bad operand type for unary {op}: '{self.python_type().__name__}'")
+        raise ev.type_error(f"bad operand type for unary {op}: '{message_name(self.python_type())}'")
 
     def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         """`self op other` for '==', '!=', '<', '<=', '>', '>='; None for NotImplemented."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..guards.sources import Source
 from ..machine.operators import COMPARE_STEMS
-from ..machine.type_lookup import ABSTRACT, HEAPTYPE, MISSING, inherits, type_find
+from ..machine.type_lookup import ABSTRACT, HEAPTYPE, MISSING, inherits, message_name, type_find
 from .base import Args, Kwargs, Value
 from .class_info import C_DATA, ClassInfo, descriptor_kind, is_data_descriptor
 from .constant import FALSE, NONE, TRUE, ConstantValue
@@ -74,7 +74,7 @@ class ClassValue(Value):
             return self._through_metaclass(ev, meta, name, above)
         if meta.getattr is not None:
             return ev.class_function(meta, "__getattr__", meta.getattr).call(ev, [self, ConstantValue(name)], {})
-        raise ev.raise_(AttributeError, f"type object '{self.real.__name__}' has no attribute '{name}'")
+        raise ev.raise_(AttributeError, f"type object '{message_name(self.real)}' has no attribute '{name}'")
 
     def _through_metaclass(self, ev: Machine, meta: ClassInfo, name: str, raw: Any) -> Value:
         """The metaclass's attribute `raw` seen through the class."""
@@ -194,7 +194,7 @@ class ClassValue(Value):
         meta = ev.class_info(type(self.real))
         raw = meta.find(name)
         if not isinstance(raw, _FunctionType):
-            raise ev.type_error(f"'{type(self.real).__name__}' object does not support {name}")
+            raise ev.type_error(f"'{message_name(type(self.real))}' object does not support {name}")
         return ev.class_function(meta, name, raw).call(ev, [self, *args], {})
 
     def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
@@ -224,7 +224,7 @@ class ClassValue(Value):
             size = self._metaclass_answer(ev, "__len__", [])
             return size is None or size.truth(ev)
         if not issubclass(found.python_type(), bool):
-            raise ev.type_error(f"__bool__ should return bool, returned {found.python_type().__name__}")
+            raise ev.type_error(f"__bool__ should return bool, returned {message_name(found.python_type())}")
         return found.truth(ev)
 
     def str_(self, ev: Machine) -> Value:
@@ -315,7 +315,7 @@ def _class_annotations(ev: Machine, value: ClassValue) -> Value:
             f"reading __annotations__ of {value.describe()}",
             "Python makes them when they are asked for",
         )
-    raise ev.raise_(AttributeError, f"type object '{cls.__name__}' has no attribute '__annotations__'")
+    raise ev.raise_(AttributeError, f"type object '{message_name(cls)}' has no attribute '__annotations__'")
 
 
 def _class_text(name: str) -> Any:
@@ -365,7 +365,7 @@ def instantiate(ev: Machine, cls: ClassValue, args: Args, kwargs: Kwargs) -> Val
     if isinstance(init, _FunctionType):
         result = ev.class_function(obj.info, "__init__", init).call(ev, [obj, *args], kwargs)
         if not ev.is_none(result):
-            raise ev.type_error(f"__init__() should return None, not '{result.python_type().__name__}'")
+            raise ev.type_error(f"__init__() should return None, not '{message_name(result.python_type())}'")
     elif init is object.__init__:
         if (args or kwargs) and new is object.__new__:
             raise ev.type_error(f"{info.name}() takes no arguments")

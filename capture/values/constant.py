@@ -9,7 +9,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import NotConstant
-from ..machine.type_lookup import type_lookup
+from ..machine.type_lookup import message_name, type_lookup
 from .base import Args, Kwargs, Value
 from .literals import CONSTANT_TYPES
 
@@ -62,7 +62,7 @@ class ConstantValue(Value):
     def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         if isinstance(self.value, types.GenericAlias):
             return ev.call(ev.constant(self.value.__origin__), args, kwargs)
-        raise ev.type_error(f"'{type(self.value).__name__}' object is not callable")
+        raise ev.type_error(f"'{message_name(type(self.value))}' object is not callable")
 
     def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         special = getattr(self, "m_" + name, None)

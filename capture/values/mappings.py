@@ -17,7 +17,7 @@ from ..guards.guards import Guard
 from ..guards.key_code import key_text
 from ..guards.seen import Seen, weak
 from ..guards.sources import Names, Source
-from ..machine.type_lookup import MISSING, type_find
+from ..machine.type_lookup import MISSING, message_name, type_find
 from .base import Args, Kwargs, Value
 from .constant import FALSE, NONE, TRUE, ConstantValue
 from .keys import asks_program, constant_text, has_identity
@@ -348,7 +348,7 @@ class DictValue(Value):
         return self.has(ev, item)
 
     def key(self, ev: Machine) -> Any:
-        raise ev.type_error(f"unhashable type: '{self.cls.__name__}'")
+        raise ev.type_error(f"unhashable type: '{message_name(self.cls)}'")
 
     def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         other = ev.payload(other)

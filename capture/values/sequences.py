@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import NotConstant
+from ..machine.type_lookup import message_name
 from .base import Value
 from .constant import FALSE, NONE, TRUE, ConstantValue
 
@@ -107,17 +108,17 @@ class SequenceValue(Value):
             try:
                 return self.elements(ev)[key.value]
             except IndexError:
-                raise ev.raise_(IndexError, f"{self.cls.__name__} index out of range") from None
+                raise ev.raise_(IndexError, f"{message_name(self.cls)} index out of range") from None
         if isinstance(key, SliceValue):
             return self.new(list(self.elements(ev))[key.concrete(ev)])
         if not ev.has_index(key):
             raise ev.type_error(
-                f"{self.cls.__name__} indices must be integers or slices, not {key.python_type().__name__}"
+                f"{message_name(self.cls)} indices must be integers or slices, not {message_name(key.python_type())}"
             )
         try:
             return self.elements(ev)[ev.index(key)]
         except IndexError:
-            raise ev.raise_(IndexError, f"{self.cls.__name__} index out of range") from None
+            raise ev.raise_(IndexError, f"{message_name(self.cls)} index out of range") from None
 
     def contains(self, ev: Machine, item: Value) -> bool:
         return any(ev.same_or_equal(e, item) for e in self.elements(ev))
@@ -252,7 +253,7 @@ class MutableSequence(SequenceValue):
         return self._elements
 
     def key(self, ev: Machine) -> Any:
-        raise ev.type_error(f"unhashable type: '{self.cls.__name__}'")
+        raise ev.type_error(f"unhashable type: '{message_name(self.cls)}'")
 
     def setitem(self, ev: Machine, key: Value, value: Value) -> None:
         elements = self.change(ev)
@@ -264,19 +265,19 @@ class MutableSequence(SequenceValue):
             return
         if not ev.has_index(key):
             raise ev.type_error(
-                f"{self.cls.__name__} indices must be integers or slices, not {key.python_type().__name__}"
+                f"{message_name(self.cls)} indices must be integers or slices, not {message_name(key.python_type())}"
             )
         try:
             elements[ev.index(key)] = value
         except IndexError:
-            raise ev.raise_(IndexError, f"{self.cls.__name__} assignment index out of range") from None
+            raise ev.raise_(IndexError, f"{message_name(self.cls)} assignment index out of range") from None
 
     def delitem(self, ev: Machine, key: Value) -> None:
         elements = self.change(ev)
         try:
             del elements[key.concrete(ev) if isinstance(key, SliceValue) else ev.index(key)]
         except IndexError:
-            raise ev.raise_(IndexError, f"{self.cls.__name__} assignment index out of range") from None
+            raise ev.raise_(IndexError, f"{message_name(self.cls)} assignment index out of range") from None
 
     def inplace(self, ev: Machine, op: str, other: Value) -> Value | None:
         if op == "+":
@@ -329,7 +330,7 @@ class MutableSequence(SequenceValue):
             if ev.same_or_equal(element, item):
                 del elements[i]
                 return NONE
-        raise ev.raise_(ValueError, f"{self.cls.__name__}.remove(x): x not in {self.cls.__name__}")
+        raise ev.raise_(ValueError, f"{message_name(self.cls)}.remove(x): x not in {message_name(self.cls)}")
 
     def m_clear(self, ev: Machine) -> Value:
         self.change(ev).clear()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..breaks import UserRaise
 from ..machine.operators import COMPARE_STEMS, STEMS, UNARY_STEMS
-from ..machine.type_lookup import MISSING, type_find
+from ..machine.type_lookup import MISSING, message_name, type_find
 from .base import Args, Kwargs, Value
 from .class_info import C_METHODS, ClassInfo
 from .constant import FALSE, TRUE, ConstantValue
@@ -94,7 +94,7 @@ class SpecialMethods(Value):
         if method is not None:
             found = method.call(ev, [], {})
             if not issubclass(found.python_type(), bool):
-                raise ev.type_error(f"__bool__ should return bool, returned {found.python_type().__name__}")
+                raise ev.type_error(f"__bool__ should return bool, returned {message_name(found.python_type())}")
             return found.truth(ev)
         if self.special(ev, "__len__") is not None:
             return self.len_(ev).truth(ev)
@@ -113,7 +113,7 @@ class SpecialMethods(Value):
         if method is not None:
             found = method.call(ev, [], {})
             if not ev.has_special(found, "__next__"):
-                raise ev.type_error(f"iter() returned non-iterator of type '{found.python_type().__name__}'")
+                raise ev.type_error(f"iter() returned non-iterator of type '{message_name(found.python_type())}'")
             return found
         if self.payload is not None:
             return self.payload.iter_(ev)
@@ -314,7 +314,7 @@ class SpecialMethods(Value):
 def as_length(ev: Machine, value: Value, name: str) -> Value:
     """What `__len__` or `__length_hint__` gave, as a size."""
     if not ev.has_index(value):
-        what = value.python_type().__name__
+        what = message_name(value.python_type())
         raise ev.type_error(
             f"'{what}' object cannot be interpreted as an integer"
             if name == "__len__"
@@ -373,7 +373,7 @@ def as_text(ev: Machine, name: str, found: Value) -> Value:
     """What `__str__`, `__repr__` or `__format__` gave. Raises the program's TypeError where that is no text."""
     if issubclass(found.python_type(), str):
         return found
-    cls = found.python_type().__name__
+    cls = message_name(found.python_type())
     if name == "__format__":
         raise ev.type_error(f"__format__ must return a str, not {cls}")
     raise ev.type_error(f"{name} returned non-string (type {cls})")

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import collections
 import copy
+import functools
 import operator
+import types
 
 import pytest
 from compare import agree
@@ -300,3 +302,30 @@ def test_calls_that_do_not_fit_say_so_as_python_does(call):
             return x + 1, str(error)
 
     agree(program, lambda: (1.0, Taking()))
+
+
+MADE_IN_C = [
+    types.SimpleNamespace(a=1),
+    collections.OrderedDict(),
+    collections.deque(),
+    collections.Counter(),
+    3,
+    functools.partial(int),
+]
+MISUSES = [
+    lambda o: o.missing,
+    lambda o: type(o).missing,
+    lambda o: o + None,
+    lambda o: -o,
+    lambda o: o < None,
+    lambda o: [*o, o[0][1]],
+    lambda o: o(1)(2),
+    lambda o: {o: 1},
+]
+
+
+@pytest.mark.parametrize("misuse", MISUSES)
+@pytest.mark.parametrize("obj", MADE_IN_C, ids=lambda o: type(o).__name__)
+def test_errors_name_classes_as_python_does(obj, misuse):
+    """What C code made is named with its module in Python's messages."""
+    agree(misuse, lambda: (obj,))

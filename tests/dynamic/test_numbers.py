@@ -237,3 +237,17 @@ def test_positions_made_of_ints_that_change(write):
     with pytest.raises(type(expected.value)) as raised:
         compiled(x, 99)
     assert str(raised.value) == str(expected.value)
+
+
+def test_a_long_list_of_numbers_that_change_settles():
+    def f(x, items):
+        count = 0
+        for i in items:
+            count += i in (1, 5)
+        return x * count
+
+    compiled = quern.compile(f, fullgraph=True)
+    x = torch.ones(3)
+    for start in (1, 2, 3):
+        items = [(start * i) % 7 for i in range(120)]
+        assert torch.equal(compiled(x, items), f(x, items))

@@ -359,8 +359,15 @@ def _call(module: types.ModuleType, function: Any, number: int, n: int, k: float
         if error is None and grad:
             error = _backward(result)
     seen = {k: _comparable(v) for k, v in vars(module).items() if k[0] == "g" and k[1:2].isdigit() and k[-2:] != "_h"}
-    everything = (*args, leaf_x.grad, leaf_y.grad)
+    everything = (*args, _flowing(leaf_x.grad), _flowing(leaf_y.grad))
     return Run(result, error, lines, printed.getvalue(), everything, seen, None, torch.is_grad_enabled())
+
+
+def _flowing(grad: torch.Tensor | None) -> torch.Tensor | None:
+    """A gradient, None where it is zeros: a layer over a vector gives a view of a matrix that nobody sees, so what is written over
+    its result as a whole leaves zeros behind, where the layer of a graph leaves none.
+    """
+    return grad if grad is None or grad.count_nonzero() else None
 
 
 def _comparable(value: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...guards.sources import Source
-from ...machine.type_lookup import MISSING
+from ...machine.type_lookup import MISSING, message_name
 from ...switches.function_flags import DISABLE, REASON
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
@@ -130,7 +130,7 @@ class NNModuleValue(ObjectValue):
         assert self.real_dict is not None
         if name in self.real_dict.get("_buffers", ()):
             if not (isinstance(value, ArrayValue) or ev.is_none(value)):
-                raise ev.type_error(f"cannot assign '{value.python_type().__name__}' object to buffer '{name}'")
+                raise ev.type_error(f"cannot assign '{message_name(value.python_type())}' object to buffer '{name}'")
             self.written[name] = value
             ev.effects.touch(self)
         elif isinstance(value, NNModuleValue) and name not in self.attrs and self.registered(ev, name) is value:
