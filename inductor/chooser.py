@@ -6,16 +6,15 @@ contractions in place of those that are generated, and gives the choices, which 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from ..errors import InternalError, LoweringError
-from .graph import Graph, Node, Origin, TensorMeta
-from .kernel import Buffer, Kernel, Store
-from .loops import ZERO, Fn, Index, Var, as_index, cast, load, reduce
+from .contraction import Axes
+from .graph import Graph, Node, Origin
+from .ops.contractions import axis_sizes
 from .ops.table import Op
 from .passes import Expanding, freeze, laid_out, rebuild
 from .refusal import Refusal
@@ -31,8 +30,8 @@ REASONS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-#: the strategy that emits a contraction, or why none does
-Emits = Callable[[Kernel], "str | Refusal"]
+#: the strategy that emits a contraction on a device, or why none does
+Emits = Callable[[Axes, str], "str | Refusal"]
 
 
 @dataclass(frozen=True)
@@ -84,17 +83,15 @@ def choose(node: Node, ops: Mapping[str, Op], contractions: str, emits: Emits) -
     """
     if not node.dtype.is_float:
         return Choice("library", Reason("dtype", (node.dtype.name,)))
-    if contractions == "auto":
-        kernel = contraction_kernel(node, ops)
-        if kernel is None:
-            return Choice("library", Reason("symbolic"))
-        found = emits(kernel)
-        if isinstance(found, Refusal):
-            return Choice("library", Reason("no-strategy", (found.code, found.detail)))
-        return Choice("generated", Reason("strategy", (found,)))
-    if _expanded(node, ops) is None:
+    axes = contraction_axes(node, ops)
+    if axes is None:
         return Choice("library", Reason("symbolic"))
-    return Choice("generated", Reason("asked-for"))
+    if contractions == "generated":
+        return Choice("generated", Reason("asked-for"))
+    found = emits(axes, node.meta.device)
+    if isinstance(found, Refusal):
+        return Choice("library", Reason("no-strategy", (found.code, found.detail)))
+    return Choice("generated", Reason("strategy", (found,)))
 
 
 def choose_runners(
@@ -126,30 +123,22 @@ def _is_product(node: Node) -> bool:
     return node.op.contraction is not None and (node.op.eager != "call" or node.attrs.get("axes") is not None)
 
 
-def contraction_kernel(node: Node, ops: Mapping[str, Op]) -> Kernel | None:
-    """The contraction of a node as a kernel by itself. None where it needs numbers and there are symbols."""
+def contraction_axes(node: Node, ops: Mapping[str, Op]) -> Axes | None:
+    """The axes of a node's contraction. None where it needs numbers and there are symbols."""
     c = _expanded(node, ops)
     if c is None:
         return None
-    assert c.op.lower is not None
-    names = ("left", "right")
-    metas = [i.meta for i in c.inputs if i is not None]
-    lowered = c.op.lower(c, *(_reader(name, m) for name, m in zip(names, metas)))
-    p = [Var(f"p{d}", size) for d, size in enumerate(c.shape)]
-    r = [Var(f"r{d}", size, True) for d, size in enumerate(lowered.extents)] or [Var("r0", 1, True)]
-    total = reduce(lowered.kind, lowered.inner(tuple(map(as_index, p)), tuple(map(as_index, r))))
-    store = Store("result", _place(c.meta, tuple(map(as_index, p))), cast(total, c.dtype))
-    buffers = zip((*names, "result"), (*metas, c.meta))
-    args = tuple(Buffer(name, m.dtype, math.prod(m.shape), m.device) for name, m in buffers)
-    return Kernel("contraction", tuple(v for v in p if v.extent != 1), tuple(r), (store,), args)
-
-
-def _reader(name: str, meta: TensorMeta) -> Fn:
-    return lambda idx: load(name, _place(meta, idx), meta.dtype)
-
-
-def _place(meta: TensorMeta, idx: tuple[Index, ...]) -> Index:
-    return sum((i * step for i, step in zip(idx, meta.stride)), ZERO)
+    labels, shapes = (c.attrs["left"], c.attrs["right"]), [i.shape for i in c.inputs if i is not None]
+    sizes = axis_sizes(shapes, labels)
+    left, right = ({a for a, n in zip(own, shape) if n != 1} for own, shape in zip(labels, shapes))
+    result = c.attrs["result"]
+    outer = [a for a in result if sizes[a] != 1]
+    return Axes(
+        batch=tuple(sizes[a] for a in outer if a in left and a in right),
+        rows=tuple(sizes[a] for a in outer if a not in right),
+        columns=tuple(sizes[a] for a in outer if a not in left),
+        inner=tuple(n for a, n in sizes.items() if a not in result) or (1,),
+    )
 
 
 def _expanded(node: Node, ops: Mapping[str, Op]) -> Node | None:

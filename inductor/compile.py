@@ -17,8 +17,8 @@ from typing import Any
 from ..cache import CacheKey, default_store
 from ..config import Options, config
 from .codegen import target_for
+from .codegen.strategy import Emitted
 from .codegen.target import Target
-from .contraction import recognise
 from .executable import CompileRecord, Executable
 from .execute import bind
 from .graph import Graph
@@ -26,9 +26,7 @@ from .keys import graph_data
 from .ops.dims import listening
 from .pipeline import schedule_graph, timed
 from .plan import PLAN_FORMAT, Plan, make_plan
-from .refusal import Refusal
 from .runtime import Runtime
-from .schedule import Schedule
 from .sizes import Relations
 
 #: counters of this process: a warm process lowers and builds nothing
@@ -92,15 +90,14 @@ def _make(graph: Graph, options: Options, target: Target, times: dict[str, float
     )
     with timed(times, "codegen"):
         scheduled = target.adapt(scheduled)
-        plan = make_plan(graph, scheduled, {}, target.name)
-        plan = replace(plan, sources=target.generate(scheduled, plan))
-        return _with_strategies(plan, scheduled, target) if any(c.choice.generated for c in plan.chosen) else plan
+        return _with_code(make_plan(graph, scheduled, {}, target.name), target.emit(scheduled))
 
 
-def _with_strategies(plan: Plan, schedule: Schedule, target: Target) -> Plan:
-    """The plan with the strategies of the kernels that compute products."""
-    products = {k.name: target.strategy(k) for k in schedule.kernels if not isinstance(recognise(k), Refusal)}
-    return replace(plan, kernels=tuple(replace(k, strategy=products.get(k.name, "")) for k in plan.kernels))
+def _with_code(plan: Plan, emitted: Sequence[Emitted]) -> Plan:
+    """The plan with its kernels' texts and the strategies that made them."""
+    made = {e.kernel: e for e in emitted}
+    kernels = [replace(k, strategy=made[k.name].strategy, refused=made[k.name].refused) for k in plan.kernels]
+    return replace(plan, sources={e.file: e.text for e in emitted}, kernels=tuple(kernels))
 
 
 def plan_key(graph: Graph, runtime: Runtime, options: Options, target: Target) -> CacheKey:

@@ -10,9 +10,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .graph import Dim
 from .kernel import Kernel, Store
 from .loops import Expr, Indirect, Var, postorder
 from .refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What kinds of axes a contraction has, and how many elements along each of them (see `Contraction`).
+
+    All that is known of a product before it is lowered; axes of one element count as none, but for the inner ones.
+    """
+
+    batch: tuple[Dim, ...]
+    rows: tuple[Dim, ...]
+    columns: tuple[Dim, ...]
+    inner: tuple[Dim, ...]
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,10 @@ class Contraction:
     right: Expr
     total: Expr
     stores: tuple[Store, ...]
+
+    @property
+    def axes(self) -> Axes:
+        return Axes(*(tuple(v.extent for v in kind) for kind in (self.batch, self.rows, self.columns, self.inner)))
 
 
 def recognise(kernel: Kernel) -> Contraction | Refusal:

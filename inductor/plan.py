@@ -17,14 +17,14 @@ from ..errors import SourceLocation
 from . import dtypes, memory
 from .chooser import Choice, Chosen, Reason
 from .dtypes import DType
-from .fusion import Refusal
 from .graph import Dim, ExternRef, Graph, Input, Named, Number, Origin
 from .lower import ExternCall, Storage
+from .refusal import Refusal
 from .schedule import Launch, NotFused, Schedule
 from .sizes import python_size
 
 #: bumped when the meaning of a stored plan changes
-PLAN_FORMAT = 4
+PLAN_FORMAT = 5
 
 #: a size in a plan: an int, or a Python expression over symbol names
 Size = int | str
@@ -103,7 +103,7 @@ class KernelInfo:
     """A kernel's facts for humans: text of its loops, the graph nodes it computes, its size symbols, the bytes that it loads and
     stores (each place once).
 
-    strategy: which strategy emits the product of matrices that it computes ("": it computes none)
+    strategy: which strategy emits it ("": no code was made); refused: those asked before that one, and why they said no
     """
 
     name: str
@@ -112,6 +112,7 @@ class KernelInfo:
     symbols: tuple[str, ...]
     moved: Size = 0
     strategy: str = ""
+    refused: tuple[tuple[str, Refusal], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,14 @@ class Plan:
             mutations=tuple((i, b) for i, b in data["mutations"]),
             symbols=tuple(SymbolSpec(**s) for s in data["symbols"]),
             kernels=tuple(
-                KernelInfo(**{**k, "origins": tuple(map(_origin, k["origins"])), "symbols": tuple(k["symbols"])})
+                KernelInfo(
+                    **{
+                        **k,
+                        "origins": tuple(map(_origin, k["origins"])),
+                        "symbols": tuple(k["symbols"]),
+                        "refused": tuple((strategy, Refusal(**why)) for strategy, why in k["refused"]),
+                    }
+                )
                 for k in data["kernels"]
             ),
             sources=data["sources"],

@@ -110,8 +110,10 @@ class Explanation:
                     f"{_count(r.kernels, 'kernel')}, {_count(r.calls, 'framework call')}; plan {r.key[:12]} {origin}"
                 )
                 for k in r.plan.kernels:
-                    by = f" [by {k.strategy}]" if k.strategy else ""
-                    lines.append(f"    {k.name}: {'; '.join(map(str, k.origins))}{by}")
+                    lines.append(f"    {k.name}: {'; '.join(map(str, k.origins))}")
+                    lines.append(
+                        "      " + "; ".join([f"emitted by {k.strategy}", *(f"not {s}: {r}" for s, r in k.refused)])
+                    )
                 lines += [f"    {line}" for line in _products(r.plan.chosen)]
         for i, reason in enumerate(self.breaks):
             lines.append(f"\nbreak {i + 1}: {reason}")

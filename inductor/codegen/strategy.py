@@ -1,7 +1,8 @@
 """Choosing how a kernel is emitted: the first strategy of a list that says yes.
 
 A strategy looks at a kernel (as its code generator reads it) and gives a way to emit it, or a `Refusal` that says why not. The
-way holds what was decided as fields, and emits the kernel over the code generator's writer.
+way holds what was decided as fields, and emits the kernel over the code generator's writer. The plan keeps which strategy it
+was, and what those before it said.
 """
 
 from __future__ import annotations
@@ -31,6 +32,17 @@ class Choice(Generic[Way]):
 
     strategy: str
     way: Way
+    refused: tuple[tuple[str, Refusal], ...]
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A kernel's source text in a file of the plan, the strategy that made it, and why those before it said no."""
+
+    kernel: str
+    file: str
+    text: str
+    strategy: str
     refused: tuple[tuple[str, Refusal], ...]
 
 

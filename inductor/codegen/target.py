@@ -15,6 +15,7 @@ from ...errors import CompilerNotFound
 from ...kernels.cpu.build import toolchain_identity
 from ...kernels.cpu.library import Call, Function, Segment, functions
 from ...kernels.cpu.toolchain import host_cpu
+from ..contraction import Axes
 from ..dtypes import DType
 from ..kernel import Kernel
 from ..plan import Plan, RunKernels
@@ -22,6 +23,7 @@ from ..refusal import Refusal
 from ..runtime import Runtime
 from ..schedule import Launch, Schedule
 from . import cpp
+from .strategy import Emitted
 
 
 class Target(Protocol):
@@ -37,16 +39,16 @@ class Target(Protocol):
         """The schedule with what this target wants different (long reductions in pieces, say)."""
         ...
 
+    def emit(self, schedule: Schedule) -> list[Emitted]:
+        """Each kernel's source file, and how it came about."""
+        ...
+
     def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
-        """Source files by name."""
-        ...
+        """The source files alone, by name."""
+        return {e.file: e.text for e in self.emit(schedule)}
 
-    def emits(self, kernel: Kernel) -> str | Refusal:
+    def emits(self, axes: Axes, device: str) -> str | Refusal:
         """The strategy that emits a product of matrices in a way made for it, or why there is none."""
-        ...
-
-    def strategy(self, kernel: Kernel) -> str:
-        """The strategy that emits a kernel."""
         ...
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
@@ -70,7 +72,7 @@ class Built:
     launchers: Mapping[tuple[str, str], Callable[..., None]] = field(default_factory=dict)
 
 
-class CppTarget:
+class CppTarget(Target):
     """C++ for the CPU that runs this process."""
 
     name = "cpp"
@@ -81,15 +83,12 @@ class CppTarget:
     def adapt(self, schedule: Schedule) -> Schedule:
         return schedule
 
-    def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
+    def emit(self, schedule: Schedule) -> list[Emitted]:
         width = host_cpu().vector_bytes
-        return {f"{k.name}.cpp": cpp.generate_kernel(k, width) for k in kernels_on(schedule, "cpu")}
+        return [cpp.emit(k, width) for k in kernels_on(schedule, "cpu")]
 
-    def emits(self, kernel: Kernel) -> str | Refusal:
-        return cpp.emits(kernel)
-
-    def strategy(self, kernel: Kernel) -> str:
-        return cpp.strategy(kernel, host_cpu().vector_bytes)
+    def emits(self, axes: Axes, device: str) -> str | Refusal:
+        return cpp.emits(axes)
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
         runs = native_runs(plan)
@@ -105,7 +104,7 @@ class CppTarget:
 
 
 @dataclass(frozen=True)
-class MixedTarget:
+class MixedTarget(Target):
     """C++ for steps on the CPU, Triton for those on GPUs."""
 
     cpu: Target
@@ -122,24 +121,21 @@ class MixedTarget:
     def adapt(self, schedule: Schedule) -> Schedule:
         return self.gpu.adapt(self.cpu.adapt(schedule))
 
-    def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
-        return {**self.cpu.generate(schedule, plan), **self.gpu.generate(schedule, plan)}
+    def emit(self, schedule: Schedule) -> list[Emitted]:
+        return self.cpu.emit(schedule) + self.gpu.emit(schedule)
 
-    def emits(self, kernel: Kernel) -> str | Refusal:
-        return self._on(kernel).emits(kernel)
-
-    def strategy(self, kernel: Kernel) -> str:
-        return self._on(kernel).strategy(kernel)
-
-    def _on(self, kernel: Kernel) -> Target:
-        return self.cpu if kernel.args[0].device == "cpu" else self.gpu
+    def emits(self, axes: Axes, device: str) -> str | Refusal:
+        return self._on(device).emits(axes, device)
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
         host, device = self.cpu.build(plan, runtime, label), self.gpu.build(plan, runtime, label)
         return Built(host.segments, {**host.launchers, **device.launchers})
 
     def adds_atomically(self, dtype: DType, device: str) -> bool:
-        return (self.cpu if device == "cpu" else self.gpu).adds_atomically(dtype, device)
+        return self._on(device).adds_atomically(dtype, device)
+
+    def _on(self, device: str) -> Target:
+        return self.cpu if device == "cpu" else self.gpu
 
 
 def device_kind(device: str) -> str:

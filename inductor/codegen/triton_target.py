@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from ...kernels import gpu
+from ..contraction import Axes
 from ..dtypes import DType
-from ..kernel import Kernel
 from ..plan import Plan, RunKernels
 from ..refusal import Refusal
 from ..runtime import Runtime
 from ..schedule import Schedule
 from . import triton
-from .target import Built, device_kind, kernels_on
+from .strategy import Emitted
+from .target import Built, Target, device_kind, kernels_on
 
 
-class TritonTarget:
+class TritonTarget(Target):
     """Triton for one GPU kind, or for CPU tensors under the interpreter (`device` "cpu")."""
 
     name = "triton"
@@ -27,18 +28,12 @@ class TritonTarget:
     def adapt(self, schedule: Schedule) -> Schedule:
         return schedule if self.device == "cpu" else triton.split_reductions(schedule)
 
-    def generate(self, schedule: Schedule, plan: Plan) -> dict[str, str]:
-        options = self._options()
-        return {f"{k.name}.py": triton.generate(k, options).file_text() for k in kernels_on(schedule, self.device)}
+    def emit(self, schedule: Schedule) -> list[Emitted]:
+        options = triton.TritonOptions(interpreted=self.device == "cpu")
+        return [triton.emit(k, options) for k in kernels_on(schedule, self.device)]
 
-    def _options(self) -> triton.TritonOptions:
-        return triton.TritonOptions(interpreted=self.device == "cpu")
-
-    def emits(self, kernel: Kernel) -> str | Refusal:
-        return triton.emits(kernel)
-
-    def strategy(self, kernel: Kernel) -> str:
-        return triton.strategy(kernel, self._options())
+    def emits(self, axes: Axes, device: str) -> str | Refusal:
+        return triton.emits(axes)
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
         """A launcher for each kernel on each device that it runs on: the plan names the very device, the cache key only its kind."""

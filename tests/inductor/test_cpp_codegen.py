@@ -15,7 +15,7 @@ import pytest
 import sympy
 from quern.inductor import loops as L
 from quern.inductor.canonical import canonical_form
-from quern.inductor.codegen.cpp import generate, generate_kernel
+from quern.inductor.codegen.cpp import emit, generate
 from quern.inductor.codegen.cpp.emit import OPERATORS, template
 from quern.inductor.codegen.cpp.nest import read_nest
 from quern.inductor.codegen.cpp.strategies import STRATEGIES
@@ -866,7 +866,7 @@ def test_segments_call_kernels_in_order() -> None:
         p = space(size)
         args = (Buffer("a", float32, size), Buffer("b", float32, size))
         kernel = Kernel("any", p, (), (Store("b", as_index(p[0]), value),), args, (str(size),))
-        return generate_kernel(kernel, host_cpu().vector_bytes)
+        return emit(kernel, host_cpu().vector_bytes).text
 
     double = step(op("mul", L.load("a", i, float32), const(2.0)))
     shift = step(op("add", L.load("a", as_index(space(S1)[0]), float32), const(1.0)), S1)

@@ -7,6 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
+from quern.inductor.refusal import Refusal  # noqa: E402
+
 import quern  # noqa: E402
 from quern.config import Options  # noqa: E402
 
@@ -269,6 +271,23 @@ def test_the_library_runs_where_no_strategy_takes_a_product(codegen):
     (chosen,) = plan.chosen
     assert chosen.choice.runner == "library" and chosen.choice.reason.code == "no-strategy"
     assert "library, no strategy emits it" in str(said)
+
+
+def test_who_emits_a_kernel_and_who_refused_is_in_the_plan(codegen):
+    """Also of a plan that comes from the cache."""
+
+    def f(x):
+        return torch.softmax(x, -1)
+
+    for found in (False, True):
+        said = quern.explain(f, options={"cpu_codegen": codegen})(T(7, 5))
+        quern.reset()
+        (graph,) = said.graphs
+        (kernel,) = graph.record.plan.kernels
+        assert graph.record.cached or not found
+        assert kernel.strategy == {"cpp": "rows", "triton": "persistent"}[codegen]
+        assert kernel.refused[0] == ("contraction", Refusal("not-one-sum", "legality", "2 reductions"))
+        assert f"emitted by {kernel.strategy}; not contraction: not-one-sum (legality): 2 reductions" in str(said)
 
 
 def test_equal_choices_are_said_once():

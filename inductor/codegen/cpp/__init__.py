@@ -1,5 +1,5 @@
-"""Kernels to C++: `generate_kernel` gives the text; `kernels.cpu.library` compiles and loads it."""
+"""Kernels to C++: `emit` gives the text; `kernels.cpu.library` compiles and loads it."""
 
-from .source import CppSource, emits, generate, generate_kernel, strategy
+from .source import CppSource, emit, emits, generate
 
-__all__ = ["CppSource", "emits", "generate", "generate_kernel", "strategy"]
+__all__ = ["CppSource", "emit", "emits", "generate"]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....kernels.cpu.library import unit_texts
-from ...contraction import recognise
+from ...contraction import Axes
 from ...kernel import Kernel
 from ...refusal import Refusal
-from ..strategy import Choice, choose
+from ..strategy import Choice, Emitted, choose
 from .function import comment, kernel_text
 from .nest import read_nest
 from .strategies import STRATEGIES, contraction
@@ -35,25 +35,20 @@ class CppSource:
         return "\n\n".join(self.units)
 
 
-def generate_kernel(kernel: Kernel, vector_bytes: int) -> str:
+def emit(kernel: Kernel, vector_bytes: int) -> Emitted:
     """A kernel's functions, the last of them `run_kernel(buffers, symbols, threads)`, with nothing of its name or origin.
 
     vector_bytes: register width of the target (`host_cpu().vector_bytes`)
 
     Raises InternalError for a kernel outside the loop language (complex numbers among others).
     """
-    return kernel_text(_choice(kernel, vector_bytes).way)
+    choice = _choice(kernel, vector_bytes)
+    return Emitted(kernel.name, f"{kernel.name}.cpp", kernel_text(choice.way), choice.strategy, choice.refused)
 
 
-def strategy(kernel: Kernel, vector_bytes: int) -> str:
-    """The name of the strategy that emits a kernel."""
-    return _choice(kernel, vector_bytes).strategy
-
-
-def emits(kernel: Kernel) -> str | Refusal:
+def emits(axes: Axes) -> str | Refusal:
     """The strategy that emits a contraction in a way made for it, or why there is none."""
-    found = recognise(kernel)
-    return found if isinstance(found, Refusal) else contraction.blocks(found)
+    return contraction.blocks(axes)
 
 
 def _choice(kernel: Kernel, vector_bytes: int, symbols: tuple[str, ...] | None = None) -> Choice[Way]:
@@ -74,7 +69,7 @@ def generate(
     units:        into how many texts to spread the kernels, for compiling in parallel
     float_errors: whether the kernels note floating-point errors (see kernels/cpu/flags.h)
 
-    Raises as `generate_kernel`.
+    Raises as `emit`.
     """
     order = tuple(dict.fromkeys(s for k in kernels for s in k.symbols)) if symbols is None else tuple(symbols)
     texts: dict[str, str] = {}

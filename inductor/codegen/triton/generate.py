@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ....kernels.gpu.source import TritonSource
-from ...contraction import recognise
+from ...contraction import Axes
 from ...kernel import Kernel
 from ...refusal import Refusal
-from ..strategy import Choice, choose
+from ..strategy import Choice, Emitted, choose
 from .module import module_source, refuse_masked_rows
 from .strategies import STRATEGIES, contraction
 from .strategies.way import Request, Way
@@ -19,20 +19,21 @@ def generate(kernel: Kernel, options: TritonOptions | None = None) -> TritonSour
     Pointers come in the order of `kernel.args`, then `kernel.symbols` as integers. Raises InternalError for what Triton
     cannot express (complex elements, atomic additions narrower than 32 bits).
     """
-    refuse_masked_rows(kernel)
     return module_source(_choice(kernel, options or TritonOptions()).way.write(kernel))
 
 
-def strategy(kernel: Kernel, options: TritonOptions) -> str:
-    """The name of the strategy that emits a kernel."""
-    return _choice(kernel, options).strategy
+def emit(kernel: Kernel, options: TritonOptions) -> Emitted:
+    """The file of a kernel. Raises as `generate`."""
+    choice = _choice(kernel, options)
+    text = module_source(choice.way.write(kernel)).file_text()
+    return Emitted(kernel.name, f"{kernel.name}.py", text, choice.strategy, choice.refused)
 
 
-def emits(kernel: Kernel) -> str | Refusal:
+def emits(axes: Axes) -> str | Refusal:
     """The strategy that emits a contraction in a way made for it, or why there is none."""
-    found = recognise(kernel)
-    return found if isinstance(found, Refusal) else contraction.tiles(found)
+    return contraction.tiles(axes)
 
 
 def _choice(kernel: Kernel, options: TritonOptions) -> Choice[Way]:
+    refuse_masked_rows(kernel)
     return choose(STRATEGIES, Request(kernel, options))

@@ -5,7 +5,7 @@ No blocks are written yet: the other strategies emit what is generated all the s
 
 from __future__ import annotations
 
-from ....contraction import Contraction, recognise
+from ....contraction import Axes, recognise
 from ....refusal import Refusal
 from ..nest import Nest
 
@@ -13,11 +13,11 @@ from ..nest import Nest
 def plan(nest: Nest) -> Refusal:
     """For contractions whose blocks fit."""
     found = recognise(nest.kernel)
-    return found if isinstance(found, Refusal) else blocks(found)
+    return found if isinstance(found, Refusal) else blocks(found.axes)
 
 
-def blocks(contraction: Contraction) -> Refusal:
+def blocks(axes: Axes) -> Refusal:
     """The blocks of a contraction."""
-    if not (contraction.rows and contraction.columns):
+    if not (axes.rows and axes.columns):
         return Refusal("nothing-to-block", "heuristic", "no element of an operand is used twice")
     return Refusal("no-register-blocks", "heuristic", "it would be summed point by point")

@@ -5,7 +5,7 @@ No tiles are written yet: the other strategies emit what is generated all the sa
 
 from __future__ import annotations
 
-from ....contraction import Contraction, recognise
+from ....contraction import Axes, recognise
 from ....refusal import Refusal
 from .way import Request
 
@@ -13,11 +13,11 @@ from .way import Request
 def plan(request: Request) -> Refusal:
     """For contractions that tiles cover."""
     found = recognise(request.kernel)
-    return found if isinstance(found, Refusal) else tiles(found)
+    return found if isinstance(found, Refusal) else tiles(found.axes)
 
 
-def tiles(contraction: Contraction) -> Refusal:
+def tiles(axes: Axes) -> Refusal:
     """The tiles of a contraction."""
-    if not (contraction.rows and contraction.columns):
+    if not (axes.rows and axes.columns):
         return Refusal("nothing-to-tile", "heuristic", "no element of an operand is used twice")
     return Refusal("no-dot", "heuristic", "it would be summed without the matrix units")
