@@ -17,7 +17,7 @@ import importlib
 from typing import Any
 
 from . import clock as clock
-from . import errors
+from . import errors, imports
 from .config import config
 
 __version__ = "0.1.0"
@@ -52,7 +52,7 @@ _LAZY = {
     "on_compile_start": "callbacks",
     "on_compile_end": "callbacks",
 }
-_MODULES = ("compiler", "testing", "api", "backends", "callbacks", "decorators")
+_MODULES = ("compiler", "testing", "api", "backends", "callbacks", "decorators", "journal")
 
 __all__ = ["__version__", "config", "errors", "compiler", "testing", *_LAZY]
 
@@ -70,3 +70,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if config.report:
+    __getattr__("journal").report_at_exit()
+if config.install:
+    imports.when_imported("torch", lambda: __getattr__("install")())

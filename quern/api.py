@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import sys
 import types
@@ -13,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from . import decorators
+from . import decorators, journal
 from .backends import Backend, list_backends, lookup_backend
 from .callbacks import CallbackArgs, callback_handler
 from .capture.bytecode.raw import check_python
@@ -23,30 +22,11 @@ from .capture.entry.execution import eager_backend, inductor_backend
 from .capture.frontends import connect, torch_install, torch_module
 from .capture.switches import stance as stances
 from .config import Options, config
-from .errors import InvalidOption, UnsupportedPython, UserError, warn
+from .errors import InvalidOption, UnsupportedPython, UserError, nearest, warn
 from .explanation import Explanation, explain_call
 from .inductor.executable import Executable
 from .inductor.graph import Graph
-
-_NO_CUDA_GRAPHS = (
-    "it asks for CUDA graphs, which quern does not record yet; on a CPU, kernels that follow each other are one native call "
-    "in every mode"
-)
-_NO_TUNING = (
-    "it asks for measured variants of kernels; quern chooses a kernel's form from sizes and costs, in every mode"
-)
-
-#: mode -> why it changes nothing here ("": it asks for nothing)
-_MODES: dict[str, str] = {
-    "default": "",
-    "reduce-overhead": _NO_CUDA_GRAPHS,
-    "max-autotune": f"{_NO_TUNING}; and {_NO_CUDA_GRAPHS}",
-    "max-autotune-no-cudagraphs": _NO_TUNING,
-    "lite": "it asks to compile marked regions alone; here what cannot be compiled is left to the framework, in every mode",
-}
-
-#: what `backend=None` stands for
-_default_backend: str | Backend = "inductor"
+from .modes import MODES
 
 #: every compiled function alive, for `reset`
 _compiled: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
@@ -69,7 +49,8 @@ def compile(
 
     model:     a Python function, bound method, `nn.Module`, or any callable object; left out: a decorator
     fullgraph: a graph break is an error that shows the line (`errors.Unsupported`)
-    dynamic:   True: sizes are symbols from the first call; None: once they changed; False: every size is its own version
+    dynamic:   True: sizes are symbols from the first call; None: as `config.dynamic` says, else once they changed; False: every
+               size is its own version
     backend:   a name (`list_backends()`) or a function `(graph, example_inputs) -> callable`; None: `get_default_backend()`
     mode:      torch.compile's names: "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "lite". There
                is one way of compiling: those that ask for something else say once that they change nothing, and why
@@ -84,8 +65,9 @@ def compile(
     """
     _reject_unknown(unknown)
     _check_arguments(fullgraph, dynamic, disable, name, recompile_limit)
-    made = _options(mode, options)
-    chosen = lookup_backend(_default_backend if backend is None else backend)
+    made = _options(config.mode if mode is None and options is None else mode, options)
+    chosen = lookup_backend(config.backend if backend is None else backend)
+    sizes = config.dynamic if dynamic is None else dynamic
     if options and chosen != "inductor":
         warn(f"quern: {', '.join(options)}: options of the backend 'inductor' change nothing with another backend")
 
@@ -101,7 +83,7 @@ def compile(
                 return target
             raise
         connect()
-        return _compile(target, _Settings(chosen, fullgraph, dynamic, made, name, recompile_limit))
+        return _compile(target, _Settings(chosen, fullgraph, sizes, made, name, recompile_limit))
 
     return apply if model is None else apply(model)
 
@@ -146,7 +128,7 @@ _ARGUMENTS = ("fullgraph", "dynamic", "backend", "mode", "options", "name", "dis
 def _reject_unknown(given: Mapping[str, Any]) -> None:
     for argument in given:
         raise TypeError(
-            f"compile() has no argument {argument!r}.{_nearest(argument, _ARGUMENTS)} Its arguments: {', '.join(_ARGUMENTS)}"
+            f"compile() has no argument {argument!r}.{nearest(argument, _ARGUMENTS)} Its arguments: {', '.join(_ARGUMENTS)}"
         )
 
 
@@ -196,27 +178,22 @@ def _options(mode: str | None, options: Mapping[str, Any] | None) -> Options:
     if mode is not None and options is not None:
         raise InvalidOption("give either mode= or options=, not both, as for torch.compile")
     if mode is not None:
-        if mode not in _MODES:
-            raise InvalidOption(f"no mode is called {mode!r}.{_nearest(mode, _MODES)} Known modes: {', '.join(_MODES)}")
+        if mode not in MODES:
+            raise InvalidOption(f"no mode is called {mode!r}.{nearest(mode, MODES)} Known modes: {', '.join(MODES)}")
         _say_once_about_mode(mode)
     known = [f.name for f in fields(Options)]
     for name in options or ():
         if name not in known:
             raise InvalidOption(
-                f"no option is called {name!r}.{_nearest(name, known)} Known options: {', '.join(known)}"
+                f"no option is called {name!r}.{nearest(name, known)} Known options: {', '.join(known)}"
             )
     return Options(**(options or {}))
 
 
 @functools.cache
 def _say_once_about_mode(mode: str) -> None:
-    if why := _MODES[mode]:
+    if why := MODES[mode]:
         warn(f"quern: mode={mode!r} is the same as 'default': {why}")
-
-
-def _nearest(word: str, known: Any) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _adapt(backend: str | Backend) -> EngineBackend:
@@ -242,22 +219,22 @@ def _callbacks() -> Callbacks:
     def end(name: str) -> None:
         callback_handler.run_end(running.pop())
 
-    return Callbacks([start], [end])
+    return Callbacks([start], [end], journal.listeners)
 
 
 # --------------------------------------------------------------------------- how compiled functions behave
 
 
-def set_default_backend(backend: str | Backend) -> None:
-    """The backend of `compile` calls without one, from now on. Raises InvalidBackend."""
-    lookup_backend(backend)
-    global _default_backend
-    _default_backend = backend
+def set_default_backend(backend: str | Backend | None) -> None:
+    """The backend of `compile` calls without one, from now on (`config.backend`); None: "inductor". Raises InvalidBackend."""
+    if backend is not None:
+        lookup_backend(backend)
+    config.backend = "inductor" if backend is None else backend
 
 
 def get_default_backend() -> str | Backend:
     """What `set_default_backend` set; "inductor" at first."""
-    return _default_backend
+    return config.backend
 
 
 class set_stance(contextlib.ContextDecorator):  # noqa: N801 - called like a function, named as torch names it
@@ -281,7 +258,7 @@ class set_stance(contextlib.ContextDecorator):  # noqa: N801 - called like a fun
         if stance not in stances.STANCES:
             known = ", ".join(stances.STANCES)
             raise InvalidOption(
-                f"no stance is called {stance!r}.{_nearest(stance, stances.STANCES)} Known stances: {known}"
+                f"no stance is called {stance!r}.{nearest(stance, stances.STANCES)} Known stances: {known}"
             )
         if force_backend is not None and stance != "default":
             raise InvalidOption(f"force_backend= goes with the stance 'default' only, not with {stance!r}")

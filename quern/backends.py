@@ -7,12 +7,11 @@ in the entry point group `quern.backends`, or registered here.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import InvalidBackend
+from .errors import InvalidBackend, nearest
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -81,10 +80,8 @@ def lookup_backend(backend: str | Backend) -> str | Backend:
             row = _registry[backend] = _Registered(found.load(), ())
     if row is None:
         known = list_backends(exclude_tags=())
-        near = difflib.get_close_matches(backend, known, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise InvalidBackend(
-            f"no backend is called {backend!r}.{hint}\n"
+            f"no backend is called {backend!r}.{nearest(backend, known)}\n"
             f"  known backends: {', '.join(known)}\n"
             "  add one with quern.register_backend(function, name=...)"
         )

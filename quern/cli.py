@@ -1,4 +1,5 @@
-"""The `quern` command: look into the cache, keep it tidy, move it; and say what quern found on this machine.
+"""The `quern` command: run a program with quern in torch.compile's place (`run.py`); look into the cache, keep it tidy, move it; and
+say what quern found on this machine.
 
 Exit codes: 0 all well; 1 the answer is no (no such entry, damage found, an unsafe folder); 2 wrong usage.
 With `--json`, stdout holds one JSON document and nothing else. Messages go to stderr.
@@ -25,6 +26,9 @@ from .cache import find_location, upkeep
 from .cache.location import Layout, Location, check_parents, check_root
 from .config import config
 from .errors import CacheError, QuernError
+from .run import CannotRun
+from .run import add_parser as add_run_parser
+from .run import run as run_program
 
 SUPPORTED_PYTHONS = ("3.11", "3.12", "3.13")
 _PACKAGES = ("numpy", "sympy", "torch", "triton", "bytecode", "filelock", "rich")
@@ -36,10 +40,12 @@ quern compiles Python functions over arrays (PyTorch modules, NumPy functions) i
     fast = quern.compile(model_or_function)
     fast(*args)              # the first call compiles, later calls and later processes do not
 
-This command looks after the kernels kept on disk and reports what quern found on this machine."""
+This command runs programs written for torch.compile with quern in its place, looks after the kernels kept on disk, and reports
+what quern found on this machine."""
 
 _EXAMPLES = """\
 examples:
+  quern run train.py --epochs 3       as `python train.py --epochs 3`, with quern in torch.compile's place
   quern info                          what this machine offers: compiler, versions, cache folder
   quern cache ls                      what is cached, most recently used first
   quern cache show 3fa9               one entry: what it is, where it came from, what its key is made of
@@ -66,16 +72,21 @@ class UsageError(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code. Prints to stdout and stderr, raises SystemExit for argparse's own exits."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    if args.run is None:
-        parser.print_help()
-        return 0
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser, program = _parser()
     try:
+        if words[:1] == ["run"]:
+            run_program(program, words[1:])
+        args = parser.parse_args(words)
+        if args.run is None:
+            parser.print_help()
+            return 0
         code = args.run(args)
         sys.stdout.flush()
         return code
     except UsageError as error:
+        return _complain(error, 2)
+    except CannotRun as error:
         return _complain(error, 2)
     except QuernError as error:
         return _complain(error, 1)
@@ -537,13 +548,15 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The command's options, and those of `quern run`, whose program has words of its own."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("quern", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=raw)
     parser.add_argument("--version", action=_Version, nargs=0, help="print quern's version")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
+    program = add_run_parser(commands)
     info = commands.add_parser("info", help="versions, compiler and cache folder on this machine")
     info.set_defaults(run=run_info)
     _add_json(info)
@@ -593,7 +606,7 @@ def _parser() -> argparse.ArgumentParser:
 
     bring = verb("import", run_import, "add the entries of an exported file; it holds machine code: trust its maker")
     bring.add_argument("file", metavar="FILE", help="a file made by `quern cache export`")
-    return parser
+    return parser, program
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

@@ -35,8 +35,14 @@ class Config:
     #: a failure inside quern. "warn": the call runs as plain Python, one warning says so, and the next one is tried again;
     #: "raise": it raises, as it does under fullgraph=True in any case
     on_error: str = "warn"
+    #: what `compile` calls without one get: a backend's name or function, a mode, whether sizes are symbols
+    backend: Any = "inductor"
+    mode: str | None = None
+    dynamic: bool | None = None
     #: entries kept per compiled function before the least recently used is dropped
     recompile_limit: int = 16
+    #: a function that would have to be compiled a second time raises `errors.RecompileForbidden`
+    error_on_recompile: bool = False
     #: a Python version without bytecode support: "raise", or "eager" to run uncompiled
     unsupported_python: str = "raise"
     #: where the cache lives; None means `$QUERN_CACHE_DIR`, else the XDG cache folder
@@ -62,6 +68,12 @@ class Config:
     capture_scalar_outputs: bool = False
     #: ops whose results' sizes depend on the data (nonzero, boolean masks) stay in the graph, also without `fullgraph`
     capture_dynamic_output_shape_ops: bool = False
+    #: `import quern` puts quern in the place of torch.compile as soon as torch is there; read when quern is imported
+    install: bool = False
+    #: in that place, outermost calls of modules are compiled too, in programs that compile nothing themselves
+    compile_all: bool = False
+    #: print at exit what was compiled; read when quern is imported
+    report: bool = False
     #: turn all compilation off: compiled callables run their plain Python
     disable: bool = False
 
@@ -101,11 +113,17 @@ def _from_environment() -> Config:
     env = os.environ
     return Config(
         on_error=env.get("QUERN_ON_ERROR", "warn"),
+        backend=env.get("QUERN_BACKEND") or "inductor",
+        mode=env.get("QUERN_MODE") or None,
+        dynamic=_flag("QUERN_DYNAMIC", False) if env.get("QUERN_DYNAMIC") else None,
         unsupported_python=env.get("QUERN_UNSUPPORTED_PYTHON", "raise"),
         cpu_level=env.get("QUERN_CPU_LEVEL") or None,
         logs=tuple(part.strip() for part in env.get("QUERN_LOGS", "").split(",") if part.strip()),
         verify=_flag("QUERN_VERIFY", False),
         keep_failed=_flag("QUERN_KEEP_FAILED", False),
+        install=_flag("QUERN_INSTALL", False),
+        compile_all=_flag("QUERN_COMPILE_ALL", False),
+        report=_flag("QUERN_REPORT", False),
         disable=_flag("QUERN_DISABLE", False),
     )
 

@@ -185,7 +185,7 @@ def test_every_room_is_in_the_package():
     """What an installed package lacks, a source tree does not miss."""
     told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     rooms = {
-        "quern" if room == "quern" else f"quern.{'.'.join(path.parent.relative_to(ROOT).parts)}"
+        ".".join(("quern", *path.parent.relative_to(ROOT).parts[room == "quern" :]))
         for room, path in modules()
         if path.name == "__init__.py"
     }

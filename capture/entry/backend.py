@@ -10,6 +10,7 @@ from ...config import Options
 from ...inductor.executable import Executable
 from ...inductor.graph import Graph
 from ..frontend import Frontend
+from .events import Listener
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,13 @@ Backend = Callable[[Graph, Sequence[Any], BackendContext], "Executable | Callabl
 
 @dataclass
 class Callbacks:
-    """Functions to call around each compilation of a graph, with the function's name."""
+    """Functions to call around each compilation of a graph, with the function's name; and who is told of what happens."""
 
     on_start: list[Callable[[str], None]] = field(default_factory=list)
     on_end: list[Callable[[str], None]] = field(default_factory=list)
+    listeners: list[Listener] = field(default_factory=list)
+
+    def tell(self, what: str, *details: Any) -> None:
+        """Call the method `what` of every listener."""
+        for listener in self.listeners:
+            getattr(listener, what)(*details)

@@ -50,7 +50,8 @@ from .backend import Backend, BackendContext, Callbacks
 from .capture import call_parts, capture, plain
 from .captured import Captured
 from .copies import CopiedAsOriginal
-from .entries import MISS, NUMBERS, Entry, Recompile, entry_source, filename_of
+from .entries import MISS, NUMBERS, Entry, entry_source, filename_of
+from .events import Compiled, Recompile
 from .execution import does_something, executable_of, handing_on
 from .failures import ATTEMPTS, MOST, CompileFailure
 from .region import Family, Region
@@ -116,6 +117,12 @@ class Dispatcher:
         """The region's name in graphs and reports."""
         label, own = self.owner.label, self.region.name
         return own if label is None else own.replace(self.region.function.__name__, label, 1)
+
+    @property
+    def location(self) -> str:
+        """File and line of the function."""
+        code = self.region.function.__code__
+        return f"{code.co_filename}:{code.co_firstlineno}"
 
     def _make(self, name: str, ending: str) -> Callable[..., Any]:
         region = self.region
@@ -204,9 +211,13 @@ class Dispatcher:
         if config.disable or self.gave_up or present.stance.name == "eager_on_recompile" or self.failures >= MOST:
             return None
         if present.stance.name == "fail_on_recompile":
-            raise self._forbidden(values)
+            raise self._forbidden(
+                values, "the stance is 'fail_on_recompile'", "before the stance is set, or quern.set_stance('default')"
+            )
         if self.entries:
             self._note_recompile(values)
+            if config.error_on_recompile:
+                raise self._forbidden(values, "quern.config.error_on_recompile is set", "before it is set")
         limit = owner.recompile_limit()
         if self.captures >= limit and self._over_limit(limit):
             return None
@@ -247,6 +258,7 @@ class Dispatcher:
         if failure.kind not in self.said:
             self.said.add(failure.kind)
             warn(failure.warning(self.name))
+            self.owner.callbacks.tell("failed", failure.described(self.name))
         self.failures += 1
         if self.failures >= ATTEMPTS and failure.plain is not None:
             entry = self.owner.entry(self, failure.plain)
@@ -254,12 +266,12 @@ class Dispatcher:
             self._add(entry, self.owner.recompile_limit())
         failure.discard()
 
-    def _forbidden(self, values: tuple[Any, ...]) -> RecompileForbidden:
+    def _forbidden(self, values: tuple[Any, ...], why: str, when: str) -> RecompileForbidden:
         code = self.region.function.__code__
-        lines = [f"{self.region.name} would have to be compiled, and the stance is 'fail_on_recompile'"]
+        lines = [f"{self.region.name} would have to be compiled, and {why}"]
         lines.append(f'  File "{code.co_filename}", line {code.co_firstlineno}, in {code.co_name}')
         lines += [f"  entry {i}: {entry.why_not(values)}" for i, entry in enumerate(self.entries[:4])]
-        lines.append("  try: call it with these arguments before the stance is set, or quern.set_stance('default')")
+        lines.append(f"  try: call it with these arguments {when}")
         return RecompileForbidden("\n".join(lines))
 
     def _over_limit(self, limit: int) -> bool:
@@ -286,7 +298,7 @@ class Dispatcher:
             failures.append(entry.why_not(values))
             entry.captured.varying.learn(self.policy, entry.places(*values), config.automatic_dynamic_shapes)
         code = self.region.function.__code__
-        self.owner.note_recompile(Recompile(self.name, f"{code.co_filename}:{code.co_firstlineno}", tuple(failures)))
+        self.owner.note_recompile(Recompile(self.name, self.location, tuple(failures)), code)
 
     def _run_plain(self, values: tuple[Any, ...]) -> Any:
         return self.plain_run(*values)
@@ -450,10 +462,12 @@ class CompiledFunction(CopiedAsOriginal):
         if not eager and reason not in self.records.breaks:
             self.records.breaks.append(reason)
             _say("breaks", str(reason))
+            self.callbacks.tell("broke", reason)
 
-    def note_recompile(self, record: Recompile) -> None:
+    def note_recompile(self, record: Recompile, code: types.CodeType) -> None:
         self.records.recompiles.append(record)
         _say("recompiles", str(record))
+        self.callbacks.tell("recompiled", record, code)
 
     def resume(
         self, region: Region, index: int, stack: tuple[Slot, ...], names: tuple[str, ...], cells: tuple[str, ...]
@@ -513,6 +527,9 @@ class CompiledFunction(CopiedAsOriginal):
         entry = Entry(names["entry"], source, captured, number, tuple(dispatcher.region.names), executable, seconds)
         captured.finish()
         self.records.explain_records.append(entry)
+        if executable is not None and captured.graph is not None:
+            ops, total = captured.graph.op_count, captured.seconds + seconds
+            self.callbacks.tell("compiled", Compiled.of(dispatcher.name, dispatcher.location, ops, executable, total))
         _say("guards", "\n".join(captured.conditions))
         _say("code", source)
         _say(

@@ -108,20 +108,6 @@ def filename_of(number: int) -> str:
 NUMBERS = itertools.count()
 
 
-@dataclass(frozen=True)
-class Recompile:
-    """One capture beyond the first: which function, and the guard that failed in each entry there was."""
-
-    function: str
-    location: str
-    failures: tuple[str, ...]
-
-    def __str__(self) -> str:
-        lines = [f"recompiling {self.function} ({self.location})"]
-        lines += [f"  entry {i}: {text}" for i, text in enumerate(self.failures)]
-        return "\n".join(lines)
-
-
 def entry_source(region: Region, captured: Captured) -> str:
     """The entry as Python text: guards, then the body."""
     params = ", ".join(region.names)
