@@ -22,7 +22,8 @@ _NOT_SCRIPTED = ["_orig_mod", "_quern_module", "_quern_call", "_quern_compile"]
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 #: where the hooks around the calls of one module stand, and those around all modules
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+HOOKS = (*FORWARD_HOOKS, "_backward_hooks", "_backward_pre_hooks")
 GLOBAL_HOOKS = (
     torch_module._global_forward_hooks, torch_module._global_forward_pre_hooks, torch_module._global_backward_hooks,
     torch_module._global_backward_pre_hooks,

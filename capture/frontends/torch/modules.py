@@ -26,7 +26,7 @@ from ...values.objects import ObjectValue
 from ...values.tensor import ArrayValue
 from .calls import FUNCTIONS
 from .lazy import initialize, is_lazy
-from .module import GLOBAL_HOOKS, HOOKS
+from .module import FORWARD_HOOKS, GLOBAL_HOOKS, HOOKS
 from .state import state_of
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class NNModuleValue(ObjectValue):
         """Where a registered member stands: the dict itself is held when the module is."""
         assert self.source is not None
         if self.source.is_const:
+            assert self.real_dict is not None
+            ev.guards.keeps(self.real_dict, registry)
             label = self.source.label
             return ev.names.const(members, label=label).step("", f"[{name!r}]", f".{name}")
         return self.source.step("", f".{registry}[{name!r}]", f".{name}")
@@ -172,16 +174,18 @@ class NNModuleValue(ObjectValue):
         """
         names = self.real_dict
         assert names is not None
-        own = [names[h] for h in HOOKS if h in names]
         looked_at = not self.attrs.keys().isdisjoint(HOOKS) or any(id(hooks) in ev.memo for hooks in GLOBAL_HOOKS)
         if looked_at or any(GLOBAL_HOOKS) or not _is_plainly_called(names):
             return False
         state = state_of(ev)
-        watched = (*own, *GLOBAL_HOOKS) if self.is_held else GLOBAL_HOOKS
-        for hooks in watched:
+        for hooks in GLOBAL_HOOKS:
             state.hooks[id(hooks)] = hooks
         if self.is_held:
             state.modules[id(self)] = self
+            for name in HOOKS if state.grad else FORWARD_HOOKS:
+                if name in names:
+                    state.hooks[id(names[name])] = names[name]
+                    ev.guards.keeps(names, name)
         else:
             asked = ev.names.inject(_is_plainly_called, "called_plainly")
             ev.guards.test(self.dict_source(ev), f"{asked}({{x}})", "{label} had no hooks, and no call of its own")
