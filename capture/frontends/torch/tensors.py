@@ -113,7 +113,7 @@ class TensorValue(ArrayValue):
         own = _replaced(ev, name)
         if own is not None:
             return BoundMethodValue(own, self)
-        if name in METHODS or is_inplace(name):
+        if (name in METHODS or is_inplace(name)) and hasattr(torch.Tensor, name):  # `relu6` is a function only
             return MethodValue(self, name)
         storage = self.storage
         if isinstance(storage, InputStorage) and self.parent is None:
