@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import NotConstant
+from ..machine.type_lookup import HEAPTYPE, MISSING, type_find
 from ..switches import function_flags
 from ..values import number
 from ..values.base import Args, Handler, Kwargs, Value
@@ -179,6 +180,15 @@ def _c_callable(ev: Machine, fn: Any) -> Handler | None:
 def _descriptor_call(ev: Machine, fn: Any, name: str, args: Args, kwargs: Kwargs) -> Value:
     if not args:
         raise ev.type_error(f"unbound method {fn.__objclass__.__name__}.{name}() needs an argument")
+    owner = args[0].python_type()
+    found = type_find(owner, name)
+    if found is not fn and found is not MISSING and not owner.__flags__ & HEAPTYPE:
+        if all(a.is_constant for a in (*args, *kwargs.values())):
+            return ev.constant_call(fn, args, kwargs)
+        raise ev.break_(
+            "other-method", f"{fn.__objclass__.__name__}.{name} of {args[0].describe()}",
+            f"{owner.__name__} has a method of its own under this name", f"call {name!r} of the object itself",
+        )  # fmt: skip
     return args[0].call_method(ev, name, args[1:], kwargs)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from numpy_compiled import agree, copies
@@ -72,3 +74,26 @@ def test_a_product_of_two_vectors_is_returned_as_a_number_and_written():
         return np.dot(x, x, out=out), out
 
     agree(f, V, np.zeros(()), backend="inductor", fullgraph=False)
+
+
+TYPES = ["f8", "f4", "f2", "i8", "i4", "u1", "?"]
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("decimals", [0, 1, -1])
+def test_rounding_goes_on_in_the_type_of_the_array_it_writes_into(decimals, backend):
+    """What is scaled stands in `out` already; an array of integers is only copied, where the types allow it."""
+
+    def outcome(f, types):
+        x, out = np.array([1.26, 2.5, 13.7]).astype(types[0]), np.zeros(3, types[1])
+        try:
+            f(x, out)
+        except (TypeError, ValueError) as error:
+            return type(error), str(error), out.tolist()
+        return out.tolist(), out.dtype
+
+    def f(x, out):
+        return np.round(x, decimals, out=out)
+
+    for types in itertools.product(TYPES, TYPES):
+        assert outcome(quern_compile(f, backend=backend), types) == outcome(f, types), types

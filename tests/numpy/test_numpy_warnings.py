@@ -362,3 +362,31 @@ def test_integer_scalars_that_overflow(name):
             made = compiled_f(cls(s), cls(t))
         assert np.array_equal(made, wanted) and made.dtype == wanted.dtype
         assert [(str(w.message), w.lineno) for w in found] == [(str(w.message), w.lineno) for w in expected]
+
+
+#: the same of numbers that are known during capture
+KNOWN = {
+    "two constants": lambda x: np.add(np.uint8(200), np.uint8(200)) + np.array(np.uint8(200))[()],
+    "an element": lambda x: np.array([np.uint8(200)] * 2)[0] + np.uint8(100),
+    "of a full array": lambda x: np.full(3, np.uint8(16))[1] * np.full(3, np.uint8(16))[2],
+    "negative": lambda x: -(np.array(np.uint8(3)) + np.array(np.uint8(1))),
+    "a function": lambda x: np.add(np.array(np.uint8(200)), np.uint8(200)),
+    "fits": lambda x: np.array(np.uint8(100))[()] + np.uint8(100),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_integer_scalars_warn_at_each_call(name):
+    def f(x):
+        return KNOWN[name](x), x + 1
+
+    compiled_f = compiled(f, fullgraph=False)
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as expected:
+            warnings.simplefilter("always")
+            wanted = f(np.ones(2))
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            made = compiled_f(np.ones(2))
+        assert made[0] == wanted[0] and type(made[0]) is type(wanted[0])
+        assert [(str(w.message), w.lineno) for w in found] == [(str(w.message), w.lineno) for w in expected]

@@ -1184,3 +1184,21 @@ def deep_copies_share_what_the_originals_share(c):
     holder.items.append(2)
     holder.tensor = torch.zeros(3)
     yield f(X)
+
+
+@program
+def methods_of_a_base_that_the_class_has_anew(c):
+    ordered, missing = collections.OrderedDict(a=1, b=2), collections.defaultdict(list)
+    ordered.move_to_end("a")
+
+    @c
+    def f(x, flag):
+        views = dict.items(ordered), dict.keys(ordered), dict.values(ordered)
+        shown = [type(v).__name__ for v in views], [*dict.__iter__(ordered)], list(ordered)
+        return x + 1, shown, dict.items(ordered), dict.get(missing, "k"), int.__repr__(flag), object.__eq__(1.0, 1.0)
+
+    yield f(X, True)
+    ordered.move_to_end("b")
+    yield f(X, False)
+    ordered["c"] = 3
+    yield f(X, True)

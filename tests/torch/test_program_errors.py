@@ -482,3 +482,54 @@ def test_a_write_that_autograd_records_is_done_once():
                 log.append(str(error))
             seen.append([x.tolist(), log, leaf.grad])
         assert repr(seen[0]) == repr(seen[1])
+
+
+# ---------------------------------------------------------------- names and arguments that eager does not know
+
+UNKNOWN = {
+    "a function's name": lambda x: x.relu6(),
+    "another function's name": lambda x: x.celu(),
+    "a view has no in-place form": lambda x: x.contiguous_(),
+    "nor has a reduction": lambda x: x.sum_(),
+    "inplace= of a function": lambda x: torch.relu(x, inplace=True),
+    "inplace= of a method": lambda x: x.relu(inplace=True),
+    "inplace by position": lambda x: torch.celu(x, 1.0, True),
+    "keepdim without dim": lambda x: x.sum(keepdim=True),
+    "keepdim of all maxima": lambda x: torch.max(x, keepdim=True),
+    "a rounding mode of true_divide": lambda x: torch.true_divide(x, 2, rounding_mode="floor"),
+    "a keyword of nobody": lambda x: x.view(4, foo=1),
+    "a keyword of another": lambda x: x.repeat(2, 2, dim=1),
+    "of a new tensor": lambda x: x.new_zeros(2, 2, foo=1),
+    "given twice": lambda x: torch.mean(x, 0, dim=1),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_eager_does_not_take_is_refused(name):
+    def outcome(f):
+        try:
+            return f(torch.ones(2, 2))
+        except (AttributeError, TypeError) as error:
+            return type(error).__name__, str(error).split("(")[0].replace("TensorBase", "Tensor")
+
+    wanted = outcome(UNKNOWN[name])
+    assert isinstance(wanted, tuple)
+    assert outcome(quern.compile(UNKNOWN[name], backend="eager")) == wanted
+    assert outcome(quern.compile(lambda x: hasattr(x, "relu6") or x + 1)) is not None
+
+
+TAKEN = {
+    "NumPy's words": (lambda x: x.sum(axis=0, keepdims=True) + torch.cumsum(x, axis=1), 2),
+    "sizes one by one": (lambda x: x.view(2, 1, 2).permute(1, 0, 2).expand(3, 2, 2).repeat(1, 1, 2), 0),
+    "sizes by name": (lambda x: x.view(size=(4,)).reshape(shape=(2, 2)).permute(dims=(1, 0)) * 2, 0),
+    "types": (lambda x: x.softmax(dim=0, dtype=torch.float64).to("cpu", copy=True) + x.new_zeros(2, dtype=torch.int32), 0),
+    "corrections": (lambda x: x.std(dim=0, correction=0) + torch.var(x, unbiased=False), 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_eager_takes_stays_in_the_graph(name):
+    f, calls = TAKEN[name]
+    x = randn(2, 2)
+    assert torch.allclose(quern.compile(f, fullgraph=True)(x), f(x))
+    assert f"{calls} framework calls" in str(quern.explain(f)(x))

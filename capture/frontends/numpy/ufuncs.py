@@ -8,6 +8,7 @@ here, complex operands, and integer cases that NumPy checks at run time run as N
 from __future__ import annotations
 
 import math
+import operator
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -106,7 +107,7 @@ def call_ufunc(b: ArrayBuilder, ufunc: np.ufunc, *args: Any, out: Any = None, wh
         return _on_chosen(b, ufunc, inputs)
     if where is not True and b.settings.count(b.ev):
         inputs = [_where_chosen(b, where, i) for i in inputs]
-    results = _at_once(b, ufunc, inputs, dtype, casting) or _results(b, ufunc, inputs, dtype, casting)
+    results = _at_once(b, ufunc, inputs, dtype=dtype, casting=casting) or _results(b, ufunc, inputs, dtype, casting)
     if where is not True:
         results = [_choose(b, where, r, o) for r, o in zip(results, outs)]
     finished = tuple(b.into(o, r, casting, spreads=True) for o, r in zip(outs, results))
@@ -114,14 +115,17 @@ def call_ufunc(b: ArrayBuilder, ufunc: np.ufunc, *args: Any, out: Any = None, wh
 
 
 #: operators that warn where integer scalars overflow; the functions of that name do not, nor do arrays
-_OVERFLOWING = frozenset((np.add, np.subtract, np.multiply, np.negative, np.absolute))
+_OVERFLOWING: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.negative: operator.neg,
+    np.absolute: operator.abs,
+}  # fmt: skip
 
 
 def call_operator(b: ArrayBuilder, ufunc: np.ufunc, *operands: Any) -> Any:
     """A ufunc as Python's operator: NumPy itself computes with integer scalars, and looks for an overflow."""
     if ufunc not in _OVERFLOWING or not all(map(_is_integer_scalar, operands)) or not b.settings.count(b.ev) & OVER:
         return call_ufunc(b, ufunc, *operands)
-    known = _at_once(b, ufunc, operands, None, "same_kind")
+    known = _at_once(b, _OVERFLOWING[ufunc], operands)
     if known:
         return known[0]
     *types, out = resolve(ufunc, operands)
@@ -136,7 +140,7 @@ def _is_integer_scalar(value: Any) -> bool:
     return type(value) is int or isinstance(value, np.integer)
 
 
-def _at_once(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any, casting: Any) -> Sequence[Array]:
+def _at_once(b: ArrayBuilder, function: Callable[..., Any], inputs: Sequence[Any], **settings: Any) -> Sequence[Array]:
     """The results where all operands are numbers that are known now; nothing otherwise."""
     values = []
     for value in inputs:
@@ -149,7 +153,7 @@ def _at_once(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any
             return []
         values.append(value)
     with b.at_once():
-        results = ufunc(*values, **({} if dtype is None else {"dtype": dtype}), casting=casting)
+        results = function(*values, **settings)
     return [b.number(r, r.dtype) for r in (results if isinstance(results, tuple) else (results,))]
 
 

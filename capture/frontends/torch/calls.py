@@ -46,7 +46,7 @@ from .held_numbers import fitting, guard_power, may_overflow, number_node, read_
 from .implemented import missing_kernel
 from .overlapping import check_written, is_pointwise
 from .results import Results, ReturnTypeValue
-from .schemas import numbers_of
+from .schemas import binds, numbers_of
 
 if TYPE_CHECKING:
     from ...values.base import Handler, Machine
@@ -460,7 +460,11 @@ def handler_of(fn: Function, place: str = "") -> Handler:
                     number.as_constant()
             raise
 
+    is_operator = place and not isinstance(resolve(place), types.FunctionType)
+
     def call(ev: Machine, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
+        if is_operator and not binds(place.rpartition(".")[2], len(args), tuple(kwargs)):
+            return call_original(ev, place, args, kwargs, Declined("arguments that no operator of this name takes"))
         try:
             return plain_call(ev, fn, args, kwargs, place)
         except Declined as declined:

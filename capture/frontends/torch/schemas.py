@@ -170,3 +170,44 @@ def scalars(overloads: Sequence[Any]) -> frozenset[str | int]:
 def numbers_of(name: str) -> frozenset[str | int]:
     """`scalars` of the operators of this name."""
     return scalars(overloads_of(name))
+
+
+# ------------------------------------------------------------------ arguments that bind
+
+#: what NumPy calls some arguments: the framework takes these names as well
+_ALIASES = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "input": "self",
+    "x": "self",
+    "a": "self",
+    "x1": "self",
+    "x2": "other",
+}
+#: what the framework's bindings take of every function that makes tensors, beside its operators' arguments
+_BESIDE = frozenset(("requires_grad", "layout", "pin_memory", "names"))
+#: functions whose bindings are written by hand, and take other forms than their operators
+_OTHERWISE = frozenset(("to", "type", "size", "stride", "where", "tensor", "arange", "range", "einsum", "squeeze"))
+
+
+@functools.cache
+def binds(name: str, positional: int, keywords: tuple[str, ...]) -> bool:
+    """Whether some operator of this name takes so many positional arguments and these keywords; True for what is no operator."""
+    overloads = () if name in _OTHERWISE else overloads_of(name)
+    return not overloads or any(_takes(o._schema.arguments, positional, keywords) for o in overloads)
+
+
+def _takes(arguments: Sequence[Any], positional: int, keywords: Sequence[str]) -> bool:
+    in_order = [a for a in arguments if not a.kwarg_only]
+    if positional > len(in_order):
+        spread = in_order and in_order[-1].type.kind() == "ListType"  # `x.view(2, 3)` stands for `x.view((2, 3))`
+        if not spread or len(in_order) > 2:
+            return False
+    given = {a.name for a in in_order[:positional]}
+    names = {a.name for a in arguments}
+    for word in keywords:
+        word = word if word in names else _ALIASES.get(word, word)
+        if word in given or word not in names and word not in _BESIDE:
+            return False
+        given.add(word)
+    return all(a.name in given or a.has_default_value() for a in arguments)
