@@ -28,8 +28,8 @@ _MAX_LOADS = 10
 
 
 @dataclass(frozen=True)
-class Storage:
-    """A buffer's place and layout: how a node's value lies in memory. Offsets and strides in elements."""
+class StridedBuffer:
+    """A buffer, or a part of one, as a strided array: how a value lies in memory. Offsets and strides in elements."""
 
     name: str
     shape: tuple[Dim, ...]
@@ -73,8 +73,8 @@ class ExternCall:
     """A framework kernel: `outputs = op(*inputs, **attrs)`. Inputs are strided views of buffers (None where absent)."""
 
     node: Node
-    inputs: tuple[Storage | None, ...]
-    outputs: tuple[Storage, ...]
+    inputs: tuple[StridedBuffer | None, ...]
+    outputs: tuple[StridedBuffer, ...]
 
 
 @dataclass
@@ -87,10 +87,10 @@ class Lowered:
     """
 
     steps: list[Group | ExternCall] = field(default_factory=list)
-    buffers: dict[str, Storage] = field(default_factory=dict)
-    inputs: list[Storage] = field(default_factory=list)
-    outputs: list[Storage] = field(default_factory=list)
-    mutations: list[tuple[int, Storage]] = field(default_factory=list)
+    buffers: dict[str, StridedBuffer] = field(default_factory=dict)
+    inputs: list[StridedBuffer] = field(default_factory=list)
+    outputs: list[StridedBuffer] = field(default_factory=list)
+    mutations: list[tuple[int, StridedBuffer]] = field(default_factory=list)
     stored: tuple[int, ...] = ()
     graph: Graph | None = None
 
@@ -103,7 +103,7 @@ class _Value:
     ops: int = 0
     loads: int = 1
     heavy: bool = False
-    storage: Storage | None = None
+    storage: StridedBuffer | None = None
     #: inputs that get new content, which recomputing it would read
     written: frozenset[str] = frozenset()
 
@@ -131,7 +131,7 @@ class Lowering:
         self.parts = _writes_of_parts(graph)
         self.out = Lowered(graph=graph)
         self.values: dict[Node, _Value] = {}
-        self.tuples: dict[Node, tuple[Storage, ...]] = {}
+        self.tuples: dict[Node, tuple[StridedBuffer, ...]] = {}
         self._vars: Iterator[int] = itertools.count()
         self._names: Iterator[int] = itertools.count()
         self.users = graph.users()
@@ -145,7 +145,7 @@ class Lowering:
     def run(self) -> Lowered:
         """Lower every node. Raises LoweringError naming the node and the user's line."""
         for position, n in enumerate(self.graph.inputs):
-            storage = Storage(f"in{position}", n.meta.shape, n.meta.stride, n.dtype, n.meta.device)
+            storage = StridedBuffer(f"in{position}", n.meta.shape, n.meta.stride, n.dtype, n.meta.device)
             self.out.inputs.append(storage)
             self._own(n, storage)
         for n in self.graph.nodes:
@@ -158,7 +158,7 @@ class Lowering:
             except Exception as error:
                 raise LoweringError(f"[lower] {n}: {type(error).__name__}: {error}" + _where(n)) from error
         # arrays that were two in the program stay two, even where passes found that they are equal
-        left: dict[Node, Storage] = {}
+        left: dict[Node, StridedBuffer] = {}
         for n, was in zip(self.graph.returned, self.captured):
             if was not in left:
                 left[was] = self._leave(n, was.meta, [s.name for s in left.values()])
@@ -268,7 +268,7 @@ class Lowering:
 
     # ---- realizing
 
-    def _own(self, n: Node, storage: Storage) -> None:
+    def _own(self, n: Node, storage: StridedBuffer) -> None:
         compute = compute_dtype(storage.dtype)
         self.out.buffers[storage.name] = storage
         self.values[n] = _Value(
@@ -280,7 +280,7 @@ class Lowering:
             self.written & {storage.name},
         )
 
-    def _own_memory(self, n: Node, dtype: DType | None = None, base: Node | None = None) -> Storage:
+    def _own_memory(self, n: Node, dtype: DType | None = None, base: Node | None = None) -> StridedBuffer:
         """A buffer for the node's value: an output's keeps the gaps that eager leaves, as it does after writes into a copy of
         a strided view; one that begins as a copy of `base` lies as that does where it may come to be in its place.
         """
@@ -294,16 +294,16 @@ class Lowering:
             return replace(storage, stride=meta.stride)
         return storage
 
-    def _written_view(self, n: Node) -> Storage | None:
+    def _written_view(self, n: Node) -> StridedBuffer | None:
         """The place of (a view of) an input that gets new content: a write to part of it may be one into the input."""
         if isinstance(n.meta, tuple) or n.dtype.is_complex:
             return None
         view = self._strided(n)
         return view if view is not None and view.name in self.written else None
 
-    def _fresh(self, meta: TensorMeta) -> Storage:
+    def _fresh(self, meta: TensorMeta) -> StridedBuffer:
         stride = meta.stride if is_dense(meta.shape, meta.stride) else contiguous_strides(meta.shape)
-        return Storage(f"buf{next(self._names)}", meta.shape, stride, meta.dtype, meta.device)
+        return StridedBuffer(f"buf{next(self._names)}", meta.shape, stride, meta.dtype, meta.device)
 
     def _var(self, kind: str, extent: Dim) -> Var:
         return Var(f"{kind}{next(self._vars)}", extent, kind == "r")
@@ -312,7 +312,7 @@ class Lowering:
         variables = [self._var(kind, s) for s in shape]
         return [v for v in variables if v.extent != 1], tuple(map(as_index, variables))
 
-    def realize(self, n: Node) -> Storage:
+    def realize(self, n: Node) -> StridedBuffer:
         """Give a virtual value a buffer and a loop group; later readers load it."""
         value = self.values[n]
         if value.storage is not None:
@@ -389,7 +389,7 @@ class Lowering:
     def _extern(self, n: Node) -> None:
         inputs = tuple(None if i is None else self._as_view(i) for i in n.inputs)
         metas = n.meta if isinstance(n.meta, tuple) else (n.meta,)
-        outputs = tuple(Storage(f"buf{next(self._names)}", m.shape, m.stride, m.dtype, m.device) for m in metas)
+        outputs = tuple(StridedBuffer(f"buf{next(self._names)}", m.shape, m.stride, m.dtype, m.device) for m in metas)
         self.out.steps.append(ExternCall(n, inputs, outputs))
         for storage in outputs:
             self.out.buffers[storage.name] = storage
@@ -413,12 +413,12 @@ class Lowering:
         self.values[n] = _Value(n.op.lower(n, *[None if i is None else self.values[i].fn for i in n.inputs]))
         return self._strided(n) is None
 
-    def _framework_copy(self, n: Node, source: Storage, target: Storage) -> None:
+    def _framework_copy(self, n: Node, source: StridedBuffer, target: StridedBuffer) -> None:
         clone = Node(OPS["clone"], (n,), {"memory_format": None}, n.meta, n.name, n.loc, n.origin)
         self.out.steps.append(ExternCall(clone, (source,), (target,)))
         self.out.buffers[target.name] = target
 
-    def _as_view(self, n: Node) -> Storage:
+    def _as_view(self, n: Node) -> StridedBuffer:
         """The node's value as a strided view of a buffer: no copy when it is one already, in eager's strides."""
         if not self._is_unrounded(n):
             return self._strided(n) or self.realize(n)
@@ -428,7 +428,7 @@ class Lowering:
         self.out.buffers[storage.name] = storage
         return storage
 
-    def _strided(self, n: Node) -> Storage | None:
+    def _strided(self, n: Node) -> StridedBuffer | None:
         """The node's value as a strided view of a buffer in eager's strides, where it is one."""
         value = self.values[n]
         if value.storage is not None:
@@ -442,10 +442,10 @@ class Lowering:
             stride = tuple(s if v.extent == 1 else index.coefficient(v) for v, s in zip(variables, n.meta.stride))
             if (stride == n.meta.stride or n.dtype.is_complex) and _non_negative(index.const):
                 base = self.out.buffers[name]
-                return Storage(name, n.meta.shape, stride, base.dtype, base.device, index.const)
+                return StridedBuffer(name, n.meta.shape, stride, base.dtype, base.device, index.const)
         return None
 
-    def _leave(self, n: Node, wanted: TensorMeta, taken: Collection[str]) -> Storage:
+    def _leave(self, n: Node, wanted: TensorMeta, taken: Collection[str]) -> StridedBuffer:
         """An output's own buffer: never an input, nor one of those `taken` by other outputs; laid out as `wanted`."""
         storage = self.values[n].storage
         if storage is None:

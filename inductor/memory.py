@@ -22,7 +22,7 @@ from .fusion import group_reads, group_writes, loads_of, reads_where_it_writes
 from .graph import Dim, contiguous_strides
 from .kernel import Store
 from .loops import Index, Indirect, as_index, load
-from .lower import ExternCall, Group, Lowered, Storage, has_gaps_only
+from .lower import ExternCall, Group, Lowered, StridedBuffer, has_gaps_only
 from .regions import cut_down, keeps, kept_place, lie_apart, renamed, renamed_index
 from .splitting import split_divided
 
@@ -79,7 +79,7 @@ class _Program:
             if any(i == j for j, _ in self.mutations) and has_gaps_only(s.shape, s.stride) and not s.dtype.is_complex
         }
         self._touched: dict[int, tuple[Step, set[str], set[str]]] = {}
-        self._names = itertools.count()
+        self._numbers = itertools.count()
         #: what is computed into memory of its own because the old content is still read: it must stay there
         self.apart: set[str] = set()
 
@@ -131,7 +131,7 @@ class _Program:
         if not difference.is_const or first.r or not self._may_join(new, old, difference.const):
             return False
         offset = difference.const
-        p, left = cut_down(begin.p, store, old, offset)
+        p, left = cut_down(begin.p, store, old, offset, self._numbers)
         steps: list[Step] = []
         for step in self.steps:
             if new not in self.writes(step):
@@ -176,8 +176,8 @@ class _Program:
         if self.hears_errors and store.mode != "store":
             return None
         shape = tuple(v.extent for v in group.p)
-        name = f"{store.buffer}_part{next(self._names)}"
-        dense = Storage(name, shape, contiguous_strides(shape), store.value.dtype, group.device)
+        name = f"{store.buffer}_part{next(self._numbers)}"
+        dense = StridedBuffer(name, shape, contiguous_strides(shape), store.value.dtype, group.device)
         if dense.dtype != self.buffers[store.buffer].dtype:
             return None
         self.buffers[name] = dense
@@ -207,7 +207,7 @@ class _Program:
 
     # ---- wholes
 
-    def join_whole(self, target: Storage, value: Storage) -> bool:
+    def join_whole(self, target: StridedBuffer, value: StridedBuffer) -> bool:
         """Let the buffer of an input's new content be the input."""
         new, old = value.name, target.name
         writers = [s for s in self.steps if new in self.writes(s)]

@@ -18,7 +18,7 @@ from . import dtypes, memory
 from .chooser import Choice, Chosen, Reason
 from .dtypes import DType
 from .graph import Dim, ExternRef, Graph, Input, Named, Number, Origin
-from .lower import ExternCall, Storage
+from .lower import ExternCall, StridedBuffer
 from .refusal import Refusal
 from .schedule import Launch, NotFused, Schedule
 from .sizes import python_size
@@ -469,7 +469,7 @@ def _touched_by(step: RunOp) -> set[str]:
 
 
 def _append_launch(
-    steps: list[RunKernels | RunOp], launch: Launch, buffers: Mapping[str, Storage], apart: bool
+    steps: list[RunKernels | RunOp], launch: Launch, buffers: Mapping[str, StridedBuffer], apart: bool
 ) -> None:
     device = buffers[launch.buffers[0]].device
     item = (launch.kernel.name, launch.buffers)
@@ -480,7 +480,7 @@ def _append_launch(
         steps.append(RunKernels((item,), device))
 
 
-def _run_op(call: ExternCall, buffers: Mapping[str, Storage]) -> RunOp:
+def _run_op(call: ExternCall, buffers: Mapping[str, StridedBuffer]) -> RunOp:
     views: list[View | None] = []
     for s in call.inputs:
         if s is None:
@@ -499,7 +499,7 @@ def _run_op(call: ExternCall, buffers: Mapping[str, Storage]) -> RunOp:
     )
 
 
-def _buffer_spec(s: Storage, role: str) -> BufferSpec:
+def _buffer_spec(s: StridedBuffer, role: str) -> BufferSpec:
     return BufferSpec(
         s.name, role, tuple(map(size, s.shape)), tuple(map(size, s.stride)), s.dtype.name, s.device, size(s.size)
     )

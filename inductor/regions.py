@@ -9,7 +9,6 @@ array takes the old one's place in memory, all that keeps its value need not be 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -31,8 +30,6 @@ from .loops import (
     substitute,
     substitute_expr,
 )
-
-_names = itertools.count()
 
 _COMPARED: dict[str, Callable[[int], bool]] = {
     "eq": lambda d: d == 0,
@@ -60,9 +57,11 @@ def keeps(store: Store, buffer: str, index: Index) -> bool:
     return held is not None and held.attr == (buffer, index)
 
 
-def cut_down(p: list[Var], store: Store, buffer: str, offset: Dim) -> tuple[list[Var], Store | None]:
+def cut_down(
+    p: list[Var], store: Store, buffer: str, offset: Dim, numbers: Iterator[int]
+) -> tuple[list[Var], Store | None]:
     """The loops and the store where the stored value is not the one at the same place of `buffer` (`offset` elements further); no
-    store where there is no such place.
+    store where there is no such place. numbers: of variables, each given once in a program
     """
     while True:
         place = store.index + offset
@@ -79,7 +78,7 @@ def cut_down(p: list[Var], store: Store, buffer: str, offset: Dim) -> tuple[list
         rest = [c for c in _conjuncts(cond) if not part.restrict(c)]
         if part.is_empty:
             return p, None
-        values = part.values()
+        values = part.values(numbers)
         if not values:
             return p, store
         for c in reversed(rest):
@@ -209,7 +208,7 @@ class _Part:
             return True
         return False
 
-    def values(self) -> dict[Var, Index]:
+    def values(self, numbers: Iterator[int]) -> dict[Var, Index]:
         """What the old variables are over the new loops."""
         self._new: dict[Var, Var | None] = {}
         moved: dict[Var, Index] = {}
@@ -217,7 +216,7 @@ class _Part:
             low, count = self._extent(v, r)
             if isinstance(low, int) and low == 0 and r.step == 1 and count == v.extent:
                 continue
-            w = Var(f"{v.name}w{next(_names)}", count)
+            w = Var(f"{v.name}w{next(numbers)}", count)
             self._new[v] = None if isinstance(count, int) and count == 1 else w
             moved[v] = as_index(w) * r.step + low
             self.is_empty = self.is_empty or (isinstance(count, int) and count <= 0)

@@ -17,7 +17,7 @@ from .fusion import fuse, group_reads, group_writes, score
 from .graph import Origin
 from .kernel import Buffer, Kernel, Store, rewrite_stores, substitute_stores, symbols_of
 from .loops import Expr, Var, as_index, load, points, postorder
-from .lower import ExternCall, Group, Lowered, Storage
+from .lower import ExternCall, Group, Lowered, StridedBuffer
 from .memory import must_precede, store_whole
 from .refusal import Refusal
 from .splitting import split_divided
@@ -378,5 +378,5 @@ def _renamed(e: Expr, names: dict[str, str]) -> Expr | None:
     return load(names[e.attr[0]], e.attr[1], e.dtype) if e.op == "load" else None
 
 
-def _buffer(storage: Storage, alias: str) -> Buffer:
+def _buffer(storage: StridedBuffer, alias: str) -> Buffer:
     return Buffer(alias, storage.dtype, storage.size, storage.device)

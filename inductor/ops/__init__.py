@@ -3,7 +3,7 @@
 from . import (  # noqa: F401  imported for the rows they add
     activations,
     arithmetic,
-    blends,
+    composites,
     contractions,
     conversion,
     creation,

@@ -330,5 +330,5 @@ def test_a_launch_that_is_given_other_buffers(spoil: Callable[[Any], Any], says:
 def test_a_buffer_that_is_not_what_the_argument_describes() -> None:
     s = two_steps()
     s.lowered.buffers["in0"] = replace(s.lowered.buffers["in0"], dtype=int32)
-    with pytest.raises(InternalError, match=r"is given Storage\(name='in0'"):
+    with pytest.raises(InternalError, match=r"is given StridedBuffer\(name='in0'"):
         s.verify()

@@ -39,7 +39,7 @@ from ...loops import (
     substitute_expr,
 )
 from ...loops.reducers import REDUCERS, neutral_element, reducer
-from ...lower import ExternCall, Storage
+from ...lower import ExternCall, StridedBuffer
 from ...schedule import Launch, Schedule
 from .reading import below
 from .strategies import looped
@@ -87,7 +87,7 @@ def split_reductions(schedule: Schedule) -> Schedule:
         for b in parts.temporary:
             names[b.name] = f"{b.name}_{len(buffers)}"
             device = buffers[step.buffers[0]].device
-            buffers[names[b.name]] = Storage(names[b.name], (b.size,), (1,), b.dtype, device)
+            buffers[names[b.name]] = StridedBuffer(names[b.name], (b.size,), (1,), b.dtype, device)
         steps += [Launch(seen.setdefault(k, k), tuple(names[b.name] for b in k.args)) for k in parts.kernels]
     return replace(schedule, steps=steps)
 
