@@ -26,5 +26,5 @@ for version in 3.11 3.12 3.13; do
         touch "$venv/.ready"
     fi
     echo "Python $version: capture, NumPy, cache"
-    "$venv/bin/python" -m pytest -m "not slow and not gpu and not torch" tests/capture tests/numpy tests/test_miniature.py tests/cache/test_cache_store.py tests/cache/test_cache_key.py tests/test_walls.py
+    "$venv/bin/python" -m pytest -m "not slow and not gpu and not torch" tests/corpus tests/capture tests/numpy tests/test_miniature.py tests/cache/test_cache_store.py tests/cache/test_cache_key.py tests/test_walls.py
 done

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from corpus_compare import Difference, agree
-from corpus_registry import Program
+from comparison import Difference
+from registry import Program
+from running import agree
+from torch_values import GROUND
 
 import quern
 
@@ -52,10 +54,12 @@ def arguments(module: types.ModuleType, call: int) -> tuple[Any, ...]:
 def check(text: str, calls: int = 4) -> None:
     """Raises Difference, or what quern raised, when the compiled program can be told from the plain one."""
     with module_of(text) as module:
-        run = Program(NAME, NAME, lambda: module.program, lambda call: arguments(module, call), calls, ("COUNT", "LOG"))
+        run = Program(
+            NAME, NAME, lambda: module.program, lambda call: arguments(module, call), calls, state=("COUNT", "LOG")
+        )
         with quern.config.patch(on_error="raise"):
             try:
-                agree(run, lambda fn: quern.compile(fn, backend="eager"))
+                agree(run, lambda fn: quern.compile(fn, backend="eager"), GROUND)
             except Difference as difference:
                 if OVERLAP not in str(difference):
                     raise

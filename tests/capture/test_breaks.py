@@ -8,32 +8,31 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from compare import agree
-from corpus import Corpus
 from quern.capture.switches.function_flags import graph_break, is_compiling
-from toy import Toy, toy_compile
+from registry import Expect
+from toy import Toy, agree, on_toy, toy_compile
 
 import quern
 from quern.errors import Unsupported
 
-program = Corpus()
+program = on_toy(__name__, calls=3)
 
 
-@program()
+@program
 def middle(x, y):
     a = x + y
     n = a.sum().item()
     return a * n + y
 
 
-@program()
+@program
 def branch(x):
     if x.sum() > 0:
         return x * 2
     return x - 1
 
 
-@program()
+@program
 def branch_joins(x, y):
     a = x + 1
     if a.sum() > 100:
@@ -43,12 +42,12 @@ def branch_joins(x, y):
     return a + y
 
 
-@program()
+@program
 def values_on_the_stack(x, y):
     return x + 1, [y * 2, x.sum().item()], {"k": x - y, "n": (y + 1).sum().item()}
 
 
-@program()
+@program
 def explicit(x):
     x = x + 1
     graph_break()
@@ -57,7 +56,7 @@ def explicit(x):
     return x - 3
 
 
-@program()
+@program
 def in_with(x):
     log = []
     with Manager(log):
@@ -80,7 +79,7 @@ class Manager:
         return kind is KeyError
 
 
-@program()
+@program
 def raises_in_with_after_break(x):
     log = []
     with Manager(log):
@@ -99,7 +98,7 @@ def managed(log):
         log.append("out")
 
 
-@program()
+@program
 def in_contextmanager(x):
     log = []
     with managed(log) as n:
@@ -109,7 +108,7 @@ def in_contextmanager(x):
     return x, log
 
 
-@program()
+@program
 def in_try(x):
     try:
         x = x + 1
@@ -122,7 +121,7 @@ def in_try(x):
     return x
 
 
-@program()
+@program
 def in_except(x):
     try:
         raise ValueError(3)
@@ -133,7 +132,7 @@ def in_except(x):
     return x
 
 
-@program()
+@program
 def in_finally(x):
     log = []
     try:
@@ -144,7 +143,7 @@ def in_finally(x):
     return x, log
 
 
-@program()
+@program
 def in_for(x):
     out = []
     for i in range(4):
@@ -154,7 +153,7 @@ def in_for(x):
     return out, x, i
 
 
-@program()
+@program
 def in_while(x):
     n = 0
     while n < 3:
@@ -164,7 +163,7 @@ def in_while(x):
     return x, n
 
 
-@program()
+@program
 def in_nested_loops(x):
     for i in range(2):
         for j in range(2):
@@ -176,7 +175,7 @@ def in_nested_loops(x):
     return x
 
 
-@program()
+@program
 def in_enumerate_zip(x, y):
     total = x
     for i, (k, v) in enumerate(zip("ab", [x, y])):
@@ -187,7 +186,7 @@ def in_enumerate_zip(x, y):
     return total, k
 
 
-@program()
+@program
 def loop_with_break_and_continue(x):
     for i in range(6):
         if i == 1:
@@ -198,7 +197,7 @@ def loop_with_break_and_continue(x):
     return x, i
 
 
-@program()
+@program
 def over_generator(x):
     def gen():
         for i in range(3):
@@ -211,14 +210,14 @@ def over_generator(x):
     return total
 
 
-@program()
+@program
 def in_comprehension_caller(x):
     rows = [v * 2 for v in [x, x + 1]]
     graph_break()
     return [r + 1 for r in rows]
 
 
-@program()
+@program
 def in_comprehension(x):
     return [v * v.sum().item() for v in [x, x + 1]]
 
@@ -229,14 +228,14 @@ def inner_breaks(v, n=1):
     return v * 2
 
 
-@program()
+@program
 def in_callee(x):
     x = x + 1
     y = inner_breaks(x, n=2)
     return y - x
 
 
-@program()
+@program
 def in_deep_callee(x):
     def a(v):
         return inner_breaks(v) + 1
@@ -247,7 +246,7 @@ def in_deep_callee(x):
     return b(x) - 1
 
 
-@program()
+@program
 def in_callee_in_loop(x):
     for i in range(3):
         x = inner_breaks(x, i)
@@ -271,17 +270,17 @@ class Model:
         return x
 
 
-@program(lambda: (Toy([1.0, 2.0, 3.0]), Model()))
+@program(args=lambda: (Toy([1.0, 2.0, 3.0]), Model()))
 def method_breaks(x, model):
     return model(x), model.step(x)
 
 
-@program()
+@program
 def callback_breaks(x):
     return list(map(inner_breaks, [x, x + 1])), sorted([3, 1], key=lambda v: (graph_break(), v)[1])
 
 
-@program()
+@program
 def closure_across(x):
     n = 1
 
@@ -296,7 +295,7 @@ def closure_across(x):
     return x, n, bump
 
 
-@program()
+@program
 def cell_shared_across(x):
     log = []
 
@@ -309,7 +308,7 @@ def cell_shared_across(x):
     return log, note
 
 
-@program(lambda: (Toy([1.0]), [1], {"k": []}))
+@program(args=lambda: (Toy([1.0]), [1], {"k": []}))
 def aliases_across(x, a, d):
     b = a
     c = [a, b]
@@ -320,7 +319,7 @@ def aliases_across(x, a, d):
     return a is c[1], d["k"] is c, a
 
 
-@program()
+@program
 def objects_across(x):
     m = Model()
     m.me = m
@@ -330,7 +329,7 @@ def objects_across(x):
     return m.me is m, m.items, m
 
 
-@program()
+@program
 def iterator_across(x):
     it = iter([1, 2, 3])
     a = next(it)
@@ -341,7 +340,7 @@ def iterator_across(x):
     return x * a, list(it), list(e), list(z)
 
 
-@program()
+@program
 def unbound_across(x):
     if x is None:
         late = 1
@@ -352,7 +351,7 @@ def unbound_across(x):
         return x
 
 
-@program()
+@program
 def deleted_across(x):
     a = 1
     del a
@@ -361,13 +360,13 @@ def deleted_across(x):
     return x * a
 
 
-@program()
+@program
 def star_args_across(x, *rest, **named):
     graph_break()
     return x, rest, named
 
 
-@program()
+@program
 def keyword_call_breaks(x):
     def f(a, *b, c, **d):
         graph_break()
@@ -376,24 +375,24 @@ def keyword_call_breaks(x):
     return f(x, 1, c=2, d=3), f(*[x], **{"c": 4})
 
 
-@program()
+@program
 def break_in_argument(x):
     return max(x.sum().item(), 1.0), f"{x.sum().item():.1f}", [*range(int(x.sum().item()))]
 
 
-@program()
+@program
 def chained(x):
     return (x + 1).relu().sum().item() + (x * 2).sum().item()
 
 
-@program(raises=True)
+@program(expect=Expect.RAISES)
 def raises_after(x):
     x = x + 1
     graph_break()
     raise ValueError("after")
 
 
-@program(raises=True)
+@program(expect=Expect.RAISES)
 def raises_in_callee_after(x):
     def f(v):
         graph_break()
@@ -402,7 +401,7 @@ def raises_in_callee_after(x):
     return f(3)
 
 
-@program()
+@program
 def caught_from_callee_after(x):
     def f(v):
         graph_break()
@@ -414,13 +413,13 @@ def caught_from_callee_after(x):
         return x + 1
 
 
-@program()
+@program
 def assertion_on_array(x):
     assert x.sum() > 0, "positive"
     return x * 2
 
 
-@program()
+@program
 def while_on_array(x):
     n = 0
     while x.sum() > 1:
@@ -429,7 +428,7 @@ def while_on_array(x):
     return x, n
 
 
-@program()
+@program
 def boolean_operators_on_arrays(x):
     a = x.sum() > 0 and x.sum() > 100
     b = x.sum() > 0 or x.sum() > 1
@@ -437,12 +436,12 @@ def boolean_operators_on_arrays(x):
     return bool(a), bool(b), c
 
 
-@program()
+@program
 def ternary_on_array(x):
     return (x * 2 if x.sum() > 0 else x) + 1
 
 
-@program()
+@program
 def class_statement(x):
     class Local:
         k = 3
@@ -453,7 +452,7 @@ def class_statement(x):
     return Local().f()
 
 
-@program()
+@program
 def recursion_breaks(x):
     def f(v, n):
         if n == 0:
@@ -464,7 +463,7 @@ def recursion_breaks(x):
     return f(x, 3)
 
 
-@program()
+@program
 def generator_breaks(x):
     def gen():
         yield x
@@ -474,7 +473,7 @@ def generator_breaks(x):
     return list(gen())
 
 
-@program()
+@program
 def match_on_array(x):
     match x.sum().item():
         case 2.0:
@@ -483,7 +482,7 @@ def match_on_array(x):
             return x * v
 
 
-@program()
+@program
 def lambda_breaks(x):
     f = lambda v: v.sum().item()  # noqa: E731
     return x * f(x)
@@ -491,18 +490,20 @@ def lambda_breaks(x):
 
 @pytest.mark.parametrize("program", program, ids=lambda p: p.name)
 def test_results_agree(program) -> None:
-    compiled = agree(program.fn, program.make, calls=3)
-    assert compiled.breaks or program.raises or program.name in ("in_contextmanager", "star_args_across")
+    compiled = agree(program)
+    assert (
+        compiled.breaks or program.expect is Expect.RAISES or program.name in ("in_contextmanager", "star_args_across")
+    )
 
 
 @pytest.mark.parametrize("name", ["middle", "in_for", "in_callee", "in_with", "branch", "in_while", "method_breaks"])
 def test_calls_after_the_first_reuse_everything(name: str) -> None:
     found = next(p for p in program if p.name == name)
-    compiled = toy_compile(found.fn)
-    compiled(*found.make())
+    compiled = toy_compile(found.make())
+    compiled(*found.args(0))
     before = len(compiled.explain_records)
     for _ in range(4):
-        compiled(*found.make())
+        compiled(*found.args(0))
     assert len(compiled.explain_records) == before
 
 

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parent / "corpus"))
 
-from corpus_compare import agree  # noqa: E402
-from corpus_registry import Program, all_programs, modes  # noqa: E402
+from registry import Program, programs  # noqa: E402
+from running import agree  # noqa: E402
+from torch_values import GROUND, modes  # noqa: E402
 
 import quern  # noqa: E402
 
 pytestmark = pytest.mark.torch
-PROGRAMS = all_programs()
+PROGRAMS = programs("torch")
 MODES = modes()
 
 
@@ -46,7 +45,7 @@ class Watch:
 def test_program(program: Program) -> None:
     full = MODES[str(program)]["mode"] == "full"
     watch = Watch(fullgraph=full)
-    agree(program, watch)
+    agree(program, watch, GROUND)
     if full:
         assert not watch.breaks()
 

@@ -7,32 +7,25 @@ attempt would have learned, so the pieces before and behind it are compiled like
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parent / "corpus"))
 
-from corpus_compare import agree  # noqa: E402
-from corpus_registry import Program, all_programs  # noqa: E402
 from cutting import can_cut  # noqa: E402
 from quern.capture.breaks import BreakReason  # noqa: E402
 from quern.capture.entry.dispatch import CompiledFunction  # noqa: E402
+from registry import Program, programs  # noqa: E402
+from running import agree  # noqa: E402
+from torch_values import GROUND  # noqa: E402
 
 import quern  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
-PROGRAMS = all_programs()
+PROGRAMS = programs("torch")
 
-#: what a break may still change: a generator or an iterator that lives on beside the piece which dropped or changed it
-KNOWN = (
-    "generators:dropped_by_break", "generators:dropped_at_return", "generators:dropped_by_assignment",
-    "generators:dropped_by_exception", "generators:set_changed_while_iterated",
-)  # fmt: skip
-CASES = [pytest.param(p, marks=[pytest.mark.xfail] if str(p) in KNOWN else []) for p in PROGRAMS]
+CASES = [pytest.param(p, marks=[pytest.mark.xfail] if "cut" in p.known else []) for p in PROGRAMS]
 
 
 def statements(function: CompiledFunction) -> list[int]:
@@ -61,7 +54,7 @@ def run_cut(program: Program, choose: Any) -> None:
         cut(compiled, choose)
         return compiled
 
-    agree(program, prepare)
+    agree(program, prepare, GROUND)
 
 
 @pytest.mark.parametrize("program", CASES[::7], ids=list(map(str, PROGRAMS[::7])))

@@ -1,21 +1,18 @@
-"""The corpus: every program gives, compiled in one graph, exactly what it gives as plain Python."""
+"""The corpus over toy arrays: every program gives, compiled in one graph, exactly what it gives as plain Python."""
 
 from __future__ import annotations
 
 import pytest
-from compare import agree, captured_whole
-from corpus import Program
-from programs_language import program as language
-from programs_library import program as library
-from programs_objects import program as objects
+from registry import Expect, Program, programs
+from toy import agree, captured_whole
 
-ALL = [*language, *objects, *library]
+ALL = programs("toy")
 
 
 @pytest.mark.parametrize("program", ALL, ids=lambda p: p.name)
 def test_program(program: Program) -> None:
-    compiled = agree(program.fn, program.make, fullgraph=True)
-    if not program.raises:
+    compiled = agree(program, fullgraph=True)
+    if program.expect is Expect.WHOLE:
         captured_whole(compiled)
 
 

@@ -6,16 +6,12 @@ The default run is the same every time; the slow one draws new programs. A faili
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parent / "corpus"))
-
 from random_programs import write  # noqa: E402
 from random_runs import check  # noqa: E402
 

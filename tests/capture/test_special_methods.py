@@ -12,7 +12,7 @@ import operator
 import types
 
 import pytest
-from compare import agree
+from toy import agrees
 
 
 def answering(**answers):
@@ -75,7 +75,7 @@ def test_an_answer_of_the_wrong_type_is_pythons_own_error(name, answer, uses):
                 return x + 1, type(error).__name__, str(error)
             return x * 2, repr(found)
 
-        agree(program, lambda: (1.0, cls()))
+        agrees(program, lambda: (1.0, cls()))
 
 
 class Asked:
@@ -196,7 +196,7 @@ def test_an_object_is_asked_for_its_length_where_python_asks(make):
                 return str(error), list(getattr(obj, "log", ()))
 
         LOG.clear()
-        agree(program, lambda: (make(),))
+        agrees(program, lambda: (make(),))
         # twice as plain Python, twice compiled
         assert len(LOG) % 4 == 0
 
@@ -212,7 +212,7 @@ def test_texts_of_exceptions_with_several_arguments():
                 found.append((str(caught), repr(caught)))
         return x * 2, found
 
-    agree(program, lambda: (1.0,))
+    agrees(program, lambda: (1.0,))
 
 
 class ReadInItsOwnWay(dict):
@@ -272,7 +272,7 @@ def test_a_copy_is_filled_with_what_the_classes_own_methods_give(make, copied):
             list(dict.items(other)) if isinstance(other, dict) else None,
         )
 
-    agree(program, lambda: (1.0, make()))
+    agrees(program, lambda: (1.0, make()))
 
 
 class Taking:
@@ -301,7 +301,7 @@ def test_calls_that_do_not_fit_say_so_as_python_does(call):
         except TypeError as error:
             return x + 1, str(error)
 
-    agree(program, lambda: (1.0, Taking()))
+    agrees(program, lambda: (1.0, Taking()))
 
 
 MADE_IN_C = [
@@ -328,4 +328,4 @@ MISUSES = [
 @pytest.mark.parametrize("obj", MADE_IN_C, ids=lambda o: type(o).__name__)
 def test_errors_name_classes_as_python_does(obj, misuse):
     """What C code made is named with its module in Python's messages."""
-    agree(misuse, lambda: (obj,))
+    agrees(misuse, lambda: (obj,))

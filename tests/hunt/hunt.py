@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path[:0] = [
     str(Path(__file__).parent),
-    *(str(Path(__file__).parents[1] / p) for p in ("capture", "capture/corpus")),
+    *(str(Path(__file__).parents[1] / p) for p in ("capture", "corpus")),
 ]
 
 import hunt_numpy  # noqa: E402

@@ -9,7 +9,6 @@ The other half of the programs are those of `capture/random_programs.py`: the la
 from __future__ import annotations
 
 import contextlib
-import io
 import linecache
 import random
 import sys
@@ -22,10 +21,15 @@ from typing import Any
 import random_programs
 import random_runs
 import torch
-from corpus_compare import Run, _forget_tracebacks, compare_runs
+from comparison import Comparison, within
 from hypothesis import strategies as st
+from running import Run, compare, forget_tracebacks, observe
+from torch_values import GROUND
 
 import quern
+
+#: generated kernels may differ in the last bits
+COMPARISON = Comparison(within(1e-5), signs=False)
 
 PRELUDE = '''\
 import collections, contextlib, contextvars, copy, dataclasses, enum, functools, itertools, math, operator, threading, types, typing, weakref
@@ -331,36 +335,32 @@ def check(case: Case) -> None:
         with module_of(text) as plain, module_of(text) as other:
             compiled = quern.compile(other.program, backend=case.backend, dynamic=case.dynamic)
             for number, (n, k) in enumerate(case.numbers):
-                want = _call(plain, plain.program, number, n, k, case.grad)
-                if any(map(_is_ambiguous, _tensors(want.result))):
+                want, result = _call(plain, plain.program, number, n, k, case.grad)
+                if any(map(_is_ambiguous, _tensors(result))):
                     return
-                got = _call(other, compiled, number, n, k, case.grad)
-                compare_runs(want, got, f"call {number}", exact=False)
+                got, _ = _call(other, compiled, number, n, k, case.grad)
+                compare(want, got, COMPARISON, f"call {number}")
     except Exception as error:
         error.add_note(text[len(PRELUDE) :] + f"\n{case}")
         raise
 
 
-def _call(module: types.ModuleType, function: Any, number: int, n: int, k: float, grad: bool) -> Run:
-    """One call: between it and the one before, what was drawn to change is changed."""
+def _call(module: types.ModuleType, function: Any, number: int, n: int, k: float, grad: bool) -> tuple[Run, Any]:
+    """One call, and its result: between it and the one before, what was drawn to change is changed."""
     torch.manual_seed(number)
     with contextlib.suppress(Exception):
         exec(module.BETWEEN, module.__dict__, {"call": number}) if number else None  # noqa: S102 - our own text
     leaf_x, leaf_y = (torch.randint(-4, 5, (3,)).float().requires_grad_(grad) for _ in range(2))
     args = (leaf_x * 1, leaf_y * 1) if grad else (leaf_x, leaf_y)
-    result = error = None
-    lines: list[tuple[str, int]] = []
-    with contextlib.redirect_stdout(io.StringIO()) as printed, torch.set_grad_enabled(grad):
-        try:
-            result = function(*args, n, k)
-        except Exception as raised:
-            error = raised
-            _forget_tracebacks(raised)
-        if error is None and grad:
-            error = _backward(result)
-    seen = {k: _comparable(v) for k, v in vars(module).items() if k[0] == "g" and k[1:2].isdigit() and k[-2:] != "_h"}
-    everything = (*args, _flowing(leaf_x.grad), _flowing(leaf_y.grad))
-    return Run(result, error, lines, printed.getvalue(), everything, seen, None, torch.is_grad_enabled())
+    with torch.set_grad_enabled(grad):
+        seen = observe(lambda: function(*args, n, k), GROUND)
+        failed = _backward(seen.result) if grad and seen.error is None else None
+    left = {k: _comparable(v) for k, v in vars(module).items() if k[0] == "g" and k[1:2].isdigit() and k[-2:] != "_h"}
+    seen.recorder.write(
+        (failed, *args, _flowing(leaf_x.grad), _flowing(leaf_y.grad)), "(backward, arguments, gradients)"
+    )
+    seen.recorder.write(left, "globals")
+    return Run(seen.recorder.facts, seen.error or failed), seen.result
 
 
 def _flowing(grad: torch.Tensor | None) -> torch.Tensor | None:
@@ -386,7 +386,7 @@ def _backward(result: Any) -> BaseException | None:
         if losses:
             sum(losses).backward()  # type: ignore[union-attr]
     except RuntimeError as raised:
-        _forget_tracebacks(raised)
+        forget_tracebacks(raised)
         return raised
     return None
 

@@ -5,10 +5,10 @@
 import abc, collections, copy, dataclasses, enum, functools, operator, types, typing, weakref, contextlib, itertools, math
 import torch
 import torch.nn.functional as F
-from corpus_registry import Topic, randn
+from torch_values import on_torch, randn
 from torch import nn
 
-program = Topic(__name__)
+program = on_torch(__name__)
 
 
 class Vec:

@@ -6,9 +6,13 @@ A `Toy` wraps a numpy array of float64. It has `+ - * / @ **`, comparisons, unar
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import running
+from comparison import Comparison, Numbers, Part, Recorder, within
 from quern.capture.entry.dispatch import CompiledFunction
 from quern.capture.entry.execution import eager_backend
 from quern.capture.frontend import register_frontend
@@ -19,6 +23,10 @@ from quern.capture.values.sequences import TupleValue
 from quern.capture.values.symint import SymIntValue
 from quern.inductor import dtypes
 from quern.inductor.graph import TensorMeta, contiguous_strides
+from registry import Program, Topic, required
+from running import Ground
+
+from quern.config import config
 
 
 class Toy:
@@ -254,3 +262,42 @@ register_frontend(ToyFrontend())  # type: ignore[arg-type]
 def toy_compile(fn: Any, **options: Any) -> CompiledFunction:
     """`fn` compiled with the debug backend."""
     return CompiledFunction(fn, backend=eager_backend, **options)
+
+
+# ---------------------------------------------------------------- programs over Toys
+
+
+def _toy(recorder: Recorder, value: Toy, path: str) -> None:
+    recorder.fact(path, "values", Numbers(value.data.copy(), "float64"))
+
+
+GROUND = Ground(parts=(Part(kinds=((Toy, _toy),)),))
+
+
+def two() -> tuple[Any, ...]:
+    return Toy([1.0, -2.0, 3.0]), Toy([0.5, 0.25, -1.0])
+
+
+def one() -> tuple[Any, ...]:
+    return two()[:1]
+
+
+on_toy = functools.partial(Topic, arguments=lambda fn: one if len(required(fn)) == 1 else two)
+
+
+def agree(program: Program, **options: Any) -> CompiledFunction:
+    """Every call of the compiled program is as the plain one's, to the last bit. Errors inside quern are raised."""
+    with config.patch(on_error="raise"):
+        return running.agree(program, lambda fn: toy_compile(fn, **options), GROUND, Comparison(within(0.0)))
+
+
+def agrees(fn: Callable[..., Any], make: Callable[[], tuple[Any, ...]]) -> CompiledFunction:
+    """`agree` for a function of a test's own."""
+    return agree(Program(fn.__name__, fn.__module__, lambda: fn, lambda call: make()))
+
+
+def captured_whole(compiled: CompiledFunction) -> None:
+    """One entry, one graph, no breaks, no fallback to plain Python."""
+    assert not compiled.breaks, compiled.breaks[0]
+    assert len(compiled.entries) == 1, compiled.recompiles
+    assert not compiled.entries[0].is_plain, compiled.entries[0].captured.reason

@@ -8,9 +8,9 @@ import dataclasses
 import functools
 
 import torch
-from corpus_registry import Topic, randn
+from torch_values import on_torch, randn
 
-program = Topic(__name__)
+program = on_torch(__name__)
 
 
 def cycle(*makers):

@@ -18,10 +18,10 @@ import re
 import string
 import textwrap
 
-from corpus import Corpus
-from toy import Toy, exp
+from registry import Expect
+from toy import Toy, exp, on_toy
 
-program = Corpus()
+program = on_toy(__name__, expect=Expect.WHOLE)
 
 
 def add(a, b, c=0):
@@ -43,14 +43,14 @@ GET_A = operator.attrgetter("shape")
 GET_0 = operator.itemgetter(0)
 
 
-@program()
+@program
 def partials(x):
     p = functools.partial(add, x, c=3)
     q = functools.partial(p, 4)
     return p(1), q(), p.func is add, p.args, p.keywords, GLOBAL_PARTIAL(x), functools.partial(lambda **k: k, a=1)(b=2)
 
 
-@program()
+@program
 def reduces(x):
     return (
         functools.reduce(operator.add, [x, x, x]), functools.reduce(lambda a, b: a * b, range(1, 5)), functools.reduce(operator.mul, [], 7),
@@ -58,7 +58,7 @@ def reduces(x):
     )  # fmt: skip
 
 
-@program()
+@program
 def wrapped(x):
     def deco(f):
         @functools.wraps(f)
@@ -75,12 +75,12 @@ def wrapped(x):
     return named(x), named.__name__, named.__doc__, named.__wrapped__(x)
 
 
-@program()
+@program
 def caches(x):
     return x * cached(4) + fib(10), cached(4)
 
 
-@program()
+@program
 def cmp_keys(x):
     return x, sorted([3, 1, 2], key=functools.cmp_to_key(lambda a, b: b - a))
 
@@ -104,7 +104,7 @@ class Ordered:
     __hash__ = None
 
 
-@program()
+@program
 def total_order(x):
     return x, Ordered(1) <= Ordered(2), Ordered(3) > Ordered(2), Ordered(1) >= Ordered(2), max(Ordered(1), Ordered(4)).n
 
@@ -116,12 +116,12 @@ class Partial:
     g = functools.partialmethod(f, b=5)
 
 
-@program()
+@program
 def partial_methods(x):
     return x, Partial().g(1)
 
 
-@program()
+@program
 def itertools_basic(x):
     i = itertools
     return (
@@ -133,7 +133,7 @@ def itertools_basic(x):
     )  # fmt: skip
 
 
-@program()
+@program
 def itertools_combinatoric(x):
     i = itertools
     return (
@@ -143,7 +143,7 @@ def itertools_combinatoric(x):
     )  # fmt: skip
 
 
-@program()
+@program
 def itertools_over_arrays(x, y):
     total = x
     for a, b in itertools.product([x, y], [1, 2]):
@@ -153,7 +153,7 @@ def itertools_over_arrays(x, y):
     return total, list(itertools.accumulate([x, y]))
 
 
-@program()
+@program
 def operator_functions(x):
     o = operator
     d = {"a": 1}
@@ -169,7 +169,7 @@ def operator_functions(x):
     )  # fmt: skip
 
 
-@program()
+@program
 def ordered_dict(x):
     d = collections.OrderedDict([("a", 1), ("b", x)])
     d["c"] = 3
@@ -186,7 +186,7 @@ def ordered_dict(x):
     )
 
 
-@program()
+@program
 def default_dict(x):
     d = collections.defaultdict(list)
     d["a"].append(x)
@@ -205,7 +205,7 @@ def default_dict(x):
     )
 
 
-@program()
+@program
 def counters(x):
     c = collections.Counter("mississippi")
     c.update("sss")
@@ -223,7 +223,7 @@ def counters(x):
     )
 
 
-@program()
+@program
 def deques(x):
     d = collections.deque([1, 2, 3], maxlen=4)
     d.append(x)
@@ -238,7 +238,7 @@ def deques(x):
 
 
 @program(
-    lambda: (
+    args=lambda: (
         Toy([1.0]),
         collections.deque([1, 2], maxlen=3),
         collections.defaultdict(list, a=[1]),
@@ -255,14 +255,14 @@ def collection_arguments(x, d, dd, od):
     return len(d), list(dd), list(od)
 
 
-@program()
+@program
 def chain_map(x):
     c = collections.ChainMap({"a": 1}, {"a": 2, "b": x})
     c["c"] = 3
     return c["b"], c["a"], sorted(c), "zz" in c, c.maps[0], len(c)
 
 
-@program()
+@program
 def user_collections(x):
     class_dict = collections.UserDict(a=x)
     class_dict["b"] = 2
@@ -271,7 +271,7 @@ def user_collections(x):
     return class_dict["a"], len(class_dict), items[1], len(items), items.data
 
 
-@program()
+@program
 def maths(x):
     m = math
     return (
@@ -281,7 +281,7 @@ def maths(x):
     )  # fmt: skip
 
 
-@program()
+@program
 def regular_expressions(x):
     pattern = re.compile(r"(\w+)@(\w+)")
     found = pattern.match("me@home")
@@ -291,7 +291,7 @@ def regular_expressions(x):
 WORDS = re.compile(r"[a-z]\d")
 
 
-@program()
+@program
 def heaps_and_bisect(x):
     h = [5, 1, 4]
     heapq.heapify(h)
@@ -300,12 +300,12 @@ def heaps_and_bisect(x):
     return x, h, a, bisect.bisect_left([1, 3, 5], 3), heapq.nsmallest(2, [3, 1, 2])
 
 
-@program()
+@program
 def text_modules(x):
     return x, string.ascii_lowercase[:3], textwrap.dedent("  a\n  b"), string.digits
 
 
-@program()
+@program
 def number_classes(x):
     return (
         x,
@@ -322,7 +322,7 @@ def number_classes(x):
     )
 
 
-@program()
+@program
 def list_methods(x):
     a = [3, 1, 2]
     a.append(5)
@@ -359,7 +359,7 @@ def list_methods(x):
     )
 
 
-@program()
+@program
 def list_errors(x):
     found = []
     for f in (
@@ -379,7 +379,7 @@ def list_errors(x):
     return x, found
 
 
-@program()
+@program
 def dict_methods(x):
     d = {"a": 1, "b": x}
     d["c"] = d.pop("a")
@@ -397,7 +397,7 @@ def dict_methods(x):
     )  # fmt: skip
 
 
-@program()
+@program
 def set_methods(x):
     s = {1, 2, 3}
     s.add(4)
@@ -415,7 +415,7 @@ def set_methods(x):
     )  # fmt: skip
 
 
-@program()
+@program
 def tuple_methods(x):
     t = (x, 1, 2, 1)
     return (
@@ -434,7 +434,7 @@ def tuple_methods(x):
     )
 
 
-@program(lambda: (Toy([1.0]), [1, 2, 3], {"a": 1, "b": [2]}, {1, 2}))
+@program(args=lambda: (Toy([1.0]), [1, 2, 3], {"a": 1, "b": [2]}, {1, 2}))
 def mutated_arguments(x, items, named, group):
     items.append(x)
     items[0] = 9
@@ -447,7 +447,7 @@ def mutated_arguments(x, items, named, group):
     return items, named["b"]
 
 
-@program(lambda: (Toy([1.0]), []))
+@program(args=lambda: (Toy([1.0]), []))
 def only_appended(x, items):
     for i in range(3):
         items.append(x * i)
@@ -455,7 +455,7 @@ def only_appended(x, items):
     return None
 
 
-@program(lambda: (Toy([1.0]), [3, 1, 2], [1, 2], ["a"]))
+@program(args=lambda: (Toy([1.0]), [3, 1, 2], [1, 2], ["a"]))
 def list_arguments_in_place(x, a, b, c):
     a.sort()
     b += [x]
@@ -464,7 +464,7 @@ def list_arguments_in_place(x, a, b, c):
     return a is a, b
 
 
-@program(lambda: (Toy([1.0]), {"k": 1, "m": 2, "n": 3}))
+@program(args=lambda: (Toy([1.0]), {"k": 1, "m": 2, "n": 3}))
 def dict_order_kept(x, d):
     d["k"] = d.pop("k")
     d["z"] = x
@@ -472,7 +472,7 @@ def dict_order_kept(x, d):
     return list(d)
 
 
-@program(lambda: (Toy([1.0]), {"a": 1}))
+@program(args=lambda: (Toy([1.0]), {"a": 1}))
 def dict_cleared(x, d):
     d.clear()
     d["b"] = x
@@ -484,13 +484,13 @@ def shared() -> tuple:
     return Toy([1.0]), inner, {"inner": inner}, (inner, inner)
 
 
-@program(shared)
+@program(args=shared)
 def aliased_arguments(x, a, d, t):
     a.append(x)
     return d["inner"], t[0] is t[1], t[1] is a, len(d["inner"])
 
 
-@program(lambda: (Toy([1.0]), [[1], [2]]))
+@program(args=lambda: (Toy([1.0]), [[1], [2]]))
 def nested_mutation(x, rows):
     rows[0].append(x)
     rows[1], rows[0] = rows[0], rows[1]
@@ -507,21 +507,21 @@ def cyclic() -> tuple:
     return Toy([1.0]), a
 
 
-@program(cyclic)
+@program(args=cyclic)
 def cyclic_argument(x, a):
     a.append(x)
     a[1].append(2)
     return a[1] is a, len(a)
 
 
-@program(lambda: (Toy([1.0, 2.0]),))
+@program(args=lambda: (Toy([1.0, 2.0]),))
 def in_place_array(x):
     y = x
     x.add_(1)
     return y is x, x * 2, y
 
 
-@program(lambda: (Toy([1.0]), lambda v: v * 3, functools.partial(add, 1)))
+@program(args=lambda: (Toy([1.0]), lambda v: v * 3, functools.partial(add, 1)))
 def function_arguments(x, f, g):
     return f(x), g(x), f(2)
 
@@ -537,26 +537,26 @@ def make_counter() -> tuple:
     return Toy([1.0]), inc, lambda: n
 
 
-@program(make_counter)
+@program(args=make_counter)
 def closure_argument_with_state(x, inc, read):
     a = inc(x)
     b = inc(x)
     return a, b, read()
 
 
-@program(lambda: (Toy([1.0]), iter([1, 2]), [1, 2].append, "abc".upper, [Toy([2.0])].pop))
+@program(args=lambda: (Toy([1.0]), iter([1, 2]), [1, 2].append, "abc".upper, [Toy([2.0])].pop))
 def odd_callables(x, it, append, upper, pop):
     append(5)
     return x * 2, upper(), pop()
 
 
-@program()
+@program
 def printing(x):
     print("shown", 1, [2], sep="-", end="")
     return x + 1
 
 
-@program()
+@program
 def deep_copies(x):
     a = {"k": [1, {"z": (1, [2])}]}
     b = copy.deepcopy(a)
@@ -569,7 +569,7 @@ def deep_copies(x):
     return x, a, b, c, d
 
 
-@program()
+@program
 def enumerate_zip_unpack(x, y):
     total = 0
     for i, (name, (a, b)) in enumerate({"p": (x, y), "q": (y, 2)}.items(), start=1):
@@ -577,7 +577,7 @@ def enumerate_zip_unpack(x, y):
     return total
 
 
-@program()
+@program
 def matrix_of_lists(x):
     grid = [[i * 3 + j for j in range(3)] for i in range(3)]
     transposed = list(map(list, zip(*grid)))
@@ -585,7 +585,7 @@ def matrix_of_lists(x):
     return x * sum(flat), transposed, max(map(max, grid)), [sum(r) for r in grid]
 
 
-@program()
+@program
 def string_building(x):
     out = ""
     for i, c in enumerate("abc"):
@@ -605,7 +605,7 @@ def string_building(x):
     )
 
 
-@program()
+@program
 def tree_walk(x):
     tree = {"a": x, "b": {"c": [x, {"d": x}], "e": (1, x)}}
 
@@ -629,7 +629,7 @@ def tree_walk(x):
     return [p for p, _ in walk(tree)], rebuild(tree)
 
 
-@program()
+@program
 def pipeline_of_functions(x):
     def compose(*fs):
         return lambda v: functools.reduce(lambda acc, f: f(acc), fs, v)
@@ -637,7 +637,7 @@ def pipeline_of_functions(x):
     return compose(exp, lambda v: v + 1, lambda v: v * 2)(x)
 
 
-@program()
+@program
 def memo_table(x):
     memo = {}
 
@@ -649,7 +649,7 @@ def memo_table(x):
     return x * ways(12), len(memo)
 
 
-@program()
+@program
 def state_machine(x):
     state, log = "start", []
     transitions = {"start": lambda: "middle", "middle": lambda: "end"}
@@ -659,7 +659,7 @@ def state_machine(x):
     return x, log
 
 
-@program()
+@program
 def insertion_in_order(x):
     data, by_size = [5, 1, 3], ["aaa"]
     data.sort()

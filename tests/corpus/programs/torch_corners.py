@@ -16,9 +16,9 @@ import threading
 import types
 
 import torch
-from corpus_registry import Topic, randn
+from torch_values import on_torch, randn
 
-program = Topic(__name__)
+program = on_torch(__name__)
 
 TOTAL = 0
 STACK = [1]

@@ -5,9 +5,9 @@
 
 import torch
 import torch.nn.functional as F
-from corpus_registry import Topic, randn
+from torch_values import on_torch, randn
 
-program = Topic(__name__)
+program = on_torch(__name__)
 
 
 @program

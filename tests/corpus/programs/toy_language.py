@@ -7,54 +7,54 @@ from __future__ import annotations
 
 import contextlib
 
-from corpus import Corpus
-from toy import Toy, exp
+from registry import Expect
+from toy import Toy, exp, on_toy
 
-program = Corpus()
+program = on_toy(__name__, expect=Expect.WHOLE)
 SCALE = 3
 TABLE = {"a": 1, "b": [1, 2]}
 counter = 0
 
 
-@program()
+@program
 def arithmetic(x, y):
     return (x + 2) * y - x / 2, -x, 3 - y, 2 * x
 
 
-@program()
+@program
 def constant_arithmetic(x):
     a = 7 // 2 + 7 % 3 - 2**5 + (5 & 3 | 8) ^ 1
     b = ~a << 2 >> 1
     return x * a + b, a / 4, divmod(7, 2), -7 // 2, 10 % -3
 
 
-@program()
+@program
 def chained_comparison(x):
     a = 3
     return x if 1 < a <= 3 < 5 else -x, 1 < a > 7
 
 
-@program()
+@program
 def boolean_operators(x):
     a = 0 or [] or "z"
     b = 1 and "" and 5
     return x, a, b, not a, not b, (a and b) or 4
 
 
-@program()
+@program
 def walrus(x):
     if (n := len(x.shape)) > 0:
         x = x * n
     return x, [m := 3, m + 1]
 
 
-@program()
+@program
 def ternary_nested(x):
     k = 2
     return x * (1 if k == 1 else 2 if k == 2 else 3)
 
 
-@program()
+@program
 def while_loop(x):
     n = 0
     while n < 5:
@@ -69,7 +69,7 @@ def while_loop(x):
     return x, n
 
 
-@program()
+@program
 def while_else(x):
     n = 3
     while n:
@@ -79,7 +79,7 @@ def while_else(x):
     return x
 
 
-@program()
+@program
 def for_else(x):
     for i in range(3):
         if i == 5:
@@ -91,7 +91,7 @@ def for_else(x):
     return x, i
 
 
-@program()
+@program
 def nested_loops(x):
     for i in range(3):
         for j in range(i):
@@ -101,7 +101,7 @@ def nested_loops(x):
     return x
 
 
-@program()
+@program
 def unpacking(x, y):
     a, (b, c), *d = x, (y, 1), 2, 3
     (e,) = [d]
@@ -109,7 +109,7 @@ def unpacking(x, y):
     return a + b, c, d, e, f, g
 
 
-@program()
+@program
 def star_calls(x, y):
     def f(a, b, *args, k=1, **kw):
         return a + b * k, args, kw
@@ -117,7 +117,7 @@ def star_calls(x, y):
     return f(*[x, y], 3, *(4,), k=2, **{"z": 1}, **dict(w=2)), f(x, b=y)
 
 
-@program()
+@program
 def defaults(x):
     def f(a, b=2, /, c=3, *, d=4):
         return a * b + c + d
@@ -125,7 +125,7 @@ def defaults(x):
     return f(x), f(x, 1), f(x, 1, 2, d=3), f(x, c=0)
 
 
-@program()
+@program
 def mutable_default(x):
     def f(a, acc=[]):
         acc.append(a)
@@ -135,7 +135,7 @@ def mutable_default(x):
     return f(x + 1)
 
 
-@program()
+@program
 def closures(x):
     def outer(n):
         def inner(m):
@@ -146,7 +146,7 @@ def closures(x):
     return outer(2)(3), outer(3)(1)
 
 
-@program()
+@program
 def nonlocal_write(x):
     n = 0
 
@@ -160,14 +160,14 @@ def nonlocal_write(x):
     return x, n
 
 
-@program()
+@program
 def late_binding(x):
     fs = [lambda: i for i in range(3)]
     gs = [lambda i=i: x * i for i in range(3)]
     return [f() for f in fs], [g() for g in gs]
 
 
-@program()
+@program
 def returns_closure(x):
     n = 5
 
@@ -177,7 +177,7 @@ def returns_closure(x):
     return f
 
 
-@program()
+@program
 def recursive(x):
     def fact(n):
         return 1 if n < 2 else n * fact(n - 1)
@@ -185,7 +185,7 @@ def recursive(x):
     return x * fact(5)
 
 
-@program()
+@program
 def mutual_recursion(x):
     def even(n):
         return n == 0 or odd(n - 1)
@@ -196,7 +196,7 @@ def mutual_recursion(x):
     return x if even(10) else -x
 
 
-@program()
+@program
 def deep_recursion(x):
     def down(v, n):
         return v if n == 0 else down(v + 1, n - 1)
@@ -204,13 +204,13 @@ def deep_recursion(x):
     return down(x, 60)
 
 
-@program()
+@program
 def lambdas(x):
     f = lambda a, *b, c=1, **d: (a * c, b, d)
     return f(x, 1, 2, c=3, e=4)
 
 
-@program()
+@program
 def decorated(x):
     def twice(f):
         def wrapped(*a, **k):
@@ -225,12 +225,12 @@ def decorated(x):
     return g(x, b=2)
 
 
-@program()
+@program
 def read_global(x):
     return x * SCALE, TABLE["b"]
 
 
-@program()
+@program
 def write_global(x):
     global counter
     counter = 41
@@ -238,7 +238,7 @@ def write_global(x):
     return x * counter
 
 
-@program()
+@program
 def new_global(x):
     global _made_here
     _made_here = 5
@@ -247,7 +247,7 @@ def new_global(x):
     return x * value
 
 
-@program()
+@program
 def comprehensions(x, y):
     a = [v * i for i, v in enumerate([x, y]) if i]
     b = {k: v for k, v in [("p", x), ("q", y)]}
@@ -257,7 +257,7 @@ def comprehensions(x, y):
     return a, b, c, d, e
 
 
-@program()
+@program
 def comprehension_scopes(x):
     i = 10
     a = [i for i in range(3)]
@@ -265,12 +265,12 @@ def comprehension_scopes(x):
     return a, b, i
 
 
-@program()
+@program
 def generator_expression(x):
     return sum(x * i for i in range(3)), list(i * i for i in range(4)), any(i > 2 for i in range(5))
 
 
-@program()
+@program
 def generator_function(x):
     def gen(n):
         for i in range(n):
@@ -279,7 +279,7 @@ def generator_function(x):
     return list(gen(3)), sum(gen(2), x)
 
 
-@program()
+@program
 def generator_send(x):
     def gen():
         total = 0
@@ -296,7 +296,7 @@ def generator_send(x):
     return a, b
 
 
-@program()
+@program
 def generator_return_value(x):
     def inner():
         yield 1
@@ -309,7 +309,7 @@ def generator_return_value(x):
     return list(outer())
 
 
-@program()
+@program
 def yield_from_list(x):
     def gen():
         yield from [1, 2]
@@ -319,7 +319,7 @@ def yield_from_list(x):
     return list(gen())
 
 
-@program()
+@program
 def generator_throw(x):
     def gen():
         try:
@@ -336,7 +336,7 @@ def generator_throw(x):
     return r, list(g), log
 
 
-@program()
+@program
 def generator_close(x):
     log = []
 
@@ -353,7 +353,7 @@ def generator_close(x):
     return x, log, list(g)
 
 
-@program()
+@program
 def generator_delegate_throw(x):
     log = []
 
@@ -372,7 +372,7 @@ def generator_delegate_throw(x):
     return g.throw(KeyError), log
 
 
-@program()
+@program
 def generator_pipeline(x):
     def count(n):
         i = 0
@@ -387,7 +387,7 @@ def generator_pipeline(x):
     return sum([x * v for v in square(count(4))])
 
 
-@program()
+@program
 def stop_iteration_value(x):
     def gen():
         yield 1
@@ -401,7 +401,7 @@ def stop_iteration_value(x):
         return x * e.value
 
 
-@program()
+@program
 def generator_raises_stop(x):
     def gen():
         yield 1
@@ -413,19 +413,19 @@ def generator_raises_stop(x):
         return x, str(e)
 
 
-@program()
+@program
 def iter_with_sentinel(x):
     values = [3, 2, 1, 0]
     return x * sum(iter(values.pop, 3)), values
 
 
-@program()
+@program
 def next_default(x):
     it = iter([1])
     return next(it), next(it, x), next(it, None)
 
 
-@program()
+@program
 def try_except(x):
     try:
         x = x + {}["missing"]
@@ -435,7 +435,7 @@ def try_except(x):
     return x, name
 
 
-@program()
+@program
 def try_else_finally(x):
     log = []
     for n in range(3):
@@ -452,7 +452,7 @@ def try_else_finally(x):
     return x, log
 
 
-@program()
+@program
 def return_in_finally_order(x):
     log = []
 
@@ -466,7 +466,7 @@ def return_in_finally_order(x):
     return x, log
 
 
-@program()
+@program
 def nested_try(x):
     try:
         try:
@@ -478,7 +478,7 @@ def nested_try(x):
     return x
 
 
-@program()
+@program
 def reraise(x):
     def f():
         try:
@@ -492,7 +492,7 @@ def reraise(x):
         return x, e.args
 
 
-@program()
+@program
 def raise_from(x):
     try:
         try:
@@ -503,7 +503,7 @@ def raise_from(x):
         return x, type(e.__cause__).__name__, str(e.__cause__), e.__suppress_context__
 
 
-@program()
+@program
 def exception_context(x):
     try:
         try:
@@ -525,7 +525,7 @@ class Sub(Custom):
     pass
 
 
-@program()
+@program
 def custom_exceptions(x):
     try:
         raise Sub(4, x)
@@ -533,7 +533,7 @@ def custom_exceptions(x):
         return e.x * e.code, str(e), isinstance(e, Exception), e.args
 
 
-@program()
+@program
 def exception_name_unbound(x):
     e = 1
     try:
@@ -546,7 +546,7 @@ def exception_name_unbound(x):
         return x
 
 
-@program()
+@program
 def exceptions_from_builtins(x):
     found = []
     for f in (
@@ -565,13 +565,13 @@ def exceptions_from_builtins(x):
     return x, found
 
 
-@program(raises=True)
+@program(expect=Expect.RAISES)
 def escaping(x):
     x = x + 1
     raise Custom(3, 4)
 
 
-@program(raises=True)
+@program(expect=Expect.RAISES)
 def escaping_from_call(x):
     def f(n):
         return [1, 2][n]
@@ -579,19 +579,19 @@ def escaping_from_call(x):
     return x, f(2)
 
 
-@program(raises=True)
+@program(expect=Expect.RAISES)
 def failing_assert(x):
     assert len(x.shape) == 7, f"got {len(x.shape)}"
     return x
 
 
-@program()
+@program
 def passing_assert(x):
     assert x.shape == (3,), "no"
     return x
 
 
-@program(raises=True)
+@program(expect=Expect.RAISES)
 def wrong_arguments(x):
     def f(a, b):
         return a
@@ -599,7 +599,7 @@ def wrong_arguments(x):
     return f(x)
 
 
-@program()
+@program
 def with_class(x):
     class_log = []
 
@@ -621,7 +621,7 @@ class Manager:
         return self.swallow
 
 
-@program()
+@program
 def with_swallows(x):
     log = []
     with Manager(log, "m", True):
@@ -629,7 +629,7 @@ def with_swallows(x):
     return x, log
 
 
-@program()
+@program
 def with_raises(x):
     log = []
     try:
@@ -640,7 +640,7 @@ def with_raises(x):
     return x, log
 
 
-@program()
+@program
 def with_return_inside(x):
     log = []
 
@@ -651,7 +651,7 @@ def with_return_inside(x):
     return f(), log
 
 
-@program()
+@program
 def with_break_inside(x):
     log = []
     for i in range(3):
@@ -672,7 +672,7 @@ def managed(log, value):
         log.append("out")
 
 
-@program()
+@program
 def contextmanager_decorator(x):
     log = []
     with managed(log, x) as v:
@@ -682,7 +682,7 @@ def contextmanager_decorator(x):
     return x, log
 
 
-@program()
+@program
 def contextmanager_raises(x):
     log = []
     try:
@@ -693,7 +693,7 @@ def contextmanager_raises(x):
     return x, log
 
 
-@program()
+@program
 def suppress_and_null(x):
     with contextlib.suppress(KeyError, ValueError):
         raise ValueError
@@ -701,7 +701,7 @@ def suppress_and_null(x):
         return v + 1
 
 
-@program()
+@program
 def exit_stack(x):
     log = []
     with contextlib.ExitStack() as stack:
@@ -711,7 +711,7 @@ def exit_stack(x):
     return x, log
 
 
-@program()
+@program
 def closing_object(x):
     class_log = Closable()
     with contextlib.closing(class_log) as c:
@@ -726,7 +726,7 @@ class Closable:
         self.closed = True
 
 
-@program(lambda: (Toy([1.0]), {"kind": "pair", "v": [1, 2]}))
+@program(args=lambda: (Toy([1.0]), {"kind": "pair", "v": [1, 2]}))
 def match_mapping(x, cmd):
     match cmd:
         case {"kind": "pair", "v": [a, b], **rest}:
@@ -742,7 +742,7 @@ class Point:
         self.px, self.py = px, py
 
 
-@program(lambda: (Toy([1.0]), [Point(0, 2), Point(3, 3), 5, "s", (1, 2, 3), None, {"q": 1}, 2.5, True]))
+@program(args=lambda: (Toy([1.0]), [Point(0, 2), Point(3, 3), 5, "s", (1, 2, 3), None, {"q": 1}, 2.5, True]))
 def match_kinds(x, values):
     found = []
     for v in values:
@@ -768,7 +768,7 @@ def match_kinds(x, values):
     return x, found
 
 
-@program()
+@program
 def del_things(x):
     a = [1, 2, 3, 4]
     del a[0], a[-1:]
@@ -782,13 +782,13 @@ def del_things(x):
         return x, a, d
 
 
-@program()
+@program
 def f_strings(x):
     n, s, w = 3.14159, "hi", 8
     return x, f"{n:.2f}|{s!r:>{w}}|{n=}|{s:^6}|{len(s)}|{'ab'}|{{}}", f"{x.shape}", f"{None}{True}{1 + 1}"
 
 
-@program()
+@program
 def formatting(x):
     return (
         x,
@@ -799,7 +799,7 @@ def formatting(x):
     )
 
 
-@program()
+@program
 def string_methods(x):
     s = "Hello, World"
     return (
@@ -809,20 +809,20 @@ def string_methods(x):
     )  # fmt: skip
 
 
-@program()
+@program
 def bytes_methods(x):
     b = b"abc"
     return x, b + b"d", b[0], b[1:], list(b), b.decode(), b.hex(), bytes([1, 2])
 
 
-@program()
+@program
 def slices(x):
     a = list(range(10))
     s = slice(1, 8, 2)
     return x, a[2:5], a[::-1], a[s], a[-3:], tuple(a)[1:3], s.indices(5), "abcdef"[s], a[:2] + a[8:]
 
 
-@program()
+@program
 def slice_assignment(x):
     a = list(range(6))
     a[1:3] = [x, x, x]
@@ -831,7 +831,7 @@ def slice_assignment(x):
     return a
 
 
-@program()
+@program
 def augmented(x):
     a = [1]
     b = a
@@ -853,7 +853,7 @@ def augmented(x):
     return x, a, b, t, u, s, r, n, d
 
 
-@program()
+@program
 def swap_and_rotate(x, y):
     x, y = y, x
     a, b, c = 1, 2, 3
@@ -861,7 +861,7 @@ def swap_and_rotate(x, y):
     return x - y, a, b, c
 
 
-@program()
+@program
 def assignment_targets(x):
     a = [0, 0]
     d = {}
@@ -871,18 +871,18 @@ def assignment_targets(x):
     return a, d, p, q, j is k, k
 
 
-@program()
+@program
 def bit_operations(x):
     return x, 6 & 3, 6 | 3, 6 ^ 3, ~6, 6 << 2, -9 >> 1, True & False, 1 << 40
 
 
-@program()
+@program
 def identity_tests(x):
     a, b = [], []
     return x is x, a is b, a is not b, None is None, a is a, x is not None, type(x) is Toy, () == ()
 
 
-@program()
+@program
 def membership(x):
     return (
         x,
@@ -896,7 +896,7 @@ def membership(x):
     )
 
 
-@program()
+@program
 def imports_inside(x):
     import math
     import os.path as p
@@ -907,7 +907,7 @@ def imports_inside(x):
     return x * math.floor(2.7) + floor(1.2), Counter("aab")["a"], list(OD(a=1)), p.basename("/a/b")
 
 
-@program()
+@program
 def global_function_calls(x):
     return helper(helper(x), n=3)
 
@@ -916,28 +916,28 @@ def helper(x, n=2):
     return exp(x) * n
 
 
-@program()
+@program
 def locals_call(x):
     a = 1
     found = locals()
     return x, sorted(found), found["a"]
 
 
-@program()
+@program
 def conditional_on_shape(x):
     if x.shape[0] > 2 and len(x.shape) == 1:
         return x.relu()
     return x
 
 
-@program(lambda: (Toy([1.0, 2.0]), 3, True, "mode", None, 2.5))
+@program(args=lambda: (Toy([1.0, 2.0]), 3, True, "mode", None, 2.5))
 def constant_arguments(x, n, flag, mode, nothing, f):
     if flag and mode == "mode" and nothing is None:
         return x * n + f
     return x
 
 
-@program(lambda: ([Toy([1.0]), Toy([2.0])], {"k": Toy([3.0])}, (Toy([4.0]), [Toy([5.0])])))
+@program(args=lambda: ([Toy([1.0]), Toy([2.0])], {"k": Toy([3.0])}, (Toy([4.0]), [Toy([5.0])])))
 def nested_arguments(items, named, pair):
     total = pair[0] + pair[1][0] + named["k"]
     for i in items:
@@ -945,13 +945,13 @@ def nested_arguments(items, named, pair):
     return total
 
 
-@program()
+@program
 def same_object_twice(x):
     a = [x]
     return a, a, {"a": a}, (a,)
 
 
-@program()
+@program
 def self_containing(x):
     a = [x]
     a.append(a)
@@ -960,24 +960,24 @@ def self_containing(x):
     return a, d
 
 
-@program()
+@program
 def argument_returned(x, y):
     z = x + y
     return x, z, y, z
 
 
-@program()
+@program
 def no_array_result(x):
     return 5, "a", None, (1, [2, {"k": {3}}])
 
 
-@program()
+@program
 def complex_numbers(x):
     z = 1 + 2j
     return x, z * z, z.real, z.conjugate(), abs(3 + 4j), complex(1, 2)
 
 
-@program()
+@program
 def conversions(x):
     return (
         x, int("12"), int(3.9), float("2.5"), str(5), bool([]), list("ab"), tuple([1]), set([1, 1]), dict(a=1), dict([("b", 2)]),
@@ -985,7 +985,7 @@ def conversions(x):
     )  # fmt: skip
 
 
-@program()
+@program
 def min_max_sorted(x):
     v = [3, 1, 2]
     return (
@@ -994,7 +994,7 @@ def min_max_sorted(x):
     )  # fmt: skip
 
 
-@program()
+@program
 def builtin_iteration(x):
     return (
         x, list(zip([1, 2], "ab")), list(enumerate("ab", 1)), list(map(lambda a, b: a + b, [1, 2], [3, 4])), list(filter(None, [0, 1, 2])),
@@ -1003,7 +1003,7 @@ def builtin_iteration(x):
     )  # fmt: skip
 
 
-@program()
+@program
 def zip_strict(x):
     try:
         list(zip([1, 2], [1], strict=True))
@@ -1011,7 +1011,7 @@ def zip_strict(x):
         return x, str(e)
 
 
-@program()
+@program
 def iterator_shared(x):
     it = iter(range(6))
     pairs = list(zip(it, it))
@@ -1020,7 +1020,7 @@ def iterator_shared(x):
     return x, pairs, first, list(it2), list(it2)
 
 
-@program()
+@program
 def list_grows_while_iterating(x):
     a = [1]
     for v in a:
@@ -1029,7 +1029,7 @@ def list_grows_while_iterating(x):
     return x, a
 
 
-@program()
+@program
 def dict_changes_while_iterating(x):
     d = {"a": 1}
     try:
@@ -1039,12 +1039,12 @@ def dict_changes_while_iterating(x):
         return x, str(e)
 
 
-@program()
+@program
 def ellipsis_and_not_implemented(x):
     return x, ..., NotImplemented is NotImplemented
 
 
-@program()
+@program
 def type_queries(x):
     return (
         x,
@@ -1058,7 +1058,7 @@ def type_queries(x):
     )
 
 
-@program()
+@program
 def unpack_error(x):
     try:
         a, b = [1, 2, 3]
@@ -1070,7 +1070,7 @@ def unpack_error(x):
         return x, first, str(e)
 
 
-@program()
+@program
 def nested_functions_share_cell(x):
     total = []
 
@@ -1085,7 +1085,7 @@ def nested_functions_share_cell(x):
     return get(), add, get
 
 
-@program()
+@program
 def function_attributes(x):
     def f():
         "doc"
@@ -1095,7 +1095,7 @@ def function_attributes(x):
     return f() * x, f.__name__, f.__doc__, f.__qualname__
 
 
-@program()
+@program
 def keyword_only_error(x):
     def f(a, *, b):
         return a
@@ -1110,7 +1110,7 @@ def keyword_only_error(x):
         return x, first, str(e)
 
 
-@program()
+@program
 def argument_errors(x):
     def f(a, b, c=1, /, d=2):
         return a

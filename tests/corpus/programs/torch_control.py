@@ -4,9 +4,9 @@
 # mypy: ignore-errors
 
 import torch
-from corpus_registry import Topic, randn
+from torch_values import on_torch, randn
 
-program = Topic(__name__)
+program = on_torch(__name__)
 
 
 @program

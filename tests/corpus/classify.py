@@ -1,6 +1,6 @@
 """Asks torch.compile which programs it captures whole, and writes the answers to `modes.json`.
 
-    python tests/capture/corpus/classify.py [--all] [words of names]
+    python tests/corpus/classify.py [--all] [words of names]
 
 Without `--all` only programs that have no answer yet are asked. Per program:
     mode:   "full" when `torch.compile(backend="eager", fullgraph=True)` runs it and all that can be seen agrees with plain
@@ -18,8 +18,9 @@ import warnings
 from typing import Any
 
 import torch
-from corpus_compare import agree
-from corpus_registry import MODES, Program, all_programs, modes
+from registry import Program, programs
+from running import agree
+from torch_values import GROUND, MODES, modes
 
 
 def ask(program: Program) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def ask(program: Program) -> dict[str, Any]:
     counter = _Counter()
     torch._dynamo.reset()
     try:
-        agree(program, lambda fn: torch.compile(fn, backend=counter, fullgraph=True))
+        agree(program, lambda fn: torch.compile(fn, backend=counter, fullgraph=True), GROUND)
         return {"mode": "full", "graphs": counter.first}
     except Exception as error:
         text = str(error).strip().splitlines()
@@ -35,7 +36,7 @@ def ask(program: Program) -> dict[str, Any]:
     torch._dynamo.reset()
     counter = _Counter()
     try:
-        agree(program, lambda fn: torch.compile(fn, backend=counter))
+        agree(program, lambda fn: torch.compile(fn, backend=counter), GROUND)
         return {"mode": "breaks", "graphs": counter.first, "why": why[:160]}
     except Exception as error:
         text = str(error).strip().splitlines()
@@ -65,9 +66,9 @@ def main(words: list[str]) -> None:
     known = modes()
     everything = "--all" in words
     words = [w for w in words if w != "--all"]
-    programs = all_programs()
-    found = {str(p): known[str(p)] for p in programs if str(p) in known}
-    for program in programs:
+    asked = programs("torch")
+    found = {str(p): known[str(p)] for p in asked if str(p) in known}
+    for program in asked:
         name = str(program)
         if words and not any(w in name for w in words) or not (everything or words) and name in found:
             continue

@@ -14,10 +14,10 @@ import functools
 import types
 import typing
 
-from corpus import Corpus
-from toy import Toy
+from registry import Expect
+from toy import Toy, on_toy
 
-program = Corpus()
+program = on_toy(__name__, expect=Expect.WHOLE)
 
 
 class Vec:
@@ -123,7 +123,7 @@ class Vec:
         return ["reversed"]
 
 
-@program()
+@program
 def operators(x):
     a, b = Vec(x), Vec(x)
     c = a + b
@@ -133,7 +133,7 @@ def operators(x):
     return a, c, d, e, a @ 5, -b, ~b, +b, abs(b), b // 3, 2**b, [10, 20, 30][b]
 
 
-@program()
+@program
 def operator_errors(x):
     found = []
     for f in (
@@ -151,13 +151,13 @@ def operator_errors(x):
     return x, found
 
 
-@program()
+@program
 def comparisons(x):
     a, b = Vec(x), Vec(x, ["z"])
     return x, a == Vec(x), a != b, a < b, b > a, sorted([b, a])[0] is a, a in [Vec(x)], {a: 1}[Vec(x)], max(a, b) is b
 
 
-@program()
+@program
 def container_protocol(x):
     v = Vec(x, ["p", "q"])
     v[1] = 2
@@ -165,7 +165,7 @@ def container_protocol(x):
     return v, v["k"], v[1:2], len(v), "p" in v, list(v), [*v], bool(v), bool(Vec(x)), v(1, k=2), list(reversed(v))
 
 
-@program()
+@program
 def text_protocol(x):
     v = Vec(x, [1])
     return x, repr(v), str(v), f"{v:abc}|{v!r}|{v}", "%s %r" % (v, v), f"{[v]}", int(v), float(v), round(v), round(v, 2)
@@ -225,7 +225,7 @@ class Diamond(Mixin, Child):
     pass
 
 
-@program()
+@program
 def inheritance(x):
     c = Child.make(x)
     d = Diamond(x, extra=3)
@@ -242,7 +242,7 @@ def inheritance(x):
     )
 
 
-@program()
+@program
 def property_setter(x):
     b = Base(x)
     b.size = 3
@@ -252,7 +252,7 @@ def property_setter(x):
         return b.x, "no setter"
 
 
-@program()
+@program
 def class_attributes(x):
     b = Base(x)
     b.kind = "own"
@@ -261,7 +261,7 @@ def class_attributes(x):
     return x, first, b.kind, hasattr(b, "nothing"), getattr(b, "nothing", 3), vars(b)
 
 
-@program()
+@program
 def class_attribute_write(x):
     class_before = Base.count
     Base.count += 1
@@ -290,7 +290,7 @@ class Hooked:
         super().__delattr__(name)
 
 
-@program()
+@program
 def attribute_hooks(x):
     h = Hooked()
     h.a = x
@@ -309,7 +309,7 @@ class Everything:
         return super().__getattribute__(name)
 
 
-@program()
+@program
 def getattribute_hook(x):
     e = Everything()
     e.y = x
@@ -361,7 +361,7 @@ class Described:
         return self.d + 1
 
 
-@program()
+@program
 def descriptors(x):
     o = Described(x)
     return o.d, o.lazy, o.lazy, o.cached, o.cached, o.calls, o
@@ -374,7 +374,7 @@ class Slotted:
         self.a = a
 
 
-@program()
+@program
 def slots(x):
     s = Slotted(x)
     s.b = 3
@@ -405,7 +405,7 @@ class WithMeta(metaclass=Meta):
         self.x = x
 
 
-@program()
+@program
 def metaclass(x):
     return WithMeta(x), len(WithMeta), WithMeta.label
 
@@ -432,7 +432,7 @@ class Celsius(float):
         return Celsius(self + 1)
 
 
-@program()
+@program
 def new_method(x):
     c = Celsius(20)
     return Singleton(x), c.up() * 1, c + 2, c.unit, c > 20, x * c
@@ -454,7 +454,7 @@ class Square(Shape):
         return self.x * self.x
 
 
-@program()
+@program
 def abstract_classes(x):
     try:
         Shape()
@@ -463,7 +463,7 @@ def abstract_classes(x):
     return Square(x).double(), isinstance(Square(x), Shape), failed
 
 
-@program()
+@program
 def abc_queries(x):
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -495,7 +495,7 @@ class Holder:
     config: Config = dataclasses.field(default_factory=Config)
 
 
-@program()
+@program
 def dataclass_basics(x):
     c = Config(4, names=["n"])
     c.names.append("m")
@@ -511,7 +511,7 @@ def dataclass_basics(x):
     )
 
 
-@program()
+@program
 def dataclass_frozen(x):
     f = Frozen(1)
     try:
@@ -530,14 +530,14 @@ def dataclass_frozen(x):
     )
 
 
-@program()
+@program
 def dataclass_holding_array(x):
     h = Holder(x + 1)
     h.x = h.x * 2
     return h, h.config.width
 
 
-@program(lambda: (Toy([1.0, 2.0]), Config(7, names=["q"]), Holder(Toy([5.0]))))
+@program(args=lambda: (Toy([1.0, 2.0]), Config(7, names=["q"]), Holder(Toy([5.0]))))
 def dataclass_arguments(x, c, h):
     h.x = h.x + x.sum()
     c.width += 1
@@ -568,7 +568,7 @@ class Perm(enum.Flag):
     W = enum.auto()
 
 
-@program(lambda: (Toy([1.0]), Color.GREEN))
+@program(args=lambda: (Toy([1.0]), Color.GREEN))
 def enums(x, color):
     return (
         x * Level.HIGH, color, color is Color.GREEN, Color("g"), Color["RED"], Color.RED.value, color.name, color.nice, Color.default(),
@@ -589,7 +589,7 @@ class Typed(typing.NamedTuple):
         return (self.b, self.a)
 
 
-@program(lambda: (Toy([1.0]), Pair(Toy([2.0]), 3)))
+@program(args=lambda: (Toy([1.0]), Pair(Toy([2.0]), 3)))
 def namedtuples(x, p):
     q = Pair(x)
     left, right = q
@@ -658,7 +658,7 @@ class MyInt(int):
         return MyInt(int(self) + o + 100)
 
 
-@program()
+@program
 def builtin_subclasses(x):
     d = MyDict(a=x)
     d["b"] = 2
@@ -689,7 +689,7 @@ def builtin_subclasses(x):
     )
 
 
-@program(lambda: (Toy([1.0]), MyList(1), Missing(p=1), MyTuple([Toy([3.0])]), MySet([4])))
+@program(args=lambda: (Toy([1.0]), MyList(1), Missing(p=1), MyTuple([Toy([3.0])]), MySet([4])))
 def builtin_subclass_arguments(x, items, m, t, s):
     items.append(x)
     items.tag = "new"
@@ -720,14 +720,14 @@ class Output(collections.OrderedDict):
         return tuple(self[k] for k in self.keys())
 
 
-@program()
+@program
 def output_class(x):
     o = Output(logits=x + 1, loss=None, hidden=(x, x))
     o["more"] = 3
     return o, o.logits, o["hidden"][0], o[0], o.to_tuple(), list(o), "loss" in o, isinstance(o, dict)
 
 
-@program(lambda: (Toy([1.0]), Base(Toy([2.0])), [Base(Toy([3.0]))]))
+@program(args=lambda: (Toy([1.0]), Base(Toy([2.0])), [Base(Toy([3.0]))]))
 def object_arguments(x, b, many):
     b.x = b.x + x
     b.new = many
@@ -736,7 +736,7 @@ def object_arguments(x, b, many):
     return b.run(), many[0]
 
 
-@program(lambda: (Toy([1.0]), Base(Toy([2.0]))))
+@program(args=lambda: (Toy([1.0]), Base(Toy([2.0]))))
 def object_deletion(x, b):
     b.a = 1
     b.c = 3
@@ -746,7 +746,7 @@ def object_deletion(x, b):
     return x, hasattr(b, "x")
 
 
-@program()
+@program
 def object_cycles(x):
     a, b = Base(x), Base(x)
     a.other, b.other = b, a
@@ -754,7 +754,7 @@ def object_cycles(x):
     return a, [b]
 
 
-@program()
+@program
 def bound_methods(x):
     b = Child(x)
     f = b.run
@@ -762,7 +762,7 @@ def bound_methods(x):
     return f(), g(b), f.__self__ is b, f.__func__ is Child.run, f == b.run, f.__name__, b.run
 
 
-@program()
+@program
 def instance_dict(x):
     b = Base(x)
     b.__dict__["k"] = 1
@@ -771,7 +771,7 @@ def instance_dict(x):
     return b, b.k + b.m, sorted(b.__dict__), "x" in b.__dict__, list(vars(b).items())[1:], b.__dict__.get("zz")
 
 
-@program()
+@program
 def getattr_setattr(x):
     b = Base(x)
     setattr(b, "p" + "q", 5)
@@ -811,7 +811,7 @@ class GenIter:
             yield self.x * i
 
 
-@program()
+@program
 def user_iterators(x):
     a, *b = Countdown(3)
     return (
@@ -827,7 +827,7 @@ def user_iterators(x):
     )
 
 
-@program()
+@program
 def copying(x):
     b = Base(x)
     b.items = [1, [2]]
@@ -838,7 +838,7 @@ def copying(x):
     return b, c, d, e, copy.copy([1]), copy.copy({"a": 1})
 
 
-@program()
+@program
 def simple_namespace(x):
     n = types.SimpleNamespace(a=x, b=1)
     n.c = n.a + n.b
@@ -859,7 +859,7 @@ class HasRun(typing.Protocol):
     def run(self): ...
 
 
-@program()
+@program
 def typing_things(x):
     g = Generic_[int](x)
     n: int = 3
@@ -888,7 +888,7 @@ class Context:
         Context.current = self.saved
 
 
-@program()
+@program
 def dynamic_scoping(x):
     seen = [Context.current]
     with Context(1):
@@ -914,7 +914,7 @@ class Chain:
         return False
 
 
-@program()
+@program
 def method_chaining(x):
     return Chain(x).add(1).add(2).x
 
@@ -927,18 +927,18 @@ class Registry:
         return cls._items.get(k, "none")
 
 
-@program()
+@program
 def class_level_dict(x):
     return x, Registry.lookup("a"), Registry._items
 
 
-@program()
+@program
 def equality_default(x):
     a, b = Plain(), Plain()
     return x, a == a, a == b, a != b, {a: 1}[a], a in [b], [a, b].index(b), len({a, b, a})
 
 
-@program()
+@program
 def type_of_object(x):
     b = Child(x)
     cls = type(b)
@@ -967,7 +967,7 @@ class Visitor:
         return [self.visit(n) for n in node]
 
 
-@program()
+@program
 def visitor(x):
     return x, Visitor().visit([1, "s", [2]])
 
@@ -991,7 +991,7 @@ class Stack:
         return len(self._items)
 
 
-@program(lambda: (Toy([1.0]), Stack().push(5)))
+@program(args=lambda: (Toy([1.0]), Stack().push(5)))
 def stack_machine(x, s):
     s.push(x).push(2)
     a = s.pop()
@@ -1023,11 +1023,11 @@ class Net:
 NET = Net()
 
 
-@program()
+@program
 def global_object(x):
     return NET(x)
 
 
-@program(lambda: (Toy([1.0]), Net()))
+@program(args=lambda: (Toy([1.0]), Net()))
 def net_argument(x, net):
     return net(x), net.layers[1].w

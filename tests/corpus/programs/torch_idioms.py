@@ -11,9 +11,9 @@ import typing
 from dataclasses import KW_ONLY, dataclass, field
 
 import torch
-from corpus_registry import Topic, randn
+from torch_values import on_torch, randn
 
-program = Topic(__name__)
+program = on_torch(__name__)
 
 LEVEL = 1
 HISTORY = []

@@ -9,10 +9,10 @@ import math
 
 import torch
 import torch.nn.functional as F
-from corpus_registry import Topic, randn
+from torch_values import on_torch, randn
 from torch import nn
 
-program = Topic(__name__)
+program = on_torch(__name__)
 
 
 @program.maker(args=lambda: (randn(2, 4),))

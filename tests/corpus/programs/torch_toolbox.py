@@ -31,9 +31,9 @@ from collections import ChainMap, Counter, OrderedDict, defaultdict, deque, name
 from functools import partial, reduce
 
 import torch
-from corpus_registry import Topic, randn
+from torch_values import on_torch, randn
 
-program = Topic(__name__)
+program = on_torch(__name__)
 log = logging.getLogger("quern.corpus")
 
 

@@ -1,0 +1,250 @@
+"""What can be seen of values, written down: two runs agree when their records do.
+
+A record is made when a call ends, so later calls change nothing in it. It is a list of facts in the order of one walk: types,
+values, layouts, and which places hold the same object or the same memory. What a framework's values have to show is
+told by a `Part` (`torch_values.py`, `numpy_values.py`, `toy.py`).
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import re
+import types
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Difference(AssertionError):
+    """The two runs can be told apart."""
+
+
+class Fact(NamedTuple):
+    """One thing that was seen: where, what about it, and that."""
+
+    path: str
+    about: str
+    value: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What a framework adds to the walk.
+
+    atoms: types whose values are equal by `==` and have no inside
+    kinds: how to write down values of a type
+    """
+
+    atoms: tuple[type, ...] = ()
+    kinds: tuple[tuple[type, Callable[[Recorder, Any, str], None]], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """The elements of an array, in an order of their own memory.
+
+    dtype: what the framework calls their type; where NumPy has none like it they are kept in a wider one
+    """
+
+    elements: np.ndarray
+    dtype: str
+
+
+#: how far floats may be from the expected ones: (relative, absolute)
+Tolerance = Callable[[Numbers], tuple[float, float]]
+
+
+def within(error: float) -> Tolerance:
+    """The same for all."""
+    return lambda want: (error, error)
+
+
+_ATOMS = (
+    int, float, complex, str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented), range, slice, type, types.ModuleType,
+)  # fmt: skip
+#: containers are walked by what their own type in C holds, whatever a subclass makes of it
+_SEQUENCES = (list, tuple, collections.deque)
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
+
+
+class Recorder:
+    """Walks values and keeps the facts. Everything that is written by one recorder can be told to be one object, or not."""
+
+    def __init__(self, parts: Iterable[Part] = ()) -> None:
+        self.facts: list[Fact] = []
+        self._parts = tuple(parts)
+        self._atoms = (*_ATOMS, *(a for p in self._parts for a in p.atoms))
+        self._kinds = tuple(k for p in self._parts for k in p.kinds)
+        self._seen: dict[int, int] = {}
+        self._memory: dict[Any, int] = {}
+        self._kept: list[Any] = []  # no address may be used twice
+
+    def fact(self, path: str, about: str, value: Any) -> None:
+        self.facts.append(Fact(path, about, value))
+
+    def memory(self, path: str, place: Any) -> None:
+        """Which memory a value lives in, among those seen."""
+        self.fact(path, "memory", self._memory.setdefault(place, len(self._memory)))
+
+    def write(self, value: Any, path: str = "result") -> None:
+        """Write down all that can be seen of `value`."""
+        self.fact(path, "type", type(value))
+        kind = next((write for of, write in self._kinds if isinstance(value, of)), None)
+        if kind is None and isinstance(value, self._atoms):
+            self.fact(path, "value", value)
+            return
+        if not isinstance(value, (tuple, frozenset)):
+            known = id(value) in self._seen
+            self.fact(path, "object", self._seen.setdefault(id(value), len(self._seen)))
+            if known:
+                return
+            self._kept.append(value)
+        if kind is not None:
+            kind(self, value, path)
+        else:
+            self._inside(value, path)
+
+    def _inside(self, value: Any, path: str) -> None:
+        if isinstance(value, types.FunctionType):
+            self._function(value, path)
+            return
+        if isinstance(value, types.MethodType):
+            self.write(value.__func__, f"{path}.__func__")
+            self.write(value.__self__, f"{path}.__self__")
+            return
+        if isinstance(
+            value, (types.BuiltinFunctionType, types.MethodWrapperType)
+        ):  # of a module, or bound to an object
+            self.fact(path, "name", value.__qualname__)
+            self.write(value.__self__, f"{path}.__self__")
+            return
+        if isinstance(value, BaseException):
+            for name in ("args", "__cause__", "__context__"):
+                self.write(getattr(value, name), f"{path}.{name}")
+        elif isinstance(value, dict):
+            kind = collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
+            self.fact(path, "length", dict.__len__(value))
+            for key in kind.keys(value):
+                self.write(key, f"{path}.keys()")
+            for key, item in kind.items(value):
+                self.write(item, f"{path}[{key!r}]" if isinstance(key, (str, int)) else f"{path}[...]")
+        elif isinstance(value, _SEQUENCES):
+            kind = next(c for c in _SEQUENCES if isinstance(value, c))
+            self.fact(path, "length", kind.__len__(value))
+            for i, item in enumerate(kind.__iter__(value)):
+                self.write(item, f"{path}[{i}]")
+        elif isinstance(value, (set, frozenset)):
+            self.fact(path, "elements", sorted(map(self._apart, value)))
+        else:
+            self._shown(value, path)
+        self._attributes(value, path)
+
+    def _apart(self, element: Any) -> str:
+        """An element of a set, whose order says nothing."""
+        if isinstance(element, self._atoms):
+            return f"{type(element).__qualname__} {_ADDRESS.sub('', repr(element))}"
+        other = Recorder(self._parts)
+        other._seen, other._memory = dict(self._seen), dict(self._memory)
+        other.write(element, "")
+        return _ADDRESS.sub("", str([(f.path, f.about, f.value) for f in other.facts]))
+
+    def _shown(self, value: Any, path: str) -> None:
+        """What the type in C shows of itself: it has no attributes to walk."""
+        for cls in type(value).__mro__[:-1]:
+            if isinstance(shown := cls.__dict__.get("__repr__"), types.WrapperDescriptorType):
+                self.fact(path, "shown", _ADDRESS.sub("", shown(value)))
+                return
+
+    def _attributes(self, value: Any, path: str) -> None:
+        try:
+            found = object.__getattribute__(value, "__dict__")
+        except AttributeError:
+            found = None
+        if found is not None:
+            self.write(found, f"{path}.__dict__")
+        for cls in type(value).__mro__:
+            if "__slots__" in cls.__dict__:
+                for name, slot in cls.__dict__.items():
+                    if isinstance(slot, types.MemberDescriptorType):
+                        self.write(_content(lambda slot=slot: slot.__get__(value)), f"{path}.{name}")
+
+    def _function(self, value: types.FunctionType, path: str) -> None:
+        self.fact(path, "code", value.__code__)
+        self.write(value.__defaults__, f"{path}.__defaults__")
+        self.write(value.__kwdefaults__, f"{path}.__kwdefaults__")
+        for i, cell in enumerate(value.__closure__ or ()):
+            self.write(_content(lambda cell=cell: cell.cell_contents), f"{path}.cell{i}")
+        self.write(dict(vars(value)), f"{path}.__dict__")
+
+
+def _content(read: Callable[[], Any]) -> Any:
+    """What a cell or a slot holds."""
+    try:
+        return read()
+    except (AttributeError, ValueError):
+        return "<nothing>"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """How records are compared.
+
+    tolerance: how far floats in arrays may differ; those outside of arrays may not
+    signs: the sign of zero counts
+    ignore: what need not agree, by the facts' `about`
+    """
+
+    tolerance: Tolerance = within(1e-6)
+    signs: bool = True
+    ignore: frozenset[str] = frozenset()
+
+    def check(self, want: Sequence[Fact], got: Sequence[Fact], where: str = "") -> None:
+        """Raises Difference with the path to the first thing that differs."""
+        for w, g in zip(want, got):
+            if (w.path, w.about) != (g.path, g.about):
+                raise Difference(f"{where}{w.path}: {g.about} of {g.path} instead of {w.about}")
+            if w.about in self.ignore:
+                continue
+            if report := self._differ(w.value, g.value):
+                raise Difference(f"{where}{w.path}: {w.about} {report}")
+        if len(want) != len(got):
+            raise Difference(f"{where}{len(got)} facts instead of {len(want)}")
+
+    def _differ(self, want: Any, got: Any) -> str:
+        if isinstance(want, Numbers):
+            return self._numbers_differ(want, got)
+        if isinstance(want, type) and isinstance(got, type):
+            return "" if _same_class(want, got) else f"{_name(got)} instead of {_name(want)}"
+        alike = want is got or want == got or want != want and got != got
+        if alike and type(want) is float:
+            alike = repr(want) == repr(got) or not self.signs
+        return "" if alike else f"{got!r} instead of {want!r}"
+
+    def _numbers_differ(self, want: Numbers, got: Numbers) -> str:
+        w, g = want.elements, got.elements
+        if w.shape != g.shape:
+            return f"of {g.shape} instead of {w.shape}"
+        with np.errstate(all="ignore"):
+            if w.dtype.kind in "fc":
+                relative, absolute = self.tolerance(want)
+                near = np.isclose(g, w, rtol=relative, atol=absolute, equal_nan=True)
+                if self.signs and w.dtype.kind == "f":
+                    near &= (w != 0) | (g != 0) | (np.signbit(w) == np.signbit(g))
+            else:
+                near = np.asarray((w == g) | (w != w) & (g != g))
+        if near.all():
+            return ""
+        bad = np.flatnonzero(~near)
+        return f"{bad.size} of {w.size} differ, element {bad[0]}: {g.reshape(-1)[bad[0]]} instead of {w.reshape(-1)[bad[0]]}"
+
+
+def _same_class(one: type, other: type) -> bool:
+    """Classes made anew by each run's own maker; compiled modules are of a subclass of the same name."""
+    named = one.__qualname__ == other.__qualname__
+    return one is other or named and (one.__module__ == other.__module__ or issubclass(other, one))
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
