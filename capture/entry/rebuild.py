@@ -105,6 +105,8 @@ class Rebuilder:
         """The name of a graph output."""
         name = self._outputs.get(node)
         if name is None:
+            if node in self.ev.builder.sealed:
+                raise self.ev.leaked()
             name = self._outputs[node] = f"_g{len(self._outputs)}"
             self.graph.outputs.append(node)
         return name

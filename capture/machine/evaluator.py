@@ -67,8 +67,12 @@ class _Builder(GraphBuilder):
         super().__init__(OPS, ev.graph)
         self.ev = ev
         self.protected: set[Node] = set()
+        #: nodes that stand in a function of their own, and not in this graph
+        self.sealed: set[Node] = set()
 
     def append(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
+        if self.sealed and not self.sealed.isdisjoint(inputs):
+            raise self.ev.leaked()
         node = super().append(row, inputs, attrs, meta)
         if row.requires is not None or row.raises or attrs.get("raises"):
             if self.ev.wrote_outside and may_raise(node):
@@ -422,6 +426,17 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
             return self.builder.call(op, *nodes, **attrs)
         except (ValueError, TypeError, IndexError, NotImplementedError) as error:
             raise self.framework_error(error) from error
+
+    def seal(self, nodes: Iterable[Node]) -> None:
+        """These nodes stand in a function of their own now."""
+        self.builder.sealed.update(nodes)
+
+    def leaked(self) -> Break:
+        """The Break for an array that is used outside of the function that it was made in."""
+        return self.break_(
+            "leaked-array", "an array of a function that the framework calls is used outside of it",
+            "it has no value there", "return it from the function",
+        )  # fmt: skip
 
     def framework_error(self, error: Exception) -> Break:
         """The Break for a call that the framework itself would refuse."""

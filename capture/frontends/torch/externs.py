@@ -30,7 +30,7 @@ from .calls import (
 from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
 from .held_numbers import held_number
-from .meta_results import Foreseen, Unforeseen, leaves
+from .meta_results import OF_DATA, Foreseen, Unforeseen, leaves
 from .opaque_calls import Call, Layout, layout_of
 from .reinterpreted import reinterpret
 from .results import Results
@@ -66,9 +66,11 @@ def call_target(
     effects: bool,
     raises: bool = True,
     axes: Any = None,
+    held: bool = False,
 ) -> Any:
     """As `extern_call`, for a function and the "module:name" under which a fresh process finds it.
 
+    held: the graph holds the function itself, and `target` is what messages call it
     raises: it may raise for some elements, so it is called in any case
     axes: those that it sums products over, where that is all it does (see `inductor.ops.extern`)
     """
@@ -85,7 +87,7 @@ def call_target(
         ones = autocast.stand_ins(cx, target, inputs)
         target, template = wrapped
         fn = autocast.under_autocast
-    call = Call(fn, target, tuple(_with_hints(template)), _with_hints(named), [n.meta for n in inputs])
+    call = Call(fn, target, tuple(_with_hints(template)), _with_hints(named), [n.meta for n in inputs], held)
     seen = _foreseen(cx, call, ones)
     if numbers:
         other = replace(call, args=tuple(_replaced(template, _another)), kwargs=_replaced(named, _another))
@@ -104,7 +106,7 @@ def call_target(
         raise cx.broken("extern-result", f"the framework function {target.replace(':', '.')}", "it gives no tensor")
     _refuse_overlap(cx, target, arrays, seen.written)
     made: list[Node] = []
-    ref = ExternRef(target, tuple(template), tuple(named.items()))
+    ref = ExternRef(fn if held else target, tuple(template), tuple(named.items()))
     if metas or effects and not tensors:
         attrs: dict[str, Any] = {"ref": ref, "effects": effects, "strides": tuple(m.stride for m in metas)}
         if raises:
@@ -244,6 +246,8 @@ def _foreseen(cx: Context, call: Call, stand_ins: Sequence[torch.Tensor] | None)
     try:
         seen = call.at(_sizes_at_hand(cx, call), stand_ins)
     except Unforeseen as error:
+        if call.held and not isinstance(error.__cause__, OF_DATA):
+            raise cx.ev.framework_error(error.__cause__) from error  # type: ignore[arg-type]
         raise cx.broken("unknown-function", f"the framework function {name}",
                         f"its result could not be foreseen without data ({error})") from error  # fmt: skip
     if any(t.layout is not torch.strided for t in leaves(seen.results)):

@@ -17,7 +17,17 @@ from ...values.base import Args, Handler, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
 from ...values.keys import IDENTITY_HASHES
 from ...values.tensor import ArrayValue, InputStorage
-from . import autocast, autograd_function, complex_views, functional_call, higher_order, queries, stand_ins, training  # noqa: F401  imported for the rows they add
+from . import (  # noqa: F401  imported for the rows they add
+    autocast,
+    autograd_function,
+    complex_views,
+    functional_call,
+    higher_order,
+    queries,
+    stand_ins,
+    training,
+    transforms,
+)
 from .calls import METHODS, function_handler
 from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
@@ -57,7 +67,7 @@ _NOT_INLINED = (
     "torch.storage", "torch.utils.checkpoint", "torch.utils.cpp_extension", "torch.utils.data", "torch.utils.hooks",
     "torch.utils._python_dispatch", "torch.utils._device", "torch.xpu",
 )  # fmt: skip
-_INLINED = ("torch.autograd.grad_mode", "torch.amp.autocast_mode")
+_INLINED = ("torch.autograd.grad_mode", "torch.amp.autocast_mode", "torch._functorch.apis")
 #: a live view; torch.Tensor.__dict__ is a new one at each asking
 _METHODS = torch.Tensor.__dict__
 _FOLDER = torch.__file__.rsplit("/", 1)[0]

@@ -91,9 +91,9 @@ def _checkpoint(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
             "the backward pass is another one then", "pass use_reentrant=False and nothing else",
         )  # fmt: skip
     given = (function, *args[1:], *rest.values())
-    before = _seen(ev, given)
+    before = seen_of(ev, given)
     result = ev.call(function, args[1:], rest)
-    if _seen(ev, given) != before:
+    if seen_of(ev, given) != before:
         raise ev.break_(
             "checkpoint-effects", "a checkpointed function changes something outside of itself",
             "the backward pass calls it again, and changes it again", "return what it computes instead",
@@ -101,7 +101,7 @@ def _checkpoint(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     return result
 
 
-def _seen(ev: Machine, values: tuple[Value, ...]) -> Any:
+def seen_of(ev: Machine, values: tuple[Value, ...]) -> Any:
     """What can be seen of the objects that a call may change: those from outside by what was done to them, those made during
     capture by what is in them.
     """

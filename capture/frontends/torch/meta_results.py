@@ -10,6 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+    UnsupportedOperatorException,
+)
 
 from ....inductor.dtypes import DType
 from ....inductor.graph import Input, Named, TensorMeta
@@ -57,6 +64,12 @@ def measurable(target: str, metas: Sequence[TensorMeta]) -> list[torch.Tensor] |
     return made
 
 
+#: what fake tensors raise where the program itself need not
+OF_DATA = (
+    DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException, UnsupportedOperatorException,
+)  # fmt: skip
+
+
 class Unforeseen(Exception):
     """The results cannot be known without data. `args[0]` is the framework's own message."""
 
@@ -95,7 +108,7 @@ _UNNOTICED = threading.Lock()
 
 
 @contextlib.contextmanager
-def _unnoticed() -> Iterator[None]:
+def unnoticed() -> Iterator[None]:
     """What runs here is no part of the program: its warnings, those that come once included, and the random numbers that some
     functions draw even without data are left to the program's own run.
     """
@@ -110,33 +123,38 @@ def _unnoticed() -> Iterator[None]:
             torch.set_rng_state(state)
 
 
-@_unnoticed()
+@unnoticed()
 def foresee(
     fn: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     metas: Sequence[TensorMeta],
     stand_ins: Sequence[torch.Tensor] | None = None,
+    faked: bool = False,
 ) -> Foreseen:
     """Run `fn` on the template's stand-ins: on the meta device, or, for functions that it does not know, as fake tensors.
-    Real stand-ins may be given instead.
+    Real stand-ins may be given instead. `faked`: fake tensors at once, for functions that make tensors of their own.
     """
     if stand_ins is not None:
         try:
             return _run(fn, args, kwargs, list(stand_ins), None, True)
         except Exception as error:
             raise Unforeseen(first_line(error)) from error
+    if faked:
+        try:
+            with FakeTensorMode(allow_non_fake_inputs=True):
+                return _run(fn, args, kwargs, [stand_in(m, m.device) for m in metas], None, True)
+        except Exception as error:
+            raise Unforeseen(first_line(error)) from error
     try:
-        return _run(fn, args, kwargs, [_stand_in(m, "meta") for m in metas], "meta", False)
+        return _run(fn, args, kwargs, [stand_in(m, "meta") for m in metas], "meta", False)
     except NotImplementedError as error:
         first = error
     except Exception as error:
         raise Unforeseen(first_line(error)) from error
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
     try:
         with FakeTensorMode():
-            return _run(fn, args, kwargs, [_stand_in(m, m.device) for m in metas], None, True)
+            return _run(fn, args, kwargs, [stand_in(m, m.device) for m in metas], None, True)
     except Exception:
         raise Unforeseen(first_line(first)) from first
 
@@ -146,7 +164,7 @@ def first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
-def _stand_in(m: TensorMeta, device: str) -> torch.Tensor:
+def stand_in(m: TensorMeta, device: str) -> torch.Tensor:
     return torch.empty_strided(m.shape, m.stride, dtype=to_torch(m.dtype), device=to_device(device))
 
 

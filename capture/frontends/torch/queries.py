@@ -357,8 +357,6 @@ _refused("torch.save", "input-output", "it writes a file", "call it outside")
 _refused("torch.load", "input-output", "it reads a file", "call it outside")
 _refused("torch.from_numpy", "foreign-memory", "the tensor would share memory with a NumPy array", "call it outside")
 _refused("torch.cuda.synchronize", "device-synchronisation", "it waits for the device", "call it outside")
-_refused("torch.vmap", "function-transform", "torch.func transforms are not captured")
-_refused("torch.func.grad", "function-transform", "torch.func transforms are not captured")
 _refused("torch.autograd.grad", "autograd", "gradients are not captured")
 _refused(
     "Tensor.backward", "autograd", "gradients are not captured", "call backward() outside of the compiled function"

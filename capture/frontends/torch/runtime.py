@@ -75,16 +75,18 @@ class TorchRuntime:
     def _run_extern(
         self, *arrays: Any, ref: ExternRef, effects: bool = False, strides: Any = None, shapes: Any = None,
         writes: tuple[int, ...] = (), picks: tuple[int, ...] | None = None, raises: bool = False, axes: Any = None,
+        copies: bool = True,
     ) -> Any:  # fmt: skip
         """The call that `ref` describes; results are laid out in `strides`, on which the plan relies.
 
         writes: positions of the arrays that the call writes to: it gets copies, which follow the results
+        copies: these are none yet
         raises: the graph's business: it calls also where nobody needs the results
         axes:   the compiler's business: what the call sums over
         picks:  positions, among the results, of those that the graph needs (the others alias arguments); None: all
         shapes: what the results' shapes must be, where that was not certain
         """
-        if writes:
+        if writes and copies:
             arrays = tuple(_copied(x) if i in writes else x for i, x in enumerate(arrays))
         from_template = _Template(arrays, self)
         args = [from_template(a) for a in ref.args]

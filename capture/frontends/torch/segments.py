@@ -8,6 +8,7 @@ from ...values.tensor import ArrayValue, Storage
 from .state import state_of
 
 if TYPE_CHECKING:
+    from ....inductor.graph import Node
     from ...values.base import Machine
 
 
@@ -17,6 +18,8 @@ class Segment:
     def __init__(self, ev: Machine) -> None:
         self.ev = ev
         self.start = len(ev.graph.nodes)
+        #: whether gradients were on before it
+        self.grad = state_of(ev).grad
         self.effects = ev.effects.count
         self.inputs = [(s, s.version) for s in state_of(ev).arrays.inputs]
         self.older = set(ev.graph.nodes)
@@ -26,8 +29,8 @@ class Segment:
         """An argument: it must not be written to either."""
         self.watched.append((array.storage, array.storage.version))
 
-    def end(self, what: str) -> None:
-        """Take the nodes out; inputs of the whole graph stay. Breaks when something outside was changed."""
+    def take(self, what: str) -> list[Node]:
+        """Take the nodes out; inputs of the whole graph stay. Breaks when a tensor outside was changed."""
         ev, graph = self.ev, self.ev.graph
         tail = graph.nodes[self.start :]
         outside = set(graph.inputs)
@@ -42,8 +45,22 @@ class Segment:
             raise ev.break_(
                 "segment-mutation", f"{what} writes to a tensor from outside", "", "write to a copy inside of it"
             )
+        return [n for n in tail if n not in outside]
+
+    def end(self, what: str) -> None:
+        """As `take`, and nothing else outside may have been changed."""
+        self.take(what)
+        ev = self.ev
         if ev.effects.count != self.effects:
             raise ev.break_("segment-effects", f"{what} changes objects outside of it", "", "return what it changes")
+
+    def refuse_write(self, storage: Storage) -> None:
+        """Break for a write to memory from before the segment."""
+        if storage.is_input or all(n is not storage.node for n in self.ev.graph.nodes[self.start :]):
+            raise self.ev.break_(
+                "segment-mutation", "a function that the framework calls writes to a tensor from outside", "",
+                "write to a copy inside of it",
+            )  # fmt: skip
 
     def is_older(self, storage: Storage) -> bool:
         """True for memory from before the segment."""

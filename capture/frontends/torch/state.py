@@ -63,6 +63,10 @@ class TorchState:
         self.began = 0
         #: nodes whose tensors are in eager one with a storage's memory, since its last write that autograd counts
         self.contents: dict[Storage, list[Node]] = {}
+        #: segments that are captured as bodies of functions, the innermost last
+        self.bodies: list[Any] = []
+        #: how often the program wrote to a tensor
+        self.writes = 0
         self._looked_at = 0
         self._recorded = False
 
@@ -73,6 +77,11 @@ class TorchState:
     @grad.setter
     def grad(self, mode: bool) -> None:
         self.builder.grad = mode
+
+    @property
+    def delivers(self) -> bool:
+        """Whether gradients may arrive at tensors from outside of what is captured now."""
+        return self.grad and all(segment.grad for segment in self.bodies)
 
     @property
     def casts(self) -> bool:
@@ -87,6 +96,15 @@ class TorchState:
             yield
         finally:
             self._in_place -= 1
+
+    @contextlib.contextmanager
+    def body(self, segment: Any) -> Iterator[None]:
+        """Inside, what is captured is the body of a function that the framework is to call."""
+        self.bodies.append(segment)
+        try:
+            yield
+        finally:
+            self.bodies.pop()
 
     @contextlib.contextmanager
     def quietly(self, quiet: bool) -> Iterator[None]:

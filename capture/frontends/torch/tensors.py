@@ -74,7 +74,7 @@ class TensorValue(ArrayValue):
 
     def node(self, ev: Machine) -> Node:
         storage = self.storage
-        if storage.is_input and storage.version and state_of(ev).grad:
+        if storage.is_input and storage.version and state_of(ev).delivers:
             training.settle(ev, storage)
         if self.parent is not None and self.recorded != state_of(ev).grad and self._version != storage.version:
             with gradients(ev, self.recorded):

@@ -33,6 +33,9 @@ Shape = tuple[int, ...]
 def write(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node], None]) -> None:
     """Write `node` into a tensor that takes part in differentiation, perhaps; `assign` does it in the graph alone."""
     state, storage = state_of(ev), array.storage
+    state.writes += 1
+    if state.bodies:
+        state.bodies[-1].refuse_write(storage)
     if array.parent is None and not state.quiet:
         _count(ev, storage)
     if state.recorded() and node.op.kind != "view" and node in ev.graph.nodes[state.began :]:

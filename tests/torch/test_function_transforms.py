@@ -1,0 +1,203 @@
+"""torch.func: what is one graph, beyond the public corpus (`programs_transforms`); gradients through a transform, and what breaks."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, linearize, vjp, vmap
+from torch_checks import compare, compiled, randn
+
+import quern
+from quern.testing import CompileCounter
+
+X = randn(4, 3)
+
+
+def _through(make):
+    net = nn.Linear(3, 2)
+    return make(net), list(net.parameters())
+
+
+def _vjp_of(net, x):
+    out, pull = vjp(lambda r: net(r).tanh(), x)
+    return out, pull(out)[0]
+
+
+def _without_recording(net, r):
+    with torch.no_grad():
+        w = net.weight * 2
+    return (net(r) @ w).tanh().sum()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda net: lambda x: vmap(lambda r: net(r).sin())(x),
+        lambda net: lambda x: grad(lambda r: net(r).tanh().sum())(x),
+        lambda net: lambda x: jvp(lambda r: net(r).tanh(), (x,), (x,)),
+        lambda net: lambda x: _vjp_of(net, x),
+        lambda net: lambda x: (jacrev(net)(x[0]), jacfwd(net)(x[0]), hessian(lambda a: net(a).tanh().sum())(x[0])),
+        lambda net: lambda x: grad(lambda r: _without_recording(net, r))(x),
+        lambda net: torch.no_grad()(lambda x: (grad(lambda r: net(r).tanh().sum())(x), vmap(net)(x))),
+        lambda net: lambda x: vmap(grad(lambda r: functional_call(net, dict(net.named_parameters()), (r,)).sum()))(x),
+    ],
+)
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_gradients_through_a_transform(make, backend):
+    def observe(wrap):
+        torch.manual_seed(0)
+        function, parameters = _through(make)
+        function, seen = wrap(function), []
+        for wanted in (False, True, False):
+            x = X.clone().requires_grad_(wanted)
+            found = [t for t in torch.utils._pytree.tree_leaves(function(x)) if isinstance(t, torch.Tensor)]
+            differentiable = [t.sum() for t in found if t.requires_grad]
+            if differentiable:
+                sum(differentiable).backward()
+            grads = [None if p.grad is None else p.grad.clone() for p in (x, *parameters)]
+            seen.append(([t.detach() for t in found], [t.requires_grad for t in found], grads))
+        return seen
+
+    expected = observe(lambda f: f)
+    compare(expected, observe(lambda f: quern.compile(f, backend=backend, fullgraph=True)), 1e-5)
+
+
+def test_one_graph_for_all_sizes():
+    counter = CompileCounter()
+
+    def fn(x):
+        return vmap(grad(lambda r: (r.view(1, -1) * r.unsqueeze(1)).sum()))(x), jacrev(lambda r: r.cumsum(0))(x[0])
+
+    function = quern.compile(fn, backend=counter, fullgraph=True)
+    for shape in ((4, 3), (5, 6), (7, 9), (3, 11)):
+        x = randn(*shape)
+        compare(fn(x), function(x), 1e-5)
+    assert counter.frame_count == 2
+
+
+def test_values_that_change_between_calls():
+    def fn(x, n, scale, tables):
+        return vmap(lambda r: r * n + scale + tables["a"].sum())(x)
+
+    function = compiled(fn)
+    for n, scale in ((2, 0.5), (3, 1.5), (4, 2.5), (2, 3.0)):
+        table = {"a": randn(3, seed=n)}
+        compare(fn(X, n, scale, table), function(X, n, scale, table))
+
+
+def test_another_function_is_another_program():
+    def fn(f, x):
+        return vmap(grad(f))(x)
+
+    function = compiled(fn)
+    for power in (2, 3):
+        f = (lambda p: lambda r: (r**p).sum())(power)
+        compare(fn(f, X), function(f, X))
+    mapped = [vmap(lambda r: r + 1), vmap(lambda r: r - 1), jacrev(lambda r: r * 2)]
+    apply = compiled(lambda f, x: f(x))
+    for f in mapped:
+        compare(f(X), apply(f, X))
+
+
+def test_settings_of_a_transform_made_outside():
+    def fn(f, x):
+        return f(x)
+
+    function = compiled(fn)
+    for d in (0, 1, -1):
+        f = vmap(lambda r: r.sum(), in_dims=d)
+        compare(f(X), function(f, X))
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_errors_come_from_the_framework(backend):
+    def fn(x):
+        y = vmap(lambda r: torch.linalg.solve(r.view(2, 2), torch.ones(2)))(x)
+        return y * 2
+
+    function = quern.compile(fn, backend=backend, fullgraph=True)
+    good = randn(3, 4)
+    compare(fn(good), function(good), 1e-4)
+    with pytest.raises(torch.linalg.LinAlgError):
+        function(torch.zeros(3, 4))
+    compare(fn(good), function(good), 1e-4)
+    assert torch._C._functorch.maybe_current_level() is None
+
+
+def test_random_numbers_are_drawn_as_in_eager():
+    def fn(x):
+        a = vmap(lambda r: torch.randn(3) + r, randomness="different")(x)
+        b = vmap(lambda r: torch.randn(3) + r, randomness="same")(x)
+        return a, b, grad(lambda r: nn.functional.dropout(r, 0.5).sum())(x), torch.randn(2)
+
+    function = compiled(fn)
+    for _ in range(2):
+        torch.manual_seed(3)
+        expected = fn(X)
+        torch.manual_seed(3)
+        compare(expected, function(X))
+
+
+def test_nothing_of_the_first_call_is_kept():
+    function = compiled(lambda net, x: vmap(grad(lambda r: net(r).sum()))(x))
+    net, x = nn.Linear(3, 2), X.clone()
+    gone = [weakref.ref(net.weight), weakref.ref(x)]
+    function(net, x)
+    del net, x
+    gc.collect()
+    assert [r() for r in gone][1] is None
+
+
+def _counts_in_chunks(x):
+    n = []
+
+    def f(row):
+        n.append(1)
+        return row * 2
+
+    return vmap(f, chunk_size=1)(x), n
+
+
+def _pulls_behind_a_write(x):
+    z = x.clone()
+    _, pull = vjp(lambda a: a * a, z)
+    z.add_(1)
+    return pull(x), z
+
+
+def _pulls_at_random(x):
+    out, pull = vjp(lambda r: nn.functional.dropout(r, 0.5), x)
+    return out, pull(x)
+
+
+def _writes_to_an_argument(x):
+    y = x.clone()
+    vmap(lambda row: row.mul_(2))(y)
+    return y
+
+
+def _writes_to_what_is_around(x):
+    total = torch.zeros(())
+    vmap(lambda row: (total.add_(1), row)[1])(x)
+    return total
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        _counts_in_chunks, _pulls_behind_a_write, _pulls_at_random, _writes_to_an_argument, _writes_to_what_is_around,
+        lambda x: vmap(lambda r: r.as_strided((2,), (1,)))(x), lambda x: linearize(torch.sin, x)[1](x),
+    ],
+)  # fmt: skip
+def test_what_is_not_one_graph_runs_as_it_is(fn):
+    with pytest.raises(quern.errors.Unsupported):
+        compiled(fn)(X)
+    for backend in ("eager", "inductor"):
+        torch.manual_seed(0)
+        expected = fn(X)
+        torch.manual_seed(0)
+        compare(expected, quern.compile(fn, backend=backend)(X))
