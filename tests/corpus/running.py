@@ -142,21 +142,17 @@ def compare(want: Run, got: Run, comparison: Comparison, where: str) -> None:
     comparison.check(want.facts, got.facts, f"{where} ")
 
 
-def agree(program: Program, prepare: Callable[[Any], Any], ground: Ground, comparison: Comparison | None = None) -> Any:
-    """Run a program plain and prepared; every call must agree. Returns what `prepare` gave last."""
-    made: list[Any] = []
-
-    def prepared(fn: Any) -> Any:
-        made.append(prepare(fn))
-        return made[-1]
-
+def agree(
+    program: Program, prepare: Callable[[Any], Any], ground: Ground, comparison: Comparison | None = None
+) -> None:
+    """Run a program plain and prepared; every call must agree."""
     comparison = comparison or Comparison(within(program.error))
     plain = list(runs(program, _AS_IS, ground))
-    number = -1
-    for number, got in enumerate(runs(program, prepared, ground)):
-        if number == len(plain):
-            raise Difference(f"{number + 1} results instead of {len(plain)}")
-        compare(plain[number], got, comparison, f"call {number}")
-    if number + 1 != len(plain):
-        raise Difference(f"{number + 1} results instead of {len(plain)}")
-    return made[-1]
+    calls = 0
+    for got in runs(program, prepare, ground):
+        if calls == len(plain):
+            raise Difference(f"more calls than {calls}")
+        compare(plain[calls], got, comparison, f"call {calls}")
+        calls += 1
+    if calls != len(plain):
+        raise Difference(f"{calls} calls instead of {len(plain)}")

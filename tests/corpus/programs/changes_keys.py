@@ -13,7 +13,10 @@ import functools
 import weakref
 
 import torch
-from second_calls import X, program
+from changes_objects import X
+from registry import Topic
+
+program = Topic(__name__)
 
 
 def parameters(*values):
@@ -23,7 +26,7 @@ def parameters(*values):
 # ------------------------------------------------------------ compared by identity
 
 
-@program
+@program.script
 def state_made_at_first_sight(c):
     weights = parameters(1, 2)
     state, seen = {}, {}
@@ -47,7 +50,7 @@ def state_made_at_first_sight(c):
     yield step(torch.ones(2)), [seen["times", p] for p in weights]
 
 
-@program
+@program.script
 def state_of_state_in_a_defaultdict(c):
     weights, state = parameters(1, 2, 3), collections.defaultdict(dict)
 
@@ -69,7 +72,7 @@ def state_of_state_in_a_defaultdict(c):
     yield step(torch.ones(2)), [state[p]["step"] for p in weights]
 
 
-@program
+@program.script
 def tensor_in_a_memo(c):
     memo = {}
     f = c(lambda t: memo[t] * 10 if t in memo else t + 1)
@@ -83,7 +86,7 @@ def tensor_in_a_memo(c):
     yield f(one), f(equal)
 
 
-@program
+@program.script
 def argument_looked_up_after_all_keys_were_seen(c):
     f = c(lambda t, d: sum(k.sum() * v for k, v in d.items()) * d.get(t, 2.0))
     a, b = torch.ones(3), torch.ones(3) * 2
@@ -98,7 +101,7 @@ def argument_looked_up_after_all_keys_were_seen(c):
         yield f(t, d)
 
 
-@program
+@program.script
 def value_read_before_its_key(c):
     a, b = object(), object()
     held = {a: 2.0, b: 3.0}
@@ -108,7 +111,7 @@ def value_read_before_its_key(c):
     yield f(X, a), f(X, b)
 
 
-@program
+@program.script
 def modules_functions_and_classes(c):
     first, second, table = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3), {}
 
@@ -131,7 +134,7 @@ def modules_functions_and_classes(c):
     yield f(X, Kind())
 
 
-@program
+@program.script
 def dtypes_and_devices(c):
     table = {torch.float32: 2.0, torch.device("cpu"): 3.0}
     f = c(lambda x: x * table.get(x.dtype, 1.0) * table.get(x.device, 1.0))
@@ -142,7 +145,7 @@ def dtypes_and_devices(c):
     yield f(X)
 
 
-@program
+@program.script
 def order_of_objects(c):
     a, b = object(), object()
     order = collections.OrderedDict()
@@ -164,7 +167,7 @@ def order_of_objects(c):
     yield f(X), [key is a for key in order]
 
 
-@program
+@program.script
 def parameters_in_a_set(c):
     a, b = parameters(1, 1)
     seen = set()
@@ -187,7 +190,7 @@ def parameters_in_a_set(c):
     yield f(X), len(seen)
 
 
-@program
+@program.script
 def popped_and_set_again(c):
     (w,) = parameters(1)
     held = {w: 3.0}
@@ -208,7 +211,7 @@ def popped_and_set_again(c):
     yield g(X)
 
 
-@program
+@program.script
 def views_of_objects(c):
     a, b = parameters(1, 2)
     held = {}
@@ -228,7 +231,7 @@ def views_of_objects(c):
     yield f(X)
 
 
-@program
+@program.script
 def weak_keys(c):
     class Owner: ...
 
@@ -250,7 +253,7 @@ def weak_keys(c):
     yield count(X, a), count(X, a), count(X, b)
 
 
-@program
+@program.script
 def dicts_given_as_arguments(c):
     class Owner: ...
 
@@ -277,7 +280,7 @@ def dicts_given_as_arguments(c):
 # ------------------------------------------------------------ compared by what they are made of
 
 
-@program
+@program.script
 def bound_methods(c):
     class Layer:
         def go(self, x):
@@ -296,7 +299,7 @@ def bound_methods(c):
     yield f(X, a.go), f(X, b.go)
 
 
-@program
+@program.script
 def bound_methods_of_oneself(c):
     class Layer:
         def __init__(self):
@@ -320,7 +323,7 @@ def bound_methods_of_oneself(c):
     yield f(X), list(layer.hooks.values())
 
 
-@program
+@program.script
 def partials(c):
     a, b, known = functools.partial(torch.add, 1.0), functools.partial(torch.add, 1.0), {}
     f = c(lambda x, fn: fn(x) * (2 if fn in known else 1))
@@ -331,7 +334,7 @@ def partials(c):
     yield f(X, a), f(X, b)
 
 
-@program
+@program.script
 def tuples_and_frozensets(c):
     a, b = parameters(1, 2)
     held = {}
@@ -354,7 +357,7 @@ def tuples_and_frozensets(c):
     yield f(X)
 
 
-@program
+@program.script
 def tuples_of_arguments(c):
     Pair = collections.namedtuple("Pair", "tensor number")
     held = {}
@@ -365,7 +368,7 @@ def tuples_of_arguments(c):
     yield f(X, key), f(X, Pair(X, 1)), f(X, (X, 1)), f(X, Pair(X + 0, 1)), f(X, Pair(X, 2))
 
 
-@program
+@program.script
 def numbers_of_several_types(c):
     table = {0.1: 1.0, 0.5: 2.0, 1: 3.0, None: 5.0, float("inf"): 6.0, b"x": 7.0, (1, 2.5): 8.0}
     f = c(lambda x, k: x * table.get(k, 0.25))
@@ -389,7 +392,7 @@ class Numbered:
         return hash(self.number)
 
 
-@program
+@program.script
 def own_equality(c):
     memo = {}
 
@@ -413,7 +416,7 @@ def own_equality(c):
     yield f(X, key), len(memo)
 
 
-@program
+@program.script
 def keys_that_the_program_makes(c):
     @dataclasses.dataclass(frozen=True)
     class Shape:
@@ -437,7 +440,7 @@ def keys_that_the_program_makes(c):
     yield f(X, 7)
 
 
-@program
+@program.script
 def an_equality_that_counts(c):
     class Counted:
         def __init__(self):
@@ -461,7 +464,7 @@ def an_equality_that_counts(c):
 # ------------------------------------------------------------ what is read beside the keys
 
 
-@program
+@program.script
 def a_default_is_not_made_by_looking(c):
     held = collections.defaultdict(int, a=2)
     f = c(lambda x: x * held["a"] if "a" in held else x - 1)
@@ -473,7 +476,7 @@ def a_default_is_not_made_by_looking(c):
     yield f(X)
 
 
-@program
+@program.script
 def counters_of_objects(c):
     (w,) = parameters(1)
     count = collections.Counter()
@@ -495,7 +498,7 @@ def counters_of_objects(c):
     yield g(X)
 
 
-@program
+@program.script
 def what_is_left_after_a_deletion(c):
     @c
     def f(x, d):
@@ -506,7 +509,7 @@ def what_is_left_after_a_deletion(c):
     yield f(X, {"a": 1}), f(X, {"a": 1, "b": 2}), f(X, {}), f(X, {"b": 1})
 
 
-@program
+@program.script
 def a_missing_key_is_the_classs_to_answer(c):
     class Missing(dict):
         asked = []
@@ -526,7 +529,7 @@ def a_missing_key_is_the_classs_to_answer(c):
     yield f(X), len(Missing.asked)
 
 
-@program
+@program.script
 def methods_of_a_dicts_subclass_run_as_often_as_called(c):
     class Own(dict):
         calls = 0

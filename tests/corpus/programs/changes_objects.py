@@ -25,18 +25,11 @@ import types
 
 import numpy as np
 import torch
+from registry import Topic
 
 import quern
 
-PROGRAMS = []
-
-
-def program(fn):
-    """Register a program."""
-    PROGRAMS.append(fn)
-    return fn
-
-
+program = Topic(__name__)
 X = torch.arange(6.0).reshape(2, 3) + 1
 
 # ------------------------------------------------------------ globals, cells, defaults
@@ -48,7 +41,7 @@ BOX = {"inner": {"list": [1, [2]]}}
 TENSOR = torch.ones(3)
 
 
-@program
+@program.script
 def global_rebound(c):
     global FACTOR
     f = c(lambda x: x * FACTOR)
@@ -57,7 +50,7 @@ def global_rebound(c):
     FACTOR = 2
 
 
-@program
+@program.script
 def global_list_mutated(c):
     f = c(lambda x: x * len(ITEMS) + sum(ITEMS))
     yield f(X)
@@ -69,7 +62,7 @@ def global_list_mutated(c):
     yield f(X)
 
 
-@program
+@program.script
 def global_nested_mutated(c):
     f = c(lambda x: x * BOX["inner"]["list"][1][0])
     yield f(X)
@@ -80,7 +73,7 @@ def global_nested_mutated(c):
     BOX["inner"] = {"list": [1, [2]]}
 
 
-@program
+@program.script
 def global_deleted(c):
     global LATE
     LATE = 4
@@ -100,7 +93,7 @@ def global_deleted(c):
     del LATE
 
 
-@program
+@program.script
 def global_dict_order(c):
     f = c(lambda x: [x * v for v in NAMED.values()])
     yield f(X)
@@ -111,7 +104,7 @@ def global_dict_order(c):
     yield f(X)
 
 
-@program
+@program.script
 def global_tensor_rebound_and_written(c):
     global TENSOR
     f = c(lambda x: x + TENSOR)
@@ -127,7 +120,7 @@ def global_tensor_rebound_and_written(c):
     TENSOR = torch.ones(3)
 
 
-@program
+@program.script
 def cells(c):
     n = 1
     acc = []
@@ -149,7 +142,7 @@ def cells(c):
     yield f(X)
 
 
-@program
+@program.script
 def cell_emptied(c):
     n = 1
 
@@ -167,7 +160,7 @@ def cell_emptied(c):
     yield f(X)
 
 
-@program
+@program.script
 def defaults_changed(c):
     def g(x, n=2, *, k=3):
         return x * n + k
@@ -186,7 +179,7 @@ def _global_helper(x, n=2, *, k=3):
     return x * n + k
 
 
-@program
+@program.script
 def defaults_of_global_changed(c):
     f = c(lambda x: _global_helper(x))
     yield f(X)
@@ -200,7 +193,7 @@ def defaults_of_global_changed(c):
     yield f(X)
 
 
-@program
+@program.script
 def defaults_appear(c):
     def g(x, n):
         return x * n
@@ -217,7 +210,7 @@ def defaults_appear(c):
     yield f(X)
 
 
-@program
+@program.script
 def default_is_a_mutable_list(c):
     def g(x, acc=[]):
         acc.append(1)
@@ -228,7 +221,7 @@ def default_is_a_mutable_list(c):
         yield f(X)
 
 
-@program
+@program.script
 def own_defaults_changed(c):
     def g(x, n=2, *, k=1):
         return x * n + k
@@ -241,7 +234,7 @@ def own_defaults_changed(c):
     yield f(X)
 
 
-@program
+@program.script
 def code_swapped(c):
     def g(x):
         return x + 1
@@ -255,7 +248,7 @@ def code_swapped(c):
     yield f(X)
 
 
-@program
+@program.script
 def own_code_swapped(c):
     def g(x):
         return x + 1
@@ -269,7 +262,7 @@ def own_code_swapped(c):
     yield f(X)
 
 
-@program
+@program.script
 def function_attribute(c):
     def g(x):
         return x * g.n
@@ -286,7 +279,7 @@ def function_attribute(c):
         yield str(e)
 
 
-@program
+@program.script
 def function_renamed(c):
     def g(x):
         return x
@@ -299,7 +292,7 @@ def function_renamed(c):
     yield f(X)
 
 
-@program
+@program.script
 def class_renamed(c):
     class Named:
         """What it is."""
@@ -312,7 +305,7 @@ def class_renamed(c):
     yield f(X)
 
 
-@program
+@program.script
 def class_registered_with_an_abstract_one(c):
     class Shape(abc.ABC):  # noqa: B024
         pass
@@ -326,7 +319,7 @@ def class_registered_with_an_abstract_one(c):
     yield f(X, Square())
 
 
-@program
+@program.script
 def list_of_objects(c):
     items = [Config(1), Config(2)]
     f = c(lambda x: x * sum(o.n for o in items))
@@ -339,7 +332,7 @@ def list_of_objects(c):
     yield f(X)
 
 
-@program
+@program.script
 def constructor_changed(c):
     class A:
         def __init__(self):
@@ -353,7 +346,7 @@ def constructor_changed(c):
     yield f(X)
 
 
-@program
+@program.script
 def partial_changed(c):
     g = functools.partial(torch.mul, other=2)
     f = c(lambda x: g(x))
@@ -364,7 +357,7 @@ def partial_changed(c):
     yield f(X)
 
 
-@program
+@program.script
 def closure_of_helper_rebuilt(c):
     def make(n):
         return lambda x: x * n
@@ -406,7 +399,7 @@ class Child(Config):
 CONFIG = Config()
 
 
-@program
+@program.script
 def instance_overrides_class(c):
     o = Config()
     f = c(lambda x, o: x * o.scale + o.get())
@@ -419,7 +412,7 @@ def instance_overrides_class(c):
     yield f(X, o)
 
 
-@program
+@program.script
 def held_instance_overrides_class(c):
     f = c(lambda x: x * CONFIG.scale + CONFIG.get())
     yield f(X)
@@ -433,7 +426,7 @@ def held_instance_overrides_class(c):
     yield f(X)
 
 
-@program
+@program.script
 def class_attribute_changed(c):
     f = c(lambda x, o: x * o.scale + o.clsm(1))
     o = Config()
@@ -449,7 +442,7 @@ def class_attribute_changed(c):
     yield f(X, Child())
 
 
-@program
+@program.script
 def method_patched(c):
     f = c(lambda x, o: o.get() + o.stat(x) + o.prop)
     o = Config()
@@ -466,7 +459,7 @@ def method_patched(c):
     Config.get, Config.stat, Config.prop = before
 
 
-@program
+@program.script
 def class_of_object_changed(c):
     class A:
         def f(self, x):
@@ -485,7 +478,7 @@ def class_of_object_changed(c):
     yield f(X)
 
 
-@program
+@program.script
 def getattr_hook_appears(c):
     class A:
         pass
@@ -502,7 +495,7 @@ def getattr_hook_appears(c):
     yield f(X, o)
 
 
-@program
+@program.script
 def bases_changed(c):
     class A:
         n = 1
@@ -520,7 +513,7 @@ def bases_changed(c):
     yield f(X, o)
 
 
-@program
+@program.script
 def eq_overridden(c):
     class K:
         def __init__(self, n):
@@ -538,7 +531,7 @@ def eq_overridden(c):
     yield f(X, a, a)
 
 
-@program
+@program.script
 def identity_and_equality(c):
     def f(x, a, b):
         return x * (2 if a is b else 3) * (5 if a == b else 7)
@@ -553,7 +546,7 @@ def identity_and_equality(c):
     yield f(X, math.nan, math.nan)
 
 
-@program
+@program.script
 def bool_and_len_appear(c):
     class A:
         pass
@@ -567,7 +560,7 @@ def bool_and_len_appear(c):
     yield f(X, o)
 
 
-@program
+@program.script
 def slots_object(c):
     class S:
         __slots__ = ("a", "b")
@@ -587,7 +580,7 @@ def slots_object(c):
     yield f(X, s)
 
 
-@program
+@program.script
 def dataclasses_change(c):
     @dataclasses.dataclass
     class D:
@@ -602,7 +595,7 @@ def dataclasses_change(c):
     yield f(X, D(True, 3))
 
 
-@program
+@program.script
 def isinstance_changes(c):
     f = c(lambda x, o: x + 1 if isinstance(o, Child) else x - 1)
     yield f(X, Config())
@@ -611,7 +604,7 @@ def isinstance_changes(c):
     yield f(X, None)
 
 
-@program
+@program.script
 def dict_of_object(c):
     o = Config()
     f = c(lambda x, o: x * len(vars(o)) + o.__dict__.get("extra", 0))
@@ -625,7 +618,7 @@ def dict_of_object(c):
 # ------------------------------------------------------------ modules, builtins, the library
 
 
-@program
+@program.script
 def builtin_patched(c):
     f = c(lambda x: x * len([1, 2]) + divmod(7, 3)[0] + max(1, 2))
     yield f(X)
@@ -639,7 +632,7 @@ def builtin_patched(c):
     yield f(X)
 
 
-@program
+@program.script
 def module_attribute_patched(c):
     f = c(lambda x: x * math.sqrt(4) + operator.add(1, 2))
     yield f(X)
@@ -653,7 +646,7 @@ def module_attribute_patched(c):
     yield f(X)
 
 
-@program
+@program.script
 def torch_function_patched(c):
     f = c(lambda x: torch.sin(x))
     yield f(X)
@@ -667,7 +660,7 @@ def torch_function_patched(c):
     yield f(X)
 
 
-@program
+@program.script
 def torch_functional_patched(c):
     f = c(lambda x: torch.nn.functional.relu(x - 3))
     yield f(X)
@@ -681,7 +674,7 @@ def torch_functional_patched(c):
     yield f(X)
 
 
-@program
+@program.script
 def tensor_method_patched(c):
     f = c(lambda x: x.sin())
     yield f(X)
@@ -698,7 +691,7 @@ def tensor_method_patched(c):
     yield f(X)
 
 
-@program
+@program.script
 def user_module_patched(c):
     m = types.ModuleType("user_made")
     m.n = 3
@@ -711,7 +704,7 @@ def user_module_patched(c):
     yield f(X)
 
 
-@program
+@program.script
 def sys_modules_swapped(c):
     one, two = types.ModuleType("swapped_mod"), types.ModuleType("swapped_mod")
     one.n, two.n = 1, 2
@@ -735,7 +728,7 @@ def sys_modules_swapped(c):
         yield str(e)
 
 
-@program
+@program.script
 def environment(c):
     def f(x):
         return x * int(os.environ.get("QUERN_TEST_N", "2")) + (1 if "QUERN_TEST_M" in os.environ else 0)
@@ -750,7 +743,7 @@ def environment(c):
     yield f(X)
 
 
-@program
+@program.script
 def getenv(c):
     f = c(lambda x: x * int(os.getenv("QUERN_TEST_N", "2")))
     yield f(X)
@@ -761,7 +754,7 @@ def getenv(c):
     del os.environ["QUERN_TEST_N"]
 
 
-@program
+@program.script
 def random_state(c):
     f = c(lambda x: x * random.random() + random.randint(0, 100))
     random.seed(3)
@@ -774,7 +767,7 @@ def random_state(c):
     yield random.random()
 
 
-@program
+@program.script
 def numpy_random_state(c):
     f = c(lambda x: x * float(np.random.rand()))
     np.random.seed(3)
@@ -784,7 +777,7 @@ def numpy_random_state(c):
     yield f(X)
 
 
-@program
+@program.script
 def own_random(c):
     r = random.Random(3)
     f = c(lambda x: x * r.random() + r.choice([1, 2, 3]))
@@ -793,7 +786,7 @@ def own_random(c):
     yield r.random()
 
 
-@program
+@program.script
 def torch_random_state(c):
     f = c(lambda x: x + torch.rand(3))
     torch.manual_seed(0)
@@ -803,7 +796,7 @@ def torch_random_state(c):
     yield f(X)
 
 
-@program
+@program.script
 def clock(c):
     seen = []
 
@@ -820,7 +813,7 @@ def clock(c):
     yield a < b
 
 
-@program
+@program.script
 def ids(c):
     f = c(lambda x, o: id(o) % 7 + x * 0)
     objects = [Config() for _ in range(4)]
@@ -828,7 +821,7 @@ def ids(c):
     yield [torch.equal(f(X, o), g(X, o)) for o in objects]
 
 
-@program
+@program.script
 def counters(c):
     f = c(lambda x, it: x * next(it))
     it = iter(range(5))
@@ -841,7 +834,7 @@ def counters(c):
     yield next(gen)
 
 
-@program
+@program.script
 def recursion_limit(c):
     f = c(lambda x: x * (sys.getrecursionlimit() % 7))
     yield f(X)
@@ -851,7 +844,7 @@ def recursion_limit(c):
     sys.setrecursionlimit(before)
 
 
-@program
+@program.script
 def lru_cache_stale(c):
     calls = []
 
@@ -872,7 +865,7 @@ def lru_cache_stale(c):
     yield calls
 
 
-@program
+@program.script
 def cached_property(c):
     class A:
         def __init__(self):
@@ -895,7 +888,7 @@ def cached_property(c):
 # ------------------------------------------------------------ arguments
 
 
-@program
+@program.script
 def numbers(c):
     f = c(lambda x, n: (x * n, type(n).__name__, n))
     for n in (
@@ -919,14 +912,14 @@ def numbers(c):
         yield f(X, n)
 
 
-@program
+@program.script
 def zeros_and_nans(c):
     f = c(lambda x, n: (x * n, math.copysign(1, n), n))
     for n in (0.0, -0.0, 0.0, math.nan, 1.0, math.nan):
         yield f(X, n)
 
 
-@program
+@program.script
 def nested_zeros(c):
     f = c(lambda x, t: x * math.copysign(1.0, t[0]))
     yield f(X, (0.0,))
@@ -935,7 +928,7 @@ def nested_zeros(c):
     yield f(X, (False,))
 
 
-@program
+@program.script
 def dict_keys_equal_but_of_other_types(c):
     f = c(lambda x, d: [(type(k).__name__, x * v) for k, v in d.items()])
     yield f(X, {1: 2})
@@ -944,7 +937,7 @@ def dict_keys_equal_but_of_other_types(c):
     yield f(X, {1: 2.0})
 
 
-@program
+@program.script
 def set_items_equal_but_of_other_types(c):
     f = c(lambda x, s: [type(k).__name__ for k in s] + [x * len(s)])
     yield f(X, {1})
@@ -954,14 +947,14 @@ def set_items_equal_but_of_other_types(c):
     yield f(X, {1, 2})
 
 
-@program
+@program.script
 def set_with_zero_signs(c):
     f = c(lambda x, s: [math.copysign(1.0, k) for k in s])
     yield f(X, {0.0})
     yield f(X, {-0.0})
 
 
-@program
+@program.script
 def tuples_equal_but_of_other_types(c):
     P = collections.namedtuple("P", "a b")
     f = c(lambda x, t: (type(t).__name__, x * t[0] + t[1]))
@@ -990,14 +983,14 @@ class Level(enum.IntEnum):
     HIGH = 2
 
 
-@program
+@program.script
 def strings_and_enums(c):
     f = c(lambda x, m: (x + 1 if m == "add" else x - 1, type(m).__name__, m))
     for m in ("add", "sub", Str("add"), b"add", Colour.RED, Colour.BLUE, Level.LOW, 1, None, "ad" + "d"):
         yield f(X, m)
 
 
-@program
+@program.script
 def int_subclasses(c):
     f = c(lambda x, n: (x * n, getattr(n, "extra", 0), type(n).__name__))
     a = Int(2)
@@ -1009,7 +1002,7 @@ def int_subclasses(c):
     yield f(X, True)
 
 
-@program
+@program.script
 def keyword_default_varargs(c):
     f = c(lambda x, n=2, *rest, k=1, **more: (x * n + k, rest, more))
     yield f(X)
@@ -1023,7 +1016,7 @@ def keyword_default_varargs(c):
     yield f(n=4, x=X)
 
 
-@program
+@program.script
 def containers(c):
     f = c(lambda x, d: [x * v for v in d])
     yield f(X, [1, 2])
@@ -1037,7 +1030,7 @@ def containers(c):
     yield f(X, np.array([1, 2]))
 
 
-@program
+@program.script
 def dict_order(c):
     f = c(lambda x, d: [(k, x * v) for k, v in d.items()])
     yield f(X, {"a": 1, "b": 2})
@@ -1047,7 +1040,7 @@ def dict_order(c):
     yield f(X, collections.defaultdict(int, a=1, b=2))
 
 
-@program
+@program.script
 def missing_in_defaultdict(c):
     d = collections.defaultdict(lambda: 5)
     f = c(lambda x, d: x * d["k"])
@@ -1064,7 +1057,7 @@ def missing_in_defaultdict(c):
         yield repr(e)
 
 
-@program
+@program.script
 def callables(c):
     f = c(lambda x, g: g(x))
     yield f(X, torch.sin)
@@ -1080,7 +1073,7 @@ def callables(c):
     yield f(X, type)
 
 
-@program
+@program.script
 def types_as_arguments(c):
     f = c(lambda x, t: (t(3), x.to(t) if isinstance(t, torch.dtype) else x))
     for t in (int, float, str, Int, Str):
@@ -1090,7 +1083,7 @@ def types_as_arguments(c):
         yield g(X, t)
 
 
-@program
+@program.script
 def slices(c):
     f = c(lambda x, s: x[s])
     yield f(X, slice(0, 1))
@@ -1109,7 +1102,7 @@ def slices(c):
     yield f(X, Ellipsis)
 
 
-@program
+@program.script
 def exceptions_as_arguments(c):
     def f(x, e):
         try:
@@ -1126,7 +1119,7 @@ def exceptions_as_arguments(c):
     yield f(X, ValueError)
 
 
-@program
+@program.script
 def mutated_arguments(c):
     def f(x, items, d):
         items.append(x * len(items))
@@ -1140,7 +1133,7 @@ def mutated_arguments(c):
     yield items, d
 
 
-@program
+@program.script
 def copies(c):
     o = Config(3)
     o.items = [1, X]
@@ -1163,7 +1156,7 @@ class Config2:
     items = [0, X]
 
 
-@program
+@program.script
 def descriptors(c):
     class Desc:
         value = 3
@@ -1185,7 +1178,7 @@ def descriptors(c):
     yield f(X, a)
 
 
-@program
+@program.script
 def operators_appear(c):
     class V:
         def __init__(self, n):
@@ -1203,7 +1196,7 @@ def operators_appear(c):
     yield f(X, v)
 
 
-@program
+@program.script
 def weak_global_function_replaced_by_object(c):
     global helper
 
@@ -1230,7 +1223,7 @@ def weak_global_function_replaced_by_object(c):
     yield f(X)
 
 
-@program
+@program.script
 def returned_container_is_fresh(c):
     f = c(lambda x: [x, {"k": []}])
     a, b = f(X), f(X)
@@ -1238,13 +1231,13 @@ def returned_container_is_fresh(c):
     yield b, a[1] is b[1]
 
 
-@program
+@program.script
 def returned_global_is_the_global(c):
     f = c(lambda x: (ITEMS, NAMED, x))
     yield f(X)[0] is ITEMS, f(X)[1] is NAMED
 
 
-@program
+@program.script
 def names_by_getattr(c):
     f = c(lambda x, name: getattr(torch, name)(x))
     yield f(X, "sin")
@@ -1255,7 +1248,7 @@ def names_by_getattr(c):
     yield g(X, "dim")
 
 
-@program
+@program.script
 def global_scope_through_globals(c):
     global FACTOR
     f = c(lambda x: x * globals()["FACTOR"])
@@ -1265,7 +1258,7 @@ def global_scope_through_globals(c):
     FACTOR = 2
 
 
-@program
+@program.script
 def metaclass_attribute(c):
     class Meta(type):
         n = 2
@@ -1281,7 +1274,7 @@ def metaclass_attribute(c):
     yield f(X)
 
 
-@program
+@program.script
 def super_target_patched(c):
     class A:
         def f(self, x):
@@ -1298,7 +1291,7 @@ def super_target_patched(c):
     yield f(X, b)
 
 
-@program
+@program.script
 def iterating_class(c):
     class It:
         def __init__(self, n):
@@ -1327,7 +1320,7 @@ def iterating_class(c):
     yield f(X, o)
 
 
-@program
+@program.script
 def unbound_behind_a_break(c):
     brk = quern.disable(lambda: None)
 
@@ -1348,7 +1341,7 @@ def unbound_behind_a_break(c):
     yield f(X)
 
 
-@program
+@program.script
 def dispatch_on_the_type(c):
     @functools.singledispatch
     def scaled(by, value):

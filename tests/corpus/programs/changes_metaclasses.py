@@ -11,10 +11,13 @@ import abc
 import functools
 
 import torch
-from second_calls import X, program
+from changes_objects import X
+from registry import Topic
+
+program = Topic(__name__)
 
 
-@program
+@program.script
 def metaclasses_that_answer_to_any_name(c):
     class Answers(type):
         def __call__(cls, *args):
@@ -47,7 +50,7 @@ def metaclasses_that_answer_to_any_name(c):
     yield f(X), Thing.made, Thing.asked
 
 
-@program
+@program.script
 def metaclasses_that_see_every_look(c):
     log = []
 
@@ -76,7 +79,7 @@ def metaclasses_that_see_every_look(c):
     yield f(X), list(log)
 
 
-@program
+@program.script
 def properties_of_a_metaclass(c):
     class Meta(type):
         @property
@@ -109,7 +112,7 @@ def properties_of_a_metaclass(c):
     yield f(X), Thing.n, Other.n
 
 
-@program
+@program.script
 def data_descriptors_of_a_metaclass_go_first(c):
     class Doubled:
         def __get__(self, cls, meta):
@@ -139,7 +142,7 @@ def data_descriptors_of_a_metaclass_go_first(c):
     yield f(X, 5), Thing.raw
 
 
-@program
+@program.script
 def checks_of_a_metaclass(c):
     log = []
 
@@ -168,7 +171,7 @@ def checks_of_a_metaclass(c):
     yield f(X), list(log)
 
 
-@program
+@program.script
 def classes_registered_between_calls(c):
     class Shape(abc.ABC):  # noqa: B024
         pass
@@ -182,7 +185,7 @@ def classes_registered_between_calls(c):
     yield f(X)
 
 
-@program
+@program.script
 def one_instance_for_all_calls(c):
     class Single(type):
         instances = {}  # noqa: RUF012
@@ -208,7 +211,7 @@ def one_instance_for_all_calls(c):
     yield f(X, 3), Settings(0).uses
 
 
-@program
+@program.script
 def bases_replaced(c):
     class Base:
         def f(self, v):
@@ -238,7 +241,7 @@ def bases_replaced(c):
     yield f(X)
 
 
-@program
+@program.script
 def names_that_classes_may_lack(c):
     class Plain:
         pass
@@ -265,7 +268,7 @@ def names_that_classes_may_lack(c):
     yield f(X)
 
 
-@program
+@program.script
 def functions_dispatched_on_the_type(c):
     @functools.singledispatch
     def twice(v):
@@ -283,7 +286,7 @@ def functions_dispatched_on_the_type(c):
     yield f(X, 3)
 
 
-@program
+@program.script
 def metaclasses_that_write_their_classes(c):
     class Written(type):
         def __format__(cls, spec):

@@ -10,8 +10,11 @@ import warnings
 
 import numpy as np
 import torch
-from second_calls import X, program
+from changes_objects import X
+from registry import Topic
 from torch import nn
+
+program = Topic(__name__)
 
 # ------------------------------------------------------------ tensors
 
@@ -21,7 +24,7 @@ def described(f, *args):
     return found, found.requires_grad, found.stride(), found.is_conj(), found.is_neg(), type(found).__name__
 
 
-@program
+@program.script
 def metadata(c):
     f = c(lambda x: x * 2 + 1)
     with torch.no_grad():
@@ -30,7 +33,7 @@ def metadata(c):
             yield described(f, x)
 
 
-@program
+@program.script
 def requires_grad(c):
     f = c(lambda x: x * 2 + 1)
     a = X.clone().requires_grad_()
@@ -48,7 +51,7 @@ def requires_grad(c):
     yield f(X).is_inference(), f(a).is_inference()
 
 
-@program
+@program.script
 def requires_grad_decides(c):
     f = c(lambda x: x + 1 if x.requires_grad else x - 1)
     a = X.clone()
@@ -59,7 +62,7 @@ def requires_grad_decides(c):
     yield g(a), g(a * 1), g(X)
 
 
-@program
+@program.script
 def grad_mode_decides(c):
     f = c(lambda x: x + 1 if torch.is_grad_enabled() else x - 1)
     yield f(X)
@@ -75,7 +78,7 @@ def grad_mode_decides(c):
         yield g(X)
 
 
-@program
+@program.script
 def grad_attribute(c):
     f = c(lambda x: x + 1 if x.grad is None else x.detach() * x.grad)
     a = X.clone().requires_grad_()
@@ -88,7 +91,7 @@ def grad_attribute(c):
     yield f(a).detach()
 
 
-@program
+@program.script
 def conj_and_neg(c):
     f = c(lambda x: x * 2)
     z = torch.tensor([1 + 2j, 3 - 1j])
@@ -100,7 +103,7 @@ def conj_and_neg(c):
     yield g(z), g(z.conj())
 
 
-@program
+@program.script
 def layouts(c):
     f = c(lambda x: x * 2)
     yield f(X)
@@ -119,7 +122,7 @@ class Sub(torch.Tensor):
     pass
 
 
-@program
+@program.script
 def subclasses(c):
     f = c(lambda x: x * 2)
     yield described(f, X)
@@ -131,7 +134,7 @@ def subclasses(c):
     yield f(X), f(nn.Parameter(X)), f(X.as_subclass(Sub))
 
 
-@program
+@program.script
 def same_tensor_then_two(c):
     def f(a, b):
         a.add_(1)
@@ -149,7 +152,7 @@ def same_tensor_then_two(c):
     yield f(base[:4], base[:4].clone()), base
 
 
-@program
+@program.script
 def overlapping_views(c):
     def f(a, b):
         a[0] = 9
@@ -165,7 +168,7 @@ def overlapping_views(c):
     yield f(base[1:], base[:3]), base
 
 
-@program
+@program.script
 def expanded_input(c):
     def f(a):
         return a.add(1), a.storage_offset(), a.stride()
@@ -175,7 +178,7 @@ def expanded_input(c):
     yield f(base[:4]), f(base[2:6]), f(base[:1].expand(4)), f(base[::2])
 
 
-@program
+@program.script
 def storage_offset(c):
     def f(a):
         return a.as_strided((2,), (1,), 0)
@@ -185,7 +188,7 @@ def storage_offset(c):
     yield f(base), f(base[4:])
 
 
-@program
+@program.script
 def tensor_attributes(c):
     f = c(lambda x: x * getattr(x, "scale", 1))
     a = X.clone()
@@ -197,7 +200,7 @@ def tensor_attributes(c):
     yield f(X)
 
 
-@program
+@program.script
 def tensors_in_containers(c):
     f = c(lambda d: [v * i for i, v in enumerate(d["xs"])])
     yield f({"xs": [X, X]})
@@ -207,20 +210,20 @@ def tensors_in_containers(c):
     yield f({"xs": (X, 3)})
 
 
-@program
+@program.script
 def tensor_identity(c):
     f = c(lambda a, b: a + 1 if a is b else b - 1)
     y = X.clone()
     yield f(X, X), f(X, y), f(y, y), f(X, X[:])
 
 
-@program
+@program.script
 def none_or_tensor(c):
     f = c(lambda x, mask=None: x if mask is None else x * mask)
     yield f(X), f(X, X), f(X, None), f(X, mask=X), f(X, X > 2)
 
 
-@program
+@program.script
 def version_and_data(c):
     f = c(lambda x: x + 1)
     a = X.clone()
@@ -233,7 +236,7 @@ def version_and_data(c):
     yield f(a)
 
 
-@program
+@program.script
 def scalars_of_tensors(c):
     f = c(lambda x, n: x * n)
     yield (
@@ -251,7 +254,7 @@ def scalars_of_tensors(c):
     )
 
 
-@program
+@program.script
 def numpy_arrays(c):
     f = c(lambda x, a: x * torch.from_numpy(a))
     a = np.ones(3, dtype=np.float32)
@@ -262,7 +265,7 @@ def numpy_arrays(c):
     yield f(X, np.ones((2, 3), dtype=np.int64))
 
 
-@program
+@program.script
 def random_numbers_by_settings_that_change(c):
     f = c(lambda x, s: (torch.normal(0.0, s, (3,)), torch.rand(2), x.clone().normal_(0.0, s), torch.randperm(5)))
     for spread in (0.5, 1.5, 2.5, 3.5):
@@ -270,7 +273,7 @@ def random_numbers_by_settings_that_change(c):
         yield f(X, spread), torch.rand(2)
 
 
-@program
+@program.script
 def data_dependent(c):
     f = c(lambda x: x * 2 if x.sum() > 5 else x - 1)
     yield f(X), f(-X), f(X)
@@ -307,7 +310,7 @@ class Net(nn.Module):
         return y
 
 
-@program
+@program.script
 def module_settings(c):
     m = Net()
     f = c(m)
@@ -331,7 +334,7 @@ def module_settings(c):
         yield f(X)
 
 
-@program
+@program.script
 def module_parts_replaced(c):
     m = Net().eval()
     f = c(m)
@@ -356,7 +359,7 @@ def module_parts_replaced(c):
         yield f(X)
 
 
-@program
+@program.script
 def parameters_change(c):
     m = Net().eval()
     f = c(m)
@@ -381,7 +384,7 @@ def parameters_change(c):
     yield described(f, X)
 
 
-@program
+@program.script
 def buffers_change(c):
     m = Net().eval()
     f = c(m)
@@ -396,7 +399,7 @@ def buffers_change(c):
         yield f(X)
 
 
-@program
+@program.script
 def hooks(c):
     m = Net().eval()
     f = c(m)
@@ -423,7 +426,7 @@ def hooks(c):
         yield f(X)
 
 
-@program
+@program.script
 def hook_state(c):
     m = Net().eval()
     seen = []
@@ -441,7 +444,7 @@ def hook_state(c):
     yield seen
 
 
-@program
+@program.script
 def backward_hooks(c):
     m = Net().eval()
     seen = []
@@ -455,7 +458,7 @@ def backward_hooks(c):
     yield seen, m.lin.weight.grad
 
 
-@program
+@program.script
 def tensor_hooks(c):
     seen = []
     f = c(lambda x: (x * 2).sum())
@@ -469,7 +472,7 @@ def tensor_hooks(c):
     yield a.grad, seen
 
 
-@program
+@program.script
 def forward_patched(c):
     m = Net().eval()
     f = c(lambda x: m(x))
@@ -490,7 +493,7 @@ def forward_patched(c):
         yield f(X)
 
 
-@program
+@program.script
 def forward_patched_of_compiled(c):
     m = Net().eval()
     f = c(m)
@@ -510,7 +513,7 @@ def forward_patched_of_compiled(c):
         yield f(X)
 
 
-@program
+@program.script
 def module_lists(c):
     class Seq(nn.Module):
         def __init__(self):
@@ -546,7 +549,7 @@ def module_lists(c):
         yield f(X)
 
 
-@program
+@program.script
 def submodule_train_flag(c):
     m = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5))
     f = c(m)
@@ -569,7 +572,7 @@ def submodule_train_flag(c):
         yield f(X)
 
 
-@program
+@program.script
 def dropout_rate(c):
     m = nn.Dropout(0.5)
     f = c(m)
@@ -584,7 +587,7 @@ def dropout_rate(c):
     yield f(y), y
 
 
-@program
+@program.script
 def two_instances_of_a_class(c):
     one, two = Net().eval(), Net().eval()
     two.scale = 5
@@ -595,7 +598,7 @@ def two_instances_of_a_class(c):
         yield f(two, X), f(one, X)
 
 
-@program
+@program.script
 def shared_parameters(c):
     m = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     for p in m.parameters():
@@ -612,7 +615,7 @@ def shared_parameters(c):
     yield described(f, X)
 
 
-@program
+@program.script
 def class_of_module_changed(c):
     class Other(Net):
         def forward(self, x):
@@ -626,7 +629,7 @@ def class_of_module_changed(c):
         yield f(X)
 
 
-@program
+@program.script
 def parametrization_added(c):
     m = nn.Linear(3, 3, bias=False)
     nn.init.ones_(m.weight)
@@ -645,7 +648,7 @@ def parametrization_added(c):
 # ------------------------------------------------------------ torch's state
 
 
-@program
+@program.script
 def autocast(c):
     f = c(lambda x, w: x @ w)
     w = torch.ones(3, 3)
@@ -663,7 +666,7 @@ def autocast(c):
         yield g(X)
 
 
-@program
+@program.script
 def default_dtype(c):
     f = c(lambda x: x + torch.ones(3) * torch.tensor(2.5))
     yield f(X)
@@ -678,7 +681,7 @@ def default_dtype(c):
     yield g(X)
 
 
-@program
+@program.script
 def default_device(c):
     f = c(lambda x: torch.ones(3).device.type + torch.empty(0).device.type)
     yield f(X)
@@ -702,7 +705,7 @@ class Mode(torch.overrides.TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-@program
+@program.script
 def function_modes(c):
     f = c(lambda x: torch.sin(x) + 1)
     yield f(X)
@@ -713,7 +716,7 @@ def function_modes(c):
         yield f(X)
 
 
-@program
+@program.script
 def deterministic(c):
     def f(x):
         return x + 1 if torch.are_deterministic_algorithms_enabled() else x - 1
@@ -729,7 +732,7 @@ def deterministic(c):
     yield f(X)
 
 
-@program
+@program.script
 def flags_of_backends(c):
     def f(x):
         flags = torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32, torch.backends.mkldnn.enabled
@@ -744,7 +747,7 @@ def flags_of_backends(c):
     torch.set_float32_matmul_precision("highest")
 
 
-@program
+@program.script
 def thread_count(c):
     f = c(lambda x: x * torch.get_num_threads())
     before = torch.get_num_threads()
@@ -756,7 +759,7 @@ def thread_count(c):
     yield found
 
 
-@program
+@program.script
 def warnings_given(c):
     def f(x):
         warnings.warn("careful", stacklevel=1)
@@ -773,7 +776,7 @@ def warnings_given(c):
         yield [str(w.message) for w in seen or ()]
 
 
-@program
+@program.script
 def errors_of_numpy(c):
     def f(a):
         return a / 0
@@ -791,7 +794,7 @@ def errors_of_numpy(c):
         yield f(a)
 
 
-@program
+@program.script
 def anomaly_and_flush(c):
     f = c(lambda x: x + torch.is_anomaly_enabled())
     yield f(X)
@@ -809,7 +812,7 @@ def anomaly_and_flush(c):
         yield found
 
 
-@program
+@program.script
 def saved_tensor_hooks(c):
     f = c(lambda x: (x * x).sum())
     a = X.clone().requires_grad_()
@@ -822,7 +825,7 @@ def saved_tensor_hooks(c):
     yield a.grad, len(seen) > 0
 
 
-@program
+@program.script
 def functional_transforms(c):
     f = c(lambda x: x.sin().sum())
     yield f(X)
@@ -833,7 +836,7 @@ def functional_transforms(c):
     yield out, tangent
 
 
-@program
+@program.script
 def forward_mode_ad(c):
     f = c(lambda x: x.sin())
     yield f(X)
@@ -844,7 +847,7 @@ def forward_mode_ad(c):
     yield f(X)
 
 
-@program
+@program.script
 def context_inside(c):
     def f(x, on):
         with torch.set_grad_enabled(on):
@@ -858,7 +861,7 @@ def context_inside(c):
         yield described(f, a, True)
 
 
-@program
+@program.script
 def inference_tensors(c):
     with torch.inference_mode():
         inside = X * 1
@@ -875,7 +878,7 @@ def inference_tensors(c):
         yield str(e)[:40]
 
 
-@program
+@program.script
 def autograd_leaf_written(c):
     def f(x):
         x.add_(1)
@@ -894,7 +897,7 @@ def autograd_leaf_written(c):
     yield described(f, b), b.requires_grad
 
 
-@program
+@program.script
 def grad_fn_names(c):
     f = c(lambda x: x.grad_fn is None)
     a = X.clone().requires_grad_()

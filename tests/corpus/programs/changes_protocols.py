@@ -20,12 +20,15 @@ import weakref
 
 import numpy as np
 import torch
-from second_calls import X, program
+from changes_objects import X
+from registry import Topic
+
+program = Topic(__name__)
 
 # ------------------------------------------------------------ attributes by C functions
 
 
-@program
+@program.script
 def attributes_that_are_items(c):
     class Config(dict):
         __getattr__ = dict.get
@@ -51,7 +54,7 @@ def attributes_that_are_items(c):
     yield f(X, cfg), dict(cfg)
 
 
-@program
+@program.script
 def attributes_that_must_be_items(c):
     class Config(dict):
         __getattr__ = dict.__getitem__
@@ -83,7 +86,7 @@ def attributes_that_must_be_items(c):
     yield g(X, Bound())
 
 
-@program
+@program.script
 def attributes_of_a_thread(c):
     local = threading.local()
     local.scale = 2.0
@@ -119,7 +122,7 @@ def attributes_of_a_thread(c):
     yield g(X), g(X), counting.n
 
 
-@program
+@program.script
 def attributes_by_proxy(c):
     class Config:
         def __init__(self):
@@ -147,7 +150,7 @@ def attributes_by_proxy(c):
     yield g(X, proxy)
 
 
-@program
+@program.script
 def attributes_of_namespaces(c):
     space = types.SimpleNamespace(scale=2.0, inner=types.SimpleNamespace(a=1))
 
@@ -167,7 +170,7 @@ def attributes_of_namespaces(c):
     yield g(X, types.SimpleNamespace(a=1)), g(X, types.SimpleNamespace(a=2))
 
 
-@program
+@program.script
 def items_by_proxy(c):
     held = {"a": 2.0}
     proxy = types.MappingProxyType(held)
@@ -181,7 +184,7 @@ def items_by_proxy(c):
     yield f(X)
 
 
-@program
+@program.script
 def records(c):
     rows = np.array([(1.0, 2)], dtype=[("a", "f8"), ("b", "i4")])
     record = np.rec.array([(1.0, 2)], dtype=[("a", "f8"), ("b", "i4")])
@@ -195,7 +198,7 @@ def records(c):
 # ------------------------------------------------------------ hooks that do something
 
 
-@program
+@program.script
 def attributes_made_when_asked_for(c):
     class Growing(dict):
         def __getattr__(self, name):
@@ -226,7 +229,7 @@ def attributes_made_when_asked_for(c):
     yield f(X, growing, asked), asked.log
 
 
-@program
+@program.script
 def every_access_is_seen(c):
     class Watched:
         log = []
@@ -247,7 +250,7 @@ def every_access_is_seen(c):
     yield f(X, watched), g(X), list(Watched.log)
 
 
-@program
+@program.script
 def empty_slots_ask_the_class(c):
     class Slotted:
         __slots__ = ("a", "b")
@@ -266,7 +269,7 @@ def empty_slots_ask_the_class(c):
     yield f(X, obj), Slotted.log
 
 
-@program
+@program.script
 def a_module_with_attributes_of_its_own(c):
     class Outer(torch.nn.Module):
         def __init__(self):
@@ -294,7 +297,7 @@ def a_module_with_attributes_of_its_own(c):
         yield f(X)
 
 
-@program
+@program.script
 def a_python_module_with_attributes_of_its_own(c):
     module, log = types.ModuleType("settings"), []
 
@@ -313,7 +316,7 @@ def a_python_module_with_attributes_of_its_own(c):
     yield f(X), log
 
 
-@program
+@program.script
 def what_an_object_says_that_it_is(c):
     class Mock:
         @property
@@ -333,7 +336,7 @@ def what_an_object_says_that_it_is(c):
     yield c(lambda x: x * Magic.magic)(X)
 
 
-@program
+@program.script
 def a_dict_of_ones_own(c):
     class Hidden:
         asked = 0
@@ -354,7 +357,7 @@ def a_dict_of_ones_own(c):
 # ------------------------------------------------------------ descriptors
 
 
-@program
+@program.script
 def properties_kept_after_the_first_time(c):
     class Kept(functools.cached_property): ...
 
@@ -384,7 +387,7 @@ def properties_kept_after_the_first_time(c):
     yield f(X, layer), f(X, Layer(3))
 
 
-@program
+@program.script
 def subclasses_of_descriptors(c):
     class Property(property): ...
 
@@ -419,7 +422,7 @@ def subclasses_of_descriptors(c):
     yield f(X, layer), f(X, layer), layer._v, Layer.reads, list(vars(layer))
 
 
-@program
+@program.script
 def callables_of_a_class(c):
     class Layer(torch.nn.Module):
         act, second, count = torch.tanh, torch.nn.functional.gelu, len
@@ -457,7 +460,7 @@ def callables_of_a_class(c):
     yield c(lambda x, h: h.method(x))(X, Holder())
 
 
-@program
+@program.script
 def methods_chosen_by_type(c):
     class Layer:
         @functools.singledispatchmethod
@@ -479,7 +482,7 @@ def methods_chosen_by_type(c):
 # ------------------------------------------------------------ special methods by C functions
 
 
-@program
+@program.script
 def methods_under_other_names(c):
     class Items(list):
         __call__ = list.index
@@ -506,7 +509,7 @@ def methods_under_other_names(c):
     yield g(X, Table(k=3.0)), g(X, Table(j=4.0))
 
 
-@program
+@program.script
 def overrides_of_builtin_methods(c):
     class Items(list):
         def __eq__(self, other):
@@ -543,7 +546,7 @@ def overrides_of_builtin_methods(c):
     yield k(X, Formatted(2.5))
 
 
-@program
+@program.script
 def what_super_reaches(c):
     class Table(dict):
         def __getitem__(self, key):
@@ -588,7 +591,7 @@ def what_super_reaches(c):
     yield g(X, named)
 
 
-@program
+@program.script
 def copies_are_filled_by_the_class(c):
     class Doubling(dict):
         def __setitem__(self, key, value):
@@ -613,7 +616,7 @@ def copies_are_filled_by_the_class(c):
     yield g(X, Doubling(a=1.0)), g(X, Doubling(a=2.0))
 
 
-@program
+@program.script
 def what_c_keeps_of_an_exception(c):
     class Carrying(StopIteration):
         def __init__(self, value):
@@ -641,7 +644,7 @@ def what_c_keeps_of_an_exception(c):
     yield g(X)
 
 
-@program
+@program.script
 def iterators_of_c(c):
     numbers, counting = iter([1, 2, 3]), itertools.count(5)
     f = c(lambda x: x * next(numbers) + next(counting))
@@ -700,7 +703,7 @@ class Rank(enum.Enum):
         return "F" + spec
 
 
-@program
+@program.script
 def members_as_names(c):
     class Text(str): ...
 
@@ -733,7 +736,7 @@ def members_as_names(c):
         yield f(X), list(vars(layer))[-2:]
 
 
-@program
+@program.script
 def members_as_arguments(c):
     @c
     def f(x, d, g):
@@ -749,7 +752,7 @@ def members_as_arguments(c):
     yield f(X, Dim.FIRST, Gain.TWO), f(X, Dim.LAST, Gain.TWO), f(X, 1, 2.0), f(X, Dim.LAST, 0.5)
 
 
-@program
+@program.script
 def members_in_branches(c):
     @c
     def f(x, setting):
@@ -772,7 +775,7 @@ def members_in_branches(c):
     yield g(X, "relu"), g(X, "none")
 
 
-@program
+@program.script
 def members_with_methods_of_their_own(c):
     f = c(
         lambda x, r: (
@@ -789,7 +792,7 @@ def members_with_methods_of_their_own(c):
     yield f(X, Rank.LOW), f(X, Rank.HIGH)
 
 
-@program
+@program.script
 def members_as_keys(c):
     table = {Act.RELU: 2.0, "tanh": 3.0, Dim.LAST: 4.0, Rank: 6.0}
     f = c(lambda x, k: (x * table.get(k, 0.5), k in table))
@@ -800,7 +803,7 @@ def members_as_keys(c):
     yield f(X, Act.RELU), f(X, 2), f(X, Gain.TWO)
 
 
-@program
+@program.script
 def deletions_by_a_descriptor(c):
     log = []
 
@@ -854,7 +857,7 @@ def deletions_by_a_descriptor(c):
         yield dict(vars(holder)), list(log)
 
 
-@program
+@program.script
 def writes_past_getattribute(c):
     asked = []
 
@@ -886,7 +889,7 @@ def writes_past_getattribute(c):
 # ------------------------------------------------------------ subclasses of builtins whose conversions say something else
 
 
-@program
+@program.script
 def numbers_that_convert_to_others(c):
     class Odd(int):
         def __int__(self):
@@ -912,7 +915,7 @@ def numbers_that_convert_to_others(c):
     yield f(X, Odd(1), Half(1.5))
 
 
-@program
+@program.script
 def texts_that_say_something_else(c):
     class Text(str):
         def __str__(self):
@@ -937,7 +940,7 @@ def texts_that_say_something_else(c):
     yield f(X, Text("cd"))
 
 
-@program
+@program.script
 def dicts_that_iterate_over_something_else(c):
     class Shown(dict):
         def __iter__(self):
@@ -966,7 +969,7 @@ def dicts_that_iterate_over_something_else(c):
         yield g(X, cls(a=1, b=2)), g(X, cls(a=2))
 
 
-@program
+@program.script
 def comparisons_and_truth_of_classes(c):
     class Meta(type):
         tag = 1
@@ -1032,7 +1035,7 @@ def comparisons_and_truth_of_classes(c):
     yield f(X)
 
 
-@program
+@program.script
 def texts_of_subclasses_behind_a_percent_sign(c):
     class Text(str):
         def __str__(self):
@@ -1062,7 +1065,7 @@ def texts_of_subclasses_behind_a_percent_sign(c):
     yield f(X)
 
 
-@program
+@program.script
 def weakly_registered_objects_go_when_the_program_lets_go(c):
     class Node:
         def __init__(self, value):
@@ -1092,7 +1095,7 @@ def weakly_registered_objects_go_when_the_program_lets_go(c):
     yield f(X), len(alive)
 
 
-@program
+@program.script
 def generators_that_only_a_generator_held(c):
     log = []
 
@@ -1134,7 +1137,7 @@ def generators_that_only_a_generator_held(c):
         yield f(X, n), list(log)
 
 
-@program
+@program.script
 def a_bounded_cache_forgets_what_was_asked_longest_ago(c):
     calls = []
 
@@ -1150,7 +1153,7 @@ def a_bounded_cache_forgets_what_was_asked_longest_ago(c):
     yield f(X, True), len(calls)
 
 
-@program
+@program.script
 def deep_copies_share_what_the_originals_share(c):
     class Holder:
         def __init__(self):
@@ -1186,7 +1189,7 @@ def deep_copies_share_what_the_originals_share(c):
     yield f(X)
 
 
-@program
+@program.script
 def methods_of_a_base_that_the_class_has_anew(c):
     ordered, missing = collections.OrderedDict(a=1, b=2), collections.defaultdict(list)
     ordered.move_to_end("a")
