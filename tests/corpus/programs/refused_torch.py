@@ -1,4 +1,7 @@
-"""Functions that cannot be one graph, each for its own reason. The line at fault ends with the comment `here`."""
+"""Functions that cannot be one graph, each for its own reason. The line at fault ends with the comment `here`.
+
+known=("run",): plain Python does not finish, or fails.
+"""
 
 # ruff: noqa: B018, F841, S102, S301, S307, E731, PLW0603, T201, SIM115, B023, UP031
 # mypy: ignore-errors
@@ -32,96 +35,92 @@ import zlib
 
 import numpy as np
 import torch
+from registry import Expect, Topic
 
 import quern
 
-CAUSES = []
-
-
-def cause(fn):
-    """Register a function of one tensor."""
-    CAUSES.append(fn)
-    return fn
+X = torch.arange(6.0).reshape(2, 3)
+program = Topic(__name__, lambda fn: lambda: (X,), expect=Expect.REFUSED)
 
 
 class Sub(torch.Tensor):
     pass
 
 
-@cause
+@program
 def branch(x):
     if x.sum() > 0:  # here
         return x + 1
     return x - 1
 
 
-@cause
+@program
 def loop_condition(x):
     while x.sum() < 100:  # here
         x = x * 2
     return x
 
 
-@cause
+@program
 def ternary(x):
     return x + 1 if x[0, 0] > 3 else x  # here
 
 
-@cause
+@program
 def conjunction(x):
     return x.sum() > 0 and x.mean() > 0  # here
 
 
-@cause
+@program
 def truth(x):
     return bool(x.sum())  # here
 
 
-@cause
+@program
 def assertion(x):
     assert x.min() >= 0, "negative"  # here
     return x
 
 
-@cause
+@program
 def membership(x):
     return 3.0 in x  # here
 
 
-@cause
+@program
 def comparison_of_numbers(x):
     return max(x.sum().item(), 3) + x  # here
 
 
-@cause
+@program
 def range_over_data(x):
     for i in range(int(x.sum())):  # here
         x = x + i
     return x
 
 
-@cause
+@program
 def key_from_data(x):
     return {0: x, 15: x + 1}[int(x.sum())]  # here
 
 
-@cause
+@program
 def text_of_tensor(x):
     return f"{x}", x + 1  # here
 
 
-@cause
+@program
 def repr_of_tensor(x):
     return repr(x)  # here
 
 
-@cause
+@program
 def printing(x):
     print(x + 1)  # here
     return x
 
 
-@cause
+@program
 def requested(x):
     quern.graph_break("a reason of mine")  # here
     return x
@@ -132,7 +131,7 @@ def disabled_function(x):
     return x
 
 
-@cause
+@program
 def disabled(x):
     return disabled_function(x) + 1  # here
 
@@ -142,12 +141,12 @@ def disabled_by_torch(x):
     return x
 
 
-@cause
+@program
 def disabled_torchs_way(x):
     return disabled_by_torch(x) + 1  # here
 
 
-@cause
+@program(known=("run",))
 def deep(x):
     def down(n):
         return x if n == 0 else down(n - 1) + 1  # here
@@ -155,7 +154,7 @@ def deep(x):
     return down(5000)
 
 
-@cause
+@program(known=("run",))
 def long_loop(x):
     n = 0
     while n < 10**9:  # here
@@ -163,69 +162,69 @@ def long_loop(x):
     return x + n
 
 
-@cause
+@program
 def identity(x):
     return x + id(x) % 2  # here
 
 
-@cause
+@program
 def hash_of_tensor(x):
     return x + hash(x) % 2  # here
 
 
-@cause
+@program
 def address(x):
     return x + x.data_ptr() % 2  # here
 
 
-@cause
+@program
 def storage(x):
     return x.untyped_storage().nbytes() + x  # here
 
 
-@cause
+@program
 def executed(x):
     exec("y = 1")  # here
     return x
 
 
-@cause
+@program
 def evaluated(x):
     return eval("x + 1")  # here
 
 
-@cause
+@program
 def compiled_text(x):
     compile("1", "f", "eval")  # here
     return x
 
 
-@cause
+@program
 def global_names(x):
     return x + len(globals())  # here
 
 
-@cause
+@program
 def frames(x):
     return x + sys._getframe().f_lineno  # here
 
 
-@cause
+@program
 def inspected(x):
     return x + len(inspect.stack())  # here
 
 
-@cause
+@program
 def caller(x):
     return x, inspect.currentframe().f_code.co_name  # here
 
 
-@cause
+@program
 def traces(x):
     return x + len(traceback.format_stack())  # here
 
 
-@cause
+@program
 def coroutine(x):
     async def later():
         return x + 1
@@ -233,41 +232,41 @@ def coroutine(x):
     return asyncio.run(later())  # here
 
 
-@cause
+@program
 def backward(x):
     y = x.clone().requires_grad_()  # here
     y.sum().backward()
     return y.grad
 
 
-@cause
+@program
 def sparse(x):
     return x.to_sparse()  # here
 
 
-@cause
+@program
 def subclass(x):
     return x.as_subclass(Sub)  # here
 
 
-@cause
+@program
 def file(x):
     with open(os.devnull) as f:  # here
         return x + len(f.read())
 
 
-@cause
+@program
 def temporary(x):
     return x, tempfile.mkstemp()[1] is None  # here
 
 
-@cause
+@program
 def lock(x):
     with threading.Lock():  # here
         return x + 1
 
 
-@cause
+@program
 def thread(x):
     t = threading.Thread(target=lambda: None)  # here
     t.start()
@@ -275,137 +274,137 @@ def thread(x):
     return x
 
 
-@cause
+@program
 def sockets(x):
     s = socket.socket()  # here
     s.close()
     return x
 
 
-@cause
+@program
 def process(x):
     return x + subprocess.call(["true"])  # here
 
 
-@cause
+@program
 def sleeping(x):
     time.sleep(0)  # here
     return x + 1
 
 
-@cause
+@program
 def clock(x):
     return x * (time.time() > 0)  # here
 
 
-@cause
+@program
 def today(x):
     return x + datetime.datetime.now().year  # here
 
 
-@cause
+@program
 def random_number(x):
     return x * random.random()  # here
 
 
-@cause
+@program
 def secret(x):
     return x, secrets.token_bytes(2)  # here
 
 
-@cause
+@program
 def unique(x):
     return x, uuid.uuid4()  # here
 
 
-@cause
+@program
 def numpys_random(x):
     return x * float(np.random.rand())  # here
 
 
-@cause
+@program
 def seeded(x):
     torch.manual_seed(0)  # here
     return x + torch.rand(3)
 
 
-@cause
+@program
 def to_numpy(x):
     return np.fft.fft(x.numpy()), x  # here
 
 
-@cause
+@program
 def from_c(x):
     return x + ctypes.sizeof(ctypes.c_int)  # here
 
 
-@cause
+@program
 def compressed(x):
     return x + zlib.crc32(b"abc") % 3, zlib.decompressobj()  # here
 
 
-@cause
+@program
 def packed(x):
     return x, struct.Struct("i").pack(3)  # here
 
 
-@cause
+@program
 def pickled(x):
     return x, pickle.dumps([x])  # here
 
 
-@cause
+@program
 def saved(x):
     torch.save(x, io.BytesIO())  # here
     return x
 
 
-@cause
+@program
 def written(x):
     return json.dumps({"a": x.sum().item()}), x  # here
 
 
-@cause
+@program
 def matched(x):
     return re.compile("a+").scanner("aaa"), x  # here
 
 
-@cause
+@program
 def collected(x):
     gc.collect()  # here
     return x + 1
 
 
-@cause
+@program
 def referenced(x):
     return x, weakref.ref(x) is None  # here
 
 
-@cause
+@program
 def tracing(x):
     sys.settrace(None)  # here
     return x
 
 
-@cause
+@program
 def waiting(x):
     return x, select.select([], [], [], 0)  # here
 
 
-@cause
+@program
 def default_changed(x):
     torch.set_default_dtype(torch.float32)  # here
     return x
 
 
-@cause
+@program(known=("run",))
 def hooked(x):
     y = x * 2
     y.register_hook(lambda g: g)  # here
     return y
 
 
-@cause
+@program
 def class_made(x):
     class Local:  # here
         pass
@@ -413,12 +412,12 @@ def class_made(x):
     return x, Local
 
 
-@cause
+@program(known=("run",))
 def scripted(x):
     return torch.jit.script(lambda v: v)(x)  # here
 
 
-@cause
+@program
 def finalised(x):
-    weakref.finalize(CAUSES[0], print)  # here
+    weakref.finalize(branch, print)  # here
     return x
