@@ -9,7 +9,7 @@ array takes the old one's place in memory, all that keeps its value need not be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from .dtypes import DType, bool_, compute_dtype, int64
@@ -30,15 +30,7 @@ from .loops import (
     substitute,
     substitute_expr,
 )
-
-_COMPARED: dict[str, Callable[[int], bool]] = {
-    "eq": lambda d: d == 0,
-    "ne": lambda d: d != 0,
-    "lt": lambda d: d < 0,
-    "le": lambda d: d <= 0,
-    "gt": lambda d: d > 0,
-    "ge": lambda d: d >= 0,
-}
+from .ops.scalar import SCALAR
 
 
 def kept_place(store: Store) -> tuple[str, Index] | None:
@@ -250,7 +242,7 @@ def _folded(value: Expr) -> Expr:
     """The value with the conditions gone that indices decide."""
 
     def visit(e: Expr) -> Expr | None:
-        if e.op in _COMPARED and e.dtype == bool_:
+        if e.op in SCALAR and SCALAR[e.op].is_comparison:
             sides = [_index_of(a) for a in e.args]
             if sides[0] is None or sides[1] is None:
                 return None
@@ -275,7 +267,7 @@ def _decided(op: str, difference: Index) -> bool | None:
     if ends is None:
         return None
     low, high = ends
-    answers = {_COMPARED[op](d) for d in (low, high, 0) if low <= d <= high}
+    answers = {SCALAR[op].python(d, 0) for d in (low, high, 0) if low <= d <= high}
     return answers.pop() if len(answers) == 1 else None
 
 

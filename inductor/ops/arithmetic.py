@@ -215,5 +215,5 @@ def _simple_power(x: Expr, exponent: Any) -> Expr | None:
     return None
 
 
-row("pow", "pointwise", _meta_pow, lower=_lower_pow, numbers=(1,), errors=ALL_ERRORS, cost="heavy",
+row("pow", "pointwise", _meta_pow, lower=_lower_pow, numbers=(1,), naturals=(1,), errors=ALL_ERRORS, cost="heavy", measured=True,
     rounding=Rounding(numbers=(0, 1)))  # fmt: skip

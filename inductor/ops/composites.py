@@ -31,6 +31,7 @@ def _row(
     *,
     numbers: tuple[int | str, ...] = (),
     rounding: Rounding = ROUNDED,
+    autocast: str = "",
     **attrs: Any,
 ) -> None:
     """A composite row from `build(b, *inputs, number, **attrs)`; `number(v)` makes a Python scalar's node."""
@@ -38,7 +39,9 @@ def _row(
     def decompose(b: GraphBuilder, node: Node) -> Node:
         return build(b, *args(node), lambda v: b.scalar(value=v), **node.attrs)
 
-    row(name, "composite", meta, attrs=attrs, decompose=decompose, numbers=numbers, rounding=rounding)
+    row(
+        name, "composite", meta, attrs=attrs, decompose=decompose, numbers=numbers, rounding=rounding, autocast=autocast
+    )
 
 
 def _promoted(name: str, allowed: str = "any") -> Callable[..., TensorMeta]:
@@ -165,7 +168,7 @@ def _meta_prelu(x: TensorMeta, weight: TensorMeta) -> TensorMeta:
     return _promoted("prelu", "float")(x, weight)
 
 
-_row("prelu", _meta_prelu, lambda b, x, w, c: b.where(b.gt(x, c(0)), x, b.mul(x, w)))
+_row("prelu", _meta_prelu, lambda b, x, w, c: b.where(b.gt(x, c(0)), x, b.mul(x, w)), autocast="lower")
 
 
 # --------------------------------------------------------------------------- logarithms and exponentials

@@ -279,4 +279,4 @@ def _decompose_trace(b: GraphBuilder, node: Node) -> Node:
     return to(b, b.sum(to(b, diagonal, wide_dtype(diagonal.dtype, diagonal.meta.device))), node.dtype)
 
 
-row("trace", "composite", _meta_trace, decompose=_decompose_trace)
+row("trace", "composite", _meta_trace, decompose=_decompose_trace, autocast="float32")

@@ -66,3 +66,5 @@ COSTS = ("free", "cheap", "heavy", "call")
 EAGER_FORMS = ("function", "call", "pick", "none")
 #: who differentiates it: the framework, as it runs the same op; or nobody: gradients end here
 GRADIENTS = ("framework", "stopped")
+#: what mixed precision makes of float operands: nothing, the lower precision, float32, the widest of their types
+PRECISIONS = ("", "lower", "float32", "widest")

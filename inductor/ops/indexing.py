@@ -285,7 +285,8 @@ def _lower_index(node: Node, x: Fn, *fns: Fn | None) -> Fn:
 
 # inputs: x, then one index tensor or None per leading dim; integer tensors only (a bool mask makes the shape
 # depend on the data)
-row("index", "index", _meta_index, lower=_lower_index, requires=one_per_dim(1), operands=(PART, INDEX), errors=QUIET)
+row("index", "index", _meta_index, lower=_lower_index, requires=one_per_dim(1), operands=(PART, INDEX), errors=QUIET,
+    measured=True)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- writing at positions
@@ -436,7 +437,7 @@ def _lower_index_write(accumulate: bool = False, from_the_end: bool = False) -> 
 row("index_add", "index", _meta_index_write("index_add", fresh), attrs={"dim": REQUIRED}, lower=_lower_index_write(accumulate=True),
     requires=along_dim(1), operands=_WRITE, errors=ALL_ERRORS, heeds_determinism=("cuda",), replaces=True)  # fmt: skip
 row("index_copy", "index", _meta_index_write("index_copy", fresh), attrs={"dim": REQUIRED}, lower=_lower_index_write(),
-    requires=along_dim(1), operands=_WRITE, errors=ALL_ERRORS, heeds_determinism=("cpu", "cuda"), replaces=True)  # fmt: skip
+    requires=along_dim(1), operands=_WRITE, autocast="widest", errors=ALL_ERRORS, heeds_determinism=("cpu", "cuda"), replaces=True)  # fmt: skip
 row("index_fill", "index", _meta_index_write("index_fill", like_meta), attrs={"dim": REQUIRED},
     lower=_lower_index_write(from_the_end=True), numbers=(2,), requires=along_dim(1, from_the_end=True),
     operands=_WRITE, errors=ALL_ERRORS, replaces=True)  # fmt: skip

@@ -68,7 +68,7 @@ def _loss(
         return to(b, _finish(b, each, node.attrs["reduction"]), node.dtype)
 
     row(name, "composite", meta, attrs={**attrs, "reduction": "mean"}, decompose=decompose, rounding=rounding,
-        requires=requires)  # fmt: skip
+        requires=requires, autocast="float32")  # fmt: skip
 
 
 def _mse(b: GraphBuilder, x: Node, y: Node, c: Any) -> Node:
@@ -184,7 +184,7 @@ def _classes(node: Node) -> Iterator[Requirement]:
 
 
 row("nll_loss", "composite", _meta_nll, attrs=_CLASS_ATTRS, decompose=_decompose_nll, requires=_classes,
-    heeds_determinism=("cuda",))  # fmt: skip
+    autocast="float32", heeds_determinism=("cuda",))  # fmt: skip
 
 
 def _meta_cross_entropy(x: TensorMeta, target: TensorMeta, weight: TensorMeta | None, *, ignore_index: int,
@@ -259,4 +259,4 @@ def _smooth_loss(
 
 
 row("cross_entropy", "composite", _meta_cross_entropy, attrs={**_CLASS_ATTRS, "label_smoothing": 0.0},
-    decompose=_decompose_cross_entropy, requires=_classes, heeds_determinism=("cuda",))  # fmt: skip
+    decompose=_decompose_cross_entropy, requires=_classes, autocast="float32", heeds_determinism=("cuda",))  # fmt: skip

@@ -59,7 +59,7 @@ def _meta_matmul(a: TensorMeta, b: TensorMeta) -> TensorMeta:
     return _new((*broadcast_shapes(a.shape[:-2], b.shape[:-2]), *rows, *columns), a, b)
 
 
-row("matmul", "extern", _meta_matmul, contraction=of_product)
+row("matmul", "extern", _meta_matmul, contraction=of_product, autocast="lower")
 
 
 def _meta_mm(a: TensorMeta, b: TensorMeta) -> TensorMeta:
@@ -69,7 +69,7 @@ def _meta_mm(a: TensorMeta, b: TensorMeta) -> TensorMeta:
     return _new((a.shape[0], b.shape[1]), a, b)
 
 
-row("mm", "extern", _meta_mm, contraction=of_product)
+row("mm", "extern", _meta_mm, contraction=of_product, autocast="lower")
 
 
 def _meta_bmm(a: TensorMeta, b: TensorMeta) -> TensorMeta:
@@ -81,7 +81,7 @@ def _meta_bmm(a: TensorMeta, b: TensorMeta) -> TensorMeta:
     return _new((a.shape[0], a.shape[1], b.shape[2]), a, b)
 
 
-row("bmm", "extern", _meta_bmm, contraction=of_product)
+row("bmm", "extern", _meta_bmm, contraction=of_product, autocast="lower")
 
 
 def _meta_mv(a: TensorMeta, v: TensorMeta) -> TensorMeta:
@@ -114,8 +114,8 @@ def _added(name: str, x: TensorMeta, product: TensorMeta) -> TensorMeta:
     return product
 
 
-row("addmm", "extern", _meta_addmm, attrs={"beta": 1, "alpha": 1}, contraction=of_added_product)
-row("baddbmm", "extern", _meta_baddbmm, attrs={"beta": 1, "alpha": 1}, contraction=of_added_product)
+row("addmm", "extern", _meta_addmm, attrs={"beta": 1, "alpha": 1}, contraction=of_added_product, autocast="lower")
+row("baddbmm", "extern", _meta_baddbmm, attrs={"beta": 1, "alpha": 1}, contraction=of_added_product, autocast="lower")
 
 
 def _meta_linear(x: TensorMeta, weight: TensorMeta, bias: TensorMeta | None) -> TensorMeta:
@@ -132,7 +132,7 @@ def _meta_linear(x: TensorMeta, weight: TensorMeta, bias: TensorMeta | None) -> 
 
 
 # x @ weight.T + bias
-row("linear", "extern", _meta_linear, contraction=of_linear)
+row("linear", "extern", _meta_linear, contraction=of_linear, autocast="lower")
 
 
 def _meta_outer(a: TensorMeta, b: TensorMeta) -> TensorMeta:
@@ -211,7 +211,15 @@ def _meta_convolution(
 
 _CONV_ATTRS: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 # 1, 2 or 3 spatial dims, told by the weight; an input without a batch dim is allowed
-row("convolution", "extern", _meta_convolution, attrs=_CONV_ATTRS, contraction=of_convolution)
+row(
+    "convolution",
+    "extern",
+    _meta_convolution,
+    attrs=_CONV_ATTRS,
+    contraction=of_convolution,
+    autocast="lower",
+    measured=True,
+)
 
 
 def _meta_conv_transpose(
@@ -238,4 +246,11 @@ def _meta_conv_transpose(
     return _convolved(x, weight, channels, spatial)
 
 
-row("conv_transpose", "extern", _meta_conv_transpose, attrs={**_CONV_ATTRS, "output_padding": 0})
+row(
+    "conv_transpose",
+    "extern",
+    _meta_conv_transpose,
+    attrs={**_CONV_ATTRS, "output_padding": 0},
+    autocast="lower",
+    measured=True,
+)

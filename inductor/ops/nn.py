@@ -318,4 +318,4 @@ def decompose_attention(b: GraphBuilder, node: Node) -> Node:
 
 # no dropout: front ends keep attention with dropout out of this row. The framework's own kernel runs it
 row("scaled_dot_product_attention", "extern", _meta_attention,
-    attrs={"is_causal": False, "scale": None, "enable_gqa": False})  # fmt: skip
+    attrs={"is_causal": False, "scale": None, "enable_gqa": False}, autocast="lower")  # fmt: skip

@@ -25,6 +25,8 @@ from .reductions import accumulation_dtype, to
 
 #: windows of at most this many elements are written out
 UNROLL = 25
+#: what mixed precision makes of what is pooled, by the number of spatial dims
+_AUTOCAST = {1: "", 2: "", 3: "float32"}
 
 
 def _spatial_meta(x: TensorMeta, n: int, sizes: Sequence[Dim]) -> TensorMeta:
@@ -191,8 +193,8 @@ def _max_pool(n: int) -> None:
         return _Windows(name, x.meta, n, node.attrs).window(b, x, "max")
 
     attrs = {**_POOL_ATTRS, "dilation": 1, "ceil_mode": False}
-    row(name, "composite", meta, attrs=attrs, decompose=decompose)
-    row(f"{name}_with_indices", "extern", meta_with_indices, attrs=attrs)
+    row(name, "composite", meta, attrs=attrs, decompose=decompose, autocast=_AUTOCAST[n])
+    row(f"{name}_with_indices", "extern", meta_with_indices, attrs=attrs, autocast=_AUTOCAST[n])
 
 
 #: layouts of averages, and of adaptive pools, by the number of spatial dims
@@ -224,7 +226,7 @@ def _avg_pool(n: int) -> None:
         return to(b, b.div(total, count), node.dtype)
 
     attrs = {**_POOL_ATTRS, "ceil_mode": False, "count_include_pad": True, "divisor_override": None}
-    row(name, "composite", meta, attrs=attrs, decompose=decompose)
+    row(name, "composite", meta, attrs=attrs, decompose=decompose, autocast=_AUTOCAST[n])
 
 
 def _meta_window_count(*, sizes: Sequence[Dim], dtype: Any, device: str, **_: Any) -> TensorMeta:
@@ -292,7 +294,7 @@ def _adaptive_avg_pool(n: int) -> None:
             x = b.adaptive_mean(x, dim=d - n, size=size)  # windows are boxes: a mean of means over equal counts
         return to(b, x, node.dtype)
 
-    row(name, "composite", meta, attrs={"output_size": REQUIRED}, decompose=decompose)
+    row(name, "composite", meta, attrs={"output_size": REQUIRED}, decompose=decompose, autocast=_AUTOCAST[n])
 
 
 def _meta_adaptive_mean(x: TensorMeta, *, dim: int, size: int) -> TensorMeta:
@@ -339,7 +341,7 @@ def _adaptive_max_pool(n: int) -> None:
         return values, replace(values, dtype=int64)
 
     # results: values, indices
-    row(name, "extern", meta, attrs={"output_size": REQUIRED})
+    row(name, "extern", meta, attrs={"output_size": REQUIRED}, autocast=_AUTOCAST[n])
 
 
 for _n in (1, 2, 3):

@@ -78,9 +78,9 @@ def _lower_arithmetic(kind: str) -> Callable[..., Reduce]:
 
 _REDUCE_ATTRS: dict[str, Any] = {"dim": None, "keepdim": False}
 
-for _name, _errors in (("sum", OVER | INVALID), ("prod", OVER | UNDER | INVALID)):
+for _name, _errors, _autocast in (("sum", OVER | INVALID, ""), ("prod", OVER | UNDER | INVALID, "float32")):
     row(_name, "reduction", _meta_sum, attrs={**_REDUCE_ATTRS, "dtype": None}, lower=_lower_arithmetic(_name),
-        errors=_errors)  # fmt: skip
+        errors=_errors, autocast=_autocast)  # fmt: skip
 
 
 def _meta_any(x: TensorMeta, *, dim: Dims, keepdim: bool) -> TensorMeta:

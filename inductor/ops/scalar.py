@@ -30,6 +30,8 @@ class ScalarOp:
     heavy:  whether it is a function of many instructions
     exact:  whether it gives a number of a narrower type where its operands are numbers of it
     corners: whether it takes its extremes over intervals of integers where its operands take theirs
+    on_bools: the op that it is over truth values, where that has another name
+    swapped: the op that it is with its operands exchanged, where that is another
     """
 
     name: str
@@ -43,6 +45,8 @@ class ScalarOp:
     heavy: bool = False
     exact: bool = False
     corners: bool = False
+    on_bools: str = ""
+    swapped: str = ""
 
     @property
     def is_comparison(self) -> bool:
@@ -208,8 +212,8 @@ _op("atan2", 2, "float", math.atan2, heavy=True, cost=2000)
 _op("hypot", 2, "float", math.hypot, heavy=True, cost=1000)
 _op("copysign", 2, "float", math.copysign)
 _op("nextafter", 2, "float", math.nextafter, cost=1000)
-_op("max", 2, "any", lambda a, b: _pick(a, b, a >= b), exact=True, corners=True)
-_op("min", 2, "any", lambda a, b: _pick(a, b, a <= b), exact=True, corners=True)
+_op("max", 2, "any", lambda a, b: _pick(a, b, a >= b), exact=True, corners=True, on_bools="or")
+_op("min", 2, "any", lambda a, b: _pick(a, b, a <= b), exact=True, corners=True, on_bools="and")
 _op("fmax", 2, "float", lambda a, b: b if a != a else a if b != b else max(a, b))
 _op("fmin", 2, "float", lambda a, b: b if a != a else a if b != b else min(a, b))
 _op("and", 2, "integral", operator.and_, symbol="&")
@@ -219,10 +223,10 @@ _op("shl", 2, "int", lambda a, b: a << b)
 _op("shr", 2, "int", lambda a, b: a >> b)
 _op("eq", 2, "any", operator.eq, "bool", symbol="==")
 _op("ne", 2, "any", operator.ne, "bool", symbol="!=")
-_op("lt", 2, "any", operator.lt, "bool", symbol="<")
-_op("le", 2, "any", operator.le, "bool", symbol="<=")
-_op("gt", 2, "any", operator.gt, "bool", symbol=">")
-_op("ge", 2, "any", operator.ge, "bool", symbol=">=")
+_op("lt", 2, "any", operator.lt, "bool", symbol="<", swapped="gt")
+_op("le", 2, "any", operator.le, "bool", symbol="<=", swapped="ge")
+_op("gt", 2, "any", operator.gt, "bool", symbol=">", swapped="lt")
+_op("ge", 2, "any", operator.ge, "bool", symbol=">=", swapped="le")
 # ternary
 _op("where", 3, "any", lambda c, a, b: a if c else b, exact=True)
 _op("fma", 3, "float", lambda a, b, c: a * b + c)

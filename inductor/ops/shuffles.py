@@ -158,7 +158,7 @@ def _lower_cat(node: Node, *fns: Fn) -> Fn:
     return value
 
 
-row("cat", "index", _meta_cat, attrs={"dim": 0}, lower=_lower_cat, elements="any")
+row("cat", "index", _meta_cat, attrs={"dim": 0}, lower=_lower_cat, elements="any", autocast="widest")
 
 
 def _meta_stack(*metas: TensorMeta, dim: int) -> TensorMeta:
@@ -186,7 +186,7 @@ def _decompose_stack(b: GraphBuilder, node: Node) -> Node:
     return b.view(b.cat(*args(node), dim=d), shape=node.shape)
 
 
-row("stack", "composite", _meta_stack, attrs={"dim": 0}, decompose=_decompose_stack, elements="any")
+row("stack", "composite", _meta_stack, attrs={"dim": 0}, decompose=_decompose_stack, elements="any", autocast="widest")
 
 
 # --------------------------------------------------------------------------- padding
@@ -275,8 +275,13 @@ def _wrap(i: Index, before: int, size: Dim) -> Index:
     return mod(i + (size - before), size)
 
 
+def _autocast_pad(attrs: Mapping[str, Any]) -> str:
+    spatial = {"reflect": 2, "replicate": 3}.get(attrs["mode"], 0)
+    return "float32" if len(attrs["pad"]) // 2 <= spatial else ""
+
+
 row("pad", "index", _meta_pad, attrs={"pad": REQUIRED, "mode": "constant", "value": None}, lower=_lower_pad,
-    numbers=("value",), operands=(PART,), errors=QUIET)  # fmt: skip
+    numbers=("value",), operands=(PART,), errors=QUIET, autocast=_autocast_pad, measured=True)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- order
@@ -357,8 +362,24 @@ def _lower_roll(node: Node, fn: Fn) -> Fn:
     return value
 
 
-row("roll", "composite", _meta_roll, attrs={"shifts": REQUIRED, "dims": ()}, decompose=_decompose_roll, errors=QUIET)
-row("roll_dims", "index", _meta_roll, attrs={"shifts": REQUIRED, "dims": REQUIRED}, lower=_lower_roll, errors=QUIET)
+row(
+    "roll",
+    "composite",
+    _meta_roll,
+    attrs={"shifts": REQUIRED, "dims": ()},
+    decompose=_decompose_roll,
+    errors=QUIET,
+    measured=True,
+)
+row(
+    "roll_dims",
+    "index",
+    _meta_roll,
+    attrs={"shifts": REQUIRED, "dims": REQUIRED},
+    lower=_lower_roll,
+    errors=QUIET,
+    measured=True,
+)
 
 
 # --------------------------------------------------------------------------- repetition

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import InternalError
-from .facts import COSTS, EAGER_FORMS, ELEMENTS, GRADIENTS, ROLES, ROUNDED, VALUE, Errors, Operand, Rounding
+from .facts import COSTS, EAGER_FORMS, ELEMENTS, GRADIENTS, PRECISIONS, ROLES, ROUNDED, VALUE, Errors, Operand, Rounding
 
 
 class _Required:
@@ -54,12 +54,15 @@ class Op:
                 errors     floating-point errors that an element may meet
                 numbers    inputs (by position) and attributes (by name) whose Python numbers eager refuses when the result's
                            dtype cannot hold them
+                naturals   inputs (by position) whose Python ints eager refuses below 0 among ints
     refusals    requires   what eager asks of the inputs' elements (see `ops.requires`)
                 raises     whether the framework's own kernel raises for some elements
     running     eager      how the framework runs it: one of EAGER_FORMS
                 cost       of evaluating an element again: one of COSTS
                 effects    random numbers: neither merged, nor dropped, nor moved past each other
                 opaque     equal calls need not give equal results: never merged
+                autocast   what mixed precision makes of its float operands: one of PRECISIONS, or (attrs) -> one of them
+                measured   whether it lays its result out on a CPU in another way than it says without data
                 heeds_determinism  kinds of devices on which eager takes another way, or refuses, where deterministic
                            algorithms are asked for
     """
@@ -85,12 +88,15 @@ class Op:
     rounding: Rounding = ROUNDED
     errors: Errors | None = None
     numbers: tuple[int | str, ...] = ()
+    naturals: tuple[int, ...] = ()
     requires: Callable[[Any], Any] | None = None
     raises: bool = False
     eager: str = "function"
     cost: str | None = None
     effects: bool = False
     opaque: bool = False
+    autocast: str | Callable[[Mapping[str, Any]], str] = ""
+    measured: bool = False
     heeds_determinism: tuple[str, ...] = ()
 
     def operand(self, position: int) -> Operand:
@@ -124,6 +130,8 @@ def empty_cells(row: Op) -> list[str]:
     empty = [name for name, choices in _CHOICES.items() if getattr(row, name) not in choices]
     if row.kind not in ("input", "extern") and not (row.decompose or row.lower):
         empty.append("decompose or lower")
+    if not callable(row.autocast) and row.autocast not in PRECISIONS:
+        empty.append("autocast")
     if row.errors is None:
         empty.append("errors")
     if not row.operands or any(o.role not in ROLES for o in row.operands):

@@ -36,6 +36,7 @@ def test_an_empty_cell_is_named() -> None:
     sound = replace(half, lower=lambda node, fn: fn, cost="cheap", errors=0)
     assert empty_cells(sound) == []
     assert empty_cells(replace(sound, elements="moved", operands=())) == ["elements", "operands"]
+    assert empty_cells(replace(sound, autocast="half")) == ["autocast"]
 
 
 def test_facts_agree_with_each_other() -> None:
@@ -47,6 +48,7 @@ def test_facts_agree_with_each_other() -> None:
         assert row.gradient == "framework" or row.elements == "first", row.name
     assert OPS["as_strided"].operand(0).memory and OPS["extern"].operand(7) == MEMORY
     assert OPS["index_put"].operand(5).role == "index" and OPS["copy"].operand(0).role == "layout"
+    assert all(k < 2 for row in OPS.values() for k in row.naturals) and OPS["pow"].naturals == (1,)
     assert OPS["cast"].rounding == IS_HALF and not OPS["exp"].rounding.whole
 
 
@@ -55,6 +57,17 @@ def test_functions_of_the_scalar_table_are_ops() -> None:
         if scalar.errors is not None:
             row = OPS[scalar.name]
             assert row.errors == scalar.errors and (row.cost == "heavy") == scalar.heavy
+
+
+def test_what_ops_are_on_truth_values_and_with_their_operands_exchanged() -> None:
+    for row in SCALAR.values():
+        for a in (False, True):
+            for b in (False, True):
+                if row.on_bools:
+                    assert row.python(a, b) == SCALAR[row.on_bools].python(a, b), row.name
+                if row.swapped:
+                    assert row.python(a, b) == SCALAR[row.swapped].python(b, a), row.name
+    assert SCALAR["max"].on_bools == "or" and SCALAR["le"].swapped == "ge"
 
 
 def test_functions_of_many_instructions_can_be_called() -> None:

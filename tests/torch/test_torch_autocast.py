@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from quern.inductor.ops import OPS
 from torch_checks import compare, compiled, randn
 
 import quern
@@ -153,3 +154,13 @@ def test_left_switched_on():
     finally:
         torch.set_autocast_enabled("cpu", False)
         torch.clear_autocast_cache()
+
+
+def test_rows_say_what_torch_registers():
+    """But for functions whose row has another name, or settles it by its attributes."""
+    listed = {
+        name.removeprefix("aten::").partition(".")[0]
+        for name in torch._C._dispatch_get_registrations_for_dispatch_key("AutocastCPU")
+    }
+    other_names = {"convolution", "conv_transpose", "cross_entropy", "max_pool3d_with_indices", "pad"}
+    assert {name for name, row in OPS.items() if row.autocast} - other_names == listed & set(OPS)

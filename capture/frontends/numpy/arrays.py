@@ -23,7 +23,7 @@ from ...guards.guards import Guard
 from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage, ViewStep
 from . import layout
 from .errstate import Settings
-from .windows import READ_ONLY, python_view, view_window
+from .windows import VIEWS, python_view, view_window
 
 if TYPE_CHECKING:
     from ...values.base import Emitter, Machine
@@ -122,7 +122,7 @@ class Array(ArrayValue):
     @property
     def writeable(self) -> bool:
         """Whether NumPy would let the program write into the array."""
-        if self.scalar or (self.step is not None and _maker(self.step) in READ_ONLY):
+        if self.scalar or (self.step is not None and VIEWS[_maker(self.step)].read_only):
             return False
         if self.parent is not None:
             return self.parent.writeable  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ frameworks, is a view with negative strides here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ....inductor.graph import Dim
@@ -16,25 +17,6 @@ from .layout import reshape_strides
 
 Window = tuple[tuple[Dim, ...], tuple[Dim, ...]]
 
-
-def view_window(op: str, shape: tuple[Dim, ...], strides: tuple[Dim, ...], attrs: Mapping[str, Any]) -> Window:
-    """(shape, strides) of the view of an array with `shape` and `strides`."""
-    return _WINDOW[op](shape, strides, **attrs)
-
-
-def python_view(op: str, attrs: Mapping[str, Any], text: Callable[[Any], str], np: str) -> tuple[str, str]:
-    """(prefix, suffix) around an array's expression. text: writes a size down; np: what the module NumPy is called there."""
-    return _PYTHON[op](np, **{name: _written(value, text) for name, value in attrs.items()})
-
-
-def _written(value: Any, text: Callable[[Any], str]) -> str:
-    if isinstance(value, (tuple, list)):
-        return f"({''.join(_written(v, text) + ', ' for v in value)})"
-    return "" if value is None else text(value)
-
-
-#: views that NumPy does not let one write through
-READ_ONLY = frozenset(("expand", "diagonal", "unfold", "broadcast_arrays"))
 
 # --------------------------------------------------------------------------- windows
 
@@ -102,20 +84,6 @@ def _window_unfold(shape: Any, strides: Any, *, dimension: int, size: int, step:
     )
 
 
-_WINDOW: dict[str, Callable[..., Window]] = {
-    "alias": lambda shape, strides: (shape, strides),
-    "slice": _window_slice,
-    "flip": _window_flip,
-    "select": _window_select,
-    "unsqueeze": _window_unsqueeze,
-    "squeeze": _window_squeeze,
-    "permute": _window_permute,
-    "reshape": _window_reshape,
-    "expand": _window_expand,
-    "diagonal": _window_diagonal,
-    "unfold": _window_unfold,
-}
-
 # --------------------------------------------------------------------------- the same in NumPy
 
 
@@ -123,22 +91,60 @@ def _at(dim: str, text: str) -> tuple[str, str]:
     return "", f"[{':, ' * int(dim)}{text}]"
 
 
-_PYTHON: dict[str, Callable[..., tuple[str, str]]] = {
-    "alias": lambda np: ("", "[...]"),
-    "slice": lambda np, dim, start, end, step: _at(dim, f"{start}:{end}:{step}"),
-    "flip": lambda np, dims: (f"{np}.flip(", f", {dims})"),
-    "select": lambda np, dim, index: _at(dim, f"{index}, ..."),
-    "unsqueeze": lambda np, dim: _at(dim, "None"),
-    "squeeze": lambda np, dim: ("", f".squeeze({dim})"),
-    "permute": lambda np, dims: ("", f".transpose({dims})"),
-    "reshape": lambda np, shape: ("", f".reshape({shape})"),
-    "expand": lambda np, shape: (f"{np}.broadcast_to(", f", {shape})"),
-    "diagonal": lambda np, offset, dim1, dim2: ("", f".diagonal({offset}, {dim1}, {dim2})"),
-    # what einsum gives may be written, and what broadcast_arrays gives too, with a warning
-    "einsum": lambda np, offset, dim1, dim2: (f"{np}.einsum('...ii->...i', ", ")"),
-    "broadcast_arrays": lambda np, shape: (f"{np}.broadcast_arrays(", f", {np}.broadcast_to(0, {shape}))[0]"),
-    "unfold": lambda np, dimension, size, step: (
-        f"{np}.lib.stride_tricks.sliding_window_view(",
-        f", {size}, {dimension})[{':, ' * int(dimension)}::{step}]",
+@dataclass(frozen=True)
+class NumpyView:
+    """A view in NumPy.
+
+    window:    (shape, strides, **attrs) -> those of the view
+    python:    (what NumPy is called, **attrs as text) -> what stands before and behind the array's expression
+    read_only: whether NumPy does not let one write through it
+    """
+
+    window: Callable[..., Window]
+    python: Callable[..., tuple[str, str]]
+    read_only: bool = False
+
+
+#: by the op of the table, or by the function of NumPy where another one makes the same view
+VIEWS: dict[str, NumpyView] = {
+    "alias": NumpyView(lambda shape, strides: (shape, strides), lambda np: ("", "[...]")),
+    "slice": NumpyView(_window_slice, lambda np, dim, start, end, step: _at(dim, f"{start}:{end}:{step}")),
+    "flip": NumpyView(_window_flip, lambda np, dims: (f"{np}.flip(", f", {dims})")),
+    "select": NumpyView(_window_select, lambda np, dim, index: _at(dim, f"{index}, ...")),
+    "unsqueeze": NumpyView(_window_unsqueeze, lambda np, dim: _at(dim, "None")),
+    "squeeze": NumpyView(_window_squeeze, lambda np, dim: ("", f".squeeze({dim})")),
+    "permute": NumpyView(_window_permute, lambda np, dims: ("", f".transpose({dims})")),
+    "reshape": NumpyView(_window_reshape, lambda np, shape: ("", f".reshape({shape})")),
+    "expand": NumpyView(_window_expand, lambda np, shape: (f"{np}.broadcast_to(", f", {shape})"), read_only=True),
+    "diagonal": NumpyView(_window_diagonal, lambda np, offset, dim1, dim2: ("", f".diagonal({offset}, {dim1}, {dim2})"),
+                          read_only=True),
+    # what einsum gives may be written
+    "einsum": NumpyView(_window_diagonal, lambda np, offset, dim1, dim2: (f"{np}.einsum('...ii->...i', ", ")")),
+    # and what broadcast_arrays gives too, with a warning
+    "broadcast_arrays": NumpyView(
+        _window_expand, lambda np, shape: (f"{np}.broadcast_arrays(", f", {np}.broadcast_to(0, {shape}))[0]"), read_only=True
     ),
-}
+    "unfold": NumpyView(
+        _window_unfold,
+        lambda np, dimension, size, step: (
+            f"{np}.lib.stride_tricks.sliding_window_view(", f", {size}, {dimension})[{':, ' * int(dimension)}::{step}]",
+        ),
+        read_only=True,
+    ),
+}  # fmt: skip
+
+
+def view_window(op: str, shape: tuple[Dim, ...], strides: tuple[Dim, ...], attrs: Mapping[str, Any]) -> Window:
+    """(shape, strides) of the view of an array with `shape` and `strides`."""
+    return VIEWS[op].window(shape, strides, **attrs)
+
+
+def python_view(op: str, attrs: Mapping[str, Any], text: Callable[[Any], str], np: str) -> tuple[str, str]:
+    """(prefix, suffix) around an array's expression. text: writes a size down; np: what the module NumPy is called there."""
+    return VIEWS[op].python(np, **{name: _written(value, text) for name, value in attrs.items()})
+
+
+def _written(value: Any, text: Callable[[Any], str]) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"({''.join(_written(v, text) + ', ' for v in value)})"
+    return "" if value is None else text(value)

@@ -20,6 +20,7 @@ import torch
 from ....inductor import dtypes
 from ....inductor.dtypes import DType
 from ....inductor.graph import Node
+from ....inductor.ops import OPS, Op
 from ...values.base import Value
 from ...values.constant import FALSE, NONE, TRUE
 from .dtypes import from_torch, to_torch
@@ -83,18 +84,11 @@ def switched_off() -> Iterator[None]:
 
 # ------------------------------------------------------------------ the lists
 
-#: operators of the CPU's lists; those in neither set run in float32
-_PROMOTED = frozenset(("cat", "stack", "index_copy"))
+#: operators of the CPU's list that run in the lower precision and have no row in the op table; the others of these, in float32
 _LOWERED = frozenset(
-    ("conv1d", "conv2d", "conv3d", "bmm", "mm", "linalg_vecdot", "baddbmm", "addmm", "addbmm", "linear", "matmul", "conv_tbc",
-     "_convolution", "mkldnn_rnn_layer", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "prelu",
-     "scaled_dot_product_attention", "_native_multi_head_attention", "_addmm_activation")
+    ("conv1d", "conv2d", "conv3d", "linalg_vecdot", "addbmm", "conv_tbc", "_convolution", "mkldnn_rnn_layer", "conv_transpose1d",
+     "conv_transpose2d", "conv_transpose3d", "_native_multi_head_attention", "_addmm_activation")
 )  # fmt: skip
-#: rows of the op table under other names than the operators'
-_ROWS = {
-    "convolution": "conv2d", "conv_transpose": "conv_transpose2d", "cross_entropy": "cross_entropy_loss",
-    "max_pool3d_with_indices": "max_pool3d",
-}  # fmt: skip
 
 
 @functools.cache
@@ -105,19 +99,21 @@ def _listed() -> frozenset[str]:
 
 
 def _policy(name: str) -> str:
-    """ "lower", "float32", "promote"; "" for an operator in no list."""
+    """What becomes of an operator's operands, one of PRECISIONS."""
     if name not in _listed():
         return ""
-    return "promote" if name in _PROMOTED else "lower" if name in _LOWERED else "float32"
+    if name in OPS:
+        return _of_row(OPS[name], {})
+    return "lower" if name in _LOWERED else "float32"
 
 
-def cast_operands(cx: Any, row: str, nodes: Sequence[Node | None], attrs: Mapping[str, Any]) -> list[Node | None]:
+def _of_row(row: Op, attrs: Mapping[str, Any]) -> str:
+    return row.autocast(row.bind(attrs)) if callable(row.autocast) else row.autocast
+
+
+def cast_operands(cx: Any, row: Op, nodes: Sequence[Node | None], attrs: Mapping[str, Any]) -> list[Node | None]:
     """A table op's operands as autocast gives them to the operator."""
-    name = _ROWS.get(row, row)
-    if row == "pad":
-        kind = {"reflect": "reflection", "replicate": "replication"}.get(attrs.get("mode", "constant"), "constant")
-        name = f"{kind}_pad{len(attrs['pad']) // 2}d"
-    return _cast_all(cx, _policy(name), list(nodes))
+    return _cast_all(cx, _of_row(row, attrs), list(nodes))
 
 
 def _cast_all(cx: Any, policy: str, nodes: list[Node | None]) -> list[Node | None]:
@@ -127,7 +123,7 @@ def _cast_all(cx: Any, policy: str, nodes: list[Node | None]) -> list[Node | Non
         return nodes
     floats = [n for n in nodes if n is not None and _is_eligible(n)]
     target = dtypes.float32 if policy == "float32" else lower
-    if policy == "promote":
+    if policy == "widest":
         kinds = {n.dtype for n in nodes if n is not None and n.dtype.is_float and not n.meta.weak}
         if not kinds <= {dtypes.float32, lower}:
             raise cx.ev.framework_error(RuntimeError("autocast cannot promote these types"))

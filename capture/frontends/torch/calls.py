@@ -42,7 +42,7 @@ from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
 from .autocast import cast_operands
 from .dtypes import device_text, from_torch
-from .held_numbers import fitting, guard_power, may_overflow, number_node, read_number
+from .held_numbers import fitting, guard_naturals, may_overflow, number_node, read_number
 from .implemented import missing_kernel
 from .overlapping import check_written, is_pointwise
 from .results import Results, ReturnTypeValue
@@ -87,21 +87,21 @@ class Context:
         """Append a table op; None operands are absent optional tensors. Complex arithmetic is left to the framework, and that of
         the unsigned integers for which it has kernels of few ops.
         """
-        nodes = [None if x is None else self.node(x) for x in operands]
+        row, nodes = OPS[name], [None if x is None else self.node(x) for x in operands]
         claim(self.ev)
         if any(map(_holds_tensor, attrs.values())):
             raise self.broken("data-dependent-value", f"{name} with a setting read from a tensor",
                               "settings must be known before the graph runs")  # fmt: skip
         if self.ev.states["torch"].casts:
-            nodes = cast_operands(self, name, nodes, attrs)
-        if OPS[name].numbers:
-            self._hold_numbers(OPS[name], nodes, attrs)
+            nodes = cast_operands(self, row, nodes, attrs)
+        if row.numbers:
+            self._hold_numbers(row, nodes, attrs)
         for n in nodes:
-            if n is not None and not isinstance(n.meta, tuple) and _is_left(OPS[name], n.dtype):
+            if n is not None and not isinstance(n.meta, tuple) and _is_left(row, n.dtype):
                 self.ev.symbols.pin_numbers(nodes)
                 return above.complex_op(self, name, nodes, attrs)
-        if name == "pow" and self.ev.symbols.numbers:
-            guard_power(self.ev, *nodes)
+        if row.naturals and self.ev.symbols.numbers:
+            guard_naturals(self.ev, row, nodes)
         return self.ev.emit(name, *nodes, **attrs)
 
     def _hold_numbers(self, row: Op, nodes: list[Node | None], attrs: Mapping[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ....inductor.dtypes import HALVES, LARGEST, DType, bool_, float64, int64, int_range, uint64
 from ....inductor.graph import Node, TensorMeta
+from ....inductor.ops import Op
 from ....inductor.ops.conversion import CAST
 from ....inductor.ops.literals import NUMBER
 from ...values.number import INT64, NumberValue
@@ -106,9 +107,11 @@ def guard_fits(ev: Machine, node: Node, dtype: DType) -> None:
         number.as_constant()
 
 
-def guard_power(ev: Machine, base: Node | None, exponent: Node | None) -> None:
-    """Ints have no negative powers."""
-    number = ev.symbols.number_behind(exponent) if exponent is not None else None
-    if number is not None and base is not None and not (base.dtype.is_float or base.dtype.is_complex):
-        if type(number.hint) is int:
+def guard_naturals(ev: Machine, row: Op, nodes: Sequence[Node | None]) -> None:
+    """Ints that change, where eager refuses those below 0 among ints: ints have no negative powers."""
+    for position in row.naturals:
+        given = nodes[position]
+        number = ev.symbols.number_behind(given) if given is not None else None
+        others = [n.dtype for n in nodes if n is not None and n is not given]
+        if number is not None and type(number.hint) is int and not any(d.is_float or d.is_complex for d in others):
             number.check_range(ev, 0, INT64[1])

@@ -20,6 +20,7 @@ from torch._subclasses.fake_tensor import (
 
 from ....inductor.dtypes import DType
 from ....inductor.graph import Input, Named, TensorMeta
+from ....inductor.ops import OPS
 from . import eager_ops
 from .dtypes import to_device, to_torch
 from .runtime import resolve_name
@@ -33,8 +34,7 @@ MEASURED = frozenset(
      "torch:conv1d", "torch:conv2d", "torch:conv_transpose1d", "torch:conv_transpose2d", "torch:float_power",
      "torch:angle", "torch:Tensor.angle")
 ) | frozenset(f"torch.linalg:{name}" for name in ("svd", "eig")) | frozenset(
-    f"{eager_ops.__name__}:NAMED.{name}"
-    for name in ("convolution", "conv_transpose", "copysign", "index", "pad", "pow", "roll", "roll_dims")
+    f"{eager_ops.__name__}:NAMED.{row.name}" for row in OPS.values() if row.measured
 ) | frozenset(
     f"torch.fft:{name}" for name in ("rfft2", "rfftn", "hfft", "hfft2", "hfftn", "ihfft2", "ihfftn", "irfft", "irfft2", "irfftn")
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """What each scalar op is in C++: one row per op of `inductor.ops.scalar`, for scalars and vectors alike.
 
 An operator takes vectors and scalars mixed; a function call wants all its operands to be vectors once one is.
-Truth values are `bool` as scalars and masks (0 or -1 per lane) as vectors: ops over them have rows of their own.
+Truth values are `bool` as scalars and masks (0 or -1 per lane) as vectors.
 """
 
 from __future__ import annotations
@@ -22,17 +22,6 @@ OPERATORS: dict[str, str] = {
 FUNCTIONS: dict[str, int] = {
     **{op.name: op.arity for op in SCALAR.values() if op.name not in OPERATORS},
     "ipow": 2,  # pow over integers
-}
-
-#: op over truth values -> (scalar text, mask text). A mask's true is -1, so order is reversed.
-EMIT_BOOL: dict[str, tuple[str, str]] = {
-    "not": ("!{0}", "~{0}"),
-    "max": ("{0} | {1}", "{0} | {1}"),
-    "min": ("{0} & {1}", "{0} & {1}"),
-    "lt": ("{0} < {1}", "{0} > {1}"),
-    "le": ("{0} <= {1}", "{0} >= {1}"),
-    "gt": ("{0} > {1}", "{0} < {1}"),
-    "ge": ("{0} >= {1}", "{0} <= {1}"),
 }
 
 #: ops that cost much more than an addition, in hundredths of a nanosecond per float lane
@@ -69,10 +58,15 @@ class Template:
 
 def template(op: str, operands_bool: bool, is_vector: bool, *, apart: bool = False) -> Template:
     """The template of `op`; apart: as a call that is not put in place. Raises KeyError for an op without a row."""
-    if operands_bool and op in EMIT_BOOL:
-        text = EMIT_BOOL[op][1 if is_vector else 0]
-    elif op in OPERATORS:
-        text = OPERATORS[op]
+    read = op
+    if operands_bool:
+        read = SCALAR[op].on_bools or op
+        if is_vector:  # a mask's true is -1, so order is reversed
+            read = SCALAR[op].swapped or read
+    if operands_bool and op == "not" and not is_vector:
+        text = "!{0}"  # ~ of a bool is an int, and not zero
+    elif read in OPERATORS:
+        text = OPERATORS[read]
     else:
         places = ", ".join(f"{{{i}}}" for i in range(FUNCTIONS[op]))
         return Template(f"{'apart_' if apart else ''}{op}({places})", mixes=False)

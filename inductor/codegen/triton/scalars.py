@@ -97,11 +97,11 @@ TEMPLATES: dict[str, dict[str, str | Template]] = {
     "mod": {"float": _device("mod_float", 2), "int": _device("mod_int", 2), "uint": "{0} % {1}"},
     "max": {
         "float": _triton("tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
-        "int": _triton("tl.maximum({0}, {1})"), "uint": _triton("tl.maximum({0}, {1})"), "bool": "{0} | {1}",
+        "int": _triton("tl.maximum({0}, {1})"), "uint": _triton("tl.maximum({0}, {1})"),
     },
     "min": {
         "float": _triton("tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
-        "int": _triton("tl.minimum({0}, {1})"), "uint": _triton("tl.minimum({0}, {1})"), "bool": "{0} & {1}",
+        "int": _triton("tl.minimum({0}, {1})"), "uint": _triton("tl.minimum({0}, {1})"),
     },
     "fmax": {"float": _triton("tl.maximum({0}, {1})")},
     "fmin": {"float": _triton("tl.minimum({0}, {1})")},
@@ -117,6 +117,13 @@ TEMPLATES: dict[str, dict[str, str | Template]] = {
     "fma": {"float": _triton("tl.fma({0}, {1}, {2})")},
 }  # fmt: skip
 TEMPLATES["pow"] = {**TEMPLATES["pow"], "int": _device("pow_int", 2), "uint": _device("pow_uint", 2)}
+TEMPLATES.update(
+    {
+        op.name: {**TEMPLATES[op.name], **{"bool": TEMPLATES[op.on_bools]["bool"]}}
+        for op in SCALAR.values()
+        if op.on_bools
+    }
+)
 TEMPLATES["fmod"] = {**TEMPLATES["fmod"], "int": "{0} % {1}", "uint": "{0} % {1}"}
 
 
