@@ -8,24 +8,22 @@ import sys
 import types
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
 from . import decorators, journal
-from .backends import Backend, list_backends, lookup_backend
+from .backends import Backend, list_backends, lookup_backend, user_backend
 from .callbacks import CallbackArgs, callback_handler
 from .capture.bytecode.raw import check_python
 from .capture.entry.backend import Backend as EngineBackend
-from .capture.entry.dispatch import BackendContext, Callbacks, CompiledFunction
+from .capture.entry.dispatch import Callbacks, CompiledFunction
 from .capture.entry.execution import eager_backend, inductor_backend
 from .capture.frontends import connect, torch_install, torch_module
 from .capture.switches import stance as stances
 from .config import Options, config
 from .errors import InvalidOption, UnsupportedPython, UserError, nearest, warn
 from .explanation import Explanation, explain_call
-from .inductor.executable import Executable
-from .inductor.graph import Graph
 from .modes import MODES
 
 #: every compiled function alive, for `reset`
@@ -51,7 +49,8 @@ def compile(
     fullgraph: a graph break is an error that shows the line (`errors.Unsupported`)
     dynamic:   True: sizes are symbols from the first call; None: as `config.dynamic` says, else once they changed; False: every
                size is its own version
-    backend:   a name (`list_backends()`) or a function `(graph, example_inputs) -> callable`; None: `get_default_backend()`
+    backend:   a name (`list_backends()`) or a function `(graph module, example inputs) -> callable`, as for torch.compile; None:
+               `get_default_backend()`
     mode:      torch.compile's names: "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "lite". There
                is one way of compiling: those that ask for something else say once that they change nothing, and why
     options:   fields of `config.Options`, for the backend "inductor"; not together with `mode`
@@ -203,11 +202,7 @@ def _adapt(backend: str | Backend) -> EngineBackend:
     if backend == "inductor":
         return inductor_backend
     assert callable(backend)
-
-    def call(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Executable:
-        return Executable(backend(graph, example_inputs))
-
-    return call
+    return user_backend(backend)
 
 
 def _callbacks() -> Callbacks:

@@ -35,6 +35,8 @@ class Config:
     #: a failure inside quern. "warn": the call runs as plain Python, one warning says so, and the next one is tried again;
     #: "raise": it raises, as it does under fullgraph=True in any case
     on_error: str = "warn"
+    #: a backend of the user's that raises while it compiles a graph. "raise": the user gets BackendFailed; "warn": as above
+    on_backend_error: str = "raise"
     #: what `compile` calls without one get: a backend's name or function, a mode, whether sizes are symbols
     backend: Any = "inductor"
     mode: str | None = None
@@ -113,6 +115,7 @@ def _from_environment() -> Config:
     env = os.environ
     return Config(
         on_error=env.get("QUERN_ON_ERROR", "warn"),
+        on_backend_error=env.get("QUERN_ON_BACKEND_ERROR", "raise"),
         backend=env.get("QUERN_BACKEND") or "inductor",
         mode=env.get("QUERN_MODE") or None,
         dynamic=_flag("QUERN_DYNAMIC", False) if env.get("QUERN_DYNAMIC") else None,

@@ -56,8 +56,27 @@ class UnsafeCacheDirectory(CacheError):
     """The cache folder can be written by other users: nothing executable is loaded from it."""
 
 
-class BackendFailed(QuernError):
-    """A backend raised while compiling a graph; the original error is the cause."""
+class BackendFailed(UserError):
+    """A backend raised while compiling a graph; the original error is the cause.
+
+    backend_name:    the backend's name
+    inner_exception: what it raised
+    """
+
+    def __init__(self, backend_name: str, inner_exception: BaseException, where: str = "") -> None:
+        self.backend_name = backend_name
+        self.inner_exception = inner_exception
+        self.where = where
+        super().__init__(backend_name, inner_exception, where)
+
+    def __str__(self) -> str:
+        lines = [
+            f"backend={self.backend_name!r} raised:",
+            f"{type(self.inner_exception).__name__}: {self.inner_exception}",
+        ]
+        if self.where:
+            lines.append(f"  while it compiled {self.where}")
+        return "\n".join(lines)
 
 
 class LoweringError(InternalError):

@@ -18,6 +18,9 @@ class CompileCounter:
     1
     """
 
+    #: it counts ops of quern's own graphs
+    quern_graph = True
+
     def __init__(self) -> None:
         self.frame_count = 0
         self.op_count = 0

@@ -37,6 +37,7 @@ from ..values.generators import GeneratorValue
 from ..values.objects import ObjectValue
 from .boundary import BoundaryBuilder
 from .captured import Captured, Making
+from .execution import does_something
 from .failures import CompileFailure
 from .rebuild import Rebuilder
 from .region import LazySlots, Region
@@ -478,6 +479,10 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
     kept = prune(ev.graph, ev.boundary)
     inputs = [(source, example) for (source, example), keep in zip(ev.inputs, kept) if keep]
     inputs += ev.symbols.bind(ev.graph, inputs)
+    frontend = owner_of(ev, inputs)
+    program = recorded_program(ev, rb)
+    if program is not None:
+        frontend, inputs = program.frontend, [(taken.source, taken.example) for taken in program.taken]
     guards = ev.guards
     for guard in ev.symbols.guards():
         guards.add(guard)
@@ -488,23 +493,37 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
     expressions = [read(s) for s, _ in inputs]
     body = [*rb.built, *rb.effects, *rb.late, *rb.entered, ending]
     graph = ev.graph
-    frontend = owner_of(ev, inputs)
     ev.boundary.framework = frontend.name if frontend is not None else ""
     ev.boundary.close(graph)
     examples = [e for _, e in inputs]
-    return _captured(ev, graph, conditions, fetch, expressions, rb.output_names, body, examples, frontend, reason)
+    return _captured(
+        ev, graph, conditions, fetch, expressions, rb.output_names, body, examples, frontend, reason, program
+    )
+
+
+def recorded_program(ev: Evaluator, rb: Rebuilder) -> Any:
+    """What a front end recorded of the program's own calls, where the backend asks for it."""
+    writes = bool(ev.boundary.writes) or ev.wrote_outside
+    for frontend in ev.frontends:
+        record = getattr(frontend, "program", None)
+        program = None if record is None else record(ev, rb.outputs, writes)
+        if program is not None:
+            return program
+    return None
 
 
 def _captured(
     ev: Evaluator, graph: Graph | None, conditions: list[str], fetch: list[str], inputs: list[str], outputs: list[str],
-    body: list[str], examples: list[Any], frontend: Frontend | None, reason: BreakReason | None,
+    body: list[str], examples: list[Any], frontend: Frontend | None, reason: BreakReason | None, program: Any = None,
 ) -> Captured:  # fmt: skip
     symbols = ev.symbols
     fixed = varying(ev.identity_places, symbols.constants, symbols.equal_places())
     return Captured(
         graph, ev.guards.ordered(), ev.names.namespace, conditions, fetch, inputs, outputs, body, frontend, fixed,
-        Making(ev, examples), reason, references=ev.names.references,
+        Making(ev, examples, program), reason, references=ev.names.references,
         handled=graph is not None and not ev.builder.protected.isdisjoint(graph.nodes),
+        runs=program is not None or graph is not None and does_something(graph),
+        writes=program is not None and program.writes,
     )  # fmt: skip
 
 

@@ -28,6 +28,9 @@ class Captured:
     varying:   what it took as fixed
     making:    what only the compilation of the graph needs; None once that is done
     references: objects that it is about: once one is gone, nothing can use it
+    runs:      the graph must be run
+    theirs:    by a backend of the user's
+    writes:    what runs are the program's own calls (see `Frontend.program`), some of which write to arrays from outside
     """
 
     graph: Graph | None
@@ -46,6 +49,9 @@ class Captured:
     references: list[weakref.ref[Any]] = field(default_factory=list)
     #: the program may catch what the graph raises
     handled: bool = False
+    runs: bool = False
+    theirs: bool = False
+    writes: bool = False
 
     def guard_late(self) -> None:
         """Conditions for what the backend decided about symbolic sizes after the capture had ended."""
@@ -65,7 +71,8 @@ class Captured:
 
 @dataclass(frozen=True)
 class Making:
-    """The evaluator of a capture, and the values of the graph's inputs in this call."""
+    """The evaluator of a capture, the values of the graph's inputs in this call, and what the front end recorded of the program."""
 
     ev: Evaluator
     examples: list[Any]
+    program: Any = None

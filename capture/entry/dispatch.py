@@ -26,7 +26,6 @@ from ...config import Options, config
 from ...errors import (
     BackendFailed,
     InternalError,
-    QuernError,
     RecompileForbidden,
     RecompileLimitExceeded,
     SpecializationError,
@@ -46,13 +45,13 @@ from ..locations import of_code
 from ..machine.evaluator import Evaluator
 from ..machine.wrapping import Policy
 from ..switches.stance import present, runs_plain
-from .backend import Backend, BackendContext, Callbacks
+from .backend import Backend, BackendContext, Callbacks, UserBackend
 from .capture import call_parts, capture, plain
 from .captured import Captured
 from .copies import CopiedAsOriginal
 from .entries import MISS, NUMBERS, Entry, entry_source, filename_of
 from .events import Compiled, Recompile
-from .execution import does_something, executable_of, handing_on
+from .execution import executable_of, handing_on
 from .failures import ATTEMPTS, MOST, CompileFailure
 from .region import Family, Region
 
@@ -223,7 +222,7 @@ class Dispatcher:
             return None
         try:
             entry = owner.build(self, dict(zip(self.region.names, values)))
-        except (Unsupported, RecompileLimitExceeded, RecompileForbidden, SpecializationError):
+        except (Unsupported, RecompileLimitExceeded, RecompileForbidden, SpecializationError, BackendFailed):
             raise
         except CompileFailure as failed:
             failure = failed
@@ -250,7 +249,8 @@ class Dispatcher:
 
     def _fail(self, failure: CompileFailure) -> None:
         """Raise, or say once that a call runs as plain Python. What fails again and again is not tried again."""
-        if self.owner.fullgraph or config.on_error == "raise":
+        mode = config.on_backend_error if isinstance(failure.error, BackendFailed) else config.on_error
+        if self.owner.fullgraph or mode == "raise":
             error = failure.raised(self.name)
             if error is failure.error:
                 raise error
@@ -306,15 +306,20 @@ class Dispatcher:
     def graph_raised(self, captured: Captured, error: Exception, *values: Any) -> Any:
         """Called by an entry whose graph raised. A graph that raises has changed nothing that the program can see (but where it
         says so), so the program is run as plain Python from the entry's start: the error comes at its place in the program,
-        with all that was done before it, and the program's own handlers see it.
+        with all that was done before it, and the program's own handlers see it. What a backend of the user's raises where plain
+        Python does not is raised as it is.
         """
         if isinstance(error, WritesBegun):
             assert error.__cause__ is not None
             raise error.__cause__
+        if captured.writes:
+            raise error
         if config.on_error != "raise":
             error.__traceback__ = None  # it holds the frames of the graph, and all arrays in them
         result = self._run_plain(values)
         # (floating-point errors may be the kernels' own, or be ignored by a filter: see inductor.float_errors)
+        if not captured.handled and captured.theirs:
+            raise error
         if not captured.handled and not isinstance(error, FloatErrors):
             self._only_the_graph_raised(captured, error)
         return result
@@ -458,6 +463,16 @@ class CompiledFunction(CopiedAsOriginal):
         """Where breaks, recompiles and graphs are recorded: with the function that the user compiled."""
         return self.parent.records if self.parent is not None else self
 
+    @property
+    def backend_in_use(self) -> Backend:
+        """The stance's backend, or its own."""
+        return present.stance.backend or self.backend
+
+    @property
+    def wants_program(self) -> bool:
+        """Whether the program's own calls are wanted beside its graph."""
+        return isinstance(self.backend_in_use, UserBackend) and self.backend_in_use.wants_program
+
     def note_break(self, reason: BreakReason, eager: bool) -> None:
         if not eager and reason not in self.records.breaks:
             self.records.breaks.append(reason)
@@ -564,6 +579,9 @@ class CompiledFunction(CopiedAsOriginal):
                 if restart.error is not None:
                     raise restart.error from None
             except Exception as error:
+                if isinstance(error, BackendFailed) and config.on_backend_error == "raise":
+                    captured.finish()
+                    raise
                 if not symbols or isinstance(error, UserError) or config.on_error == "raise":
                     where = of_code(dispatcher.region.view.code)
                     raise CompileFailure(error, where, dispatcher.left_plain(captured)) from error
@@ -576,24 +594,21 @@ class CompiledFunction(CopiedAsOriginal):
 
     def _compile_graph(self, captured: Captured, name: str) -> tuple[Executable | None, float]:
         graph = captured.graph
-        if graph is None or not does_something(graph):
+        if graph is None or not captured.runs:
             return None, 0.0
-        trivial = handing_on(graph)
+        assert captured.making is not None
+        program, ev = captured.making.program, captured.making.ev
+        trivial = handing_on(graph) if program is None else None
         if trivial is not None:
             return trivial, 0.0
         graph.name = _identifier(name)
-        context = BackendContext(captured.frontend, self.options, graph.name)
+        context = BackendContext(captured.frontend, self.options, graph.name, program, ev.symbols)
+        captured.theirs = isinstance(self.backend_in_use, UserBackend)
         began = perf_counter()
         for call in self.callbacks.on_start:
             call(name)
         try:
-            assert captured.making is not None
-            backend = present.stance.backend or self.backend
-            return executable_of(graph, backend, captured.making.examples, context), perf_counter() - began
-        except QuernError:
-            raise
-        except Exception as error:
-            raise BackendFailed(f"the backend failed on a graph of {name}: {type(error).__name__}: {error}") from error
+            return executable_of(graph, self.backend_in_use, captured.making.examples, context), perf_counter() - began
         finally:
             for call in self.callbacks.on_end:
                 call(name)

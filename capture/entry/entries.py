@@ -14,7 +14,6 @@ from ...inductor.executable import Executable
 from ...inductor.graph import Graph
 from ..guards.guards import explain, failing
 from .captured import Captured
-from .execution import does_something
 from .region import Region
 
 
@@ -123,7 +122,7 @@ def entry_source(region: Region, captured: Captured) -> str:
         "        return _MISS",
         *(f"    {line}" for line in captured.fetch),
     ]
-    if captured.graph is None or not does_something(captured.graph):
+    if not captured.runs:
         lines += [f"    {line}" for line in captured.body]
         return "\n".join(lines) + "\n"
     called = f"_graph({', '.join(captured.inputs)})"

@@ -1,6 +1,7 @@
 """How a captured graph runs. Everything that is decided about gradients and about running op by op is decided here.
 
     nothing to compute                  no executable, or one that hands inputs on
+    a backend of the user's             what that gives; it is asked for each graph with a call of the framework
     another backend than "inductor"     what that backend gives
     gradients are wanted                op by op, through the framework's own differentiable ops
     the boundary says why               op by op
@@ -36,7 +37,7 @@ def executable_of(graph: Graph, backend: Backend, examples: Sequence[Any], conte
     if context.frontend is None:
         return executable
     runtime, isolated = context.frontend.runtime, graph.boundary.isolated
-    if isolated:
+    if isolated and context.program is None:
         executable = executable.around(lambda run: runtime.isolate(run, isolated))
     drawn = drawn_before_raising(graph)
     if drawn:

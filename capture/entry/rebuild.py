@@ -51,7 +51,7 @@ class Rebuilder:
         #: values being built that may refer to themselves: id -> (empty form, name once asked for)
         self._open: dict[int, list[Any]] = {}
         self._deferred: list[Callable[[], None]] = []
-        self._outputs: dict[Node, str] = {}
+        self._outputs: dict[Any, str] = {}
         self._kept: list[Value] = []
         self._count = 0
 
@@ -101,13 +101,14 @@ class Rebuilder:
         """A name for an object that the entry holds."""
         return self.ev.names.inject(obj, stem)
 
-    def output(self, node: Node) -> str:
-        """The name of a graph output."""
-        name = self._outputs.get(node)
+    def output(self, node: Node, array: Value | None = None) -> str:
+        """The name of a graph output. array: the very array that the node's value is for, where that matters."""
+        asked = node if array is None else array
+        name = self._outputs.get(asked)
         if name is None:
             if node in self.ev.builder.sealed:
                 raise self.ev.leaked()
-            name = self._outputs[node] = f"_g{len(self._outputs)}"
+            name = self._outputs[asked] = f"_g{len(self._outputs)}"
             self.graph.outputs.append(node)
         return name
 
@@ -206,3 +207,8 @@ class Rebuilder:
     @property
     def output_names(self) -> list[str]:
         return list(self._outputs.values())
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `output` was asked for, in the order of the names."""
+        return list(self._outputs)

@@ -55,3 +55,10 @@ def torch_install() -> ModuleType:
     from .torch import install
 
     return install
+
+
+def torch_backends() -> ModuleType:
+    """torch's own registry of backends. Imports torch's compiler."""
+    from .torch import registry
+
+    return registry

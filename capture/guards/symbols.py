@@ -50,11 +50,13 @@ class Assumptions:
     pinned: dims and ints that must be constants
     apart:  dims that must not share a symbol with others
     joined: pairs that are one symbol: the program needs them to be equal
+    recorded: it may be that the program can be recorded as its framework's own calls
     """
 
     pinned: set[Key] = field(default_factory=set)
     apart: set[Key] = field(default_factory=set)
     joined: set[frozenset[Key]] = field(default_factory=set)
+    recorded: bool = True
 
     @property
     def many_numbers(self) -> bool:

@@ -20,6 +20,7 @@ from ...values.classes import ClassValue
 from ...values.sequences import TupleValue
 from ...values.tensor import ArrayValue
 from .calls import FUNCTIONS, above
+from .recording import recorded
 from .segments import Segment
 from .state import gradients, state_of
 
@@ -59,6 +60,20 @@ def _apply(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     """`Function.apply`."""
     cls, *rest = args
     assert isinstance(cls, ClassValue)
+    return recorded(ev, "call_function", _applying(cls.real), rest, kwargs, lambda: _applied(ev, cls, rest, kwargs))
+
+
+def _applying(cls: Any) -> Callable[..., Any]:
+    """`cls.apply` as a function of its own, as a graph of torch names what it calls."""
+
+    def apply(*args: Any) -> Any:
+        return cls.apply(*args)
+
+    apply.__name__, apply.__module__ = f"{cls.__name__}_apply", cls.__module__
+    return apply
+
+
+def _applied(ev: Machine, cls: ClassValue, rest: list[Value], kwargs: Kwargs) -> Value:
     state = state_of(ev)
     needs = tuple(isinstance(a, ArrayValue) and state.requires_grad(a.node(ev)) for a in rest)
     if state.grad and any(needs):

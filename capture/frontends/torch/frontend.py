@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ....inductor.graph import Graph
+from ...breaks import Restart
 from ...guards.seen import DESCRIBERS
 from ...guards.sources import Source
 from ...machine.type_lookup import noted
@@ -32,6 +35,7 @@ from .calls import METHODS, function_handler
 from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
 from .foreach import foreach_handler
+from .graph_module import call_backend
 from .guards import (
     check_state,
     guard_state,
@@ -46,6 +50,7 @@ from .lazy import is_lazy
 from .module import CompiledModule
 from .modules import NNModuleValue
 from .names import convert, create, data, index, nn, pointwise, reduce, shape  # noqa: F401  imported for the rows they add
+from .recording import Program, Recording, Unrecorded, recorded, recording_handler
 from .results import SizeValue
 from .runtime import TorchRuntime, tensor_meta
 from .state import TorchState, state_of
@@ -113,14 +118,18 @@ class TorchFrontend:
         except TypeError:
             return None
         if found is not None:
-            return found
+            return recording_handler(fn, found)
         if getattr(fn, "__module__", "") == "torch._dynamo.decorators":
             return _of_dynamo(fn)
         if _is_allowed_by_torch(fn):
             return lambda ev, args, kwargs: ev.opaque_call(fn, args, kwargs)
         if noted(fn, "_dynamo_marked_constant") or noted(noted(fn, "__wrapped__"), "_dynamo_marked_constant"):
             return _called_now(fn)
-        return _tensor_method(fn) or _unpatched(fn) or foreach_handler(fn) or handler_of_unknown(fn)
+        plain = _tensor_method(fn) or _unpatched(fn)
+        if plain is not None:
+            return plain
+        call = _inplace_function(fn) or foreach_handler(fn) or handler_of_unknown(fn)
+        return None if call is None else recording_handler(fn, call)
 
     def is_framework_code(self, fn: Any) -> bool:
         module = getattr(fn, "__module__", None)
@@ -134,12 +143,34 @@ class TorchFrontend:
 
     def opaque(self, ev: Machine, fn: Any, target: str, args: Any, kwargs: Any) -> Value:
         """A user's function as one node of the graph; it must take and give tensors, and have no effects."""
-        return opaque_call(ev, fn, target, args, kwargs)
+        return recorded(ev, "call_function", fn, args, kwargs, lambda: opaque_call(ev, fn, target, args, kwargs))
 
     # ------------------------------------------------------------ one capture
 
     def new_state(self, ev: Machine) -> TorchState:
-        return TorchState(ev.builder)
+        state = TorchState(ev.builder)
+        if getattr(ev.engine, "wants_program", False) and ev.symbols.assume.recorded:
+            state.recording = Recording(state.grad)
+        return state
+
+    def program(self, ev: Machine, outputs: Sequence[Any], writes: bool) -> Program | None:
+        """The program that was captured as calls of torch, giving these Values and nodes. None where it is not recorded; a program
+        of which no whole recording can be made is captured again without one.
+        """
+        recording = state_of(ev).recording
+        if recording is None or not recording.calls:
+            return None
+        try:
+            return recording.close(ev, outputs, writes, self)
+        except Unrecorded:
+            ev.symbols.assume.recorded = False
+            raise Restart from None
+
+    def call_backend(
+        self, backend: Callable[..., Any], graph: Graph, examples: Sequence[Any], program: Program | None, symbols: Any
+    ) -> Callable[..., Any]:
+        """What a backend that takes graph modules makes of a graph."""
+        return call_backend(backend, graph, examples, program, symbols, self.runtime)
 
     def global_guards(self, ev: Machine) -> None:
         check_state(ev)
@@ -196,7 +227,7 @@ class OperatorValue(FrameworkConstant):
     __slots__ = ()
 
     def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
-        return handler_of_unknown(self.value)(ev, args, kwargs)
+        return recording_handler(self.value, handler_of_unknown(self.value))(ev, args, kwargs)
 
     def getattr_(self, ev: Machine, name: str) -> Value:
         found = getattr(self.value, name, None)
@@ -315,13 +346,18 @@ def _unpatched(fn: Any) -> Handler | None:
 
 
 def _tensor_method(fn: Any) -> Handler | None:
-    """`torch.Tensor.name`, and `torch.name_` by the in-place rule."""
+    """`torch.Tensor.name`."""
     name = getattr(fn, "__name__", "")
     if isinstance(fn, (types.MethodDescriptorType, types.WrapperDescriptorType)):
         owner = fn.__objclass__
         if issubclass(torch.Tensor, owner) and owner is not object:
             return lambda ev, args, kwargs: args[0].call_method(ev, name, args[1:], kwargs)
-        return None
+    return None
+
+
+def _inplace_function(fn: Any) -> Handler | None:
+    """`torch.name_` by the in-place rule."""
+    name = getattr(fn, "__name__", "")
     if is_inplace(name) and isinstance(fn, types.BuiltinFunctionType) and getattr(torch, name, None) is fn:
 
         def handler(ev: Machine, args: Any, kwargs: Any) -> Value:

@@ -16,6 +16,7 @@ from ...values.number import INT64, NumberValue
 from ...values.tensor import ArrayValue
 
 if TYPE_CHECKING:
+    from ...guards.sources import Source
     from ...values.base import Machine
 
 
@@ -41,6 +42,14 @@ def held_number(ev: Machine, value: NumberValue) -> Node:
         place = value.place.step(f"{ev.names.inject(make, 'number')}(", ")", "")
         found = known[value.place] = ev.add_input(place, TensorMeta((), (), dtype, "cpu"), make(value.hint), "number")
     return found
+
+
+def number_source(ev: Machine, value: NumberValue) -> tuple[Source, Any]:
+    """Where an entry reads a number for a graph module, and what it reads in this capture: an int as it is, a float as a tensor."""
+    if type(value.hint) is int:
+        value.check_range(ev, *INT64)
+        return value.place, value.hint
+    return value.place.step(f"{ev.names.inject(_float_input, 'number')}(", ")", ""), _float_input(value.hint)
 
 
 def _float_input(value: float) -> torch.Tensor:

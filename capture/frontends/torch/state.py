@@ -37,6 +37,9 @@ class TorchState:
         self.grad = torch.is_grad_enabled()
         self.inference = torch.is_inference_mode_enabled()
         self.entry_grad = self.grad
+        self.entry_inference = self.inference
+        #: the program as calls of torch, a `recording.Recording`, where the backend is to see it so
+        self.recording: Any = None
         self.autocast = self.entry_autocast = autocast.ambient()
         #: casts of weights made in the open autocast region
         self.autocast_cache: dict[tuple[Node, DType], Node] = {}

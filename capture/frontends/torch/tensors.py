@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from .externs import method_call
 from .inplace import call_inplace, is_inplace, set_requires_grad
 from .known import known_content
 from .names import index as names_index
+from .recording import recorded, recorded_attribute, recorded_output, recorded_rows
 from .results import SizeValue
 from .state import data_of, gradients, state_of
 
@@ -109,7 +111,7 @@ class TensorValue(ArrayValue):
     def getattr_(self, ev: Machine, name: str) -> Value:
         attribute = _ATTRIBUTES.get(name)
         if attribute is not None:
-            return attribute(ev, self)
+            return recorded_attribute(ev, name, self, lambda: attribute(ev, self))
         own = _replaced(ev, name)
         if own is not None:
             return BoundMethodValue(own, self)
@@ -142,6 +144,11 @@ class TensorValue(ArrayValue):
         own = _replaced(ev, name)
         if own is not None:
             return own.call(ev, [self, *args], kwargs)
+        return recorded(
+            ev, "call_method", name, [self, *args], kwargs, lambda: self._call_method(ev, name, args, kwargs)
+        )
+
+    def _call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         handler = METHODS.get(name)
         if handler is not None:
             return handler(ev, [self, *args], kwargs)
@@ -170,40 +177,54 @@ class TensorValue(ArrayValue):
     def iter_(self, ev: Machine) -> Value:
         if not self.meta.shape:
             raise ev.type_error("iteration over a 0-d tensor")
-        return METHODS["unbind"](ev, [self], {}).iter_(ev)
+        rows = recorded_rows(ev, self, operator.getitem, lambda: METHODS["unbind"](ev, [self], {}))
+        return rows.iter_(ev)
 
     def contains(self, ev: Machine, item: Value) -> bool:
         raise ev.break_("data-dependent-value", f"`in` over the content of {self.describe()}", "the content is not known",
                         "use (tensor == value).any()")  # fmt: skip
 
     def getitem(self, ev: Machine, key: Value) -> Value:
-        return wrap(ev, _with_errors(ev, names_index.getitem, self, unwrap(ev, key)))
+        def make() -> Value:
+            return wrap(ev, _with_errors(ev, names_index.getitem, self, unwrap(ev, key)))
+
+        return recorded(ev, "call_function", operator.getitem, [self, key], {}, make)
 
     def setitem(self, ev: Machine, key: Value, value: Value) -> None:
-        state_of(ev).began = len(ev.graph.nodes)
-        _with_errors(ev, names_index.setitem, self, unwrap(ev, key), unwrap(ev, value))
+        def make() -> None:
+            state_of(ev).began = len(ev.graph.nodes)
+            _with_errors(ev, names_index.setitem, self, unwrap(ev, key), unwrap(ev, value))
+
+        recorded(ev, "call_function", operator.setitem, [self, key, value], {}, make, writes=True)
 
     def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         other = _operand(ev, other)
         if not _is_operand(other):
             return None
-        return METHODS[(_REFLECTED if reflected else _BINARY)[op]](ev, [self, other], {})
+        operands = [other, self] if reflected else [self, other]
+        name = (_REFLECTED if reflected else _BINARY)[op]
+        return recorded(ev, "call_function", ev.operators.BINARY[op], operands, {},
+                        lambda: METHODS[name](ev, [self, other], {}))  # fmt: skip
 
     def inplace(self, ev: Machine, op: str, other: Value) -> Value | None:
         name = _INPLACE.get(op)
         other = _operand(ev, other)
         if name is None or not _is_operand(other):
             return None
-        return call_inplace(ev, self, name, [other], {})
+        return recorded(ev, "call_function", ev.operators.INPLACE[op], [self, other], {},
+                        lambda: call_inplace(ev, self, name, [other], {}))  # fmt: skip
 
     def unary(self, ev: Machine, op: str) -> Value:
-        return METHODS[_UNARY[op]](ev, [self], {})
+        return recorded(
+            ev, "call_function", ev.operators.UNARY[op], [self], {}, lambda: METHODS[_UNARY[op]](ev, [self], {})
+        )
 
     def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         other = _operand(ev, other)
         if not _is_operand(other):
             return None
-        return METHODS[_COMPARE[op]](ev, [self, other], {})
+        return recorded(ev, "call_function", ev.operators.COMPARE[op], [self, other], {},
+                        lambda: METHODS[_COMPARE[op]](ev, [self, other], {}))  # fmt: skip
 
     def repr_(self, ev: Machine) -> Value:
         raise ev.break_("tensor-text", f"formatting {self.describe()}", "its content is known only when the graph runs",
@@ -227,6 +248,9 @@ class TensorValue(ArrayValue):
         ev.guards.apart(apart, one.source, other.source)
 
     def rebuild(self, rb: Emitter) -> str:
+        output = recorded_output(rb, self)
+        if output is not None:
+            return output
         made = _as_made(self)
         if made is self or made.parent is not None or state_of(rb.ev).requires_grad(self.node(rb.ev)):
             return super().rebuild(rb)  # where autograd saved it, its layout must stay: a view will do

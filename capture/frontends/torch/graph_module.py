@@ -1,0 +1,346 @@
+"""What a backend made for torch.compile is given: a `torch.fx.GraphModule` and example inputs.
+
+The module is the recorded program (`recording`), node by node: torch's own functions and methods, tensors from outside as
+placeholders (parameters and buffers are lifted, as torch.compile lifts them), sizes that change as SymInts in front of the first
+tensor that has them, an example of each value in `meta["example_value"]`, the program's line in `stack_trace`. A program without a
+recording is one call, of what runs quern's own graph. That graph is the module's `quern_graph` in either case.
+
+What a backend concludes about sizes while it compiles (fake tensors note it in their ShapeEnv) becomes guards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.fx
+
+from ....inductor.graph import Graph, TensorMeta
+from ....inductor.interpreter import interpret
+from ....inductor.sizes import python_size
+from ...values.base import Value
+from ...values.number import NumberValue
+from ...values.symint import SymIntValue
+from ...values.tensor import ArrayValue
+from . import autocast
+from .recording import Call, Part, Program
+from .runtime import TorchRuntime
+
+if TYPE_CHECKING:
+    from ...values.base import SymbolTable
+
+
+def call_backend(
+    backend: Callable[..., Any],
+    graph: Graph,
+    examples: Sequence[Any],
+    program: Program | None,
+    symbols: SymbolTable,
+    runtime: TorchRuntime,
+) -> Callable[..., Any]:
+    """What a backend makes of a graph: a callable over the module's inputs.
+
+    examples: the inputs of this call; symbols: of the capture, where what is concluded of sizes is guarded
+    """
+    built = _of_program(program) if program is not None else _of_graph(graph, runtime)
+    module = torch.fx.GraphModule(torch.nn.Module(), built.graph)
+    module.quern_graph = graph  # type: ignore[assignment]
+    fakes = _Fakes(symbols)
+    with _random_numbers_kept(), fakes.traced():
+        inputs = [fakes.of(node, meta, x) for (node, meta), x in zip(built.inputs, examples)]
+        fakes.run(module)
+        fakes.settle()
+        made = backend(module, inputs)
+        fakes.settle()
+    return made
+
+
+# ------------------------------------------------------------------ the module
+
+
+class _Built:
+    """A graph of torch in the making, and its placeholders with what is known of them: a tensor's meta, a symbol, or a number."""
+
+    def __init__(self) -> None:
+        self.graph = torch.fx.Graph()
+        self.inputs: list[tuple[torch.fx.Node, Any]] = []
+
+    def take(self, label: str, known: Any) -> torch.fx.Node:
+        name = "".join(c if c.isalnum() else "_" for c in label)
+        node = self.graph.placeholder(name)
+        self.inputs.append((node, known))
+        return node
+
+
+def _of_program(program: Program) -> _Built:
+    """The recorded program, call by call."""
+    return _Writer(program).built
+
+
+class _Writer:
+    """Writes a program's calls as nodes."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.built = _Built()
+        self.calls: dict[Call, torch.fx.Node] = {}
+        self.parts: dict[tuple[Call, tuple[int, ...]], torch.fx.Node] = {}
+        #: by a source's place, or a symbol's name
+        self.taken: dict[Any, torch.fx.Node] = {}
+        for taken in program.taken:
+            self._take(taken.what, taken.source)
+        for call in program.calls:
+            self._write(call)
+        self.built.graph.output(tuple(self._argument(o) for o in program.outputs))
+
+    def _take(self, what: Any, source: Any) -> None:
+        if isinstance(what, NumberValue):
+            node = self.built.take(f"L_{what.place.label}_", what)
+            if type(what.hint) is float:
+                node = self.built.graph.call_method("item", (node,))
+            self.taken[what.place] = node
+        elif isinstance(what, ArrayValue):
+            storage: Any = what.storage
+            self.taken[storage.source] = self.built.take(f"L_{source.label}_", storage.meta)
+        else:
+            self.taken[what.name] = self.built.take(what.name, what)
+
+    def _write(self, call: Call) -> None:
+        args = tuple(self._argument(a) for a in call.args)
+        kwargs = {k: self._argument(v) for k, v in call.kwargs.items()}
+        node = self.built.graph.create_node(call.kind, _named(call.target), args, kwargs)
+        node.meta["source_fn_stack"] = [(node.name, call.target)]
+        if call.loc is not None:
+            node.meta["stack_trace"] = "  " + str(call.loc).replace("\n", "\n  ") + "\n"
+        self.calls[call] = node
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, Part):
+            return self._part(value.call, value.path)
+        if isinstance(value, SymIntValue):
+            return self._size(value.expr)
+        if isinstance(value, ArrayValue):
+            return self.taken[value.storage.source]  # type: ignore[attr-defined]
+        if isinstance(value, NumberValue):
+            return self.taken[value.place]
+        if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
+            parts = [self._argument(v) for v in value]
+            return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        if isinstance(value, dict):
+            return {k: self._argument(v) for k, v in value.items()}
+        if isinstance(value, slice):
+            return slice(*(self._argument(v) for v in (value.start, value.stop, value.step)))
+        assert not isinstance(value, Value)
+        return value
+
+    def _part(self, call: Call, path: tuple[int, ...]) -> torch.fx.Node:
+        """A part of what a call gives."""
+        if not path:
+            return self.calls[call]
+        node = self.parts.get((call, path))
+        if node is None:
+            whole = self._part(call, path[:-1])
+            node = self.parts[call, path] = self.built.graph.call_function(operator.getitem, (whole, path[-1]))
+        return node
+
+    def _size(self, size: Any) -> Any:
+        """A size: a number, or nodes that compute it from the symbols' own."""
+        if isinstance(size, int):
+            return size
+        names = {s.name: torch.fx.Proxy(self._symbol(s.name)) for s in size.free_symbols}
+        code = compile(python_size(size), "<quern size>", "eval")
+        made = eval(code, {"__builtins__": {}, "max": _max, "min": _min}, names)  # noqa: S307 - text made above
+        return made.node if isinstance(made, torch.fx.Proxy) else made
+
+    def _symbol(self, name: str) -> torch.fx.Node:
+        if name not in self.taken:
+            part, dim = self.program.sizes[name]
+            node = self._argument(part)
+            self.taken[name] = node if dim is None else self.built.graph.call_method("size", (node, dim))
+        return self.taken[name]
+
+
+def _max(*sizes: Any) -> Any:
+    return _extreme(torch.sym_max, sizes)
+
+
+def _min(*sizes: Any) -> Any:
+    return _extreme(torch.sym_min, sizes)
+
+
+def _extreme(function: Callable[..., Any], sizes: Sequence[Any]) -> Any:
+    """The largest or smallest of sizes, some of which are proxies."""
+    found = sizes[0]
+    for size in sizes[1:]:
+        tracer = next(s.tracer for s in (found, size) if isinstance(s, torch.fx.Proxy))
+        found = tracer.create_proxy("call_function", function, (found, size), {})
+    return found
+
+
+def _named(target: Any) -> Any:
+    """A function as code can name it: torch's own by where it stands, an operator's handle as it is."""
+    return getattr(target, "_opoverload", target)
+
+
+def _of_graph(graph: Graph, runtime: TorchRuntime) -> _Built:
+    """One call of what runs the graph op by op."""
+    built = _Built()
+    for node in graph.inputs:
+        built.take(f"L_{node.name}_", node.meta)
+    symbols = {s.symbol.name: s.symbol for s in graph.boundary.symbols}
+    for name in graph.boundary.int_inputs:
+        built.take(name, symbols[name])
+    run = interpret(graph, runtime)
+
+    def captured_ops(*inputs: Any) -> Any:
+        return tuple(run(*inputs))
+
+    call = built.graph.call_function(captured_ops, tuple(node for node, _ in built.inputs))
+    outputs = range(len(graph.returned))
+    built.graph.output(tuple(built.graph.call_function(operator.getitem, (call, i)) for i in outputs))
+    return built
+
+
+# ------------------------------------------------------------------ examples
+
+
+class _Fakes:
+    """Fake tensors for the module's values, with symbols of torch's own for sizes that change; and what is concluded of these."""
+
+    def __init__(self, symbols: SymbolTable) -> None:
+        from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and not every process needs it
+        from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+        self.symbols = symbols
+        self.shapes = ShapeEnv()
+        self.mode = FakeTensorMode(shape_env=self.shapes, allow_non_fake_inputs=True)
+        self.context = torch._guards.TracingContext(self.mode)
+        #: torch's symbols -> quern's sizes, or a number that becomes a constant where anything is concluded of it
+        self.sizes: dict[Any, Any] = {}
+        #: quern's symbols by name -> the first SymInt for it
+        self.known: dict[str, Any] = {}
+        self.settled = 0
+        self.waiting: list[tuple[torch.fx.Node, Any]] = []
+
+    @contextlib.contextmanager
+    def traced(self) -> Iterator[None]:
+        """Inside, backends find these fake tensors and this ShapeEnv."""
+        with torch._guards.tracing(self.context):
+            yield
+
+    def of(self, node: torch.fx.Node, known: Any, example: Any) -> Any:
+        """The example input for a placeholder: a tensor as it is, an int as a SymInt. Its node gets the fake one."""
+        if isinstance(known, TensorMeta):
+            fake = self._tensor(node.name, known, example)
+            node.meta["example_value"] = node.meta["val"] = fake
+            return example
+        if isinstance(known, NumberValue) and type(known.hint) is float:
+            node.meta["example_value"] = node.meta["val"] = self.mode.from_tensor(example, static_shapes=True)
+            return example
+        made = self._int(node.name, known, example)
+        node.meta["example_value"] = node.meta["val"] = made
+        return made
+
+    def _int(self, name: str, known: Any, example: int) -> Any:
+        from torch._dynamo.source import ConstantSource
+        from torch.fx.experimental.symbolic_shapes import DimDynamic
+
+        source = ConstantSource(name)
+        if isinstance(known, NumberValue):
+            made = self.shapes.create_unspecified_symint_and_symbol(example, source, DimDynamic.DYNAMIC)
+        else:
+            symbol = self.shapes.create_symbol(example, source, DimDynamic.DYNAMIC)
+            made = self.shapes.create_symintnode(symbol, hint=example, source=source)
+            self.known[known.name] = made
+        self._note(made, known)
+        return made
+
+    def _tensor(self, name: str, meta: TensorMeta, example: torch.Tensor) -> Any:
+        if not meta.is_dynamic:
+            return self.mode.from_tensor(example, static_shapes=True)
+        from torch._dynamo.source import ConstantSource
+        from torch.fx.experimental.symbolic_shapes import DimDynamic, StatelessSymbolicContext
+
+        fixed, free = DimDynamic.STATIC, DimDynamic.DYNAMIC
+        base = example._base
+        context: Any = StatelessSymbolicContext(
+            [fixed if isinstance(n, int) else free for n in meta.shape],
+            view_base_context=None if base is None else StatelessSymbolicContext([fixed] * base.dim()),
+        )
+        self.context.tensor_to_context[example] = context
+        fake = self.mode.from_tensor(example, symbolic_context=context, source=ConstantSource(name))
+        for found, size in zip((*fake.shape, *fake.stride()), (*meta.shape, *meta.stride)):
+            self._note(found, size)
+            if not isinstance(size, int) and getattr(size, "name", None) in self.known:
+                torch._check(found == self.known[size.name])
+        return fake
+
+    def _note(self, found: Any, known: Any) -> None:
+        if isinstance(found, torch.SymInt) and found.node.expr.is_Symbol:
+            self.sizes.setdefault(found.node.expr, known)
+
+    def run(self, module: torch.fx.GraphModule) -> None:
+        """Give each node its example, as far as torch can say what comes out of it without data."""
+        before, grad = autocast.ambient(), torch.is_grad_enabled()
+        try:
+            with self.mode:
+                _Examples(module, garbage_collect_values=False).run()
+        except NotImplementedError:
+            pass  # a function that knows no fake tensors: what follows it has no examples
+        finally:
+            torch._C._set_grad_enabled(grad)
+            autocast.restore(before)
+
+    def settle(self) -> None:
+        """Guard what was concluded of sizes since the last time."""
+        guards = self.shapes.guards
+        while self.settled < len(guards):
+            said = guards[self.settled].expr
+            self.settled += 1
+            numbers = [known for s in said.free_symbols if isinstance(known := self.sizes.get(s), NumberValue)]
+            for number in numbers:
+                number.as_constant()
+            relation = _in_sympy(said).xreplace({s: self.sizes[s] for s in said.free_symbols if s in self.sizes})
+            try:
+                if relation not in (True, False):
+                    self.symbols.decide(relation)
+            except ValueError:  # it has no form as a guard
+                self.symbols.specialize(relation, "a backend needs its value")
+
+
+def _in_sympy(said: Any) -> Any:
+    """An expression of torch's own sympy functions in those that guards know."""
+    import sympy
+
+    known: dict[str, Callable[..., Any]] = {
+        "FloorDiv": lambda a, b: sympy.floor(a / b), "CleanDiv": lambda a, b: sympy.floor(a / b),
+        "CeilDiv": lambda a, b: sympy.ceiling(a / b), "PythonMod": sympy.Mod, "Mod": sympy.Mod, "Max": sympy.Max, "Min": sympy.Min,
+    }  # fmt: skip
+    return said.replace(lambda e: type(e).__name__ in known, lambda e: known[type(e).__name__](*e.args))
+
+
+class _Examples(torch.fx.Interpreter):
+    """Runs a module on its placeholders' examples, and notes what each node gives."""
+
+    def placeholder(self, target: Any, args: Any, kwargs: Any) -> Any:
+        return self.current.meta["example_value"]
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        self.current = n
+        value = super().run_node(n)
+        if n.op not in ("placeholder", "output") and value is not None:
+            n.meta["example_value"] = n.meta["val"] = value
+        return value
+
+
+@contextlib.contextmanager
+def _random_numbers_kept() -> Iterator[None]:
+    """What is drawn inside is drawn again behind it."""
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

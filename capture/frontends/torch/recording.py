@@ -1,0 +1,402 @@
+"""The program as calls of torch: what a backend that takes `torch.fx.GraphModule`s is given.
+
+The graph language says what a program computes; a backend of the user's wants to see how the program says it: its own functions
+and methods, views, writes in place. So where such a backend is used, each call that gives a tensor, or writes to one, is noted
+beside the nodes that it becomes: the outermost call whose arguments can be said, or else the calls inside of it. The recording
+runs in place of the nodes, on the tensors themselves, and so leaves aliases, writes and gradients as eager does.
+
+A tensor that no recorded call gave ends it (`Unrecorded`): such a program is captured again without a recording.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ....inductor.graph import Node, symbols_in
+from ...breaks import NotConstant
+from ...values.base import Value
+from ...values.classes import ClassValue
+from ...values.item import ItemValue
+from ...values.mappings import DictValue
+from ...values.number import NumberValue
+from ...values.sequences import ListValue, SliceValue, TupleValue
+from ...values.symint import SymIntValue
+from ...values.tensor import ArrayValue, InputStorage
+from .autocast import DEVICES
+from .held_numbers import number_source
+from .state import state_of
+
+if TYPE_CHECKING:
+    from ....errors import SourceLocation
+    from ...guards.sources import Source
+    from ...values.base import Emitter, Machine
+
+#: what a call's argument may be besides tensors, numbers and containers of these
+_PLAIN = (
+    bool, int, float, complex, str, type(None), type(...), torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Size,
+)  # fmt: skip
+#: classes that torch takes for dtypes
+_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool, complex: torch.complex128}
+#: operators that rebind their left operand
+_AUGMENTED = frozenset(
+    (operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod, operator.ipow,
+     operator.imatmul, operator.ilshift, operator.irshift, operator.iand, operator.ior, operator.ixor)
+)  # fmt: skip
+
+
+class Unrecorded(Exception):
+    """The program's results do not follow from the calls that were recorded."""
+
+
+class _Unsayable(Exception):
+    """A call has an argument that no graph of torch can hold."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call. kind: "call_function" or "call_method"; args, kwargs: tensors and numbers in them are `Part`s of earlier calls, or
+    Values from outside.
+    """
+
+    kind: str
+    target: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    loc: SourceLocation | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a call gave, or what stands at a place in it."""
+
+    call: Call
+    path: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What the calls take from outside.
+
+    what:    a tensor's Value, a number's Value, or a symbol
+    source:  where the entry reads it
+    example: its value in this capture
+    """
+
+    what: Any
+    source: Source
+    example: Any
+
+
+@dataclass(frozen=True)
+class Program:
+    """A recording that is complete.
+
+    sizes:    of the symbols that calls compute: the number, or the tensor and its dim
+    writes:   whether it changes a tensor from outside
+    frontend: whose program it is
+    """
+
+    calls: tuple[Call, ...]
+    taken: tuple[Taken, ...]
+    outputs: tuple[Any, ...]
+    sizes: Mapping[str, tuple[Part, int | None]]
+    writes: bool
+    frontend: Any
+
+
+class Recording:
+    """The calls of one capture so far."""
+
+    def __init__(self, grad: bool) -> None:
+        self.calls: list[Call] = []
+        #: by `id` of a Value that calls gave, and by the name of a symbol that they compute
+        self.origins: dict[Any, Part] = {}
+        #: the Values of `origins` by their nodes; they live as long as the recording, so that their ids stay theirs
+        self.by_node: dict[Node, Value] = {}
+        self.kept: list[Value] = []
+        #: a call is being recorded: what it calls is part of it
+        self.busy = False
+        self.grad = grad
+        #: the autocast state and inference mode that the calls are made under, and the calls that entered them
+        self.modes: tuple[Any, Any] | None = None
+        self.entered: list[tuple[Callable[..., Any], Call, bool]] = []
+
+    # ------------------------------------------------------------ adding
+
+    def add(self, ev: Machine, kind: str, target: Any, args: Any, kwargs: Any) -> Call:
+        """Note a call under the modes of the moment."""
+        self._heed_modes(ev)
+        locate = ev.builder.locate
+        given = tuple(map(self.resolved, args)), {k: self.resolved(v) for k, v in kwargs.items()}
+        call = Call(kind, target, *given, None if locate is None else locate())
+        self.calls.append(call)
+        return call
+
+    def gave(self, ev: Machine, call: Call, result: Value, path: tuple[int, ...] = ()) -> None:
+        """Note what a call gave. What an operator such as `+=` gives goes by that from then on, though it is what was there."""
+        if isinstance(result, SymIntValue):
+            self.origins.setdefault(getattr(result.expr, "name", result.expr), Part(call, path))
+        elif isinstance(result, (ArrayValue, ItemValue)):
+            if call.target in _AUGMENTED:
+                self.origins[id(result)] = Part(call)
+            elif result.source is None and id(result) not in self.origins:
+                self.origins[id(result)] = Part(call, path)
+                self.kept.append(result)
+                node = result._node if isinstance(result, ArrayValue) else result.node
+                if node is not None:
+                    self.by_node.setdefault(node, result)
+        elif isinstance(result, (TupleValue, ListValue)) and result.source is None:
+            for i, part in enumerate(result.items(ev)):
+                self.gave(ev, call, part, (*path, i))
+
+    def resolved(self, value: Any) -> Any:
+        """An argument with what earlier calls gave in the place of their Values."""
+        if isinstance(value, Value):
+            return self.origins.get(id(value), value)
+        if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
+            parts = map(self.resolved, value)
+            return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        if isinstance(value, dict):
+            return {k: self.resolved(v) for k, v in value.items()}
+        if isinstance(value, slice):
+            return slice(*map(self.resolved, (value.start, value.stop, value.step)))
+        return value
+
+    def _heed_modes(self, ev: Machine) -> None:
+        state = state_of(ev)
+        modes = state.autocast, state.inference
+        if modes != (self.modes or (state.entry_autocast, state.entry_inference)):
+            self._leave_modes()
+            self.modes = modes
+            if state.inference != state.entry_inference:
+                self._enter(torch.autograd.grad_mode._enter_inference_mode, torch.autograd.grad_mode._exit_inference_mode,
+                            state.inference)  # fmt: skip
+                self.grad = not state.inference
+            entry, now = state.entry_autocast, state.autocast
+            for i, device in enumerate(DEVICES):
+                if (entry.enabled[i], entry.lower[i], entry.cache) != (now.enabled[i], now.lower[i], now.cache):
+                    self._enter(torch.amp.autocast_mode._enter_autocast, torch.amp.autocast_mode._exit_autocast,
+                                device, now.lower[i], now.enabled[i], now.cache)  # fmt: skip
+        self._set_grad(state.grad)
+
+    def _set_grad(self, mode: bool) -> None:
+        if mode != self.grad:
+            self.calls.append(Call("call_function", torch._C._set_grad_enabled, (mode,), {}))
+            self.grad = mode
+
+    def _enter(self, enter: Callable[..., Any], leave: Callable[..., Any], *args: Any) -> None:
+        call = Call("call_function", enter, args, {})
+        self.calls.append(call)
+        self.entered.append((leave, call, self.grad))
+
+    def _leave_modes(self) -> None:
+        while self.entered:
+            leave, call, grad = self.entered.pop()
+            if call.target is torch.autograd.grad_mode._enter_inference_mode:
+                self.grad = grad
+            self.calls.append(Call("call_function", leave, (Part(call),), {}))
+
+    # ------------------------------------------------------------ the end
+
+    def close(self, ev: Machine, outputs: Sequence[Any], writes: bool, frontend: Any) -> Program:
+        """The program whose results are `outputs` (Values, or nodes that hold numbers). Raises Unrecorded."""
+        self._leave_modes()
+        self._set_grad(state_of(ev).entry_grad)
+        results = tuple(self.resolved(self.by_node.get(o) if isinstance(o, Node) else o) for o in outputs)
+        if None in results:
+            raise Unrecorded
+        taking = _Taking(ev, self)
+        for call in self.calls:
+            taking.look(call.args)
+            taking.look(tuple(call.kwargs.values()))
+        taking.look(results)
+        return Program(tuple(self.calls), tuple(taking.taken.values()), results, taking.sizes, writes, frontend)
+
+
+class _Taking:
+    """Collects what calls take from outside, in the order of its first use."""
+
+    def __init__(self, ev: Machine, recording: Recording) -> None:
+        self.ev = ev
+        self.recording = recording
+        self.taken: dict[Any, Taken] = {}
+        self.sizes: dict[str, tuple[Part, int | None]] = {}
+
+    def look(self, value: Any) -> None:
+        if isinstance(value, (tuple, list)):
+            for part in value:
+                self.look(part)
+        elif isinstance(value, slice):
+            self.look((value.start, value.stop, value.step))
+        elif isinstance(value, dict):
+            self.look(tuple(value.values()))
+        elif isinstance(value, SymIntValue):
+            self._symbols(value.expr)
+        elif isinstance(value, Value):
+            self._take(value)
+
+    def _take(self, value: Value) -> None:
+        if isinstance(value, NumberValue):
+            if value.place not in self.taken:
+                self.taken[value.place] = Taken(value, *number_source(self.ev, value))
+            return
+        storage = value.storage if isinstance(value, ArrayValue) else None
+        if value.source is None or not isinstance(storage, InputStorage):
+            raise Unrecorded
+        if storage.source not in self.taken:
+            self._symbols((storage.meta.shape, storage.meta.stride))
+            self.taken[storage.source] = Taken(value, storage.source, storage.real)
+            if not storage.source.is_const:
+                state_of(self.ev).guard_requires_grad(self.ev, storage)
+
+    def _symbols(self, sizes: Any) -> None:
+        for symbol in symbols_in(sizes):
+            if symbol.name in self.taken or symbol.name in self.sizes:
+                continue
+            if symbol.name in self.recording.origins:
+                self.sizes[symbol.name] = self.recording.origins[symbol.name], None
+                continue
+            bound = self.ev.symbols.by_name.get(symbol.name)
+            if bound is not None:
+                self.taken[symbol.name] = Taken(symbol, bound.places[0][1], bound.hint)
+                continue
+            node, dim = self.ev.symbols.unbacked[symbol.name] or (None, None)
+            if dim is None or node not in self.recording.by_node:
+                raise Unrecorded
+            self.sizes[symbol.name] = self.recording.origins[id(self.recording.by_node[node])], dim
+
+
+# ------------------------------------------------------------------ what the program calls
+
+
+def recorded(
+    ev: Machine, kind: str, target: Any, args: Sequence[Value], kwargs: Mapping[str, Value], make: Callable[[], Any],
+    writes: bool = False,
+) -> Any:  # fmt: skip
+    """Make a call, and record it where the program is recorded: if it gives a tensor, or changes one."""
+    recording = state_of(ev).recording
+    if recording is None or recording.busy:
+        return make()
+    try:
+        said = [_said(ev, a) for a in args]
+        named = {k: _said(ev, v) for k, v in kwargs.items()}
+    except _Unsayable:
+        return make()
+    state, before = state_of(ev), len(ev.graph.nodes)
+    modes = state.grad, state.inference, state.autocast
+    recording.busy = True
+    try:
+        result = make()
+    finally:
+        recording.busy = False
+    if modes != (state.grad, state.inference, state.autocast):
+        return result  # a switch of a mode, which the next call heeds
+    acts = writes or any(n.op.kind not in ("input", "literal", "constant", "view") for n in ev.graph.nodes[before:])
+    if acts or any(_is_made(v, (*args, *kwargs.values())) for v in _tensors(ev, result)):
+        if isinstance(result, (Value, type(None))):
+            call = recording.add(ev, kind, target, said, named)
+            if result is not None:
+                recording.gave(ev, call, result)
+    return result
+
+
+def recorded_attribute(ev: Machine, name: str, owner: Value, make: Callable[[], Value]) -> Value:
+    """As `recorded`, for an attribute: if it is a tensor that was not there before."""
+    recording = state_of(ev).recording
+    if recording is None or recording.busy:
+        return make()
+    recording.busy = True
+    try:
+        result = make()
+    finally:
+        recording.busy = False
+    if isinstance(result, ArrayValue) and result.source is None and id(result) not in recording.origins:
+        recording.gave(ev, recording.add(ev, "call_function", getattr, (owner, name), {}), result)
+    return result
+
+
+def recorded_rows(ev: Machine, owner: Value, item: Callable[..., Any], make: Callable[[], Value]) -> Value:
+    """As `recorded`, for the rows of a tensor that the program iterates over: each is an item."""
+    recording = state_of(ev).recording
+    if recording is None or recording.busy:
+        return make()
+    recording.busy = True
+    try:
+        rows = make()
+    finally:
+        recording.busy = False
+    for i, row in enumerate(rows.items(ev)):
+        recording.gave(ev, recording.add(ev, "call_function", item, (owner, i), {}), row)
+    return rows
+
+
+def recording_handler(fn: Any, handler: Callable[..., Value]) -> Callable[..., Value]:
+    """The handler of a function of torch, such that its calls are recorded."""
+
+    def call(ev: Machine, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
+        return recorded(ev, "call_function", fn, args, kwargs, lambda: handler(ev, args, kwargs))
+
+    return call
+
+
+def recorded_output(rb: Emitter, tensor: ArrayValue) -> str | None:
+    """The name of a graph output for a tensor; None where the program is not recorded."""
+    if state_of(rb.ev).recording is None:
+        return None
+    rb.ev.boundary.framework = "torch"
+    return rb.output(tensor.node(rb.ev), tensor)
+
+
+def _tensors(ev: Machine, result: Any) -> Iterator[Value]:
+    if isinstance(result, (ArrayValue, ItemValue)):
+        yield result
+    elif isinstance(result, SymIntValue):
+        if ev.symbols.is_unbacked(result.expr):
+            yield result
+    elif isinstance(result, (TupleValue, ListValue)) and result.source is None:
+        for part in result.items(ev):
+            yield from _tensors(ev, part)
+
+
+def _is_made(value: Value, args: Sequence[Value]) -> bool:
+    """Whether a result was not just looked up."""
+    return value.source is None or any(value is a for a in args)
+
+
+def _said(ev: Machine, value: Value) -> Any:
+    """An argument as a `Call` holds it."""
+    if isinstance(value, ArrayValue):
+        if value.framework != "torch":
+            raise _Unsayable
+        return value
+    if isinstance(value, (ItemValue, NumberValue, SymIntValue)):
+        return value
+    if isinstance(value, ClassValue):
+        if value.real not in _DTYPES:
+            raise _Unsayable
+        return _DTYPES[value.real]
+    value = ev.plain(value)
+    if isinstance(value, TupleValue):
+        parts = [_said(ev, v) for v in value.items(ev)]
+        cls = value.python_type()
+        return cls(*parts) if hasattr(cls, "_fields") else tuple(parts)
+    if isinstance(value, ListValue):
+        return [_said(ev, v) for v in value.items(ev)]
+    if isinstance(value, DictValue):
+        return {k.as_constant(): _said(ev, v) for k, v in ev.mapping_pairs(value)}
+    if isinstance(value, SliceValue):
+        return slice(*(_said(ev, v) for v in (value.start, value.stop, value.step)))
+    try:
+        known = value.as_constant() if value.is_constant else ev.as_python(value)
+    except NotConstant:
+        raise _Unsayable from None
+    if type(known).__module__ == "numpy" and hasattr(known, "item"):
+        known = known.item()
+    if not isinstance(known, _PLAIN):
+        raise _Unsayable
+    return known
