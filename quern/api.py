@@ -45,7 +45,8 @@ def compile(
 ) -> Any:
     """Compile a function, a method or a module; compilation happens at the first call.
 
-    model:     a Python function, bound method, `nn.Module`, or any callable object; left out: a decorator
+    model:     a Python function, bound method, `nn.Module` (an `fx.GraphModule` too), `torch.export.ExportedProgram`, or any callable
+               object; left out: a decorator
     fullgraph: a graph break is an error that shows the line (`errors.Unsupported`)
     dynamic:   True: sizes are symbols from the first call; None: as `config.dynamic` says, else once they changed; False: every
                size is its own version
@@ -154,6 +155,8 @@ def _compile(target: Any, settings: _Settings) -> Any:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(target, torch.nn.Module):
         return torch_module().compile_module(target, lambda fn: _compile(fn, settings))
+    if torch is not None and isinstance(target, torch.export.ExportedProgram):
+        return _compile(target.module(), settings)
     if isinstance(target, type):
         raise TypeError(f"quern.compile cannot compile the class {target.__name__}; compile an instance or its methods")
     made = settings.function(_caller(target))

@@ -11,7 +11,9 @@ What a backend concludes about sizes while it compiles (fake tensors note it in 
 from __future__ import annotations
 
 import contextlib
+import functools
 import operator
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -207,16 +209,27 @@ def _of_graph(graph: Graph, runtime: TorchRuntime) -> _Built:
 # ------------------------------------------------------------------ examples
 
 
+@functools.cache
+def _shape_tools() -> Any:
+    """torch's fake tensors and symbolic sizes, which are slow to import: only processes with such a backend pay for them."""
+    from torch._dynamo.source import ConstantSource
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatefulSymbolicContext
+
+    return types.SimpleNamespace(
+        ConstantSource=ConstantSource, FakeTensorMode=FakeTensorMode, DimDynamic=DimDynamic, ShapeEnv=ShapeEnv,
+        StatefulSymbolicContext=StatefulSymbolicContext,
+    )  # fmt: skip
+
+
 class _Fakes:
     """Fake tensors for the module's values, with symbols of torch's own for sizes that change; and what is concluded of these."""
 
     def __init__(self, symbols: SymbolTable) -> None:
-        from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and not every process needs it
-        from torch.fx.experimental.symbolic_shapes import ShapeEnv
-
+        self.shape_tools = _shape_tools()
         self.symbols = symbols
-        self.shapes = ShapeEnv()
-        self.mode = FakeTensorMode(shape_env=self.shapes, allow_non_fake_inputs=True)
+        self.shapes = self.shape_tools.ShapeEnv()
+        self.mode = self.shape_tools.FakeTensorMode(shape_env=self.shapes, allow_non_fake_inputs=True)
         self.context = torch._guards.TracingContext(self.mode)
         #: torch's symbols -> quern's sizes, or a number that becomes a constant where anything is concluded of it
         self.sizes: dict[Any, Any] = {}
@@ -245,38 +258,35 @@ class _Fakes:
         return made
 
     def _int(self, name: str, known: Any, example: int) -> Any:
-        from torch._dynamo.source import ConstantSource
-        from torch.fx.experimental.symbolic_shapes import DimDynamic
-
-        source = ConstantSource(name)
+        source, dynamic = self.shape_tools.ConstantSource(name), self.shape_tools.DimDynamic.DYNAMIC
         if isinstance(known, NumberValue):
-            made = self.shapes.create_unspecified_symint_and_symbol(example, source, DimDynamic.DYNAMIC)
+            made = self.shapes.create_unspecified_symint_and_symbol(example, source, dynamic)
         else:
-            symbol = self.shapes.create_symbol(example, source, DimDynamic.DYNAMIC)
+            symbol = self.shapes.create_symbol(example, source, dynamic)
             made = self.shapes.create_symintnode(symbol, hint=example, source=source)
             self.known[known.name] = made
         self._note(made, known)
         return made
 
     def _tensor(self, name: str, meta: TensorMeta, example: torch.Tensor) -> Any:
-        if not meta.is_dynamic:
-            return self.mode.from_tensor(example, static_shapes=True)
-        from torch._dynamo.source import ConstantSource
-        from torch.fx.experimental.symbolic_shapes import DimDynamic, StatelessSymbolicContext
-
-        fixed, free = DimDynamic.STATIC, DimDynamic.DYNAMIC
-        base = example._base
-        context: Any = StatelessSymbolicContext(
-            [fixed if isinstance(n, int) else free for n in meta.shape],
-            view_base_context=None if base is None else StatelessSymbolicContext([fixed] * base.dim()),
-        )
+        source = self.shape_tools.ConstantSource(name)
+        context = self._context(source, meta.shape, example)
         self.context.tensor_to_context[example] = context
-        fake = self.mode.from_tensor(example, symbolic_context=context, source=ConstantSource(name))
+        fake = self.mode.from_tensor(example, symbolic_context=context, source=source)
         for found, size in zip((*fake.shape, *fake.stride()), (*meta.shape, *meta.stride)):
             self._note(found, size)
             if not isinstance(size, int) and getattr(size, "name", None) in self.known:
                 torch._check(found == self.known[size.name])
         return fake
+
+    def _context(self, source: Any, sizes: Sequence[Any], example: torch.Tensor) -> Any:
+        """Which sizes of a tensor are symbols. Those of the tensor that it is a view of are not."""
+        dims, base = self.shape_tools.DimDynamic, example._base
+        return self.shape_tools.StatefulSymbolicContext(
+            [dims.STATIC if isinstance(n, int) else dims.DYNAMIC for n in sizes],
+            tensor_source=source,
+            view_base_context=None if base is None else self._context(source, base.shape, base),
+        )
 
     def _note(self, found: Any, known: Any) -> None:
         if isinstance(found, torch.SymInt) and found.node.expr.is_Symbol:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ....inductor.graph import Node, symbols_in
-from ...breaks import NotConstant
 from ...values.base import Value
 from ...values.classes import ClassValue
 from ...values.item import ItemValue
@@ -391,10 +390,9 @@ def _said(ev: Machine, value: Value) -> Any:
         return {k.as_constant(): _said(ev, v) for k, v in ev.mapping_pairs(value)}
     if isinstance(value, SliceValue):
         return slice(*(_said(ev, v) for v in (value.start, value.stop, value.step)))
-    try:
-        known = value.as_constant() if value.is_constant else ev.as_python(value)
-    except NotConstant:
-        raise _Unsayable from None
+    if not value.is_constant:
+        raise _Unsayable
+    known = value.as_constant()
     if type(known).__module__ == "numpy" and hasattr(known, "item"):
         known = known.item()
     if not isinstance(known, _PLAIN):

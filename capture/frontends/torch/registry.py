@@ -1,11 +1,12 @@
-"""Backends of torch's own registry: those that it brings, and those that packages offer in `torch_dynamo_backends`.
+"""Backends that torch.compile knows: those of torch's own registry, and those that packages offer in `torch_dynamo_backends`.
 
-Its tables are read, not its functions: those may be quern's own (`install`).
+The registry's tables are read, not its functions: those may be quern's own (`install`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import torch
@@ -16,16 +17,21 @@ def names(exclude_tags: Collection[str]) -> set[str]:
     """The names there are, without those that carry one of the tags."""
     registry._lazy_import()
     made = registry._COMPILER_FNS
-    return {n for n in registry._BACKENDS if not {*getattr(made.get(n), "_tags", ())} & {*exclude_tags}}
+    known = {*registry._BACKENDS, *made, *_offered()}
+    return {n for n in known if not {*getattr(made.get(n), "_tags", ())} & {*exclude_tags}}
 
 
 def find(name: str) -> Callable[..., Any] | None:
     """The backend of that name; None where there is none."""
     registry._lazy_import()
-    offered = registry._BACKENDS.get(name)
-    if name not in registry._COMPILER_FNS and offered is not None:
-        registry._COMPILER_FNS[name] = offered.load()
-    return registry._COMPILER_FNS.get(name)
+    found = registry._COMPILER_FNS.get(name)
+    if found is None and name in (offered := _offered()):
+        found = registry._COMPILER_FNS[name] = offered[name].load()
+    return found
+
+
+def _offered() -> dict[str, EntryPoint]:
+    return {e.name: e for e in entry_points(group="torch_dynamo_backends")}
 
 
 def refusal(name: str) -> str:
