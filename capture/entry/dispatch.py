@@ -337,7 +337,7 @@ class Dispatcher:
         """Plain Python where the guards of `captured` hold."""
         captured.names["_plain"] = self.plain_run
         body = [f"return _plain({', '.join(self.region.names)})"]
-        return replace(captured, graph=None, fetch=[], inputs=[], outputs=[], body=body)
+        return replace(captured, graph=None, runs=False, fetch=[], inputs=[], outputs=[], body=body)
 
     @functools.cached_property
     def plain_run(self) -> Callable[..., Any]:
