@@ -34,9 +34,10 @@ def _meta_constant(*, value: Sequence[Any], shape: tuple[int, ...], dtype: DType
 def _lower_constant(node: Node) -> Fn:
     """Values chosen by position with a binary search of comparisons: meant for small tables."""
     values = node.attrs["value"]
+    exact = [(v, math.copysign(1.0, v)) for v in values]  # the two zeros are equal, and are not the same
 
     def choose(position: Expr, low: int, high: int) -> Expr:
-        if high - low <= 1 or len(set(values[low:high])) == 1:
+        if high - low <= 1 or len(set(exact[low:high])) == 1:
             return number(values[low], node.dtype) if high > low else number(0, node.dtype)
         middle = (low + high) // 2
         left = compare("lt", position, number(middle, int64))

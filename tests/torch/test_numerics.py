@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -474,3 +475,46 @@ def test_means_of_several_infinities_beside_a_variance(function, values):
     x = torch.tensor(values, dtype=torch.float32)
     for found, expected in zip(quern.compile(function)(x), function(x)):
         torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+
+#: tables of numbers that hold both zeros
+ZEROS = {
+    "one of each": lambda x: 1 / torch.tensor([0.0, -0.0]),
+    "the other first": lambda x: torch.tensor([-0.0, 0.0]).signbit(),
+    "halves": lambda x: torch.tensor([0.0, -0.0, -0.0, 0.0, 0.0], dtype=torch.float16).signbit(),
+    "beside an operand": lambda x: torch.copysign(x, torch.tensor([[0.0, -0.0], [-0.0, -0.0]])),
+    "of NumPy": lambda x: torch.from_numpy(np.array([0.0, -0.0])).signbit(),
+}
+
+
+@pytest.mark.parametrize("name", ZEROS)
+def test_the_zeros_of_a_table_keep_their_signs(name):
+    x = torch.ones(2, 2)
+    for backend in ("eager", "inductor"):
+        assert torch.equal(quern.compile(ZEROS[name], backend=backend)(x), ZEROS[name](x))
+
+
+LOSSES = [F.huber_loss, F.kl_div, F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.mse_loss, F.smooth_l1_loss,
+          F.cosine_similarity, lambda x, y: F.cross_entropy(x, y)]  # fmt: skip
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda f: f.__name__)
+def test_losses_of_two_types_compute_each_step_in_the_type_that_eager_does(loss):
+    x, y = torch.rand(4, 5, dtype=torch.float64) * 0.8 + 0.1, torch.rand(4, 5, dtype=torch.float64) * 0.8 + 0.1
+
+    def outcome(f, one, two):
+        try:
+            return f(x.to(one), y.to(two))
+        except RuntimeError as error:
+            return str(error)
+
+    for one in FLOATS:
+        for two in FLOATS:
+            wanted, found = outcome(loss, one, two), outcome(quern.compile(loss), one, two)
+            if isinstance(wanted, str):
+                assert found == wanted
+            else:
+                assert found.dtype == wanted.dtype
+                least = max((one, two), key=lambda t: torch.finfo(t).eps)
+                torch.testing.assert_close(found, wanted, rtol=2 * torch.finfo(least).eps, atol=0)

@@ -533,3 +533,39 @@ def test_what_eager_takes_stays_in_the_graph(name):
     x = randn(2, 2)
     assert torch.allclose(quern.compile(f, fullgraph=True)(x), f(x))
     assert f"{calls} framework calls" in str(quern.explain(f)(x))
+
+
+@pytest.mark.parametrize("given, wanted", [
+    (torch.int64, torch.uint8), (torch.int64, torch.int8), (torch.int32, torch.int8), (torch.uint8, torch.int8),
+    (torch.int64, torch.int32), (torch.uint8, torch.int64), (torch.int64, torch.float16),
+])  # fmt: skip
+def test_elements_of_a_new_tensor_that_its_type_does_not_hold(given, wanted):
+    def made(x):
+        return torch.tensor([x[0], 2], dtype=wanted)
+
+    def new(x):
+        return torch.zeros(1, dtype=wanted).new_tensor([[x[0]], [x[1]]])
+
+    def outcome(f, x):
+        try:
+            return f(x).tolist()
+        except RuntimeError as error:
+            return str(error)
+
+    for f in (made, new):
+        for backend in ("eager", "inductor"):
+            compiled = quern.compile(f, backend=backend)
+            for number in (1, 200, -1, 300, -300, 2**40, 3):
+                x = torch.tensor([number, 1]).to(given)
+                assert outcome(compiled, x) == outcome(f, x), (f.__name__, number)
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("mode", [None, "trunc", "floor"])
+def test_a_number_too_large_for_its_operand_is_infinite(mode, backend):
+    def f(x):
+        return torch.div(1e39, x, rounding_mode=mode), torch.remainder(1e39, x), torch.copysign(x, -1e39)
+
+    for x in (torch.tensor([1.0, 2e5]), torch.tensor([1, 2]), torch.tensor([3.0], dtype=torch.float16)):
+        for found, wanted in zip(quern.compile(f, backend=backend)(x), f(x)):
+            torch.testing.assert_close(found, wanted, rtol=0, atol=0, equal_nan=True)

@@ -598,7 +598,8 @@ def _numbers_in(item: Any) -> np.dtype | None:
 
 
 def _has_negative_zero(flat: np.ndarray) -> bool:
-    return flat.dtype.kind == "f" and bool((np.signbit(flat) & (flat == 0)).any())
+    parts = (flat.real, flat.imag) if flat.dtype.kind == "c" else (flat,)
+    return flat.dtype.kind in "fc" and any(bool((np.signbit(part) & (part == 0)).any()) for part in parts)
 
 
 #: what makes one NumPy function's arrays: (builder, *args, **kwargs) -> Array, tuple of Arrays, or a plain value

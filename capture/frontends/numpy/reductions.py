@@ -371,6 +371,8 @@ def average(b: ArrayBuilder, a: Any, axis: Any = None, weights: Any = None, retu
     _check_axis(x, axis, "average")
     if weights is None:
         average_ = mean(b, x, axis, keepdims=keepdims)
+        if any(layout.same(s, 0) for s in average_.shape):
+            raise ZeroDivisionError("division by zero")  # NumPy divides the numbers of elements
         if not returned:
             return average_
         count = math.prod([x.shape[d] for d in wrap_axes(axis, x.ndim)])

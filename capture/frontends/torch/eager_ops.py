@@ -52,6 +52,10 @@ _FORMATS = {
 # ------------------------------------------------------------------ pointwise
 
 
+#: in what eager holds a number until it knows the type of the other operand: 1e39 becomes infinite, it is not refused
+_WIDEST = {float: torch.float64, complex: torch.complex128}
+
+
 def _lift(function: Callable[..., Any], *numbers: int) -> Callable[..., Any]:
     """For functions that take tensors only, but for the positions `numbers`: elsewhere a number becomes a 0-dim tensor of the dtype
     it would give.
@@ -64,7 +68,7 @@ def _lift(function: Callable[..., Any], *numbers: int) -> Callable[..., Any]:
             args = tuple(
                 a
                 if isinstance(a, torch.Tensor) or (tensors and i in numbers)
-                else torch.scalar_tensor(a, dtype=torch.result_type(like, a), device=like.device)
+                else torch.tensor(a, dtype=_WIDEST.get(type(a)), device=like.device).to(torch.result_type(like, a))
                 for i, a in enumerate(args)
             )
         return function(*args, **attrs)

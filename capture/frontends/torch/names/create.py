@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .....inductor.dtypes import DType, bool_, int64
+from .....inductor.dtypes import DType, bool_, held_range, int64, int_range
 from .....inductor.graph import Node
 from .....inductor.ops import OPS
 from .....inductor.ops.promotion import is_dense
@@ -239,6 +239,12 @@ def _whole(kind: DType) -> bool:
     return kind.is_int or kind == bool_
 
 
+def _may_overflow(given: DType, wanted: DType) -> bool:
+    """Whether eager refuses some of the ints of a type."""
+    (low, high), (lowest, highest) = held_range(wanted, int), int_range(given)
+    return lowest < low or highest > high
+
+
 def _number(value: Any, kind: DType) -> Any:
     return bool(value) if kind == bool_ else int(value) if kind.is_int and not isinstance(value, complex) else value
 
@@ -261,6 +267,14 @@ def _stacked(cx: Context, data: Any, kind: DType | None, where: str) -> Node:
             raise cx.broken("tensor-of-tensors", "torch.tensor of tensors that hold more than one element")
         if isinstance(p, ArrayValue) and kind is not None and _whole(kind) and not _whole(node.dtype):
             raise Declined("an int or a bool read from a tensor of another type")
+        if (
+            isinstance(p, ArrayValue)
+            and kind is not None
+            and kind.is_int
+            and node.dtype.is_int
+            and _may_overflow(node.dtype, kind)
+        ):
+            raise Declined("an int read from a tensor whose type holds others")
         node = cx.op("reshape", node, shape=()) if isinstance(p, ArrayValue) else node
         nodes.append(node if kind is None else cx.cast(node, kind))  # each by itself: together they may lose digits
     return cx.op("stack", *nodes, dim=0)

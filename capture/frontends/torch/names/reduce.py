@@ -214,6 +214,11 @@ def _check_same_size(input: ArrayValue, target: ArrayValue) -> None:
         raise ValueError(f"a target of shape {target.meta.shape} for an input of shape {input.meta.shape}")
 
 
+def _check_same_type(input: ArrayValue, target: ArrayValue) -> None:
+    if input.meta.dtype != target.meta.dtype:
+        raise Declined("some of its steps are done in the input's type, others in the target's")
+
+
 def _pair_loss(op: str, extra: str | None = None, default: Any = None) -> Any:
     def call(cx: Context, input: ArrayValue, target: ArrayValue, size_average: Any = None, reduce: Any = None,
              reduction: str = "mean", **more: Any) -> Node:  # fmt: skip
@@ -245,6 +250,7 @@ def smooth_l1_loss(cx: Context, input: ArrayValue, target: ArrayValue, size_aver
 def huber_loss(cx: Context, input: ArrayValue, target: ArrayValue, reduction: str = "mean", delta: float = 1.0) -> Node:
     if delta <= 0:
         raise ValueError(f"huber_loss: delta {delta} is not positive")
+    _check_same_type(input, target)
     return cx.op("huber_loss", input, target, reduction=reduction, delta=delta)
 
 
@@ -255,6 +261,8 @@ def cross_entropy(cx: Context, input: ArrayValue, target: ArrayValue, weight: An
     reduction = _check_reduce(cx, reduction, size_average, reduce)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing {label_smoothing} is not within 0 and 1")
+    if target.meta.dtype.is_float:  # probabilities
+        _check_same_type(input, target)
     return cx.op("cross_entropy", input, target, weight, ignore_index=ignore_index, reduction=reduction,
                  label_smoothing=label_smoothing)  # fmt: skip
 
@@ -272,6 +280,7 @@ def binary_cross_entropy(cx: Context, input: ArrayValue, target: ArrayValue, wei
     if weight is not None:
         raise Declined("weights")
     _check_same_size(input, target)
+    _check_same_type(input, target)
     return cx.op("binary_cross_entropy", input, target, reduction=_check_reduce(cx, reduction, size_average, reduce))
 
 
@@ -281,6 +290,7 @@ def bce_with_logits(cx: Context, input: ArrayValue, target: ArrayValue, weight: 
     if weight is not None or pos_weight is not None:
         raise Declined("weights")
     _check_same_size(input, target)
+    _check_same_type(input, target)
     reduction = _check_reduce(cx, reduction, size_average, reduce)
     return cx.op("binary_cross_entropy_with_logits", input, target, reduction=reduction)
 
@@ -289,6 +299,7 @@ def bce_with_logits(cx: Context, input: ArrayValue, target: ArrayValue, weight: 
 def kl_div(cx: Context, input: ArrayValue, target: ArrayValue, size_average: Any = None, reduce: Any = None,
            reduction: str = "mean", log_target: bool = False) -> Node:  # fmt: skip
     reduction = _check_reduce(cx, reduction, size_average, reduce)
+    _check_same_type(input, target)
     if reduction == "batchmean":
         total = cx.op("kl_div", input, target, reduction="sum", log_target=log_target)
         return cx.op("div", total, input.meta.shape[0])
@@ -297,6 +308,7 @@ def kl_div(cx: Context, input: ArrayValue, target: ArrayValue, size_average: Any
 
 @name("F.cosine_similarity torch.cosine_similarity")
 def cosine_similarity(cx: Context, x1: ArrayValue, x2: ArrayValue, dim: int = 1, eps: float = 1e-8) -> Node:
+    _check_same_type(x1, x2)
     return cx.op("cosine_similarity", x1, x2, dim=dim, eps=eps)
 
 
