@@ -33,7 +33,7 @@ class Fact(NamedTuple):
 class Part:
     """What a framework adds to the walk.
 
-    atoms: types whose values are equal by `==` and have no inside
+    atoms: types whose values have no inside and may be one object or two
     kinds: how to write down values of a type
     """
 
@@ -70,10 +70,14 @@ _ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
 class Recorder:
-    """Walks values and keeps the facts. Everything that is written by one recorder can be told to be one object, or not."""
+    """Walks values and keeps the facts.
 
-    def __init__(self, parts: Iterable[Part] = ()) -> None:
+    identity: note which places hold one object, and one memory, among all that is written
+    """
+
+    def __init__(self, parts: Iterable[Part] = (), identity: bool = True) -> None:
         self.facts: list[Fact] = []
+        self._identity = identity
         self._parts = tuple(parts)
         self._atoms = (*_ATOMS, *(a for p in self._parts for a in p.atoms))
         self._kinds = tuple(k for p in self._parts for k in p.kinds)
@@ -86,7 +90,8 @@ class Recorder:
 
     def memory(self, path: str, place: Any) -> None:
         """Which memory a value lives in, among those seen."""
-        self.fact(path, "memory", self._memory.setdefault(place, len(self._memory)))
+        if self._identity:
+            self.fact(path, "memory", self._memory.setdefault(place, len(self._memory)))
 
     def write(self, value: Any, path: str = "result") -> None:
         """Write down all that can be seen of `value`."""
@@ -95,7 +100,7 @@ class Recorder:
         if kind is None and isinstance(value, self._atoms):
             self.fact(path, "value", value)
             return
-        if not isinstance(value, (tuple, frozenset)):
+        if self._identity and not isinstance(value, (tuple, frozenset, *self._atoms)):
             known = id(value) in self._seen
             self.fact(path, "object", self._seen.setdefault(id(value), len(self._seen)))
             if known:
@@ -145,7 +150,7 @@ class Recorder:
         """An element of a set, whose order says nothing."""
         if isinstance(element, self._atoms):
             return f"{type(element).__qualname__} {_ADDRESS.sub('', repr(element))}"
-        other = Recorder(self._parts)
+        other = Recorder(self._parts, self._identity)
         other._seen, other._memory = dict(self._seen), dict(self._memory)
         other.write(element, "")
         return _ADDRESS.sub("", str([(f.path, f.about, f.value) for f in other.facts]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from comparison import Numbers, Part, Recorder
+from comparison import Comparison, Numbers, Part, Recorder, Tolerance
+from running import Ground
 
 
 def _array(recorder: Recorder, value: np.ndarray, path: str) -> None:
@@ -32,4 +33,28 @@ def _scalar(recorder: Recorder, value: np.generic, path: str) -> None:
     recorder.fact(path, "values", Numbers(np.asarray(value), value.dtype.name))
 
 
-NUMPY = Part(atoms=(np.dtype,), kinds=((np.ndarray, _array), (np.generic, _scalar)))
+NUMPY = Part(atoms=(np.dtype, np.generic), kinds=((np.ndarray, _array), (np.generic, _scalar)))
+#: Python's floats may differ as much as those in arrays
+FLOATS = Part(kinds=((float, lambda recorder, value, path: _scalar(recorder, np.float64(value), path)),))
+GROUND = Ground(parts=(NUMPY, FLOATS))
+
+
+def near(rtol: float) -> Tolerance:
+    """Narrow types may differ by a few of their own last places."""
+
+    def tolerance(want: Numbers) -> tuple[float, float]:
+        size = want.elements.dtype.itemsize
+        return max(rtol, {2: 2e-3, 4: 1e-5}.get(size, 0.0)), {2: 1e-3, 4: 1e-6}.get(size, 1e-12)
+
+    return tolerance
+
+
+def equal(found: Any, expected: Any, rtol: float = 1e-6, strides: bool = False, identity: bool = False) -> None:
+    """Assert that two results are the same: structure, types, shapes, values (within `rtol` for floats); on demand how arrays lie
+    in memory, and what shares it."""
+    want, got = Recorder(GROUND.parts, identity), Recorder(GROUND.parts, identity)
+    want.write(expected)
+    got.write(found)
+    Comparison(near(rtol), ignore=frozenset() if strides else frozenset({"strides", "writeable"})).check(
+        want.facts, got.facts
+    )

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import numpy as np
-from numpy_tape import equal
+from numpy_values import equal
 from quern.capture.entry.dispatch import CompiledFunction
 from quern.capture.entry.execution import eager_backend, inductor_backend
 from quern.capture.frontend import frontends, register_frontend
@@ -38,10 +38,7 @@ def check(fast: Any, function: Any, *args: Any, rtol: float = 1e-6, strides: boo
     with np.errstate(all="ignore"):
         expected = function(*theirs)
     found = fast(*own)
-    equal(found, expected, rtol)
-    equal(list(own), list(theirs), rtol, "arguments")
-    if strides:
-        layouts(found, expected)
+    equal((found, own), (expected, theirs), rtol, strides, identity=True)
     return found
 
 
@@ -74,14 +71,3 @@ def copies(args: Any) -> list[Any]:
 
 def _bytes(base: np.ndarray) -> Any:
     return base if base.flags.c_contiguous else base.T
-
-
-def layouts(found: Any, expected: Any) -> None:
-    """Strides and writeability as NumPy's."""
-    if isinstance(expected, np.ndarray):
-        same = all(n == 1 or s == t for n, s, t in zip(expected.shape, found.strides, expected.strides))
-        assert expected.size == 0 or same, f"strides {found.strides}, NumPy's are {expected.strides}"
-        assert found.flags.writeable == expected.flags.writeable
-    elif isinstance(expected, (tuple, list)):
-        for f, e in zip(found, expected):
-            layouts(f, e)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
+from numpy_values import equal
 from quern.capture.frontends.numpy import names
 from quern.capture.frontends.numpy.arrays import Array, ArrayBuilder, Memory
 from quern.capture.frontends.numpy.errstate import Settings
@@ -110,34 +110,6 @@ def check_meta(node: Node, made: Any) -> None:
         assert made.dtype.name == node.dtype.name, f"{node}: NumPy made {made.dtype}"
 
 
-def equal(found: Any, expected: Any, rtol: float = 1e-6, where: str = "result") -> None:
-    """Assert that two results are the same: structure, types, shapes, values (within `rtol` for floats)."""
-    assert type(found) is type(expected), f"{where}: {type(found).__name__}, expected {type(expected).__name__}"
-    if isinstance(expected, dict):
-        assert list(found) == list(expected), where
-        for k in expected:
-            equal(found[k], expected[k], rtol, f"{where}[{k!r}]")
-    elif isinstance(expected, (tuple, list)):
-        assert len(found) == len(expected), where
-        for i, (x, y) in enumerate(zip(found, expected)):
-            equal(x, y, rtol, f"{where}[{i}]")
-    elif isinstance(expected, (np.ndarray, np.generic)):
-        assert found.dtype == expected.dtype, f"{where}: {found.dtype}, expected {expected.dtype}"
-        assert found.shape == expected.shape, f"{where}: {found.shape}, expected {expected.shape}"
-        if expected.dtype.kind in "fc":
-            tiny = {2: 1e-3, 4: 1e-6}.get(expected.dtype.itemsize, 1e-12)
-            rtol = max(rtol, {2: 2e-3, 4: 1e-5}.get(expected.dtype.itemsize, 0.0))
-            np.testing.assert_allclose(found, expected, rtol=rtol, atol=tiny, equal_nan=True, err_msg=where)
-        else:
-            np.testing.assert_array_equal(found, expected, err_msg=where)
-    elif isinstance(expected, float):
-        assert found == pytest.approx(expected, rel=rtol, nan_ok=True), where
-    else:
-        assert found == expected or (found != found and expected != expected), (
-            f"{where}: {found!r}, expected {expected!r}"
-        )
-
-
 def same_strides(array: Array, expected: Any) -> bool:
     """The strides that were promised are NumPy's, axes of size 1 and empty arrays aside."""
     theirs = element_strides(expected)
@@ -161,7 +133,7 @@ def check(function: Any, *args: Any, strides: bool = True, rtol: float = 1e-6, *
     tape.run()
     equal(tape.real(found), expected, rtol)
     # what was written into arguments
-    equal(tape.real(list(symbolic)), list(real_args), rtol, "arguments")
+    equal(tape.real(list(symbolic)), list(real_args), rtol)
     if strides:
         _check_strides(found, expected)
     return tape

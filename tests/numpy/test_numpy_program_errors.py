@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy_compiled import BACKENDS, compiled
-from numpy_tape import equal
+from numpy_values import equal
 
 PROGRAMS: list[Any] = []
 

@@ -1,60 +1,25 @@
 """Realistic NumPy functions: what people write before they look for a compiler.
 
-Each `Workload` pairs a function with a maker of its arguments. `small` is the size that tests use (seconds for all
-of them together), `large` the size for benchmarks (1 to 8 million elements in play). Every function is one graph: no
-printing, no data-dependent branch. `exact` marks integer and boolean results, compared bit by bit.
-
-    for w in WORKLOADS:
-        args = w.make(w.small)
-        expected = w.function(*args)
+Every function is one graph: no printing, no data-dependent branch.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from registry import Expect, Topic
 
 Maker = Callable[[np.random.Generator, int], tuple[Any, ...]]
 
-
-@dataclass(frozen=True)
-class Workload:
-    """One function of the corpus. `mutates` says that it writes into its arguments: copy them before each call."""
-
-    name: str
-    function: Callable[..., Any]
-    maker: Maker
-    small: int
-    large: int
-    exact: bool = False
-    mutates: bool = False
-    rtol: float = 1e-6
-
-    def make(self, size: int, seed: int = 0) -> tuple[Any, ...]:
-        """Fresh arguments; equal for equal seeds."""
-        return self.maker(np.random.default_rng(seed), size)
+program = Topic(__name__, expect=Expect.WHOLE)
 
 
-WORKLOADS: list[Workload] = []
-
-
-def workload(maker: Maker, small: int = 37, large: int = 1_000_000, **flags: Any) -> Callable[..., Any]:
-    """Register the decorated function with a maker of its arguments."""
-
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        WORKLOADS.append(Workload(function.__name__, function, maker, small, large, **flags))
-        return function
-
-    return register
-
-
-def by_name(name: str) -> Workload:
-    """The workload called `name`. Raises KeyError."""
-    return {w.name: w for w in WORKLOADS}[name]
+def workload(maker: Maker, small: int = 37, rtol: float = 1e-6) -> Callable[..., Any]:
+    """Register the decorated function with a maker of arguments of size `small`: other numbers for each call."""
+    return program(args=lambda call: maker(np.random.default_rng(call), small), error=rtol)
 
 
 def _f64(*dims: int) -> Maker:
@@ -91,7 +56,7 @@ def _normal_cdf(x):
     return np.where(x >= 0, 1.0 - tail, tail)
 
 
-@workload(_options, large=4_000_000)
+@workload(_options)
 def black_scholes(spot, strike, years, rate, volatility):
     """European call and put prices."""
     root = volatility * np.sqrt(years)
@@ -102,7 +67,7 @@ def black_scholes(spot, strike, years, rate, volatility):
     return call, call - spot + discounted
 
 
-@workload(lambda rng, n: (100 * np.exp(np.cumsum(rng.normal(0, 0.01, n))),), large=4_000_000)
+@workload(lambda rng, n: (100 * np.exp(np.cumsum(rng.normal(0, 0.01, n))),))
 def log_returns(prices):
     """Mean, deviation and annualised volatility of daily log returns."""
     returns = np.diff(np.log(prices))
@@ -110,14 +75,14 @@ def log_returns(prices):
     return {"mean": returns.mean(), "std": deviation, "annual": deviation * np.sqrt(252)}
 
 
-@workload(lambda rng, n: (100 * np.exp(np.cumsum(rng.normal(0, 0.01, n))),), large=4_000_000)
+@workload(lambda rng, n: (100 * np.exp(np.cumsum(rng.normal(0, 0.01, n))),))
 def max_drawdown(prices):
     """The largest relative fall from a running maximum."""
     peak = np.maximum.accumulate(prices)
     return np.max((peak - prices) / peak)
 
 
-@workload(lambda rng, n: (rng.standard_normal((8, n)), 1.5), large=500_000)
+@workload(lambda rng, n: (rng.standard_normal((8, n)), 1.5))
 def sharpe_ratios(returns, free_rate):
     """Per-asset Sharpe ratio, the best first."""
     ratio = (returns.mean(axis=1) - free_rate / 252) / returns.std(axis=1)
@@ -127,35 +92,33 @@ def sharpe_ratios(returns, free_rate):
 # ------------------------------------------------------------------ machine learning
 
 
-@workload(_f64(50), large=40_000)
+@workload(_f64(50))
 def softmax(x):
     shifted = np.exp(x - x.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-@workload(_f32(50), large=40_000, rtol=1e-5)
+@workload(_f32(50), rtol=1e-5)
 def log_softmax(x):
     top = np.max(x, axis=1, keepdims=True)
     return x - top - np.log(np.sum(np.exp(x - top), axis=1, keepdims=True))
 
 
-@workload(_f32(64), large=40_000, rtol=1e-4)
+@workload(_f32(64), rtol=1e-4)
 def layer_norm(x):
     mean = x.mean(-1, keepdims=True)
     variance = ((x - mean) ** 2).mean(-1, keepdims=True)
     return (x - mean) / np.sqrt(variance + 1e-5)
 
 
-@workload(_f64(12), large=300_000)
+@workload(_f64(12))
 def standardize(x):
     """Columns to zero mean and unit deviation; constant columns are left alone."""
     deviation = x.std(axis=0)
     return (x - x.mean(axis=0)) / np.where(deviation == 0, 1.0, deviation)
 
 
-@workload(
-    lambda rng, n: (rng.standard_normal((n, 16)), rng.standard_normal(16), rng.random(n) < 0.5, 0.1), large=100_000
-)
+@workload(lambda rng, n: (rng.standard_normal((n, 16)), rng.standard_normal(16), rng.random(n) < 0.5, 0.1))
 def logistic_gradient(x, w, labels, decay):
     """Loss and gradient of regularised logistic regression."""
     z = x @ w
@@ -165,18 +128,18 @@ def logistic_gradient(x, w, labels, decay):
 
 
 @workload(lambda rng, n: (rng.standard_normal((n, 8)), rng.standard_normal((8, 32)), rng.standard_normal(32),
-                          rng.standard_normal((32, 4)), rng.standard_normal(4)), large=100_000)  # fmt: skip
+                          rng.standard_normal((32, 4)), rng.standard_normal(4)))  # fmt: skip
 def two_layer_net(x, w1, b1, w2, b2):
     hidden = np.maximum(x @ w1 + b1, 0)
     return np.tanh(hidden @ w2 + b2)
 
 
-@workload(_f32(), large=8_000_000, rtol=1e-5)
+@workload(_f32(), rtol=1e-5)
 def gelu_tanh(x):
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi).astype(np.float32) * (x + 0.044715 * x**3)))
 
 
-@workload(lambda rng, n: (rng.standard_normal((n, 3)), rng.standard_normal((5, 3))), large=300_000)
+@workload(lambda rng, n: (rng.standard_normal((n, 3)), rng.standard_normal((5, 3))))
 def kmeans_step(points, centres):
     """Labels, inertia and new centres of one Lloyd iteration, by one-hot sums."""
     distance = ((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)
@@ -187,25 +150,25 @@ def kmeans_step(points, centres):
     return labels, distance.min(axis=1).sum(), moved
 
 
-@workload(lambda rng, n: (rng.standard_normal((n, 16)), rng.standard_normal((n + 2, 16))), small=21, large=1500)
+@workload(lambda rng, n: (rng.standard_normal((n, 16)), rng.standard_normal((n + 2, 16))), small=21)
 def pairwise_distances(a, b):
     """Euclidean distances by the expanded square."""
     squared = (a * a).sum(1)[:, np.newaxis] + (b * b).sum(1)[np.newaxis, :] - 2 * (a @ b.T)
     return np.sqrt(np.maximum(squared, 0))
 
 
-@workload(lambda rng, n: (rng.standard_normal((n, 3)), rng.standard_normal((n, 3))), small=21, large=1500)
+@workload(lambda rng, n: (rng.standard_normal((n, 3)), rng.standard_normal((n, 3))), small=21)
 def pairwise_broadcast(a, b):
     return np.sqrt(np.sum((a[:, None] - b[None]) ** 2, axis=-1))
 
 
-@workload(_f64(6), large=300_000)
+@workload(_f64(6))
 def cosine_similarity(x):
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     return unit @ unit[0]
 
 
-@workload(lambda rng, n: (rng.standard_normal((n, 6)), rng.standard_normal(6)), large=300_000)
+@workload(lambda rng, n: (rng.standard_normal((n, 6)), rng.standard_normal(6)))
 def pca_power_step(x, v):
     """One power iteration on the covariance matrix, and the Rayleigh quotient."""
     centred = x - x.mean(axis=0)
@@ -215,14 +178,14 @@ def pca_power_step(x, v):
     return w, w @ covariance @ w
 
 
-@workload(lambda rng, n: (rng.integers(0, 10, n), rng.standard_normal((n, 10))), large=500_000)
+@workload(lambda rng, n: (rng.integers(0, 10, n), rng.standard_normal((n, 10))))
 def cross_entropy(labels, logits):
     top = logits.max(axis=1, keepdims=True)
     log_norm = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
     return (log_norm - logits[np.arange(len(labels)), labels]).mean()
 
 
-@workload(lambda rng, n: (rng.integers(0, 7, n), 7), exact=True)
+@workload(lambda rng, n: (rng.integers(0, 7, n), 7))
 def one_hot(labels, classes):
     return (labels[:, None] == np.arange(classes)[None, :]).astype(np.float32)
 
@@ -236,7 +199,7 @@ def f1_score(truth, guess):
 
 
 @workload(lambda rng, n: (rng.standard_normal(n), rng.standard_normal(n), np.zeros(n), np.abs(rng.standard_normal(n)), 3),
-          large=2_000_000, mutates=True)  # fmt: skip
+         )  # fmt: skip
 def adam_step(weights, grad, m, v, step):
     """One Adam update, in place, as optimisers do it."""
     m *= 0.9
@@ -248,7 +211,7 @@ def adam_step(weights, grad, m, v, step):
 
 
 @workload(lambda rng, n: (rng.standard_normal((2, n, 8)), rng.standard_normal((2, n, 8)), rng.standard_normal((2, n, 8))),
-          small=13, large=700)  # fmt: skip
+          small=13)  # fmt: skip
 def attention(q, k, v):
     """Causal scaled dot-product attention."""
     scores = np.einsum("hqd,hkd->hqk", q, k) / np.sqrt(q.shape[-1])
@@ -262,14 +225,14 @@ def attention(q, k, v):
 # ------------------------------------------------------------------ images and signals
 
 
-@workload(_image, large=1200, exact=True)
+@workload(_image)
 def rgb_to_gray(image):
     """Rec. 601 luma of 8-bit pixels, rounded."""
     luma = 0.299 * image[..., 0] + 0.587 * image[..., 1] + 0.114 * image[..., 2]
     return np.clip(np.rint(luma), 0, 255).astype(np.uint8)
 
 
-@workload(_image, large=1200)
+@workload(_image)
 def normalize_image(image):
     """Bytes to float32 planes with ImageNet's mean and deviation."""
     mean = np.array([0.485, 0.456, 0.406], dtype=np.float32)
@@ -277,7 +240,7 @@ def normalize_image(image):
     return ((image.astype(np.float32) / 255 - mean) / deviation).transpose(2, 0, 1)
 
 
-@workload(_square("float32"), large=1500, rtol=1e-5)
+@workload(_square("float32"), rtol=1e-5)
 def box_blur(image):
     """3x3 mean by nine shifted views."""
     total = np.zeros_like(image[1:-1, 1:-1])
@@ -287,7 +250,7 @@ def box_blur(image):
     return total / 9
 
 
-@workload(_square(), large=1500)
+@workload(_square())
 def sobel(image):
     """Gradient magnitude and direction."""
     p = np.pad(image, 1, mode="edge")
@@ -296,7 +259,7 @@ def sobel(image):
     return np.hypot(gx, gy), np.arctan2(gy, gx)
 
 
-@workload(_square(), large=1500)
+@workload(_square())
 def unsharp_mask(image):
     blurred = (
         4 * image
@@ -306,13 +269,13 @@ def unsharp_mask(image):
     return np.clip(image + 1.5 * (image - blurred), 0, 1)
 
 
-@workload(_square(), large=1500)
+@workload(_square())
 def gamma_and_contrast(image):
     low, high = image.min(), image.max()
     return ((image - low) / (high - low)) ** (1 / 2.2)
 
 
-@workload(_image, large=1000)
+@workload(_image)
 def rgb_to_hsv(image):
     rgb = image / 255.0
     r, g, b = rgb[..., 0], rgb[..., 1], rgb[..., 2]
@@ -325,14 +288,14 @@ def rgb_to_hsv(image):
     )
 
 
-@workload(lambda rng, n: (rng.random((2 * n, 2 * n)),), small=13, large=1000)
+@workload(lambda rng, n: (rng.random((2 * n, 2 * n)),), small=13)
 def average_pool(image):
     """2x2 means by reshaping."""
     h, w = image.shape
     return image.reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3))
 
 
-@workload(lambda rng, n: (rng.standard_normal(n), 5), large=4_000_000)
+@workload(lambda rng, n: (rng.standard_normal(n), 5))
 def moving_average(x, width):
     """Running mean by differences of a prefix sum."""
     total = np.cumsum(x)
@@ -340,14 +303,14 @@ def moving_average(x, width):
     return total[width - 1 :] / width
 
 
-@workload(lambda rng, n: (rng.standard_normal(n),), large=2_000_000)
+@workload(lambda rng, n: (rng.standard_normal(n),))
 def windowed_stats(x):
     """Mean, deviation and range of blocks of eight; the tail is dropped."""
     blocks = x[: len(x) // 8 * 8].reshape(-1, 8)
     return blocks.mean(1), blocks.std(1), np.ptp(blocks, axis=1)
 
 
-@workload(lambda rng, n: (rng.standard_normal(n + 6), rng.standard_normal(7)), large=2_000_000)
+@workload(lambda rng, n: (rng.standard_normal(n + 6), rng.standard_normal(7)))
 def fir_filter(signal, taps):
     """Direct-form FIR filter by accumulated shifts."""
     n = signal.shape[0] - taps.shape[0] + 1
@@ -357,14 +320,14 @@ def fir_filter(signal, taps):
     return out
 
 
-@workload(_f64(), large=4_000_000)
+@workload(_f64())
 def autocorrelation(x):
     """First four normalised lags."""
     y = x - x.mean()
     return np.array([np.sum(y[lag:] * y[: len(y) - lag]) for lag in range(4)]) / np.sum(y * y)
 
 
-@workload(_f64(), large=4_000_000)
+@workload(_f64())
 def zero_crossings(x):
     positive = np.signbit(x)
     return np.count_nonzero(positive[1:] != positive[:-1])
@@ -378,7 +341,7 @@ def _plane(rng: np.random.Generator, n: int) -> tuple[Any, ...]:
     return c.real.copy(), c.imag.copy()
 
 
-@workload(_plane, small=19, large=1000)
+@workload(_plane, small=19)
 def mandelbrot_steps(cx, cy):
     """Escape counts after eight iterations, on real pairs."""
     x, y = np.zeros_like(cx), np.zeros_like(cy)
@@ -391,7 +354,7 @@ def mandelbrot_steps(cx, cy):
     return count
 
 
-@workload(lambda rng, n: (rng.random((n, n + 2)) < 0.3,), large=1500, exact=True)
+@workload(lambda rng, n: (rng.random((n, n + 2)) < 0.3,))
 def game_of_life(cells):
     """One generation on a torus."""
     near = np.zeros(cells.shape, dtype=np.uint8)
@@ -402,7 +365,7 @@ def game_of_life(cells):
     return (near == 3) | (cells & (near == 2))
 
 
-@workload(lambda rng, n: (rng.standard_normal((n, 3)), rng.uniform(1, 2, n)), small=17, large=1200)
+@workload(lambda rng, n: (rng.standard_normal((n, 3)), rng.uniform(1, 2, n)), small=17)
 def n_body_forces(position, mass):
     """Softened gravity on each body."""
     offset = position[None, :, :] - position[:, None, :]
@@ -410,7 +373,7 @@ def n_body_forces(position, mass):
     return np.sum(offset * (mass / (squared * np.sqrt(squared)))[:, :, None], axis=1)
 
 
-@workload(_square(), large=1500)
+@workload(_square())
 def heat_step(u):
     """One explicit diffusion step; borders fixed."""
     new = u.copy()
@@ -420,7 +383,7 @@ def heat_step(u):
     return new
 
 
-@workload(_square(of=2), large=1200, mutates=True)
+@workload(_square(of=2))
 def gray_scott_step(u, v):
     """One reaction-diffusion step, in place."""
 
@@ -435,7 +398,7 @@ def gray_scott_step(u, v):
     return u.mean(), v.mean()
 
 
-@workload(_f64(), large=4_000_000)
+@workload(_f64())
 def polynomial(x):
     """Horner's rule with Python coefficients."""
     out = np.full_like(x, 0.3)
@@ -444,17 +407,17 @@ def polynomial(x):
     return out
 
 
-@workload(lambda rng, n: (rng.uniform(-1, 1, n), np.array([1.0, -0.5, 0.25, 2.0])), large=4_000_000)
+@workload(lambda rng, n: (rng.uniform(-1, 1, n), np.array([1.0, -0.5, 0.25, 2.0])))
 def polyval_array(x, coefficients):
     return np.polyval(coefficients, x)
 
 
-@workload(lambda rng, n: (np.linspace(0, 10, n), rng.standard_normal(n)), large=4_000_000)
+@workload(lambda rng, n: (np.linspace(0, 10, n), rng.standard_normal(n)))
 def trapezoid(x, y):
     return np.sum((x[1:] - x[:-1]) * (y[1:] + y[:-1]) / 2)
 
 
-@workload(lambda rng, n: (rng.uniform(-3, 3, n),), large=2_000_000)
+@workload(lambda rng, n: (rng.uniform(-3, 3, n),))
 def newton_cube_root(x):
     """Five Newton iterations, vectorised."""
     y = np.sign(x) * np.maximum(np.abs(x), 1e-6)
@@ -463,7 +426,7 @@ def newton_cube_root(x):
     return y
 
 
-@workload(lambda rng, n: (rng.uniform(-90, 90, n), rng.uniform(-180, 180, n), 48.85, 2.35), large=2_000_000)
+@workload(lambda rng, n: (rng.uniform(-90, 90, n), rng.uniform(-180, 180, n), 48.85, 2.35))
 def haversine(latitude, longitude, lat0, lon0):
     """Great-circle kilometres to one point."""
     phi, phi0 = np.radians(latitude), np.radians(lat0)
@@ -471,7 +434,7 @@ def haversine(latitude, longitude, lat0, lon0):
     return 2 * 6371.0 * np.arcsin(np.sqrt(a))
 
 
-@workload(lambda rng, n: (rng.standard_normal((n, 4)), rng.standard_normal((n, 4))), large=300_000)
+@workload(lambda rng, n: (rng.standard_normal((n, 4)), rng.standard_normal((n, 4))))
 def quaternion_product(p, q):
     a1, b1, c1, d1 = p[:, 0], p[:, 1], p[:, 2], p[:, 3]
     a2, b2, c2, d2 = q.T
@@ -486,19 +449,19 @@ def quaternion_product(p, q):
     )
 
 
-@workload(lambda rng, n: (rng.standard_normal((n, 3)), 0.7), large=500_000)
+@workload(lambda rng, n: (rng.standard_normal((n, 3)), 0.7))
 def rotate_points(points, angle):
     c, s = np.cos(angle), np.sin(angle)
     rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
     return points @ rotation.T
 
 
-@workload(lambda rng, n: (rng.random(n) * 5, rng.random(n) * 5), large=1_000_000)
+@workload(lambda rng, n: (rng.random(n) * 5, rng.random(n) * 5))
 def rosenbrock(x, y):
     return ((1 - x) ** 2 + 100 * (y - x**2) ** 2).sum()
 
 
-@workload(lambda rng, n: (rng.standard_normal((n, n)), rng.standard_normal(n)), small=24, large=1500)
+@workload(lambda rng, n: (rng.standard_normal((n, n)), rng.standard_normal(n)), small=24)
 def jacobi_step(a, b):
     """One Jacobi iteration from zero and its residual."""
     d = np.diagonal(a)
@@ -510,7 +473,7 @@ def jacobi_step(a, b):
 # ------------------------------------------------------------------ data handling
 
 
-@workload(lambda rng, n: (np.where(rng.random(n) < 0.2, np.nan, rng.standard_normal(n)),), large=4_000_000)
+@workload(lambda rng, n: (np.where(rng.random(n) < 0.2, np.nan, rng.standard_normal(n)),))
 def fill_missing(x):
     """Replace NaN by the mean of the rest."""
     missing = np.isnan(x)
@@ -518,7 +481,7 @@ def fill_missing(x):
     return np.where(missing, mean, x), np.nanmax(x)
 
 
-@workload(lambda rng, n: (rng.standard_normal(n),), large=4_000_000)
+@workload(lambda rng, n: (rng.standard_normal(n),))
 def winsorize(x):
     """Clip at three deviations, by boolean assignment on a copy."""
     mean, deviation = x.mean(), x.std()
@@ -529,7 +492,7 @@ def winsorize(x):
     return out
 
 
-@workload(lambda rng, n: (rng.integers(0, 2**32, n, dtype=np.uint32),), large=4_000_000, exact=True)
+@workload(lambda rng, n: (rng.integers(0, 2**32, n, dtype=np.uint32),))
 def xorshift(state):
     """One round of a 32-bit xorshift generator."""
     state = state ^ (state << np.uint32(13))
@@ -537,7 +500,7 @@ def xorshift(state):
     return state ^ (state << np.uint32(5))
 
 
-@workload(lambda rng, n: (rng.integers(1900, 2100, n), rng.integers(1, 13, n), rng.integers(1, 29, n)), exact=True)
+@workload(lambda rng, n: (rng.integers(1900, 2100, n), rng.integers(1, 13, n), rng.integers(1, 29, n)))
 def julian_day(year, month, day):
     """Day numbers of Gregorian dates, integer arithmetic only."""
     a = (14 - month) // 12
@@ -546,31 +509,31 @@ def julian_day(year, month, day):
     return day + (153 * m + 2) // 5 + 365 * y + y // 4 - y // 100 + y // 400 - 32045
 
 
-@workload(lambda rng, n: (rng.standard_normal(n), rng.standard_normal(n)), large=2_000_000)
+@workload(lambda rng, n: (rng.standard_normal(n), rng.standard_normal(n)))
 def pearson(x, y):
     dx, dy = x - np.mean(x), y - np.mean(y)
     return np.dot(dx, dy) / np.sqrt(np.dot(dx, dx) * np.dot(dy, dy))
 
 
-@workload(lambda rng, n: (rng.standard_normal((n, 5)), rng.random(n)), large=300_000)
+@workload(lambda rng, n: (rng.standard_normal((n, 5)), rng.random(n)))
 def weighted_moments(x, weights):
     w = weights / weights.sum()
     mean = np.average(x, axis=0, weights=weights)
     return mean, np.einsum("i,ij->j", w, (x - mean) ** 2)
 
 
-@workload(lambda rng, n: (rng.uniform(0, 40, n),), exact=True)
+@workload(lambda rng, n: (rng.uniform(0, 40, n),))
 def temperature_bands(celsius):
     """Categories by thresholds."""
     return np.select([celsius < 10, celsius < 20, celsius < 30], [0, 1, 2], default=3)
 
 
-@workload(lambda rng, n: (rng.integers(0, 50, (n, 3)), rng.standard_normal((50, 8)).astype(np.float32)), large=100_000)
+@workload(lambda rng, n: (rng.integers(0, 50, (n, 3)), rng.standard_normal((50, 8)).astype(np.float32)))
 def embedding_mean(tokens, table):
     return table[tokens].mean(axis=1)
 
 
-@workload(lambda rng, n: (rng.standard_normal((3, n)), rng.standard_normal((2, n))), large=500_000)
+@workload(lambda rng, n: (rng.standard_normal((3, n)), rng.standard_normal((2, n))))
 def stack_and_tile(a, b):
     both = np.concatenate([a, b], axis=0)
     centred = both - both.mean(axis=1, keepdims=True)
