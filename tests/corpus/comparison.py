@@ -205,6 +205,13 @@ class Comparison:
     signs: bool = True
     ignore: frozenset[str] = frozenset()
 
+    def values(self, want: Any, got: Any, parts: Iterable[Part] = (), identity: bool = True) -> None:
+        """Raises Difference when two values can be told apart."""
+        one, other = Recorder(parts, identity), Recorder(parts, identity)
+        one.write(want)
+        other.write(got)
+        self.check(one.facts, other.facts)
+
     def check(self, want: Sequence[Fact], got: Sequence[Fact], where: str = "") -> None:
         """Raises Difference with the path to the first thing that differs."""
         for w, g in zip(want, got):

@@ -52,9 +52,5 @@ def near(rtol: float) -> Tolerance:
 def equal(found: Any, expected: Any, rtol: float = 1e-6, strides: bool = False, identity: bool = False) -> None:
     """Assert that two results are the same: structure, types, shapes, values (within `rtol` for floats); on demand how arrays lie
     in memory, and what shares it."""
-    want, got = Recorder(GROUND.parts, identity), Recorder(GROUND.parts, identity)
-    want.write(expected)
-    got.write(found)
-    Comparison(near(rtol), ignore=frozenset() if strides else frozenset({"strides", "writeable"})).check(
-        want.facts, got.facts
-    )
+    ignore = frozenset() if strides else frozenset({"strides", "writeable"})
+    Comparison(near(rtol), ignore=ignore).values(expected, found, GROUND.parts, identity)

@@ -4,11 +4,12 @@ identity, what happened to the inputs."""
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from comparison import Comparison, within
+from torch_values import GROUND
 
 import quern
 
@@ -40,56 +41,26 @@ def same_value(a: torch.Tensor, b: torch.Tensor, tolerance: float = 1e-6) -> boo
     return torch.allclose(a.double(), b.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
-def relations(values: list[torch.Tensor]) -> list[tuple[int, int, str]]:
-    """Which pairs are one object, and which share memory (and how far apart)."""
-    found = []
-    for (i, a), (j, b) in itertools.combinations(enumerate(values), 2):
-        if a is b:
-            found.append((i, j, "same"))
-        elif a.numel() and b.numel() and a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr():
-            found.append((i, j, f"shares, {b.storage_offset() - a.storage_offset()} apart"))
-    return found
-
-
-def check(fn: Callable[..., Any], *args: Any, tolerance: float = 1e-6, strides: bool = True, **settings: Any) -> Any:
+def check(
+    fn: Callable[..., Any], *args: Any, tolerance: float = 1e-6, ignore: Iterable[str] = (), **settings: Any
+) -> Any:
     """Compare one call of `fn` and of its compiled form, and a second call of the compiled form. Returns the latter."""
     function = compiled(fn, **settings)
     result = None
     for _ in range(2):
         eager_args, our_args = fresh(args), fresh(args)
-        torch.manual_seed(0)
         with torch.no_grad():
+            torch.manual_seed(0)
             expected = fn(*eager_args)
-        torch.manual_seed(0)
-        with torch.no_grad():
+            torch.manual_seed(0)
             result = function(*our_args)
-        compare(expected, result, tolerance, strides)
-        before, after = tensors(eager_args), tensors(our_args)
-        for i, (a, b) in enumerate(zip(before, after)):
-            assert same_value(a, b, tolerance), f"input {i} is {b}, eager leaves {a}"
-        assert relations(before + tensors(expected)) == relations(after + tensors(result))
+        compare((expected, eager_args), (result, our_args), tolerance, ignore)
     return result
 
 
-def compare(expected: Any, found: Any, tolerance: float = 1e-6, strides: bool = True) -> None:
-    """Assert that two results agree in structure, values and layouts."""
-    assert type(found) is type(expected), f"{type(found)} instead of {type(expected)}"
-    if isinstance(expected, torch.Tensor):
-        assert same_value(expected, found, tolerance), f"expected {expected}\nfound {found}"
-        if strides:
-            wanted = [s for s, n in zip(expected.stride(), expected.shape) if n > 1]
-            have = [s for s, n in zip(found.stride(), found.shape) if n > 1]
-            assert wanted == have or not expected.numel(), f"strides {found.stride()} instead of {expected.stride()}"
-    elif isinstance(expected, dict):
-        assert list(found) == list(expected)
-        for key in expected:
-            compare(expected[key], found[key], tolerance, strides)
-    elif isinstance(expected, (list, tuple)):
-        assert len(found) == len(expected)
-        for a, b in zip(expected, found):
-            compare(a, b, tolerance, strides)
-    else:
-        assert found == expected or found != found and expected != expected
+def compare(expected: Any, found: Any, tolerance: float = 1e-6, ignore: Iterable[str] = ()) -> None:
+    """Assert that two results agree in structure, values, layouts and what they share."""
+    Comparison(within(tolerance), ignore=frozenset(ignore)).values(expected, found, GROUND.parts)
 
 
 def randn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
