@@ -8,7 +8,6 @@ measured in processor time of the calling thread.
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from quern.inductor.dtypes import float32
 from quern.inductor.kernel import Buffer, Kernel, Store
 from quern.inductor.loops import Expr, Var, as_index
 from quern.kernels.cpu.build import build, load
+from quern.kernels.cpu.library import call_by_hand
 from quern.kernels.cpu.toolchain import host_cpu
 
 
@@ -121,12 +121,12 @@ def transpose(rows: int, columns: int) -> Kernel:
 def _time(function: Callable[..., object], k: Kernel, threads: int, repeats: int) -> float:
     g = np.random.default_rng(0)
     arrays = [g.standard_normal(b.size).astype(np.float32) for b in k.args]
-    pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
+    pointers = [a.ctypes.data for a in arrays]
     clock = time.thread_time if threads == 1 else time.perf_counter
     best = float("inf")
     for _ in range(repeats):
         start = clock()
-        function(pointers, (ctypes.c_int64 * 1)(), ctypes.c_int(threads))
+        call_by_hand(function, pointers, threads=threads)
         best = min(best, clock() - start)
     return best
 

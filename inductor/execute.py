@@ -2,7 +2,7 @@
 
     def run(in0, in1):
         buf2 = empty((4, 8), (8, 1), float32, 'cpu')
-        run_segment(Pointers4(segment_0, ptr(in0), ptr(in1), ptr(buf2)), None, threads())
+        run_segment(pack4(segment_0, ptr(in0), ptr(in1), ptr(buf2)), threads())
         buf3 = op_1(buf2, in1)
         return (buf3,)
 
@@ -12,11 +12,10 @@ returned; a GPU's, whose work goes on after the call, come from its allocator ea
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..kernels.cpu.library import Segment
+from ..kernels.cpu.library import Segment, packer
 from . import dtypes
 from .float_errors import FloatErrors
 from .memory import ALIGN
@@ -175,13 +174,10 @@ class _Binder:
         self.names["run_segment"] = segment.run
         self.names[f"segment_{number}"] = segment.address
         count = len(step.buffers) + 1
-        self.names[f"Pointers{count}"] = ctypes.c_void_p * count
-        sizes = "None"
-        if self.plan.symbols:
-            self.names["Sizes"] = ctypes.c_int64 * len(self.plan.symbols)
-            sizes = f"Sizes({', '.join(s.name for s in self.plan.symbols)})"
-        pointers = ", ".join([f"segment_{number}", *map(self._pointer, step.buffers)])
-        call = f"run_segment(Pointers{count}({pointers}), {sizes}, {self.threads})"
+        symbols = [s.name for s in self.plan.symbols]
+        self.names[f"pack{count}"] = packer(count, len(symbols))
+        given = ", ".join([f"segment_{number}", *map(self._pointer, step.buffers), *symbols])
+        call = f"run_segment(pack{count}({given}), {self.threads})"
         if not self.plan.float_errors or final:
             self.lines.append(call)
             return

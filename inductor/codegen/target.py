@@ -158,10 +158,10 @@ def native_runs(plan: Plan) -> list[RunKernels]:
 def _segment(step: RunKernels, plan: Plan, kernels: Mapping[str, Function]) -> Segment:
     """The calls of kernels that follow each other, over the step's buffers and the plan's size symbols."""
     buffers = {b: i for i, b in enumerate(step.buffers)}
-    symbols = {s.name: i for i, s in enumerate(plan.symbols)}
+    symbols = {s.name: i for i, s in enumerate(plan.symbols, len(buffers))}
     own = {k.name: k.symbols for k in plan.kernels}
     calls = [
-        Call(kernels[kernel], tuple(buffers[b] for b in names), tuple(symbols[s] for s in own[kernel]))
+        Call(kernels[kernel], (*(buffers[b] for b in names), *(symbols[s] for s in own[kernel])))
         for kernel, names in step.launches
     ]
     return Segment(calls, bool(plan.float_errors))

@@ -1,7 +1,7 @@
 """C++ source to a loaded library, by way of the cache.
 
     library = load(build([source.text], label="softmax_0"))
-    library.softmax_0(buffers, symbols, threads)
+    library.softmax_0(given, places, threads)
 
 One g++ command builds and links a single unit; several units compile in parallel and are linked once.
 """

@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import json
 import os
+import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ _KERNELS_PER_UNIT = 4
 def unit_texts(kernels: Mapping[str, str], notes_errors: bool, units: int) -> tuple[str, ...]:
     """Translation units that export kernels under the names given.
 
-    kernels: exported name -> text, which defines `run_kernel(buffers, symbols, threads)`
+    kernels: exported name -> text, which defines `run_kernel(given, places, threads)`
     """
     head = _NOTING + _HEAD if notes_errors else _HEAD
     parts = [_exported(name, text) for name, text in kernels.items()]
@@ -47,8 +48,8 @@ def unit_texts(kernels: Mapping[str, str], notes_errors: bool, units: int) -> tu
 
 
 def _exported(name: str, text: str) -> str:
-    entry = f'extern "C" QUERN_EXPORT void {name}(void* const* buffers, const i64* symbols, int threads)'
-    return f"namespace of_{name} {{\n{text}\n}}\n{entry} {{ of_{name}::run_kernel(buffers, symbols, threads); }}"
+    entry = f'extern "C" QUERN_EXPORT void {name}(void* const* given, const int* places, int threads)'
+    return f"namespace of_{name} {{\n{text}\n}}\n{entry} {{ of_{name}::run_kernel(given, places, threads); }}"
 
 
 def _spread(texts: list[str], units: int) -> list[list[str]]:
@@ -156,8 +157,6 @@ class _Call(ctypes.Structure):
 
     _fields_ = [
         ("kernel", ctypes.c_void_p),
-        ("buffer_count", ctypes.c_int),
-        ("symbol_count", ctypes.c_int),
         ("places", ctypes.POINTER(ctypes.c_int)),
     ]
 
@@ -168,39 +167,41 @@ class _Segment(ctypes.Structure):
     _fields_ = [
         ("calls", ctypes.POINTER(_Call)),
         ("count", ctypes.c_int),
-        ("most_buffers", ctypes.c_int),
-        ("most_symbols", ctypes.c_int),
         ("notes_errors", ctypes.c_int),
     ]
 
 
+def packer(pointers: int, sizes: int) -> Callable[..., bytes]:
+    """What packs so many pointers, then so many size symbols, as kernels are given them. (`ctypes` takes ten times as long.)"""
+    return struct.Struct(f"{pointers}P{sizes}q").pack
+
+
+def call_by_hand(kernel: Any, pointers: Sequence[int], sizes: Sequence[int] = (), threads: int = 1) -> None:
+    """Call one exported kernel, outside of any segment, with all that it takes in the order in which it takes it."""
+    count = len(pointers) + len(sizes)
+    kernel(packer(len(pointers), len(sizes))(*pointers, *sizes), (ctypes.c_int * count)(*range(count)), threads)
+
+
 @dataclass(frozen=True)
 class Call:
-    """One kernel call: the places of the kernel's buffers and size symbols in the caller's lists."""
+    """One kernel call: the places of the kernel's buffers, then of its size symbols, in what the segment is given."""
 
     kernel: Function
-    buffers: tuple[int, ...]
-    symbols: tuple[int, ...]
+    places: tuple[int, ...]
 
 
 class Segment:
     """Kernels that run one after the other in one native call.
 
-    `run` takes a list of pointers, the size symbols and the number of threads; the first pointer is `address`, the segment
-    itself, and the buffers' places count from the one after it. It gives the floating-point errors that were noted.
+    `run` takes pointers and size symbols in one list (`packer` makes one), and the number of threads; the first pointer is
+    `address`, the segment itself, and places count from the one after it. It gives the floating-point errors that were noted.
     """
 
     def __init__(self, calls: Sequence[Call], notes_errors: bool) -> None:
-        places = [(ctypes.c_int * max(len(c.buffers) + len(c.symbols), 1))(*c.buffers, *c.symbols) for c in calls]
-        rows = [_Call(c.kernel.address, len(c.buffers), len(c.symbols), p) for c, p in zip(calls, places)]
+        places = [(ctypes.c_int * max(len(c.places), 1))(*c.places) for c in calls]
+        rows = [_Call(c.kernel.address, p) for c, p in zip(calls, places)]
         self._calls = (_Call * len(rows))(*rows)
-        self._data = _Segment(
-            self._calls,
-            len(rows),
-            max(len(c.buffers) for c in calls),
-            max(len(c.symbols) for c in calls),
-            notes_errors,
-        )
+        self._data = _Segment(self._calls, len(rows), notes_errors)
         self._kept = (places, calls)
         self.address = ctypes.addressof(self._data)
-        self.run: Callable[[Any, Any, int], int] = calls[0].kernel.library.quern_run
+        self.run: Callable[[bytes, int], int] = calls[0].kernel.library.quern_run

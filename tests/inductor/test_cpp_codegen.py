@@ -39,7 +39,7 @@ from quern.inductor.loops import Expr, Index, Var, as_index
 from quern.inductor.ops.scalar import SCALAR
 from quern.inductor.reference import from_bfloat16_bits, numpy_dtype, run_kernel, to_bfloat16_bits
 from quern.kernels.cpu.build import LIBRARY, build, compile_units, load
-from quern.kernels.cpu.library import Call, Segment, functions
+from quern.kernels.cpu.library import Call, Segment, call_by_hand, functions, packer
 from quern.kernels.cpu.toolchain import find_compiler, host_cpu, x86_cpu
 
 from quern.errors import InternalError
@@ -674,9 +674,7 @@ def call(
     order: tuple[str, ...],
     threads: int,
 ) -> None:
-    pointers = (ctypes.c_void_p * len(k.args))(*(arrays[b.name].ctypes.data for b in k.args))
-    sizes = (ctypes.c_int64 * max(1, len(order)))(*(symbols.get(s, 0) for s in order))
-    function(pointers, sizes, ctypes.c_int(threads))  # type: ignore[operator]
+    call_by_hand(function, [arrays[b.name].ctypes.data for b in k.args], [symbols.get(s, 0) for s in order], threads)
 
 
 def guarded(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -871,13 +869,13 @@ def test_segments_call_kernels_in_order() -> None:
     double = step(op("mul", L.load("a", i, float32), const(2.0)))
     shift = step(op("add", L.load("a", as_index(space(S1)[0]), float32), const(1.0)), S1)
     made = functions([double, shift], notes_errors=False, label="segments")
-    first = Segment([Call(made[double], (0, 1), (0,)), Call(made[shift], (1, 2), (1,))], notes_errors=False)
-    second = Segment([Call(made[shift], (0, 1), (0,))], notes_errors=False)
+    first = Segment([Call(made[double], (0, 1, 3)), Call(made[shift], (1, 2, 4))], notes_errors=False)
+    second = Segment([Call(made[shift], (0, 1, 2))], notes_errors=False)
     x, y, z = (np.arange(5, dtype=np.float32) for _ in range(3))
 
     def run(segment: Segment, *arrays: np.ndarray) -> int:
-        pointers = (ctypes.c_void_p * (1 + len(arrays)))(segment.address, *(a.ctypes.data for a in arrays))
-        return segment.run(pointers, (ctypes.c_int64 * 2)(5, 3), 1)
+        given = packer(1 + len(arrays), 2)(segment.address, *(a.ctypes.data for a in arrays), 5, 3)
+        return segment.run(given, 1)
 
     assert run(first, x, y, z) == 0
     np.testing.assert_array_equal(y, 2 * x)

@@ -95,10 +95,6 @@ def guard_together(ev: Machine, state: TorchState) -> None:
 # ---------------------------------------------------------------- global state
 
 
-def _modes_or_determinism() -> bool:
-    return _modes_active() or torch._C._get_deterministic_algorithms()
-
-
 def _determinism() -> tuple[Any, ...]:
     """What is asked of torch's kernels besides their results."""
     filled: Any = torch.utils.deterministic  # a module whose one attribute is a property
@@ -121,14 +117,26 @@ def heed_meta_device(ev: Machine) -> None:
             ev.boundary.op_by_op = "tensors on the meta device hold no data"
 
 
+#: what may sit between torch's API and its kernels: something true when it does
+_MODES: dict[str, Callable[[], Any]] = {
+    "torch.jit.trace": torch._C._is_tracing,
+    "a torch function mode": torch._C._len_torch_function_stack,
+    "a torch dispatch mode": torch._C._len_torch_dispatch_stack,
+    "a torch.func transform": torch._C._functorch.peek_interpreter_stack,
+}
+
+
 def _modes_active() -> bool:
-    """Whether something sits between torch's API and its kernels: Python code, or `torch.jit.trace`."""
-    return (
-        torch._C._is_tracing()
-        or torch._C._len_torch_function_stack() > 0
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or forward_ad._current_level >= 0
+    """Whether something sits between torch's API and its kernels."""
+    return any(asked() for asked in _MODES.values()) or forward_ad._current_level >= 0
+
+
+def _guard_no_modes(ev: Machine) -> None:
+    # each by its own function of C: a Python function that asks them all takes twice as long
+    for mode, asked in _MODES.items():
+        ev.guards.test(None, f"not {ev.names.inject(asked)}()", f"{mode} was not active", 0)
+    ev.guards.test(
+        None, f"{ev.names.inject(forward_ad)}._current_level < 0", "forward-mode differentiation was not active", 0
     )
 
 
@@ -162,13 +170,15 @@ def guard_state(ev: Machine) -> None:
         ev.guards.test(None, f"{call(ambient, 'ambient_autocast')} == {held}", f"autocast was {before}", 0)
     else:
         ev.guards.test(None, f"not {call(torch._C._is_any_autocast_enabled, 'autocast')}", "autocast was off", 0)
-    if torch._C._get_deterministic_algorithms():
+    _guard_no_modes(ev)
+    deterministic = torch._C._get_deterministic_algorithms
+    if deterministic():
         asked = ev.names.inject(_determinism(), "determinism")
-        ev.guards.test(None, f"not {call(_modes_active, 'modes')}", "no torch mode was active", 0)
         ev.guards.test(None, f"{call(_determinism, 'asked')} == {asked}", "deterministic algorithms were asked for", 0)
     else:
-        what = "no torch mode was active, and deterministic algorithms were not asked for"
-        ev.guards.test(None, f"not {call(_modes_or_determinism, 'modes')}", what, 0)
+        ev.guards.test(
+            None, f"not {call(deterministic, 'deterministic')}", "deterministic algorithms were not asked for", 0
+        )
     float32 = ev.names.inject(torch.float32, "float32")
     ev.guards.test(
         None, f"{call(torch.get_default_dtype, 'default_dtype')} is {float32}", "the default dtype was float32", 0

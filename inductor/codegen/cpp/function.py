@@ -50,11 +50,11 @@ def _function_text(name: str, nest: Nest, function: Function, arrays: list[Array
 
 def _entry(names: list[str], nest: Nest, functions: list[Function], arrays: list[Array]) -> str:
     kernel = nest.kernel
-    lines = ["static inline void run_kernel(void* const* buffers, const i64* symbols, int threads) {"]
+    lines = ["static inline void run_kernel(void* const* given, const int* places, int threads) {"]
     for i, b in enumerate(kernel.args):
         const = "" if b.name in kernel.writes else "const "
-        lines.append(f"  auto {c_name(b.name)} = ({const}{storage_type(b.dtype)}*)buffers[{i}];")
-    lines += [f"  i64 {s} = symbols[{i}];" for i, s in enumerate(nest.symbols)]
+        lines.append(f"  auto {c_name(b.name)} = ({const}{storage_type(b.dtype)}*)given[places[{i}]];")
+    lines += [f"  auto {s} = (i64)given[places[{i}]];" for i, s in enumerate(nest.symbols, len(kernel.args))]
     for a in arrays:
         lines += [f"  Scratch<{a.ctype}> {a.name}_memory({a.size});", f"  {a.ctype}* {a.name} = {a.name}_memory.data;"]
     passed = [*(c_name(b.name) for b in kernel.args), *nest.symbols, *(a.name for a in arrays)]

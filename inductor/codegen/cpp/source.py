@@ -21,7 +21,8 @@ from .types import c_name
 class CppSource:
     """Texts to compile and link into one library, which exports each kernel under its name.
 
-    entries: those names, callable as `f(void* const* buffers, const int64_t* symbols, int threads)`
+    entries: those names, callable as `f(void* const* given, const int* places, int threads)`: the places of a kernel's buffers,
+             then of the size symbols, in what it is given
     symbols: the order of the size symbols, which all kernels share
     """
 
@@ -36,7 +37,7 @@ class CppSource:
 
 
 def emit(kernel: Kernel, vector_bytes: int) -> Emitted:
-    """A kernel's functions, the last of them `run_kernel(buffers, symbols, threads)`, with nothing of its name or origin.
+    """A kernel's functions, the last of them `run_kernel(given, places, threads)`, with nothing of its name or origin.
 
     vector_bytes: register width of the target (`host_cpu().vector_bytes`)
 
@@ -65,7 +66,7 @@ def generate(
 ) -> CppSource:
     """C++ for kernels that are called by hand, with comments that say what they compute.
 
-    symbols:      order of the size symbols in the `symbols` argument; default: as the kernels name them first
+    symbols:      order of the size symbols behind the buffers; default: as the kernels name them first
     units:        into how many texts to spread the kernels, for compiling in parallel
     float_errors: whether the kernels note floating-point errors (see kernels/cpu/flags.h)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,16 @@ import pytest
 from quern.cache import Store
 from quern.cache import store as stores
 from quern.kernels.cpu import library as kernels
-from quern.kernels.cpu.library import Call, Segment, functions
+from quern.kernels.cpu.library import Call, Segment, functions, packer
 
 import quern
 
 
 def text(factor: float, extra: str = "") -> str:
     return (
-        "static inline void run_kernel(void* const* buffers, const i64* symbols, int threads) {\n"
-        f"  float* x = (float*)buffers[0];{extra}\n"
-        f"  for (i64 i = 0; i < symbols[0]; ++i) x[i] *= {factor}f;\n"
+        "static inline void run_kernel(void* const* given, const int* places, int threads) {\n"
+        f"  float* x = (float*)given[places[0]];{extra}\n"
+        f"  for (i64 i = 0; i < (i64)given[places[1]]; ++i) x[i] *= {factor}f;\n"
         "}"
     )
 
@@ -42,8 +41,8 @@ def get(store: Store, *texts: str, notes_errors: bool = False) -> dict[str, kern
     found = functions(texts, notes_errors=notes_errors, label="test", store=store)
     x = np.ones(3, np.float32)
     for text in texts:
-        segment = Segment([Call(found[text], (0,), (0,))], notes_errors)
-        segment.run((ctypes.c_void_p * 2)(segment.address, x.ctypes.data), (ctypes.c_int64 * 1)(3), 1)
+        segment = Segment([Call(found[text], (0, 1))], notes_errors)
+        segment.run(packer(2, 1)(segment.address, x.ctypes.data, 3), 1)
     assert x[0] == np.prod([float(t.split("*= ")[1].split("f")[0]) for t in texts])
     return found
 

@@ -20,6 +20,7 @@ from quern.inductor.loops import Var, as_index
 from quern.inductor.ops.scalar import SCALAR
 from quern.inductor.reference import apply_scalar, numpy_dtype
 from quern.kernels.cpu.build import build, load
+from quern.kernels.cpu.library import call_by_hand
 from quern.kernels.cpu.toolchain import host_cpu
 
 FLOATS = ("float32", "float64")
@@ -142,8 +143,7 @@ def library() -> ctypes.CDLL:
 def run(library: ctypes.CDLL, row: Row, inputs: list[np.ndarray]) -> np.ndarray:
     out = np.zeros(inputs[0].size * (SPACE if row.scalar else 1), numpy_dtype(result_dtype(row)))
     arrays = [*inputs, out]
-    pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
-    getattr(library, row.name)(pointers, (ctypes.c_int64 * 1)(0), ctypes.c_int(1))
+    call_by_hand(getattr(library, row.name), [a.ctypes.data for a in arrays])
     return out[::SPACE] if row.scalar else out
 
 
