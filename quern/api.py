@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from . import decorators, journal
-from .backends import Backend, list_backends, lookup_backend, user_backend
+from . import journal
+from .backends import Backend, lookup_backend, user_backend
 from .callbacks import CallbackArgs, callback_handler
 from .capture.bytecode.raw import check_python
 from .capture.entry.backend import Backend as EngineBackend
 from .capture.entry.dispatch import Callbacks, CompiledFunction
 from .capture.entry.execution import eager_backend, inductor_backend
-from .capture.frontends import connect, torch_install, torch_module
+from .capture.frontends import connect, torch_module
 from .capture.switches import stance as stances
 from .config import Options, config
 from .errors import InvalidOption, UnsupportedPython, UserError, nearest, warn
@@ -327,29 +327,3 @@ def reset() -> None:
     for function in list(_compiled):
         function.reset()
     callback_handler.clear()
-
-
-# --------------------------------------------------------------------------- in the place of torch.compile
-
-
-def install() -> None:
-    """Make `torch.compile`, `nn.Module.compile` and `torch.compiler` use quern, until `uninstall()`. Imports torch.
-
-    Options that only torch's compiler has are ignored with a warning.
-    """
-    compiler = {
-        "reset": reset,
-        "set_stance": set_stance,
-        "set_default_backend": set_default_backend,
-        "get_default_backend": get_default_backend,
-        "list_backends": list_backends,
-        "substitute_in_graph": decorators.substitute_in_graph,
-    }
-    options = [f.name for f in fields(Options)]
-    torch_install().install(compile, options, compiler)
-
-
-def uninstall() -> None:
-    """Give torch its own `compile` back. Does nothing when quern is not installed."""
-    if "torch" in sys.modules:
-        torch_install().uninstall()

@@ -29,18 +29,35 @@ class CallbackHandler:
         self.start_callbacks: list[Callable[..., Any]] = []
         self.end_callbacks: list[Callable[..., Any]] = []
         self._ids = itertools.count()
+        #: another list of callbacks to call, and what these are given: (trigger, number) -> arguments
+        self._other: Any = None
+        self._arguments: Callable[[str, str], Any] = CallbackArgs
 
     def run_start(self, trigger: str = "capture") -> CallbackArgs:
         """Call the start callbacks; the result goes to `run_end`."""
         args = CallbackArgs(trigger, str(next(self._ids)))
         for callback in list(self.start_callbacks):
             _call(callback, args)
+        if self._other is not None:
+            for callback in list(self._other.start_callbacks):
+                _call(callback, self._arguments(args.callback_trigger, args.compile_id))
         return args
 
     def run_end(self, args: CallbackArgs) -> None:
         """Call the end callbacks."""
         for callback in list(self.end_callbacks):
             _call(callback, args)
+        if self._other is not None:
+            for callback in list(self._other.end_callbacks):
+                _call(callback, self._arguments(args.callback_trigger, args.compile_id))
+
+    def join(self, other: Any, arguments: Callable[[str, str], Any]) -> None:
+        """Call the callbacks of another handler too, with arguments of its own kind, until `leave`."""
+        self._other, self._arguments = other, arguments
+
+    def leave(self) -> None:
+        """Call its own callbacks alone."""
+        self._other = None
 
     def clear(self) -> None:
         """Forget all callbacks."""

@@ -14,10 +14,27 @@ import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
-class QuernError(Exception):
-    """Root of all errors raised by quern."""
+class _Root(Exception):
+    """What lets `QuernError` have other parents beside it (see `quern.install`): Python exchanges classes of its own kind only."""
+
+
+class QuernError(_Root):
+    """Root of all errors raised by quern. Made, shown and copied as exceptions are, whatever parents it has beside."""
+
+    def __init__(self, *args: Any) -> None:
+        Exception.__init__(self, *args)
+
+    __str__ = Exception.__str__
+    __reduce__ = Exception.__reduce__
+    __setstate__ = Exception.__setstate__
+
+    @property
+    def msg(self) -> str:
+        """The message, by the name that torch's errors have for it."""
+        return str(self)
 
 
 class UserError(QuernError):

@@ -342,6 +342,83 @@ def test_options_reach_compile_calls(tmp_path):
     assert "kernel" not in found.stderr and "graph breaks: none" in found.stderr
 
 
+MODULES = """
+import torch
+
+class Inner(torch.nn.Module):
+    def forward(self, x):
+        return torch.sin(x) + 1
+
+class Outer(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Inner()
+
+    def forward(self, x):
+        x = self.inner(x)
+        if x.sum() > 0:
+            x = self.inner(x)
+        return x * 2
+
+model = Outer()
+with torch.no_grad():
+    for _ in range(3):
+        print(model(torch.ones(3)))
+"""
+
+
+@pytest.mark.torch
+def test_all_compiles_outermost_calls_of_modules(tmp_path):
+    pytest.importorskip("torch")
+    script = write(tmp_path, MODULES)
+    plain, found = run("--report", script), run("--all", "--report", script)
+    assert plain.stdout == found.stdout and "nothing was compiled" in plain.stderr
+    compiled = [line.split(" (")[0].strip() for line in found.stderr.splitlines() if f" ({script}:" in line]
+    assert compiled[:1] == ["Outer.forward"] and set(compiled) <= {"Outer.forward", "Inner.forward"}
+    assert "compiled: 2 graphs" in found.stderr and "recompilations: none" in found.stderr
+
+
+@pytest.mark.torch
+def test_all_leaves_programs_alone_that_compile_themselves(tmp_path):
+    pytest.importorskip("torch")
+    script = write(
+        tmp_path, MODULES.replace("model = Outer()", "torch.compile(lambda x: x + 1)(torch.ones(2)); model = Outer()")
+    )
+    found = run("--all", "--report", script)
+    assert "compiled: 1 graph," in found.stderr
+
+
+@pytest.mark.torch
+def test_all_with_hooks_training_and_copies(tmp_path):
+    pytest.importorskip("torch")
+    script = write(
+        tmp_path,
+        MODULES
+        + """
+import copy, io
+model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+for p in model.parameters():
+    torch.nn.init.constant_(p, 0.25)
+model[1].register_forward_hook(lambda module, args, result: result * 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(3):
+    loss = torch.nn.MSELoss()(model(torch.ones(2, 3)), torch.zeros(2, 1))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    print(f"{loss.item():.5f}")
+other = copy.deepcopy(model)
+print(other(torch.ones(1, 3)), list(model.state_dict()))
+buffer = io.BytesIO()
+torch.save(model.state_dict(), buffer)
+print(torch.export.export(torch.nn.Linear(3, 2), (torch.ones(1, 3),)).module()(torch.ones(1, 3)).shape)
+""",
+    )
+    plain, found = run(script), run("--all", script, env={**os.environ, "QUERN_ON_ERROR": "raise"})
+    assert found.returncode == 0, found.stderr
+    assert plain.stdout == found.stdout
+
+
 def test_a_report_of_nothing(tmp_path):
     found = run("--report", write(tmp_path, "import subprocess, sys; subprocess.run([sys.executable, '-c', ''])"))
     assert found.stderr.count("quern: report of process") == 1 and "nothing was compiled" in found.stderr

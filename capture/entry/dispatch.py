@@ -118,6 +118,11 @@ class Dispatcher:
         return own if label is None else own.replace(self.region.function.__name__, label, 1)
 
     @property
+    def full_name(self) -> str:
+        """The function's name with its class."""
+        return self.owner.label or self.region.function.__qualname__.rpartition("<locals>.")[2]
+
+    @property
     def location(self) -> str:
         """File and line of the function."""
         code = self.region.function.__code__
@@ -544,7 +549,9 @@ class CompiledFunction(CopiedAsOriginal):
         self.records.explain_records.append(entry)
         if executable is not None and captured.graph is not None:
             ops, total = captured.graph.op_count, captured.seconds + seconds
-            self.callbacks.tell("compiled", Compiled.of(dispatcher.name, dispatcher.location, ops, executable, total))
+            self.callbacks.tell(
+                "compiled", Compiled.of(dispatcher.full_name, dispatcher.location, ops, executable, total)
+            )
         _say("guards", "\n".join(captured.conditions))
         _say("code", source)
         _say(

@@ -50,9 +50,9 @@ def torch_module() -> ModuleType:
     return module
 
 
-def torch_install() -> ModuleType:
+def torch_doors() -> ModuleType:
     """What puts quern in the place of `torch.compile`. Imports torch."""
-    from .torch import install
+    from .torch.doors import install
 
     return install
 
@@ -62,3 +62,10 @@ def torch_backends() -> ModuleType:
     from .torch import registry
 
     return registry
+
+
+def torch_dynamo_doors() -> ModuleType:
+    """What makes `torch._dynamo` lead to quern. Imports it."""
+    from .torch.doors import dynamo
+
+    return dynamo

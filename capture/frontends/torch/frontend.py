@@ -113,6 +113,8 @@ class TorchFrontend:
     # ------------------------------------------------------------ callables
 
     def function(self, fn: Any) -> Handler | None:
+        if _is_refused_by_torch(fn):
+            return _break_at_refused(fn)
         try:
             found = function_handler(fn)
         except TypeError:
@@ -324,6 +326,21 @@ def _is_allowed_by_torch(fn: Any) -> bool:
     """Whether `torch.compiler.allow_in_graph` was told of a user's function."""
     rules = sys.modules.get("torch._dynamo.trace_rules")
     return rules is not None and isinstance(fn, types.FunctionType) and rules.is_callable_allowed(fn)
+
+
+def _is_refused_by_torch(fn: Any) -> bool:
+    """Whether `torch._dynamo.disallow_in_graph` or `forbid_in_graph` was told of a function."""
+    rules = sys.modules.get("torch._dynamo.trace_rules")
+    if rules is None:
+        return False
+    return rules.is_callable_disallowed(fn) or isinstance(fn, types.FunctionType) and "_dynamo_forbidden" in fn.__dict__
+
+
+def _break_at_refused(fn: Any) -> Handler:
+    def handler(ev: Machine, args: Any, kwargs: Any) -> Value:
+        raise ev.break_("disallowed", f"calling {fn.__name__}", "torch._dynamo was told not to have it in graphs")
+
+    return handler
 
 
 def _called_now(fn: Any) -> Handler:

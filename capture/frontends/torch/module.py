@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import operator
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -28,16 +29,20 @@ GLOBAL_HOOKS = (
     torch_module._global_forward_hooks, torch_module._global_forward_pre_hooks, torch_module._global_backward_hooks,
     torch_module._global_backward_pre_hooks,
 )  # fmt: skip
-_PLAIN_CALL = torch.nn.Module.__call__
+_CALL: Any = torch.nn.Module.__call__
+#: what it does, whatever it leads to later (see `doors.everything`)
+PLAIN_CALL = types.FunctionType(_CALL.__code__, _CALL.__globals__, "__call__")
 
 
-def compile_call(module: torch.nn.Module, compile_function: Compile) -> Callable[..., Any]:
+def compile_call(module: torch.nn.Module, compile_function: Compile, in_place: bool = False) -> Callable[..., Any]:
     """A compiled `module(...)`. As long as no hook is registered, `forward` alone is compiled; otherwise all of
     `Module._call_impl`, hooks included. `.parts()` lists the compiled functions made so far.
+
+    in_place: what the module's own `__call__` comes to, where its class has one (a GraphModule's); else that is compiled too
     """
     # (the class of a scripted module has no `forward` but in its instances)
-    if type(module).__call__ is not _PLAIN_CALL or isinstance(module, torch.jit.ScriptModule):
-        whole = compile_function(module.__call__)
+    if type(module).__call__ is not _CALL or isinstance(module, torch.jit.ScriptModule):
+        whole = compile_function(module._call_impl if in_place else module.__call__)
         return _with_parts(lambda *args, **kwargs: whole(*args, **kwargs), lambda: [whole])
     names = module.__dict__
     own_hooks = operator.itemgetter(*(h for h in HOOKS if h in names))  # the dicts themselves may be replaced

@@ -26,7 +26,7 @@ from ...values.objects import ObjectValue
 from ...values.tensor import ArrayValue
 from .calls import FUNCTIONS
 from .lazy import initialize, is_lazy
-from .module import FORWARD_HOOKS, GLOBAL_HOOKS, HOOKS
+from .module import FORWARD_HOOKS, GLOBAL_HOOKS, HOOKS, PLAIN_CALL
 from .state import state_of
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class NNModuleValue(ObjectValue):
             return super().call(ev, args, kwargs)
         if self.calls_plainly(ev):
             return self.getattr_(ev, "forward").call(ev, args, kwargs)
-        implementation = ev.wrap(_CALL, ev.names.const(_CALL))
+        implementation = ev.wrap(PLAIN_CALL, ev.names.const(PLAIN_CALL))
         return BoundMethodValue(implementation, self).call(ev, args, kwargs)
 
     def calls_plainly(self, ev: Machine) -> bool:

@@ -1,0 +1,48 @@
+"""`quern run --all`: the outermost calls of modules are compiled, in programs that compile nothing themselves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ..module import PLAIN_CALL
+from .replacing import Replaced
+
+
+class _State(threading.local):
+    """inside: this thread runs a module's call"""
+
+    inside = False
+
+
+_state = _State()
+#: whether the program compiled something itself
+_compiles: list[bool] = []
+
+
+def the_program_compiles() -> None:
+    """It knows what it wants compiled: nothing more is, from now on."""
+    _compiles.append(True)
+
+
+def install(replaced: Replaced, compile_call: Callable[[torch.nn.Module], Callable[..., Any]]) -> None:
+    """Compile modules in place when they are first called from outside of any module."""
+    _compiles.clear()
+
+    def call(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if _state.inside or torch.compiler.is_compiling():
+            return PLAIN_CALL(module, *args, **kwargs)
+        scripted = isinstance(module, torch.jit.ScriptModule)  # compiled by TorchScript
+        if module._compiled_call_impl is None and not _compiles and not scripted:
+            module._compiled_call_impl = compile_call(module)
+        _state.inside = True
+        try:
+            return PLAIN_CALL(module, *args, **kwargs)
+        finally:
+            _state.inside = False
+
+    wrapped: Any = torch.nn.Module._wrapped_call_impl
+    replaced.lead(wrapped, call)

@@ -1,0 +1,119 @@
+"""The names of `torch`, `torch.nn.Module` and `torch.compiler`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .....config import config
+from .....errors import UserError, warn
+from ....entry.events import Listener
+from ..module import compile_call
+from . import callers, everything
+from .replacing import Replaced, copy_of
+
+#: arguments of torch.compile that change nothing here: each compiled object keeps its own entries anyway
+_IGNORED = ("isolate_recompiles",)
+#: torch's debug backends that mean the same as quern's
+_BACKENDS = {
+    "aot_eager": "eager",
+    "eager_noexcept": "eager",
+    "aot_eager_decomp_partition": "eager",
+    "cudagraphs": "inductor",
+}
+
+
+@dataclass(frozen=True)
+class Quern:
+    """What torch's names lead to. options: the names that `compile` knows; callbacks: `quern.callbacks.callback_handler`
+
+    lookup_backend: a backend for graph modules, by name
+    functions: those of `torch.compiler` and `torch._dynamo` that have the same names and arguments
+    """
+
+    compile: Callable[..., Any]
+    explain: Callable[..., Any]
+    reset: Callable[[], None]
+    set_stance: Callable[..., Any]
+    lookup_backend: Callable[[Any], Any]
+    functions: Mapping[str, Callable[..., Any]]
+    options: Sequence[str]
+    callbacks: Any
+    listeners: list[Listener]
+
+
+replaced = Replaced()
+
+#: names of `torch.compiler` whose work has no counterpart -> why, and whether that leaves the caller without a result
+_WITHOUT = {
+    "cudagraph_mark_step_begin": ("quern records no CUDA graphs", False),
+    "set_enable_guard_collectives": ("guards are of one process; ranks do not wait for each other", False),
+    "save_cache_artifacts": ("quern keeps its kernels on disk: see `quern cache export`", True),
+    "load_cache_artifacts": ("quern keeps its kernels on disk: see `quern cache import`", True),
+    "load_compiled_function": ("quern saves no compiled functions; its kernels are on disk already", True),
+}
+
+
+def install(quern: Quern) -> None:
+    """Make `torch.compile`, `nn.Module.compile` and `torch.compiler` lead to quern."""
+    native = copy_of(torch.compile)  # type: ignore[arg-type]
+
+    def compile(model: Any = None, **settings: Any) -> Any:
+        if callers.is_torch():
+            return native(model, **settings)
+        everything.the_program_compiles()
+        return quern.compile(model, **compile_settings(settings, quern.options))
+
+    def compile_method(self: torch.nn.Module, *args: Any, **settings: Any) -> None:
+        if args:
+            raise TypeError("Module.compile() takes keyword arguments only")
+        everything.the_program_compiles()
+        wanted = compile_settings(settings, quern.options)
+        self._compiled_call_impl = compile_call(self, lambda fn: quern.compile(fn, **wanted), in_place=True)
+
+    replaced.function(torch, "compile", compile)
+    replaced.function(torch.nn.Module, "compile", compile_method)
+    replaced.function(torch.compiler, "set_stance", quern.set_stance)
+    for name, function in {**quern.functions, "reset": quern.reset}.items():
+        replaced.function(torch.compiler, name, function)
+    for name, (why, fatal) in _WITHOUT.items():
+        if name in torch.compiler.__dict__:
+            replaced.function(torch.compiler, name, without(f"torch.compiler.{name}", why, fatal))
+    if config.compile_all:
+        everything.install(replaced, lambda module: compile_call(module, quern.compile, in_place=True))
+
+
+def without(name: str, why: str, fatal: bool, native: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """What a name without a counterpart does: it says so, once. fatal: it raises; native: it does torch's part."""
+    said: list[bool] = []
+
+    def say(*args: Any, **kwargs: Any) -> Any:
+        if fatal:
+            raise UserError(
+                f"{name}() has no counterpart in quern, which is installed in the place of torch.compile: {why}"
+            )
+        if not said and not callers.is_torch():
+            said.append(True)
+            warn(f"quern: {name}() changes nothing for what quern compiles: {why}")
+        return None if native is None else native(*args, **kwargs)
+
+    return say
+
+
+def compile_settings(given: Mapping[str, Any], options: Sequence[str]) -> dict[str, Any]:
+    """torch.compile's arguments as quern's compile takes them."""
+    found = {k: v for k, v in given.items() if k not in _IGNORED}
+    if found.get("shapes_spec", False) is None:
+        del found["shapes_spec"]
+    if isinstance(found.get("backend"), str):
+        found["backend"] = _BACKENDS.get(found["backend"], found["backend"])
+    wanted = found.get("options")
+    if wanted:
+        unknown = [k for k in wanted if k not in options]
+        if unknown:
+            warn(f"quern has no option {', '.join(map(repr, unknown))}: ignored")
+        found["options"] = {k: v for k, v in wanted.items() if k in options} or None
+    return found
