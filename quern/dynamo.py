@@ -18,4 +18,4 @@ def quern_backend(
     """A Dynamo backend: `(GraphModule, example inputs) -> callable`. mode, options: as for `quern.compile`."""
     # torch writes a graph module's code when it is first called; capture needs it now
     getattr(gm, "real_recompile", gm.recompile)()
-    return compile(gm.forward, mode=mode, options=options)
+    return compile(gm.forward, backend="inductor", mode=mode, options=options)

@@ -17,13 +17,6 @@ from .replacing import Replaced, copy_of
 
 #: arguments of torch.compile that change nothing here: each compiled object keeps its own entries anyway
 _IGNORED = ("isolate_recompiles",)
-#: torch's debug backends that mean the same as quern's
-_BACKENDS = {
-    "aot_eager": "eager",
-    "eager_noexcept": "eager",
-    "aot_eager_decomp_partition": "eager",
-    "cudagraphs": "inductor",
-}
 
 
 @dataclass(frozen=True)
@@ -108,8 +101,6 @@ def compile_settings(given: Mapping[str, Any], options: Sequence[str]) -> dict[s
     found = {k: v for k, v in given.items() if k not in _IGNORED}
     if found.get("shapes_spec", False) is None:
         del found["shapes_spec"]
-    if isinstance(found.get("backend"), str):
-        found["backend"] = _BACKENDS.get(found["backend"], found["backend"])
     wanted = found.get("options")
     if wanted:
         unknown = [k for k in wanted if k not in options]
