@@ -422,3 +422,29 @@ print(torch.export.export(torch.nn.Linear(3, 2), (torch.ones(1, 3),)).module()(t
 def test_a_report_of_nothing(tmp_path):
     found = run("--report", write(tmp_path, "import subprocess, sys; subprocess.run([sys.executable, '-c', ''])"))
     assert found.stderr.count("quern: report of process") == 1 and "nothing was compiled" in found.stderr
+
+
+# ------------------------------------------------------------ tests that were written for torch.compile
+
+
+@pytest.mark.torch
+def test_tests_of_torch_compile_pass_unchanged(tmp_path):
+    """Each of them by what quern compiled, none by running plain Python."""
+    pytest.importorskip("torch")
+    tests = Path(__file__).parent / "torch" / "unchanged_compile_tests.py"
+    for words in ((tests,), ("-m", "unittest", "unchanged_compile_tests")):
+        found = run("--report", *words, cwd=tests.parent)
+        assert found.returncode == 0, found.stderr
+        assert "\nOK\n" in found.stderr and "left to plain Python: none" in found.stderr
+        assert "29 graphs" in found.stderr and "[disallowed]" not in found.stderr
+        for name in ("Unsupported", "defect", "could not compile"):
+            assert name not in found.stderr
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_tests_of_torch_compile_are_torchs():
+    """They pass with torch.compile itself."""
+    pytest.importorskip("torch")
+    found = run(Path(__file__).parent / "torch" / "unchanged_compile_tests.py", python=True)
+    assert found.returncode == 0, found.stderr

@@ -331,7 +331,7 @@ def _is_allowed_by_torch(fn: Any) -> bool:
 def _is_refused_by_torch(fn: Any) -> bool:
     """Whether `torch._dynamo.disallow_in_graph` or `forbid_in_graph` was told of a function."""
     rules = sys.modules.get("torch._dynamo.trace_rules")
-    if rules is None:
+    if rules is None or getattr(fn, "__module__", "") == "torch._dynamo.decorators":  # see `_of_dynamo`
         return False
     return rules.is_callable_disallowed(fn) or isinstance(fn, types.FunctionType) and "_dynamo_forbidden" in fn.__dict__
 
