@@ -144,7 +144,10 @@ class Dispatcher:
         ]
         scope: dict[str, Any] = self.namespace
         exec(compile("\n".join(lines), f"<quern dispatch of {name}>", "exec"), scope)  # noqa: S102 - our own text
-        return scope[_identifier(name)]
+        made = scope[_identifier(name)]
+        if name == region.function.__name__:  # Python's own errors about arguments say it
+            made.__qualname__ = region.function.__qualname__
+        return made
 
     def _used(self, run: Callable[..., Any]) -> None:
         """An entry behind the first was used: it comes first from now on."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..values.base import Args, Kwargs, Value
-from ..values.class_info import ClassInfo
+from ..values.class_info import C_DATA, C_METHODS, ClassInfo
 from ..values.classes import ClassValue
 from ..values.objects import ObjectValue
 from .objects import MethodValue
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from ..breaks import Break
     from ..guards.guards import GuardSet
     from ..guards.sources import Names, Source
+
+#: what a class holds that is known by what it is: nothing of it is wrapped
+_IN_C = (*C_METHODS, *C_DATA, types.ClassMethodDescriptorType)
+#: what `type` itself puts into a class
+_MADE_BY_TYPE = ("__dict__", "__weakref__")
 
 
 class Written:
@@ -54,6 +59,7 @@ class ClassService:
                 self.trusted_module(cls.__module__),
                 any(self.trusted_module(b.__module__) for b in cls.__mro__[:-1]),
                 self._passed,
+                self._met,
             )
             for written, name, value in self._class_writes:
                 self._override(info, written, name, value)
@@ -66,6 +72,12 @@ class ClassService:
         """A lookup went past this class: it must not get the name later."""
         if cls.__flags__ & HEAPTYPE and not self.trusted_module(cls.__module__):
             self.guards.class_names(cls)
+
+    def _met(self, cls: type, name: str, raw: Any) -> None:
+        """A lookup ended at this class. What is written in C is known by what it is, so it must stay; the rest is guarded as it is bound."""
+        if name not in _MADE_BY_TYPE and cls.__flags__ & HEAPTYPE and (raw is None or type(raw) in _IN_C):
+            if not self.trusted_module(cls.__module__):
+                self.guards.steady(cls, name, raw, cls.__name__)
 
     def class_value(self, cls: type) -> ClassValue:
         """The Value of a class that is known."""

@@ -39,14 +39,20 @@ class ClassInfo:
         "framework_based",
         "name",
         "_passed",
+        "_met",
     )
 
     def __init__(
-        self, cls: type, steady: bool, framework_based: bool, passed: Callable[[type], None] = lambda cls: None
+        self,
+        cls: type,
+        steady: bool,
+        framework_based: bool,
+        passed: Callable[[type], None] = lambda cls: None,
+        met: Callable[[type, str, Any], None] = lambda cls, name, raw: None,
     ) -> None:
         self.cls = cls
-        #: told of each class that a lookup found without the name
-        self._passed = passed
+        #: told of each class that a lookup found without the name, and of the class that has it
+        self._passed, self._met = passed, met
         self.name = cls.__name__
         self._found: dict[str, Any] = {}
         #: the class is trusted not to change
@@ -94,6 +100,7 @@ class ClassInfo:
         if not self.steady:
             for base in self.cls.__mro__:
                 if name in base.__dict__:
+                    self._met(base, name, found)
                     break
                 self._passed(base)
         return found

@@ -226,34 +226,46 @@ class ConstantValue(Value):
 
 
 class _Formatted:
-    """Lets `str.format` and `%` call back for a Value's own text."""
+    """Lets `str.format` and `%` call back for a Value's own text. All its attributes are the Value's, `__class__` too."""
 
     def __init__(self, ev: Machine, value: Value) -> None:
-        self._ev, self._value = ev, value
+        object.__setattr__(self, "_stands_for", (ev, value))
 
     def __format__(self, spec: str) -> str:
-        return self._value.format_(self._ev, spec).as_constant()
+        ev, value = _stood_for(self)
+        return value.format_(ev, spec).as_constant()
 
     def __str__(self) -> str:
-        return self._value.str_(self._ev).as_constant()
+        ev, value = _stood_for(self)
+        return value.str_(ev).as_constant()
 
     def __repr__(self) -> str:
-        return self._value.repr_(self._ev).as_constant()
+        ev, value = _stood_for(self)
+        return value.repr_(ev).as_constant()
 
-    def __getattr__(self, name: str) -> Any:
-        return _Formatted(self._ev, self._value.getattr_(self._ev, name))
+    def __getattribute__(self, name: str) -> Any:
+        ev, value = _stood_for(self)
+        return _Formatted(ev, value.getattr_(ev, name))
 
     def __getitem__(self, key: Any) -> Any:
-        return _Formatted(self._ev, self._value.getitem(self._ev, ConstantValue(key)))
+        ev, value = _stood_for(self)
+        return _Formatted(ev, value.getitem(ev, ConstantValue(key)))
 
     def __int__(self) -> int:
-        return int(self._ev.known(self._value))
+        ev, value = _stood_for(self)
+        return int(ev.known(value))
 
     def __index__(self) -> int:
-        return self._ev.known(self._value).__index__()
+        ev, value = _stood_for(self)
+        return ev.known(value).__index__()
 
     def __float__(self) -> float:
-        return float(self._ev.known(self._value))
+        ev, value = _stood_for(self)
+        return float(ev.known(value))
+
+
+def _stood_for(formatted: _Formatted) -> tuple[Machine, Value]:
+    return object.__getattribute__(formatted, "_stands_for")
 
 
 def constant_of(obj: Any, source: Source) -> ConstantValue:

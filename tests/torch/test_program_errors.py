@@ -569,3 +569,36 @@ def test_a_number_too_large_for_its_operand_is_infinite(mode, backend):
     for x in (torch.tensor([1.0, 2e5]), torch.tensor([1, 2]), torch.tensor([3.0], dtype=torch.float16)):
         for found, wanted in zip(quern.compile(f, backend=backend)(x), f(x)):
             torch.testing.assert_close(found, wanted, rtol=0, atol=0, equal_nan=True)
+
+
+MIXED = {
+    "layer_norm": lambda x, w: F.layer_norm(x, (3,), w[0], w[1]),
+    "layer_norm without bias": lambda x, w: F.layer_norm(x, (3,), w[0]),
+    "group_norm": lambda x, w: F.group_norm(x, 3, w[0], w[1]),
+    "batch_norm": lambda x, w: F.batch_norm(x, w[0], w[1].abs(), training=False),
+    "batch_norm in training": lambda x, w: F.batch_norm(x, None, None, w[0], w[1], training=True),
+    "cross": lambda x, w: torch.cross(x, w, dim=1),
+    "linalg.cross": lambda x, w: torch.linalg.cross(x, w),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_operands_of_two_types_are_taken_where_eager_takes_them(name):
+    def outcome(f, one, two):
+        torch.manual_seed(0)
+        x, w = torch.randn(2, 3, 2).to(one), torch.randn(2, 3).to(two)
+        try:
+            return f(x if "cross" not in name and "layer" not in name else x[..., 0], w)
+        except (RuntimeError, ValueError) as error:
+            return type(error).__name__
+
+    types = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+    for one in types:
+        for two in types:
+            wanted = outcome(MIXED[name], one, two)
+            found = outcome(quern.compile(MIXED[name]), one, two)
+            if isinstance(wanted, str):
+                assert found == wanted, (one, two)
+            else:
+                assert found.dtype == wanted.dtype, (one, two)
+                torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-2)

@@ -2,7 +2,7 @@
 beside their answer, or answer with the wrong type; and settings that are members of enums.
 """
 
-# ruff: noqa: B019, B023, E731, UP031, UP042
+# ruff: noqa: B019, B023, E731, UP031, UP032, UP042
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -1205,3 +1205,64 @@ def methods_of_a_base_that_the_class_has_anew(c):
     yield f(X, False)
     ordered["c"] = 3
     yield f(X, True)
+
+
+@program.script
+def methods_in_c_that_are_replaced(c):
+    class Config(dict):
+        __getattr__ = dict.get
+        __call__ = dict.get
+        __getitem__ = dict.get
+        __len__ = dict.__len__
+
+    class Slots:
+        __slots__ = ("a",)
+
+    cfg, slots = Config(scale=2.0), Slots()
+    slots.a = 5.0
+
+    @c
+    def f(x):
+        return x * cfg.scale, cfg("scale"), cfg["other"], len(cfg), slots.a
+
+    yield f(X)
+    Config.__getattr__ = lambda self, name: len(name)
+    yield f(X)
+    Config.__call__ = dict.__contains__
+    yield f(X)
+    Config.__getitem__ = lambda self, key: key
+    yield f(X)
+    Config.__len__ = lambda self: 7
+    yield f(X)
+    member = Slots.__dict__["a"]
+    Slots.a = property(lambda self: member.__get__(self) * 2)
+    yield f(X)
+    del Config.__getattr__, Config.__call__
+    Config.scale, Config.__call__ = 3.0, lambda self, key: None
+    yield f(X)
+
+
+@program.script
+def attributes_in_formats(c):
+    @c
+    def f(x, n, text):
+        shown = "{0[0]}{1.__class__}{1.__doc__}".format([n], n), "{.__class__.__name__}".format(text)
+        return x * len(text), shown, "{a.shape[0]:03d}".format(a=x)
+
+    yield f(X, 1, "a")
+    yield f(X, 2.5, "bc")
+    yield f(X, (1,), "bc")
+
+
+@program.script
+def arguments_that_do_not_bind(c):
+    @c
+    def f(x, *, k):
+        return x * k
+
+    yield f(X, k=1)
+    for args, kwargs in (((), {}), ((X,), {}), ((X, 1), {"k": 1}), ((X,), {"k": 1, "x": 2}), ((X,), {"z": 1})):
+        try:
+            f(*args, **kwargs)
+        except TypeError as error:
+            yield str(error)

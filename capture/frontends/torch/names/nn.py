@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .....inductor.dtypes import DType, bool_, uint8
+from .....inductor.dtypes import HALVES, DType, bool_, float32, uint8
 from .....inductor.graph import Node
 from .....inductor.ops.dims import is_one, is_zero
 from .....inductor.ops.promotion import is_channels_last, prefers_channels_last
@@ -245,10 +245,19 @@ def softmin(cx: Context, input: ArrayValue, dim: int | None = None, _stacklevel:
 # ------------------------------------------------------------------ normalisation
 
 
+def _check_mixed(cx: Context, input: ArrayValue, *parameters: ArrayValue | None) -> None:
+    """Eager's kernels take one type, or halves with parameters of float32; what else they take is for them to say."""
+    found = {p.meta.dtype for p in parameters if p is not None}
+    alike = found <= {input.meta.dtype} or found == {float32} and input.meta.dtype in HALVES
+    if not alike and not state_of(cx.ev).casts:
+        raise Declined("parameters of another type")
+
+
 @name("F.layer_norm torch.layer_norm")
 def layer_norm(cx: Context, input: ArrayValue, normalized_shape: Any, weight: Any = None, bias: Any = None,
                eps: float = 1e-5, cudnn_enable: bool = True) -> Node:  # fmt: skip
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    _check_mixed(cx, input, weight, bias)
     return cx.op("layer_norm", input, weight, bias, normalized_shape=shape, eps=eps)
 
 
@@ -279,12 +288,14 @@ def group_norm(cx: Context, input: ArrayValue, num_groups: int, weight: Any = No
 @name("torch.group_norm")
 def plain_group_norm(cx: Context, input: ArrayValue, num_groups: int, weight: Any = None, bias: Any = None,
                      eps: float = 1e-5, cudnn_enabled: bool = True) -> Node:  # fmt: skip
+    _check_mixed(cx, input, weight, bias)
     return cx.op("group_norm", input, weight, bias, num_groups=num_groups, eps=eps)
 
 
 @name("F.batch_norm")
 def batch_norm(cx: Context, input: ArrayValue, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
                training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Node:  # fmt: skip
+    _check_mixed(cx, input, running_mean, running_var, weight, bias)
     if not training:
         return cx.op("batch_norm", input, running_mean, running_var, weight, bias, eps=eps)
     node = cx.op("batch_norm_train", input, running_mean, running_var, weight, bias, momentum=momentum, eps=eps)

@@ -290,6 +290,8 @@ def prelu(cx: Context, input: ArrayValue, weight: ArrayValue) -> Any:
 
 @name("torch.linalg.cross")
 def linalg_cross(cx: Context, input: ArrayValue, other: ArrayValue, *, dim: int = -1) -> Node:
+    if input.meta.dtype != other.meta.dtype:
+        raise Declined("operands of two types")
     return cx.op("cross", input, other, dim=dim)
 
 
@@ -298,7 +300,7 @@ def cross(cx: Context, input: ArrayValue, other: ArrayValue, dim: int | None = N
     """Without dim: the first of size 3."""
     if dim is None:
         dim = next((d for d, n in enumerate(input.meta.shape) if n == 3), -1)
-    return cx.op("cross", input, other, dim=dim)
+    return linalg_cross(cx, input, other, dim=dim)
 
 
 @name("torch.result_type")

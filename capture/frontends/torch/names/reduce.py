@@ -12,6 +12,7 @@ from .....inductor.ops.dims import same
 from ....values.tensor import ArrayValue
 from ..calls import Context, Declined, name, register
 from ..results import Results
+from ..state import state_of
 
 Dim = int | Sequence[int] | None
 
@@ -214,8 +215,8 @@ def _check_same_size(input: ArrayValue, target: ArrayValue) -> None:
         raise ValueError(f"a target of shape {target.meta.shape} for an input of shape {input.meta.shape}")
 
 
-def _check_same_type(input: ArrayValue, target: ArrayValue) -> None:
-    if input.meta.dtype != target.meta.dtype:
+def _check_same_type(cx: Context, input: ArrayValue, target: ArrayValue) -> None:
+    if input.meta.dtype != target.meta.dtype and not state_of(cx.ev).casts:
         raise Declined("some of its steps are done in the input's type, others in the target's")
 
 
@@ -250,7 +251,7 @@ def smooth_l1_loss(cx: Context, input: ArrayValue, target: ArrayValue, size_aver
 def huber_loss(cx: Context, input: ArrayValue, target: ArrayValue, reduction: str = "mean", delta: float = 1.0) -> Node:
     if delta <= 0:
         raise ValueError(f"huber_loss: delta {delta} is not positive")
-    _check_same_type(input, target)
+    _check_same_type(cx, input, target)
     return cx.op("huber_loss", input, target, reduction=reduction, delta=delta)
 
 
@@ -262,7 +263,7 @@ def cross_entropy(cx: Context, input: ArrayValue, target: ArrayValue, weight: An
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing {label_smoothing} is not within 0 and 1")
     if target.meta.dtype.is_float:  # probabilities
-        _check_same_type(input, target)
+        _check_same_type(cx, input, target)
     return cx.op("cross_entropy", input, target, weight, ignore_index=ignore_index, reduction=reduction,
                  label_smoothing=label_smoothing)  # fmt: skip
 
@@ -280,7 +281,7 @@ def binary_cross_entropy(cx: Context, input: ArrayValue, target: ArrayValue, wei
     if weight is not None:
         raise Declined("weights")
     _check_same_size(input, target)
-    _check_same_type(input, target)
+    _check_same_type(cx, input, target)
     return cx.op("binary_cross_entropy", input, target, reduction=_check_reduce(cx, reduction, size_average, reduce))
 
 
@@ -290,7 +291,7 @@ def bce_with_logits(cx: Context, input: ArrayValue, target: ArrayValue, weight: 
     if weight is not None or pos_weight is not None:
         raise Declined("weights")
     _check_same_size(input, target)
-    _check_same_type(input, target)
+    _check_same_type(cx, input, target)
     reduction = _check_reduce(cx, reduction, size_average, reduce)
     return cx.op("binary_cross_entropy_with_logits", input, target, reduction=reduction)
 
@@ -299,7 +300,7 @@ def bce_with_logits(cx: Context, input: ArrayValue, target: ArrayValue, weight: 
 def kl_div(cx: Context, input: ArrayValue, target: ArrayValue, size_average: Any = None, reduce: Any = None,
            reduction: str = "mean", log_target: bool = False) -> Node:  # fmt: skip
     reduction = _check_reduce(cx, reduction, size_average, reduce)
-    _check_same_type(input, target)
+    _check_same_type(cx, input, target)
     if reduction == "batchmean":
         total = cx.op("kl_div", input, target, reduction="sum", log_target=log_target)
         return cx.op("div", total, input.meta.shape[0])
@@ -308,7 +309,7 @@ def kl_div(cx: Context, input: ArrayValue, target: ArrayValue, size_average: Any
 
 @name("F.cosine_similarity torch.cosine_similarity")
 def cosine_similarity(cx: Context, x1: ArrayValue, x2: ArrayValue, dim: int = 1, eps: float = 1e-8) -> Node:
-    _check_same_type(x1, x2)
+    _check_same_type(cx, x1, x2)
     return cx.op("cosine_similarity", x1, x2, dim=dim, eps=eps)
 
 
