@@ -81,10 +81,6 @@ class Explanation:
         return sum(g.record.kernels for g in self.graphs if g.record is not None)
 
     @property
-    def loops_before_fusion(self) -> int:
-        return sum(g.record.loops_before for g in self.graphs if g.record is not None)
-
-    @property
     def compile_times(self) -> dict[str, float]:
         """Seconds by stage, over all graphs."""
         total: dict[str, float] = {}

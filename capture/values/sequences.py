@@ -68,7 +68,6 @@ class SequenceValue(Value):
     __slots__ = ("_elements",)
 
     cls: type = tuple
-    brackets = "()"
 
     def __init__(self, elements: Iterable[Value], source: Any = None) -> None:
         self.source = source

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import stat
@@ -18,7 +19,7 @@ def test_build_once_then_hit(store, key, build):
     entry = store.get_or_build(key, build, {"label": "softmax_0 (cpp)", "origin": "user.py:3", "symbol": "f"})
     assert store.get_or_build(key, build) == entry == store.get(key)
     assert build.runs == 1
-    assert store.counters.as_dict() == {"hits": 2, "misses": 2, "builds": 1, "quarantined": 0, "degraded": 0}
+    assert dataclasses.asdict(store.counters) == {"hits": 2, "misses": 2, "builds": 1, "quarantined": 0, "degraded": 0}
     assert entry.read("kernel_cpp") == b"int f();"
     assert entry.path("kernel_so").read_bytes() == build.files["kernel_so"]
     assert entry.manifest["symbol"] == "f" and entry.label == "softmax_0 (cpp)"
@@ -28,7 +29,7 @@ def test_another_process_sees_what_was_published(tmp_path, store, key, build):
     store.get_or_build(key, build)
     other = Store(tmp_path / "cache")
     assert other.get(key).read("kernel_so") == build.files["kernel_so"]
-    assert other.counters.as_dict() == {"hits": 1, "misses": 0, "builds": 0, "quarantined": 0, "degraded": 0}
+    assert dataclasses.asdict(other.counters) == {"hits": 1, "misses": 0, "builds": 0, "quarantined": 0, "degraded": 0}
 
 
 def test_manifest_tells_what_the_entry_is(store, key, build):

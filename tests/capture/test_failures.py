@@ -199,16 +199,6 @@ def steps(x):
     return y
 
 
-def protected(x):
-    LOG.append("start")
-    try:
-        y = x * 2
-    except ValueError:
-        y = x
-    LOG.append("end")
-    return y
-
-
 class Raising:
     """A backend whose graphs raise."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,11 @@ def _array(recorder: Recorder, value: np.ndarray, path: str) -> None:
     if value.dtype.hasobject:
         recorder.write(value.tolist(), f"{path}.tolist()")
     else:
-        recorder.fact(path, "values", Numbers(np.array(value), value.dtype.name))
+        recorder.fact(path, "values", Numbers(np.array(value), _step(value.dtype)))
+
+
+def _step(dtype: np.dtype) -> float:
+    return float(np.finfo(dtype).eps) if dtype.kind in "fc" else 0.0
 
 
 def _owner(value: Any) -> int:
@@ -30,7 +35,7 @@ def _owner(value: Any) -> int:
 
 
 def _scalar(recorder: Recorder, value: np.generic, path: str) -> None:
-    recorder.fact(path, "values", Numbers(np.asarray(value), value.dtype.name))
+    recorder.fact(path, "values", Numbers(np.asarray(value), _step(value.dtype)))
 
 
 NUMPY = Part(atoms=(np.dtype, np.generic), kinds=((np.ndarray, _array), (np.generic, _scalar)))
@@ -42,7 +47,7 @@ GROUND = Ground(parts=(NUMPY, FLOATS))
 def near(rtol: float) -> Tolerance:
     """Narrow types may differ by a few of their own last places."""
 
-    def tolerance(want: Numbers) -> tuple[float, float]:
+    def tolerance(want: Numbers, disturbed: Sequence[Numbers]) -> tuple[float, float]:
         size = want.elements.dtype.itemsize
         return max(rtol, {2: 2e-3, 4: 1e-5}.get(size, 0.0)), {2: 1e-3, 4: 1e-6}.get(size, 1e-12)
 

@@ -25,10 +25,13 @@ def _tensor(recorder: Recorder, value: torch.Tensor, path: str) -> None:
         if value.layout is torch.strided:
             strides = [s for n, s in zip(value.shape, value.stride()) if n > 1]
             recorder.fact(path, "strides", strides if value.numel() else [])
-            recorder.fact(path, "storage offset", value.storage_offset())
-            recorder.memory(path, value.untyped_storage()._cdata)
+            of = "" if value.numel() else " of nothing"
+            recorder.fact(path, f"storage offset{of}", value.storage_offset())
+            recorder.memory(path, value.untyped_storage()._cdata, f"memory{of}")
         if value.device.type != "meta":
-            recorder.fact(path, "values", Numbers(_elements(value), str(value.dtype)))
+            inexact = value.is_floating_point() or value.is_complex()
+            step = torch.finfo(value.dtype).eps if inexact else 0.0
+            recorder.fact(path, "values", Numbers(_elements(value), step))
 
 
 def _elements(value: torch.Tensor) -> np.ndarray:

@@ -268,7 +268,7 @@ def toy_compile(fn: Any, **options: Any) -> CompiledFunction:
 
 
 def _toy(recorder: Recorder, value: Toy, path: str) -> None:
-    recorder.fact(path, "values", Numbers(value.data.copy(), "float64"))
+    recorder.fact(path, "values", Numbers(value.data.copy()))
 
 
 EXACT = Comparison(within(0.0))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from hunt_steps import SPREAD, ULPS, ArraySpec, Settings
+from hunt_steps import ArraySpec, Settings
+from numpy_values import GROUND
 
 import quern
 
@@ -71,6 +71,7 @@ class NumpyArrays:
 
     names = {"np": np, "math": math}
     refused = (Exception,)
+    parts = GROUND.parts
 
     def make(self, spec: ArraySpec) -> np.ndarray:
         shape, layout = spec.shape, spec.layout
@@ -109,66 +110,9 @@ class NumpyArrays:
         u = rng.integers(-1, 2, value.shape)
         value *= (1 + 2 * np.finfo(value.dtype).eps * u).astype(value.dtype)
 
-    def memory(self, value: Any) -> int:
-        if not isinstance(value, np.ndarray) or not value.size:
-            return id(value)
-        while (
-            base := getattr(value, "base", None)
-        ) is not None:  # arrays, and what stands between them in strided views
-            value = base
-        return id(value)
-
-    def frozen(self, value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return "array", np.array(value, order="C"), value.strides, value.flags.writeable
-        return "number", value
-
-    def differs(self, want: Any, got: Any, noisy: Sequence[Any]) -> str:
-        if want[0] != got[0] or type(want[1]) is not type(got[1]):
-            return f"a {type(got[1]).__name__} instead of a {type(want[1]).__name__}"
-        w, g = want[1], got[1]
-        if want[0] == "number" and not isinstance(w, np.generic):
-            return "" if w == g or w != w and g != g or any(n[1] != w for n in noisy) else f"{g!r} instead of {w!r}"
-        if w.dtype != g.dtype or w.shape != g.shape:
-            return f"{g.dtype} {g.shape} instead of {w.dtype} {w.shape}"
-        if want[0] == "array":
-            if w.size and any(n > 1 and s != t for n, s, t in zip(w.shape, want[2], got[2])):
-                return f"strides {got[2]} instead of {want[2]} of {w.shape}"
-            if want[3] != got[3]:
-                return f"writeable {got[3]}"
-        others = [np.asarray(n[1]) for n in noisy]
-        if any(o.shape != w.shape for o in others):
-            return ""
-        bad = _far(np.asarray(w), np.asarray(g), others)
-        if not bad.any():
-            return ""
-        first = int(np.flatnonzero(bad)[0])
-        return f"{int(bad.sum())} of {w.size} differ, element {first}: {np.ravel(g)[first]!r} instead of {np.ravel(w)[first]!r}"
-
     def compile(self, function: Callable[..., Any], settings: Settings) -> Callable[..., Any]:
         quern.reset()
         return quern.compile(function, backend=settings.backend, dynamic=settings.dynamic)
-
-
-def _far(want: np.ndarray, got: np.ndarray, noisy: Sequence[np.ndarray]) -> np.ndarray:
-    """Where values differ by more than a disturbed run does."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if want.dtype.kind not in "fc":
-            stable = np.ones(want.shape, bool)
-            for o in noisy:
-                stable &= o == want
-            return (want != got) & stable
-        eps = float(np.finfo(want.dtype).eps)
-        wide = np.complex128 if want.dtype.kind == "c" else np.float64
-        w, g, others = want.astype(wide), got.astype(wide), [o.astype(wide) for o in noisy]
-        same = (w == g) | (np.isnan(w) & np.isnan(g))
-        finite = np.abs(w[np.isfinite(w)])
-        allowed = ULPS * eps * np.abs(w) + 4 * eps * (finite.max() if finite.size else 0.0)
-        for o in others:
-            same |= (np.isnan(o) != np.isnan(w)) | (np.isinf(o) != np.isinf(w))
-            allowed = np.maximum(allowed, SPREAD * np.nan_to_num(np.abs(o - w)))
-        return ~(same | (np.abs(w - g) <= allowed))
 
 
 def _values(spec: ArraySpec, shape: tuple[int, ...]) -> np.ndarray:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from hunt_steps import SPREAD, ULPS, ArraySpec, Settings
+from hunt_steps import ArraySpec, Settings
+from torch_values import GROUND
 
 import quern
 
@@ -82,6 +83,7 @@ class TorchArrays:
 
     names = {"torch": torch, "F": torch.nn.functional, "math": math}
     refused = (RuntimeError, IndexError, TypeError, ValueError, NotImplementedError, ZeroDivisionError, AttributeError)
+    parts = GROUND.parts
 
     def make(self, spec: ArraySpec) -> torch.Tensor:
         return laid_out(spec, _values)
@@ -111,62 +113,9 @@ class TorchArrays:
         u = (1 - 2 * torch.randint(0, 2, value.shape, generator=rng)) * torch.randint(1, 3, value.shape, generator=rng)
         value.mul_((1 + torch.finfo(value.dtype).eps * u).to(value.dtype))
 
-    def memory(self, value: Any) -> int:
-        """Tensors without elements share nothing."""
-        if not isinstance(value, torch.Tensor) or not value.numel():
-            return id(value)
-        return value.untyped_storage()._cdata
-
-    def frozen(self, value: Any) -> Any:
-        if not isinstance(value, torch.Tensor):
-            return value
-        copy = value.detach().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
-        return copy, value.shape, value.stride(), value.storage_offset(), value.requires_grad
-
-    def differs(self, want: Any, got: Any, noisy: Sequence[Any]) -> str:
-        if not isinstance(want, tuple):
-            return "" if type(want) is type(got) and want == got else f"{got!r} instead of {want!r}"
-        (w, shape, strides, offset, grad), (g, *layout) = want, got
-        if w.dtype != g.dtype or shape != layout[0]:
-            return f"{g.dtype} {tuple(layout[0])} instead of {w.dtype} {tuple(shape)}"
-        if w.numel() and any(n > 1 and s != t for n, s, t in zip(shape, strides, layout[1])):
-            return f"strides {layout[1]} instead of {strides} of {tuple(shape)}"
-        if w.numel() and offset != layout[2]:
-            return f"storage offset {layout[2]} instead of {offset}"
-        if grad != layout[3]:
-            return f"requires_grad {layout[3]}"
-        others = [n[0] for n in noisy]
-        if any(o.shape != w.shape for o in others):
-            return ""  # how many there are depends on a rounding
-        bad = _far(w, g, others)
-        if not bad.any():
-            return ""
-        first = bad.reshape(-1).nonzero()[0].item()
-        return f"{int(bad.sum())} of {w.numel()} differ, element {first}: {g.reshape(-1)[first]} instead of {w.reshape(-1)[first]}"
-
     def compile(self, function: Callable[..., Any], settings: Settings) -> Callable[..., Any]:
         quern.reset()
         return quern.compile(function, backend=settings.backend, dynamic=settings.dynamic)
-
-
-def _far(want: torch.Tensor, got: torch.Tensor, noisy: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Where values differ by more than a disturbed run does."""
-    if not (want.is_floating_point() or want.is_complex()):
-        stable = torch.ones_like(want, dtype=torch.bool)
-        for o in noisy:
-            stable &= o == want
-        return (want != got) & stable
-    eps = torch.finfo(want.dtype).eps
-    wide = torch.complex128 if want.is_complex() else torch.float64
-    w, g, others = want.to(wide), got.to(wide), [o.to(wide) for o in noisy]
-    same = (w == g) | (w.isnan() & g.isnan())
-    largest = w.abs()[w.isfinite()].max() if w.isfinite().any() else torch.tensor(0.0)
-    allowed = ULPS * eps * w.abs() + 4 * eps * largest
-    for o in others:
-        spread = (o - w).abs()
-        same |= (o.isnan() != w.isnan()) | (o.isinf() != w.isinf())
-        allowed = torch.maximum(allowed, SPREAD * spread.nan_to_num(0.0))
-    return ~(same | ((w - g).abs() <= allowed))
 
 
 def laid_out(spec: ArraySpec, values: Callable[[ArraySpec, tuple[int, ...]], torch.Tensor]) -> torch.Tensor:

@@ -12,8 +12,12 @@ rounding or two, and a compiled result may differ by a small multiple of what th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
+
+import numpy as np
+from comparison import Comparison, Difference, Numbers, Part, Recorder
+from running import Run
 
 #: as many disturbed runs of the plain program as are compared
 NOISY_RUNS = 3
@@ -24,10 +28,6 @@ SPREAD = 8
 MOST_STEPS = 10
 #: larger arrays make slow programs, and show nothing that small ones do not
 MOST_ELEMENTS = 4000
-
-
-class Difference(AssertionError):
-    """The compiled program can be told from the plain one."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,12 @@ class Arrays(Protocol):
 
     names:   what a program's text may name
     refused: exceptions by which the framework refuses a step
+    parts:   what there is to see of its values
     """
 
     names: dict[str, Any]
     refused: tuple[type[BaseException], ...]
+    parts: tuple[Part, ...]
 
     def make(self, spec: ArraySpec) -> Any: ...
     def is_array(self, value: Any) -> bool: ...
@@ -93,9 +95,6 @@ class Arrays(Protocol):
     def disturb(self, value: Any, rng: Any) -> Any: ...
     def disturb_inside(self, value: Any, rng: Any) -> None: ...
     def noise(self, seed: int) -> Any: ...
-    def memory(self, value: Any) -> int: ...
-    def frozen(self, value: Any) -> Any: ...
-    def differs(self, want: Any, got: Any, noisy: Sequence[Any]) -> str: ...
     def compile(self, function: Callable[..., Any], settings: Any) -> Callable[..., Any]: ...
 
 
@@ -119,16 +118,6 @@ class Case:
     @property
     def inputs(self) -> int:
         return len(self.calls[0].arrays)
-
-
-@dataclass
-class Seen:
-    """What one call could be seen to do: values are copies taken when it ended."""
-
-    values: list[Any] = field(default_factory=list)
-    aliases: list[int] = field(default_factory=list)
-    memory: list[int] = field(default_factory=list)
-    error: BaseException | None = None
 
 
 def changed(call: CallSpec, how: str, amount: int) -> CallSpec:
@@ -210,22 +199,35 @@ def function_of(text: str, arrays: Arrays, extra: dict[str, Any] | None = None) 
     return scope["program"]
 
 
-def observe(function: Callable[..., Any], call: CallSpec, arrays: Arrays) -> Seen:
+def observe(function: Callable[..., Any], call: CallSpec, arrays: Arrays) -> Run:
     """Call once, on fresh arguments."""
     arguments = [arrays.make(a) for a in call.arrays]
-    seen = Seen()
+    results, error = [], None
     try:
         results = list(function(*arguments, call.n, call.k))
-    except Exception as error:
-        seen.error = error
-        results = []
-    everything = [*arguments, *results]
-    first: dict[int, int] = {}
-    seen.aliases = [first.setdefault(id(v), i) for i, v in enumerate(everything)]
-    places: dict[int, int] = {}
-    seen.memory = [places.setdefault(arrays.memory(v), i) for i, v in enumerate(everything)]
-    seen.values = [arrays.frozen(v) for v in everything]
-    return seen
+    except Exception as raised:
+        error = raised
+    recorder = Recorder(arrays.parts)
+    for what, values in (("argument", arguments), ("result", results)):
+        for i, value in enumerate(values):
+            recorder.write(value, f"{what} {i}")
+    return Run(recorder.facts, error)
+
+
+def measured(want: Numbers, disturbed: Sequence[Numbers]) -> tuple[float, np.ndarray]:
+    """By what the disturbed runs made of each number."""
+    w = want.elements
+    largest = np.abs(w[np.isfinite(w)]).max(initial=0.0)
+    allowed = ULPS * want.step * np.nan_to_num(np.abs(w)) + 4 * want.step * largest
+    for other in disturbed:
+        o = other.elements
+        split = (np.isnan(o) != np.isnan(w)) | (np.isinf(o) != np.isinf(w))
+        allowed = np.where(split, np.inf, np.maximum(allowed, SPREAD * np.nan_to_num(np.abs(o - w))))
+    return 0.0, allowed
+
+
+#: where a tensor without elements would lie is nobody's business
+COMPARISON = Comparison(measured, signs=False, ignore=frozenset({"memory of nothing", "storage offset of nothing"}))
 
 
 def check(case: Case, arrays: Arrays) -> str:
@@ -242,38 +244,21 @@ def check(case: Case, arrays: Arrays) -> str:
         if any(type(n.error) is not type(want.error) for n in noisy):
             continue  # whether it raises depends on a rounding
         got = observe(compiled, call, arrays)
-        report = _compare(want, got, noisy, arrays, case.inputs)
-        if report:
+        try:
+            if _raises(want.error) != _raises(got.error):
+                raise Difference(f"{_raises(got.error)}, eager {_raises(want.error)}")
+            COMPARISON.check(want.facts, got.facts, disturbed=[n.facts for n in noisy])
+        except Difference as difference:
             calls = "\n".join(map(str, case.calls[: number + 1]))
-            error = Difference(f"call {number}: {report}\n{text}{case.settings}\n{calls}")
+            error = Difference(f"call {number}: {difference}\n{text}{case.settings}\n{calls}")
             raise error from got.error
     return text
 
 
-def _noisy(steps: Sequence[Step], case: Case, call: CallSpec, arrays: Arrays, seed: int) -> Seen:
+def _noisy(steps: Sequence[Step], case: Case, call: CallSpec, arrays: Arrays, seed: int) -> Run:
     rng = arrays.noise(seed)
     extra = {"D": lambda v: arrays.disturb(v, rng), "W": lambda v: arrays.disturb_inside(v, rng)}
     return observe(function_of(text_of(steps, case.inputs, noisy=True), arrays, extra), call, arrays)
-
-
-def _compare(want: Seen, got: Seen, noisy: Sequence[Seen], arrays: Arrays, inputs: int) -> str:
-    """What can be told apart; "" when nothing."""
-    if type(want.error) is not type(got.error):
-        return f"{_raises(got.error)}, eager {_raises(want.error)}"
-    if want.error is not None and str(want.error) != str(got.error):
-        return f"{_raises(got.error)}, eager {_raises(want.error)}"
-    names = [f"argument {i}" if i < inputs else f"result {i - inputs}" for i in range(len(want.values))]
-    if len(want.values) != len(got.values):
-        return f"{len(got.values) - inputs} results, eager {len(want.values) - inputs}"
-    for i, (name, w, g) in enumerate(zip(names, want.values, got.values)):
-        report = arrays.differs(w, g, [n.values[i] for n in noisy])
-        if report:
-            return f"{name}: {report}"
-    for what, mine, theirs in (("is", got.aliases, want.aliases), ("shares memory with", got.memory, want.memory)):
-        for name, m, t in zip(names, mine, theirs):
-            if m != t:
-                return f"{name} {what} {names[m]}; in eager with {names[t]}"
-    return ""
 
 
 def _raises(error: BaseException | None) -> str:

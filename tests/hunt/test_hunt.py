@@ -6,8 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from comparison import Difference  # noqa: E402
 from hunt_ops import TorchArrays  # noqa: E402
-from hunt_steps import ArraySpec, CallSpec, Case, Difference, Step, changed, check  # noqa: E402
+from hunt_steps import ArraySpec, CallSpec, Case, Step, changed, check  # noqa: E402
 
 FIRST = CallSpec((ArraySpec((3, 4), "float32"), ArraySpec((3, 4), "float32", "transposed", 1)))
 CASE = Case((Step("{a} * {b} + n", (0, 1, 0)), Step("!{a}.mul_(2)", (1, 0, 0))), (FIRST, changed(FIRST, "numbers", 1)))

@@ -78,10 +78,6 @@ def added_then_read(a, b):
     return a[0] * b[0]
 
 
-def diagonal(a, b):
-    np.fill_diagonal(a[:8, :8], 3.0)
-
-
 PARTS = (
     assigned, assigned_a_block, added_to_a_row, smoothed, added_within, every_third, backwards, row_after_row, at_places,
 )  # fmt: skip

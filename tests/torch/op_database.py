@@ -8,7 +8,7 @@ import itertools
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +123,7 @@ def _tolerance(case: Case, backend: str) -> Tolerance:
     """Absolutely, what it is of the largest element."""
     error = 1e-6 if backend == "eager" else {"float16": 4e-3, "bfloat16": 3e-2, "float64": 1e-9}.get(case.dtype, 2e-5)
 
-    def tolerance(want: Numbers) -> tuple[float, float]:
+    def tolerance(want: Numbers, disturbed: Sequence[Numbers]) -> tuple[float, float]:
         finite = np.abs(want.elements[np.isfinite(want.elements)])
         real = want.elements.dtype.kind == "f" and finite.size
         return error, error * min(max(1.0, float(finite.max())), 100.0) if real else error

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch_checks import same_value, tensors  # noqa: E402
+from torch_checks import compare, tensors  # noqa: E402
 
 import quern  # noqa: E402
 
@@ -88,7 +88,8 @@ def assert_same(found, wanted):
     assert isinstance(wanted, torch.Tensor) or not isinstance(wanted, bool) or found is wanted
     assert len(tensors(found)) == len(tensors(wanted))
     for a, b in zip(tensors(found), tensors(wanted)):
-        assert same_value(a, b) and a.stride() == b.stride(), (a, b)
+        compare(b, a)
+        assert a.stride() == b.stride(), (a, b)
 
 
 def check(function, *args, fullgraph=True, calls=2):

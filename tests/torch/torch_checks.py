@@ -35,12 +35,6 @@ def fresh(tree: Any) -> Any:
     return copy.deepcopy(tree)
 
 
-def same_value(a: torch.Tensor, b: torch.Tensor, tolerance: float = 1e-6) -> bool:
-    if a.dtype != b.dtype or a.shape != b.shape or a.device != b.device:
-        return False
-    return torch.allclose(a.double(), b.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
-
-
 def check(
     fn: Callable[..., Any], *args: Any, tolerance: float = 1e-6, ignore: Iterable[str] = (), **settings: Any
 ) -> Any:

@@ -234,11 +234,6 @@ class Masked:
     def dtype(self) -> np.dtype:
         return self.array.dtype
 
-    @property
-    def is_flat(self) -> bool:
-        """Whether the mask covers every axis, so that the elements stand in a line."""
-        return self.mask.ndim == self.array.ndim
-
 
 def same_mask(one: Masked, other: Masked, ev: Machine) -> bool:
     """Whether two selections choose by the same condition: one node, or two that compute the same."""

@@ -8,7 +8,6 @@ dtypes, tuples and lists of those. It returns an array, a tuple or list of array
 from __future__ import annotations
 
 import functools
-import operator
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -334,10 +333,6 @@ BINARY: dict[str, np.ufunc] = {
 UNARY: dict[str, np.ufunc] = {"+": np.positive, "-": np.negative, "~": np.invert}
 COMPARE: dict[str, np.ufunc] = {
     "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
-}  # fmt: skip
-_PYTHON = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
-    "%": operator.mod, "**": operator.pow,
 }  # fmt: skip
 
 
