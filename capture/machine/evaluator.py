@@ -44,6 +44,7 @@ from ..values.number import NumberValue
 from ..values.objects import ObjectValue
 from ..values.sequences import DequeValue, ListValue
 from ..values.sets import SetValue
+from ..values.tensor import ArrayValue
 from . import calls, frames, objects, operators, wrapping
 from .class_service import ClassService
 from .conversion_service import ConversionService
@@ -524,7 +525,7 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
                     self.guards.different(changed.source, other.source)
 
 
-_ALIASABLE = (ListValue, DictValue, SetValue, DequeValue, ObjectValue, CellValue)
+_ALIASABLE = (ListValue, DictValue, SetValue, DequeValue, ObjectValue, CellValue, ArrayValue)
 _BUILTINS: dict[str, Any] = __builtins__ if isinstance(__builtins__, dict) else __builtins__.__dict__
 _MATHS = frozenset((math.pi, math.e, math.tau, math.inf))
 

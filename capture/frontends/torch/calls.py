@@ -543,12 +543,17 @@ def when_imported(module: str, add: Callable[[], None]) -> None:
     _LATER[module] = add
 
 
-def function_handler(fn: Any) -> Handler | None:
-    """The handler of a function of torch."""
+def add_imported() -> None:
+    """Register what waited for modules that have been imported by now."""
     for name in list(_LATER):
         module = sys.modules.get(name)
         if module is not None and not getattr(module.__spec__, "_initializing", False):  # by another thread
             _LATER.pop(name)()
+
+
+def function_handler(fn: Any) -> Handler | None:
+    """The handler of a function of torch."""
+    add_imported()
     return FUNCTIONS.get(fn)
 
 

@@ -70,7 +70,7 @@ def call_target(
 ) -> Any:
     """As `extern_call`, for a function and the "module:name" under which a fresh process finds it.
 
-    held: the graph holds the function itself, and `target` is what messages call it
+    held: the graph holds the function itself, whose `foresee` says what it gives, and `target` is what messages call it
     raises: it may raise for some elements, so it is called in any case
     axes: those that it sums products over, where that is all it does (see `inductor.ops.extern`)
     """
@@ -87,7 +87,14 @@ def call_target(
         ones = autocast.stand_ins(cx, target, inputs)
         target, template = wrapped
         fn = autocast.under_autocast
-    call = Call(fn, target, tuple(_with_hints(template)), _with_hints(named), [n.meta for n in inputs], held)
+    call = Call(
+        getattr(fn, "foresee", fn) if held else fn,
+        target,
+        tuple(_with_hints(template)),
+        _with_hints(named),
+        [n.meta for n in inputs],
+        held,
+    )
     seen = _foreseen(cx, call, ones)
     if numbers:
         other = replace(call, args=tuple(_replaced(template, _another)), kwargs=_replaced(named, _another))

@@ -18,20 +18,23 @@ from ...machine.wrapping import anchor
 from ...switches import function_flags
 from ...values.base import Args, Handler, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
+from ...values.functions import BY_CODE, FunctionValue
 from ...values.keys import IDENTITY_HASHES
 from ...values.tensor import ArrayValue, InputStorage
 from . import (  # noqa: F401  imported for the rows they add
     autocast,
     autograd_function,
+    checkpointing,
     complex_views,
+    control_flow,
     functional_call,
-    higher_order,
+    hooks,
     queries,
     stand_ins,
     training,
     transforms,
 )
-from .calls import METHODS, function_handler
+from .calls import METHODS, add_imported, function_handler, when_imported
 from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
 from .foreach import foreach_handler
@@ -61,6 +64,8 @@ if TYPE_CHECKING:
 
 #: immutable objects of torch, compared by value
 _CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.finfo, torch.iinfo)
+#: operators that call functions
+_CALLING = torch._ops.HigherOrderOperator
 #: torch's Python code that is not captured like the user's: compilers, operators' machinery, devices and processes
 _NOT_INLINED = (
     "torch._C", "torch._compile", "torch._decomp", "torch._dispatch", "torch._dynamo", "torch._export", "torch._functorch",
@@ -72,7 +77,10 @@ _NOT_INLINED = (
     "torch.storage", "torch.utils.checkpoint", "torch.utils.cpp_extension", "torch.utils.data", "torch.utils.hooks",
     "torch.utils._python_dispatch", "torch.utils._device", "torch.xpu",
 )  # fmt: skip
-_INLINED = ("torch.autograd.grad_mode", "torch.amp.autocast_mode", "torch._functorch.apis")
+_INLINED = (
+    "torch._export.non_strict_utils", "torch._functorch.apis", "torch.amp.autocast_mode", "torch.autograd.grad_mode",
+    "torch.export._tree_utils", "torch.export._unlift", "torch.fx._pytree",
+)  # fmt: skip
 #: a live view; torch.Tensor.__dict__ is a new one at each asking
 _METHODS = torch.Tensor.__dict__
 _FOLDER = torch.__file__.rsplit("/", 1)[0]
@@ -92,7 +100,7 @@ class TorchFrontend:
     # ------------------------------------------------------------ objects
 
     def owns_type(self, cls: type) -> bool:
-        return issubclass(cls, (torch.Tensor, torch.nn.Module, torch.Size, *_CONSTANTS, *OPERATORS))
+        return issubclass(cls, (torch.Tensor, torch.nn.Module, torch.Size, *_CONSTANTS, *OPERATORS, _CALLING))
 
     def wrap(self, ev: Machine, obj: Any, source: Source) -> Value | None:
         if isinstance(obj, torch.Tensor):
@@ -102,7 +110,7 @@ class TorchFrontend:
         if isinstance(obj, torch.Size):
             ev.guards.equals(source, obj) if not source.is_const else None
             return SizeValue([ConstantValue(n) for n in obj], source)
-        if isinstance(obj, OPERATORS):
+        if isinstance(obj, (*OPERATORS, _CALLING)):
             if not source.is_const:
                 ev.guards.is_(source, obj)
             return OperatorValue(obj)
@@ -150,6 +158,7 @@ class TorchFrontend:
     # ------------------------------------------------------------ one capture
 
     def new_state(self, ev: Machine) -> TorchState:
+        add_imported()
         state = TorchState(ev.builder)
         if getattr(ev.engine, "wants_program", False) and ev.symbols.assume.recorded:
             state.recording = Recording(state.grad)
@@ -186,6 +195,7 @@ class TorchFrontend:
         if state.stored or state.opaque or any(map(state.records_gradients, ev.graph.nodes)):
             ev.boundary.requires_grad = state.requires_grad
         training.finish_quietly(ev)
+        hooks.finish(ev, rb)
         ev.boundary.writes.extend(m for m in state.arrays.mutations(ev) if m[1] not in state.stored)
         if (
             state.entry_grad
@@ -229,7 +239,12 @@ class OperatorValue(FrameworkConstant):
     __slots__ = ()
 
     def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
-        return recording_handler(self.value, handler_of_unknown(self.value))(ev, args, kwargs)
+        if not isinstance(self.value, _CALLING):
+            return recording_handler(self.value, handler_of_unknown(self.value))(ev, args, kwargs)
+        handler = function_handler(self.value)
+        if handler is None:
+            raise ev.break_("higher-order-operator", f"calling the operator {self.value}", "quern does not model it")
+        return handler(ev, args, kwargs)
 
     def getattr_(self, ev: Machine, name: str) -> Value:
         found = getattr(self.value, name, None)
@@ -320,6 +335,23 @@ def _of_dynamo(fn: Any) -> Handler | None:
         return lambda ev, args, kwargs: NONE
     same = _SAME.get(name)
     return None if same is None else lambda ev, args, kwargs: ev.call_function(same, args, kwargs)
+
+
+def _under_settings(ev: Machine, made: FunctionValue, args: Args, kwargs: Kwargs) -> Value:
+    """A function that runs under other settings of torch's own capture."""
+    cells = dict(zip(made.code.co_freevars, made.closure(ev)))
+    around, function = cells["self"].get(ev), cells["func"].get(ev)
+    if around is None or function is None or around.python_type().__name__ != "DynamoConfigPatchProxy":
+        return ev.inline(made, args, kwargs)
+    return function.call(ev, args, kwargs)
+
+
+def _add_under_settings() -> None:
+    wrap = sys.modules["torch._dynamo.external_utils"].wrap_dunder_call_ctx_manager
+    BY_CODE.update({c: _under_settings for c in wrap.__code__.co_consts if isinstance(c, types.CodeType)})
+
+
+when_imported("torch._dynamo.external_utils", _add_under_settings)
 
 
 def _is_allowed_by_torch(fn: Any) -> bool:

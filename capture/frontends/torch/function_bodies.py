@@ -27,6 +27,7 @@ from ...values.mappings import DictValue
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
 from .calls import above
+from .recording import unrecordable
 from .runtime import TorchRuntime
 from .segments import Segment
 from .state import gradients, state_of
@@ -136,6 +137,7 @@ class Body:
     symbols:  of the sizes in it
     result:   the tree of what it returns; `Input(i)` is the i-th tensor that `run` gives
     effects:  it draws random numbers, or has other effects of its own
+    metas:    of the tensors that `run` gives
     """
 
     run: Callable[..., list[Any]]
@@ -143,6 +145,7 @@ class Body:
     symbols: tuple[Any, ...]
     result: Any
     effects: bool
+    metas: tuple[TensorMeta, ...]
 
     def numbers(self, tensors: Sequence[Any]) -> list[Any]:
         """What it uses from outside, with Python numbers where its nodes are numbers and stand-ins were given."""
@@ -166,6 +169,7 @@ def capture_body(
     """Capture a call of `function`, whose tensor arguments are the placeholders `given`. What it returns that is no tensor is
     appended to `kept`. `records`: with gradients on.
     """
+    unrecordable(ev)
     state = state_of(ev)
     segment = Segment(ev)
     outs = Leaves(kept=kept)
@@ -192,7 +196,8 @@ def capture_body(
     infos = tuple(SymbolInfo(s, len(inputs) + i, None, ev.symbols.hint(s)) for i, s in enumerate(symbols))
     graph = Graph(inputs, list(nodes), made, what, Boundary(symbols=infos, gradients=Gradients((), ())))
     ev.seal(inside)
-    return Body(interpret(graph, _Inside()), free, symbols, result, any(n.effects and not _counts(n) for n in nodes))
+    effects = any(n.effects and not _counts(n) for n in nodes)
+    return Body(interpret(graph, _Inside()), free, symbols, result, effects, tuple(n.meta for n in made))
 
 
 @contextlib.contextmanager

@@ -161,12 +161,21 @@ class NNModuleValue(ObjectValue):
             )
         if is_lazy(self.real):
             initialize(ev, self.real, args, kwargs)
-        if self.info.find("__call__") is not _CALL:
+        if self.info.find("__call__") is not _CALL and not self.is_generated(ev):
             return super().call(ev, args, kwargs)
         if self.calls_plainly(ev):
             return self.getattr_(ev, "forward").call(ev, args, kwargs)
         implementation = ev.wrap(PLAIN_CALL, ev.names.const(PLAIN_CALL))
         return BoundMethodValue(implementation, self).call(ev, args, kwargs)
+
+    def is_generated(self, ev: Machine) -> bool:
+        """Whether it is a `torch.fx.GraphModule`, whose class has a call and a `forward` of its own, which may be generated anew."""
+        cls = type(self.real)
+        if not isinstance(self.real, torch.fx.GraphModule) or "_wrapped_call" not in vars(cls):
+            return False
+        for name in ("__call__", "forward", "_wrapped_call"):
+            ev.guards.steady(cls, name, vars(cls).get(name), cls.__name__)
+        return cls._wrapped_call.cls_call is None and cls.__call__.__module__ == torch.fx.graph_module.__name__
 
     def calls_plainly(self, ev: Machine) -> bool:
         """Whether a call comes down to one of `forward`: no hooks, and nothing of the instance's own before it. If so, that

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ....inductor.graph import Node, symbols_in
+from ...breaks import Restart
 from ...values.base import Value
 from ...values.classes import ClassValue
 from ...values.item import ItemValue
@@ -268,6 +269,13 @@ class _Taking:
             if dim is None or node not in self.recording.by_node:
                 raise Unrecorded
             self.sizes[symbol.name] = self.recording.origins[id(self.recording.by_node[node])], dim
+
+
+def unrecordable(ev: Machine) -> None:
+    """What is captured now is no call of torch: where the program is recorded, it is captured again without that."""
+    if state_of(ev).recording is not None:
+        ev.symbols.assume.recorded = False
+        raise Restart
 
 
 # ------------------------------------------------------------------ what the program calls

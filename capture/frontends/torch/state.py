@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ....inductor.dtypes import DType
     from ....inductor.graph import GraphBuilder, Node
     from ...guards.sources import Source
-    from ...values.base import Machine
+    from ...values.base import Machine, Value
 
 
 class TorchState:
@@ -66,6 +66,10 @@ class TorchState:
         self.began = 0
         #: nodes whose tensors are in eager one with a storage's memory, since its last write that autograd counts
         self.contents: dict[Storage, list[Node]] = {}
+        #: what the program set on tensors, by name (see `tensor_attributes`)
+        self.attributes: dict[ArrayValue, dict[str, Value | None]] = {}
+        #: hooks that the program registered (see `hooks`)
+        self.registrations: list[Any] = []
         #: segments that are captured as bodies of functions, the innermost last
         self.bodies: list[Any] = []
         #: how often the program wrote to a tensor

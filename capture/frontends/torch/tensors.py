@@ -18,7 +18,7 @@ from ...values.functions import BoundMethodValue
 from ...values.item import ItemValue
 from ...values.number import NumberValue
 from ...values.tensor import ArrayState, ArrayValue, InputStorage
-from . import training
+from . import tensor_attributes, training
 from .calls import FUNCTIONS, METHODS, Context, above, size_value, unwrap, wrap
 from .dtypes import to_device, to_torch
 from .externs import method_call
@@ -117,13 +117,9 @@ class TensorValue(ArrayValue):
             return BoundMethodValue(own, self)
         if (name in METHODS or is_inplace(name)) and hasattr(torch.Tensor, name):  # `relu6` is a function only
             return MethodValue(self, name)
-        storage = self.storage
-        if isinstance(storage, InputStorage) and self.parent is None:
-            if name in getattr(storage.real, "__dict__", ()):
-                return ev.wrap(storage.real.__dict__[name], storage.source.attr(name))
-            if not hasattr(torch.Tensor, name):
-                has = ev.names.inject(hasattr)
-                ev.guards.test(storage.source, f"not {has}({{x}}, {name!r})", f"{{label}} had no attribute {name}")
+        own_value = tensor_attributes.own_of(ev, self, name)
+        if own_value is not None:
+            return own_value
         if name == "__class__":
             return ev.class_value(self.python_type())
         if not hasattr(torch.Tensor, name):
@@ -137,8 +133,19 @@ class TensorValue(ArrayValue):
         if name == "requires_grad" and value.is_constant:
             set_requires_grad(Context(ev), self, value.as_constant())
             return
-        raise ev.break_("tensor-setattr", f"setting attribute {name!r} of {self.describe()}",
-                        "tensors' attributes are not tracked", "set it outside of the compiled function")  # fmt: skip
+        if not tensor_attributes.is_free(ev, self, name):
+            raise ev.break_("tensor-setattr", f"setting attribute {name!r} of {self.describe()}", "it is torch's own",
+                            "set it outside of the compiled function")  # fmt: skip
+        tensor_attributes.set_own(ev, self, name, value)
+
+    def delattr_(self, ev: Machine, name: str) -> None:
+        if not tensor_attributes.is_free(ev, self, name):
+            raise ev.break_("tensor-setattr", f"deleting attribute {name!r} of {self.describe()}", "it is torch's own",
+                            "delete it outside of the compiled function")  # fmt: skip
+        tensor_attributes.delete_own(ev, self, name)
+
+    def replay(self, rb: Emitter, target: str) -> None:
+        tensor_attributes.replay(rb, self, target)
 
     def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
         own = _replaced(ev, name)
@@ -248,6 +255,9 @@ class TensorValue(ArrayValue):
         ev.guards.apart(apart, one.source, other.source)
 
     def rebuild(self, rb: Emitter) -> str:
+        return tensor_attributes.hang(rb, self, self._rebuilt(rb))
+
+    def _rebuilt(self, rb: Emitter) -> str:
         output = recorded_output(rb, self)
         if output is not None:
             return output

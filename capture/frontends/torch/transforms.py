@@ -27,9 +27,9 @@ from ...values.functions import BY_CODE, FunctionValue
 from ...values.sequences import TupleValue
 from ...values.tensor import ArrayValue
 from .calls import FUNCTIONS, Context, above
+from .checkpointing import seen_of
 from .externs import call_target
 from .function_bodies import Body, Leaves, capture_body, placeholder, to_tree, to_value
-from .higher_order import seen_of
 from .meta_results import stand_in, unnoticed
 from .schemas import storage_of
 from .state import state_of
@@ -58,7 +58,7 @@ class Applied:
     """What a node calls: a transform of a body.
 
     trees:  (args, kwargs, extra) of the call; `Input(i)` is the i-th tensor
-    result: the tree of what it gives, known from its first run, over stand-ins; `Input(i)` is the i-th tensor that it returns
+    result: the tree of what it gives, known when it was foreseen; `Input(i)` is the i-th tensor that it returns
     views:  for those that share memory with another one: (the one to make it from, its offset there or None for that very object)
     shared: those of which no such one is known
     """
@@ -70,24 +70,29 @@ class Applied:
         self.shared: list[int] = []
 
     def __call__(self, symbols: Sequence[int], *tensors: torch.Tensor) -> list[torch.Tensor]:
+        return [t for t in self._flat(symbols, tensors)[0] if isinstance(t, torch.Tensor)]
+
+    def foresee(self, symbols: Sequence[int], *tensors: torch.Tensor) -> list[torch.Tensor]:
+        """What comes out, over stand-ins."""
+        flat, spec = self._flat(symbols, tensors)
+        found = [t for t in flat if isinstance(t, torch.Tensor)]
+        places = iter(range(len(found)))
+        self.result = pytree.tree_unflatten(
+            [Input(next(places)) if isinstance(t, torch.Tensor) else t for t in flat], spec
+        )
+        self.views, self.shared = _relations(found)
+        return found
+
+    def _flat(self, symbols: Sequence[int], tensors: Sequence[torch.Tensor]) -> Any:
         given, body = tensors[: self.count], self.body
         free = body.numbers(tensors[self.count :])
 
         def function(*args: Any, **kwargs: Any) -> Any:
             inner = [t for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
-            outs = body.run(*inner, *free, *symbols)
-            return _filled(body.result, outs)
+            return _filled(body.result, body.run(*inner, *free, *symbols))
 
         args, kwargs, extra = _filled(self.trees, given)
-        flat, spec = pytree.tree_flatten(self.transform.apply(function, args, kwargs, extra))
-        found = [t for t in flat if isinstance(t, torch.Tensor)]
-        if self.result is None:
-            numbers = iter(range(len(found)))
-            self.result = pytree.tree_unflatten(
-                [Input(next(numbers)) if isinstance(t, torch.Tensor) else t for t in flat], spec
-            )
-            self.views, self.shared = _relations(found)
-        return found
+        return pytree.tree_flatten(self.transform.apply(function, args, kwargs, extra))
 
     def __repr__(self) -> str:
         return self.transform.name

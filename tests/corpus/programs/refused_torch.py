@@ -397,13 +397,6 @@ def default_changed(x):
     return x
 
 
-@program(known=("run",))
-def hooked(x):
-    y = x * 2
-    y.register_hook(lambda g: g)  # here
-    return y
-
-
 @program
 def class_made(x):
     class Local:  # here

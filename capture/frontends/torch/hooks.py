@@ -1,0 +1,136 @@
+"""Hooks for the backward pass that a program registers on tensors.
+
+A hook belongs to the tensor's place in the history, not to when it was registered: so the entry registers it when the graph has
+run, on the very tensor that stood there, which is an output of the graph for it. The graph then runs op by op, in the
+framework's own autograd: no other tensor is at that place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.utils.hooks
+
+from ...values.base import Args, Kwargs, Value
+from ...values.constant import FALSE, NONE, TRUE
+from ...values.tensor import InputStorage
+from .calls import register_handler
+from .recording import unrecordable
+from .state import state_of
+from .tensor_attributes import real_of
+
+if TYPE_CHECKING:
+    from ....inductor.graph import Node
+    from ...values.base import Emitter, Machine
+    from .tensors import TensorValue
+
+
+@dataclass(eq=False)
+class Registration:
+    """One hook: `tensor.method(hook)`, where the tensor is an input (`node` is None) or what the graph has at `node`.
+
+    name:  what the entry calls the handle
+    alive: it was not removed again
+    """
+
+    tensor: TensorValue
+    node: Node | None
+    method: str
+    hook: Value
+    name: str
+    alive: bool = True
+
+
+class HandleValue(Value):
+    """What registering a hook returns."""
+
+    __slots__ = ("registration",)
+
+    def __init__(self, registration: Registration) -> None:
+        self.source = None
+        self.registration = registration
+
+    def python_type(self) -> type:
+        return torch.utils.hooks.RemovableHandle
+
+    def describe(self) -> str:
+        return "the handle of a hook"
+
+    def m_remove(self, ev: Machine) -> Value:
+        self.registration.alive = False
+        return NONE
+
+    def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
+        if name == "remove" and not args and not kwargs:
+            return self.m_remove(ev)
+        raise ev.break_("hook-handle", f"the method {name!r} of {self.describe()}")
+
+    def rebuild(self, rb: Emitter) -> str:
+        if not self.registration.alive:
+            raise rb.cannot(self, "the hook was removed again")
+        return rb.late_temp(self.registration.name)
+
+
+def _register(method: str) -> None:
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+        tensor, hook = [*args, *kwargs.values()]
+        _check(ev, tensor, method)  # type: ignore[arg-type]
+        state = state_of(ev)
+        unrecordable(ev)
+        if state.bodies:
+            raise ev.break_("hook", f"{method} inside of a function that the framework calls")
+        node = None
+        if real_of(tensor) is None or tensor.storage.version:  # type: ignore[arg-type, attr-defined]
+            node = tensor.node(ev)  # type: ignore[attr-defined]
+            if node in state.stored or node.op.kind == "input":
+                raise ev.break_("hook", f"{method} on {tensor.describe()}, which was written to or is a view",
+                                "it is not known which place in its history is meant", "register it before the write")  # fmt: skip
+            ev.boundary.op_by_op = "a hook is registered on what it computes"
+        made = Registration(tensor, node, method, hook, f"_h{len(state.registrations)}")  # type: ignore[arg-type]
+        state.registrations.append(made)
+        return HandleValue(made)
+
+    register_handler(f"Tensor.{method}", handler)
+
+
+def _check(ev: Machine, tensor: TensorValue, method: str) -> None:
+    """What eager refuses."""
+    real = real_of(tensor)
+    if real is not None:
+        assert isinstance(tensor.storage, InputStorage)
+        state_of(ev).guard_requires_grad(ev, tensor.storage)
+    if not tensor.requires_grad(ev):
+        raise ev.framework_error(RuntimeError("cannot register a hook on a tensor that doesn't require gradient"))
+    if method == "register_post_accumulate_grad_hook" and tensor.getattr_(ev, "is_leaf") is not TRUE:
+        raise ev.framework_error(RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors"))
+
+
+def _retain_grad(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    tensor = args[0]
+    _check(ev, tensor, "retain_grad")  # type: ignore[arg-type]
+    if tensor.getattr_(ev, "is_leaf") is FALSE:
+        if tensor.parent is not None:  # type: ignore[attr-defined]
+            raise ev.break_(
+                "hook", f"retain_grad on {tensor.describe()}, a view", "it is made again outside of the graph"
+            )
+        state = state_of(ev)
+        node = None if real_of(tensor) is not None else tensor.node(ev)  # type: ignore[arg-type, attr-defined]
+        state.registrations.append(Registration(tensor, node, "retain_grad", NONE, f"_h{len(state.registrations)}"))  # type: ignore[arg-type]
+        ev.boundary.op_by_op = "the gradient of what it computes is kept"
+    return NONE
+
+
+def finish(ev: Machine, rb: Emitter) -> None:
+    """At the end of a capture: the statements that register."""
+    for made in state_of(ev).registrations:
+        if made.alive:
+            target = rb.value(made.tensor) if made.node is None else rb.output(made.node)
+            hook = "" if made.method == "retain_grad" else rb.value(made.hook)
+            rb.effect(f"{made.name} = {target}.{made.method}({hook})")
+
+
+_register("register_hook")
+_register("register_post_accumulate_grad_hook")
+register_handler("Tensor.retain_grad", _retain_grad)

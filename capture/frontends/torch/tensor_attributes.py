@@ -1,0 +1,88 @@
+"""Attributes that programs hang on tensors: names, flags, loaders.
+
+What is set on a tensor from outside is written to it when the entry ends; what is set on one that the graph makes, when that
+leaves the graph. Other tensors never get them, as in eager: no operation carries them over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...machine.type_lookup import MISSING, type_find
+from ...values.base import Value
+from ...values.tensor import ArrayValue, InputStorage
+from .state import state_of
+
+if TYPE_CHECKING:
+    from ...values.base import Emitter, Machine
+
+
+def written_of(ev: Machine, x: ArrayValue) -> dict[str, Value | None]:
+    """What the program set on a tensor so far; None: it deleted that."""
+    return state_of(ev).attributes.get(x, {})
+
+
+def is_free(ev: Machine, x: ArrayValue, name: str) -> bool:
+    """Whether `name` is an attribute of the tensor alone: neither its class nor what the program put there knows it."""
+    return type_find(x.python_type(), name) is MISSING and (not name.startswith("__") or not name.endswith("__"))
+
+
+def own_of(ev: Machine, x: ArrayValue, name: str) -> Value | None:
+    """`x.name` from the tensor's own attributes; None where it has none."""
+    written = written_of(ev, x)
+    if name in written:
+        return written[name]
+    real = real_of(x)
+    if real is None:
+        return None
+    source = x.storage.source  # type: ignore[attr-defined]
+    if name in getattr(real, "__dict__", ()):
+        return ev.wrap(real.__dict__[name], source.attr(name))
+    if is_free(ev, x, name):
+        has = ev.names.inject(hasattr)
+        ev.guards.test(source, f"not {has}({{x}}, {name!r})", f"{{label}} had no attribute {name}")
+    return None
+
+
+def real_of(x: ArrayValue) -> torch.Tensor | None:
+    """The tensor from outside that a Value stands for."""
+    return x.storage.real if isinstance(x.storage, InputStorage) and x.parent is None else None
+
+
+def set_own(ev: Machine, x: ArrayValue, name: str, value: Value) -> None:
+    """`x.name = value`, for a name that is free."""
+    state_of(ev).attributes.setdefault(x, {})[name] = value
+    if x.source is not None:
+        ev.effects.touch(x)
+
+
+def delete_own(ev: Machine, x: ArrayValue, name: str) -> None:
+    """`del x.name`. Raises the program's AttributeError where there is none."""
+    if own_of(ev, x, name) is None:
+        raise ev.attribute_error(x, name)
+    state_of(ev).attributes.setdefault(x, {})[name] = None
+    if x.source is not None:
+        ev.effects.touch(x)
+
+
+def replay(rb: Emitter, x: ArrayValue, target: str) -> None:
+    """Statements for what was set on, and deleted from, a tensor from outside."""
+    real: Any = real_of(x)
+    for name, value in written_of(rb.ev, x).items():
+        if value is not None:
+            rb.effect(f"{target}.{name} = {rb.value(value)}")
+        elif name in getattr(real, "__dict__", ()):
+            rb.effect(f"del {target}.{name}")
+
+
+def hang(rb: Emitter, x: ArrayValue, made: str) -> str:
+    """The tensor that the expression `made` makes, with its attributes: a name for it."""
+    written = {k: v for k, v in written_of(rb.ev, x).items() if v is not None}
+    if not written:
+        return made
+    name = rb.name_value(x, made)
+    for attr, value in written.items():
+        rb.defer(lambda attr=attr, value=value: rb.emit(f"{name}.{attr} = {rb.value(value)}"))  # type: ignore[misc]
+    return name
