@@ -156,7 +156,7 @@ def _report(entry: Entry) -> GraphReport:
     return GraphReport(
         name=entry.graph.name,
         graph=entry.graph,
-        guards=tuple(entry.captured.conditions),
+        guards=entry.captured.readable(),
         entry_source=entry.source,
         seconds=entry.compile_seconds,
         record=entry.executable.record if entry.executable is not None else None,

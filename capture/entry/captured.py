@@ -62,6 +62,10 @@ class Captured:
                 self.checks.append(guard)
                 self.conditions.append(guard.plain_text())
 
+    def readable(self) -> tuple[str, ...]:
+        """The conditions for people."""
+        return tuple(guard.readable(self.names) for guard in self.checks)
+
     def finish(self) -> None:
         """The graph is compiled: let go of this call's objects."""
         if self.making is not None:

@@ -555,7 +555,7 @@ class CompiledFunction(CopiedAsOriginal):
             self.callbacks.tell(
                 "compiled", Compiled.of(dispatcher.full_name, dispatcher.location, ops, executable, total)
             )
-        _say("guards", "\n".join(captured.conditions))
+        _say("guards", "\n".join(captured.readable()))
         _say("code", source)
         _say(
             "times",

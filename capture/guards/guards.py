@@ -18,6 +18,7 @@ from typing import Any
 from ..machine.type_lookup import own_name
 from .seen import Seen, describe, said_of
 from .sources import Names, Source, fill_places
+from .spelling import spelled, spelled_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Guard:
     places: further places, `{p0}`, `{p1}`, ... in the test
     reason: what a recompile report says when it fails: `{label}` is the place, `{was}` the object that was seen there
     rank:   lower runs earlier among guards of the same depth
+    shown:  the same as anybody can write it, where the test calls a helper of ours
     """
 
     source: Source | None
@@ -39,15 +41,16 @@ class Guard:
     rank: int = 1
     was: Seen | None = None
     places: tuple[Source, ...] = ()
+    shown: str = ""
 
     @property
     def depth(self) -> int:
         every = (self.source, self.other, *self.places)
         return max((s.depth for s in every if s is not None), default=-1)
 
-    def written(self, read: Callable[[Source], str]) -> str:
+    def written(self, read: Callable[[Source], str], shown: bool = False) -> str:
         """The condition as Python. `read` gives the text of a place, and is asked at each mention of it, from left to right."""
-        test = self.test
+        test = self.shown if shown and self.shown else self.test
         if self.source is not None and "{x}" in test:
             head, *rest = test.split("{x}")
             test = head + "".join(read(self.source) + piece for piece in rest)
@@ -59,9 +62,9 @@ class Guard:
         """The condition with every place written out."""
         return self.written(lambda place: f"({place.text})")
 
-    def __str__(self) -> str:
-        """The condition over the user's own names."""
-        return self.written(lambda place: place.label or place.text)
+    def readable(self, names: Mapping[str, Any]) -> str:
+        """The condition as it can be pasted into the program; what has no name there, in angle brackets. names: the entry's globals."""
+        return spelled(self.written(lambda place: spelled_place(place, names), shown=True), names)
 
 
 class _Watched:
@@ -116,11 +119,15 @@ class GuardSet:
 
     # ------------------------------------------------------------ the usual kinds
 
-    def test(self, source: Source | None, test: str, reason: str = "", rank: int = 1, was: Any = None) -> None:
-        """Any expression over `{x}`. `reason` may show `{label}` and `{was}`."""
+    def test(
+        self, source: Source | None, test: str, reason: str = "", rank: int = 1, was: Any = None, shown: str = ""
+    ) -> None:
+        """Any expression over `{x}`. `reason` may show `{label}` and `{was}`; `shown` is as in `Guard`."""
         key = (source, test, None)
         if key not in self._guards:
-            self._guards[key] = Guard(source, test, reason, None, rank, Seen(was) if "{was}" in reason else None)
+            self._guards[key] = Guard(
+                source, test, reason, None, rank, Seen(was) if "{was}" in reason else None, shown=shown
+            )
 
     def relation(self, test: str, places: tuple[Source, ...], reason: str) -> None:
         """An expression over `{p0}`, `{p1}`, ...; so may the reason be."""
@@ -364,7 +371,7 @@ class GuardSet:
 def explain(guard: Guard, scope: dict[str, Any], error: str = "") -> str:
     """Why a guard does not hold in `scope`, in the user's words. error: what testing it raised."""
     label = guard.source.label if guard.source is not None else ""
-    reason = guard.reason or str(guard)
+    reason = guard.reason or guard.readable(scope)
     text = reason.replace("{label}", label).replace("{was}", str(guard.was))
     now = [_now(p, scope) for p in guard.places] if len(guard.places) < _SHOWN else []
     if guard.source is not None:

@@ -242,7 +242,7 @@ class Names:
         root = self._roots.get(id(obj))
         if root is None:
             name = self.inject(obj, _stem(obj))
-            root = self._roots[id(obj)] = self._held(None, name, "", label or name, obj)
+            root = self._roots[id(obj)] = self._held(None, name, "", name if label is None else label, obj)
         return root
 
     def weakly(self, obj: Any, label: str) -> Source:

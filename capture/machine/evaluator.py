@@ -406,7 +406,7 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
         )
 
     def guard_builtin(self, name: str, obj: Any) -> None:
-        self.guards.is_(self.names.const(_BUILTINS, label="builtins").step("", f"[{name!r}]", name), obj)
+        self.guards.is_(self.names.const(_BUILTINS, label="builtins").step("", f"[{name!r}]", f".{name}"), obj)
 
     def count_iteration(self, frame: Frame, target: int) -> None:
         """Called at each jump backwards: gives up on loops that would unroll without end."""

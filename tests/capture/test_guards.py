@@ -18,6 +18,7 @@ import pytest
 from quern.capture.guards import guards
 from quern.capture.guards.guards import GuardSet
 from quern.capture.guards.sources import Names, local
+from quern.capture.guards.spelling import spelling
 from toy import Toy, toy_compile
 
 import quern
@@ -462,6 +463,17 @@ def test_mutated_global_list_each_call() -> None:
 # ---------------------------------------------------------------- recompiles
 
 
+def test_recompile_reason_calls_a_global_by_its_name(monkeypatch) -> None:
+    def f(x):
+        return x * FACTOR
+
+    compiled = toy_compile(f)
+    compiled(ONE)
+    monkeypatch.setitem(globals(), "FACTOR", 5)
+    compiled(ONE)
+    assert "entry 0: FACTOR was 2; now it is 5" in str(compiled.recompiles[0])
+
+
 def test_recompile_reason_names_the_users_value() -> None:
     def f(x, mode):
         return x * 2 if mode == "a" else x
@@ -564,6 +576,50 @@ def test_a_failing_backend_falls_back_with_a_warning() -> None:
         assert value(compiled(ONE)) == 2.0
     with quern.config.patch(on_error="raise"), pytest.raises(quern.errors.InternalError, match="no luck"):
         CompiledFunction(f, backend=broken)(ONE)
+
+
+# ---------------------------------------------------------------- what people read
+
+
+def test_guards_are_written_as_the_program_would() -> None:
+    """In its own names, and with paths for the objects that the entry holds: each can be pasted."""
+
+    def f(x, t, pick):
+        return x * t.n * FACTOR * pick(2.0, math.copysign(1.0, 3.0)) + OPTIONS["k"] * t.scale()
+
+    compiled = toy_compile(f)
+    thing = Thing(0.0)
+    compiled(ONE, thing, max)
+    (entry,) = compiled.entries
+    written = entry.captured.readable()
+    assert f"type(t) is {__name__}.Thing" in written
+    assert "FACTOR == 2" in written and "<OPTIONS['k']> == 3" in written and "math.copysign(1.0, t.n) == 1.0" in written
+    assert "pick is max" in written
+    scope = {**sys.modules, **globals(), "x": ONE, "t": thing, "pick": max, "f": f}
+    plain = [text for text in written if "<" not in text]
+    assert len(plain) > len(written) // 2
+    assert all(eval(text, scope) for text in plain), plain
+
+
+@pytest.mark.parametrize(("obj", "text"), [
+    (int, "int"), (len, "len"), (math, "math"), (math.floor, "math.floor"), (collections.OrderedDict, "collections.OrderedDict"),
+    (Thing.scale, f"{__name__}.Thing.scale"), (Thing.__dict__, f"{__name__}.Thing.__dict__"), (math.__dict__, "math.__dict__"),
+    (float("inf"), "float('inf')"), ((1, int), "(1, int)"), ({"k": [2]}, "{'k': [2]}"), ((), "()"),
+])  # fmt: skip
+def test_objects_that_entries_hold_are_spelled(obj: Any, text: str) -> None:
+    assert spelling(obj) == text
+
+
+def test_what_has_no_spelling_is_described_and_not_asked() -> None:
+    class Loud:
+        def __repr__(self) -> str:
+            raise AssertionError
+
+        __class__ = property(__repr__)
+
+    assert spelling(Loud()).startswith("<a Loud at 0x")
+    assert spelling([Loud(), int]).startswith("[<a Loud at 0x") and spelling([Loud()]).startswith("<")
+    assert spelling("long" * 100).startswith("<'longlong")
 
 
 # ---------------------------------------------------------------- the guard set by itself

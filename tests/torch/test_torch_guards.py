@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import timeit
 
 import pytest
@@ -213,3 +214,29 @@ def test_tensors_that_are_only_read_may_share_memory():
     state, deltas = many(4)
     deltas[1] = deltas[2] = deltas[0]
     assert compiled(state, deltas) == add_each(*[many(4)[0], deltas])
+
+
+def test_guards_of_tensors_can_be_pasted():
+    def f(x, scale):
+        return torch.relu(x) * scale
+
+    x = torch.ones(3, 4)
+    guards = quern.explain(f)(x, 2.0).guards
+    assert any(text.startswith("type(x) is torch.Tensor and x.dtype is torch.float32") for text in guards)
+    scope = {**sys.modules, **globals(), "x": x, "scale": 2.0, "f": f}
+    plain = [text for text in guards if "<" not in text]
+    assert len(plain) > len(guards) // 2 and all(eval(text, scope) for text in plain), plain
+    (shown,) = [text for text in plain if text.startswith("type(x) is")]
+    for other in (torch.ones(4, 3).t(), torch.ones(3, 4, dtype=torch.float64), torch.ones(3, 4, requires_grad=True)):
+        assert not eval(shown, {**scope, "x": other})
+
+
+def test_guards_of_sizes_that_change_can_be_pasted():
+    def f(x):
+        return x + 1
+
+    guards = quern.explain(f, dynamic=True)(torch.ones(3, 4)).guards
+    (shown,) = [text for text in guards if text.startswith("type(x) is")]
+    assert "x.dim() == 2" in shown and "size" not in shown
+    assert all(eval(shown, {**sys.modules, "x": x}) for x in (torch.ones(3, 4), torch.ones(5, 6)))
+    assert not eval(shown, {**sys.modules, "x": torch.ones(5)})

@@ -61,14 +61,14 @@ def guard_tensor(ev: Machine, x: torch.Tensor, source: Source, meta: TensorMeta,
     label = f"{{label}} was a {str(x.dtype).removeprefix('torch.')} tensor of shape {tuple(x.shape)} with strides {x.stride()}"
     if not any(dynamic):
         check = ev.names.inject(checker([x]), "tensor_check")
-        ev.guards.test(source, f"{check}({{x}})", label, 0)
+        ev.guards.test(source, f"{check}({{x}})", label, 0, shown=_shown(x, x.shape, x.stride()))
         return meta
     contiguous = x.is_contiguous()
     sizes = [[None if d else s for d, s in zip(dynamic, x.shape)]]
     wanted = contiguous_strides(shape) if contiguous else strides_over(shape, x.shape, x.stride())
     strides = [[None if contiguous or not isinstance(s, int) else s for s in wanted]]
     check = ev.names.inject(checker([x], sizes, strides), "tensor_check")
-    ev.guards.test(source, f"{check}({{x}})", label, 0)
+    ev.guards.test(source, f"{check}({{x}})", label, 0, shown=_shown(x, sizes[0], strides[0]))
     if contiguous:
         ev.guards.test(source, "{x}.is_contiguous()", "{label} was contiguous", 1)
     else:
@@ -76,6 +76,20 @@ def guard_tensor(ev: Machine, x: torch.Tensor, source: Source, meta: TensorMeta,
             if not isinstance(s, int):
                 ev.symbols.guard_equal(source.step("", f".stride({axis})"), s)
     return replace(meta, shape=shape, stride=wanted)
+
+
+def _shown(x: torch.Tensor, sizes: Sequence[int | None], strides: Sequence[int | None]) -> str:
+    """What `checker` asks of a tensor, in torch's own words."""
+    cls = type(x)
+    asked = [f"type({{x}}) is {cls.__module__}.{cls.__qualname__}", f"{{x}}.dtype is {x.dtype}",
+             f"{{x}}.device == torch.device({str(x.device)!r})", f"{{x}}.requires_grad is {x.requires_grad}"]  # fmt: skip
+    for method, wanted in (("size", sizes), ("stride", strides)):
+        if None not in wanted:
+            asked.append(f"{{x}}.{method}() == {tuple(wanted)}")
+        else:
+            asked.append(f"{{x}}.dim() == {len(wanted)}")
+            asked += [f"{{x}}.{method}({d}) == {n}" for d, n in enumerate(wanted) if n is not None]
+    return " and ".join(dict.fromkeys(asked))
 
 
 def guard_together(ev: Machine, state: TorchState) -> None:
