@@ -555,7 +555,8 @@ class CompiledFunction(CopiedAsOriginal):
             self.callbacks.tell(
                 "compiled", Compiled.of(dispatcher.full_name, dispatcher.location, ops, executable, total)
             )
-        _say("guards", "\n".join(captured.readable()))
+        if "guards" in config.logs:
+            _say("guards", "\n".join(captured.readable()))
         _say("code", source)
         _say(
             "times",
