@@ -13,26 +13,23 @@
 
 namespace quern {
 
-// the errors as NumPy numbers them
+// the errors as NumPy numbers them; processors have the first three side by side, in the same order, and the last at bit 0
 enum : unsigned { BY_ZERO = 1, OVERFLOW_ = 2, UNDERFLOW_ = 4, INVALID = 8 };
 
 #if defined(__SSE2__)
 // MXCSR: 1 invalid, 4 division by zero, 8 overflow, 16 underflow
 inline unsigned noted_errors() {
   unsigned f = __builtin_ia32_stmxcsr();
-  return (f & 4 ? BY_ZERO : 0) | (f & 8 ? OVERFLOW_ : 0) | (f & 16 ? UNDERFLOW_ : 0) | (f & 1 ? INVALID : 0);
+  return (f >> 2 & 7) | (f & 1) << 3;
 }
 inline void forget_errors() { __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() & ~0x3fu); }
-inline void note_errors(unsigned e) {
-  unsigned f = (e & BY_ZERO ? 4 : 0) | (e & OVERFLOW_ ? 8 : 0) | (e & UNDERFLOW_ ? 16 : 0) | (e & INVALID ? 1 : 0);
-  __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | f);
-}
+inline void note_errors(unsigned e) { __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | (e & 7) << 2 | e >> 3); }
 #elif defined(__aarch64__)
 // FPSR: 1 invalid, 2 division by zero, 4 overflow, 8 underflow
 inline unsigned noted_errors() {
   unsigned long f;
   __asm__ volatile("mrs %0, fpsr" : "=r"(f));
-  return (f & 2 ? BY_ZERO : 0) | (f & 4 ? OVERFLOW_ : 0) | (f & 8 ? UNDERFLOW_ : 0) | (f & 1 ? INVALID : 0);
+  return (f >> 1 & 7) | (f & 1) << 3;
 }
 inline void set_fpsr(unsigned long keep, unsigned long set) {
   unsigned long f;
@@ -40,9 +37,7 @@ inline void set_fpsr(unsigned long keep, unsigned long set) {
   __asm__ volatile("msr fpsr, %0" : : "r"((f & keep) | set));
 }
 inline void forget_errors() { set_fpsr(~0x1ful, 0); }
-inline void note_errors(unsigned e) {
-  set_fpsr(~0ul, (e & BY_ZERO ? 2 : 0) | (e & OVERFLOW_ ? 4 : 0) | (e & UNDERFLOW_ ? 8 : 0) | (e & INVALID ? 1 : 0));
-}
+inline void note_errors(unsigned e) { set_fpsr(~0ul, (e & 7) << 1 | e >> 3); }
 #else
 // not known here: every error may have happened
 inline unsigned noted_errors() { return BY_ZERO | OVERFLOW_ | UNDERFLOW_ | INVALID; }

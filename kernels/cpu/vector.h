@@ -41,12 +41,15 @@ struct f16 { u16 bits; };
 template <class T, int N> struct vector_of { typedef T type __attribute__((vector_size(N * sizeof(T)))); };
 template <class T, int N> using vec = typename vector_of<T, N>::type;
 
+// vec<f32, 8> and its kin by names of their own; without the template, whose every use costs the compiler time
+#define QUERN_VECTOR(T, n) typedef T T##x##n __attribute__((vector_size(n * sizeof(T))));
 #define QUERN_LANES(n) \
-  typedef vec<f32, n> f32x##n; typedef vec<f64, n> f64x##n; \
-  typedef vec<i8, n> i8x##n; typedef vec<i16, n> i16x##n; typedef vec<i32, n> i32x##n; typedef vec<i64, n> i64x##n; \
-  typedef vec<u8, n> u8x##n; typedef vec<u16, n> u16x##n; typedef vec<u32, n> u32x##n; typedef vec<u64, n> u64x##n;
+  QUERN_VECTOR(f32, n) QUERN_VECTOR(f64, n) \
+  QUERN_VECTOR(i8, n) QUERN_VECTOR(i16, n) QUERN_VECTOR(i32, n) QUERN_VECTOR(i64, n) \
+  QUERN_VECTOR(u8, n) QUERN_VECTOR(u16, n) QUERN_VECTOR(u32, n) QUERN_VECTOR(u64, n)
 QUERN_LANES(2) QUERN_LANES(4) QUERN_LANES(8) QUERN_LANES(16) QUERN_LANES(32) QUERN_LANES(64)
 #undef QUERN_LANES
+#undef QUERN_VECTOR
 
 template <class T> struct strip { typedef T type; };
 template <class T> struct strip<T&> { typedef T type; };
