@@ -32,7 +32,7 @@ from ..values.keys import NotStatic, static_key, user_hashed
 from ..values.literals import CONSTANT_TYPES, LITERAL_TYPES
 from ..values.mappings import DictValue, Lazy, Reading
 from ..values.objects import ObjectValue
-from ..values.sequences import DequeValue, ListValue, SliceValue, TupleValue
+from ..values.sequences import DequeValue, ListValue, SliceValue, TupleValue, check_size
 from ..values.sets import SetValue
 from ..values.weak import WeakValue
 from .type_lookup import HEAPTYPE, own_name, type_find
@@ -190,6 +190,7 @@ def wrap_constant(ev: Machine, obj: Any, source: Source) -> Value:
 
 
 def wrap_tuple(ev: Machine, obj: tuple[Any, ...], source: Source) -> Value:
+    check_size(ev, tuple, len(obj))
     source = anchor(ev, obj, source) if source.is_const else _type_and_length(ev, obj, source)
     value = TupleValue([wrap(ev, o, source.item(i)) for i, o in enumerate(obj)], source)
     return value

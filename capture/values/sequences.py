@@ -19,6 +19,18 @@ from .constant import FALSE, NONE, TRUE, ConstantValue
 if TYPE_CHECKING:
     from .base import Emitter, Machine
 
+#: elements of a held sequence that capture looks into: each takes a guard and about a kilobyte
+MOST_ELEMENTS = 100_000
+
+
+def check_size(ev: Machine, cls: type, count: int) -> None:
+    """A graph break where a sequence from outside is too long to be guarded element by element."""
+    if count > MOST_ELEMENTS:
+        raise ev.break_(
+            "long-sequence", f"looking into a {cls.__name__} of {count} elements",
+            f"each would take a guard, and capture stops at {MOST_ELEMENTS}; an array holds many numbers better",
+        )  # fmt: skip
+
 
 class SliceValue(Value):
     """A slice object."""
@@ -231,10 +243,11 @@ class MutableSequence(SequenceValue):
 
     def open(self, ev: Machine) -> None:
         """Look inside a list from outside."""
+        base: Any = self.cls
+        count = base.__len__(self.real)
+        check_size(ev, base, count)
         self.closed = False
         if self.source is not None:
-            base: Any = self.cls
-            count = base.__len__(self.real)
             if type(self.real) is self.cls:
                 ev.guards.length(self.source, count)
                 places = [self.source.item(i) for i in range(count)]

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 
 import pytest
 from quern.capture.switches.function_flags import graph_break, is_compiling
 from registry import Expect
-from toy import Toy, agree, on_toy, toy_compile
+from toy import Toy, agree, agrees, on_toy, toy_compile
 
 import quern
 from quern.errors import Unsupported
@@ -674,3 +675,15 @@ def test_assumed_constants_are_called_once() -> None:
     compiled = toy_compile(f, fullgraph=True)
     assert [compiled(Toy([1.0])).data.tolist() for _ in range(3)] == [[3.0]] * 3
     assert calls == [2]
+
+
+@pytest.mark.parametrize("kind", [list, tuple, collections.deque])
+def test_a_sequence_too_long_to_guard_breaks_the_graph(kind):
+    held = kind(range(200_000))
+
+    def f(x, items):
+        y = x + 1
+        return y * items[3], len(items)
+
+    compiled = agrees(f, lambda: (Toy([2.0]), held))
+    assert {b.code for b in compiled.breaks} == {"long-sequence"}
