@@ -145,8 +145,11 @@ def _marked(ev: Machine, fn: Any) -> Handler | None:
 
 def _framework_function(ev: Machine, fn: types.FunctionType) -> Handler | None:
     for frontend in ev.frontends:
-        if frontend.is_framework_code(fn) and not frontend.may_inline(fn):
-            return _not_inlined(fn)
+        if frontend.is_framework_code(fn):
+            inlined = getattr(frontend, "inlined", None)
+            if not frontend.may_inline(fn):
+                return _not_inlined(fn)
+            return None if inlined is None else inlined(ev, fn)
     return None
 
 

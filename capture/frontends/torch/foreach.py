@@ -16,6 +16,7 @@ from ...values.tensor import ArrayValue
 from .calls import METHODS
 from .externs import handler_of_unknown
 from .inplace import call_inplace, is_inplace
+from .recording import recorded, recording_handler
 
 if TYPE_CHECKING:
     from ...values.base import Machine
@@ -40,14 +41,25 @@ def foreach_handler(fn: Any) -> Handler | None:
         return None
     unknown = handler_of_unknown(fn)
 
-    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    def call(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         rows = _rows(ev, method, args, kwargs)
         if rows is None:
             return unknown(ev, args, kwargs)
-        results = [_call(ev, method, *row) for row in rows]
+        results = [_recorded_call(ev, method, *row) for row in rows]
         return args[0] if is_inplace(method) else TupleValue(results)
 
+    whole = recording_handler(fn, call)
+
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+        # what is a tensor during capture is a number in eager (see `queries`), which takes no list of tensors here
+        numbers = _items(ev, args[3]) if len(args) == 4 else None
+        return (call if any(isinstance(n, ArrayValue) for n in numbers or ()) else whole)(ev, args, kwargs)
+
     return handler
+
+
+def _recorded_call(ev: Machine, method: str, args: Sequence[Value], kwargs: Kwargs) -> Value:
+    return recorded(ev, "call_method", method, args, kwargs, lambda: _call(ev, method, args, kwargs))
 
 
 def _call(ev: Machine, method: str, args: Sequence[Value], kwargs: Kwargs) -> Value:

@@ -53,7 +53,7 @@ from .lazy import is_lazy
 from .module import CompiledModule
 from .modules import NNModuleValue
 from .names import convert, create, data, index, nn, pointwise, reduce, shape  # noqa: F401  imported for the rows they add
-from .recording import Program, Recording, Unrecorded, recorded, recording_handler
+from .recording import Program, Recording, Unrecorded, is_public, recorded, recording_handler
 from .results import SizeValue
 from .runtime import TorchRuntime, tensor_meta
 from .state import TorchState, state_of
@@ -128,17 +128,17 @@ class TorchFrontend:
         except TypeError:
             return None
         if found is not None:
-            return recording_handler(fn, found)
+            return recording_handler(fn, found) if is_public(fn) else found
         if getattr(fn, "__module__", "") == "torch._dynamo.decorators":
             return _of_dynamo(fn)
         if _is_allowed_by_torch(fn):
             return lambda ev, args, kwargs: ev.opaque_call(fn, args, kwargs)
         if noted(fn, "_dynamo_marked_constant") or noted(noted(fn, "__wrapped__"), "_dynamo_marked_constant"):
             return _called_now(fn)
-        plain = _tensor_method(fn) or _unpatched(fn)
-        if plain is not None:
-            return plain
-        call = _inplace_function(fn) or foreach_handler(fn) or handler_of_unknown(fn)
+        found = _tensor_method(fn) or _unpatched(fn) or foreach_handler(fn)
+        if found is not None:
+            return found
+        call = _inplace_function(fn) or handler_of_unknown(fn)
         return None if call is None else recording_handler(fn, call)
 
     def is_framework_code(self, fn: Any) -> bool:
@@ -150,6 +150,13 @@ class TorchFrontend:
         if module in _INLINED:
             return True
         return module != "torch" and not any(module == m or module.startswith(m + ".") for m in _NOT_INLINED)
+
+    def inlined(self, ev: Machine, fn: Any) -> Handler | None:
+        """How a function that is inlined is called; None: like any other. A public one is one call of a recorded program."""
+        if state_of(ev).recording is None or not is_public(fn):
+            return None
+        body = ev.wrap(fn, ev.names.const(fn))
+        return recording_handler(fn, lambda ev, args, kwargs: ev.inline(body, args, kwargs))
 
     def opaque(self, ev: Machine, fn: Any, target: str, args: Any, kwargs: Any) -> Value:
         """A user's function as one node of the graph; it must take and give tensors, and have no effects."""

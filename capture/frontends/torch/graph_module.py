@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.fx
 
-from ....inductor.graph import Graph, TensorMeta
+from ....inductor.graph import Graph, Input, Node, TensorMeta
 from ....inductor.interpreter import interpret
 from ....inductor.sizes import python_size
 from ...values.base import Value
@@ -28,8 +28,8 @@ from ...values.number import NumberValue
 from ...values.symint import SymIntValue
 from ...values.tensor import ArrayValue
 from . import autocast
-from .recording import Call, Part, Program
-from .runtime import TorchRuntime
+from .recording import Call, Part, Program, number_call
+from .runtime import TorchRuntime, resolve_name
 
 if TYPE_CHECKING:
     from ...values.base import SymbolTable
@@ -69,9 +69,13 @@ class _Built:
     def __init__(self) -> None:
         self.graph = torch.fx.Graph()
         self.inputs: list[tuple[torch.fx.Node, Any]] = []
+        self.names: set[str] = set()
 
     def take(self, label: str, known: Any) -> torch.fx.Node:
-        name = "".join(c if c.isalnum() else "_" for c in label)
+        name = stem = "".join(c if c.isalnum() else "_" for c in label)
+        while name in self.names:
+            name = f"{stem}{len(self.names)}"
+        self.names.add(name)
         node = self.graph.placeholder(name)
         self.inputs.append((node, known))
         return node
@@ -122,6 +126,8 @@ class _Writer:
     def _argument(self, value: Any) -> Any:
         if isinstance(value, Part):
             return self._part(value.call, value.path)
+        if isinstance(value, Node):
+            return self._number(value)
         if isinstance(value, SymIntValue):
             return self._size(value.expr)
         if isinstance(value, ArrayValue):
@@ -159,10 +165,31 @@ class _Writer:
 
     def _symbol(self, name: str) -> torch.fx.Node:
         if name not in self.taken:
-            part, dim = self.program.sizes[name]
-            node = self._argument(part)
-            self.taken[name] = node if dim is None else self.built.graph.call_method("size", (node, dim))
+            node, dim = self.program.sizes[name]
+            if dim is None:
+                self.taken[name] = self._number(node)
+            else:
+                self.taken[name] = self.built.graph.call_method("size", (self._argument(self.program.made[node]), dim))
         return self.taken[name]
+
+    def _number(self, node: Node) -> torch.fx.Node:
+        """A Python number that the program computes."""
+        part = self.program.made.get(node)
+        if part is not None:
+            return self._part(part.call, part.path)
+        if node not in self.taken:
+            ref = number_call(node)
+            assert ref is not None
+            args = tuple(self._operand(node, a) for a in ref.args)
+            self.taken[node] = self.built.graph.call_function(resolve_name(ref.target), args)
+        return self.taken[node]
+
+    def _operand(self, node: Node, given: Any) -> Any:
+        if isinstance(given, Input):
+            operand = node.inputs[given.index]
+            assert operand is not None
+            return self._number(operand)
+        return self._size(given) if hasattr(given, "free_symbols") else given
 
 
 def _max(*sizes: Any) -> Any:
@@ -183,8 +210,26 @@ def _extreme(function: Callable[..., Any], sizes: Sequence[Any]) -> Any:
 
 
 def _named(target: Any) -> Any:
-    """A function as code can name it: torch's own by where it stands, an operator's handle as it is."""
-    return getattr(target, "_opoverload", target)
+    """A function as code can name it. Some of torch's Python functions do not stand where they say."""
+    target = getattr(target, "_opoverload", target)
+    if isinstance(target, types.FunctionType) and target.__module__.partition(".")[0] == "torch":
+        path = f"{target.__module__}.{target.__name__}".split(".")[1:]
+        found: Any = torch
+        for name in path:
+            found = getattr(found, name, None)
+        return target if found is target else _elsewhere(target)
+    return target
+
+
+def _elsewhere(function: Any) -> Any:
+    """The same under a name that is nobody's place."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    call.__module__ = __name__
+    return call
 
 
 def _of_graph(graph: Graph, runtime: TorchRuntime) -> _Built:
@@ -251,7 +296,9 @@ class _Fakes:
             node.meta["example_value"] = node.meta["val"] = fake
             return example
         if isinstance(known, NumberValue) and type(known.hint) is float:
-            node.meta["example_value"] = node.meta["val"] = self.mode.from_tensor(example, static_shapes=True)
+            fake = self.mode.from_tensor(example, static_shapes=True, source=self.shape_tools.ConstantSource(node.name))
+            self._note(fake.item_memo, known)
+            node.meta["example_value"] = node.meta["val"] = fake
             return example
         made = self._int(node.name, known, example)
         node.meta["example_value"] = node.meta["val"] = made
@@ -269,6 +316,8 @@ class _Fakes:
         return made
 
     def _tensor(self, name: str, meta: TensorMeta, example: torch.Tensor) -> Any:
+        if not meta.is_dynamic:
+            return self.mode.from_tensor(example, static_shapes=True)
         source = self.shape_tools.ConstantSource(name)
         context = self._context(source, meta.shape, example)
         self.context.tensor_to_context[example] = context
@@ -289,17 +338,19 @@ class _Fakes:
         )
 
     def _note(self, found: Any, known: Any) -> None:
-        if isinstance(found, torch.SymInt) and found.node.expr.is_Symbol:
+        if isinstance(found, (torch.SymInt, torch.SymFloat)) and found.node.expr.is_Symbol:
             self.sizes.setdefault(found.node.expr, known)
 
     def run(self, module: torch.fx.GraphModule) -> None:
-        """Give each node its example, as far as torch can say what comes out of it without data."""
+        """Give each node its example, as far as torch can say what comes out of it without data. torch.compile refuses the
+        programs of which it cannot; here the nodes that follow have none, and `meta["examples_end"]` says why.
+        """
         before, grad = autocast.ambient(), torch.is_grad_enabled()
         try:
             with self.mode:
                 _Examples(module, garbage_collect_values=False).run()
-        except NotImplementedError:
-            pass  # a function that knows no fake tensors: what follows it has no examples
+        except Exception as error:
+            module.meta["examples_end"] = f"{type(error).__name__}: {error}"
         finally:
             torch._C._set_grad_enabled(grad)
             autocast.restore(before)
@@ -310,10 +361,12 @@ class _Fakes:
         while self.settled < len(guards):
             said = guards[self.settled].expr
             self.settled += 1
+            if any(s not in self.sizes for s in said.free_symbols):
+                continue  # it is about what belongs to an input: the gradient of a parameter has its sizes
             numbers = [known for s in said.free_symbols if isinstance(known := self.sizes.get(s), NumberValue)]
             for number in numbers:
                 number.as_constant()
-            relation = _in_sympy(said).xreplace({s: self.sizes[s] for s in said.free_symbols if s in self.sizes})
+            relation = _in_sympy(said).xreplace({s: self.sizes[s] for s in said.free_symbols})
             try:
                 if relation not in (True, False):
                     self.symbols.decide(relation)

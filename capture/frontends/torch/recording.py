@@ -11,13 +11,14 @@ A tensor that no recorded call gave ends it (`Unrecorded`): such a program is ca
 from __future__ import annotations
 
 import operator
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ....inductor.graph import Node, symbols_in
+from ....inductor.graph import ExternRef, Node, symbols_in
 from ...breaks import Restart
 from ...values.base import Value
 from ...values.classes import ClassValue
@@ -29,7 +30,7 @@ from ...values.symint import SymIntValue
 from ...values.tensor import ArrayValue, InputStorage
 from .autocast import DEVICES
 from .held_numbers import number_source
-from .state import state_of
+from .state import counts_a_write, state_of
 
 if TYPE_CHECKING:
     from ....errors import SourceLocation
@@ -59,8 +60,8 @@ class _Unsayable(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call. kind: "call_function" or "call_method"; args, kwargs: tensors and numbers in them are `Part`s of earlier calls, or
-    Values from outside.
+    """One call. kind: "call_function" or "call_method"; args, kwargs: tensors and numbers in them are `Part`s of earlier calls,
+    nodes that compute a Python number, or Values from outside.
     """
 
     kind: str
@@ -96,7 +97,8 @@ class Taken:
 class Program:
     """A recording that is complete.
 
-    sizes:    of the symbols that calls compute: the number, or the tensor and its dim
+    sizes:    of the symbols that calls compute: the node that gives it, and the dim of its value (None: the value itself)
+    made:     what nodes give, where a call gave it
     writes:   whether it changes a tensor from outside
     frontend: whose program it is
     """
@@ -104,7 +106,8 @@ class Program:
     calls: tuple[Call, ...]
     taken: tuple[Taken, ...]
     outputs: tuple[Any, ...]
-    sizes: Mapping[str, tuple[Part, int | None]]
+    sizes: Mapping[str, tuple[Node, int | None]]
+    made: Mapping[Node, Part]
     writes: bool
     frontend: Any
 
@@ -114,11 +117,15 @@ class Recording:
 
     def __init__(self, grad: bool) -> None:
         self.calls: list[Call] = []
-        #: by `id` of a Value that calls gave, and by the name of a symbol that they compute
-        self.origins: dict[Any, Part] = {}
-        #: the Values of `origins` by their nodes; they live as long as the recording, so that their ids stay theirs
-        self.by_node: dict[Node, Value] = {}
+        #: by `id` of a tensor's Value that calls gave; the Values live as long as the recording, so that their ids stay theirs
+        self.origins: dict[int, Part] = {}
         self.kept: list[Value] = []
+        #: what calls gave, by its node at that time
+        self.made: dict[Node, Part] = {}
+        #: nodes that recorded calls became
+        self.covered: set[Node] = set()
+        #: a tensor was written to by what is no recorded call
+        self.missed = False
         #: a call is being recorded: what it calls is part of it
         self.busy = False
         self.grad = grad
@@ -139,23 +146,29 @@ class Recording:
 
     def gave(self, ev: Machine, call: Call, result: Value, path: tuple[int, ...] = ()) -> None:
         """Note what a call gave. What an operator such as `+=` gives goes by that from then on, though it is what was there."""
+        part = Part(call, path)
         if isinstance(result, SymIntValue):
-            self.origins.setdefault(getattr(result.expr, "name", result.expr), Part(call, path))
-        elif isinstance(result, (ArrayValue, ItemValue)):
+            told = ev.symbols.unbacked.get(getattr(result.expr, "name", ""))
+            if told is not None and told[1] is None:
+                self.made.setdefault(told[0], part)
+        elif isinstance(result, ItemValue):
+            self.made.setdefault(result.node, part)
+        elif isinstance(result, ArrayValue):
             if call.target in _AUGMENTED:
-                self.origins[id(result)] = Part(call)
+                self.origins[id(result)] = part
             elif result.source is None and id(result) not in self.origins:
-                self.origins[id(result)] = Part(call, path)
+                self.origins[id(result)] = part
                 self.kept.append(result)
-                node = result._node if isinstance(result, ArrayValue) else result.node
-                if node is not None:
-                    self.by_node.setdefault(node, result)
+                if result._node is not None:
+                    self.made.setdefault(result._node, part)
         elif isinstance(result, (TupleValue, ListValue)) and result.source is None:
-            for i, part in enumerate(result.items(ev)):
-                self.gave(ev, call, part, (*path, i))
+            for i, element in enumerate(result.items(ev)):
+                self.gave(ev, call, element, (*path, i))
 
     def resolved(self, value: Any) -> Any:
         """An argument with what earlier calls gave in the place of their Values."""
+        if isinstance(value, ItemValue):
+            return self.made.get(value.node, value.node)
         if isinstance(value, Value):
             return self.origins.get(id(value), value)
         if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
@@ -207,15 +220,28 @@ class Recording:
         """The program whose results are `outputs` (Values, or nodes that hold numbers). Raises Unrecorded."""
         self._leave_modes()
         self._set_grad(state_of(ev).entry_grad)
-        results = tuple(self.resolved(self.by_node.get(o) if isinstance(o, Node) else o) for o in outputs)
-        if None in results:
+        if self.missed or any(n.effects and not self._is_known(ev, n) for n in ev.graph.nodes):
             raise Unrecorded
+        results = tuple(self.resolved(o) for o in outputs)
         taking = _Taking(ev, self)
         for call in self.calls:
             taking.look(call.args)
             taking.look(tuple(call.kwargs.values()))
         taking.look(results)
-        return Program(tuple(self.calls), tuple(taking.taken.values()), results, taking.sizes, writes, frontend)
+        taken = tuple(taking.taken.values())
+        return Program(tuple(self.calls), taken, results, taking.sizes, self.made, writes, frontend)
+
+    def _is_known(self, ev: Machine, node: Node) -> bool:
+        """Whether what a node does beside giving a value is done by the calls, or is none of the program's business."""
+        return (
+            node in self.covered or node in state_of(ev).stored or number_call(node) is not None or counts_a_write(node)
+        )
+
+
+def number_call(node: Node) -> ExternRef | None:
+    """How Python computes the number that a node gives from others; None for another node."""
+    ref = node.attrs.get("ref")
+    return ref if ref is not None and ref.target.partition(":")[0] in ("operator", "builtins") else None
 
 
 class _Taking:
@@ -225,7 +251,7 @@ class _Taking:
         self.ev = ev
         self.recording = recording
         self.taken: dict[Any, Taken] = {}
-        self.sizes: dict[str, tuple[Part, int | None]] = {}
+        self.sizes: dict[str, tuple[Node, int | None]] = {}
 
     def look(self, value: Any) -> None:
         if isinstance(value, (tuple, list)):
@@ -239,6 +265,19 @@ class _Taking:
             self._symbols(value.expr)
         elif isinstance(value, Value):
             self._take(value)
+        elif isinstance(value, Node):
+            self._number(value)
+
+    def _number(self, node: Node) -> None:
+        if node in self.recording.made:
+            return
+        ref = number_call(node)
+        if ref is None:
+            raise Unrecorded
+        self._symbols(ref.args)
+        for operand in node.inputs:
+            if operand is not None:
+                self._number(operand)
 
     def _take(self, value: Value) -> None:
         if isinstance(value, NumberValue):
@@ -258,17 +297,16 @@ class _Taking:
         for symbol in symbols_in(sizes):
             if symbol.name in self.taken or symbol.name in self.sizes:
                 continue
-            if symbol.name in self.recording.origins:
-                self.sizes[symbol.name] = self.recording.origins[symbol.name], None
-                continue
             bound = self.ev.symbols.by_name.get(symbol.name)
             if bound is not None:
                 self.taken[symbol.name] = Taken(symbol, bound.places[0][1], bound.hint)
                 continue
-            node, dim = self.ev.symbols.unbacked[symbol.name] or (None, None)
-            if dim is None or node not in self.recording.by_node:
+            told = self.ev.symbols.unbacked[symbol.name]
+            if told is None or told[1] is not None and told[0] not in self.recording.made:
                 raise Unrecorded
-            self.sizes[symbol.name] = self.recording.origins[id(self.recording.by_node[node])], dim
+            self.sizes[symbol.name] = told
+            if told[1] is None:
+                self._number(told[0])
 
 
 def unrecordable(ev: Machine) -> None:
@@ -307,6 +345,7 @@ def recorded(
     if acts or any(_is_made(v, (*args, *kwargs.values())) for v in _tensors(ev, result)):
         if isinstance(result, (Value, type(None))):
             call = recording.add(ev, kind, target, said, named)
+            recording.covered.update(ev.graph.nodes[before:])
             if result is not None:
                 recording.gave(ev, call, result)
     return result
@@ -340,6 +379,18 @@ def recorded_rows(ev: Machine, owner: Value, item: Callable[..., Any], make: Cal
     for i, row in enumerate(rows.items(ev)):
         recording.gave(ev, recording.add(ev, "call_function", item, (owner, i), {}), row)
     return rows
+
+
+def note_write(ev: Machine) -> None:
+    """A tensor is written to. What is no recorded call must not."""
+    recording = state_of(ev).recording
+    if recording is not None and not recording.busy:
+        recording.missed = True
+
+
+def is_public(fn: Any) -> bool:
+    """Whether a program may be said to call this function: of torch's own Python functions, those over tensors."""
+    return not isinstance(fn, types.FunctionType) or fn.__module__ in ("torch.functional", "torch.nn.functional")
 
 
 def recording_handler(fn: Any, handler: Callable[..., Value]) -> Callable[..., Value]:

@@ -163,6 +163,16 @@ def state_of(ev: Machine) -> TorchState:
     return ev.states["torch"]
 
 
+#: what tells autograd that a tensor changed
+COUNT_A_WRITE = "torch.autograd.graph:increment_version"
+
+
+def counts_a_write(node: Node) -> bool:
+    """Whether a node only tells autograd that tensors change."""
+    ref = node.attrs.get("ref")
+    return ref is not None and ref.target == COUNT_A_WRITE
+
+
 @contextlib.contextmanager
 def gradients(ev: Machine, mode: bool) -> Iterator[None]:
     """What is done inside records gradients, or none."""

@@ -25,7 +25,7 @@ from .externs import method_call
 from .inplace import call_inplace, is_inplace, set_requires_grad
 from .known import known_content
 from .names import index as names_index
-from .recording import recorded, recorded_attribute, recorded_output, recorded_rows
+from .recording import note_write, recorded, recorded_attribute, recorded_output, recorded_rows
 from .results import SizeValue
 from .state import data_of, gradients, state_of
 
@@ -87,6 +87,7 @@ class TensorValue(ArrayValue):
         return node
 
     def write(self, ev: Machine, node: Node) -> None:
+        note_write(ev)
         training.write(ev, self, node, super().write)
 
     def view(self, ev: Machine, op: str, **attrs: Any) -> ArrayValue:

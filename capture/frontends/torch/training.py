@@ -19,7 +19,7 @@ import torch
 from ....inductor.graph import ExternRef, Input, Node
 from ....inductor.ops import OPS
 from ...values.tensor import InputStorage, Storage, with_layout
-from .state import DataStep, gradients, is_cut, state_of
+from .state import COUNT_A_WRITE, DataStep, gradients, is_cut, state_of
 
 if TYPE_CHECKING:
     from ...values.base import Machine
@@ -83,7 +83,7 @@ def _count(ev: Machine, storage: Storage) -> None:
     if not storage.is_input and storage.current(ev).op.kind != "view":
         old[storage.current(ev)] = None
     if old:
-        ref = ExternRef("torch.autograd.graph:increment_version", (tuple(Input(i) for i in range(len(old))),))
+        ref = ExternRef(COUNT_A_WRITE, (tuple(Input(i) for i in range(len(old))),))
         ev.builder.append(OPS["extern"], tuple(old), {"ref": ref, "effects": True, "strides": ()}, ())  # type: ignore[arg-type]
         ev.graph.nodes.insert(state.began, ev.graph.nodes.pop())
 
