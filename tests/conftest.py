@@ -14,7 +14,7 @@ import quern
 # pytest put this folder on the path, where the folder `torch` would pass for the framework that may not be installed
 sys.path[:] = [p for p in sys.path if Path(p) != Path(__file__).parent]
 # the registry of programs and the comparer, for all folders
-sys.path.append(str(Path(__file__).parent / "corpus"))
+sys.path += [str(Path(__file__).parent / "corpus"), str(Path(__file__).parent / "corpus" / "programs")]
 
 
 @pytest.fixture(autouse=True)

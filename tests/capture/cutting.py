@@ -8,27 +8,30 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cut_cases import trace
+import running
+from comparison import Fact
+from cut_functions import trace
 from quern.capture.bytecode.continuation import UNBOUND, CannotContinue, TailSpec, build_continuation, tail_stack
 from quern.capture.bytecode.instructions import Slot, decode, live_locals, stack_shape
 
-Outcome = tuple[Any, ...]
 
+def observe(run: Callable[[], Any], code: types.CodeType) -> list[Fact]:
+    """All that can be seen of `run`: the line of `code` that an exception came from, and what was logged."""
+    lines: list[int | None] = []
 
-def observe(run: Callable[[], Any], code: types.CodeType) -> Outcome:
-    """Result or exception of `run`, the line of `code` it came from, and what was logged."""
+    def called() -> Any:
+        try:
+            return run()
+        except Exception as error:
+            passed = traceback.extract_tb(error.__traceback__)
+            lines.extend(f.lineno for f in passed if (f.filename, f.name) == (code.co_filename, code.co_name))
+            raise
+
     trace.clear()
-    try:
-        outcome: Outcome = ("returned", run())
-    except Exception as error:
-        lines = [
-            line.lineno
-            for line in traceback.extract_tb(error.__traceback__)
-            if (line.filename, line.name) == (code.co_filename, code.co_name)
-        ]
-        chain = (type(error.__cause__), type(error.__context__))
-        outcome = ("raised", type(error), str(error), lines[-1:], chain)
-    return *outcome, list(trace)
+    recorder = running.observe(called, running.Ground()).recorder
+    recorder.write(lines[-1:], "line")
+    recorder.write(list(trace), "trace")
+    return recorder.facts
 
 
 class Activation:
@@ -101,7 +104,3 @@ def can_cut(code: types.CodeType, index: int) -> bool:
     except CannotContinue:
         return False
     return True
-
-
-def copies(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(list(a) if isinstance(a, list) else a for a in args)

@@ -19,34 +19,41 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import cut_cases
+import cut_functions
 import pytest
-from cut_cases import CASES, closures, dies, log, loops, straight, tries
-from cutting import Activation, can_cut, copies, observe
+from comparison import Comparison, within
+from cut_functions import closures, dies, log, loops, straight, tries
+from cutting import Activation, can_cut, observe
 from quern.capture.bytecode.continuation import UNBOUND, CannotContinue, TailSpec, build_continuation, tail_stack
 from quern.capture.bytecode.instructions import Slot, decode, successors
+from registry import Program, programs
 
 from quern.errors import InternalError
 
+EXACT = Comparison(within(0.0))
+PROGRAMS = programs("cut")
 
-@pytest.mark.parametrize(("function", "calls"), CASES, ids=[f.__qualname__ for f, _ in CASES])
-def test_cut_at_every_instruction(function: types.FunctionType, calls: list[tuple[Any, ...]]) -> None:
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.name)
+def test_cut_at_every_instruction(program: Program) -> None:
     """Run to instruction k, leave, enter again at k and run to the end: for every k that can be left."""
+    function = program.make()
     code = function.__code__
     view = decode(code)
     allowed = [index for index in range(len(view)) if can_cut(code, index)]
     assert len(allowed) >= 5
-    for args in calls:
-        plain = observe(lambda: function(*copies(args)), code)
+    for call in range(program.calls):
+        plain = observe(lambda: function(*program.args(call)), code)
         for cut in allowed:
-            activation = Activation(function, copies(args))
+            activation = Activation(function, program.args(call))
             done = observe(lambda: activation.run(lambda entry: iter((cut,) if entry == 0 else ())), code)
-            assert done == plain, f"cut at {view[cut]}\n{view}"
+            EXACT.check(plain, done, f"cut at {view[cut]}: ")
 
 
-@pytest.mark.parametrize(("function", "calls"), CASES, ids=[f.__qualname__ for f, _ in CASES])
-def test_single_steps(function: types.FunctionType, calls: list[tuple[Any, ...]]) -> None:
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.name)
+def test_single_steps(program: Program) -> None:
     """Leave after each instruction, on each way that control can go: every instruction is run by its own code."""
+    function = program.make()
     code = function.__code__
     view = decode(code)
     steps = 0
@@ -61,10 +68,10 @@ def test_single_steps(function: types.FunctionType, calls: list[tuple[Any, ...]]
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(20_000)
     try:
-        for args in calls:
-            plain = observe(lambda: function(*copies(args)), code)
-            activation = Activation(function, copies(args))
-            assert observe(lambda: activation.run(cuts), code) == plain
+        for call in range(program.calls):
+            plain = observe(lambda: function(*program.args(call)), code)
+            activation = Activation(function, program.args(call))
+            EXACT.check(plain, observe(lambda: activation.run(cuts), code))
     finally:
         sys.setrecursionlimit(limit)
     assert steps >= 3
@@ -156,14 +163,14 @@ def test_traceback_shows_the_users_line() -> None:
     with pytest.raises(KeyError) as caught:
         made({}, "missing")
     frame = traceback.extract_tb(caught.value.__traceback__)[-1]
-    assert (frame.filename, frame.name) == (cut_cases.__file__, "dies")
+    assert (frame.filename, frame.name) == (cut_functions.__file__, "dies")
     assert frame.line == 'return y["missing"]'
     assert (frame.lineno, frame.colno, frame.end_colno) == (instr.line, instr.col, instr.end_col)
 
 
 def test_lines_of_the_body_are_the_originals() -> None:
     """Every original instruction stands in the continuation, at its own line and columns."""
-    for function, _ in CASES:
+    for function in [p.make() for p in PROGRAMS]:
         made = build_continuation(function.__code__, 0, (), ())
         original = [p for p in function.__code__.co_positions()]
         copied = [p for p in made.code.co_positions()]
@@ -360,5 +367,5 @@ def test_names_with_a_dot_do_not_clash() -> None:
 
 
 def test_the_long_case_needs_long_jumps() -> None:
-    jumps = [raw for raw in decode(cut_cases.long_jumps.__code__).raws if raw.target is not None]
+    jumps = [raw for raw in decode(cut_functions.long_jumps.__code__).raws if raw.target is not None]
     assert any(raw.at > raw.start for raw in jumps), "no jump of long_jumps has an EXTENDED_ARG"

@@ -13,6 +13,9 @@ A file of programs in `programs/` makes one `Topic` and decorates them:
     @program(args=lambda call: (randn(2), call % 2 == 0), calls=4)     # other arguments at each call
     def flag(x, on): ...
 
+    @program.given((1, [2]), (3, []))        # the arguments of each call
+    def extend(x, items): ...
+
     @program.maker                # makes the function (or nn.Module) anew for every run
     def closure(): ...
 
@@ -26,6 +29,7 @@ A file of programs in `programs/` makes one `Topic` and decorates them:
 
 from __future__ import annotations
 
+import copy
 import enum
 import functools
 import importlib
@@ -112,6 +116,10 @@ class Topic(list[Program]):
             return functools.partial(self.maker, **settings)
         self._add(make.__name__, make, settings, None)
         return make
+
+    def given(self, *calls: tuple[Any, ...]) -> Callable[[Any], Any]:
+        """A decorator that says each call's arguments, which are copied."""
+        return self(args=lambda call: copy.deepcopy(calls[call]), calls=len(calls))
 
     def script(self, fn: Any) -> Any:
         """A generator over the compiling decorator."""

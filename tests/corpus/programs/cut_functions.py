@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from registry import Topic
+
+program = Topic(__name__)
 trace: list[Any] = []
 
 
@@ -72,12 +74,14 @@ class Derived(Base):
         return super().greet("x"), (lambda: self is not None)()
 
 
+@program.given((1, 2), (1, 2, 3, 4))
 def straight(a, b, *rest, c=3, **more):
     t = a + b * c
     t -= len(rest)
     return t, rest, more, -t, +t, ~t, not t
 
 
+@program.given((0,), (4,))
 def loops(n):
     total = 0
     for i in range(n):
@@ -98,6 +102,7 @@ def loops(n):
     return total
 
 
+@program.given((1,))
 def calls(a):
     g = Guard("g")
     x = g.method(a, 1, k=a, *[2], **{"z": 3})
@@ -106,10 +111,12 @@ def calls(a):
     return x, y, z, "{}".format(a), print, (log if a else max)(a), sorted([3, 1, 2], reverse=True)
 
 
+@program.given((3,))
 def nested_calls(a):
     return log(max(log(a), Guard("n").method(log(1), q=min(2, log(a)))[1][0], len([log(5)])))
 
 
+@program.given((0,), (1,))
 def withs(a):
     with Guard("one") as one, Guard("two", swallow=True) as two:
         log(one.name)
@@ -119,6 +126,7 @@ def withs(a):
     return "after"
 
 
+@program.given((1,), (7,))
 def with_return(a):
     with Guard("w"):
         for i in range(3):
@@ -128,6 +136,7 @@ def with_return(a):
     return None
 
 
+@program.given((0,), (1,), (-1,))
 def tries(a):
     out = []
     try:
@@ -150,6 +159,7 @@ def tries(a):
     return out
 
 
+@program.given((["1", "x", "3"],))
 def try_loop(values):
     good = []
     for v in values:
@@ -162,6 +172,7 @@ def try_loop(values):
     return good
 
 
+@program.given((1,))
 def raises_from(a):
     try:
         log(a)
@@ -170,6 +181,7 @@ def raises_from(a):
         raise RuntimeError("outer") from e
 
 
+@program.given((2,))
 def closures(a):
     count = 0
     later = None
@@ -188,30 +200,35 @@ def closures(a):
     return add(a), look(), count, [add(i) for i in range(2)]
 
 
+@program.given(([1, 2, 3],))
 def comprehensions(xs):
     squares = [x * x for x in xs if x]
     table = {x: [y for y in range(x)] for x in xs}
     return squares, table, {x % 2 for x in xs}, sum(x for x in xs), [(x, y) for x in xs for y in xs if x < y]
 
 
+@program.given(([1, 2], 5))
 def comprehension_shadows(xs, x):
     before = x
     found = [x + before for x in xs]
     return found, x
 
 
+@program.given(([1, 2], 5))
 def comprehension_of_cell(xs, x):
     show = lambda: x  # noqa: E731
     found = [x + 1 for x in xs]
     return found, show(), [(lambda: x)() for x in xs], x
 
 
+@program.given(([1, 2],), ([0],), ([],))
 def walrus(xs):
     if (n := len(xs)) > 1 and (m := xs[0]):
         return n, m
     return n, [last := x for x in xs], last
 
 
+@program.given((1, 2), (0, 5), (7, 2))
 def booleans(a, b):
     c = a and b or not a
     d = a if a < b < 10 else b
@@ -219,6 +236,7 @@ def booleans(a, b):
     return c, d, e, a is None, b is not None, a in [b], a not in (1, 2), a == b, a != b
 
 
+@program.given((0,), (5,), (2,))
 def truths(a):
     t = Truth(a)
     if t < 3 and not (t < 1):
@@ -229,6 +247,7 @@ def truths(a):
     return x is t, t.value if t < 9 else None
 
 
+@program.given((1,))
 def no_truth(a):
     try:
         if Raises() and a:
@@ -237,6 +256,7 @@ def no_truth(a):
         return str(e)
 
 
+@program.given((None,), (1,), (1, 2))
 def nones(a, b=None):
     if a is None:
         return 0
@@ -247,6 +267,7 @@ def nones(a, b=None):
     return 2
 
 
+@program.given((0,), (1,))
 def deletes(a):
     b = [1, 2, 3]
     del b[0]
@@ -260,6 +281,7 @@ def deletes(a):
     return a, b, hasattr(g, "extra")
 
 
+@program.given((0,), (1,))
 def unbound(a):
     if a:
         x = 1
@@ -267,6 +289,7 @@ def unbound(a):
     return x
 
 
+@program.given((0,), (1,))
 def unbound_cell(a):
     def look():
         return x
@@ -278,6 +301,7 @@ def unbound_cell(a):
     return x
 
 
+@program.given(([1, 2, 3, 4, 5],))
 def slices(a):
     a[1:3] = [7, 8]
     a[0] = a[-1]
@@ -285,20 +309,24 @@ def slices(a):
     return a[1:], a[:2], a[::2], a[0]
 
 
+@program.given(("é", 5))
 def formats(a, w):
     return f"{a}{a!r}{a:>{w}}{a!s:<{w}}" + f"{a!a}" + "{0}".format(a)
 
 
+@program.given(([1, 2, 3],), ([1],))
 def unpacks(a):
     first, *middle, last = a
     (p, q), r = (first, last), middle
     return [*a, *r], {*a, p}, {**{"q": q}, "r": 1}, (lambda *v, **k: (v, k))(*a, **{"z": 2})
 
 
+@program.given((1,))
 def builds(a):
     return {"a": a, "b": {a, 1}, "c": (a, [a, 2]), a: 3, "d": slice(a, 2, 3)}
 
 
+@program.given(([1, 2, 3],), ({"k": 1, "m": 2},), (Guard("g"),), ("s",), (1.5,))
 def matches(v):
     match v:
         case [1, x, *rest]:
@@ -313,6 +341,7 @@ def matches(v):
             return "other"
 
 
+@program.given((1,), (0,))
 def globals_and_imports(a):
     global _made
     _made = a
@@ -323,6 +352,7 @@ def globals_and_imports(a):
     return m.floor(2.5), join("x", "y"), _made
 
 
+@program.given((1,))
 def many_locals(a):
     b = c = d = e = f = g = h = i = j = k = l = m = n = o = p = a  # noqa: F841
     q, r = p, o
@@ -332,16 +362,19 @@ def many_locals(a):
     return u(), q, s, t
 
 
+@program.given((1,))
 def sees_frame(a):
     b = a + 1
     c = lambda: b  # noqa: E731
     return sorted(locals()), eval("b + a"), c()
 
 
+@program.given(("hi",))
 def method_call(a):
     return Derived().greet(a), Derived().greet_from_cell(a)
 
 
+@program.given((3,))
 def decorated(a):
     class Inner(Base):
         value: int = a
@@ -352,6 +385,7 @@ def decorated(a):
     return Inner().get(), Inner.value
 
 
+@program.given((1,))
 def exception_group(a):
     try:
         raise ExceptionGroup("g", [ValueError(a), KeyError(a)])
@@ -362,12 +396,14 @@ def exception_group(a):
     return a
 
 
+@program.given((1,))
 def dies(a):
     x = [a]
     y = {"k": x}
     return y["missing"]
 
 
+@program.given(([5, 3, 2],))
 def long_jumps(a):
     """Its loop is longer than a jump's one-byte argument can say."""
     t = 0
@@ -380,42 +416,7 @@ def long_jumps(a):
     return t
 
 
-CASES: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
-    (straight, [(1, 2), (1, 2, 3, 4)]),
-    (loops, [(0,), (4,)]),
-    (calls, [(1,)]),
-    (nested_calls, [(3,)]),
-    (withs, [(0,), (1,)]),
-    (with_return, [(1,), (7,)]),
-    (tries, [(0,), (1,), (-1,)]),
-    (try_loop, [(["1", "x", "3"],)]),
-    (raises_from, [(1,)]),
-    (closures, [(2,)]),
-    (comprehensions, [([1, 2, 3],)]),
-    (comprehension_shadows, [([1, 2], 5)]),
-    (comprehension_of_cell, [([1, 2], 5)]),
-    (walrus, [([1, 2],), ([0],), ([],)]),
-    (booleans, [(1, 2), (0, 5), (7, 2)]),
-    (truths, [(0,), (5,), (2,)]),
-    (no_truth, [(1,)]),
-    (nones, [(None,), (1,), (1, 2)]),
-    (deletes, [(0,), (1,)]),
-    (unbound, [(0,), (1,)]),
-    (unbound_cell, [(0,), (1,)]),
-    (slices, [([1, 2, 3, 4, 5],)]),
-    (formats, [("é", 5)]),
-    (unpacks, [([1, 2, 3],), ([1],)]),
-    (builds, [(1,)]),
-    (matches, [([1, 2, 3],), ({"k": 1, "m": 2},), (Guard("g"),), ("s",), (1.5,)]),
-    (globals_and_imports, [(1,), (0,)]),
-    (many_locals, [(1,)]),
-    (sees_frame, [(1,)]),
-    (method_call, [("hi",)]),
-    (Derived.greet, [(Derived(), "hi")]),
-    (Derived.greet_from_cell, [(Derived(), "hi")]),
-    (Derived.only_self_from_cell, [(Derived(),)]),
-    (decorated, [(3,)]),
-    (exception_group, [(1,)]),
-    (dies, [(1,)]),
-    (long_jumps, [([5, 3, 2],)]),
-]
+# their first arguments are instances of the class, which is there now
+program.given((Derived(), "hi"))(Derived.greet)
+program.given((Derived(), "hi"))(Derived.greet_from_cell)
+program.given((Derived(),))(Derived.only_self_from_cell)
