@@ -8,7 +8,7 @@ import functools
 import io
 import random
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,9 +53,14 @@ class Seen:
     error: BaseException | None
 
 
-def runs(program: Program, prepare: Callable[[Any], Any], ground: Ground) -> Iterator[Run]:
-    """The program's calls one after the other; `prepare` gives what is called in place of its function."""
-    return _script(program, prepare, ground) if program.script else _calls(program, prepare, ground)
+def runs(
+    program: Program, prepare: Callable[[Any], Any], ground: Ground, plain: Sequence[Run] | None = None
+) -> Iterator[Run]:
+    """The program's calls one after the other; `prepare` gives what is called in place of its function.
+
+    plain: the same of the plain program: an error that it has not is raised
+    """
+    return _script(program, prepare, ground) if program.script else _calls(program, prepare, ground, plain)
 
 
 def _script(program: Program, prepare: Callable[[Any], Any], ground: Ground) -> Iterator[Run]:
@@ -66,7 +71,9 @@ def _script(program: Program, prepare: Callable[[Any], Any], ground: Ground) -> 
         yield Run(recorder.facts)
 
 
-def _calls(program: Program, prepare: Callable[[Any], Any], ground: Ground) -> Iterator[Run]:
+def _calls(
+    program: Program, prepare: Callable[[Any], Any], ground: Ground, plain: Sequence[Run] | None
+) -> Iterator[Run]:
     state = copy.deepcopy({k: program.scope[k] for k in program.state if k in program.scope})
     with _installed(program, state), ground.around(program):
         ground.seed(0)
@@ -78,13 +85,17 @@ def _calls(program: Program, prepare: Callable[[Any], Any], ground: Ground) -> I
         args = program.args(number)
         ground.seed(100 + number)
         with _installed(program, state), ground.around(program):
-            seen = observe(functools.partial(callee, *args), ground, program.scope["__file__"])
+            fails = plain is None or plain[number].error is not None
+            seen = observe(functools.partial(callee, *args), ground, program.scope["__file__"], fails)
         seen.recorder.write((args, state, function), "(arguments, globals, function)")
         yield Run(seen.recorder.facts, seen.error)
 
 
-def observe(call: Callable[[], Any], ground: Ground, file: str = "") -> Seen:
-    """Make a call and write down its result or exception, the lines of `file` that this passed, what was printed, and modes."""
+def observe(call: Callable[[], Any], ground: Ground, file: str = "", fails: bool = True) -> Seen:
+    """Make a call and write down its result or exception, the lines of `file` that this passed, what was printed, and modes.
+
+    fails: the call may raise; otherwise what it raises is not written down but raised
+    """
     result = error = None
     lines: list[tuple[str, int | None]] = []
     modes = ground.modes()
@@ -92,6 +103,9 @@ def observe(call: Callable[[], Any], ground: Ground, file: str = "") -> Seen:
         try:
             result = call()
         except Exception as raised:
+            if not fails:
+                ground.reset(modes)
+                raise
             error = raised
             lines = [(f.name, f.lineno) for f in traceback.extract_tb(raised.__traceback__) if f.filename == file]
             forget_tracebacks(raised)
@@ -135,13 +149,6 @@ def _installed(program: Program, state: dict[str, Any]) -> Iterator[None]:
         scope.update(before)
 
 
-def compare(want: Run, got: Run, comparison: Comparison, where: str) -> None:
-    """Raises Difference when the calls can be told apart; an error that only the compiled call raised is raised itself."""
-    if got.error is not None and want.error is None:
-        raise got.error
-    comparison.check(want.facts, got.facts, f"{where} ")
-
-
 def agree(
     program: Program, prepare: Callable[[Any], Any], ground: Ground, comparison: Comparison | None = None
 ) -> None:
@@ -149,10 +156,10 @@ def agree(
     comparison = comparison or Comparison(within(program.error))
     plain = list(runs(program, _AS_IS, ground))
     calls = 0
-    for got in runs(program, prepare, ground):
+    for got in runs(program, prepare, ground, plain):
         if calls == len(plain):
             raise Difference(f"more calls than {calls}")
-        compare(plain[calls], got, comparison, f"call {calls}")
+        comparison.check(plain[calls].facts, got.facts, f"call {calls} ")
         calls += 1
     if calls != len(plain):
         raise Difference(f"{calls} calls instead of {len(plain)}")

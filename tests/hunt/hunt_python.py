@@ -23,7 +23,7 @@ import random_runs
 import torch
 from comparison import Comparison, within
 from hypothesis import strategies as st
-from running import Run, compare, forget_tracebacks, observe
+from running import Run, forget_tracebacks, observe
 from torch_values import GROUND
 
 import quern
@@ -338,23 +338,30 @@ def check(case: Case) -> None:
                 want, result = _call(plain, plain.program, number, n, k, case.grad)
                 if any(map(_is_ambiguous, _tensors(result))):
                     return
-                got, _ = _call(other, compiled, number, n, k, case.grad)
-                compare(want, got, COMPARISON, f"call {number}")
+                got, _ = _call(other, compiled, number, n, k, case.grad, fails=want.error is not None)
+                COMPARISON.check(want.facts, got.facts, f"call {number} ")
     except Exception as error:
         error.add_note(text[len(PRELUDE) :] + f"\n{case}")
         raise
 
 
-def _call(module: types.ModuleType, function: Any, number: int, n: int, k: float, grad: bool) -> tuple[Run, Any]:
-    """One call, and its result: between it and the one before, what was drawn to change is changed."""
+def _call(
+    module: types.ModuleType, function: Any, number: int, n: int, k: float, grad: bool, fails: bool = True
+) -> tuple[Run, Any]:
+    """One call, and its result: between it and the one before, what was drawn to change is changed.
+
+    fails: it may raise (see `observe`)
+    """
     torch.manual_seed(number)
     with contextlib.suppress(Exception):
         exec(module.BETWEEN, module.__dict__, {"call": number}) if number else None  # noqa: S102 - our own text
     leaf_x, leaf_y = (torch.randint(-4, 5, (3,)).float().requires_grad_(grad) for _ in range(2))
     args = (leaf_x * 1, leaf_y * 1) if grad else (leaf_x, leaf_y)
     with torch.set_grad_enabled(grad):
-        seen = observe(lambda: function(*args, n, k), GROUND)
+        seen = observe(lambda: function(*args, n, k), GROUND, fails=fails)
         failed = _backward(seen.result) if grad and seen.error is None else None
+    if failed is not None and not fails:
+        raise failed
     left = {k: _comparable(v) for k, v in vars(module).items() if k[0] == "g" and k[1:2].isdigit() and k[-2:] != "_h"}
     seen.recorder.write(
         (failed, *args, _flowing(leaf_x.grad), _flowing(leaf_y.grad)), "(backward, arguments, gradients)"
