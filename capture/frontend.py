@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..inductor.runtime import Runtime
@@ -91,6 +92,10 @@ class Frontend(Protocol):
         """Whether the framework itself writes down what is called now (torch.jit.trace), which compiled code would hide from
         it: calls run as plain Python meanwhile.
         """
+        ...
+
+    def unseen(self) -> AbstractContextManager[Any]:
+        """Inside, looking at the framework's objects runs no code of their classes, which may be the program's."""
         ...
 
     def location_is_framework(self, filename: str) -> bool:

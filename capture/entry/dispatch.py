@@ -11,6 +11,7 @@ deepen Python's stack.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import linecache
 import sys
@@ -302,9 +303,12 @@ class Dispatcher:
 
     def _note_recompile(self, values: tuple[Any, ...]) -> None:
         failures = []
-        for entry in self.entries:
-            failures.append(entry.why_not(values))
-            entry.captured.varying.learn(self.policy, entry.places(*values), config.automatic_dynamic_shapes)
+        with contextlib.ExitStack() as unseen:
+            for frontend in frontends():
+                unseen.enter_context(frontend.unseen())
+            for entry in self.entries:
+                failures.append(entry.why_not(values))
+                entry.captured.varying.learn(self.policy, entry.places(*values), config.automatic_dynamic_shapes)
         code = self.region.function.__code__
         self.owner.note_recompile(Recompile(self.name, self.location, tuple(failures)), code)
 

@@ -94,3 +94,18 @@ def test_values_that_are_not_safe_to_convert_are_refused(write, dtype, values, s
     else:
         got = quern.compile(program)(x)
         assert got.dtype == want.dtype and np.array_equal(got, want)
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i8", "i1", "c8"])
+def test_linspace_between_an_element_and_a_python_number(dtype, backend):
+    """The number takes the element's type where it can."""
+
+    def f(x):
+        return np.linspace(x[0], 5, 3), np.linspace(0, x[1], 70), np.linspace(x[0], x[1], 4), np.linspace(x[0], 2.5, 3)
+
+    compiled = quern.compile(f, backend=backend)
+    for x in (np.array([1, 3]).astype(dtype), np.array([2, 1]).astype(dtype)):
+        for found, wanted in zip(compiled(x), f(x)):
+            assert found.dtype == wanted.dtype
+            np.testing.assert_allclose(found, wanted, rtol=1e-6)

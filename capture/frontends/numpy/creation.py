@@ -11,9 +11,10 @@ import numpy as np
 from . import layout
 from .arrays import Array, ArrayBuilder, any_array, unsupported
 from .shaping import broadcast_arrays, broadcast_to, reshape, sizes
-from .ufuncs import call_ufunc
+from .ufuncs import call_ufunc, resolve
 
 _INT64 = np.dtype(np.int64)
+_FLOAT64 = np.dtype(np.float64)
 
 
 def element_type(dtype: Any, default: Any = np.float64) -> np.dtype:
@@ -151,6 +152,9 @@ def linspace(b: ArrayBuilder, start: Any, stop: Any, num: Any = 50, endpoint: bo
     if first.ndim or last.ndim:
         raise unsupported("np.linspace between arrays")
     kind = np.result_type(first.dtype, last.dtype, float(num))
+    exact = resolve(np.add, (start, stop))[-1]  # where a Python number takes the other end's type
+    if kind != (exact if exact.kind in "fc" else _FLOAT64):
+        raise unsupported(f"np.linspace between a {exact} number and one of Python")
     wanted = kind if dtype is None else np.dtype(dtype)
     span = call_ufunc(b, np.subtract, last, first)
     ramp = b.cast(b.call("arange", scalar=False, start=0, end=num, step=1, dtype=b.dtype(_INT64)), kind)

@@ -6,6 +6,7 @@ another framework do without, though NumPy is imported there too.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -90,6 +91,9 @@ class NumpyFrontend:
 
     def records_calls(self) -> bool:
         return False
+
+    def unseen(self) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext()  # what is read is kept in C
 
     def location_is_framework(self, filename: str) -> bool:
         return filename.startswith(_FOLDER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -219,6 +220,9 @@ class TorchFrontend:
     def records_calls(self) -> bool:
         return torch._C._is_tracing()
 
+    def unseen(self) -> contextlib.AbstractContextManager[Any]:
+        return torch._C.DisableTorchFunctionSubclass()  # type: ignore[no-any-return]
+
     def location_is_framework(self, filename: str) -> bool:
         return filename.startswith(_FOLDER)
 
@@ -426,7 +430,8 @@ def _inplace_function(fn: Any) -> Handler | None:
 
 
 def _describe_tensor(x: torch.Tensor) -> str:
-    return f"a {str(x.dtype).removeprefix('torch.')} tensor of shape {tuple(x.shape)} on {x.device}"
+    with torch._C.DisableTorchFunctionSubclass():  # the class of `x` may be the program's
+        return f"a {str(x.dtype).removeprefix('torch.')} tensor of shape {tuple(x.shape)} on {x.device}"
 
 
 DESCRIBERS[torch.Tensor] = _describe_tensor

@@ -217,13 +217,12 @@ class InferenceModeValue(Value):
         state = state_of(ev)
         self.before = (state.grad, state.inference)
         state.inference = self.mode
-        if self.mode:
-            state.grad = False
         return NONE
 
     def m___exit__(self, ev: Machine, *error: Value) -> Value:
         state = state_of(ev)
-        state.grad, state.inference = self.before
+        grad, state.inference = self.before
+        state.grad = grad
         return NONE
 
 

@@ -34,8 +34,9 @@ class TorchState:
     def __init__(self, builder: GraphBuilder) -> None:
         self.arrays = ArrayState()
         self.builder = builder
+        self._inference = torch.is_inference_mode_enabled()
+        self.inference_changed = False
         self.grad = torch.is_grad_enabled()
-        self.inference = torch.is_inference_mode_enabled()
         self.entry_grad = self.grad
         self.entry_inference = self.inference
         #: the program as calls of torch, a `recording.Recording`, where the backend is to see it so
@@ -79,11 +80,23 @@ class TorchState:
 
     @property
     def grad(self) -> bool:
-        return self.builder.grad
+        return self._grad
 
     @grad.setter
     def grad(self, mode: bool) -> None:
-        self.builder.grad = mode
+        self._grad = mode
+        self.builder.grad = mode and not self._inference  # what is made in inference mode records nothing in any case
+
+    @property
+    def inference(self) -> bool:
+        return self._inference
+
+    @inference.setter
+    def inference(self, mode: bool) -> None:
+        """As eager's: recording is off inside, and on where the mode is switched off."""
+        self._inference = mode
+        self.inference_changed = True
+        self.grad = not mode
 
     @property
     def delivers(self) -> bool:

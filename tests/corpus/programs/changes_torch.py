@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import warnings
 
@@ -902,3 +903,71 @@ def grad_fn_names(c):
     f = c(lambda x: x.grad_fn is None)
     a = X.clone().requires_grad_()
     yield f(a), f(a * 2), f(X)
+
+
+@program.script
+def a_tensor_class_that_sees_what_is_asked_of_it(c):
+    seen = []
+
+    class Watching(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, function, classes, args=(), kwargs=None):
+            seen.append(function.__name__)
+            return super().__torch_function__(function, classes, args, kwargs or {})
+
+    @c
+    def f(x):
+        return torch.add(x, 1) * 2
+
+    yield f(X), list(seen)
+    yield torch.Tensor(f(X.clone().as_subclass(Watching))), list(seen)
+    yield f(X[:1]), list(seen)
+    yield torch.Tensor(f(X[:1].clone().as_subclass(Watching))), list(seen)
+
+
+@program.script
+def inference_mode_switched_inside(c):
+    w = torch.ones(3, requires_grad=True)
+
+    @c
+    def f(x):
+        before = x * w
+        with torch.inference_mode(False):
+            off, recording = x * w, torch.is_grad_enabled()
+        with torch.inference_mode(), torch.enable_grad():
+            inside, enabled = x * w, torch.is_grad_enabled()
+        with torch.no_grad(), torch.inference_mode(False):
+            again = x * w
+        records = [t.requires_grad for t in (before, off, inside, again)]
+        return records, recording, enabled, torch.is_grad_enabled()
+
+    yield f(X)
+    with torch.inference_mode():
+        yield f(X)
+    with torch.no_grad():
+        yield f(X)
+
+
+@program.script
+def hooks_in_other_dicts(c):
+    layers = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.ReLU())
+
+    @c
+    def f(x):
+        return layers(x)
+
+    with torch.no_grad():
+        yield f(X)
+        kept = layers[1]._forward_hooks
+        layers[1]._forward_hooks = collections.OrderedDict({0: lambda m, args, out: out + 100})
+        yield f(X)
+        layers[1]._forward_hooks = collections.OrderedDict()
+        yield f(X)
+        layers[1].register_forward_hook(lambda m, args, out: out - 50)
+        yield f(X)
+        layers[1]._forward_hooks = kept
+        yield f(X)
+        layers[0]._parameters = {"weight": torch.nn.Parameter(torch.eye(3)), "bias": None}
+        yield f(X)
+        layers._modules = {"only": layers[0]}
+        yield f(X)

@@ -509,7 +509,13 @@ def length(cx: Context, self: ArrayValue) -> Any:
 @name("*is_inference")
 def is_inference(cx: Context, input: ArrayValue) -> bool:
     storage = input.storage
-    return bool(storage.real.is_inference()) if isinstance(storage, InputStorage) else state_of(cx.ev).inference
+    if isinstance(storage, InputStorage):
+        return bool(storage.real.is_inference())
+    state = state_of(cx.ev)
+    if state.inference_changed:
+        raise cx.broken("inference-mode", "asking whether a tensor is one of inference mode",
+                        "the mode was changed, and under which one it was made is not noted")  # fmt: skip
+    return state.inference
 
 
 @name("Tensor.__deepcopy__")
