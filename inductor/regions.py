@@ -24,6 +24,7 @@ from .loops import (
     cast,
     const,
     expr,
+    index_interval,
     load,
     masked,
     rewrite,
@@ -263,7 +264,7 @@ def _folded(value: Expr) -> Expr:
 
 def _decided(op: str, difference: Index) -> bool | None:
     """Whether a comparison of a difference with 0 has the same answer at every point; None where it has not, or that is not known."""
-    ends = _ends(difference)
+    ends = index_interval(difference)
     if ends is None:
         return None
     low, high = ends
@@ -271,19 +272,9 @@ def _decided(op: str, difference: Index) -> bool | None:
     return answers.pop() if len(answers) == 1 else None
 
 
-def _ends(index: Index) -> tuple[int, int] | None:
-    """The least and the largest value of an index; None where they are not known."""
-    low = high = index.const
-    for v, c in index.terms:
-        if not isinstance(v, Var) or not isinstance(v.extent, int) or not isinstance(c, int):
-            return None
-        low, high = low + min(0, c * (v.extent - 1)), high + max(0, c * (v.extent - 1))
-    return (low, high) if isinstance(low, int) and isinstance(high, int) else None
-
-
 def lie_apart(one: Index, other: Index) -> bool:
     """Whether two indices, each at any point of its own loops, surely never meet."""
-    a, b = _ends(one), _ends(other)
+    a, b = index_interval(one), index_interval(other)
     return a is not None and b is not None and (a[1] < b[0] or b[1] < a[0])
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ...config import Options
 from ...errors import UserError
+from ...kernels.device import device_of
 from ..graph import Graph, Node, TensorMeta
-from .target import CppTarget, MixedTarget, Target, device_kind
+from .target import CppTarget, MixedTarget, Target
 
 
 def target_for(graph: Graph, options: Options) -> Target:
     """The target of a graph by its device and the options. Raises UserError for mixed or unknown devices."""
-    kinds = {device_kind(m.device) for n in graph.nodes if n.op.kind != "literal" for m in _metas(n)}
+    kinds = {device_of(m.device).kind for n in graph.nodes if n.op.kind != "literal" for m in _metas(n)}
     if kinds <= {"cpu"}:
         return _triton_target("cpu") if options.cpu_codegen == "triton" else CppTarget()
     if kinds == {"cuda"}:

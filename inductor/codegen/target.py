@@ -15,6 +15,7 @@ from ...errors import CompilerNotFound
 from ...kernels.cpu.build import toolchain_identity
 from ...kernels.cpu.library import Call, Function, Segment, functions
 from ...kernels.cpu.toolchain import host_cpu
+from ...kernels.device import device_of
 from ..contraction import Axes
 from ..dtypes import DType
 from ..kernel import Kernel
@@ -138,16 +139,11 @@ class MixedTarget(Target):
         return self.cpu if device == "cpu" else self.gpu
 
 
-def device_kind(device: str) -> str:
-    """ "cuda" for "cuda:1"."""
-    return device.partition(":")[0]
-
-
 def kernels_on(schedule: Schedule, kind: str) -> list[Kernel]:
     """The distinct kernels that are launched on devices of a kind, in order of first use."""
     buffers = schedule.lowered.buffers
     launches = [s for s in schedule.steps if isinstance(s, Launch)]
-    return list(dict.fromkeys(s.kernel for s in launches if device_kind(buffers[s.buffers[0]].device) == kind))
+    return list(dict.fromkeys(s.kernel for s in launches if device_of(buffers[s.buffers[0]].device).kind == kind))
 
 
 def native_runs(plan: Plan) -> list[RunKernels]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...kernels import gpu
+from ...kernels.device import device_of
 from ..contraction import Axes
 from ..dtypes import DType
 from ..plan import Plan, RunKernels
@@ -11,7 +12,7 @@ from ..runtime import Runtime
 from ..schedule import Schedule
 from . import triton
 from .strategy import Emitted
-from .target import Built, Target, device_kind, kernels_on
+from .target import Built, Target, kernels_on
 
 
 class TritonTarget(Target):
@@ -39,7 +40,7 @@ class TritonTarget(Target):
         """A launcher for each kernel on each device that it runs on: the plan names the very device, the cache key only its kind."""
         launched: dict[str, dict[str, gpu.TritonSource]] = {}
         for step in plan.steps:
-            if isinstance(step, RunKernels) and device_kind(step.device) == self.device:
+            if isinstance(step, RunKernels) and device_of(step.device).kind == self.device:
                 for kernel, _ in step.launches:
                     source = gpu.TritonSource.from_file_text(plan.sources[f"{kernel}.py"])
                     launched.setdefault(step.device, {})[kernel] = source

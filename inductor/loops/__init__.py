@@ -19,7 +19,17 @@ Expressions are interned: equal expressions are the same object, so common subex
 `Index` is an integer-valued linear form kept canonical with plain ints (sympy only as a coefficient, when a size is dynamic).
 """
 
-from .arithmetic import delinearize, exact_quotient, floordiv, indirect, linearize, mod, points, upper_bound
+from .arithmetic import (
+    delinearize,
+    exact_quotient,
+    floordiv,
+    index_interval,
+    indirect,
+    linearize,
+    mod,
+    points,
+    upper_bound,
+)
 from .build import cast, const, index_value, is_in_order, load, masked, reduce, reduces_under_mask
 from .forms import Fn, Reduce, Scan, Scatter
 from .language import ZERO, Atom, Expr, FloorDiv, Index, Indirect, Mod, Var, as_index, expr, postorder
@@ -27,7 +37,7 @@ from .rewriting import map_atoms, rewrite, split_var, substitute, substitute_exp
 
 __all__ = [
     "ZERO", "Atom", "Expr", "FloorDiv", "Fn", "Index", "Indirect", "Mod", "Reduce", "Scan", "Scatter",
-    "Var", "as_index", "cast", "const", "delinearize", "exact_quotient", "expr", "floordiv", "index_value", "indirect", "is_in_order",
+    "Var", "as_index", "cast", "const", "delinearize", "exact_quotient", "expr", "floordiv", "index_interval", "index_value", "indirect", "is_in_order",
     "linearize", "load", "map_atoms", "masked", "mod", "points", "postorder", "reduce", "reduces_under_mask", "rewrite",
     "split_var", "substitute", "substitute_expr", "substitution", "upper_bound",
 ]  # fmt: skip

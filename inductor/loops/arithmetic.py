@@ -60,6 +60,35 @@ def upper_bound(index: Index) -> Dim | None:
     return total if isinstance(total, int) else None
 
 
+def index_interval(index: Index) -> tuple[int, int] | None:
+    """The range of an index whose sizes are all plain ints and which reads nothing from memory."""
+    if not isinstance(index.const, int):
+        return None
+    low = high = index.const
+    for atom, c in index.terms:
+        if not isinstance(c, int):
+            return None
+        part = _atom_interval(atom)
+        if part is None:
+            return None
+        ends = (c * part[0], c * part[1])
+        low, high = low + min(ends), high + max(ends)
+    return low, high
+
+
+def _atom_interval(atom: object) -> tuple[int, int] | None:
+    if isinstance(atom, Var):
+        return (0, max(atom.extent - 1, 0)) if isinstance(atom.extent, int) else None
+    if isinstance(atom, (FloorDiv, Mod)) and isinstance(atom.divisor, int):
+        base = index_interval(atom.base)
+        if base is None:
+            return None
+        if isinstance(atom, Mod):
+            return (0, min(base[1], atom.divisor - 1) if base[0] >= 0 else atom.divisor - 1)
+        return (base[0] // atom.divisor, base[1] // atom.divisor)
+    return None
+
+
 def _split_multiples(index: Index, k: Dim) -> tuple[Index, Index]:
     """index = k * quotient + rest, moving every term whose coefficient is a multiple of k into the quotient.
 

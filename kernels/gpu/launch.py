@@ -26,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..device import device_of
 from .cuda import WRONG_CONTEXT, Driver, Parameters, driver
 from .interpreted import interpret
 from .source import TritonSource
@@ -40,10 +41,10 @@ def build(source: TritonSource, device: str) -> Launcher:
 
     Raises UserError where there is no NVIDIA driver; launching raises CompilerFailed or CudaError.
     """
-    kind, _, index = device.partition(":")
-    if kind == "cpu":
+    on = device_of(device)
+    if on.kind == "cpu":
         return interpret(source)
-    return CudaKernel(source, driver(), int(index or 0)).launcher()
+    return CudaKernel(source, driver(), on.index).launcher()
 
 
 def prepare(source: TritonSource, gpu: Gpu) -> CompiledInfo:

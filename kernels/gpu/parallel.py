@@ -15,6 +15,7 @@ from dataclasses import asdict
 
 from ...cache import default_store, find_location
 from ...errors import CompilerFailed
+from ..device import device_of
 from .cuda import driver
 from .launch import Launcher, build, usual_variant
 from .source import TritonSource
@@ -27,9 +28,9 @@ _WORKER = "from quern.kernels.gpu.parallel import work; work()"
 
 def build_all(sources: Mapping[str, TritonSource], device: str) -> dict[str, Launcher]:
     """Launchers by name; on a GPU, the kernels that are not in the cache are compiled side by side first."""
-    kind, _, index = device.partition(":")
-    if kind != "cpu":
-        compile_all(sources.values(), Gpu("cuda", driver().architecture(int(index or 0)), 32))
+    on = device_of(device)
+    if on.kind != "cpu":
+        compile_all(sources.values(), Gpu("cuda", driver().architecture(on.index), 32))
     return {name: build(source, device) for name, source in sources.items()}
 
 

@@ -21,6 +21,7 @@ from ....inductor import dtypes
 from ....inductor.dtypes import DType
 from ....inductor.graph import Node
 from ....inductor.ops import OPS, Op
+from ....kernels.device import device_of
 from ...values.base import Value
 from ...values.constant import FALSE, NONE, TRUE
 from .dtypes import from_torch, to_torch
@@ -152,7 +153,7 @@ def _is_eligible(node: Node) -> bool:
 def _lower(cx: Any, nodes: Sequence[Node | None]) -> DType | None:
     """The lower precision of the devices that these live on; None where autocast is off."""
     state = _state(cx.ev).autocast
-    kinds = {n.meta.device.partition(":")[0] for n in nodes if n is not None and not n.meta.weak}
+    kinds = {device_of(n.meta.device).kind for n in nodes if n is not None and not n.meta.weak}
     on = {device: lower for device, enabled, lower in zip(DEVICES, state.enabled, state.lower) if enabled}
     hit = kinds & set(on)
     if not hit:

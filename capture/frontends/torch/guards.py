@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 
 from ....inductor.graph import Dim, TensorMeta, contiguous_strides
 from ....inductor.sizes import strides_over
+from ....kernels.device import device_of
 from ...guards.sources import Source
 from .autocast import ambient
 from .state import TorchState, state_of
@@ -120,7 +121,7 @@ def heed_determinism(ev: Machine) -> None:
     if not torch._C._get_deterministic_algorithms():
         return
     for n in ev.graph.nodes:
-        if not isinstance(n.meta, tuple) and torch.device(n.meta.device).type in n.op.heeds_determinism:
+        if not isinstance(n.meta, tuple) and device_of(n.meta.device).kind in n.op.heeds_determinism:
             ev.boundary.op_by_op = f"deterministic algorithms are asked for, and {n.op.name} has one of its own"
 
 

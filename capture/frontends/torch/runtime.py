@@ -14,6 +14,7 @@ from torch.autograd.graph import increment_version
 from ....config import config
 from ....inductor.dtypes import DType
 from ....inductor.graph import ExternRef, Input, Named, Number, TensorMeta
+from ....kernels.device import device_of
 from .autocast import switched_off
 from .dtypes import device_text, from_torch, to_device, to_torch
 from .eager_ops import EAGER
@@ -156,7 +157,7 @@ class TorchRuntime:
         return run
 
     def stream(self, device: str) -> int:
-        if not device.startswith("cuda"):
+        if device_of(device).kind != "cuda":
             return 0
         return torch.cuda.current_stream(to_device(device)).cuda_stream
 

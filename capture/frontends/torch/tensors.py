@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ....inductor.graph import Dim, Node
+from ....kernels.device import device_of
 from ...breaks import Break
 from ...machine.objects import MethodValue
 from ...values.base import Args, Kwargs, Value
@@ -446,7 +447,7 @@ def _asked(ev: Machine, x: TensorValue, question: str) -> Value:
 
 
 def _on(kind: str) -> Attribute:
-    return lambda ev, x: TRUE if x.meta.device.split(":")[0] == kind else FALSE
+    return lambda ev, x: TRUE if device_of(x.meta.device).kind == kind else FALSE
 
 
 def _fixed(value: Any) -> Attribute:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from ...dtypes import DType
 from ...dtypes import int64 as int64_
-from ...loops import Expr, FloorDiv, Index, Mod, Var, postorder
+from ...loops import Expr, index_interval, postorder
 from ...ops.scalar import SCALAR
 
 Interval = tuple[int, int]
@@ -56,35 +56,6 @@ def _dtype_interval(d: DType) -> Interval | None:
     if d.is_int and d.size <= 2 or d.name == "int32":
         bits = 8 * d.size
         return (0, (1 << bits) - 1) if d.kind == "uint" else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-    return None
-
-
-def index_interval(index: Index) -> Interval | None:
-    """The range of an index whose sizes are all plain ints and which reads nothing from memory."""
-    if not isinstance(index.const, int):
-        return None
-    low = high = index.const
-    for atom, c in index.terms:
-        if not isinstance(c, int):
-            return None
-        part = _atom_interval(atom)
-        if part is None:
-            return None
-        ends = (c * part[0], c * part[1])
-        low, high = low + min(ends), high + max(ends)
-    return low, high
-
-
-def _atom_interval(atom: object) -> Interval | None:
-    if isinstance(atom, Var):
-        return (0, max(atom.extent - 1, 0)) if isinstance(atom.extent, int) else None
-    if isinstance(atom, (FloorDiv, Mod)) and isinstance(atom.divisor, int):
-        base = index_interval(atom.base)
-        if base is None:
-            return None
-        if isinstance(atom, Mod):
-            return (0, min(base[1], atom.divisor - 1))
-        return (base[0] // atom.divisor, base[1] // atom.divisor)
     return None
 
 
