@@ -222,7 +222,7 @@ def _copy(ev: Machine, value: Value) -> Value:
     if isinstance(value, (ListValue, DictValue, SetValue, DequeValue)):
         return value.m_copy(ev)
     if not isinstance(value, ObjectValue):
-        return ev.call_method(value, "__copy__", [])
+        return value.shallow_copy(ev)
     hook = value.special(ev, "__copy__")
     return hook.call(ev, [], {}) if hook is not None else _same_parts(ev, value, lambda v: v)
 

@@ -302,6 +302,10 @@ class Value:
         """A framework's scalar from outside as the Python number that other frameworks take it for; None for another Value."""
         return None
 
+    def shallow_copy(self, ev: Machine) -> Value:
+        """`copy.copy(self)` of an object that is neither a builtin container nor of a class of the program's."""
+        return ev.call_method(self, "__copy__", [])
+
     # ------------------------------------------------------------ attributes and calls
 
     def getattr_(self, ev: Machine, name: str) -> Value:

@@ -204,18 +204,22 @@ class ArrayValue(Value):
         """A new array that holds `node`."""
         return cls(Storage(node, node.meta, frozen), node.meta, node)
 
+    def viewed_as(self) -> type[ArrayValue]:
+        """The class of its views."""
+        return type(self)
+
     def view(self, ev: Machine, op: str, **attrs: Any) -> ArrayValue:
         """A view of this array by table op `op`."""
         step = ViewStep(op, dict(attrs))
         node = step.apply(ev, self.node(ev))
         offset = self.offset + step.first(self.meta)
-        return type(self)(self.storage, node.meta, node, parent=self, step=step, offset=offset)
+        return self.viewed_as()(self.storage, node.meta, node, parent=self, step=step, offset=offset)
 
     def pick(self, ev: Machine, indices: tuple[Node | None, ...]) -> ArrayValue:
         """The view at a place that 0-dim index tensors tell."""
         step = PickStep("pick", {}, indices)
         node = step.apply(ev, self.node(ev))
-        return type(self)(self.storage, node.meta, node, parent=self, step=step, offset=self.offset)
+        return self.viewed_as()(self.storage, node.meta, node, parent=self, step=step, offset=self.offset)
 
     def become(self, view: ArrayValue) -> None:
         """Take the layout of a view that was just made of this array, in place (`x.unsqueeze_(0)`)."""

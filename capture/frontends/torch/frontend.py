@@ -30,6 +30,7 @@ from . import (  # noqa: F401  imported for the rows they add
     control_flow,
     functional_call,
     hooks,
+    parameters,
     queries,
     stand_ins,
     training,

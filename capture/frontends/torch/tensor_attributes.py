@@ -46,6 +46,25 @@ def own_of(ev: Machine, x: ArrayValue, name: str) -> Value | None:
     return None
 
 
+def copy_own(ev: Machine, x: ArrayValue, made: ArrayValue) -> None:
+    """Give `made` what `x` has."""
+    for name in names_of(ev, x):
+        found = own_of(ev, x, name)
+        if found is not None:
+            set_own(ev, made, name, found)
+
+
+def names_of(ev: Machine, x: ArrayValue) -> list[str]:
+    """The names of a tensor's own attributes."""
+    written, real = written_of(ev, x), real_of(x)
+    names = list(getattr(real, "__dict__", ()))
+    if real is not None:
+        shown = f" {', '.join(names)}" if names else " none"
+        source = x.storage.source  # type: ignore[attr-defined]
+        ev.guards.test(source, f"list({{x}}.__dict__) == {names!r}", f"{{label}}'s own attributes were{shown}")
+    return [n for n in dict.fromkeys([*names, *written]) if written.get(n, x) is not None]
+
+
 def real_of(x: ArrayValue) -> torch.Tensor | None:
     """The tensor from outside that a Value stands for."""
     return x.storage.real if isinstance(x.storage, InputStorage) and x.parent is None else None

@@ -54,6 +54,8 @@ class TensorValue(ArrayValue):
     #: of a view: whether gradients were on where it was made
     recorded: bool
     framework = "torch"
+    #: it was made during capture as a leaf that gradients arrive at
+    is_made_leaf = False
 
     #: only a jump may ask for its truth
     branches = True
@@ -248,6 +250,15 @@ class TensorValue(ArrayValue):
             return isinstance(storage, InputStorage) and self.parent is None and isinstance(storage.real, cls)
         return issubclass(self.python_type(), cls)
 
+    def shallow_copy(self, ev: Machine) -> Value:
+        """A tensor of its own in the same memory, without a history."""
+        if self.requires_grad(ev) or self.isinstance_(ev, torch.nn.Parameter):
+            raise ev.break_("requires-grad", f"a copy of {self.describe()}, which requires gradients",
+                            "the copy would be a leaf of its own", "use x.detach()")  # fmt: skip
+        made = self.view(ev, "detach")
+        tensor_attributes.copy_own(ev, self, made)
+        return made
+
     # ------------------------------------------------------------ aliasing
 
     def state(self, ev: Machine) -> ArrayState:
@@ -386,6 +397,8 @@ class HistoryValue(Value):
 
 
 def _is_leaf(ev: Machine, x: TensorValue) -> Value:
+    if x.is_made_leaf:
+        return TRUE
     storage = x.storage
     if isinstance(storage, InputStorage) and x.parent is None and storage.version == 0:
         leaf = storage.real.is_leaf

@@ -19,6 +19,7 @@ from ..dtypes import from_torch
 from ..known import known_content
 from ..results import SizeValue
 from ..state import state_of
+from ..tensor_attributes import names_of
 from .data import data_size, repeated, split_by_data
 
 #: the number of dims that channels_last formats are of
@@ -523,4 +524,10 @@ def deepcopy(cx: Context, self: ArrayValue, memo: Any = None) -> Node:
     if state_of(cx.ev).requires_grad(cx.node(self)) or self.isinstance_(cx.ev, torch.nn.Parameter):
         raise cx.broken("requires-grad", "a deep copy of a tensor that requires gradients",
                         "the copy would be a leaf of its own", "use x.detach().clone()")  # fmt: skip
+    if self.parent is not None:
+        raise cx.broken("copied-view", "a deep copy of a view", "it copies the whole memory, which other copies may share",
+                        "use x.clone()")  # fmt: skip
+    if names_of(cx.ev, self):
+        raise cx.broken("tensor-attributes", f"a deep copy of {self.describe()}, which has attributes of its own",
+                        "they are copied too", "use x.clone()")  # fmt: skip
     return cx.op("clone", self, memory_format="preserve")
