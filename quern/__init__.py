@@ -52,7 +52,7 @@ _LAZY = {
     "on_compile_start": "callbacks",
     "on_compile_end": "callbacks",
 }
-_MODULES = ("compiler", "testing", "api", "backends", "callbacks", "decorators", "journal")
+_MODULES = ("compiler", "testing", "api", "backends", "callbacks", "decorators", "dynamo", "journal")
 
 __all__ = ["__version__", "config", "errors", "compiler", "testing", *_LAZY]
 

@@ -8,13 +8,10 @@ from dataclasses import fields
 from types import ModuleType
 from typing import Any
 
-from . import decorators, imports, journal
-from .api import compile, explain, get_default_backend, reset, set_default_backend, set_stance
-from .backends import list_backends, lookup_backend
+from . import imports, journal
 from .callbacks import callback_handler
 from .capture.frontends import torch_doors, torch_dynamo_doors
 from .config import Options
-from .dynamo import quern_backend
 
 #: takes quern out again, where it is installed
 _installed: list[Callable[[], None]] = []
@@ -29,18 +26,14 @@ def install() -> None:
     if _installed:
         return
     doors = torch_doors()
+    same = ("set_default_backend", "get_default_backend", "list_backends", "substitute_in_graph")
     quern = doors.Quern(
-        compile=compile,
-        explain=explain,
-        reset=reset,
-        set_stance=set_stance,
+        compile=_later("compile"),
+        explain=_later("explain"),
+        reset=_later("reset"),
+        set_stance=_later("set_stance"),
         lookup_backend=_for_graph_modules,
-        functions={
-            "set_default_backend": set_default_backend,
-            "get_default_backend": get_default_backend,
-            "list_backends": list_backends,
-            "substitute_in_graph": decorators.substitute_in_graph,
-        },
+        functions={name: _later(name) for name in same},
         options=[f.name for f in fields(Options)],
         callbacks=callback_handler,
         listeners=journal.listeners,
@@ -72,7 +65,18 @@ def uninstall() -> None:
         _installed.pop()()
 
 
+def _later(name: str) -> Callable[..., Any]:
+    """A function of quern's front door. The compiler is loaded when it is first called: many programs and worker processes import
+    torch and compile nothing.
+    """
+    return lambda *args, **kwargs: getattr(_front(), name)(*args, **kwargs)
+
+
+def _front() -> Any:
+    return sys.modules[__package__]
+
+
 def _for_graph_modules(name: str) -> Any:
     """A backend by name, as a function `(graph module, example inputs) -> callable`. Raises InvalidBackend."""
-    found = lookup_backend(name)
-    return quern_backend if found == "inductor" else found
+    found = _front().backends.lookup_backend(name)
+    return _front().dynamo.quern_backend if found == "inductor" else found

@@ -93,3 +93,14 @@ assert np.array_equal(quern.compile(lambda x: x * 2 + 1)(np.ones(5)), np.full(5,
 print([m for m in sys.modules if m.endswith("numpy.table_ops")])
 """
     assert run_python(code) == "[]"
+
+
+def test_a_program_that_compiles_nothing_loads_no_compiler():
+    code = """
+import os, sys
+os.environ["QUERN_INSTALL"] = "1"
+import quern, torch
+names = [m for m in sys.modules if m.startswith(("quern.capture.entry", "quern.api", "torch._dynamo", "sympy"))]
+print(names, torch.compile.__code__.co_filename)
+"""
+    assert run_python(code) == "[] <quern door>"

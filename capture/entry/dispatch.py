@@ -460,6 +460,16 @@ class CompiledFunction(CopiedAsOriginal):
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
 
+    # by these two torch finds what it is to disable when it is given a compiled function
+
+    @property
+    def _torchdynamo_orig_callable(self) -> types.FunctionType:
+        return self.fn
+
+    @property
+    def _torchdynamo_wrapper_id(self) -> int:
+        return id(self)
+
     @property
     def entries(self) -> list[Entry]:
         """The entries of the function itself (not of the rests behind its breaks)."""

@@ -217,7 +217,8 @@ def test_torchs_own_code_keeps_torchs_compiler(installed):
     for strict in (False, True):
         exported = torch.export.export(torch.nn.Sequential(torch.nn.Linear(3, 2)), (X,), strict=strict)
         assert exported.module()(X).shape == (2, 2)
-    assert torch.compile(plus, backend="eager", fullgraph=True)(X).equal(X + 1)
+    exported, _ = torch._dynamo.export(plus)(X)
+    assert torch.equal(exported(X), X - 1)
     assert compiled == 0
 
 
@@ -271,6 +272,19 @@ def test_marks_of_torch_hold(installed):
         torch.compile(lambda x: forbidden(x + 1), backend="eager", fullgraph=True)(X)
 
     assert torch.equal(torch.compile(lambda x: opaque(x) + 1, backend="eager", fullgraph=True)(X), X * 3 + 1)
+
+
+def test_a_compiled_function_can_be_disabled(installed):
+    f = torch.compile(plus, backend="eager")
+    assert torch.equal(f(X), X + 1) and torch.equal(torch.compiler.disable(f)(X), X - 1)
+
+
+def test_whether_it_is_being_compiled(installed):
+    def asks(x):
+        return x + 1 if torch._dynamo.is_compiling() and torch.compiler.is_compiling() else x
+
+    assert torch.equal(torch.compile(asks, backend="eager", fullgraph=True)(X), X + 1)
+    assert not torch._dynamo.is_compiling()
 
 
 # ------------------------------------------------------------ errors

@@ -131,7 +131,7 @@ class TorchFrontend:
             return None
         if found is not None:
             return recording_handler(fn, found) if is_public(fn) else found
-        if getattr(fn, "__module__", "") == "torch._dynamo.decorators":
+        if getattr(fn, "__module__", "") in _OF_DYNAMO:
             return _of_dynamo(fn)
         if _is_allowed_by_torch(fn):
             return lambda ev, args, kwargs: ev.opaque_call(fn, args, kwargs)
@@ -333,9 +333,10 @@ def _wrap_module(ev: Machine, obj: torch.nn.Module, source: Source) -> Value | N
 
 
 #: functions of `torch._dynamo` that quern has under its own names; it is not imported for their sake
+_OF_DYNAMO = ("torch._dynamo.decorators", "torch._dynamo.external_utils")
 _SAME = {
     "graph_break": function_flags.graph_break, "skip_frame": function_flags.graph_break, "step_unsupported": function_flags.graph_break,
-    "error_on_graph_break": function_flags.error_on_graph_break,
+    "error_on_graph_break": function_flags.error_on_graph_break, "is_compiling": function_flags.is_compiling,
 }  # fmt: skip
 _NO_EFFECT = ("mark_dynamic", "maybe_mark_dynamic", "mark_static", "mark_static_address")
 

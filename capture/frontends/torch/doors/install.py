@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .....config import config
 from .....errors import UserError, warn
-from ....entry.events import Listener
 from ..module import compile_call
 from . import callers, everything
 from .replacing import Replaced, copy_of
+
+if TYPE_CHECKING:
+    from ....entry.events import Listener
 
 #: arguments of torch.compile that change nothing here: each compiled object keeps its own entries anyway
 _IGNORED = ("isolate_recompiles",)

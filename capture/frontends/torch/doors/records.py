@@ -7,15 +7,16 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._dynamo import utils
 from torch._dynamo.output_graph import GraphCompileReason
 from torch._dynamo.types import GuardFail
 
-from ....breaks import BreakReason
-from ....entry.events import Compiled, Recompile
+if TYPE_CHECKING:
+    from ....breaks import BreakReason
+    from ....entry.events import Compiled, Recompile
 
 
 class Records:
