@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import linecache
-import sys
 import threading
 import types
 import weakref
@@ -22,7 +20,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ...clock import perf_counter
 from ...config import Options, config
 from ...errors import (
     BackendFailed,
@@ -31,29 +28,26 @@ from ...errors import (
     RecompileLimitExceeded,
     SpecializationError,
     Unsupported,
-    UserError,
     warn,
 )
-from ...inductor.executable import Executable
 from ...inductor.float_errors import FloatErrors
-from ...inductor.ops.dims import deciding
 from ...inductor.runtime import WritesBegun
-from ..breaks import BreakReason, Restart
+from ..breaks import BreakReason
 from ..bytecode.instructions import Slot
 from ..frontend import frontends
-from ..guards.symbols import Assumptions
 from ..locations import of_code
 from ..machine.evaluator import Evaluator
 from ..machine.wrapping import Policy
 from ..switches.stance import present, runs_plain
+from . import making
 from .backend import Backend, BackendContext, Callbacks, UserBackend
-from .capture import call_parts, capture, plain
+from .capture import call_parts, plain
 from .captured import Captured
 from .copies import CopiedAsOriginal
-from .entries import MISS, NUMBERS, Entry, entry_source, filename_of
-from .events import Compiled, Recompile
-from .execution import executable_of, handing_on
+from .entries import MISS, Entry
+from .events import Recompile
 from .failures import ATTEMPTS, MOST, CompileFailure
+from .making import identifier, say
 from .region import Family, Region
 
 
@@ -133,7 +127,7 @@ class Dispatcher:
         region = self.region
         args = ", ".join(region.names)
         lines = [
-            f"def {_identifier(name)}({region.signature(self.namespace)}):",
+            f"def {identifier(name)}({region.signature(self.namespace)}):",
             "    for _entry in _table:",
             f"        _r = _entry({args})",
             "        if _r is not _MISS:",
@@ -145,7 +139,7 @@ class Dispatcher:
         ]
         scope: dict[str, Any] = self.namespace
         exec(compile("\n".join(lines), f"<quern dispatch of {name}>", "exec"), scope)  # noqa: S102 - our own text
-        made = scope[_identifier(name)]
+        made = scope[identifier(name)]
         if name == region.function.__name__:  # Python's own errors about arguments say it
             made.__qualname__ = region.function.__qualname__
         return made
@@ -230,7 +224,7 @@ class Dispatcher:
         if self.captures >= limit and self._over_limit(limit):
             return None
         try:
-            entry = owner.build(self, dict(zip(self.region.names, values)))
+            entry = making.build(self, owner, dict(zip(self.region.names, values)))
         except (Unsupported, RecompileLimitExceeded, RecompileForbidden, SpecializationError, BackendFailed):
             raise
         except CompileFailure as failed:
@@ -270,7 +264,7 @@ class Dispatcher:
             self.owner.callbacks.tell("failed", failure.described(self.name))
         self.failures += 1
         if self.failures >= ATTEMPTS and failure.plain is not None:
-            entry = self.owner.entry(self, failure.plain)
+            entry = making.entry(self, self.owner, failure.plain)
             entry.gives_up = True
             self._add(entry, self.owner.recompile_limit())
         failure.discard()
@@ -498,13 +492,16 @@ class CompiledFunction(CopiedAsOriginal):
     def note_break(self, reason: BreakReason, eager: bool) -> None:
         if not eager and reason not in self.records.breaks:
             self.records.breaks.append(reason)
-            _say("breaks", str(reason))
+            say("breaks", str(reason))
             self.callbacks.tell("broke", reason)
 
     def note_recompile(self, record: Recompile, code: types.CodeType) -> None:
         self.records.recompiles.append(record)
-        _say("recompiles", str(record))
+        say("recompiles", str(record))
         self.callbacks.tell("recompiled", record, code)
+
+    def note_entry(self, entry: Entry) -> None:
+        self.records.explain_records.append(entry)
 
     def resume(
         self, region: Region, index: int, stack: tuple[Slot, ...], names: tuple[str, ...], cells: tuple[str, ...]
@@ -531,123 +528,6 @@ class CompiledFunction(CopiedAsOriginal):
             )  # fmt: skip
             self.records.callees[id(fn)] = found
         return found
-
-    # ------------------------------------------------------------ making an entry
-
-    def build(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> Entry:
-        """Capture a region for these arguments and compile its graph."""
-        captured, executable, seconds = self._compiled(dispatcher, arguments)
-        try:
-            return self.entry(dispatcher, captured, executable, seconds)
-        except Exception as error:  # code that Python refuses
-            where = of_code(dispatcher.region.view.code)
-            raise CompileFailure(error, where, dispatcher.left_plain(captured)) from error
-
-    def entry(
-        self,
-        dispatcher: Dispatcher,
-        captured: Captured,
-        executable: Executable | None = None,
-        seconds: float = 0.0,
-    ) -> Entry:
-        """What was captured as code that runs."""
-        source = entry_source(dispatcher.region, captured)
-        names = captured.names
-        names["_MISS"] = MISS
-        if executable is not None:
-            names["_graph"] = executable.call
-            names["_raised"] = functools.partial(dispatcher.graph_raised, captured)
-        number = next(NUMBERS)
-        filename = filename_of(number)
-        exec(compile(source, filename, "exec"), names)  # noqa: S102 - our own text
-        linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-        entry = Entry(names["entry"], source, captured, number, tuple(dispatcher.region.names), executable, seconds)
-        captured.finish()
-        self.records.explain_records.append(entry)
-        if executable is not None and captured.graph is not None:
-            ops, total = captured.graph.op_count, captured.seconds + seconds
-            self.callbacks.tell(
-                "compiled", Compiled.of(dispatcher.full_name, dispatcher.location, ops, executable, total)
-            )
-        if "guards" in config.logs:
-            _say("guards", "\n".join(captured.readable()))
-        _say("code", source)
-        _say(
-            "times",
-            f"{dispatcher.region.name}: captured in {captured.seconds:.3f} s, graph compiled in {seconds:.3f} s",
-        )
-        return entry
-
-    def _compiled(self, dispatcher: Dispatcher, arguments: dict[str, Any]) -> tuple[Captured, Executable | None, float]:
-        """The captured region and its compiled graph. Sizes that the backend needs as constants, or cannot have as symbols,
-        are constants in another attempt.
-        """
-        assume = Assumptions()
-        name = dispatcher.name
-        note = ""
-        while True:
-            captured = capture(dispatcher.region, arguments, self, dispatcher.policy, assume)
-            assert captured.making is not None
-            symbols = captured.making.ev.symbols
-            try:
-                if not symbols:
-                    executable, seconds = self._compile_graph(captured, name)
-                    if note:
-                        warn(note)
-                    return captured, executable, seconds
-                with deciding(symbols.decide):
-                    executable, seconds = self._compile_graph(captured, name)
-                captured.guard_late()
-                return captured, executable, seconds
-            except Restart as restart:
-                captured.finish()
-                if restart.error is not None:
-                    raise restart.error from None
-            except Exception as error:
-                if isinstance(error, BackendFailed) and config.on_backend_error == "raise":
-                    captured.finish()
-                    raise
-                if not symbols or isinstance(error, UserError) or config.on_error == "raise":
-                    where = of_code(dispatcher.region.view.code)
-                    raise CompileFailure(error, where, dispatcher.left_plain(captured)) from error
-                note = (
-                    f"quern could not compile {name} for sizes that change ({type(error).__name__}: {error}); "
-                    "it is compiled for each size"
-                )
-                symbols.pin_all()
-                captured.finish()
-
-    def _compile_graph(self, captured: Captured, name: str) -> tuple[Executable | None, float]:
-        graph = captured.graph
-        if graph is None or not captured.runs:
-            return None, 0.0
-        assert captured.making is not None
-        program, ev = captured.making.program, captured.making.ev
-        trivial = handing_on(graph) if program is None else None
-        if trivial is not None:
-            return trivial, 0.0
-        graph.name = _identifier(name)
-        context = BackendContext(captured.frontend, self.options, graph.name, program, ev.symbols)
-        captured.theirs = isinstance(self.backend_in_use, UserBackend)
-        began = perf_counter()
-        for call in self.callbacks.on_start:
-            call(name)
-        try:
-            return executable_of(graph, self.backend_in_use, captured.making.examples, context), perf_counter() - began
-        finally:
-            for call in self.callbacks.on_end:
-                call(name)
-
-
-def _say(channel: str, text: str) -> None:
-    """Print a stage that `QUERN_LOGS` asks for."""
-    if channel in config.logs:
-        print(f"[quern {channel}] {text}", file=sys.stderr)
-
-
-def _identifier(name: str) -> str:
-    text = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-    return text if text.isidentifier() else f"f_{text}"
 
 
 __all__ = [

@@ -386,6 +386,10 @@ def test_fields_without_a_counterpart_say_so_once(installed):
         torch._dynamo.config.optimize_ddp = True
         with torch._dynamo.config.patch(raise_on_ctx_manager_usage=True, log_compilation_metrics=True):  # as they are
             pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch's own classes for tests set some
+        exec("import torch\ntorch._dynamo.config.nested_graph_breaks ^= True", {"__name__": "torch._dynamo.test_case"})
+        exec("import torch\ntorch._dynamo.config.nested_graph_breaks ^= True", {"__name__": "torch._dynamo.test_case"})
     with pytest.warns(UserWarning, match="config.log_level has no counterpart"):
         torch._dynamo.config.log_level = 10
     assert torch._dynamo.config.log_level == 10

@@ -16,11 +16,22 @@ _BETWEEN = ("torch.utils._config_module", "torch.utils._contextlib", "contextlib
 
 
 def is_torch() -> bool:
-    """Whether the function that called a door is torch's own."""
+    """Whether the function that called a door is torch's own, and works for torch."""
+    name = module()
+    return is_of_torch(name) and not name.startswith(_FOR_PROGRAMS)
+
+
+def is_of_torch(module: str) -> bool:
+    """Whether it is a module of torch's."""
+    return module == "torch" or module.startswith("torch.")
+
+
+def module() -> str:
+    """The module of the function that called a door."""
     frame = sys._getframe(1)
     while True:
         name = frame.f_globals.get("__name__", "")
         between = name in _BETWEEN or name.startswith(__package__) or frame.f_code.co_filename == "<quern door>"
         if not between or frame.f_back is None:
-            return (name == "torch" or name.startswith("torch.")) and not name.startswith(_FOR_PROGRAMS)
+            return name
         frame = frame.f_back
