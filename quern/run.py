@@ -11,7 +11,6 @@ import argparse
 import importlib
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -35,8 +34,6 @@ examples:
 
 `QUERN_INSTALL=1` in the environment makes a program's own `import quern` do the same."""
 
-#: the flags of an interpreter that looks at no environment, or imports no sitecustomize
-_DEAF = {"-I", "-E", "-S"}
 _ON_OFF = {"true": "1", "false": "0", "auto": ""}
 
 
@@ -110,12 +107,25 @@ def command_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[l
         program = rest
     else:
         parser.error("name a script to run, or a module with -m")
-    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    if deaf := [flag for flag in flags if flag in _DEAF]:
-        raise CannotRun(
-            f"`quern run` reaches the program by its environment, which Python does not look at with {deaf[0]}"
-        )
-    return [*flags, *program], _environment(args)
+    deaf = {"-I": sys.flags.isolated, "-E": sys.flags.ignore_environment, "-S": sys.flags.no_site}
+    for flag, is_set in deaf.items():
+        if is_set:
+            raise CannotRun(
+                f"`quern run` reaches the program by its environment, which Python does not look at with {flag}"
+            )
+    return [*interpreter_flags(sys.orig_argv, sys.argv), *program], _environment(args)
+
+
+def interpreter_flags(original: Sequence[str], argv: Sequence[str]) -> list[str]:
+    """The options of the interpreter itself, for the one that takes its place.
+
+    original, argv: `sys.orig_argv` and `sys.argv` of `python [options] -m quern ...`, or of a script `quern`
+    """
+    *flags, last = original[1 : len(original) - len(argv) + 1]
+    if last == "quern" and flags and flags[-1].startswith("-") and flags[-1].endswith("m"):
+        last = flags.pop()[:-1]  # "-m", or at the end of several in one word
+        return [*flags, last] if last != "-" else flags
+    return flags
 
 
 def _environment(args: argparse.Namespace) -> dict[str, str]:

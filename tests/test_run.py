@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from quern.run import split
+from quern.run import interpreter_flags, split
 
 QUERN = [sys.executable, "-m", "quern", "run"]
 
@@ -59,7 +59,7 @@ def test_a_script_sees_what_it_sees_under_python(tmp_path):
         import sys, beside
         main = sys.modules["__main__"]
         print(__name__, __file__, sys.argv, sys.path, main.__dict__ is globals(), __spec__, __package__, sorted(globals()))
-        print(sys.flags, sys.executable, "sitecustomize" in sys.modules and sys.modules["sitecustomize"].__file__)
+        print(sys.flags, sys.warnoptions, sys.executable, "sitecustomize" in sys.modules and sys.modules["sitecustomize"].__file__)
         """,
     )
     found = run(script, "--report", "-m", "x", "--", "-h")
@@ -170,6 +170,21 @@ def test_a_python_that_looks_at_no_environment_is_refused(tmp_path):
     command = [sys.executable, "-E", "-m", "quern", "run", str(write(tmp_path, "print('ran')"))]
     found = subprocess.run(command, capture_output=True, text=True)
     assert found.returncode == 2 and "does not look at with -E" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("original", "flags"),
+    [
+        (["python", "-m", "quern"], []),
+        (["python", "-u", "-X", "dev", "-m", "quern"], ["-u", "-X", "dev"]),
+        (["python", "-Bum", "quern"], ["-Bu"]),
+        (["python", "-O", "-mquern"], ["-O"]),
+        (["python", "/usr/bin/quern"], []),
+        (["python", "-W", "error", "/usr/bin/quern"], ["-W", "error"]),
+    ],
+)
+def test_options_of_the_interpreter_are_kept(original, flags):
+    assert interpreter_flags([*original, "run", "-m", "x"], ["quern", "run", "-m", "x"]) == flags
 
 
 def test_help():
