@@ -63,15 +63,18 @@ class Journal:
 
 
 def _sum(graphs: list[Compiled]) -> str:
-    count = len(graphs)
-    parts = [f"{count} graph{'s' if count > 1 else ''}", f"{sum(g.ops for g in graphs)} ops"]
+    parts = [_count(len(graphs), "graph"), _count(sum(g.ops for g in graphs), "op")]
     kernels = sum(g.kernels for g in graphs)
     if kernels:
-        parts.append(f"{kernels} kernel{'s' if kernels > 1 else ''}")
+        parts.append(_count(kernels, "kernel"))
     cached = sum(g.cached for g in graphs)
     if cached:
         parts.append(f"{cached} found in the cache")
     return f"{', '.join(parts)}, {sum(g.seconds for g in graphs):.2f} s"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _listed(title: str, texts: Iterable[str]) -> list[str]:

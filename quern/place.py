@@ -26,7 +26,13 @@ def install() -> None:
     if _installed:
         return
     doors = torch_doors()
-    same = ("set_default_backend", "get_default_backend", "list_backends", "substitute_in_graph")
+    same = (
+        "set_default_backend",
+        "get_default_backend",
+        "list_backends",
+        "substitute_in_graph",
+        "error_on_graph_break",
+    )
     quern = doors.Quern(
         compile=_later("compile"),
         explain=_later("explain"),

@@ -35,7 +35,8 @@ def of(array: Any) -> dict[int, Mark]:
 def _given(attributes: dict[str, Any]) -> dict[int, Mark]:
     """The marks that torch's own functions left on a tensor."""
     found = {axis: Mark(True, soft=True) for axis in attributes.get("_dynamo_weak_dynamic_indices", ())}
-    found.update({axis: Mark(True) for axis in attributes.get("_dynamo_dynamic_indices", ())})
+    for name in ("_dynamo_dynamic_indices", "_dynamo_unbacked_indices"):
+        found.update({axis: Mark(True) for axis in attributes.get(name, ())})
     for given in attributes.get("_dynamo_dynamic_range", ()):
         found[given.dim] = Mark(True, max(given.min or 2, 2), given.max)
     found.update({axis: Mark(False) for axis in attributes.get("_dynamo_static_indices", ())})

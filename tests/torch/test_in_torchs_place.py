@@ -274,6 +274,32 @@ def test_marks_of_torch_hold(installed):
     assert torch.equal(torch.compile(lambda x: opaque(x) + 1, backend="eager", fullgraph=True)(X), X * 3 + 1)
 
 
+def test_marks_on_dims_hold(installed):
+    for mark in (torch._dynamo.mark_dynamic, torch._dynamo.maybe_mark_dynamic, torch._dynamo.decorators.mark_unbacked):
+        counter = torch._dynamo.testing.CompileCounter()
+        f = torch.compile(lambda x: x * 2, backend=counter)
+        x = torch.ones(4, 3)
+        mark(x, 0)
+        f(x), f(torch.ones(5, 3))
+        assert counter.frame_count == 1, mark
+
+
+def test_breaks_are_errors_where_torch_says_so(installed):
+    f = torch.compile(broken, backend="eager")
+    with pytest.raises(torch._dynamo.exc.Unsupported), torch._dynamo.error_on_graph_break(True):
+        f(X)
+    assert torch.equal(f(X), (X + 1) * 2)
+    strict = torch._dynamo.error_on_graph_break(True)(lambda x: broken(x))
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        torch.compile(strict, backend="eager")(X)
+
+
+def test_nested_regions_are_part_of_the_graph(installed):
+    region = torch.compiler.nested_compile_region(lambda x: x.sin() + 1)
+    f = torch.compile(lambda x: region(x) * region(x), backend="eager", fullgraph=True)
+    torch.testing.assert_close(f(X), (X.sin() + 1) ** 2)
+
+
 def test_a_compiled_function_can_be_disabled(installed):
     f = torch.compile(plus, backend="eager")
     assert torch.equal(f(X), X + 1) and torch.equal(torch.compiler.disable(f)(X), X - 1)
@@ -455,8 +481,6 @@ def test_explain_as_torch_has_it(installed):
     "call",
     [
         lambda: torch._dynamo.replay("file"),
-        lambda: torch.compiler.save_cache_artifacts(),
-        lambda: torch.compiler.load_cache_artifacts(b""),
         lambda: torch.compiler.load_compiled_function(None),
     ],
 )
@@ -469,6 +493,8 @@ def test_what_gives_a_result_raises(installed, call):
     ("name", "call"),
     [
         ("torch.compiler.cudagraph_mark_step_begin", lambda: torch.compiler.cudagraph_mark_step_begin()),
+        ("torch.compiler.save_cache_artifacts", lambda: torch.compiler.save_cache_artifacts()),
+        ("torch.compiler.load_cache_artifacts", lambda: torch.compiler.load_cache_artifacts(b"")),
         ("torch.compiler.set_enable_guard_collectives", lambda: torch.compiler.set_enable_guard_collectives(False)),
         ("torch._dynamo.set_recursion_limit", lambda: torch._dynamo.set_recursion_limit(-1)),
         ("torch._dynamo.patch_dynamo_config", lambda: torch._dynamo.patch_dynamo_config(verbose=True)(plus)),

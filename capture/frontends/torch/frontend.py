@@ -133,6 +133,9 @@ class TorchFrontend:
             return recording_handler(fn, found) if is_public(fn) else found
         if getattr(fn, "__module__", "") in _OF_DYNAMO:
             return _of_dynamo(fn)
+        region = noted(fn, "__marked_compile_region_fn__")
+        if region is not None:  # of `torch.compiler.nested_compile_region`: part of the graph, like any function
+            return lambda ev, args, kwargs: ev.call_function(region, args, kwargs)
         if _is_allowed_by_torch(fn):
             return lambda ev, args, kwargs: ev.opaque_call(fn, args, kwargs)
         if noted(fn, "_dynamo_marked_constant") or noted(noted(fn, "__wrapped__"), "_dynamo_marked_constant"):
@@ -338,7 +341,7 @@ _SAME = {
     "graph_break": function_flags.graph_break, "skip_frame": function_flags.graph_break, "step_unsupported": function_flags.graph_break,
     "error_on_graph_break": function_flags.error_on_graph_break, "is_compiling": function_flags.is_compiling,
 }  # fmt: skip
-_NO_EFFECT = ("mark_dynamic", "maybe_mark_dynamic", "mark_static", "mark_static_address")
+_NO_EFFECT = ("mark_dynamic", "maybe_mark_dynamic", "mark_static", "mark_static_address", "mark_unbacked")
 
 
 def _of_dynamo(fn: Any) -> Handler | None:

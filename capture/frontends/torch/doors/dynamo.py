@@ -56,11 +56,9 @@ def install(quern: Quern) -> None:
         native = copy_of(owner.__dict__[name])
         replaced.function(owner, name, _for_programs(function, native), also=(dynamo,))
     for name in ("allow_in_graph", "assume_constant_result", "disable", *quern.functions):
-        replaced.put(
-            getattr(decorators, name, None) or getattr(registry, name),
-            "__signature__",
-            inspect.signature(getattr(torch.compiler, name)),
-        )
+        if name in torch.compiler.__dict__:  # of twins the private one shows the public one's signature
+            private: Any = decorators.__dict__.get(name) or registry.__dict__[name]
+            replaced.put(private, "__signature__", inspect.signature(getattr(torch.compiler, name)))
     for name, why in _WITHOUT.items():
         owner = decorators if name in decorators.__dict__ else dynamo
         if isinstance(owner.__dict__.get(name), types.FunctionType):

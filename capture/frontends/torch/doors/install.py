@@ -46,8 +46,8 @@ replaced = Replaced()
 _WITHOUT = {
     "cudagraph_mark_step_begin": ("quern records no CUDA graphs", False),
     "set_enable_guard_collectives": ("guards are of one process; ranks do not wait for each other", False),
-    "save_cache_artifacts": ("quern keeps its kernels on disk: see `quern cache export`", True),
-    "load_cache_artifacts": ("quern keeps its kernels on disk: see `quern cache import`", True),
+    "save_cache_artifacts": ("quern keeps its kernels on disk: see `quern cache export`", False),
+    "load_cache_artifacts": ("quern keeps its kernels on disk: see `quern cache import`", False),
     "load_compiled_function": ("quern saves no compiled functions; its kernels are on disk already", True),
 }
 
@@ -73,7 +73,8 @@ def install(quern: Quern) -> None:
     replaced.function(torch.nn.Module, "compile", compile_method)
     replaced.function(torch.compiler, "set_stance", quern.set_stance)
     for name, function in {**quern.functions, "reset": quern.reset}.items():
-        replaced.function(torch.compiler, name, function)
+        if name in torch.compiler.__dict__:
+            replaced.function(torch.compiler, name, function)
     for name, (why, fatal) in _WITHOUT.items():
         if name in torch.compiler.__dict__:
             replaced.function(torch.compiler, name, without(f"torch.compiler.{name}", why, fatal))
