@@ -198,6 +198,27 @@ def test_modules_that_call_in_their_own_way_compile_in_place(installed, make):
     assert torch._dynamo.utils.counters["frames"]["ok"]
 
 
+@pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"])
+def test_variables_that_turn_torch_compile_off(installed, monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    assert torch.compile(plus) is plus and torch.compile(disable=False)(plus) is plus
+    assert torch._dynamo.optimize("eager")(plus) is plus and torch._dynamo.optimize_assert("eager")(plus) is plus
+    module = torch.nn.Linear(3, 2)
+    module.compile(backend="eager")
+    assert module(X).shape == (2, 2) and not torch._dynamo.utils.counters["frames"]
+
+
+def test_the_profiler_of_older_releases(installed):
+    with torch._dynamo.utils.CompileProfiler() as profiler:
+        f = torch.compile(broken, backend=profiler, dynamic=False)
+        f(X), f(X[0])
+        assert (profiler.frame_count, profiler.op_count) == (4, 4)
+        text = profiler.report()
+    assert "4 graphs, 4 ops" in text and "graph breaks: 1" in text and "recompilations: 2" in text
+    assert f"broken ({__file__}:" in text and "shape" in text
+    assert broken.__code__ in profiler.get_metrics()["guard_failures"]
+
+
 def test_optimize_is_no_context_manager(installed):
     with pytest.raises(RuntimeError, match="used with a context manager"):
         with torch._dynamo.optimize("eager"):

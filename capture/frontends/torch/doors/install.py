@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: arguments of torch.compile that change nothing here: each compiled object keeps its own entries anyway
 _IGNORED = ("isolate_recompiles",)
+#: variables by which users turn torch.compile off
+_DISABLING = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,8 @@ def without(name: str, why: str, fatal: bool, native: Callable[..., Any] | None 
 def compile_settings(given: Mapping[str, Any], options: Sequence[str]) -> dict[str, Any]:
     """torch.compile's arguments as quern's compile takes them."""
     found = {k: v for k, v in given.items() if k not in _IGNORED}
+    if any(os.environ.get(name) == "1" for name in _DISABLING):
+        found["disable"] = True
     if found.get("shapes_spec", False) is None:
         del found["shapes_spec"]
     wanted = found.get("options")
