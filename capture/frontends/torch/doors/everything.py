@@ -41,7 +41,7 @@ def install(replaced: Replaced, compile_call: Callable[[torch.nn.Module], Callab
             return PLAIN_CALL(module, *args, **kwargs)
         scripted = isinstance(module, torch.jit.ScriptModule)  # compiled by TorchScript
         if module._compiled_call_impl is None and not _program.compiles and not scripted:
-            module._compiled_call_impl = compile_call(module)
+            module.__dict__["_compiled_call_impl"] = compile_call(module)  # whatever its class says of attributes
         _thread.inside = True
         try:
             return PLAIN_CALL(module, *args, **kwargs)
