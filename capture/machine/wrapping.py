@@ -26,11 +26,12 @@ from ..guards.sources import Source
 from ..values.base import Value
 from ..values.classes import ClassValue, PyModuleValue
 from ..values.constant import FALSE, NONE, TRUE, ConstantValue, constant_of
+from ..values.dict_reading import Reading
 from ..values.exceptions import ExceptionValue
 from ..values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue, PartialValue
 from ..values.keys import NotStatic, static_key, user_hashed
 from ..values.literals import CONSTANT_TYPES, LITERAL_TYPES
-from ..values.mappings import DictValue, Lazy, Reading
+from ..values.mappings import DictValue, Lazy
 from ..values.objects import ObjectValue
 from ..values.sequences import DequeValue, ListValue, SliceValue, TupleValue, check_size
 from ..values.sets import SetValue
