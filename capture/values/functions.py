@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..guards.sources import Source
+from ..machine.type_lookup import type_find
 from .base import Args, Kwargs, Value
 from .constant import FALSE, NONE, TRUE, ConstantValue
 from .keys import MethodKey
@@ -439,6 +440,12 @@ class BuiltinValue(Value):
         except AttributeError as error:
             raise ev.user_exception(error) from None
         return ev.wrap(found, ev.names.const(found))
+
+    def m___get__(self, ev: Machine, obj: Value, cls: Value = NONE) -> Value:
+        name = getattr(self.real, "__name__", "")
+        if not isinstance(self.real, types.GetSetDescriptorType) or type_find(obj.python_type(), name) is not self.real:
+            raise ev.break_("descriptor", f"__get__ of {self.describe()}", "it is not known what it gives")
+        return obj.getattr_(ev, name)
 
     def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         if op in ("==", "!=") and isinstance(other, BuiltinValue):

@@ -168,6 +168,8 @@ class ArrayValue(Value):
 
     #: the front end's name
     framework = ""
+    #: its class takes calls over
+    is_overloaded = False
 
     __slots__ = ("storage", "parent", "step", "meta", "offset", "viewed", "relaid", "_node", "_version")
 

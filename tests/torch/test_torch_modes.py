@@ -127,7 +127,7 @@ def test_torch_function_mode_sees_the_calls():
         compare(fn(X), function(X))
 
 
-def test_vmap_and_subclasses_run_eagerly():
+def test_inside_of_vmap_it_runs_eagerly():
     def fn(x):
         return x.sin().sum()
 
@@ -135,12 +135,20 @@ def test_vmap_and_subclasses_run_eagerly():
     with torch.no_grad():
         compare(torch.vmap(fn)(X), torch.vmap(function)(X))
 
-        class Sub(torch.Tensor):
-            pass
 
-        sub = X.as_subclass(Sub)
-        assert type(function(sub)) is type(fn(sub))
-        with pytest.raises(quern.errors.Unsupported, match="subclass"):
+def test_subclasses_with_operators_of_their_own_run_eagerly():
+    class Wrapped(torch.Tensor):
+        @classmethod
+        def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+            return func(*args, **(kwargs or {}))
+
+    def fn(x):
+        return x.sin().sum()
+
+    sub = X.as_subclass(Wrapped)
+    with torch.no_grad():
+        assert torch.equal(quern.compile(fn, backend="eager")(sub), fn(sub))
+        with pytest.raises(quern.errors.Unsupported, match="__torch_dispatch__"):
             compiled(fn)(sub)
 
 

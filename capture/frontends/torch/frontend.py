@@ -30,9 +30,11 @@ from . import (  # noqa: F401  imported for the rows they add
     control_flow,
     functional_call,
     hooks,
+    overrides,
     parameters,
     queries,
     stand_ins,
+    subclasses,
     training,
     transforms,
 )
@@ -152,7 +154,7 @@ class TorchFrontend:
 
     def may_inline(self, fn: Any) -> bool:
         module = fn.__module__
-        if module in _INLINED:
+        if module in _INLINED or fn.__qualname__.startswith("TorchFunctionMode."):
             return True
         return module != "torch" and not any(module == m or module.startswith(m + ".") for m in _NOT_INLINED)
 
@@ -208,6 +210,8 @@ class TorchFrontend:
             ev.boundary.requires_grad = state.requires_grad
         training.finish_quietly(ev)
         hooks.finish(ev, rb)
+        for mode in state.modes:  # the continuation leaves them
+            rb.enter(f"{rb.inject(torch.overrides._push_mode, 'push_mode')}({rb.value(mode)})")
         ev.boundary.writes.extend(m for m in state.arrays.mutations(ev) if m[1] not in state.stored)
         if (
             state.entry_grad
@@ -272,6 +276,15 @@ class OperatorValue(FrameworkConstant):
 
 
 def _wrap_tensor(ev: Machine, obj: torch.Tensor, source: Source) -> Value:
+    cls = type(obj)
+    if (
+        cls is not torch.Tensor
+        and not issubclass(cls, (torch.nn.Parameter, torch.nn.Buffer))
+        and not subclasses.refused(cls)
+    ):
+        inside = source.step(f"{ev.names.inject(subclasses.plain, 'plain')}(", ")", "")
+        inner = _wrap_tensor(ev, subclasses.plain(obj), inside)
+        return subclasses.wrap_subclass(ev, obj, source, inner)  # type: ignore[arg-type]
     refused = _unusable(obj)
     if refused:
         raise ev.break_("tensor-kind", f"the tensor `{source.label}`", refused, "pass a plain dense tensor")
@@ -301,7 +314,7 @@ def _unusable(obj: torch.Tensor) -> str:
     if is_lazy(obj):
         return "it is not initialised yet"
     if cls is not torch.Tensor and not issubclass(cls, (torch.nn.Parameter, torch.nn.Buffer)):
-        return f"it is a {cls.__name__}: tensor subclasses are not captured"
+        return subclasses.refused(cls)
     if obj.layout is not torch.strided:
         return f"its layout is {obj.layout}"
     if obj.dtype not in FROM_TORCH:

@@ -67,9 +67,6 @@ def _is_compiling(ev: Machine) -> Value:
 
 _answers(
     False, "torch.compiler.is_exporting", "torch.jit.is_scripting", "torch.jit.is_tracing", "torch._jit_internal.is_scripting",
-    "torch.overrides.has_torch_function",
-    "torch.overrides.has_torch_function_unary", "torch.overrides.has_torch_function_variadic", "torch._C._has_torch_function",
-    "torch._C._has_torch_function_unary", "torch._C._has_torch_function_variadic",
     "torch.backends.mha.get_fastpath_enabled", "torch.cuda.is_current_stream_capturing",
     "torch._C._functorch.is_functorch_wrapped_tensor", "torch._C._is_torch_function_mode_enabled",
 )  # fmt: skip

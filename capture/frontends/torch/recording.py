@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import operator
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,11 @@ from ....inductor.graph import ExternRef, Node, symbols_in
 from ...breaks import Restart
 from ...values.base import Value
 from ...values.classes import ClassValue
+from ...values.constant import ConstantValue
 from ...values.item import ItemValue
 from ...values.mappings import DictValue
 from ...values.number import NumberValue
+from ...values.objects import ObjectValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.symint import SymIntValue
 from ...values.tensor import ArrayValue, InputStorage
@@ -319,11 +321,45 @@ def unrecordable(ev: Machine) -> None:
 # ------------------------------------------------------------------ what the program calls
 
 
+class Overriding:
+    """What the program overrides calls with: set by `overrides`, which is built on this module."""
+
+    override: Callable[..., Any]
+
+
+overriding = Overriding()
+
+
+def may_be_overridden(ev: Machine, values: Iterable[Value]) -> bool:
+    """Whether code of the program may stand in place of a call with these arguments."""
+    if state_of(ev).modes:
+        return True
+    for value in values:
+        if isinstance(value, ArrayValue):
+            if value.is_overloaded:
+                return True
+        elif isinstance(value, (ObjectValue, TupleValue, ListValue)):
+            return True
+    return False
+
+
 def recorded(
     ev: Machine, kind: str, target: Any, args: Sequence[Value], kwargs: Mapping[str, Value], make: Callable[[], Any],
     writes: bool = False,
 ) -> Any:  # fmt: skip
-    """Make a call, and record it where the program is recorded: if it gives a tensor, or changes one."""
+    """Make a call, and record it where the program is recorded: if it gives a tensor, or changes one. Where the program
+    overrides it, its own code makes it.
+    """
+    if may_be_overridden(ev, args) or kwargs and may_be_overridden(ev, kwargs.values()):
+        return overriding.override(
+            ev, kind, target, args, kwargs, lambda: _recorded(ev, kind, target, args, kwargs, make, writes)
+        )
+    return _recorded(ev, kind, target, args, kwargs, make, writes)
+
+
+def _recorded(
+    ev: Machine, kind: str, target: Any, args: Sequence[Value], kwargs: Mapping[str, Value], make: Callable[[], Any], writes: bool
+) -> Any:  # fmt: skip
     recording = state_of(ev).recording
     if recording is None or recording.busy:
         return make()
@@ -353,6 +389,8 @@ def recorded(
 
 def recorded_attribute(ev: Machine, name: str, owner: Value, make: Callable[[], Value]) -> Value:
     """As `recorded`, for an attribute: if it is a tensor that was not there before."""
+    if may_be_overridden(ev, (owner,)):
+        return overriding.override(ev, "call_function", getattr, [owner, ConstantValue(name)], {}, make)
     recording = state_of(ev).recording
     if recording is None or recording.busy:
         return make()
@@ -368,6 +406,8 @@ def recorded_attribute(ev: Machine, name: str, owner: Value, make: Callable[[], 
 
 def recorded_rows(ev: Machine, owner: Value, item: Callable[..., Any], make: Callable[[], Value]) -> Value:
     """As `recorded`, for the rows of a tensor that the program iterates over: each is an item."""
+    if may_be_overridden(ev, (owner,)):
+        raise ev.break_("torch-function", "iterating over a tensor where calls of torch are overridden")
     recording = state_of(ev).recording
     if recording is None or recording.busy:
         return make()

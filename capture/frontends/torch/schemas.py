@@ -151,7 +151,7 @@ def storage_of(t: torch.Tensor) -> int:
 def overloads_of(name: str) -> list[Any]:
     """The operators behind a function's name; none for what is no operator."""
     packet = getattr(torch.ops.aten, name, None)
-    return [getattr(packet, o) for o in packet.overloads()] if packet is not None else []
+    return [getattr(packet, o) for o in packet.overloads()] if isinstance(packet, torch._ops.OpOverloadPacket) else []
 
 
 def scalars(overloads: Sequence[Any]) -> frozenset[str | int]:

@@ -69,6 +69,9 @@ class TorchState:
         self.contents: dict[Storage, list[Node]] = {}
         #: what the program set on tensors, by name (see `tensor_attributes`)
         self.attributes: dict[ArrayValue, dict[str, Value | None]] = {}
+        #: modes of `__torch_function__` that the program entered, and how often it disabled that of subclasses
+        self.modes: list[Value] = []
+        self.subclasses_disabled = 0
         #: hooks that the program registered (see `hooks`)
         self.registrations: list[Any] = []
         #: segments that are captured as bodies of functions, the innermost last

@@ -37,7 +37,8 @@ def own_of(ev: Machine, x: ArrayValue, name: str) -> Value | None:
     real = real_of(x)
     if real is None:
         return None
-    source = x.storage.source  # type: ignore[attr-defined]
+    source = x.source
+    assert source is not None
     if name in getattr(real, "__dict__", ()):
         return ev.wrap(real.__dict__[name], source.attr(name))
     if is_free(ev, x, name):
@@ -60,13 +61,16 @@ def names_of(ev: Machine, x: ArrayValue) -> list[str]:
     names = list(getattr(real, "__dict__", ()))
     if real is not None:
         shown = f" {', '.join(names)}" if names else " none"
-        source = x.storage.source  # type: ignore[attr-defined]
+        source = x.source
+        assert source is not None
         ev.guards.test(source, f"list({{x}}.__dict__) == {names!r}", f"{{label}}'s own attributes were{shown}")
     return [n for n in dict.fromkeys([*names, *written]) if written.get(n, x) is not None]
 
 
 def real_of(x: ArrayValue) -> torch.Tensor | None:
     """The tensor from outside that a Value stands for."""
+    if x.source is not None and hasattr(x, "original"):
+        return x.original  # type: ignore[no-any-return]
     return x.storage.real if isinstance(x.storage, InputStorage) and x.parent is None else None
 
 

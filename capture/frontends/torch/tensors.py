@@ -181,9 +181,12 @@ class TensorValue(ArrayValue):
         raise ev.branch_break(f"the value of {self.describe()}")
 
     def len_(self, ev: Machine) -> Value:
-        if not self.meta.shape:
-            raise ev.type_error("len() of a 0-d tensor")
-        return size_value(ev, self.meta.shape[0])
+        def make() -> Value:
+            if not self.meta.shape:
+                raise ev.type_error("len() of a 0-d tensor")
+            return size_value(ev, self.meta.shape[0])
+
+        return recorded(ev, "call_function", len, [self], {}, make)
 
     def iter_(self, ev: Machine) -> Value:
         if not self.meta.shape:
