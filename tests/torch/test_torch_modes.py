@@ -140,7 +140,8 @@ def test_subclasses_with_operators_of_their_own_run_eagerly():
     class Wrapped(torch.Tensor):
         @classmethod
         def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-            return func(*args, **(kwargs or {}))
+            with torch._C._DisableTorchDispatch():
+                return func(*args, **(kwargs or {}))
 
     def fn(x):
         return x.sin().sum()
