@@ -88,6 +88,10 @@ class Frontend(Protocol):
         """
         ...
 
+    def take(self, ev: Machine, inputs: list[tuple[Source, Any]]) -> list[tuple[Source, Any]]:
+        """The inputs of a graph that this front end runs, those of a framework that it hosts made its own."""
+        ...
+
     def records_calls(self) -> bool:
         """Whether the framework itself writes down what is called now (torch.jit.trace), which compiled code would hide from
         it: calls run as plain Python meanwhile.

@@ -68,7 +68,7 @@ def check_requirements(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """
     if graph.boundary.framework == "numpy":
         return graph
-    found = {(n.inputs[r.input], r): n for n in graph.nodes for r in unproven(n)}
+    found = {(n.inputs[r.input], r): n for n in graph.nodes if n.library != "numpy" for r in unproven(n)}
     if not found:
         return graph
     b = GraphBuilder(ops, replace(graph, nodes=list(graph.nodes)))

@@ -15,6 +15,7 @@ Plain ints stay ints: sympy enters only with a symbol.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -140,6 +141,8 @@ class Node:
     origin: str = ""
     #: False where the program had turned gradient recording off (matters in `autograd` graphs only)
     grad: bool = True
+    #: the framework whose function the program called, where that is not the graph's own
+    library: str = ""
 
     @property
     def shape(self) -> tuple[Dim, ...]:
@@ -398,6 +401,7 @@ class GraphBuilder:
         self.locate: Callable[[], SourceLocation | None] | None = None
         self.origin = ""
         self.grad = True
+        self.library = ""
 
     def fresh_name(self, stem: str) -> str:
         """`stem`, then `stem_1`, `stem_2`, ... unique within the graph."""
@@ -408,6 +412,15 @@ class GraphBuilder:
             if name not in self._taken:
                 self._taken.add(name)
                 return name
+
+    @contextlib.contextmanager
+    def of_library(self, library: str) -> Iterator[None]:
+        """Inside, nodes are calls of this framework's functions ("": of the graph's own)."""
+        before, self.library = self.library, library
+        try:
+            yield
+        finally:
+            self.library = before
 
     def input(self, meta: TensorMeta, name: str = "arg") -> Node:
         """Append a graph input."""
@@ -430,7 +443,7 @@ class GraphBuilder:
         """Append a node whose meta is already known (extern nodes, rewrites)."""
         name = self.fresh_name(row.name)
         loc = self.loc if self.locate is None else self.locate()
-        node = Node(row, tuple(inputs), dict(attrs), meta, name, loc, self.origin or row.name, self.grad)
+        node = Node(row, tuple(inputs), dict(attrs), meta, name, loc, self.origin or row.name, self.grad, self.library)
         self.graph.nodes.append(node)
         return node
 

@@ -76,10 +76,11 @@ def _step(node: Node, runtime: Runtime) -> Step:
         source, index = node.inputs[0], node.attrs["index"]
         return lambda values, sizes: values[source][index]  # type: ignore[index]
     try:
-        call = runtime.run_op(node.op.name)
+        call = runtime.run_op(node.op.name, node.library)
     except KeyError:
         raise LoweringError(f"[interpreter] the framework has no {node.op.name!r}; node: {node}") from None
-    if node.op.kind == "extern" or (runtime.graph_decides_layouts and node.op.kind != "view"):
+    decides = runtime.graph_decides_layouts or node.library
+    if node.op.kind == "extern" or (decides and node.op.kind != "view"):
         return _settled(_called(node, call), node, runtime)
     return _called(node, call)
 

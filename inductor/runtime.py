@@ -72,11 +72,12 @@ class Runtime(Protocol):
         """
         ...
 
-    def run_op(self, op: str) -> Callable[..., Any]:
+    def run_op(self, op: str, library: str = "") -> Callable[..., Any]:
         """The framework's own implementation of a table op: `(*arrays, **attrs) -> array` (or a tuple for several results).
 
         Used by the eager backend for every op, and by plans for extern kernels. Takes and returns the framework's
         arrays; dtype attributes are `DType`s. Raises KeyError for an op the framework does not have.
+        library: another framework, whose implementation is wanted, over this one's arrays
         """
         ...
 

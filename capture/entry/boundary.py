@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ...inductor.graph import Graph, Node
 
 
+#: a framework, and those whose calls its graphs may hold: torch's tensors lie in the memory of NumPy's arrays, and the other way round
+HOSTED = {"torch": ("numpy",)}
+
+
 @dataclass
 class BoundaryBuilder:
     """The fields of a `Boundary`, by nodes where that speaks of positions.
@@ -32,6 +36,11 @@ class BoundaryBuilder:
     symbols: list[SymbolInfo] = field(default_factory=list)
     int_inputs: list[str] = field(default_factory=list)
     requires_grad: Callable[[Node], bool] | None = None
+
+    def claim(self, framework: str) -> None:
+        """The graph holds calls of this framework. Where it holds another's too, it is run by the one that hosts the other."""
+        if self.framework in ("", *HOSTED.get(framework, ())):
+            self.framework = framework
 
     def close(self, graph: Graph) -> None:
         """Give the graph its boundary. Its outputs so far are what it returns; what it writes and measures is appended."""

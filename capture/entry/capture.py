@@ -478,8 +478,10 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
     ev.guard_aliases()
     kept = prune(ev.graph, ev.boundary)
     inputs = [(source, example) for (source, example), keep in zip(ev.inputs, kept) if keep]
-    inputs += ev.symbols.bind(ev.graph, inputs)
     frontend = owner_of(ev, inputs)
+    ev.boundary.framework = frontend.name if frontend is not None else ""
+    inputs = frontend.take(ev, inputs) if frontend is not None and inputs else inputs
+    inputs += ev.symbols.bind(ev.graph, inputs)
     program = recorded_program(ev, rb)
     if program is not None:
         frontend, inputs = program.frontend, [(taken.source, taken.example) for taken in program.taken]
@@ -493,7 +495,6 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
     expressions = [read(s) for s, _ in inputs]
     body = [*rb.built, *rb.effects, *rb.late, *rb.entered, ending]
     graph = ev.graph
-    ev.boundary.framework = frontend.name if frontend is not None else ""
     ev.boundary.close(graph)
     examples = [e for _, e in inputs]
     return _captured(

@@ -324,9 +324,9 @@ class Dispatcher:
             error.__traceback__ = None  # it holds the frames of the graph, and all arrays in them
         result = self._run_plain(values)
         # (floating-point errors may be the kernels' own, or be ignored by a filter: see inductor.float_errors)
-        if not captured.handled and captured.theirs:
-            raise error
         if not captured.handled and not isinstance(error, FloatErrors):
+            if captured.theirs:
+                raise error
             self._only_the_graph_raised(captured, error)
         return result
 

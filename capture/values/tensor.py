@@ -77,6 +77,11 @@ class InputStorage(Storage):
             self.node = self.entry_node(ev)
         return self.node
 
+    @property
+    def requires_grad(self) -> bool:
+        """Whether the array of this capture records gradients."""
+        return bool(getattr(self.real, "requires_grad", False))
+
     def entry_node(self, ev: Machine) -> Node:
         """The graph input."""
         return ev.add_input(self.source, self.meta, self.real, self.name)
@@ -327,7 +332,7 @@ class ArrayValue(Value):
         itself has a source, and is not asked.) A view whose place only the data tell is made again step by step.
         """
         storage = self.storage
-        rb.ev.boundary.framework = self.framework
+        rb.ev.boundary.claim(self.framework)
         if not self.is_placed():
             return self._remake(rb)
         if isinstance(storage, InputStorage):

@@ -2,7 +2,7 @@
 
 Each program runs twice in both forms, side by side, on fresh arguments of the same values: results, what happened to arguments,
 globals and objects, aliasing, what was printed, and the exception with its traceback must agree. Programs that
-torch.compile captures whole are captured whole here: one graph and no break, under `fullgraph=True`.
+torch.compile captures whole, and those that say so, are captured whole here: one graph and no break, under `fullgraph=True`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from registry import Program, programs  # noqa: E402
+from registry import Expect, Program, programs  # noqa: E402
 from running import agree  # noqa: E402
 from torch_values import GROUND, modes  # noqa: E402
 
@@ -24,17 +24,19 @@ import quern  # noqa: E402
 pytestmark = pytest.mark.torch
 PROGRAMS = programs("torch")
 MODES = modes()
+#: files whose programs run as generated kernels too
+GENERATED = ("torch_numpy",)
 
 
 class Watch:
-    """Compiles with the eager backend and keeps what was compiled."""
+    """Compiles and keeps what was compiled."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = settings
+    def __init__(self, backend: str = "eager", **settings: Any) -> None:
+        self.settings = {"backend": backend, **settings}
         self.compiled: Any = None
 
     def __call__(self, fn: Callable[..., Any]) -> Any:
-        self.compiled = quern.compile(fn, backend="eager", **self.settings)
+        self.compiled = quern.compile(fn, **self.settings)
         return self.compiled
 
     def breaks(self) -> list[Any]:
@@ -43,8 +45,17 @@ class Watch:
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
 def test_program(program: Program) -> None:
-    full = MODES[str(program)]["mode"] == "full"
-    watch = Watch(fullgraph=full)
+    check(program, "eager")
+
+
+@pytest.mark.parametrize("program", [p for p in PROGRAMS if p.topic in GENERATED], ids=str)
+def test_program_as_generated_code(program: Program) -> None:
+    check(program, "inductor")
+
+
+def check(program: Program, backend: str) -> None:
+    full = program.expect is Expect.WHOLE or MODES[str(program)]["mode"] == "full"
+    watch = Watch(backend, fullgraph=full)
     agree(program, watch, GROUND)
     if full:
         assert not watch.breaks()

@@ -1,4 +1,4 @@
-"""NumPy next to torch: a graph belongs to one framework, whichever is loaded."""
+"""NumPy next to torch: one graph holds both; one of NumPy alone is NumPy's, whichever is loaded."""
 
 from __future__ import annotations
 
@@ -32,9 +32,17 @@ def test_mixed_functions_keep_their_types():
     np.testing.assert_array_equal(found[2], [4, 4])
 
 
-def test_a_mixed_graph_is_refused_with_a_reason():
-    with pytest.raises(quern.errors.Unsupported, match="a graph runs in one framework"):
-        quern.compile(lambda t: (t * 2, np.ones(2) * 4), fullgraph=True)(torch.ones(2))
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_a_mixed_function_is_one_graph(backend):
+    compiled = quern.compile(lambda t, x: (t * 2, np.sin(x) * 4, np.ones(2)), fullgraph=True, backend=backend)
+    found = compiled(torch.ones(2), np.zeros(3))
+    assert _kinds(found) == [torch.Tensor, np.ndarray, np.ndarray]
+    assert found[0].tolist() == [2, 2] and found[1].tolist() == [0, 0, 0] and found[2].tolist() == [1, 1]
+
+
+def test_an_array_as_a_tensors_operand_is_refused_with_a_reason():
+    with pytest.raises(quern.errors.Unsupported, match="convert it: torch.from_numpy"):
+        quern.compile(lambda t: torch.add(t, np.ones(2) * 4), fullgraph=True)(torch.ones(2))
 
 
 @pytest.mark.parametrize("backend", ["eager", "inductor"])

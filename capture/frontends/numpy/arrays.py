@@ -122,10 +122,13 @@ class Array(ArrayValue):
     @property
     def writeable(self) -> bool:
         """Whether NumPy would let the program write into the array."""
-        if self.scalar or (self.step is not None and VIEWS[_maker(self.step)].read_only):
+        if self.scalar:
             return False
-        if self.parent is not None:
-            return self.parent.writeable  # type: ignore[attr-defined]
+        if isinstance(self.parent, Array):
+            assert self.step is not None
+            return not VIEWS[_maker(self.step)].read_only and self.parent.writeable
+        if self.parent is not None:  # a tensor, and these are never read-only
+            return True
         return not isinstance(self.storage, InputStorage) or self.storage.key.writeable
 
     def view(self, ev: Machine, op: str, **attrs: Any) -> Array:
@@ -160,6 +163,9 @@ class Array(ArrayValue):
     def node(self, ev: Machine) -> Node:
         if isinstance(self.storage, PartStorage):
             self.storage.refresh()
+        if self.parent is not None and not isinstance(self.parent, Array):
+            with ev.builder.of_library(""):  # another framework's own views
+                return super().node(ev)
         return super().node(ev)
 
     def python_type(self) -> type:
@@ -177,15 +183,17 @@ class Array(ArrayValue):
         storage = self.storage
         if isinstance(storage, PartStorage) and storage.output is None and not self.scalar:
             storage.output = rb.temp(f"{rb.value(storage.whole)}.{storage.part}")
-        if not isinstance(storage, InputStorage) and storage.output is None:
+        if self.is_placed() and not isinstance(storage, InputStorage) and storage.output is None:
             storage.node = own_memory(rb.ev, storage.current(rb.ev), storage.meta, set(rb.graph.outputs))
+            if rb.ev.boundary.framework == "torch":
+                storage.output = rb.temp(f"{rb.output(storage.node)}.numpy()")
         text = super().rebuild(rb)
         return f"{text}.item()" if self.number else f"{text}[()]" if self.scalar else text
 
     def rebuild_view(self, rb: Emitter, base: str, offset: Dim = 0) -> str:
         steps = []
         array: Any = self
-        while array.parent is not None:
+        while array.parent is not None and array.step.is_placed:
             steps.append(array.step)
             array = array.parent
         module = rb.inject(np, "numpy")
@@ -347,7 +355,7 @@ class ArrayBuilder:
         """
         meta = self.meta(shape, dtype)
         ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
-        attrs: dict[str, Any] = {"ref": ref, "raises": True}
+        attrs: dict[str, Any] = {"ref": ref, "raises": True, "library": "numpy"}
         if below is not None:
             attrs["below"] = below
         node = self.builder.append(self.builder.ops["extern"], [self.node(a) for a in arrays], attrs, meta)
@@ -366,7 +374,8 @@ class ArrayBuilder:
         """As `extern`, for a function with several results, all row-major."""
         ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
         row = self.builder.ops["extern"]
-        node = self.builder.append(row, [self.node(a) for a in arrays], {"ref": ref, "raises": True}, tuple(metas))  # type: ignore[arg-type]
+        attrs = {"ref": ref, "raises": True, "library": "numpy"}
+        node = self.builder.append(row, [self.node(a) for a in arrays], attrs, tuple(metas))  # type: ignore[arg-type]
         return tuple(
             self.fresh(self.builder.call("getitem", node, index=i), scalar=not m.shape) for i, m in enumerate(metas)
         )
@@ -529,7 +538,7 @@ class ArrayBuilder:
         """
         if not a.writeable:
             raise ValueError("assignment destination is read-only")
-        if isinstance(a.storage, InputStorage):
+        if isinstance(a.storage, InputStorage) and isinstance(a.storage.key, Memory):
             self.ev.guards.test(a.storage.source, "{x}.flags.writeable", "{label} was not read-only", 2)
         value = self.cast(value, a.dtype)
         while value.ndim > a.ndim and layout.is_one(value.shape[0]):

@@ -85,6 +85,9 @@ class NumpyFrontend:
         if state.is_used:
             self._objects.finish(self, ev, rb, state)
 
+    def take(self, ev: Machine, inputs: list[tuple[Source, Any]]) -> list[tuple[Source, Any]]:
+        return inputs
+
     def compute_at_once(self, ev: Machine, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """As `function(*args)`. Breaks for a floating-point error that the program wants to hear of."""
         return self._objects.compute_at_once(ev, function, args)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ....inductor.graph import Node, TensorMeta
+from ....inductor.graph import TensorMeta
 from ...values.base import Value
 from ...values.constant import ConstantValue
 from ...values.number import INT64, NumberValue
@@ -19,23 +19,10 @@ if TYPE_CHECKING:
     from ...values.base import Machine
 
 
-def check_alone(ev: Machine) -> None:
-    """Break where another framework's tensors are in the graph: a graph runs in one framework."""
-    if ev.boundary.framework not in ("", "numpy") or any(
-        not isinstance(example, np.ndarray) for _, example in ev.inputs
-    ):
-        raise ev.break_("mixed-frameworks", "NumPy calls together with another framework's tensors in one graph",
-                        "a graph runs in one framework", "convert the arrays outside of the function")  # fmt: skip
-
-
 class InputArray(InputStorage):
     """The memory of an array from outside."""
 
     __slots__ = ()
-
-    def entry_node(self, ev: Machine) -> Node:
-        check_alone(ev)
-        return super().entry_node(ev)
 
 
 def number_array(ev: Machine, number: NumberValue) -> Array:

@@ -25,7 +25,7 @@ from . import creation, layout, names
 from .arrays import ArrayBuilder, Memory, own_memory
 from .errstate import Settings, errstate
 from .inlined import INLINED, MAX_ROWS
-from .inputs import InputArray, check_alone, input_name, scalar_input
+from .inputs import InputArray, input_name, scalar_input
 from .kinds import CALLABLES, DISPATCHER, is_numpy
 from .state import NumpyState
 from .values import (
@@ -99,8 +99,9 @@ def new_builder(ev: Machine, settings: Settings) -> ArrayBuilder:
 
 def finish(frontend: Frontend, ev: Machine, rb: Emitter, state: NumpyState) -> None:
     """What NumPy calls left to do at the end of a capture."""
-    if state.nodes:
-        check_alone(ev)
+    for _, example in ev.inputs:
+        ev.boundary.claim(next(f.name for f in ev.frontends if f.owns_type(type(example))))
+    if state.nodes and ev.boundary.framework == "numpy":
         # a graph without inputs belongs to the front end that comes first
         ev.frontends.remove(frontend)
         ev.frontends.insert(0, frontend)

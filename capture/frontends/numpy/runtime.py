@@ -93,7 +93,7 @@ class NumpyRuntime:
         if not all(x.flags.writeable for x in targets):
             raise ValueError("assignment destination is read-only")
 
-    def run_op(self, op: str) -> Callable[..., Any]:
+    def run_op(self, op: str, library: str = "") -> Callable[..., Any]:
         found: Callable[..., Any] = _table_ops().run(op)
         return found
 

@@ -458,8 +458,8 @@ def _row_major(function: Function) -> Function:
 
 
 @table_op("extern")
-def _extern(*arrays: Any, ref: ExternRef, below: int | None = None, raises: bool = False) -> Any:
-    """A NumPy function called as the graph says; `below` and `raises` are for the compiler."""
+def _extern(*arrays: Any, ref: ExternRef, below: int | None = None, raises: bool = False, library: str = "") -> Any:
+    """A NumPy function called as the graph says; `below`, `raises` and `library` are for others."""
     found = _externs.get(ref.target)
     if found is None:
         found = _externs[ref.target] = resolve(ref.target)

@@ -16,16 +16,19 @@ from ....errors import Unsupported
 from ... import locations
 from ...breaks import Break, NotConstant
 from ...machine.objects import MethodValue
+from ...machine.type_lookup import MISSING
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import BuiltinValue
 from ...values.mappings import DictValue
 from ...values.number import NumberValue, changing, place_of_call
 from ...values.sequences import ListValue, SliceValue, TupleValue
+from ...values.tensor import ArrayValue
+from ..contents import content_of
 from . import names
 from .arrays import Array, ArrayBuilder, Masked, known_number
 from .errstate import Settings
-from .inputs import InputArray, check_alone, guard_power, number_array, scalar_input
+from .inputs import InputArray, guard_power, number_array, scalar_input
 from .layout import is_size
 from .state import NumpyState
 
@@ -37,6 +40,8 @@ _CONVERSIONS = frozenset((
     "item", "tolist", "tobytes", "__float__", "__int__", "__index__", "__complex__", "__bool__", "__round__",
     "__format__", "__str__", "__repr__", "__trunc__", "is_integer", "as_integer_ratio", "hex",
 ))  # fmt: skip
+#: those of them that are known where the elements are
+_READABLE = frozenset(("item", "tolist", "__float__", "__int__", "__index__", "__complex__", "__bool__"))
 #: those of them that a graph can compute and hand on
 _NUMBERS = {"__float__": float, "__int__": int, "item": None}
 #: what NumPy raises for bad arguments
@@ -109,11 +114,28 @@ class NumpyArray(Array):
         ev.symbols.changing = True
         return NumberValue(place, kind(self.storage.real), (self.source.address, None), ev.symbols)
 
+    def _content(self, ev: Machine, settle: bool = True) -> Any:
+        """The array or scalar itself, where it is the same at every call; else None."""
+        if self.changing is not None or self.storage.is_input:
+            return None
+        wanted = ev.boundary.framework or "numpy"
+        (runtime,) = (f.runtime for f in ev.frontends if f.name == wanted)
+        try:
+            with ev.states["numpy"].builder.at_once():
+                content = content_of(ev, self.node(ev), runtime, settle)
+        except Unsupported:  # it warns of something, at each call
+            return None
+        return content if content is None else np.asarray(content)[()] if self.scalar else np.asarray(content)
+
     def setattr_(self, ev: Machine, name: str, value: Value) -> None:
         raise ev.break_("numpy-attribute", f"setting the attribute {name!r} of {self.describe()}", "",
                         "use reshape, view or astype")  # fmt: skip
 
     def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
+        content = self._content(ev, name not in _NUMBERS) if name in _READABLE else None
+        if content is not None:
+            given, named = [ev.as_python(a) for a in args], {k: ev.as_python(v) for k, v in kwargs.items()}
+            return ev.fold(lambda: getattr(content, name)(*given, **named))
         if name in _NUMBERS and not args and not kwargs:
             kind = _NUMBERS[name] or {"f": float, "i": int, "u": int, "b": bool, "c": complex}[self.kind]
             return attempt(ev, lambda b: b.python_number(self, kind))
@@ -134,6 +156,9 @@ class NumpyArray(Array):
         known = known_number(self)
         if known is not None and self.size == 1:
             return bool(known)
+        content = self._content(ev)
+        if content is not None:
+            return ev.fold_raw(bool, content)
         raise ev.break_("data-dependent-branch", f"the truth of {self.describe()}", "it depends on the array's elements",
                         "use np.where, or decide outside of the compiled function")  # fmt: skip
 
@@ -275,6 +300,8 @@ def _foreign(ev: Machine, mine: Array | MaskedValue, op: str, other: Value) -> V
         asked = ev.objects.type_find(cls, "__array_ufunc__")
         if asked is None:
             return None
+        if isinstance(other, ArrayValue) and asked is MISSING and getattr(cls, "__array_priority__", 0) > 0:
+            return None  # NumPy gives way to arrays that say they come first
     raise ev.break_("numpy-operand", f"`{op}` between {mine.describe()} and {other.describe()}",
                     f"NumPy makes an array of the {cls.__name__} object, or asks its class what to do",
                     "convert it before")  # fmt: skip
@@ -395,6 +422,8 @@ class Takes(enum.Enum):
 def call_function(ev: Machine, function: Any, args: Args, kwargs: Kwargs) -> Value:
     """A call of a NumPy callable."""
     takes = Takes.ANY
+    if function in _MAKE_ARRAYS and args and isinstance(args[0], ArrayValue) and not isinstance(args[0], Array):
+        args = [args[0].call_method(ev, "numpy", [], {}), *args[1:]]
     if ev.symbols.changing:
         if isinstance(function, np.ufunc) and not kwargs:
             made = _scalar_call(ev, function, args)
@@ -495,6 +524,8 @@ def _is_python_number(value: Value) -> bool:
 _WRITING = frozenset(
     ("fill", "sort", "partition", "put", "copyto", "place", "putmask", "fill_diagonal", "put_along_axis")
 )
+#: functions that make an array of what has an `__array__`
+_MAKE_ARRAYS = frozenset((np.array, np.asarray, np.ascontiguousarray))
 #: functions whose arguments are operands, though they are no ufuncs
 _OF_OPERANDS = frozenset((np.clip, np.where, np.full, np.full_like, np.array, np.asarray))
 
@@ -505,10 +536,10 @@ def attempt(ev: Machine, action: Callable[[ArrayBuilder], Any]) -> Value:
     state: NumpyState = ev.states["numpy"]
     before = len(ev.graph.nodes)
     try:
-        made = rewrap(ev, action(state.builder))
+        with ev.builder.of_library("numpy"):
+            made = rewrap(ev, action(state.builder))
         if len(ev.graph.nodes) > before:
-            check_alone(ev)
-            ev.boundary.framework = "numpy"
+            ev.boundary.claim("numpy")
             state.nodes += len(ev.graph.nodes) - before
             state.listen(ev, ev.graph.nodes[before:])
         return made

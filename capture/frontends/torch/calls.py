@@ -202,12 +202,16 @@ class Above:
     complex_op:  an op on complex operands, left to the framework (`externs`)
     unknown:     the handler of a function without one (`externs`)
     method_call: a call of a tensor's method as it is (`externs`)
+    with_tensors: an argument with tensors in the place of NumPy's arrays (`arrays`)
+    number_of:   the number that torch takes a computed NumPy scalar for (`arrays`)
     """
 
     tensor: Any
     complex_op: Callable[..., Any]
     unknown: Callable[..., Any]
     method_call: Callable[..., Any]
+    with_tensors: Callable[..., Any]
+    number_of: Callable[..., Any]
 
 
 above = Above()
@@ -217,20 +221,23 @@ above = Above()
 
 
 def claim(ev: Machine) -> None:
-    """The graph is torch's from here on. Breaks where it is another framework's."""
-    if ev.boundary.framework not in ("", "torch"):
-        raise mixed(ev, "a tensor function together with another framework's calls in one graph")
-    ev.boundary.framework = "torch"
+    """The graph is torch's from here on."""
+    ev.boundary.claim("torch")
 
 
 def mixed(ev: Machine, what: str) -> Break:
-    return ev.break_("mixed-frameworks", what, "a graph runs in one framework", "convert outside of the function")
+    return ev.break_(
+        "mixed-frameworks",
+        what,
+        "torch would make something else of it, or refuse it",
+        "convert it: torch.from_numpy(x)",
+    )
 
 
 def unwrap(ev: Machine, value: Value) -> Any:
     """A call's argument for a handler. Breaks for objects that no tensor function takes."""
     if isinstance(value, ArrayValue):
-        return value if isinstance(value, above.tensor) else _number_of(ev, value).as_constant()
+        return value if isinstance(value, above.tensor) else _number_of(ev, value)
     value = ev.plain(value)
     if value.is_constant:
         return _plain_number(ev, value.as_constant())
@@ -253,12 +260,15 @@ def unwrap(ev: Machine, value: Value) -> Any:
         raise ev.break_("tensor-argument", f"passing {value.describe()} to a tensor function") from None
 
 
-def _number_of(ev: Machine, value: ArrayValue) -> Value:
-    """Another framework's scalar from outside as the number that torch takes it for. Breaks for what is not a scalar."""
+def _number_of(ev: Machine, value: ArrayValue) -> Any:
+    """Another framework's scalar as the number that torch takes it for. Breaks for what is not a scalar."""
     number = value.python_number(ev)
-    if number is None:
+    if number is not None:
+        return number.as_constant()
+    computed = above.number_of(ev, value)
+    if computed is None:
         raise mixed(ev, f"passing {value.describe()} to a tensor function")
-    return number
+    return unwrap(ev, computed) if isinstance(computed, Value) else computed
 
 
 def _plain_number(ev: Machine, constant: Any) -> Any:
@@ -344,7 +354,7 @@ _OPERANDS = frozenset(
 def operand_of(ev: Machine, value: Value) -> Any:
     """An argument of a handler that takes numbers which change."""
     if isinstance(value, ArrayValue) and not isinstance(value, above.tensor):
-        value = _number_of(ev, value)
+        value = value.python_number(ev) or value
     if isinstance(value, NumberValue):
         return number_node(ev, value)
     if isinstance(value, (TupleValue, ListValue)) and any(type(n.hint) is float for n in changing(ev, (value,))):
@@ -362,6 +372,9 @@ def plain_call(ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping
     operand = operand_of if fn in NUMERIC else unwrap
     if ev.symbols.changing:
         _check_numbers(ev, fn, args, kwargs)
+    if fn in READING_TYPES:
+        args = [above.with_tensors(ev, v) for v in args]
+        kwargs = {k: above.with_tensors(ev, v) for k, v in kwargs.items()}
     if fn in READING_TYPES and "dtype" not in kwargs:
         _refuse_scalars(ev, args, kwargs.values())
     named = {k: (operand if k in _OPERANDS else unwrap)(ev, v) for k, v in kwargs.items() if k != "out"}

@@ -23,6 +23,7 @@ from ...values.functions import BY_CODE, FunctionValue
 from ...values.keys import IDENTITY_HASHES
 from ...values.tensor import ArrayValue, InputStorage
 from . import (  # noqa: F401  imported for the rows they add
+    arrays,
     autocast,
     autograd_function,
     checkpointing,
@@ -212,6 +213,7 @@ class TorchFrontend:
         hooks.finish(ev, rb)
         for mode in state.modes:  # the continuation leaves them
             rb.enter(f"{rb.inject(torch.overrides._push_mode, 'push_mode')}({rb.value(mode)})")
+        arrays.keep_apart(ev)
         ev.boundary.writes.extend(m for m in state.arrays.mutations(ev) if m[1] not in state.stored)
         if (
             state.entry_grad
@@ -224,6 +226,9 @@ class TorchFrontend:
         autocast.leave(ev, rb)
         if state.grad != state.entry_grad:
             rb.effect(f"{rb.inject(torch._C._set_grad_enabled, 'set_grad_enabled')}({state.grad})")
+
+    def take(self, ev: Machine, inputs: list[tuple[Source, Any]]) -> list[tuple[Source, Any]]:
+        return arrays.take_arrays(ev, inputs)
 
     def records_calls(self) -> bool:
         return torch._C._is_tracing()

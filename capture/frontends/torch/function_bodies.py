@@ -104,9 +104,9 @@ class _Inside(TorchRuntime):
     def laid_out(self, array: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
         return array
 
-    def run_op(self, op: str) -> Callable[..., Any]:
+    def run_op(self, op: str, library: str = "") -> Callable[..., Any]:
         own: Callable[..., Any] | None = {"restride": _as_it_is, "number": _number}.get(op)  # type: ignore[dict-item]
-        return super().run_op(op) if own is None else own
+        return super().run_op(op, library) if own is None else own
 
     def _run_extern(self, *arrays: Any, writes: tuple[int, ...] = (), **attrs: Any) -> Any:
         attrs["strides"] = attrs["shapes"] = None

@@ -351,7 +351,6 @@ _refused("torch.get_rng_state", "random-state", "the random state is known only 
 _refused("torch.set_default_dtype", "global-state", "it changes torch for everyone", "call it outside")
 _refused("torch.save", "input-output", "it writes a file", "call it outside")
 _refused("torch.load", "input-output", "it reads a file", "call it outside")
-_refused("torch.from_numpy", "foreign-memory", "the tensor would share memory with a NumPy array", "call it outside")
 _refused("torch.cuda.synchronize", "device-synchronisation", "it waits for the device", "call it outside")
 _refused("torch.autograd.grad", "autograd", "gradients are not captured")
 _refused(

@@ -220,6 +220,8 @@ class Recording:
 
     def close(self, ev: Machine, outputs: Sequence[Any], writes: bool, frontend: Any) -> Program:
         """The program whose results are `outputs` (Values, or nodes that hold numbers). Raises Unrecorded."""
+        if state_of(ev).crossed:  # NumPy's calls are no calls of torch
+            raise Unrecorded
         self._leave_modes()
         self._set_grad(state_of(ev).entry_grad)
         if self.missed or any(n.effects and not self._is_known(ev, n) for n in ev.graph.nodes):

@@ -15,6 +15,7 @@ from ....config import config
 from ....inductor.dtypes import DType
 from ....inductor.graph import ExternRef, Input, Named, Number, TensorMeta
 from ....kernels.device import device_of
+from .array_memory import by_numpy, numpy_runtime
 from .autocast import switched_off
 from .dtypes import device_text, from_torch, to_device, to_torch
 from .eager_ops import EAGER
@@ -67,8 +68,10 @@ class TorchRuntime:
             raise RuntimeError("a tensor of inference mode is written to outside of inference mode")
         increment_version(targets)
 
-    def run_op(self, op: str) -> Callable[..., Any]:
+    def run_op(self, op: str, library: str = "") -> Callable[..., Any]:
         """Eager's implementation of a table op; Python numbers may stand for `scalar` inputs. Raises KeyError."""
+        if library == "numpy":
+            return by_numpy(numpy_runtime().run_op(op))
         if op == "extern":
             return self._run_extern
         return EAGER[op]
@@ -76,7 +79,7 @@ class TorchRuntime:
     def _run_extern(
         self, *arrays: Any, ref: ExternRef, effects: bool = False, strides: Any = None, shapes: Any = None,
         writes: tuple[int, ...] = (), picks: tuple[int, ...] | None = None, raises: bool = False, axes: Any = None,
-        copies: bool = True,
+        copies: bool = True, library: str = "", below: Any = None,
     ) -> Any:  # fmt: skip
         """The call that `ref` describes; results are laid out in `strides`, on which the plan relies.
 
@@ -84,9 +87,13 @@ class TorchRuntime:
         copies: these are none yet
         raises: the graph's business: it calls also where nobody needs the results
         axes:   the compiler's business: what the call sums over
+        library: "numpy": it is a function of NumPy
+        below:  the compiler's business: a bound of the results
         picks:  positions, among the results, of those that the graph needs (the others alias arguments); None: all
         shapes: what the results' shapes must be, where that was not certain
         """
+        if library == "numpy":
+            return by_numpy(numpy_runtime().run_op("extern"))(*arrays, ref=ref)
         if writes and copies:
             arrays = tuple(_copied(x) if i in writes else x for i, x in enumerate(arrays))
         from_template = _Template(arrays, self)
@@ -153,8 +160,9 @@ class TorchRuntime:
         return replayed
 
     def noting(self, run: Callable[..., Any], errors: int) -> Callable[..., Any]:
-        """torch notes none."""
-        return run
+        """torch notes none; NumPy's functions in the graph do."""
+        noting: Callable[..., Any] = numpy_runtime().noting if errors else lambda run, _: run
+        return noting(run, errors)
 
     def stream(self, device: str) -> int:
         if device_of(device).kind != "cuda":

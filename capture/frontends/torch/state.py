@@ -56,6 +56,8 @@ class TorchState:
         self.settled: dict[InputStorage, int] = {}
         #: some node calls what no fresh process could find: the graph is run op by op and kept nowhere
         self.opaque = False
+        #: some array of NumPy lies in a tensor's memory, or the other way round
+        self.crossed = False
         self.held: list[torch.Tensor] = []
         #: graph inputs that hold numbers which change, by where the entry reads the number
         self.held_numbers: dict[Source, Node] = {}

@@ -85,7 +85,7 @@ class TensorValue(ArrayValue):
             with gradients(ev, self.recorded):
                 return super().node(ev)
         node = super().node(ev)
-        if node.op.kind == "input" and isinstance(storage, InputStorage) and storage.real.requires_grad:
+        if node.op.kind == "input" and isinstance(storage, InputStorage) and storage.requires_grad:
             state_of(ev).differentiated[node] = True
         return node
 
@@ -199,12 +199,16 @@ class TensorValue(ArrayValue):
                         "use (tensor == value).any()")  # fmt: skip
 
     def getitem(self, ev: Machine, key: Value) -> Value:
+        key = above.with_tensors(ev, key, scalars=False)
+
         def make() -> Value:
             return wrap(ev, _with_errors(ev, names_index.getitem, self, unwrap(ev, key)))
 
         return recorded(ev, "call_function", operator.getitem, [self, key], {}, make)
 
     def setitem(self, ev: Machine, key: Value, value: Value) -> None:
+        key = above.with_tensors(ev, key, scalars=False)
+
         def make() -> None:
             state_of(ev).began = len(ev.graph.nodes)
             _with_errors(ev, names_index.setitem, self, unwrap(ev, key), unwrap(ev, value))

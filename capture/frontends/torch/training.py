@@ -103,7 +103,7 @@ def _write_to_view(ev: Machine, array: Any, node: Node, assign: Callable[[Machin
 
 def _refuse_leaf(ev: Machine, storage: InputStorage) -> None:
     """Eager refuses to write to a leaf that requires gradients, or to a view of one."""
-    if not storage.real.requires_grad:
+    if not storage.requires_grad:
         return
     leaf = storage.real.is_leaf
     ev.guards.test(storage.source, f"{{x}}.is_leaf is {leaf}", f"{{label}}.is_leaf was {leaf}", 2)
@@ -133,7 +133,7 @@ def _real(ev: Machine, storage: InputStorage) -> Node:
 def settle(ev: Machine, storage: Any) -> None:
     """Before a read with gradients on: what was written under `no_grad` to a tensor that requires gradients is written now."""
     state = state_of(ev)
-    if not storage.real.requires_grad or state.settled.get(storage) == storage.version:
+    if not storage.requires_grad or state.settled.get(storage) == storage.version:
         return
     with gradients(ev, False), state.quietly(storage not in state.counted):
         stored = store(ev, _real(ev, storage), storage.current(ev))

@@ -320,8 +320,8 @@ def seeded(x):
 
 
 @program
-def to_numpy(x):
-    return np.fft.fft(x.numpy()), x  # here
+def numpy_of_a_tensor(x):
+    return np.sin(x), x  # here
 
 
 @program

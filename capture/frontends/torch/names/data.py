@@ -79,7 +79,6 @@ for _name, _cls in (("item", object), ("__int__", int), ("__float__", float), ("
                     ("__complex__", None), ("is_nonzero", None)):  # fmt: skip
     register((f"Tensor.{_name}",), _read(f"Tensor.{_name}", getattr(torch.Tensor, _name), _cls))
 register(("torch.is_nonzero",), _read("torch.is_nonzero", torch.is_nonzero))
-register(("Tensor.numpy",), _unknown("Tensor.numpy"))
 for _name in ("equal", "allclose"):
     register((f"torch.{_name}", f"Tensor.{_name}"), _unknown(f"torch.{_name}"))
 

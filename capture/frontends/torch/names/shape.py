@@ -313,6 +313,12 @@ def as_strided(cx: Context, input: ArrayValue, size: Any, stride: Any, storage_o
     """
     root = input
     while root.parent is not None:
+        if root.framework != root.parent.framework:
+            raise cx.broken(
+                "as-strided",
+                "torch.as_strided of a tensor over a NumPy array",
+                "it counts from the array's first element",
+            )
         root = root.parent
     size, stride = sizes(cx, (size,)), sizes(cx, (stride,))
     first = input.offset if storage_offset is None else storage_offset - storage_start(cx, root)
