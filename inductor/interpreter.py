@@ -75,11 +75,12 @@ def _step(node: Node, runtime: Runtime) -> Step:
     if node.op.eager == "pick":
         source, index = node.inputs[0], node.attrs["index"]
         return lambda values, sizes: values[source][index]  # type: ignore[index]
+    foreign = node.library not in ("", runtime.name)
     try:
-        call = runtime.run_op(node.op.name, node.library)
+        call = runtime.run_op(node.op.name, node.library) if foreign else runtime.run_op(node.op.name)
     except KeyError:
         raise LoweringError(f"[interpreter] the framework has no {node.op.name!r}; node: {node}") from None
-    decides = runtime.graph_decides_layouts or node.library
+    decides = runtime.graph_decides_layouts or foreign
     if node.op.kind == "extern" or (decides and node.op.kind != "view"):
         return _settled(_called(node, call), node, runtime)
     return _called(node, call)
