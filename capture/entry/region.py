@@ -197,6 +197,8 @@ class Region:
                         source, f"{{x}} is not {ev.names.inject(UNBOUND, 'unbound')}", "{label} was bound", 0
                     )
                 waiting[parameter.slot] = (obj, source)
+                if self.is_whole and self.view.has_varkw and parameter is self.parameters[-1]:
+                    ev.fresh.add(source)
         slots = LazySlots(ev, waiting)
         for name in self.view.cell_names:
             slots[name] = cells.get(name) or CellValue(slots.get(name) if self.is_whole else None)

@@ -98,9 +98,6 @@ class GuardSet:
         self._sizes = _Watched("an object that is held got or lost attributes")
         self._hidden: tuple[list[Any], list[str]] = ([], [])
         self._hidden_seen: set[tuple[int, str]] = set()
-        #: dicts, keys, and what stood there, by (dict, key)
-        self._parts: tuple[list[Any], list[str], list[Any]] = ([], [], [])
-        self._parts_seen: set[tuple[int, str]] = set()
         #: what tests whether places are apart -> a written place -> the places that share no memory with it
         self._apart: dict[Callable[..., bool], dict[Source, dict[Source, None]]] = {}
         self._steady: dict[int, tuple[Mapping[str, Any], str, dict[str, Any]]] = {}
@@ -260,21 +257,9 @@ class GuardSet:
 
     def keeps(self, held: dict[str, Any], name: str) -> None:
         """A held instance's dict has under `name` the very object that stands there now."""
-        dicts, names, objects = self._parts
-        if not dicts:
-            every, is_, get = (self.names.inject(f) for f in (all, operator.is_, operator.getitem))
-            texts = [self.names.inject(part, stem) for part, stem in zip(self._parts, ("dicts", "names", "parts"))]
-            each = self.names.inject(map)
-            self.test(
-                None, f"{every}({each}({is_}, {each}({get}, {texts[0]}, {texts[1]}), {texts[2]}))",
-                "an object that is held had another dict of hooks, parameters, buffers or modules"
-            )  # fmt: skip
-        key = (id(held), name)
-        if key not in self._parts_seen:
-            self._parts_seen.add(key)
-            dicts.append(held)
-            names.append(name)
-            objects.append(held[name])
+        place, part = self.names.inject(held, "dict"), self.names.inject(held[name], "part")
+        reason = f"an object that is held had another dict under {name}"
+        self.test(None, f"{place}[{name!r}] is {part}", reason)
 
     def steady(self, owner: type | dict[str, Any], name: str, obj: Any, label: str) -> None:
         """A class of a library, or a module of one (given as its dict), holds `obj` under `name`: one test for each of them."""

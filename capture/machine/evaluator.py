@@ -117,6 +117,8 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
         self.symbols = Symbols(self, assume)
         #: the target is a function's rest behind a graph break
         self.resuming = False
+        #: places whose objects each call makes: a dict of keyword arguments
+        self.fresh: set[Source] = set()
         #: whether breaks are errors at this point of the program (see `function_flags.error_on_graph_break`)
         self.strict = stance.strict()
         #: Values of real objects, by id; the objects are kept alive while their ids are in use
@@ -208,7 +210,7 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
     def _guard_different(self, one: Value, other: Value) -> None:
         first, second = one.source, other.source
         if first is not None and second is not None and not (first.is_const and second.is_const):
-            if one.python_type() is other.python_type():
+            if one.python_type() is other.python_type() and self.fresh.isdisjoint((first, second)):
                 self.guards.different(first, second)
 
     def has_index(self, value: Value) -> bool:
@@ -521,7 +523,9 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
                     or other.python_type() is not cls
                 ):
                     continue
-                if not (changed.source.is_const and other.source.is_const):
+                if not (changed.source.is_const and other.source.is_const) and self.fresh.isdisjoint(
+                    (changed.source, other.source)
+                ):
                     self.guards.different(changed.source, other.source)
 
 

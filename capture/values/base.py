@@ -111,6 +111,7 @@ class Machine(Protocol):
     def symbols(self) -> SymbolTable: ...
 
     resuming: bool
+    fresh: set[Source]
     strict: Any
     memo: dict[int, Value]
     kept: list[Any]

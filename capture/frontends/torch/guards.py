@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,14 @@ def guard_together(ev: Machine, state: TorchState) -> None:
     if state.hooks:
         hooks = ev.names.inject(tuple(state.hooks.values()), "hooks")
         ev.guards.test(None, f"not any({hooks})", "no module had forward hooks", 2)
+    if state.module_hooks:  # by the modules' own dicts: another dict of hooks may stand there later
+        places = [ev.names.inject(f, f.__name__) for f in (map, operator.getitem)]
+        places += [
+            ev.names.inject(list(state.module_hooks.values()), "modules"),
+            ev.names.inject([name for _, name in state.module_hooks], "hooks"),
+        ]
+        asked = "not any({}({}, {}, {}))".format(*places)
+        ev.guards.test(None, asked, "no module had forward hooks", 2)
     for module in state.modules.values():
         module.guard_names(ev)
 

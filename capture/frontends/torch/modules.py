@@ -193,8 +193,7 @@ class NNModuleValue(ObjectValue):
             state.modules[id(self)] = self
             for name in HOOKS if state.grad else FORWARD_HOOKS:
                 if name in names:
-                    state.hooks[id(names[name])] = names[name]
-                    ev.guards.keeps(names, name)
+                    state.module_hooks[id(names), name] = names
         else:
             asked = ev.names.inject(_is_plainly_called, "called_plainly")
             ev.guards.test(self.dict_source(ev), f"{asked}({{x}})", "{label} had no hooks, and no call of its own")

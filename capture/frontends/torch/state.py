@@ -62,6 +62,8 @@ class TorchState:
         #: graph inputs that hold numbers which change, by where the entry reads the number
         self.held_numbers: dict[Source, Node] = {}
         self.hooks: dict[int, dict[Any, Any]] = {}
+        #: the dicts of held modules' attributes, by (their identity, the name under which hooks stand)
+        self.module_hooks: dict[tuple[int, str], dict[str, Any]] = {}
         self.modules: dict[int, Any] = {}
         self.quiet = False
         self.counted: set[InputStorage] = set()
