@@ -324,7 +324,8 @@ class _Fakes:
         fake = self.mode.from_tensor(example, symbolic_context=context, source=source)
         for found, size in zip((*fake.shape, *fake.stride()), (*meta.shape, *meta.stride)):
             self._note(found, size)
-            if not isinstance(size, int) and getattr(size, "name", None) in self.known:
+        for found, size in zip(fake.shape, meta.shape):
+            if not isinstance(size, int):
                 torch._check(found == self.known[size.name])
         return fake
 
