@@ -14,6 +14,7 @@ import contextlib
 import functools
 import operator
 import types
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -326,7 +327,7 @@ class _Fakes:
             self._note(found, size)
         for found, size in zip(fake.shape, meta.shape):
             if not isinstance(size, int):
-                torch._check(found == self.known[size.name])
+                torch._check(found == self.known.setdefault(size.name, found))
         return fake
 
     def _context(self, source: Any, sizes: Sequence[Any], example: torch.Tensor) -> Any:
@@ -348,7 +349,8 @@ class _Fakes:
         """
         before, grad = autocast.ambient(), torch.is_grad_enabled()
         try:
-            with self.mode:
+            with self.mode, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they come when the program runs
                 _Examples(module, garbage_collect_values=False).run()
         except Exception as error:
             module.meta["examples_end"] = f"{type(error).__name__}: {error}"
