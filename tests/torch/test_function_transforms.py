@@ -66,6 +66,26 @@ def test_gradients_through_a_transform(make, backend):
     compare(expected, observe(lambda f: quern.compile(f, backend=backend, fullgraph=True)), 1e-5)
 
 
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: vmap(grad(lambda r: (r**2).sum()))(x), lambda x: grad(lambda r: vmap(lambda q: q**2)(r).sum())(x),
+        lambda x: jacfwd(torch.sin)(x[0]), lambda x: jacrev(torch.sin)(x[0]), lambda x: vjp(torch.sin, x)[1](x)[0],
+        lambda x: jvp(torch.sin, (x,), (x,)), lambda x: hessian(lambda r: (r**3).sum())(x[0]), lambda x: vmap(torch.linalg.norm)(x),
+    ],
+)  # fmt: skip
+def test_derivatives_do_not_depend_on_the_mode_around_them(fn, mode, backend):
+    with mode():
+        x = randn(4, 3)
+        expected = fn(x)
+        found = quern.compile(fn, backend=backend, fullgraph=True)(x)
+        compare(expected, found, 1e-5)
+        leaves = torch.utils._pytree.tree_leaves
+        assert [t.is_inference() for t in leaves(expected)] == [t.is_inference() for t in leaves(found)]
+
+
 def test_one_graph_for_all_sizes():
     counter = CompileCounter()
 
@@ -77,6 +97,28 @@ def test_one_graph_for_all_sizes():
         x = randn(*shape)
         compare(fn(x), function(x), 1e-5)
     assert counter.frame_count == 2
+
+
+def test_layouts_of_all_examples_together():
+    """What is contiguous for one example need not be for all of them."""
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, dropout=0.0)
+    weights = {k: v.detach() for k, v in layer.named_parameters()}
+
+    def fn(weights, x):
+        gradient = grad(lambda p, r: functional_call(layer, p, (r.unsqueeze(0),)).sum())
+        return vmap(gradient, (None, 0))(weights, x)
+
+    x = randn(3, 5, 8)
+    compare(fn(weights, x), compiled(fn)(weights, x), 1e-4)
+
+
+def test_named_results():
+    def fn(x):
+        return vmap(lambda r: r.topk(2))(x), vmap(lambda r: r.sort())(x), vmap(lambda r: torch.max(r, 0))(x)
+
+    compare([tuple(t) for t in fn(X)], [tuple(t) for t in compiled(fn)(X)])
+    assert [type(t) for t in compiled(fn)(X)] == [type(t) for t in fn(X)]
 
 
 def test_values_that_change_between_calls():

@@ -140,7 +140,7 @@ def _bodies(ev: Machine, what: str, functions: Sequence[Value], operands: Sequen
         inner = [placeholder(ev, a.meta, state.requires_grad(a.node(ev))) for a in leaves.arrays]
         args = [to_value(ev, t, Leaves(inner).at) for t in trees]  # type: ignore[arg-type]
         found: list[Value] = []
-        bodies.append(capture_body(ev, what, function, args, {}, inner, found, False))
+        bodies.append(capture_body(ev, what, function, args, {}, inner, found))
         kept = found
     return leaves.arrays, bodies, kept
 

@@ -28,6 +28,7 @@ from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
 from .calls import above
 from .recording import unrecordable
+from .results import ReturnTypeValue
 from .runtime import TorchRuntime
 from .segments import Segment
 from .state import gradients, state_of
@@ -92,6 +93,10 @@ def to_value(ev: Machine, tree: Any, leaf: Callable[[Any], Value]) -> Value:
         return DictValue([(k, to_value(ev, t, leaf)) for k, t in tree.items()], cls=cls)
     if pytree.is_namedtuple_class(cls):
         return ev.call_function(cls, [to_value(ev, t, leaf) for t in tree])
+    if cls.__module__ == "torch.return_types":
+        return ReturnTypeValue(cls, [to_value(ev, t, leaf) for t in tree])
+    if cls in pytree.SUPPORTED_NODES:
+        raise ev.break_("tree", f"a {cls.__name__} in a tree of tensors", "it is not known how it is put together")
     return leaf(tree)
 
 
@@ -105,7 +110,7 @@ class _Inside(TorchRuntime):
         return array
 
     def run_op(self, op: str, library: str = "") -> Callable[..., Any]:
-        own: Callable[..., Any] | None = {"restride": _as_it_is, "number": _number}.get(op)  # type: ignore[dict-item]
+        own = _INSIDE.get(op)
         return super().run_op(op, library) if own is None else own
 
     def _run_extern(self, *arrays: Any, writes: tuple[int, ...] = (), **attrs: Any) -> Any:
@@ -126,6 +131,14 @@ def _number(x: torch.Tensor, *, fits: Any = None) -> Any:
         return x.item()
     except DataDependentOutputException:
         return 1.0 if x.is_floating_point() else x.dtype != torch.bool and 1
+
+
+def _reshaped(x: torch.Tensor, *, shape: Any) -> torch.Tensor:
+    """A view, where the memory of all examples together allows it: capture looked at one of them."""
+    return x.reshape(shape)
+
+
+_INSIDE: dict[str, Callable[..., Any]] = {"restride": _as_it_is, "number": _number, "view": _reshaped}
 
 
 @dataclass(frozen=True)
@@ -164,17 +177,17 @@ def placeholder(ev: Machine, meta: TensorMeta, requires_grad: bool) -> ArrayValu
 
 def capture_body(
     ev: Machine, what: str, function: Value, args: Sequence[Value], kwargs: Kwargs, given: Sequence[ArrayValue],
-    kept: list[Value], records: bool,
+    kept: list[Value], records: bool = False, differentiates: bool = False,
 ) -> Body:  # fmt: skip
     """Capture a call of `function`, whose tensor arguments are the placeholders `given`. What it returns that is no tensor is
-    appended to `kept`. `records`: with gradients on.
+    appended to `kept`. records: with gradients on; differentiates: out of inference mode.
     """
     unrecordable(ev)
     state = state_of(ev)
     segment = Segment(ev)
     outs = Leaves(kept=kept)
     try:
-        with _apart(ev, records), state.body(segment):
+        with _apart(ev, records, differentiates), state.body(segment):
             result = to_tree(ev, ev.call(function, args, kwargs), outs)
             made = [array.node(ev) for array in outs.arrays]
     except UserRaise:
@@ -201,13 +214,13 @@ def capture_body(
 
 
 @contextlib.contextmanager
-def _apart(ev: Machine, records: bool) -> Iterator[None]:
+def _apart(ev: Machine, records: bool, differentiates: bool) -> Iterator[None]:
     """What is kept of computed values inside is not used outside."""
     state = state_of(ev)
     cache, positions, slices = state.autocast_cache, state.positions, state.slices
     state.autocast_cache, state.positions, state.slices = {}, {}, {}
     try:
-        with gradients(ev, records or state.grad):
+        with state.out_of_inference(differentiates), gradients(ev, records or state.grad):
             yield
     finally:
         state.autocast_cache, state.positions, state.slices = cache, positions, slices

@@ -168,6 +168,11 @@ def stand_in(m: TensorMeta, device: str) -> torch.Tensor:
     return torch.empty_strided(m.shape, m.stride, dtype=to_torch(m.dtype), device=to_device(device))
 
 
+def _version(t: torch.Tensor) -> int:
+    """How often a tensor was written to; tensors of inference mode do not count."""
+    return 0 if t.is_inference() else t._version
+
+
 def _run(
     fn: Callable[..., Any],
     args: Sequence[Any],
@@ -188,12 +193,12 @@ def _run(
     named = {k: fill(v) for k, v in kwargs.items()}
     if device is not None and (not tensors or "device" in named):
         named["device"] = device
-    before = [(t._version, t.shape, t.stride(), t.dtype) for t in tensors]
+    before = [(_version(t), t.shape, t.stride(), t.dtype) for t in tensors]
     watch = Watch()
     with torch.no_grad(), watch:
         results = fn(*[fill(a) for a in args], **named)
     written = tuple(
-        i for i, (t, b) in enumerate(zip(tensors, before)) if t._version != b[0] or storage_of(t) in watch.written
+        i for i, (t, b) in enumerate(zip(tensors, before)) if _version(t) != b[0] or storage_of(t) in watch.written
     )
     resized = tuple(i for i, (t, b) in enumerate(zip(tensors, before)) if (t.shape, t.stride(), t.dtype) != b[1:])
     return Foreseen(results, tensors, written, resized, watch.effects, measured)

@@ -134,6 +134,16 @@ class TorchState:
             self.bodies.pop()
 
     @contextlib.contextmanager
+    def out_of_inference(self, out: bool) -> Iterator[None]:
+        """Inside, nothing is in inference mode, if `out`; that is no switch of the program's."""
+        before, self._inference = self._inference, self._inference and not out
+        try:
+            yield
+        finally:
+            self._inference = before
+            self.grad = self._grad
+
+    @contextlib.contextmanager
     def quietly(self, quiet: bool) -> Iterator[None]:
         """Inside, writes go through `.data`, if `quiet`."""
         before, self.quiet = self.quiet, quiet or self.quiet

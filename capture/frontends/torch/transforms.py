@@ -46,12 +46,14 @@ class Transform:
     apply:   (function, args, kwargs, extra) -> what the transformed function gives
     records: gradients are on while the function runs
     repeats: the function runs several times
+    differentiates: it is no mere mapping: the function runs out of inference mode
     """
 
     name: str
     apply: Callable[[Callable[..., Any], Sequence[Any], Mapping[str, Any], Any], Any]
     records: bool = False
     repeats: bool = False
+    differentiates: bool = True
 
 
 class Applied:
@@ -220,7 +222,9 @@ def call(
     positional = [to_value(ev, a, leaves.at) for a in inner_args]
     named = {k: to_value(ev, v, leaves.at) for k, v in inner_kwargs.items()}
     before = seen_of(ev, (function,)) if transform.repeats else None
-    body = capture_body(ev, transform.name, function, positional, named, inner, leaves.kept, transform.records)
+    body = capture_body(
+        ev, transform.name, function, positional, named, inner, leaves.kept, transform.records, transform.differentiates
+    )
     if transform.repeats and seen_of(ev, (function,)) != before:
         raise ev.break_(
             "function-transform", f"{transform.name} in chunks of a function that changes something outside of itself",
@@ -295,7 +299,13 @@ def _vmap(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     def apply(body: Any, positional: Any, named: Any, extra: Any) -> Any:
         return vmap.vmap_impl(body, in_dims, out_dims, randomness, chunk_size, *positional, **named)
 
-    return call(ev, Transform("torch.func.vmap", apply, repeats=chunk_size is not None), function, args[5:], kwargs)[0]
+    return call(
+        ev,
+        Transform("torch.func.vmap", apply, repeats=chunk_size is not None, differentiates=False),
+        function,
+        args[5:],
+        kwargs,
+    )[0]
 
 
 def _grad(name: str, run: Callable[..., Any]) -> Any:
