@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import sys
 import types
 import unittest.mock
@@ -391,8 +392,6 @@ def test_errors_alone_have_no_parents_of_torch():
     [
         ("recompile_limit", 3, "recompile_limit", 3),
         ("cache_size_limit", 4, "recompile_limit", 4),
-        ("suppress_errors", False, "on_error", "raise"),
-        ("suppress_errors", True, "on_error", "warn"),
         ("disable", True, "disable", True),
         ("automatic_dynamic_shapes", False, "automatic_dynamic_shapes", False),
         ("assume_static_by_default", False, "dynamic", True),
@@ -414,6 +413,35 @@ def test_fields_of_config_are_querns(installed, theirs, value, ours, meant):
     assert getattr(quern.config, ours) == meant
     setattr(torch._dynamo.config, theirs, before[0])
     assert getattr(quern.config, ours) == before[1]
+
+
+@pytest.mark.parametrize("before", [("warn", "raise"), ("raise", "raise"), ("warn", "warn")])
+def test_patches_restore_querns_fields_exactly(installed, before):
+    """Two of quern's fields are one of torch's."""
+    both = lambda: (quern.config.on_error, quern.config.on_backend_error)  # noqa: E731
+    patches = [
+        lambda value: torch._dynamo.config.patch(suppress_errors=value),
+        lambda value: torch._dynamo.config.patch({"suppress_errors": value, "verbose": False, "recompile_limit": 5}),
+        lambda value: unittest.mock.patch.object(torch._dynamo.config, "suppress_errors", value),
+    ]
+    with quern.config.patch(on_error=before[0], on_backend_error=before[1]):
+        for patch in patches:
+            for value in (True, False):
+                with patch(value):
+                    assert both() == (("warn", "warn") if value else ("raise", "raise"))
+                    with patch(not value):
+                        assert torch._dynamo.config.suppress_errors is not value
+                    assert torch._dynamo.config.suppress_errors is value
+                assert both() == before
+
+                @patch(value)
+                def decorated(value=value):
+                    assert torch._dynamo.config.suppress_errors is value
+
+                decorated()
+                decorated()
+                assert both() == before
+    assert quern.config.recompile_limit == 16
 
 
 def test_config_decides_what_is_compiled(installed):
@@ -490,7 +518,14 @@ def test_callbacks_of_both_names(installed, capsys):
 
 def test_explain_as_torch_has_it(installed):
     found = torch._dynamo.explain(broken)(X)
-    assert (found.graph_count, found.graph_break_count, found.op_count, len(found.graphs)) == (2, 1, 2, 2)
+    assert isinstance(found, torch._dynamo.backends.debugging.ExplainOutput)
+    assert (found.graph_count, found.graph_break_count, found.op_count) == (2, 1, 2)
+    assert found.ops_per_graph == [[operator.add], [operator.mul]]
+    assert all(isinstance(gm, torch.fx.GraphModule) for gm in found.graphs)
+    assert "graph_break" in found.break_reasons[0].reason
+    assert found.break_reasons[0].user_stack[-1].filename == __file__ and found.out_guards
+    assert "2 graphs, 1 graph break" in str(found)
+    assert len(torch._dynamo.utils.graph_break_reasons) == 1
     with pytest.warns(FutureWarning, match="is deprecated"):
         assert torch._dynamo.explain(broken, X).graph_count == 2
 

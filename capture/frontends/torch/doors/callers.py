@@ -35,3 +35,8 @@ def module() -> str:
         if not between or frame.f_back is None:
             return name
         frame = frame.f_back
+
+
+def is_mock() -> bool:
+    """Whether `unittest.mock` called a door."""
+    return sys._getframe(2).f_globals.get("__name__") == "unittest.mock"

@@ -20,7 +20,7 @@ from torch._dynamo.backends import registry
 
 from .....errors import warn
 from ..module import CompiledModule
-from . import callers, errors, everything, records, settings
+from . import callers, errors, everything, explanation, records, settings
 from .install import Quern, compile_settings, replaced, without
 from .replacing import copy_of
 
@@ -161,11 +161,10 @@ def _everywhere(name: str) -> tuple[Any, ...]:
 
 def _ask(quern: Quern) -> None:
     def explain(f: Callable[..., Any], *extra_args: Any, **extra_kwargs: Any) -> Any:
-        run = quern.explain(f)
-        if not extra_args and not extra_kwargs:
-            return run
-        warn("explain(f, *args, **kwargs) is deprecated, use explain(f)(*args, **kwargs) instead", FutureWarning)
-        return run(*extra_args, **extra_kwargs)
+        if extra_args or extra_kwargs:
+            warn("explain(f, *args, **kwargs) is deprecated, use explain(f)(*args, **kwargs) instead", FutureWarning)
+            return explanation.explain(quern.explain, f, extra_args, extra_kwargs)
+        return lambda *args, **kwargs: explanation.explain(quern.explain, f, args, kwargs)
 
     def run(fn: Any = None) -> Any:
         """What was compiled is used; nothing more is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._dynamo import utils
-from torch._dynamo.output_graph import GraphCompileReason
 from torch._dynamo.types import GuardFail
+
+from .explanation import reason_of
 
 if TYPE_CHECKING:
     from ....breaks import BreakReason
@@ -32,8 +32,7 @@ class Records:
 
     def broke(self, reason: BreakReason) -> None:
         utils.counters["graph_break"][reason.what] += 1
-        frames = [traceback.FrameSummary(p.file, p.line, p.function, line=p.text or None) for p in reason.stack]
-        GraphCompileReason(reason.what, frames)  # notes itself in `graph_break_reasons`
+        utils.graph_break_reasons.append(reason_of(reason))
 
     def recompiled(self, event: Recompile, code: CodeType) -> None:
         utils.guard_failures[code] += event.failures

@@ -4,6 +4,7 @@ name, by `config.patch` and `unittest.mock.patch` too. torch's own code goes on 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,23 +19,38 @@ from .replacing import Replaced
 
 @dataclass(frozen=True)
 class _Counterpart:
-    """quern's field, and what its values are called in torch's."""
+    """quern's fields that one of torch's stands for; what they are called in it, and what a value of it means for them."""
 
-    name: str
-    shown: Callable[[Any], Any] = lambda value: value
-    meant: Callable[[Any], Any] = lambda value: value
+    fields: tuple[str, ...]
+    shown: Callable[..., Any] = lambda value: value
+    meant: Callable[[Any], tuple[Any, ...]] = lambda value: (value,)
+
+    def get(self) -> tuple[Any, ...]:
+        return tuple(getattr(config, name) for name in self.fields)
+
+    def put(self, values: tuple[Any, ...]) -> None:
+        for name, value in zip(self.fields, values):
+            setattr(config, name, value)
 
 
+_SAME = (
+    "disable",
+    "automatic_dynamic_shapes",
+    "capture_scalar_outputs",
+    "capture_dynamic_output_shape_ops",
+    "error_on_recompile",
+)
 _COUNTERPARTS = {
-    "recompile_limit": _Counterpart("recompile_limit"),
-    "cache_size_limit": _Counterpart("recompile_limit"),  # torch's older name
-    "suppress_errors": _Counterpart("on_error", lambda v: v == "warn", lambda v: "warn" if v else "raise"),
-    "disable": _Counterpart("disable"),
-    "automatic_dynamic_shapes": _Counterpart("automatic_dynamic_shapes"),
-    "assume_static_by_default": _Counterpart("dynamic", lambda v: v is not True, lambda v: None if v else True),
-    "capture_scalar_outputs": _Counterpart("capture_scalar_outputs"),
-    "capture_dynamic_output_shape_ops": _Counterpart("capture_dynamic_output_shape_ops"),
-    "error_on_recompile": _Counterpart("error_on_recompile"),
+    **{name: _Counterpart((name,)) for name in (*_SAME, "recompile_limit")},
+    "cache_size_limit": _Counterpart(("recompile_limit",)),  # torch's older name
+    "suppress_errors": _Counterpart(
+        ("on_error", "on_backend_error"),
+        lambda own, backends: own == backends == "warn",
+        lambda suppressed: ("warn", "warn") if suppressed else ("raise", "raise"),
+    ),
+    "assume_static_by_default": _Counterpart(
+        ("dynamic",), lambda dynamic: dynamic is not True, lambda static: (None if static else True,)
+    ),
 }
 
 #: fields of older releases, which programs still set, and what they were
@@ -44,10 +60,45 @@ _OLDER: dict[str, Any] = {
 }  # fmt: skip
 
 
+class _Exact(contextlib.ContextDecorator):
+    """Changes fields that are quern's, and puts back exactly what quern's were: several of these may be called alike in torch's."""
+
+    def __init__(self, changes: dict[str, Any]) -> None:
+        self.changes = changes
+        self.before: list[list[tuple[_Counterpart, tuple[Any, ...]]]] = []
+
+    def __enter__(self) -> None:
+        found = [(_COUNTERPARTS[name], value) for name, value in self.changes.items()]
+        self.before.append([(own, own.get()) for own, _ in found])
+        for own, value in found:
+            own.put(own.meant(value))
+
+    def __exit__(self, *error: Any) -> None:
+        for own, values in reversed(self.before.pop()):
+            own.put(values)
+
+
+class _Both(contextlib.ContextDecorator):
+    """Two context managers as one."""
+
+    def __init__(self, first: Any, second: Any) -> None:
+        self.parts = first, second
+
+    def __enter__(self) -> None:
+        for part in self.parts:
+            part.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        for part in reversed(self.parts):
+            part.__exit__(*error)
+
+
 def install(replaced: Replaced) -> None:
     """Make the two configurations one."""
     kind: Any = type(torch_config)
-    hidden: set[str] = set()  # deleted by mock.patch, which sets it anew
+    #: what quern's fields were when `mock.patch` set one of torch's: it deletes that, then sets it anew
+    mocked: dict[str, list[tuple[Any, ...]]] = {}
+    hidden: set[str] = set()
     older = dict(_OLDER)
     said: set[str] = set()
 
@@ -59,18 +110,22 @@ def install(replaced: Replaced) -> None:
                 raise AttributeError(f"{self.__name__}.{name} does not exist")
             if name in _COUNTERPARTS and not callers.is_torch():
                 found = _COUNTERPARTS[name]
-                return found.shown(getattr(config, found.name))
+                return found.shown(*found.get())
             if name in older and name not in self._config:
                 return older[name]
             return kind.__getattr__(self, name)
 
         def __setattr__(self, name: str, value: Any) -> None:
-            hidden.discard(name)
             if callers.is_torch():
                 kind.__setattr__(self, name, value)
             elif name in _COUNTERPARTS:
                 found = _COUNTERPARTS[name]
-                setattr(config, found.name, found.meant(value))
+                if name in hidden:
+                    found.put(mocked[name].pop())
+                else:
+                    if callers.is_mock():
+                        mocked.setdefault(name, []).append(found.get())
+                    found.put(found.meant(value))
             elif name in older and name not in self._config:
                 _say_of_no_effect(name, older[name], value)
                 older[name] = value
@@ -79,12 +134,21 @@ def install(replaced: Replaced) -> None:
                 if entry is not None and entry.alias is None and not name.startswith("_"):
                     _say_of_no_effect(name, kind.__getattr__(self, name), value)
                 kind.__setattr__(self, name, value)
+            hidden.discard(name)
 
         def __delattr__(self, name: str) -> None:
-            if name in _COUNTERPARTS or name in older:
+            if name in older or name in _COUNTERPARTS and mocked.get(name):
                 hidden.add(name)
             else:
                 kind.__delattr__(self, name)
+
+        def patch(self, arg1: Any = None, arg2: Any = None, **kwargs: Any) -> Any:
+            changes = {arg1: arg2} if isinstance(arg1, str) else arg1 if isinstance(arg1, dict) else kwargs
+            ours = {} if callers.is_torch() else {k: v for k, v in changes.items() if k in _COUNTERPARTS}
+            if not ours:
+                return kind.patch(self, arg1, arg2, **kwargs)
+            rest = {k: v for k, v in changes.items() if k not in ours}
+            return _Both(_Exact(ours), kind.patch(self, rest)) if rest else _Exact(ours)
 
     def _say_of_no_effect(name: str, before: Any, value: Any) -> None:
         # (torch's classes for tests set some of them)
