@@ -11,6 +11,7 @@ from ...config import Options
 from ...errors import BackendFailed
 from ...inductor.executable import Executable
 from ...inductor.graph import Graph
+from ..breaks import BreakReason
 from ..frontend import Frontend
 from .events import Listener
 
@@ -22,6 +23,7 @@ class BackendContext:
     frontend: the array framework of the graph (`frontend.runtime` runs ops); name: a readable name for the graph
     program: what the front end recorded of the program's own calls, where the backend asks for it (`Frontend.program`)
     symbols: the capture's, where what a backend concludes of sizes is guarded
+    reason: the graph break that the graph ends at
     """
 
     frontend: Frontend | None
@@ -29,6 +31,7 @@ class BackendContext:
     name: str
     program: Any = None
     symbols: Any = None
+    reason: BreakReason | None = None
 
 
 #: (graph, example inputs, context) -> what runs the graph; a plain function stands for an Executable without a record
@@ -58,7 +61,7 @@ class UserBackend:
         hand_over = getattr(context.frontend, "call_backend", None) if self.wants_program else None
         if hand_over is None:
             return Executable(asked(graph, example_inputs))
-        return Executable(hand_over(asked, graph, example_inputs, context.program, context.symbols))
+        return Executable(hand_over(asked, graph, example_inputs, context.program, context.symbols, context.reason))
 
     def _ask(self, where: str, module: Any, example_inputs: Sequence[Any]) -> Callable[..., Any]:
         try:

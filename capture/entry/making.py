@@ -151,7 +151,7 @@ def _compile_graph(owner: Owner, captured: Captured, name: str) -> tuple[Executa
     if trivial is not None:
         return trivial, 0.0
     graph.name = identifier(name)
-    context = BackendContext(captured.frontend, owner.options, graph.name, program, ev.symbols)
+    context = BackendContext(captured.frontend, owner.options, graph.name, program, ev.symbols, captured.reason)
     captured.theirs = isinstance(owner.backend_in_use, UserBackend)
     began = perf_counter()
     for call in owner.callbacks.on_start:

@@ -530,6 +530,15 @@ def test_explain_as_torch_has_it(installed):
         assert torch._dynamo.explain(broken, X).graph_count == 2
 
 
+def test_modules_say_why_they_end(installed):
+    backend = torch._dynamo.backends.debugging.ExplainWithBackend("eager")
+    assert torch.equal(torch.compile(broken, backend=backend)(X), (X + 1) * 2)
+    found = backend.output()
+    assert (found.graph_count, found.graph_break_count, found.op_count, len(found.break_reasons)) == (2, 1, 2, 1)
+    assert "graph_break" in found.break_reasons[0].reason
+    assert found.break_reasons[0].user_stack[-1].filename == __file__
+
+
 # ------------------------------------------------------------ names without a counterpart
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ....inductor.graph import Graph
-from ...breaks import Restart
+from ...breaks import BreakReason, Restart
 from ...guards.seen import DESCRIBERS
 from ...guards.sources import Source
 from ...machine.type_lookup import noted
@@ -193,10 +193,11 @@ class TorchFrontend:
             raise Restart from None
 
     def call_backend(
-        self, backend: Callable[..., Any], graph: Graph, examples: Sequence[Any], program: Program | None, symbols: Any
-    ) -> Callable[..., Any]:
+        self, backend: Callable[..., Any], graph: Graph, examples: Sequence[Any], program: Program | None, symbols: Any,
+        reason: BreakReason | None,
+    ) -> Callable[..., Any]:  # fmt: skip
         """What a backend that takes graph modules makes of a graph."""
-        return call_backend(backend, graph, examples, program, symbols, self.runtime)
+        return call_backend(backend, graph, examples, program, symbols, self.runtime, reason)
 
     def global_guards(self, ev: Machine) -> None:
         check_state(ev)

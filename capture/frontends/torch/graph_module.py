@@ -13,9 +13,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import operator
+import traceback
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,6 +26,7 @@ import torch.fx
 from ....inductor.graph import Graph, Input, Node, TensorMeta
 from ....inductor.interpreter import interpret
 from ....inductor.sizes import python_size
+from ...breaks import BreakReason
 from ...values.base import Value
 from ...values.number import NumberValue
 from ...values.symint import SymIntValue
@@ -43,14 +46,17 @@ def call_backend(
     program: Program | None,
     symbols: SymbolTable,
     runtime: TorchRuntime,
+    reason: BreakReason | None,
 ) -> Callable[..., Any]:
     """What a backend makes of a graph: a callable over the module's inputs.
 
     examples: the inputs of this call; symbols: of the capture, where what is concluded of sizes is guarded
+    reason: the graph break that the graph ends at
     """
     built = _of_program(program) if program is not None else _of_graph(graph, runtime)
     module = torch.fx.GraphModule(torch.nn.Module(), built.graph)
     module.quern_graph = graph  # type: ignore[assignment]
+    module.compile_subgraph_reason = _Ending.of(reason)  # type: ignore[assignment]
     fakes = _Fakes(symbols)
     with _random_numbers_kept(), fakes.traced():
         inputs = [fakes.of(node, meta, x) for (node, meta), x in zip(built.inputs, examples)]
@@ -62,6 +68,26 @@ def call_backend(
 
 
 # ------------------------------------------------------------------ the module
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """Why the graph ends where it does, as torch.compile's modules say it."""
+
+    reason: str
+    user_stack: list[traceback.FrameSummary]
+    graph_break: bool
+
+    @classmethod
+    def of(cls, reason: BreakReason | None) -> _Ending:
+        if reason is None:
+            return cls("return_value", [], False)
+        return cls(reason.what, user_stack(reason), True)
+
+
+def user_stack(reason: BreakReason) -> list[traceback.FrameSummary]:
+    """The program's frames at a break, as tracebacks have them."""
+    return [traceback.FrameSummary(p.file, p.line, p.function, line=p.text or None) for p in reason.stack]
 
 
 class _Built:

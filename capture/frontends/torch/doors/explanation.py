@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from torch._dynamo.backends.debugging import ExplainOutput
 from torch._dynamo.output_graph import GraphCompileReason
 
 from ....breaks import BreakReason
+from ..graph_module import user_stack
 
 
 @dataclass
@@ -49,7 +49,6 @@ def explain(explain_by_quern: Callable[..., Any], f: Callable[..., Any], args: S
 
 def reason_of(reason: BreakReason) -> GraphCompileReason:
     """A break in torch's words. It does not note itself in torch's list (see `records`)."""
-    frames = [traceback.FrameSummary(p.file, p.line, p.function, line=p.text or None) for p in reason.stack]
-    made = GraphCompileReason(reason.what, frames, graph_break=False)
+    made = GraphCompileReason(reason.what, user_stack(reason), graph_break=False)
     made.graph_break = True
     return made
