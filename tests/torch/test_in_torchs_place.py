@@ -199,6 +199,14 @@ def test_modules_that_call_in_their_own_way_compile_in_place(installed, make):
     assert torch._dynamo.utils.counters["frames"]["ok"]
 
 
+def test_mode_and_options_exclude_each_other_whatever_the_options(installed):
+    with (
+        pytest.raises(RuntimeError, match="either mode= or options="),
+        pytest.warns(UserWarning, match="no option 'x'"),
+    ):
+        torch.compile(plus, mode="default", options={"x": 1})
+
+
 @pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"])
 def test_variables_that_turn_torch_compile_off(installed, monkeypatch, name):
     monkeypatch.setenv(name, "1")

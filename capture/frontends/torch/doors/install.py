@@ -114,5 +114,5 @@ def compile_settings(given: Mapping[str, Any], options: Sequence[str]) -> dict[s
         unknown = [k for k in wanted if k not in options]
         if unknown:
             warn(f"quern has no option {', '.join(map(repr, unknown))}: ignored")
-        found["options"] = {k: v for k, v in wanted.items() if k in options} or None
+        found["options"] = {k: v for k, v in wanted.items() if k in options}
     return found
