@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,6 +23,12 @@ class CallbackArgs:
     compile_id: str
 
 
+class _Thread(threading.local):
+    """depth: compilations of this thread that have begun and not ended"""
+
+    depth = 0
+
+
 class CallbackHandler:
     """The registered callbacks. One instance, `callback_handler`, serves the process."""
 
@@ -29,26 +36,32 @@ class CallbackHandler:
         self.start_callbacks: list[Callable[..., Any]] = []
         self.end_callbacks: list[Callable[..., Any]] = []
         self._ids = itertools.count()
+        self._thread = _Thread()
         #: another list of callbacks to call, and what these are given: (trigger, number) -> arguments
         self._other: Any = None
         self._arguments: Callable[[str, str], Any] = CallbackArgs
 
     def run_start(self, trigger: str = "capture") -> CallbackArgs:
-        """Call the start callbacks; the result goes to `run_end`."""
+        """Call the start callbacks, unless this thread compiles already (a backend that compiles what it is given); the result goes to
+        `run_end`.
+        """
         args = CallbackArgs(trigger, str(next(self._ids)))
-        for callback in list(self.start_callbacks):
-            _call(callback, args)
-        if self._other is not None:
-            for callback in list(self._other.start_callbacks):
-                _call(callback, self._arguments(args.callback_trigger, args.compile_id))
+        if self._thread.depth == 0:
+            self._call(args, "start_callbacks")
+        self._thread.depth += 1
         return args
 
     def run_end(self, args: CallbackArgs) -> None:
-        """Call the end callbacks."""
-        for callback in list(self.end_callbacks):
+        """Call the end callbacks, where `run_start` called the others."""
+        self._thread.depth -= 1
+        if self._thread.depth == 0:
+            self._call(args, "end_callbacks")
+
+    def _call(self, args: CallbackArgs, which: str) -> None:
+        for callback in list(getattr(self, which)):
             _call(callback, args)
         if self._other is not None:
-            for callback in list(self._other.end_callbacks):
+            for callback in list(getattr(self._other, which)):
                 _call(callback, self._arguments(args.callback_trigger, args.compile_id))
 
     def join(self, other: Any, arguments: Callable[[str, str], Any]) -> None:

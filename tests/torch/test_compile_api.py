@@ -186,6 +186,20 @@ def test_a_graph_break_compiles_twice(no_grad, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_callbacks_run_once_around_a_backend_that_compiles(no_grad, capsys):
+    quern.on_compile_start(lambda: print("start"))
+    quern.on_compile_end(lambda: print("end"))
+
+    def backend(gm, example_inputs):
+        inner = quern.compile(gm.forward, backend="eager")
+        inner(*example_inputs)
+        print("inside")
+        return inner
+
+    quern.compile(lambda a: a.sin() + 1, backend=backend)(x)
+    assert capsys.readouterr().out == "start\ninside\nend\n"
+
+
 def test_callbacks_must_be_callable():
     with pytest.raises(TypeError, match="must be callable, not int"):
         quern.on_compile_start(3)
