@@ -46,7 +46,7 @@ from .captured import Captured
 from .copies import CopiedAsOriginal
 from .entries import MISS, Entry
 from .events import Recompile
-from .failures import ATTEMPTS, MOST, CompileFailure
+from .failures import ATTEMPTS, MOST, CallbackRaised, CompileFailure
 from .making import identifier, say
 from .region import Family, Region
 
@@ -227,6 +227,9 @@ class Dispatcher:
             entry = making.build(self, owner, dict(zip(self.region.names, values)))
         except (Unsupported, RecompileLimitExceeded, RecompileForbidden, SpecializationError, BackendFailed):
             raise
+        except CallbackRaised as raised:
+            assert raised.__cause__ is not None
+            raise raised.__cause__ from None
         except CompileFailure as failed:
             failure = failed
         except Exception as error:

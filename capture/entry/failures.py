@@ -22,6 +22,10 @@ ATTEMPTS = 3
 MOST = 64
 
 
+class CallbackRaised(Exception):
+    """A callback of the program's around a compilation raised; the cause is the program's own error. Never leaves `dispatch`."""
+
+
 class CompileFailure(Exception):
     """A region could not be captured or compiled, through no fault of the program. Never leaves `dispatch`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import linecache
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ...clock import perf_counter
@@ -23,7 +23,7 @@ from .captured import Captured
 from .entries import MISS, NUMBERS, Entry, entry_source, filename_of
 from .events import Compiled
 from .execution import executable_of, handing_on
-from .failures import CompileFailure
+from .failures import CallbackRaised, CompileFailure
 from .region import Region
 
 
@@ -126,6 +126,9 @@ def _compiled(asking: Asking, owner: Any, arguments: dict[str, Any]) -> tuple[Ca
             captured.finish()
             if restart.error is not None:
                 raise restart.error from None
+        except CallbackRaised:
+            captured.finish()
+            raise
         except Exception as error:
             if isinstance(error, BackendFailed) and config.on_backend_error == "raise":
                 captured.finish()
@@ -154,13 +157,19 @@ def _compile_graph(owner: Owner, captured: Captured, name: str) -> tuple[Executa
     context = BackendContext(captured.frontend, owner.options, graph.name, program, ev.symbols, captured.reason)
     captured.theirs = isinstance(owner.backend_in_use, UserBackend)
     began = perf_counter()
-    for call in owner.callbacks.on_start:
-        call(name)
+    _call(owner.callbacks.on_start, name)
     try:
         return executable_of(graph, owner.backend_in_use, captured.making.examples, context), perf_counter() - began
     finally:
-        for call in owner.callbacks.on_end:
+        _call(owner.callbacks.on_end, name)
+
+
+def _call(callbacks: Sequence[Callable[[str], None]], name: str) -> None:
+    try:
+        for call in callbacks:
             call(name)
+    except Exception as error:
+        raise CallbackRaised from error
 
 
 def say(channel: str, text: str) -> None:

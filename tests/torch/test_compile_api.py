@@ -200,6 +200,22 @@ def test_callbacks_run_once_around_a_backend_that_compiles(no_grad, capsys):
     assert capsys.readouterr().out == "start\ninside\nend\n"
 
 
+@pytest.mark.gives_up
+@pytest.mark.parametrize("register", [quern.on_compile_start, quern.on_compile_end])
+def test_what_a_callback_raises_is_the_programs_own(no_grad, register):
+    @register
+    def failing():
+        raise KeyError("mine")
+
+    f = quern.compile(lambda a: a + 1, backend="eager")
+    for _ in range(5):
+        with pytest.raises(KeyError, match="mine"):
+            f(x)
+    quern.reset()
+    torch.testing.assert_close(f(x), x + 1)
+    assert len(f.entries) == 1
+
+
 def test_callbacks_must_be_callable():
     with pytest.raises(TypeError, match="must be callable, not int"):
         quern.on_compile_start(3)
