@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from .backends import list_backends
 from .errors import UserError, nearest
 from .modes import MODES
 
@@ -157,6 +156,8 @@ def _check_script(script: str) -> None:
 
 
 def _check_backend(name: str) -> None:
+    front: Any = sys.modules[__package__]  # what knows the backends is loaded for this alone
+    list_backends = front.backends.list_backends
     if name in list_backends(exclude_tags=()):
         return
     try:
