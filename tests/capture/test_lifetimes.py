@@ -173,7 +173,7 @@ def test_a_failure_of_the_backend():
     def backend(graph, examples):
         raise RuntimeError("no")
 
-    with quern.config.patch(on_error="warn"), pytest.warns(UserWarning, match="could not compile"):
+    with quern.config.patch(on_backend_error="warn"), pytest.warns(UserWarning, match="could not compile"):
         freed(product, tensors(3), tensors(4), backend=backend)
 
 

@@ -189,6 +189,10 @@ def test_requires_grad_is_guarded():
 # ---------------------------------------------------------------- backends of the usual kinds
 
 
+def _named(backend):
+    return backend if isinstance(backend, str) else backend.__name__
+
+
 def gives_forward(gm, inputs):
     return gm.forward
 
@@ -246,7 +250,7 @@ def sized(x):
     return torch.cat([x, torch.zeros(x.shape[0], 1)], 1).reshape(-1), x.T
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=str)
+@pytest.mark.parametrize("backend", BACKENDS, ids=_named)
 @pytest.mark.parametrize("fn", [written, stepped, sized])
 def test_results_are_eagers(backend, fn):
     if backend is traces_again and fn is sized:
@@ -261,7 +265,7 @@ def test_results_are_eagers(backend, fn):
             assert got[0] is mine and got[1].untyped_storage()._cdata == mine.untyped_storage()._cdata
 
 
-@pytest.mark.parametrize("backend", [b for b in BACKENDS if b is not traces_again], ids=str)
+@pytest.mark.parametrize("backend", [b for b in BACKENDS if b is not traces_again], ids=_named)
 def test_models_learn_as_in_eager(backend):
     def trained(compile):
         torch.manual_seed(0)
@@ -442,7 +446,7 @@ class Twice(torch.autograd.Function):
         return grad * 5
 
 
-@pytest.mark.parametrize("backend", [gives_forward, "aot_eager", goes_through_aot], ids=str)
+@pytest.mark.parametrize("backend", [gives_forward, "aot_eager", goes_through_aot], ids=_named)
 def test_functions_of_autograd(backend):
     x = torch.ones(3, requires_grad=True)
     quern.compile(lambda x: Twice.apply(x.sin()), backend=backend)(x).sum().backward()
@@ -516,7 +520,7 @@ def test_a_tensor_in_two_places_is_one_input():
 # ---------------------------------------------------------------- modules of torch.fx and torch.export, given to quern
 
 
-@pytest.mark.parametrize("backend", ["eager", "inductor", gives_forward], ids=str)
+@pytest.mark.parametrize("backend", ["eager", "inductor", gives_forward], ids=_named)
 def test_graph_modules_are_compiled(backend):
     model = Model().requires_grad_(False)
     gm = torch.fx.symbolic_trace(model)
@@ -524,7 +528,7 @@ def test_graph_modules_are_compiled(backend):
     torch.testing.assert_close(quern.compile(gm, backend=backend)(x), model(x))
 
 
-@pytest.mark.parametrize("backend", ["eager", "inductor", gives_forward], ids=str)
+@pytest.mark.parametrize("backend", ["eager", "inductor", gives_forward], ids=_named)
 @pytest.mark.parametrize("whole", [True, False])
 def test_exported_programs_are_compiled(backend, whole):
     model = Model().requires_grad_(False)
