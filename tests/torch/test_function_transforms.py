@@ -66,6 +66,93 @@ def test_gradients_through_a_transform(make, backend):
     compare(expected, observe(lambda f: quern.compile(f, backend=backend, fullgraph=True)), 1e-5)
 
 
+ROWS = torch.tensor([0, 2])
+
+
+def _written(write):
+    def body(r):
+        r = r.clone()
+        write(r)
+        return r
+
+    return body
+
+
+#: functions of four numbers
+BODIES = {
+    "an item": _written(lambda r: r.__setitem__(0, r[0] * 2)),
+    "the last item": _written(lambda r: r.__setitem__(-1, r[-1] * 3)),
+    "items in a loop": _written(lambda r: [r.__setitem__(i, r[i] * (i + 2)) for i in range(3)]),
+    "a slice": _written(lambda r: r.__setitem__(slice(1, 3), r[:2] * 3)),
+    "every other": _written(lambda r: r.__setitem__(slice(0, 4, 2), r[:2] * 3)),
+    "rows by index": _written(lambda r: r.__setitem__(ROWS, r[:2] * 3)),
+    "a view": _written(lambda r: r.view(2, 2)[0].mul_(2)),
+    "a diagonal": _written(lambda r: r.view(2, 2).diagonal().mul_(2)),
+    "a fill": _written(lambda r: r[1:].fill_(2.0)),
+    "scatter": _written(lambda r: r.scatter_(0, ROWS, r[:2] * 2)),
+    "index_add": _written(lambda r: r.index_add_(0, ROWS, r[:2] * 2)),
+    "accumulate": _written(lambda r: r.index_put_((ROWS,), r[:2] * 2, accumulate=True)),
+    "views": lambda r: (r.unfold(0, 2, 1).sum(1), r.tensor_split(3)[0] * 2, r.view(1, 4, 1).squeeze()),
+    "layouts": lambda r: r.view(2, 2).t().contiguous().view(4) * r.view(2, 2).t().reshape(4),
+    "products": lambda r: (
+        torch.einsum("i,j->i", r, r) + torch.outer(r, r).sum(0) + (r.view(2, 2) @ r.view(2, 2)).view(4)
+    ),
+    "reductions": lambda r: r * r.var() + r.logsumexp(0) + r.amax(0) + r.norm(),
+    "layers": lambda r: (
+        nn.functional.layer_norm(r, (4,), r, r) + nn.functional.conv1d(r.view(1, 1, 4), r[:1].view(1, 1, 1)).view(4)
+    ),
+    "factorisations": lambda r: torch.linalg.solve(r.view(2, 2) + 9 * torch.eye(2), r[:2]),
+    "detached": lambda r: r * r.detach() + r.sin(),
+}
+TRANSFORMS = {
+    "vmap": lambda f: lambda x: vmap(f)(x),
+    "columns": lambda f: lambda x: vmap(f, in_dims=1, out_dims=-1)(x.t()),
+    "vmap of grad": lambda f: lambda x: vmap(grad(lambda r: _sum_of_squares(f(r))))(x),
+    "grad of vmap": lambda f: lambda x: grad(lambda z: _sum_of_squares(vmap(f)(z)))(x),
+    "jvp": lambda f: lambda x: jvp(f, (x[0],), (x[1],)),
+    "hessian": lambda f: lambda x: hessian(lambda r: _sum_of_squares(f(r)))(x[0]),
+}
+
+
+def _sum_of_squares(tree):
+    return sum((t**2).sum() for t in torch.utils._pytree.tree_leaves(tree))
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("body", BODIES)
+def test_functions_under_transforms(body, transform):
+    fn, x = TRANSFORMS[transform](BODIES[body]), randn(3, 4, seed=1)
+    compare(fn(x), compiled(fn)(x), 1e-3, ignore=("storage offset", "strides", "memory"))
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_gradients_through_a_mapped_function(body):
+    grads = []
+    for wrap in (lambda f: f, compiled):
+        x = randn(3, 4, seed=1).requires_grad_()
+        _sum_of_squares(wrap(lambda x: vmap(BODIES[body])(x))(x)).backward()
+        grads.append(x.grad)
+    compare(*grads, 1e-3)
+
+
+def test_which_results_require_gradients():
+    def fn(x):
+        results = [
+            grad(lambda r: (r**2).sum())(x),
+            vmap(lambda r: r > 0)(x),
+            vmap(lambda r: (r * 2).detach())(x),
+            vmap(torch.sin)(x),
+        ]
+        return [r.requires_grad for r in results], results
+
+    function = compiled(fn)
+    for wanted in (False, True):
+        x = X.clone().requires_grad_(wanted)
+        expected, found = fn(x), function(x)
+        assert expected[0] == found[0] == [r.requires_grad for r in found[1]]
+        assert [r.requires_grad for r in expected[1]] == expected[0]
+
+
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
 @pytest.mark.parametrize(

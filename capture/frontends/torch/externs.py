@@ -87,6 +87,8 @@ def call_target(
         ones = autocast.stand_ins(cx, target, inputs)
         target, template = wrapped
         fn = autocast.under_autocast
+    state = cx.ev.states["torch"]
+    recording = [state.requires_grad(n) for n in inputs] if held and state.grad else None
     call = Call(
         getattr(fn, "foresee", fn) if held else fn,
         target,
@@ -94,6 +96,7 @@ def call_target(
         _with_hints(named),
         [n.meta for n in inputs],
         held,
+        recording,
     )
     seen = _foreseen(cx, call, ones)
     if numbers:
@@ -105,6 +108,8 @@ def call_target(
     tensors = list(leaves(seen.results))
     layouts = _layouts(cx, call, seen, tensors)
     origins = [seen.origin(t) for t in tensors]
+    if held and state.bodies:  # strides inside of a body are those of one example: a view counts as a tensor of its own
+        origins = [(origin if whole else None, whole) for origin, whole in origins]
     picks = tuple(i for i, (origin, _) in enumerate(origins) if origin is None)
     device = _device_of(kwargs, inputs)
     metas = [_meta(cx, tensors[i], layouts[i], device) for i in picks] + [inputs[i].meta for i in seen.written]
@@ -129,6 +134,8 @@ def call_target(
         single = len(metas) == 1 and isinstance(seen.results, torch.Tensor)
         node = cx.ev.builder.append(OPS["extern"], tuple(inputs), attrs, metas[0] if single else tuple(metas))  # type: ignore[arg-type]
         made = [node] if single else [cx.ev.emit("getitem", node, index=i) for i in range(len(metas))]
+        if recording is not None:
+            state.differentiated.update((n, tensors[i].requires_grad) for n, i in zip(made, picks))
     fresh = iter(made)
     values: list[Any] = [next(fresh) if origin is None else None for origin, _ in origins]
     for k in picks:

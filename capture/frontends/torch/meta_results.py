@@ -131,9 +131,11 @@ def foresee(
     metas: Sequence[TensorMeta],
     stand_ins: Sequence[torch.Tensor] | None = None,
     faked: bool = False,
+    recording: Sequence[bool] | None = None,
 ) -> Foreseen:
     """Run `fn` on the template's stand-ins: on the meta device, or, for functions that it does not know, as fake tensors.
-    Real stand-ins may be given instead. `faked`: fake tensors at once, for functions that make tensors of their own.
+    Real stand-ins may be given instead. faked: fake tensors at once, for functions that make tensors of their own; recording: of
+    them, which require gradients, where these are recorded.
     """
     if stand_ins is not None:
         try:
@@ -143,7 +145,10 @@ def foresee(
     if faked:
         try:
             with FakeTensorMode(allow_non_fake_inputs=True):
-                return _run(fn, args, kwargs, [stand_in(m, m.device) for m in metas], None, True)
+                made = [stand_in(m, m.device) for m in metas]
+                for t, wanted in zip(made, recording or ()):
+                    t.requires_grad_(wanted)
+                return _run(fn, args, kwargs, made, None, True, recording is not None)
         except Exception as error:
             raise Unforeseen(first_line(error)) from error
     try:
@@ -180,6 +185,7 @@ def _run(
     tensors: list[torch.Tensor],
     device: Any,
     measured: bool,
+    records: bool = False,
 ) -> Foreseen:
     def fill(value: Any) -> Any:
         if isinstance(value, Input):
@@ -195,7 +201,7 @@ def _run(
         named["device"] = device
     before = [(_version(t), t.shape, t.stride(), t.dtype) for t in tensors]
     watch = Watch()
-    with torch.no_grad(), watch:
+    with torch.set_grad_enabled(records), watch:
         results = fn(*[fill(a) for a in args], **named)
     written = tuple(
         i for i, (t, b) in enumerate(zip(tensors, before)) if _version(t) != b[0] or storage_of(t) in watch.written

@@ -33,6 +33,7 @@ class Call:
     """fn, and the "module:name" under which a fresh process finds it; the call's template (see `ExternRef`); its tensors.
 
     held: fn is not to be found elsewhere: the graph holds it
+    recording: which of its tensors require gradients, where it is held and these are recorded
     """
 
     fn: Callable[..., Any]
@@ -41,6 +42,7 @@ class Call:
     kwargs: Mapping[str, Any]
     metas: Sequence[TensorMeta]
     held: bool = False
+    recording: Sequence[bool] | None = None
 
     @cached_property
     def symbols(self) -> Mapping[str, Any]:
@@ -57,10 +59,12 @@ class Call:
         if not self.symbols:
             metas = self.metas
             given = measurable(self.target, metas) if stand_ins is None else stand_ins
-            return foresee(self.fn, self.args, self.kwargs, metas, given, self.held)
+            return foresee(self.fn, self.args, self.kwargs, metas, given, self.held, self.recording)
         metas = [replace(m, shape=_valued(m.shape, point), stride=_valued(m.stride, point)) for m in self.metas]
         given = measurable(self.target, metas) if stand_ins is None else stand_ins
-        return foresee(self.fn, _valued(self.args, point), _valued(self.kwargs, point), metas, given, self.held)
+        return foresee(
+            self.fn, _valued(self.args, point), _valued(self.kwargs, point), metas, given, self.held, self.recording
+        )
 
     def gives_the_same_layouts(self, other: Call, point: Point) -> bool:
         """Whether the results of another call of the function are laid out as this one's."""

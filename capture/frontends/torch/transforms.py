@@ -63,6 +63,7 @@ class Applied:
     result: the tree of what it gives, known when it was foreseen; `Input(i)` is the i-th tensor that it returns
     views:  for those that share memory with another one: (the one to make it from, its offset there or None for that very object)
     shared: those of which no such one is known
+    given:  those that stand in the memory of an argument
     """
 
     def __init__(self, transform: Transform, trees: Any, count: int, body: Body) -> None:
@@ -70,6 +71,7 @@ class Applied:
         self.result: Any = None
         self.views: dict[int, tuple[int, int | None]] = {}
         self.shared: list[int] = []
+        self.given: list[int] = []
 
     def __call__(self, symbols: Sequence[int], *tensors: torch.Tensor) -> list[torch.Tensor]:
         return [t for t in self._flat(symbols, tensors)[0] if isinstance(t, torch.Tensor)]
@@ -83,6 +85,8 @@ class Applied:
             [Input(next(places)) if isinstance(t, torch.Tensor) else t for t in flat], spec
         )
         self.views, self.shared = _relations(found)
+        memory = {storage_of(t) for t in tensors if isinstance(t, torch.Tensor)}
+        self.given = [i for i, t in enumerate(found) if storage_of(t) in memory]
         return found
 
     def _flat(self, symbols: Sequence[int], tensors: Sequence[torch.Tensor]) -> Any:
@@ -260,7 +264,7 @@ def emit(ev: Machine, made: Call) -> Value:
         )
     ev.boundary.op_by_op = f"{transform.name} is the framework's"
     arrays = [r if isinstance(r, ArrayValue) else above.tensor.new(r) for r in results]
-    shared = list(applied.shared)
+    shared = [*applied.shared, *(applied.given if state.bodies else ())]
     for i, (base, offset) in applied.views.items():
         layout = arrays[i].meta
         if offset is None:
@@ -275,7 +279,7 @@ def emit(ev: Machine, made: Call) -> Value:
             )
     for i in shared:
         arrays[i].storage.frozen = (
-            arrays[i].storage.frozen or f"it shares memory with another result of {transform.name}"
+            arrays[i].storage.frozen or f"it shares memory with another result or an argument of {transform.name}"
         )
     return to_value(ev, applied.result, Leaves(arrays, made.leaves.kept).at)
 
