@@ -129,7 +129,10 @@ def interpreter_flags(original: Sequence[str], argv: Sequence[str]) -> list[str]
 
 def _environment(args: argparse.Namespace) -> dict[str, str]:
     startup = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")
-    path = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != startup]
+    given = os.environ.get("PYTHONPATH")
+    path = (
+        [entry for entry in given.split(os.pathsep) if entry != startup] if given else []
+    )  # (an empty one is the current folder)
     added = {"PYTHONPATH": os.pathsep.join([startup, *path]), "QUERN_INSTALL": "1", "QUERN_PREFIX": sys.prefix}
     if args.all:
         added["QUERN_COMPILE_ALL"] = "1"

@@ -77,6 +77,12 @@ def test_relative_scripts_folders_and_stdin(tmp_path):
     same_as_python("-", "c", input="import sys; print(sys.argv, sys.path[0])", cwd=tmp_path)
 
 
+@pytest.mark.parametrize("path", ["", ":", ":/nowhere", "/nowhere::relative", "/nowhere:"])
+def test_the_path_is_what_pythonpath_makes_it(tmp_path, path):
+    script = write(tmp_path, "import sys; print(sys.path)")
+    same_as_python(script, env={**os.environ, "PYTHONPATH": path}, cwd=tmp_path)
+
+
 def test_a_module_runs_as_under_python(tmp_path):
     write(tmp_path, "import sys; print(__name__, sys.argv, sys.path[0], __spec__.name)", "tool.py")
     same_as_python("-m", "tool", "--report", "-x", cwd=tmp_path)
