@@ -17,6 +17,7 @@ from .backends import Backend, lookup_backend, user_backend
 from .callbacks import CallbackArgs, callback_handler
 from .capture.bytecode.raw import check_python
 from .capture.entry.backend import Backend as EngineBackend
+from .capture.entry.backend import UserBackend
 from .capture.entry.dispatch import Callbacks, CompiledFunction
 from .capture.entry.execution import eager_backend, inductor_backend
 from .capture.frontends import connect, torch_module
@@ -54,7 +55,8 @@ def compile(
                `get_default_backend()`
     mode:      torch.compile's names: "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "lite". There
                is one way of compiling: those that ask for something else say once that they change nothing, and why
-    options:   fields of `config.Options`, for the backend "inductor"; not together with `mode`
+    options:   fields of `config.Options`, for the backend "inductor"; not together with `mode`. A backend that is a function is given
+               both as keyword arguments, as by torch.compile
     name:      what reports and graphs call it; None: the function's own name
     disable:   return `model` as it is
     recompile_limit: versions kept before the least recently used goes; None: `config.recompile_limit`
@@ -65,10 +67,14 @@ def compile(
     """
     _reject_unknown(unknown)
     _check_arguments(fullgraph, dynamic, disable, name, recompile_limit)
-    made = _options(config.mode if mode is None and options is None else mode, options)
+    if mode is not None and options is not None:
+        raise InvalidOption("give either mode= or options=, not both, as for torch.compile")
     chosen = lookup_backend(config.backend if backend is None else backend)
+    engine = _adapt(chosen, mode, options)
+    ours = not isinstance(engine, UserBackend)
+    made = _options(config.mode if mode is None and options is None else mode, options) if ours else Options()
     sizes = config.dynamic if dynamic is None else dynamic
-    if options and chosen != "inductor":
+    if options and chosen == "eager":
         warn(f"quern: {', '.join(options)}: options of the backend 'inductor' change nothing with another backend")
 
     def apply(target: Any) -> Any:
@@ -83,7 +89,7 @@ def compile(
                 return target
             raise
         connect()
-        return _compile(target, _Settings(chosen, fullgraph, sizes, made, name, recompile_limit))
+        return _compile(target, _Settings(engine, fullgraph, sizes, made, name, recompile_limit))
 
     return apply if model is None else apply(model)
 
@@ -93,7 +99,7 @@ class _Settings:
 
     def __init__(
         self,
-        backend: str | Backend,
+        backend: EngineBackend,
         fullgraph: bool,
         dynamic: bool | None,
         options: Options,
@@ -110,7 +116,7 @@ class _Settings:
     def function(self, fn: types.FunctionType) -> CompiledFunction:
         made = CompiledFunction(
             fn,
-            backend=_adapt(self.backend),
+            backend=self.backend,
             fullgraph=self.fullgraph,
             dynamic=self.dynamic,
             options=self.options,
@@ -177,8 +183,6 @@ def _caller(target: Callable[..., Any]) -> types.FunctionType:
 
 
 def _options(mode: str | None, options: Mapping[str, Any] | None) -> Options:
-    if mode is not None and options is not None:
-        raise InvalidOption("give either mode= or options=, not both, as for torch.compile")
     if mode is not None:
         if mode not in MODES:
             raise InvalidOption(f"no mode is called {mode!r}.{nearest(mode, MODES)} Known modes: {', '.join(MODES)}")
@@ -198,14 +202,15 @@ def _say_once_about_mode(mode: str) -> None:
         warn(f"quern: mode={mode!r} is the same as 'default': {why}")
 
 
-def _adapt(backend: str | Backend) -> EngineBackend:
-    """A backend as the engine calls it."""
+def _adapt(backend: str | Backend, mode: str | None = None, options: Mapping[str, Any] | None = None) -> EngineBackend:
+    """A backend as the engine calls it. One of the user's is handed `mode` and `options`, as by torch.compile."""
     if backend == "eager":
         return eager_backend
     if backend == "inductor":
         return inductor_backend
     assert callable(backend)
-    return user_backend(backend)
+    settings: dict[str, Any] = {} if mode in (None, "default") else {"mode": mode}
+    return user_backend(backend, {**settings, "options": dict(options)} if options else settings)
 
 
 def _callbacks() -> Callbacks:

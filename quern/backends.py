@@ -13,7 +13,7 @@ Names are looked for among those registered here, in `quern.backends`, then in t
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -129,10 +129,12 @@ def _found(name: str) -> _Registered | None:
     return row
 
 
-def user_backend(function: Backend) -> UserBackend:
-    """A backend that is a function, as the engine calls it. An object may say `quern_graph = True` to be given quern's own graphs."""
+def user_backend(function: Backend, settings: Mapping[str, Any]) -> UserBackend:
+    """A backend that is a function, as the engine calls it; `settings` are keyword arguments for it. An object may say
+    `quern_graph = True` to be given quern's own graphs.
+    """
     for name, row in _registry.items():
         if row.function is function:
-            return UserBackend(name, function, row.graph)
+            return UserBackend(name, function, row.graph, settings)
     name = getattr(function, "__name__", type(function).__name__)
-    return UserBackend(name, function, "quern" if getattr(function, "quern_graph", False) else "torch")
+    return UserBackend(name, function, "quern" if getattr(function, "quern_graph", False) else "torch", settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,12 +44,14 @@ class UserBackend:
 
     name:     what errors call it
     function: (module, example inputs) -> callable, where the module is the framework's own form of the program (`Frontend.call_backend`)
+    settings: keyword arguments that it is called with
     language: "quern" for a function that takes graphs of quern; so does every one where the framework has no form of its own
     """
 
     name: str
     function: Callable[..., Any]
     language: str = "torch"
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def wants_program(self) -> bool:
@@ -65,7 +67,7 @@ class UserBackend:
 
     def _ask(self, where: str, module: Any, example_inputs: Sequence[Any]) -> Callable[..., Any]:
         try:
-            made = self.function(module, example_inputs)
+            made = self.function(module, example_inputs, **self.settings)
             if not callable(made):
                 raise TypeError(f"a backend must return a callable, not {made!r}")
         except Exception as error:

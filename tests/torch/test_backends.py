@@ -351,6 +351,20 @@ def test_cuda_graphs_are_refused_without_a_gpu():
     )
 
 
+def test_mode_and_options_are_handed_on():
+    given = []
+
+    def takes_settings(gm, inputs, **settings):
+        given.append(settings)
+        return gm.forward
+
+    for settings in ({}, {"mode": "default"}, {"mode": "fast"}, {"options": {"level": 3}}):
+        quern.compile(lambda x: x + 1, backend=takes_settings, **settings)(torch.ones(2))
+    assert given == [{}, {}, {"mode": "fast"}, {"options": {"level": 3}}]
+    with pytest.raises(quern.errors.InvalidOption, match="either mode= or options="):
+        quern.compile(lambda x: x + 1, backend=takes_settings, mode="fast", options={"level": 3})
+
+
 # ---------------------------------------------------------------- errors
 
 
