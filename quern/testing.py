@@ -11,27 +11,30 @@ from .inductor.interpreter import interpret
 
 
 class CompileCounter:
-    """A backend that counts: `frame_count` graphs compiled, `op_count` ops in them. Runs each graph op by op.
+    """A backend that counts: `frame_count` graphs compiled, `op_count` calls in them. Runs each as it is.
+
+    graph: as for `quern.register_backend`: with "quern", and for NumPy programs, ops of quern's own graphs are counted
 
     >>> counter = CompileCounter()
     >>> f = quern.compile(g, backend=counter); f(x); counter.frame_count
     1
     """
 
-    #: it counts ops of quern's own graphs
-    quern_graph = True
-
-    def __init__(self) -> None:
+    def __init__(self, graph: str = "torch") -> None:
+        self.quern_graph = graph == "quern"
         self.frame_count = 0
         self.op_count = 0
-        self.graphs: list[Graph] = []
+        self.graphs: list[Any] = []
 
-    def __call__(self, graph: Graph, example_inputs: Sequence[Any]) -> Callable[..., Any]:
+    def __call__(self, module: Any, example_inputs: Sequence[Any]) -> Callable[..., Any]:
         self.frame_count += 1
-        self.op_count += graph.op_count
-        self.graphs.append(graph)
-        (frontend,) = (f for f in frontends() if f.name == graph.boundary.framework)
-        return interpret(graph, frontend.runtime)
+        self.graphs.append(module)
+        if not isinstance(module, Graph):
+            self.op_count += sum(node.op.startswith("call_") for node in module.graph.nodes)
+            return module.forward
+        self.op_count += module.op_count
+        (frontend,) = (f for f in frontends() if f.name == module.boundary.framework)
+        return interpret(module, frontend.runtime)
 
     def clear(self) -> None:
         """Forget what was counted."""

@@ -118,7 +118,7 @@ def agree(found, wanted):
 def test_two_compilations_for_all_sizes(name):
     program = PROGRAMS[name]
     with torch.no_grad(), quern.config.patch(on_error="raise"):
-        for backend in (CompileCounter(), "inductor"):
+        for backend in (CompileCounter(graph="quern"), "inductor"):
             quern.reset()
             compiled = quern.compile(program, backend=backend, fullgraph=True)
             for n in SIZES:

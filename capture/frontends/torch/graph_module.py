@@ -284,13 +284,14 @@ def _of_graph(graph: Graph, runtime: TorchRuntime) -> _Built:
 @functools.cache
 def _shape_tools() -> Any:
     """torch's fake tensors and symbolic sizes, which are slow to import: only processes with such a backend pay for them."""
+    from torch._dispatch.python import enable_python_dispatcher  # without it many an op takes sizes for constants
     from torch._dynamo.source import ConstantSource
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatefulSymbolicContext
 
     return types.SimpleNamespace(
         ConstantSource=ConstantSource, FakeTensorMode=FakeTensorMode, DimDynamic=DimDynamic, ShapeEnv=ShapeEnv,
-        StatefulSymbolicContext=StatefulSymbolicContext,
+        StatefulSymbolicContext=StatefulSymbolicContext, enable_python_dispatcher=enable_python_dispatcher,
     )  # fmt: skip
 
 
@@ -375,7 +376,7 @@ class _Fakes:
         """
         before, grad = autocast.ambient(), torch.is_grad_enabled()
         try:
-            with self.mode, warnings.catch_warnings():
+            with self.mode, self.shape_tools.enable_python_dispatcher(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # they come when the program runs
                 _Examples(module, garbage_collect_values=False).run()
         except Exception as error:
@@ -392,10 +393,13 @@ class _Fakes:
             self.settled += 1
             if any(s not in self.sizes for s in said.free_symbols):
                 continue  # it is about what belongs to an input: the gradient of a parameter has its sizes
-            numbers = [known for s in said.free_symbols if isinstance(known := self.sizes.get(s), NumberValue)]
-            for number in numbers:
-                number.as_constant()
-            relation = _in_sympy(said).xreplace({s: self.sizes[s] for s in said.free_symbols})
+            known = {s: self.sizes[s] for s in said.free_symbols}
+            for symbol, number in known.items():
+                if isinstance(
+                    number, NumberValue
+                ):  # an int that can be no size becomes a constant, and so does a float
+                    known[symbol] = number.expr if type(number.hint) is int else number.as_constant()
+            relation = _in_sympy(said).xreplace(known)
             try:
                 if relation not in (True, False):
                     self.symbols.decide(relation)
@@ -428,11 +432,7 @@ class _Examples(torch.fx.Interpreter):
         return value
 
 
-@contextlib.contextmanager
-def _random_numbers_kept() -> Iterator[None]:
+def _random_numbers_kept() -> contextlib.AbstractContextManager[None]:
     """What is drawn inside is drawn again behind it."""
-    state = torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    return torch.random.fork_rng(devices)
