@@ -132,7 +132,7 @@ def test_two_symbols():
     def f(x, y):
         return torch.kron(x, y), torch.einsum("ik,jk->ij", x, y), torch.cat([torch.cdist(x, y), torch.cdist(x, x)], 1)
 
-    counter = CompileCounter()
+    counter = CompileCounter(graph="quern")
     with torch.no_grad(), quern.config.patch(on_error="raise"):
         compiled = quern.compile(f, backend=counter, fullgraph=True, dynamic=True)
         for n, m in ((3, 5), (4, 7), (9, 2), (6, 6), (5, 11)):

@@ -228,7 +228,7 @@ def constant():
 def test_torchs_marks_inside():
     f, counter = counted(lambda x: opaque(x) + constant(), fullgraph=True)
     assert torch.equal(f(X), X * 3 + 7)
-    assert any("opaque" in str(n) for n in counter.graphs[0].nodes)
+    assert any("opaque" in str(n) for n in counter.graphs[0].quern_graph.nodes)
 
 
 def test_torchs_questions_inside():
@@ -339,7 +339,7 @@ def test_name_and_limit():
     f, counter = counted(mode, name="encoder", recompile_limit=2)
     for n in (1, 2, 3, 4):
         f(torch.ones([1] * n))
-    assert counter.graphs[0].name == "encoder"
+    assert counter.graphs[0].quern_graph.name == "encoder"
     assert len(f.entries) == 2
     assert "recompiling encoder" in str(f.recompiles[0])
 
