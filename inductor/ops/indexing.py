@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..dtypes import bool_, int64
-from ..graph import Dim, GraphBuilder, Node, TensorMeta
+from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, Scatter, as_index, cast, delinearize, expr, indirect
 from .common import (
     REQUIRED,
@@ -242,21 +242,17 @@ def _meta_index(x: TensorMeta, *indices: TensorMeta | None) -> TensorMeta:
     rest = [d for d in range(x.ndim) if d not in dims]
     before, after = rest[:position], rest[position:]
     out = (*(x.shape[d] for d in before), *shape, *(x.shape[d] for d in after))
-    # eager iterates over the source with repeated index dims, and over the index tensors
+    # eager iterates over the source with repeated index dims, and over the index tensors viewed with dims of one around them
     source = (*(x.stride[d] for d in before), *(0,) * len(shape), *(x.stride[d] for d in after))
     operands = [TensorMeta(out, source, x.dtype)]
+    around = (1,) * len(before) + shape + (1,) * len(after)
     for i in indices:
         if i is not None:
             lead = len(shape) - i.ndim
             stride = (0,) * lead + tuple(0 if is_one(s) and not is_one(t) else v
                                          for s, v, t in zip(i.shape, i.stride, shape[lead:]))  # fmt: skip
-            operands.append(
-                TensorMeta(
-                    (1,) * len(before) + shape + (1,) * len(after),
-                    (0,) * len(before) + stride + (0,) * len(after),
-                    i.dtype,
-                )
-            )
+            viewed = view_strides(shape, stride, around)
+            operands.append(TensorMeta(around, contiguous_strides(around) if viewed is None else viewed, i.dtype))
     return TensorMeta(out, pointwise_strides(operands, out), x.dtype, x.device)
 
 

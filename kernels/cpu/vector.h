@@ -271,15 +271,35 @@ template <class R, class P> INLINE void store_raw(void* p, R v, P n) {
 
 // ------------------------------------------------------------------ conversions
 
-// C's conversion, lane by lane; float to a narrow integer or an unsigned one goes through a wide one and wraps. Where C leaves the
-// result open (no such integer) it is what a processor of the x86 family gives.
+// x, of which the compiler knows nothing: it takes the integer of what is never negative (a root, a square) not to be negative
+// either, which for NaN and for what has no such integer it is.
+#if defined __x86_64__
+#define QUERN_IN_VECTOR_REGISTER "+v"
+#elif defined __aarch64__
+#define QUERN_IN_VECTOR_REGISTER "+w"
+#else
+#define QUERN_IN_VECTOR_REGISTER "+m"
+#endif
+template <class V> INLINE V opaque(V x) {
+  if constexpr (sizeof(V) > QUERN_VECTOR_BYTES) {
+    typedef vec<lane<V>, lanes<V> / 2> H;
+    return join<V>(opaque(part<H>(x, 0)), opaque(part<H>(x, 1)));
+  } else {
+    asm("" : QUERN_IN_VECTOR_REGISTER(x));
+    return x;
+  }
+}
+#undef QUERN_IN_VECTOR_REGISTER
+
+// C's conversion, lane by lane; float to a narrow integer goes through i32, to an unsigned one through a signed one, and wraps. Where C
+// leaves the result open (no such integer) it is what a processor of the x86 family gives.
 template <class To, class From> INLINE To convert(From x) {
   typedef lane<To> T;
   typedef lane<From> S;
   if constexpr (same<To, From>) return x;
   else if constexpr (is_float<S> && !is_float<T> && sizeof(T) < 4) {
-    if constexpr (is_scalar<From>) return (To)(i64)x;
-    else return __builtin_convertvector(__builtin_convertvector(x, vec<i32, lanes<From>>), To);
+    if constexpr (is_scalar<From>) return (To)(i32)opaque(x);
+    else return __builtin_convertvector(__builtin_convertvector(opaque(x), vec<i32, lanes<From>>), To);
   }
   else if constexpr (is_float<S> && !is_float<T> && !is_signed<T>) {  // by way of the signed integer of the same width
     typedef typename signed_of<sizeof(T)>::type W;
@@ -288,6 +308,10 @@ template <class To, class From> INLINE To convert(From x) {
     const auto high = convert<other_lanes<W, From>>(x - half), low = convert<other_lanes<W, From>>(x);
     if constexpr (is_scalar<From>) return x >= half ? (T)high ^ top : (T)low;
     else return where(as_mask(x >= half), (To)high ^ top, (To)low);
+  }
+  else if constexpr (is_float<S> && !is_float<T>) {
+    if constexpr (is_scalar<From>) return (To)opaque(x);
+    else return __builtin_convertvector(opaque(x), To);
   }
   else if constexpr (is_scalar<From>) return (To)x;
   else return __builtin_convertvector(x, To);

@@ -33,9 +33,10 @@ REDUCTIONS = (
     "np.linalg.norm({a}, axis={d})", "np.linalg.norm({a})", "np.count_nonzero({a}, axis={d})", "np.trace({a})", "np.maximum.accumulate({a}, axis={d})", "np.add.reduce({a}, axis={d})", "np.multiply.reduce({a})", "np.logical_or.reduce({a}, axis={d})", "{a}.sum(axis={d}, dtype=np.float32)", "{a}.mean(keepdims=True)", "np.sum({a}, axis={d}, where={a} > 0)", "np.max({a}, axis={d}, initial=k)",
     "np.trapezoid({a}, axis={d})", "np.convolve({a}, {b})", "np.interp({a}, [0, 1, 2], [k, 1, n])", "np.histogram({a}, 4, (-2, 2))[0]", "np.bincount(abs({a}).astype(int).ravel() % 5)", "np.digitize({a}, [-1, 0, 1])", "np.searchsorted(np.sort({a}), {b})", "np.cov({a})", "np.corrcoef({a})", "np.linalg.det({a})", "np.linalg.inv({a})", "np.unique({a})",
 )  # fmt: skip
+#: of arrays of three axes NumPy makes a product for each pair of rows, we one of matrices: where a term overflows that differs
 BINARY = (
     "{a} + {b}", "{a} * {b}", "{a} - {b}", "{a} / {b}", "{a} // {b}", "{a} % {b}", "{a} ** {b}", "np.maximum({a}, {b})", "np.fmin({a}, {b})", "np.where({a} > {b}, {b}, {a})", "np.where({c} > 0, {a}, {b})", "np.hypot({a}, {b})", "np.arctan2({a}, {b})", "{a} < {b}", "{a} == {b}", "{a} != {b}", "{a} & ({b} > 0)", "{a} | {b}", "{a} ^ {b}", "np.logical_and({a}, {b})",
-    "np.copysign({a}, {b})", "np.nextafter({a}, {b})", "{a} @ {b}.T", "{a} @ {b}", "np.dot({a}, {b})", "np.outer({a}, {b})", "np.inner({a}, {b})", "np.tensordot({a}, {b}, 1)", "np.einsum('...i,...i->...', {a}, {b})", "np.fmod({a}, {b})", "np.divmod({a}, {b})[0]", "np.float_power({a}, {b})", "np.logaddexp({a}, {b})", "np.isclose({a}, {b})", "np.add.outer({a}, {b})", "np.subtract.outer({a}, {b})",
+    "np.copysign({a}, {b})", "np.nextafter({a}, {b})", "{a} @ {b}.T", "{a} @ {b}", "np.dot({a}, {b}) if {a}.ndim < 3 > {b}.ndim else np.dot(np.tanh({a}), np.tanh({b}))", "np.outer({a}, {b})", "np.inner({a}, {b}) if {a}.ndim < 3 > {b}.ndim else np.inner(np.tanh({a}), np.tanh({b}))", "np.tensordot({a}, {b}, 1)", "np.einsum('...i,...i->...', {a}, {b})", "np.fmod({a}, {b})", "np.divmod({a}, {b})[0]", "np.float_power({a}, {b})", "np.logaddexp({a}, {b})", "np.isclose({a}, {b})", "np.add.outer({a}, {b})", "np.subtract.outer({a}, {b})",
     "np.multiply({a}, {b}, dtype=np.float64)", "np.add({a}, {b}, where={a} > 0, out=np.zeros(np.broadcast_shapes({a}.shape, {b}.shape)))", "np.left_shift({a}, 1)", "np.gcd({a}, {b})", "np.cross({a}[..., :3], {b}[..., :3])", "np.kron({a}, {b})", "np.ldexp({a}, 2)", "np.isin({a}, {b})", "np.clip({a}, {b}, {c})", "np.vdot({a}, {b})", "np.matmul({a}, {b})", "np.polyval([1, k, n], {a})", "np.linalg.solve({a}, {b})",
 )  # fmt: skip
 INDEXING = (
@@ -127,6 +128,9 @@ def _values(spec: ArraySpec, shape: tuple[int, ...]) -> np.ndarray:
     if spec.special and made.size:
         limits = np.finfo(dtype) if dtype.kind in "fc" else np.iinfo(dtype)
         chosen = [limits.max, limits.min, 0, 1]
+        if dtype.kind == "i" and dtype.itemsize > 2:
+            # one end alone: of a float sum of both nothing is left but what its order made of the rest
+            del chosen[rng.integers(2)]
         if dtype.kind in "fc":
             chosen += [math.inf, -math.inf, math.nan, -0.0, limits.tiny, limits.eps]
         for _ in range(min(len(chosen), made.size)):

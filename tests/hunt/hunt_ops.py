@@ -47,6 +47,7 @@ REDUCTIONS = (
     "F.interpolate({a}, scale_factor=1.5, mode='nearest-exact')", "F.interpolate({a}, size=(4, 3), mode='bicubic', align_corners=True)", "F.instance_norm({a})", "F.group_norm({a}, 1)", "F.batch_norm({a}, {a}.mean((0, 2, 3)), {a}.var((0, 2, 3)))", "F.rms_norm({a}, {a}.shape[-1:])",
     "F.glu({a}, {d})", "F.one_hot({a}.long().abs() % 4)", "torch.bincount({a}.long().abs().reshape(-1) % 5, minlength=6)", "torch.trace({a})", "F.local_response_norm({a}, 2)", "F.lp_pool2d({a}, 2, 2)", "torch.histc({a}, 4, -1, 1)",
 )  # fmt: skip
+#: a cross product of vectors that are parallel is what eager's fused product and difference round it to: never one with itself
 BINARY = (
     "{a} + {b}", "{a} - {b}", "{a} * {b}", "{a} / {b}", "{a} // {b}", "{a} % {b}", "torch.fmod({a}, {b})", "{a} ** {b}", "torch.maximum({a}, {b})", "torch.minimum({a}, {b})", "{a} < {b}", "{a} == {b}", "{a} != {b}", "{a} >= {b}",
     "torch.where({a} > 0, {a}, {b})", "torch.where({c} > 0, {a}, {b})", "{a} @ {b}.transpose(-1, -2)", "torch.lerp({a}, {b}, 0.5)", "torch.fmin({a}, {b})", "torch.fmax({a}, {b})", "{a} & ({b} > 0)", "{a} | {b}", "{a} ^ {b}", "torch.atan2({a}, {b})",
@@ -54,7 +55,7 @@ BINARY = (
     "torch.copysign({a}, {b})", "torch.nextafter({a}, {b})", "{a} @ {b}", "torch.outer({a}.reshape(-1), {b}.reshape(-1))", "torch.bmm({a}, {b})", "torch.einsum('...i,...i->...', {a}, {b})", "torch.floor_divide({a}, {b})", "torch.div({a}, {b}, rounding_mode='trunc')",
     "torch.div({a}, {b}, rounding_mode='floor')", "torch.gcd({a}, {b})", "torch.logaddexp({a}, {b})", "torch.isclose({a}, {b})", "torch.dist({a}, {b})", "torch.cdist({a}, {b})", "F.linear({a}, {b})", "F.mse_loss({a}, {b})", "F.l1_loss({a}, {b}, reduction='none')", "F.smooth_l1_loss({a}, {b})",
     "F.cross_entropy({a}, {b}.argmax(-1))", "F.binary_cross_entropy_with_logits({a}, {b})", "F.kl_div({a}, {b}, reduction='sum')", "torch.bucketize({a}, {b}.reshape(-1).sort().values)", "torch.searchsorted({a}.sort().values, {b})", "torch.ldexp({a}, {b})", "{a}.bitwise_left_shift({b})", "torch.clamp({a}, {b}, {c})",
-    "torch.cross({a}[..., :3], {b}[..., :3])", "torch.kron({a}, {b})", "torch.tensordot({a}, {b}, 1)", "torch.matmul({a}, {b}[..., None])", "F.embedding({a}.long().abs() % {b}.shape[0], {b})", "F.prelu({a}, {b})", "F.conv1d({a}, {b})", "F.conv2d({a}, {b}, padding=1)",
+    "torch.cross({a}[..., :3], {b}[..., :3].flip(-1))", "torch.kron({a}, {b})", "torch.tensordot({a}, {b}, 1)", "torch.matmul({a}, {b}[..., None])", "F.embedding({a}.long().abs() % {b}.shape[0], {b})", "F.prelu({a}, {b})", "F.conv1d({a}, {b})", "F.conv2d({a}, {b}, padding=1)",
     "F.scaled_dot_product_attention({a}, {b}, {c})", "torch.addmm({a}, {b}, {c})", "torch.baddbmm({a}, {b}, {c})", "torch.dot({a}, {b})", "torch.mv({a}, {b})", "torch.isin({a}, {b})", "torch.inner({a}, {b})",
 )  # fmt: skip
 INDEXING = (

@@ -244,3 +244,26 @@ def test_prefixes_of_repeated_elements_are_laid_out_as_other_results(turned, rep
     whole = np.arange(24.0).astype(dtype).reshape(2, 3, 4).transpose(turned)
     x = np.broadcast_to(whole[(*[slice(None)] * repeated, slice(1))], whole.shape)
     check(compiled(f, fullgraph=False), f, x)
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_new_axes_of_stacks_lie_where_numpy_puts_them(backend):
+    def f(x, y):
+        made = [np.stack([a, b], d) for a, b in ((x, x), (x, y), (y, x)) for d in range(x.ndim + 1)]
+        rows = [np.concatenate([a[:, None], b[:, None]], 1) for a, b in ((x, x), (x[:1], x[:1]), (y, x))]
+        return (*made, *rows, np.sin(made[1]), np.dstack([x, x]), np.concatenate([x[None], y[None]], -1))
+
+    broadcast = np.broadcast_to(X3[:1], X3.shape)
+    for x, y in ((X2.T, X2.T), (X2, X2[:, ::-1]), (X3.T, X3.T), (X3.transpose(1, 0, 2), X3.transpose(1, 0, 2)),
+                 (broadcast, X3), (X3[:, :, :1].T, X3[:, :, :1].T), (np.asfortranarray(X3), X3)):  # fmt: skip
+        agree(f, x, y, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_a_part_without_elements_at_the_end_of_an_array(backend):
+    def f(x):
+        rest = np.array_split(x, 2)[1]
+        return rest, np.maximum.accumulate(rest), np.minimum.accumulate(x[1:])
+
+    agree(f, np.arange(2.0)[::2][:1], backend=backend)
+    agree(f, np.arange(1.0), backend=backend)

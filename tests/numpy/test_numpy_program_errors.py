@@ -197,3 +197,21 @@ def test_what_numpy_refuses_of_a_shape_is_refused(function, backend):
     with pytest.raises(type(wanted.value)) as found:
         compiled(function, backend, fullgraph=False)(x)
     assert str(found.value) == str(wanted.value)
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("shape", [(2, 1), (1,), (3, 3), (2, 3)])
+def test_a_gradient_over_too_few_elements_is_refused(shape, dynamic):
+    def program(x):
+        return np.gradient(x.diagonal(-1) if x.ndim > 1 else x, axis=-1)
+
+    fast = compiled(program, "inductor", dynamic=dynamic, fullgraph=False)
+    for x in (np.arange(25.0).reshape(5, 5)[tuple(slice(n) for n in s)] for s in ((4, 4), shape, (4, 3))):
+        try:
+            wanted = program(x)
+        except ValueError as error:
+            with pytest.raises(ValueError, match="too small") as refusal:
+                fast(x)
+            assert str(refusal.value) == str(error)
+        else:
+            assert np.array_equal(fast(x), wanted)

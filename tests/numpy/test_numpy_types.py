@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -109,3 +110,21 @@ def test_linspace_between_an_element_and_a_python_number(dtype, backend):
         for found, wanted in zip(compiled(x), f(x)):
             assert found.dtype == wanted.dtype
             np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("never_negative", [np.abs, np.sqrt, np.exp, np.square])
+@pytest.mark.parametrize("target", ["int64", "int32", "int16"])
+@pytest.mark.parametrize("heard", ["ignore", "warn"])
+def test_the_integer_of_what_has_none_is_negative(never_negative, target, heard):
+    def program(x):
+        i = never_negative(x).astype(target)
+        return i, i % 5, i // 7, i < 0, abs(i) == i, i >> 3
+
+    fast = compiled(program, "inductor")
+    for value in (np.nan, np.inf, 1e19, 3.0):
+        for x in (np.full((), value), np.full(3, value), np.full(19, value, np.float32)):
+            with np.errstate(all=heard), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                wanted, found = program(x), fast(x)
+            for w, g in zip(wanted, found):
+                assert w.dtype == g.dtype and np.array_equal(w, g)

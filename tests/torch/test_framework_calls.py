@@ -95,6 +95,21 @@ CASES = {
     "movedim of a number": (lambda x: x.movedim(0, -1), torch.tensor(2.0)),
     "sums of integers": (lambda i: (torch.round(i), i.prod(0, dtype=torch.bool)), torch.arange(6).reshape(2, 3)),
     "ravel copies": (lambda x: x[::2].ravel(), torch.arange(9.0)),
+    "membership": (
+        lambda x, y, few, many: [torch.isin(a, b, invert=i) for a in (x, y) for b in (few, many, few[0], 3.0) for i in (False, True)],
+        torch.arange(24.0).reshape(2, 3, 4).permute(2, 0, 1), torch.arange(24.0).reshape(4, 6)[::2], torch.tensor([3.0, 8.0]), torch.arange(90.0).reshape(9, 10).T,
+    ),
+    "membership of a number": (lambda x: (torch.isin(3.0, x), torch.isin(30, x)), torch.arange(24.0).reshape(4, 6).T),
+    "operators by their methods' names": (
+        lambda x, y: (x.__eq__(y), x.__ne__(y), x.__lt__(2), x.__le__(y), x.__gt__(0.5), x.__ge__(y), x.__add__(y), x.__rsub__(1)), X, Y.T.contiguous().T
+    ),
+    "positions among dims of one": (
+        lambda x, i, j: (x[:, i], x[:, :, i], x[:, i, i], x[:, j], x[:, j[:, :1]], x[:, i.expand(2, 3)], x[:, :, j, :], x[:, i, :, j[0]]),
+        randn(4, 4, 3, 1).permute(3, 2, 1, 0), torch.tensor([0, 0, -1]), torch.tensor([[0, 1, 2], [2, 0, 1]]).T.contiguous().T,
+    ),
+    "positions in dims of one": (
+        lambda x, i: (x[:, :, i], x[i, :], x[:, i], x[..., i], x[:, i, i]), randn(1, 4, 1, 3).permute(3, 2, 1, 0), torch.tensor([[0, 0]]),
+    ),
     "masked reductions": (lambda x, m: (torch.masked.sum(x, 1, mask=m), torch.masked.softmax(x, 1, mask=m)), X, MASK),
     "windows": (lambda x: x * torch.signal.windows.hann(6), X),
     "gaussian_nll_loss": (lambda x, y: F.gaussian_nll_loss(x, y, x.abs(), full=True), X, Y),

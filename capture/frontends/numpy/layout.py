@@ -9,7 +9,7 @@ npyiter_find_best_axis_ordering): a stable insertion sort of the axes by absolut
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,9 +60,23 @@ def _magnitude(stride: Dim) -> Dim:
 def axis_order(operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int, repeated_first: bool = False) -> list[int]:
     """Axes from the fastest to the slowest, as the operands (shape, strides) suggest. Missing and size-1 axes abstain.
 
-    repeated_first: axes along which an operand repeats its elements (stride 0) are the fastest, as where arrays are copied
-    and joined; else they abstain too
+    repeated_first: axes along which an operand repeats its elements (stride 0) are the fastest, as where arrays are copied;
+    else they abstain too
     """
+    table = _steps(operands, ndim, repeated_first)
+    return _inserted(range(ndim - 1, -1, -1), lambda axis, other: _faster(table[axis], table[other]))
+
+
+def joined_order(operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int) -> list[int]:
+    """`axis_order` of arrays that are joined. NumPy sorts these from the slowest axis on: one that abstains, as the new one of a
+    stack does, stays behind those before it (numpy/_core/src/multiarray/shape.c, PyArray_CreateMultiSortedStridePerm).
+    """
+    table = _steps(operands, ndim, repeated_first=True)
+    return _inserted(range(ndim), lambda axis, other: _faster(table[other], table[axis]))[::-1]
+
+
+def _steps(operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int, repeated_first: bool) -> list[list[Dim | None]]:
+    """For each axis what each operand steps over along it; None where it abstains."""
 
     def step(shape: Shape, strides: Sequence[Dim], axis: int) -> Dim | None:
         own = axis - (ndim - len(shape))
@@ -70,13 +84,17 @@ def axis_order(operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int, repea
             return None
         return _magnitude(strides[own])
 
-    table = [[step(shape, strides, axis) for shape, strides in operands] for axis in range(ndim)]
+    return [[step(shape, strides, axis) for shape, strides in operands] for axis in range(ndim)]
+
+
+def _inserted(axes: Iterable[int], before: Callable[[int, int], bool | None]) -> list[int]:
+    """The axes sorted by insertion. `before(axis, other)`: whether the axis is to come before one that stands; None: who knows."""
     order: list[int] = []
-    for axis in range(ndim - 1, -1, -1):
+    for axis in axes:
         place = at = len(order)
         while at > 0:
             at -= 1
-            verdict = _faster(table[axis], table[order[at]])
+            verdict = before(axis, order[at])
             if verdict is True:
                 place = at
             elif verdict is False:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....inductor.graph import Input
+from ....inductor.ops.dims import less
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
 from .arrays import Array, ArrayBuilder, unsupported
@@ -279,7 +280,7 @@ def gradient(b: ArrayBuilder, f: Any, *varargs: Any, axis: Any = None, edge_orde
     x = b.cast(x, _FLOAT64) if x.kind in "biu" else x
     found = []
     for d, h in zip(axes, spacing):
-        if isinstance(x.shape[d], int) and x.shape[d] < 2:
+        if less(x.shape[d], 2):
             raise ValueError("Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) "
                              "elements are required.")  # fmt: skip
 

@@ -272,7 +272,7 @@ def concatenate(b: ArrayBuilder, arrays: Any, axis: Any = 0, out: Any = None, *,
     axis = _axis(axis, xs[0].ndim)
     shape = list(xs[0].shape)
     shape[axis] = sum((x.shape[axis] for x in xs[1:]), start=xs[0].shape[axis])
-    order = layout.axis_order([(x.shape, x.strides) for x in xs], xs[0].ndim, repeated_first=True)
+    order = layout.joined_order([(x.shape, x.strides) for x in xs], xs[0].ndim)
     strides = layout.ordered_strides(shape, order)
     return b.into(out, b.call("cat", *xs, strides=strides, dim=axis))
 

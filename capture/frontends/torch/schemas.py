@@ -187,7 +187,9 @@ _ALIASES = {
 #: what the framework's bindings take of every function that makes tensors, beside its operators' arguments
 _BESIDE = frozenset(("requires_grad", "layout", "pin_memory", "names"))
 #: functions whose bindings are written by hand, and take other forms than their operators
-_OTHERWISE = frozenset(("to", "type", "size", "stride", "where", "tensor", "arange", "range", "einsum", "squeeze"))
+_OTHERWISE = frozenset(
+    ("to", "type", "size", "stride", "where", "nonzero", "tensor", "arange", "range", "einsum", "squeeze")
+)
 
 
 @functools.cache
