@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -71,6 +72,13 @@ class ConversionService:
             return [self.to_python(v, symbols) for v in value.items(self)]
         if isinstance(value, SetValue):
             return value.cls(self.to_python(v, symbols) for v in value.items(self))
+        if (
+            isinstance(value, ObjectValue)
+            and isinstance(value.real, typing.TypeVar)
+            and value.source is not None
+            and value.source.is_const
+        ):
+            return value.real  # an annotation's
         if isinstance(value, ObjectValue) and type(value.payload) is ConstantValue:
             return value.real if value.real is not None else value.payload.value
         return value.as_constant()

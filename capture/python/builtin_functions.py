@@ -425,6 +425,15 @@ def _make_dict(cls: type) -> None:
     TABLE[(cls, "fromkeys")] = lambda ev, args, kwargs: DictValue(cls=cls).m_fromkeys(ev, *args, **kwargs)
 
 
+@handles((collections.defaultdict, "fromkeys"))
+def _defaultdict_fromkeys(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    new = ev.call(ev.class_value(collections.defaultdict), [])
+    value = args[1] if len(args) > 1 else NONE
+    for key in args[0].items(ev):
+        ev.call_method(new, "__setitem__", [key, value])
+    return new
+
+
 _make_dict(dict)
 _make_dict(collections.OrderedDict)
 
@@ -567,6 +576,10 @@ def _extreme(fn: Any, op: str) -> None:
         best, best_key = items[0], key.call(ev, [items[0]], {}) if key is not None else items[0]
         for item in items[1:]:
             item_key = key.call(ev, [item], {}) if key is not None else item
+            chosen = item.chosen(ev, op, best) if item_key is item and best_key is best else None
+            if chosen is not None:
+                best = best_key = chosen
+                continue
             if ev.compare(op, item_key, best_key).truth(ev):
                 best, best_key = item, item_key
         return best

@@ -260,6 +260,8 @@ def _deep(ev: Machine, value: Value, memo: dict[int, Value]) -> Value:
     if isinstance(value, SetValue):
         memo[id(value)] = SetValue.of(ev, [_deep(ev, v, memo) for v in value.items(ev)], value.cls)
         return memo[id(value)]
+    if value.python_type() in (int, float, bool):
+        return value
     if not isinstance(value, ObjectValue):
         memo[id(value)] = ev.call_method(value, "__deepcopy__", [DictValue()])
         return memo[id(value)]

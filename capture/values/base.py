@@ -393,6 +393,10 @@ class Value:
         """`self op other` for '==', '!=', '<', '<=', '>', '>='; None for NotImplemented."""
         return None
 
+    def chosen(self, ev: Machine, op: str, other: Value) -> Value | None:
+        """`self if self op other else other`, where the graph can make that choice; None where the program must."""
+        return None
+
     # ------------------------------------------------------------ hashing and text
 
     def key(self, ev: Machine) -> Any:

@@ -274,7 +274,11 @@ class FunctionValue(Value):
         return ev.inline(self, args, kwargs)
 
     def repr_(self, ev: Machine) -> Value:
-        raise ev.break_("function-repr", "the repr of a function holds its address")
+        if self.real is None or self.source is None:
+            raise ev.break_("function-repr", "the repr of a function made here, which holds its address")
+        if not self.source.is_const:
+            ev.guards.is_(self.source, self.real)
+        return ConstantValue(repr(self.real))
 
     # ------------------------------------------------------------ making it again
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.torch
 PROGRAMS = programs("torch")
 MODES = modes()
 #: files whose programs run as generated kernels too
-GENERATED = ("torch_numpy",)
+GENERATED = ("torch_numpy", "torch_parity")
 
 
 class Watch:

@@ -12,6 +12,16 @@ from ....inductor.dtypes import DType
 TO_TORCH: dict[DType, torch.dtype] = {d: getattr(torch, name) for name, d in dtypes.ALL.items() if hasattr(torch, name)}
 FROM_TORCH: dict[torch.dtype, DType] = {t: d for d, t in TO_TORCH.items()}
 
+#: classes named after an element type: `torch.LongTensor`
+LEGACY: dict[type, torch.dtype] = {
+    getattr(torch, f"{name}Tensor"): dtype
+    for name, dtype in (
+        ("Float", torch.float32), ("Double", torch.float64), ("Half", torch.float16), ("BFloat16", torch.bfloat16),
+        ("Int", torch.int32), ("Long", torch.int64), ("Short", torch.int16), ("Char", torch.int8), ("Byte", torch.uint8),
+        ("Bool", torch.bool),
+    )
+}  # fmt: skip
+
 
 def to_torch(dtype: DType) -> torch.dtype:
     """The torch dtype. Raises KeyError for one that this torch lacks."""

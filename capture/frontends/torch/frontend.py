@@ -39,7 +39,7 @@ from . import (  # noqa: F401  imported for the rows they add
     training,
     transforms,
 )
-from .calls import METHODS, add_imported, function_handler, when_imported
+from .calls import METHODS, Context, add_imported, function_handler, when_imported
 from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
 from .foreach import foreach_handler
@@ -53,11 +53,11 @@ from .guards import (
     heed_meta_device,
     tensor_key,
 )
-from .inplace import call_inplace, is_inplace
+from .inplace import RELAID, call_inplace, is_inplace
 from .lazy import is_lazy
 from .module import CompiledModule
 from .modules import NNModuleValue
-from .names import convert, create, data, index, nn, pointwise, reduce, shape  # noqa: F401  imported for the rows they add
+from .names import convert, create, data, index, legacy, nn, pointwise, reduce, shape  # noqa: F401  imported for the rows they add
 from .recording import Program, Recording, Unrecorded, is_public, recorded, recording_handler
 from .results import SizeValue
 from .runtime import TorchRuntime, tensor_meta
@@ -264,6 +264,9 @@ class OperatorValue(FrameworkConstant):
     __slots__ = ()
 
     def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+        found = self._known(ev, args, kwargs) or self._relaid(ev, args, kwargs)
+        if found is not None:
+            return found
         if not isinstance(self.value, _CALLING):
             return recording_handler(self.value, handler_of_unknown(self.value))(ev, args, kwargs)
         handler = function_handler(self.value)
@@ -271,11 +274,48 @@ class OperatorValue(FrameworkConstant):
             raise ev.break_("higher-order-operator", f"calling the operator {self.value}", "quern does not model it")
         return handler(ev, args, kwargs)
 
+    @property
+    def _aten(self) -> str:
+        """The operator's name where it is torch's own."""
+        packet = getattr(self.value, "overloadpacket", self.value)
+        namespace, _, name = getattr(packet, "_qualified_op_name", "").partition("::")
+        return name if namespace == "aten" else ""
+
+    def _known(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value | None:
+        """What it gives for numbers alone in the places of tensors."""
+        values = (*args, *kwargs.values())
+        if not self._aten or not all(type(v) is ConstantValue and type(v.value) in (bool, int, float) for v in values):
+            return None
+        value = self.value
+        packet = isinstance(value, torch._ops.OpOverloadPacket)
+        overloads = [getattr(value, name) for name in value.overloads()] if packet else [value]
+        if any(torch.Tag.nondeterministic_seeded in o.tags for o in overloads) or not _of_tensors(overloads[0]._schema):
+            return None
+        plain, named = [v.as_constant() for v in args], {k: v.as_constant() for k, v in kwargs.items()}
+        made = ev.fold_raw(lambda: value(*plain, **named))
+        if type(made) in (bool, int, float):
+            return ConstantValue(made)
+        if not isinstance(made, torch.Tensor) or made.shape:
+            return None
+        attrs = {"value": made.item(), "dtype": FROM_TORCH[made.dtype], "device": "cpu"}
+        return TensorValue.new(Context(ev).op("full", shape=(), **attrs))
+
+    def _relaid(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value | None:
+        """The tensor, of which it changes the layout in place."""
+        if self._aten in RELAID and args and isinstance(args[0], TensorValue):
+            return args[0].call_method(ev, self._aten, args[1:], kwargs)
+        return None
+
     def getattr_(self, ev: Machine, name: str) -> Value:
         found = getattr(self.value, name, None)
         if isinstance(found, OPERATORS):
             return OperatorValue(found)
         return super().getattr_(ev, name)
+
+
+def _of_tensors(schema: Any) -> bool:
+    """Whether an operator's first argument is a tensor."""
+    return bool(schema.arguments) and isinstance(schema.arguments[0].type, torch.TensorType)
 
 
 # ---------------------------------------------------------------- wrapping

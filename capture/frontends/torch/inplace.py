@@ -170,8 +170,10 @@ def _relaid(name: str) -> None:
 
 
 BY_NAME = {"t": t, "transpose": transpose, "swapaxes": transpose, "swapdims": transpose, "squeeze": squeeze, "unsqueeze": unsqueeze}  # fmt: skip
-for _name in BY_NAME:
-    _relaid(_name + "_")
+#: in-place methods that change a tensor's layout alone
+RELAID = frozenset(f"{_name}_" for _name in BY_NAME)
+for _name in RELAID:
+    _relaid(_name)
 for _name in (
     "set_",
     "resize_",

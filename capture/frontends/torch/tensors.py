@@ -18,10 +18,10 @@ from ...values.constant import FALSE, NONE, TRUE, ConstantValue
 from ...values.functions import BoundMethodValue
 from ...values.item import ItemValue
 from ...values.number import NumberValue
-from ...values.tensor import ArrayState, ArrayValue, InputStorage
+from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage
 from . import tensor_attributes, training
 from .calls import FUNCTIONS, METHODS, Context, above, size_value, unwrap, wrap
-from .dtypes import to_device, to_torch
+from .dtypes import LEGACY, from_torch, to_device, to_torch
 from .externs import method_call
 from .inplace import call_inplace, is_inplace, set_requires_grad
 from .known import known_content
@@ -244,14 +244,16 @@ class TensorValue(ArrayValue):
         return recorded(ev, "call_function", ev.operators.COMPARE[op], [self, other], {},
                         lambda: METHODS[_COMPARE[op]](ev, [self, other], {}))  # fmt: skip
 
+    def chosen(self, ev: Machine, op: str, other: Value) -> Value | None:
+        return choice(ev, op, self, other)
+
     def repr_(self, ev: Machine) -> Value:
         raise ev.break_("tensor-text", f"formatting {self.describe()}", "its content is known only when the graph runs",
                         "print outside of the compiled function")  # fmt: skip
 
     def isinstance_(self, ev: Machine, cls: type) -> bool:
-        if cls in _LEGACY:
-            device, dtype = _LEGACY[cls]
-            return self.meta.dtype.name == dtype and self.meta.device.startswith(device)
+        if cls in LEGACY:
+            return self.meta.dtype == from_torch(LEGACY[cls]) and self.meta.device == "cpu"
         if cls is torch.nn.Parameter:
             storage = self.storage
             return isinstance(storage, InputStorage) and self.parent is None and isinstance(storage.real, cls)
@@ -294,6 +296,58 @@ class TensorValue(ArrayValue):
 
 
 above.tensor = TensorValue
+
+
+class ChosenTensor(TensorValue):
+    """One of two tensors, which one only the data tell: `max(a, b)`. Outside of the graph it is that very tensor."""
+
+    __slots__ = ("condition", "one", "other", "versions")
+
+    @classmethod
+    def of(cls, node: Node, condition: Node, one: TensorValue, other: TensorValue) -> ChosenTensor:
+        made = cls(Storage(node, node.meta, "it is one of two tensors"), node.meta, node)
+        made.condition, made.one, made.other = condition, one, other
+        made.versions = one.storage.version, other.storage.version
+        return made
+
+    def node(self, ev: Machine) -> Node:
+        versions = self.one.storage.version, self.other.storage.version
+        if self.versions != versions:  # one of the two was written to since
+            self.versions = versions
+            self._node = FUNCTIONS[torch.where](ev, [TensorValue.new(self.condition), self.one, self.other], {}).node(
+                ev
+            )  # type: ignore[attr-defined]
+        assert self._node is not None
+        return self._node
+
+    def view(self, ev: Machine, op: str, **attrs: Any) -> ArrayValue:
+        return TensorValue.new(self.node(ev), self.storage.frozen).view(ev, op, **attrs)
+
+    def rebuild(self, rb: Emitter) -> str:
+        return f"({rb.value(self.one)} if {rb.output(self.condition)} else {rb.value(self.other)})"
+
+
+def choice(ev: Machine, op: str, one: TensorValue, other: Value) -> Value | None:
+    """`one if one op other else other` as a value of the graph: for two tensors that are alike, of one element each."""
+    if not isinstance(other, TensorValue) or one.meta.shape or other.meta.shape:
+        return None
+    alike = one.meta.dtype == other.meta.dtype and one.meta.device == other.meta.device
+    kinds = {type(one), type(other)} <= {
+        TensorValue,
+        ChosenTensor,
+    } and one.python_type() is other.python_type() is torch.Tensor
+    if (
+        not alike
+        or not kinds
+        or one is other
+        or known_content(ev, one) is not None
+        and known_content(ev, other) is not None
+    ):
+        return None
+    condition = METHODS[_COMPARE[op]](ev, [one, other], {})
+    made = FUNCTIONS[torch.where](ev, [condition, one, other], {})
+    assert isinstance(condition, TensorValue) and isinstance(made, TensorValue)
+    return ChosenTensor.of(made.node(ev), condition.node(ev), one, other)
 
 
 def apart(written: tuple[torch.Tensor, ...], others: tuple[torch.Tensor, ...]) -> bool:
@@ -341,15 +395,6 @@ def _with_errors(ev: Machine, fn: Callable[..., Any], *args: Any) -> Any:
         raise
     except (TypeError, ValueError, IndexError) as error:
         raise ev.framework_error(error) from error
-
-
-_LEGACY: dict[type, tuple[str, str]] = {
-    getattr(torch, f"{name}Tensor"): ("cpu", dtype)
-    for name, dtype in (
-        ("Float", "float32"), ("Double", "float64"), ("Half", "float16"), ("BFloat16", "bfloat16"), ("Int", "int32"),
-        ("Long", "int64"), ("Short", "int16"), ("Char", "int8"), ("Byte", "uint8"), ("Bool", "bool"),
-    )
-}  # fmt: skip
 
 
 # ---------------------------------------------------------------- attributes

@@ -10,7 +10,7 @@ from .....inductor.graph import Node
 from .....inductor.ops.promotion import suggested_format
 from ....values.tensor import ArrayValue
 from ..calls import Context, name, reads_types, register
-from ..dtypes import from_torch
+from ..dtypes import LEGACY, from_torch
 from ..state import detached
 from .create import FORMATS, tensor_from
 from .shape import is_contiguous
@@ -114,8 +114,8 @@ def type_(cx: Context, self: ArrayValue, dtype: Any = None, non_blocking: bool =
     if dtype is None:
         prefix = "torch." if self.meta.device == "cpu" else f"torch.{self.meta.device.split(':')[0]}."
         return prefix + torch.empty(0, dtype=getattr(torch, self.meta.dtype.name)).type().rsplit(".", 1)[1]
-    if isinstance(dtype, str):
-        device, kind = _named_type(dtype)
+    if isinstance(dtype, str) or dtype in LEGACY:
+        device, kind = _named_type(dtype) if isinstance(dtype, str) else ("cpu", LEGACY[dtype])
         return to_(cx, self, from_torch(kind), device)
     return to_(cx, self, cx.dtype(dtype), None)
 

@@ -258,8 +258,7 @@ def split(cx: Context, tensor: ArrayValue, split_size_or_sections: Any = None, d
         if sum(sections) != size:
             raise ValueError(f"split: sections {sections} do not add up to the size {size}")
         return _pieces(cx, tensor, sections, dim)
-    if not isinstance(size, int):
-        raise cx.broken("dynamic-split", "splitting a dimension of dynamic size", "the number of pieces must be known")
+    size, sections = cx.ev.symbols.specialize(size), cx.ev.symbols.specialize(sections)  # how many pieces there are
     if sections == 0 and size == 0:
         return _pieces(cx, tensor, [0], dim)
     count = max(-(-size // sections), 1)
@@ -276,9 +275,7 @@ def chunk(cx: Context, input: ArrayValue, chunks: int, dim: int = 0) -> Any:
     if not isinstance(size, int) and chunks > 1:
         piece = (size + chunks - 1) // chunks
         if not less((chunks - 1) * piece, size):  # the last piece would be empty: there are fewer
-            raise cx.broken(
-                "dynamic-split", "splitting a dimension of dynamic size", "the number of pieces must be known"
-            )
+            return split(cx, input, -(-cx.ev.symbols.specialize(size) // chunks), dim)
         return _pieces(cx, input, [*[piece] * (chunks - 1), size - (chunks - 1) * piece], dim)
     return split(cx, input, -(-size // chunks), dim)
 
@@ -300,9 +297,7 @@ def tensor_split(cx: Context, input: ArrayValue, indices_or_sections: Any, dim: 
 
 @name("*unbind")
 def unbind(cx: Context, input: ArrayValue, dim: int = 0) -> Any:
-    size = input.meta.shape[dim]
-    if not isinstance(size, int):
-        raise cx.broken("dynamic-split", "unbinding a dimension of dynamic size", "the number of pieces must be known")
+    size = cx.ev.symbols.specialize(input.meta.shape[dim])  # the program holds each piece
     return tuple(input.view(cx.ev, "select", dim=dim, index=i) for i in range(size))
 
 
