@@ -302,6 +302,10 @@ class ChosenTensor(TensorValue):
     """One of two tensors, which one only the data tell: `max(a, b)`. Outside of the graph it is that very tensor."""
 
     __slots__ = ("condition", "one", "other", "versions")
+    condition: Node
+    one: TensorValue
+    other: TensorValue
+    versions: tuple[int, int]
 
     @classmethod
     def of(cls, node: Node, condition: Node, one: TensorValue, other: TensorValue) -> ChosenTensor:
@@ -314,9 +318,9 @@ class ChosenTensor(TensorValue):
         versions = self.one.storage.version, self.other.storage.version
         if self.versions != versions:  # one of the two was written to since
             self.versions = versions
-            self._node = FUNCTIONS[torch.where](ev, [TensorValue.new(self.condition), self.one, self.other], {}).node(
-                ev
-            )  # type: ignore[attr-defined]
+            made = FUNCTIONS[torch.where](ev, [TensorValue.new(self.condition), self.one, self.other], {})
+            assert isinstance(made, ArrayValue)
+            self._node = made.node(ev)
         assert self._node is not None
         return self._node
 
