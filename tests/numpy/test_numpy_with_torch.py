@@ -117,3 +117,15 @@ def test_numpys_scalars_are_what_torch_takes_them_for(name, kind, backend):
     for number in (3, 4, 0, 5):
         x = torch.arange(4.0)
         assert _outcome(compiled, x, kind(number)) == _outcome(function, x, kind(number))
+
+
+def test_what_numpy_writes_beside_a_users_backend():
+    def f(x, a):
+        a += 1
+        return x * 2
+
+    x, a = torch.ones(3), np.zeros(3)
+    compiled = quern.compile(f, backend=lambda gm, inputs: gm.forward)
+    for times in (1, 2):
+        assert compiled(x, a).tolist() == [2, 2, 2]
+        assert a.tolist() == [times] * 3

@@ -220,7 +220,10 @@ class Recording:
 
     def close(self, ev: Machine, outputs: Sequence[Any], writes: bool, frontend: Any) -> Program:
         """The program whose results are `outputs` (Values, or nodes that hold numbers). Raises Unrecorded."""
-        if state_of(ev).crossed:  # NumPy's calls are no calls of torch
+        numpy = ev.states.get("numpy")
+        if (
+            state_of(ev).crossed or numpy is not None and numpy.is_used
+        ):  # NumPy's calls and writes are no calls of torch
             raise Unrecorded
         self._leave_modes()
         self._set_grad(state_of(ev).entry_grad)
