@@ -11,6 +11,7 @@ from ..dtypes import LARGEST, bool_
 from ..graph import GraphBuilder, Node, TensorMeta
 from .arithmetic import power_meta
 from .common import args, new_meta, row, scalar_value, wrap_dim
+from .dims import is_zero
 from .elementwise import check_dtype
 from .facts import ROUNDED, Rounding
 from .promotion import (
@@ -321,7 +322,7 @@ _row("isclose", _meta_isclose, _isclose, rtol=1e-5, atol=1e-8, equal_nan=False)
 def _meta_glu(x: TensorMeta, *, dim: int) -> TensorMeta:
     check_dtype("glu", x.dtype, "float")
     d = wrap_dim(dim, x.ndim)
-    if not x.ndim or (isinstance(x.shape[d], int) and x.shape[d] % 2):
+    if not x.ndim or not is_zero(x.shape[d] % 2):
         raise ValueError(f"glu: dimension {dim} of shape {x.shape} must be even")
     half = (*x.shape[:d], x.shape[d] // 2, *x.shape[d + 1 :])
     part = TensorMeta(half, x.stride, x.dtype, x.device)

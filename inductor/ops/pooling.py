@@ -411,7 +411,11 @@ def _decompose_upsample_linear(b: GraphBuilder, node: Node) -> Node:
     x = to(b, args(node)[0], accumulation_dtype(node.dtype))
     for d in reversed(range(len(size))):
         have, want = x.shape[x.ndim - len(size) + d], size[d]
-        if not same(have, want):  # equal sizes are a copy, whatever factor was given
+        if same(
+            have, want
+        ):  # whatever factor was given, an element and nothing of its neighbour, which is itself: NaN for infinity
+            x = b.add(x, b.mul(x, b.scalar(value=0.0))) if x.dtype.is_float else x
+        else:
             # found here, where sizes that are symbols leave the whole op to the framework: it has none for a single dim
             step = float((have - 1) / max(want - 1, 1)) if corners else _source_scale(have, want, scales[d], x.dtype)
             x = b.resize_linear(x, dim=d - len(size), size=want, step=step, align_corners=corners)

@@ -429,6 +429,15 @@ def test_a_linear_resampling_to_the_same_size_is_a_copy(mode, dims):
     check(lambda x: F.interpolate(x.double(), scale_factor=1.7, mode=mode, align_corners=False), x, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("mode", "dims"), [("linear", 1), ("bilinear", 2), ("trilinear", 3)])
+@pytest.mark.parametrize("corners", [False, True])
+def test_a_linear_resampling_to_the_same_size_of_an_infinity(mode, dims, corners):
+    x = torch.rand(1, 2, *(4,) * dims)
+    x.view(-1)[::5] = T([INF, -INF, NAN, -0.0, 1.5] * 30)[: x.view(-1)[::5].numel()]
+    for sizes in ((4,) * dims, (4,) * (dims - 1) + (8,), (8,) + (4,) * (dims - 1)):
+        check(lambda x, sizes=sizes: F.interpolate(x, size=sizes, mode=mode, align_corners=corners), x, rtol=1e-6)
+
+
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
 def test_images_without_channels_are_not_resampled(mode):
     ours = quern.compile(lambda x: F.interpolate(x, size=9, mode=mode))

@@ -602,3 +602,18 @@ def test_operands_of_two_types_are_taken_where_eager_takes_them(name):
             else:
                 assert found.dtype == wanted.dtype, (one, two)
                 torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_a_size_that_is_no_longer_even_is_refused(dynamic):
+    def f(x):
+        return x.sin(), torch.nn.functional.glu(x, -1)
+
+    compiled = quern.compile(f, dynamic=dynamic)
+    for n in (4, 6, 5, 10, 7, 8):
+        x = torch.arange(3.0 * n).reshape(3, n)
+        if n % 2:
+            with pytest.raises(RuntimeError, match=f"Halving dimension must be even, but dimension 1 is size {n}"):
+                compiled(x)
+        else:
+            torch.testing.assert_close(compiled(x), f(x))

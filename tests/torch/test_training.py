@@ -176,6 +176,48 @@ def test_batch_norm_trains(make):
     torch.testing.assert_close(compiled, train(lambda m: m))
 
 
+NORMED_OFTEN = {
+    "one after the other": lambda m, x: m(m(x)),
+    "beside each other": lambda m, x: m(x) * m(x.sin()),
+    "over a stack": lambda m, x: torch.stack([m(p) for p in torch.stack([x, x * 2, x + 1])]),
+    "the statistics are read": lambda m, x: m(x) * m.running_mean.clone() + m(x * m.running_var),
+    "trained, then not": lambda m, x: (m(x), m.eval()(x), m.train())[1],
+    "not trained, then": lambda m, x: (m.eval()(x), m.train()(x))[0],
+}
+
+
+@pytest.mark.parametrize("f", NORMED_OFTEN.values(), ids=NORMED_OFTEN)
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_a_batch_norm_is_called_more_than_once(f, backend):
+    def train(wrap):
+        torch.manual_seed(0)
+        m, x = nn.BatchNorm1d(4), torch.randn(8, 4, requires_grad=True)
+        call = wrap(f)
+        for _ in range(2):
+            call(m, x).square().mean().backward()
+        return (
+            m.state_dict(),
+            x.grad,
+            [p.grad for p in m.parameters()],
+            [b._version for b in (m.running_mean, m.running_var)],
+        )
+
+    compiled = train(lambda f: quern.compile(f, backend=backend))
+    torch.testing.assert_close(compiled, train(lambda f: f), atol=1e-5, rtol=1e-4)
+
+
+def test_statistics_that_the_program_changes_refuse_a_backward_pass():
+    def f(x, mean, var):
+        y = F.batch_norm(x, mean, var, training=True)
+        mean.add_(1)
+        return y
+
+    for call in (f, quern.compile(f, backend="eager")):
+        y = call(torch.randn(8, 4, requires_grad=True), torch.zeros(4), torch.ones(4))
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
+
+
 def test_a_leaf_written_in_place_raises_as_in_eager():
     f = quern.compile(lambda x: x.mul_(2).sum(), backend="eager", fullgraph=True)
     with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):

@@ -301,7 +301,8 @@ def batch_norm(cx: Context, input: ArrayValue, running_mean: Any, running_var: A
     node = cx.op("batch_norm_train", input, running_mean, running_var, weight, bias, momentum=momentum, eps=eps)
     out = cx.ev.emit("getitem", node, index=0)
     if running_mean is not None:
-        with gradients(cx.ev, False):  # the statistics are no part of what is differentiated
+        # the statistics are no part of what is differentiated, and autograd does not count that they change
+        with gradients(cx.ev, False), state_of(cx.ev).quietly(True):
             assign(cx, running_mean, cx.ev.emit("getitem", node, index=1))
             assign(cx, running_var, cx.ev.emit("getitem", node, index=2))
     return out
