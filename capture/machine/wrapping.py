@@ -110,7 +110,7 @@ def anchor(ev: Machine, obj: Any, source: Source, by_identity: bool = False) -> 
     if source.is_const:
         return source
     if (by_identity or source.root.is_const) and not ev.policy.is_structural(source):
-        own = _is_variable(ev, source) and not _lasts(obj)
+        own = _is_variable(ev, source) and not (source.root.is_const and _lasts(obj))
         held = ev.names.weakly(obj, source.label) if own else ev.names.const(obj, label=source.label)
         ev.guards.is_(source, obj)
         ev.identity_places[source.label] = (source, obj)
@@ -130,7 +130,9 @@ def _is_variable(ev: Machine, source: Source) -> bool:
 
 
 def _lasts(obj: Any) -> bool:
-    """Whether an object lives as long as its module, as a function does that no other one made."""
+    """Whether an object that a variable holds lives as long as its module, as a function does that no other one made. Of what
+    is passed to a call that says nothing: the caller may be its only owner.
+    """
     return type(obj) is types.FunctionType and obj.__closure__ is None and not _made_per_call(obj)
 
 
