@@ -98,6 +98,12 @@ class Frontend(Protocol):
         """
         ...
 
+    def raised_by_program(self, error: Exception) -> bool:
+        """Whether what a graph raised comes from code of the program that the framework called while the graph ran (a hook for
+        saved tensors): that code ran once, and must not run again for the error's sake.
+        """
+        ...
+
     def unseen(self) -> AbstractContextManager[Any]:
         """Inside, looking at the framework's objects runs no code of their classes, which may be the program's."""
         ...

@@ -321,7 +321,7 @@ class Dispatcher:
         if isinstance(error, WritesBegun):
             assert error.__cause__ is not None
             raise error.__cause__
-        if captured.writes:
+        if captured.writes or captured.frontend is not None and captured.frontend.raised_by_program(error):
             raise error
         if config.on_error != "raise":
             error.__traceback__ = None  # it holds the frames of the graph, and all arrays in them

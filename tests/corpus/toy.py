@@ -253,6 +253,9 @@ class ToyFrontend:
     def take(self, ev, inputs):
         return inputs
 
+    def raised_by_program(self, error):
+        return False
+
     def records_calls(self):
         return False
 

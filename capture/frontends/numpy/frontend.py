@@ -95,6 +95,9 @@ class NumpyFrontend:
     def records_calls(self) -> bool:
         return False
 
+    def raised_by_program(self, error: Exception) -> bool:
+        return False
+
     def unseen(self) -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()  # what is read is kept in C
 

@@ -53,6 +53,7 @@ from .guards import (
     heed_meta_device,
     tensor_key,
 )
+from .hooks import saved_tensor_hook_raised
 from .inplace import RELAID, call_inplace, is_inplace
 from .lazy import is_lazy
 from .module import CompiledModule
@@ -233,6 +234,9 @@ class TorchFrontend:
 
     def records_calls(self) -> bool:
         return torch._C._is_tracing()
+
+    def raised_by_program(self, error: Exception) -> bool:
+        return saved_tensor_hook_raised(error)
 
     def unseen(self) -> contextlib.AbstractContextManager[Any]:
         return torch._C.DisableTorchFunctionSubclass()  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Hooks for the backward pass that a program registers on tensors.
+"""Hooks for the backward pass: those that a program registers on tensors, and those around a call for what is saved.
 
 A hook belongs to the tensor's place in the history, not to when it was registered: so the entry registers it when the graph has
 run, on the very tensor that stood there, which is an output of the graph for it. The graph then runs op by op, in the
@@ -7,6 +7,7 @@ framework's own autograd: no other tensor is at that place.
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -120,6 +121,18 @@ def _retain_grad(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         state.registrations.append(Registration(tensor, node, "retain_grad", NONE, f"_h{len(state.registrations)}"))  # type: ignore[arg-type]
         ev.boundary.op_by_op = "the gradient of what it computes is kept"
     return NONE
+
+
+def saved_tensor_hook_raised(error: Exception) -> bool:
+    """Whether an exception comes from the hooks around a call that pack what is saved for the backward pass, as checkpointing's
+    do to end a recomputation early: the framework calls them in the midst of operators.
+    """
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(False)
+    if hooks is None:
+        return False
+    code = getattr(hooks[0], "__code__", None)
+    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return code is None or code in frames
 
 
 def finish(ev: Machine, rb: Emitter) -> None:
