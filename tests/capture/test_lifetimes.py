@@ -115,6 +115,25 @@ def generates(x):
     return x
 
 
+def defined():
+    """A function as the top level of a module has it, which the module then forgets."""
+    module = {"torch": torch}
+    exec("def user(x, k=torch.ones(3), *, scale=2):\n    return x * scale + k", module)
+    return module.pop("user")
+
+
+def nested(held, x):
+    return held["functions"][0](x) + held["owner"].scale(x)
+
+
+def decorated(function):
+    @functools.wraps(function)
+    def called(*args):
+        return function(*args) * 2
+
+    return called
+
+
 def closure(weight):
     return lambda x: x * weight
 
@@ -137,11 +156,18 @@ def tensors(n):
         (calls, [lambda: [closure(torch.randn(3)), torch.randn(3)]] * 3),
         (calls, [lambda: [Owner(torch.randn(3)).scale, torch.randn(3)]] * 3),
         (calls, [lambda: [functools.partial(torch.add, torch.randn(3)), torch.randn(3)]] * 3),
+        (calls, [lambda: [defined(), torch.randn(3)]]),
+        (calls, [lambda: [defined(), torch.randn(3)]] * 3),
+        (calls, [lambda: [decorated(defined()), torch.randn(3)]] * 2),
+        (nested, [lambda: [{"functions": [defined()], "owner": Owner(torch.randn(3))}, torch.randn(3)]] * 2),
+        (lambda f, xs: list(map(f, xs)), [lambda: [defined(), [torch.randn(3), torch.randn(3)]]] * 2),
+        (lambda f, x: {f: x}[f] * len(f.__name__), [lambda: [defined(), torch.randn(3)]] * 2),
         (recovers, [lambda: [torch.randn(3)]]),
         (generates, [lambda: [torch.randn(3)]]),
     ],
     ids=[
-        "tensors", "sizes", "break", "loop", "module", "modules", "cache", "closure", "method", "partial", "handled", "generator",
+        "tensors", "sizes", "break", "loop", "module", "modules", "cache", "closure", "method", "partial", "function", "functions", "decorated",
+        "nested", "mapped", "key", "handled", "generator",
     ],
 )  # fmt: skip
 def test_arguments_and_results(function, made, backend):

@@ -17,7 +17,7 @@ import torch
 from torch.nn.modules import module as torch_module
 
 #: members of a compiled module's class that TorchScript must not look at: it scripts the module itself
-_NOT_SCRIPTED = ["_orig_mod", "_quern_module", "_quern_call", "_quern_compile"]
+_NOT_SCRIPTED = ["_orig_mod", "dynamo_ctx", "_quern_module", "_quern_call", "_quern_compile"]
 
 #: what makes a compiled function of a function: `quern.compile` with its settings filled in
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -87,6 +87,32 @@ class CompiledModule:
     def _orig_mod(self) -> torch.nn.Module:
         return type(self)._quern_module
 
+    @property
+    def dynamo_ctx(self) -> Compile:
+        """What compiles other functions with the settings of this module, by the name under which trainers ask for it."""
+        return type(self)._quern_compile  # type: ignore[no-any-return]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Who unwraps a model puts the module back under `_orig_mod`; in the one `__dict__` it would be a part of itself."""
+        if name != "_orig_mod":
+            super().__setattr__(name, value)
+        elif value is not type(self)._quern_module:
+            self._stand_for(value)
+
+    def _stand_for(self, module: torch.nn.Module) -> None:
+        """Be the compiled form of another module."""
+        cls: Any = type(self)
+        call = compile_call(module, cls._quern_compile)
+        cls._quern_module, cls._quern_call, cls.__call__ = module, staticmethod(call), staticmethod(call)
+        object.__setattr__(self, "__dict__", module.__dict__)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Checkpoints of modules that torch.compile wrapped have its name for the module in their keys."""
+        wrapped = f"{prefix}_orig_mod."
+        for key in [key for key in state_dict if key.startswith(wrapped)]:
+            state_dict[prefix + key.removeprefix(wrapped)] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[misc]
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Saved as the plain module: compiled code belongs to a process. Loading needs no quern: the first of a tuple that
         holds the module is the module.
@@ -115,7 +141,7 @@ def compile_module(module: torch.nn.Module, compile_function: Compile) -> torch.
         "_quern_module": module,
         "_quern_call": staticmethod(call),
         "_quern_compile": staticmethod(compile_function),
-        "__jit_unused_properties__": [*getattr(cls, "__jit_unused_properties__", ()), "_orig_mod"],
+        "__jit_unused_properties__": [*getattr(cls, "__jit_unused_properties__", ()), "_orig_mod", "dynamo_ctx"],
         "__jit_ignored_attributes__": [*getattr(cls, "__jit_ignored_attributes__", ()), *_NOT_SCRIPTED],
     }
     make: Any = type(cls)
