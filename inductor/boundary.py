@@ -61,6 +61,7 @@ class Boundary:
     measured:     sizes and ints that the run itself finds out
     gradients:    None where none can be wanted; else the graph runs through the framework's own differentiable ops
     op_by_op:     why it must run op by op through the framework ("": it need not)
+    own_history:  the run must leave each tensor at its place in the framework's history of gradients: something is hung on one
     isolated:     what the framework does around it and must not do to it ("gradients", "autocast")
     framework:    the front end that captured it ("torch", "numpy"), for backends that run it with the framework
     float_errors: floating-point errors that its run must note, a sum of `float_errors.BITS`
@@ -73,6 +74,7 @@ class Boundary:
     measured: tuple[Measured, ...] = ()
     gradients: Gradients | None = None
     op_by_op: str = ""
+    own_history: bool = False
     isolated: frozenset[str] = frozenset()
     framework: str = ""
     float_errors: int = 0

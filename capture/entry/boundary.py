@@ -29,6 +29,7 @@ class BoundaryBuilder:
 
     framework: str = ""
     op_by_op: str = ""
+    own_history: bool = False
     isolated: frozenset[str] = frozenset()
     float_errors: int = 0
     writes: list[tuple[Node, Node]] = field(default_factory=list)
@@ -62,6 +63,7 @@ class BoundaryBuilder:
             ),
             gradients=gradients,
             op_by_op=self.op_by_op,
+            own_history=self.own_history,
             isolated=self.isolated,
             framework=self.framework,
             float_errors=self.float_errors,

@@ -51,12 +51,14 @@ class Assumptions:
     apart:  dims that must not share a symbol with others
     joined: pairs that are one symbol: the program needs them to be equal
     recorded: it may be that the program can be recorded as its framework's own calls
+    own_history: it may be that the backend leaves tensors at their places in the history (`Boundary.own_history`)
     """
 
     pinned: set[Key] = field(default_factory=set)
     apart: set[Key] = field(default_factory=set)
     joined: set[frozenset[Key]] = field(default_factory=set)
     recorded: bool = True
+    own_history: bool = True
 
     @property
     def many_numbers(self) -> bool:

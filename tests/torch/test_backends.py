@@ -365,6 +365,44 @@ def test_mode_and_options_are_handed_on():
         quern.compile(lambda x: x + 1, backend=takes_settings, mode="fast", options={"level": 3})
 
 
+# ---------------------------------------------------------------- what hangs on tensors of a graph
+
+
+def _hooked(x, seen):
+    y = x * 2
+    y.register_hook(lambda grad: seen.append(grad.tolist()) or grad * 10)
+    return y.sum()
+
+
+def _retained(x, seen):
+    y = x * 2
+    y.retain_grad()
+    seen.append(y)
+    return (y * y).sum()
+
+
+def _parameter(x, seen):
+    made = torch.nn.Parameter(x.detach() * 2)
+    seen.append(made)
+    return (made * 3).sum() + x.sum()
+
+
+@pytest.mark.parametrize("program", [_hooked, _retained, _parameter])
+@pytest.mark.parametrize("backend", ["aot_eager", lambda gm, inputs: gm.forward])
+def test_gradients_arrive_at_tensors_in_a_graph_of_any_backend(program, backend):
+    """A backend of autograd functions computes the gradients of a graph at once: no hook of a tensor inside would see its own."""
+
+    def outcome(run):
+        seen = []
+        x = torch.tensor([0.5, 1.0, 2.0], requires_grad=True)
+        run(x, seen).backward()
+        return x.grad.tolist(), [(s.grad.tolist(), type(s)) if isinstance(s, torch.Tensor) else s for s in seen]
+
+    compiled = quern.compile(program, backend=backend)
+    expected = outcome(program)
+    assert [outcome(compiled), outcome(compiled)] == [expected, expected]
+
+
 # ---------------------------------------------------------------- errors
 
 

@@ -207,6 +207,18 @@ def test_mode_and_options_exclude_each_other_whatever_the_options(installed):
         torch.compile(plus, mode="default", options={"x": 1})
 
 
+def test_a_backend_of_the_users_is_given_its_own_options(installed, recwarn):
+    given = []
+
+    def takes_settings(gm, inputs, **settings):
+        given.append(settings)
+        return gm.forward
+
+    torch.compile(plus, backend=takes_settings, options={"level": 3})(X)
+    assert given == [{"options": {"level": 3}}]
+    assert not [w for w in recwarn if "no option" in str(w.message)]
+
+
 @pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"])
 def test_variables_that_turn_torch_compile_off(installed, monkeypatch, name):
     monkeypatch.setenv(name, "1")

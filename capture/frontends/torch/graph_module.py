@@ -26,7 +26,7 @@ import torch.fx
 from ....inductor.graph import Graph, Input, Node, TensorMeta
 from ....inductor.interpreter import interpret
 from ....inductor.sizes import python_size
-from ...breaks import BreakReason
+from ...breaks import BreakReason, Restart
 from ...values.base import Value
 from ...values.number import NumberValue
 from ...values.symint import SymIntValue
@@ -64,6 +64,9 @@ def call_backend(
         fakes.settle()
         made = backend(module, inputs)
         fakes.settle()
+    if graph.boundary.own_history and made is not module and getattr(made, "__self__", None) is not module:
+        symbols.assume.own_history = False
+        raise Restart
     return made
 
 

@@ -2,7 +2,8 @@
 
 A hook belongs to the tensor's place in the history, not to when it was registered: so the entry registers it when the graph has
 run, on the very tensor that stood there, which is an output of the graph for it. The graph then runs op by op, in the
-framework's own autograd: no other tensor is at that place.
+framework's own autograd: no other tensor is at that place. With a backend that puts a graph into the history as a whole, the
+graph breaks there instead.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE
 from ...values.tensor import InputStorage
 from .calls import register_handler
-from .recording import unrecordable
+from .recording import unrecordable, wants_history
 from .state import state_of
 from .tensor_attributes import real_of
 
@@ -88,7 +89,7 @@ def _register(method: str) -> None:
             if node in state.stored or node.op.kind == "input":
                 raise ev.break_("hook", f"{method} on {tensor.describe()}, which was written to or is a view",
                                 "it is not known which place in its history is meant", "register it before the write")  # fmt: skip
-            ev.boundary.op_by_op = "a hook is registered on what it computes"
+            wants_history(ev, "a hook is registered on what it computes")
         made = Registration(tensor, node, method, hook, f"_h{len(state.registrations)}")  # type: ignore[arg-type]
         state.registrations.append(made)
         return HandleValue(made)
@@ -116,10 +117,10 @@ def _retain_grad(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
             raise ev.break_(
                 "hook", f"retain_grad on {tensor.describe()}, a view", "it is made again outside of the graph"
             )
+        wants_history(ev, "the gradient of what it computes is kept")
         state = state_of(ev)
         node = None if real_of(tensor) is not None else tensor.node(ev)  # type: ignore[arg-type, attr-defined]
         state.registrations.append(Registration(tensor, node, "retain_grad", NONE, f"_h{len(state.registrations)}"))  # type: ignore[arg-type]
-        ev.boundary.op_by_op = "the gradient of what it computes is kept"
     return NONE
 
 

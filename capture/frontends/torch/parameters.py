@@ -15,7 +15,7 @@ from ....inductor.ops import OPS
 from ...values.base import Args, Kwargs, Value
 from ...values.tensor import ArrayValue, ViewStep
 from .calls import register_handler
-from .recording import unrecordable
+from .recording import unrecordable, wants_history
 from .state import state_of
 from .tensors import TensorValue
 
@@ -84,10 +84,10 @@ def _make_subclass(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     unrecordable(ev)
     if state_of(ev).bodies:
         raise ev.break_("parameter", "a parameter made in a function that the framework calls")
+    wants_history(ev, "a parameter is made, at which gradients arrive")
     step = ParameterStep("parameter", {"requires_grad": requires_grad})
     node = step.apply(ev, data.node(ev))
     state_of(ev).differentiated[node] = requires_grad
-    ev.boundary.op_by_op = "a parameter is made, at which gradients arrive"
     found = ParameterValue(data.storage, node.meta, node, parent=data, step=step, offset=data.offset)
     found.recorded = state_of(ev).grad
     return found

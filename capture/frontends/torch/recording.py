@@ -323,6 +323,17 @@ def unrecordable(ev: Machine) -> None:
         raise Restart
 
 
+def wants_history(ev: Machine, why: str) -> None:
+    """A tensor of the graph must stand at its place in the framework's history. Where the backend is known to make one
+    function of the graph, in which its tensors have no places, the graph breaks before.
+    """
+    if not ev.symbols.assume.own_history:
+        raise ev.break_("history", f"{why}, which a backend that makes one function of a graph cannot see",
+                        "the statement runs between two graphs", "do it outside of the compiled function")  # fmt: skip
+    ev.boundary.op_by_op = why
+    ev.boundary.own_history = True
+
+
 # ------------------------------------------------------------------ what the program calls
 
 

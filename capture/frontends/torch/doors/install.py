@@ -54,6 +54,9 @@ _WITHOUT = {
     "load_compiled_function": ("quern saves no compiled functions; its kernels are on disk already", True),
 }
 
+#: the backends that quern serves itself, or chooses; the options of every other are its own, and are handed to it as they are
+_WITH_OPTIONS_OF_QUERN = (None, "inductor", "eager", "quern")
+
 
 def install(quern: Quern) -> None:
     """Make `torch.compile`, `nn.Module.compile` and `torch.compiler` lead to quern."""
@@ -110,7 +113,7 @@ def compile_settings(given: Mapping[str, Any], options: Sequence[str]) -> dict[s
     if found.get("shapes_spec", False) is None:
         del found["shapes_spec"]
     wanted = found.get("options")
-    if wanted:
+    if wanted and found.get("backend") in _WITH_OPTIONS_OF_QUERN:
         unknown = [k for k in wanted if k not in options]
         if unknown:
             warn(f"quern has no option {', '.join(map(repr, unknown))}: ignored")
