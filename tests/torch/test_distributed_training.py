@@ -1,0 +1,109 @@
+"""DistributedDataParallel and fully_shard on two processes: compiled before and after wrapping, losses and weights are eager's."""
+
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+import quern
+from quern.callbacks import callback_handler
+
+pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo")
+
+
+def make():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.LayerNorm(16), nn.Linear(16, 4))
+
+
+def shard(net):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh("cpu", (2,))
+    for layer in net:
+        if isinstance(layer, nn.Linear):
+            fully_shard(layer, mesh=mesh)
+    return fully_shard(net, mesh=mesh)
+
+
+def in_place(net, backend):
+    net.compile(backend=backend)
+    return net
+
+
+def layers_in_place(net, backend):
+    for layer in net:
+        layer.compile(backend=backend)
+    return net
+
+
+#: name -> (net, backend) -> what is trained
+DATA_PARALLEL = {
+    "compiled after": lambda net, b: torch.compile(DistributedDataParallel(net), backend=b),
+    "compiled before": lambda net, b: DistributedDataParallel(torch.compile(net, backend=b)),
+    "in place after": lambda net, b: in_place(DistributedDataParallel(net), b),
+    "in place before": lambda net, b: DistributedDataParallel(in_place(net, b)),
+    "static": lambda net, b: torch.compile(
+        DistributedDataParallel(net, static_graph=True, gradient_as_bucket_view=True), backend=b
+    ),
+}
+SHARDED = {
+    "layers": lambda net, b: shard(layers_in_place(net, b)),
+    "compiled after": lambda net, b: torch.compile(shard(net), backend=b),
+    "in place after": lambda net, b: in_place(shard(net), b),
+    "in place before": lambda net, b: shard(in_place(net, b)),
+}
+#: between the hooks that gather and scatter, the framework calls plain Python: graphs are those of layers compiled by themselves
+WITHOUT_GRAPHS = ("compiled after", "in place after", "in place before")
+
+
+def train(net, rank):
+    optimizer, losses = torch.optim.AdamW(net.parameters(), lr=0.05), []
+    for step in range(3):
+        generator = torch.Generator().manual_seed(10 * rank + step)
+        x, y = torch.randn(6, 8, generator=generator), torch.randn(6, 4, generator=generator)
+        loss = F.mse_loss(net(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    whole = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in net.parameters()]
+    return losses, [p.detach().clone() for p in whole]
+
+
+def work(rank, port, ways):
+    torch.set_num_threads(1)
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    quern.install()
+    sharded = ways == "sharded"
+    expected = train(DistributedDataParallel(make()), rank)
+    seen = []
+    callback_handler.end_callbacks.append(seen.append)
+    for name, way in (SHARDED if sharded else DATA_PARALLEL).items():
+        for backend in ("eager", "inductor"):
+            seen.clear()
+            found = train(way(make(), backend), rank)
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5, msg=f"{name}, {backend}")
+            assert seen or sharded and name in WITHOUT_GRAPHS, f"nothing was captured: {name}, {backend}"
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ways", ["data parallel", "sharded"])
+@pytest.mark.filterwarnings("ignore")
+def test_two_processes(ways):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(work, (port, ways), nprocs=2)
