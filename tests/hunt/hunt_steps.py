@@ -25,6 +25,8 @@ NOISY_RUNS = 3
 ULPS = 32
 #: how much of the disturbed runs' spread a result may differ by
 SPREAD = 8
+#: the smallest number of the float type whose next number from 1 is so far: below it there are no last places
+LEAST = {2.0**-52: 2.0**-1074, 2.0**-23: 2.0**-149, 2.0**-10: 2.0**-24, 2.0**-7: 2.0**-133}
 MOST_STEPS = 10
 #: larger arrays make slow programs, and show nothing that small ones do not
 MOST_ELEMENTS = 4000
@@ -218,7 +220,7 @@ def measured(want: Numbers, disturbed: Sequence[Numbers]) -> tuple[float, np.nda
     """By what the disturbed runs made of each number."""
     w = want.elements
     largest = np.abs(w[np.isfinite(w)]).max(initial=0.0)
-    allowed = ULPS * want.step * np.nan_to_num(np.abs(w)) + 4 * want.step * largest
+    allowed = ULPS * want.step * np.nan_to_num(np.abs(w)) + 4 * want.step * largest + LEAST.get(want.step, 0.0)
     for other in disturbed:
         o = other.elements
         split = (np.isnan(o) != np.isnan(w)) | (np.isinf(o) != np.isinf(w))

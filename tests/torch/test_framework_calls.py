@@ -147,6 +147,21 @@ def test_offset_is_guarded():
         assert torch.equal(function(x), x.as_strided((2,), (2,), start + 1))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.int8, torch.bool, torch.complex64])
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_an_offset_counts_from_the_start_of_the_memory(dtype, dynamic):
+    def f(x):
+        return x.as_strided((2, 2), (2, 1), 1)
+
+    base = torch.arange(7).to(dtype)
+    for starts in ((1, 0, 1), (0, 1, 0)):
+        quern.reset()
+        function = quern.compile(f, backend="eager", dynamic=dynamic)
+        for start in starts:
+            x = base[start : start + 5 - start].reshape(5 - start, 1)
+            assert torch.equal(function(x), f(x)) and function(x).storage_offset() == 1
+
+
 def test_a_call_without_tensors_among_its_results_is_not_forgotten():
     @torch.library.custom_op("quern_tests::note", mutates_args=())
     def note(x: torch.Tensor) -> None:
