@@ -22,6 +22,14 @@ class Effects:
         self.count += 1
         self._touched.setdefault(id(value), value)
 
+    def take_back(self, earlier: set[int]) -> None:
+        """Forget what was touched beside the Values with the identities `earlier`."""
+        for key in self._touched.keys() - earlier:
+            del self._touched[key]
+
+    def identities(self) -> set[int]:
+        return set(self._touched)
+
     def __iter__(self) -> Any:
         return iter(list(self._touched.values()))
 

@@ -96,8 +96,19 @@ def _lru_call(ev: Machine, wrapper: Any, args: Args, kwargs: Kwargs) -> Value:
     key = (id(wrapper), tuple(a.key(ev) for a in args), tuple((k, v.key(ev)) for k, v in kwargs.items()))
     found = ev.cached_calls.get(key)
     if found is None:
-        before = ev.effects.count
+        before, touched = ev.effects.count, ev.effects.identities()
         found = ev.wrap(wrapper.__wrapped__, ev.names.const(wrapper.__wrapped__)).call(ev, args, kwargs)
+        new = [e for e in ev.effects if id(e) not in touched]
+        if (
+            ev.is_none(found)
+            and new
+            and len(new) == ev.effects.count - before
+            and all(type(e) is CallEffect for e in new)
+        ):
+            # messages that are given once, as by `warning_once`: the entry asks the cache
+            ev.effects.take_back(touched)
+            ev.effects.touch(CallEffect(wrapper, args, kwargs))
+            return NONE
         if ev.effects.count != before:
             raise ev.break_(
                 "cached-function", f"calling {wrapper.__name__}, a cached function that changes other objects",

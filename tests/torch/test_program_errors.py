@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
+import logging
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +20,7 @@ from torch_checks import randn, tensors
 import quern
 
 T = torch.tensor
+LOG = logging.getLogger("quern.tests")
 
 #: (program, arguments that it accepts, arguments that it refuses)
 PROGRAMS: list[Any] = []
@@ -617,3 +620,22 @@ def test_a_size_that_is_no_longer_even_is_refused(dynamic):
                 compiled(x)
         else:
             torch.testing.assert_close(compiled(x), f(x))
+
+
+@functools.lru_cache(None)
+def warning_once(logger, text):
+    logger.warning(text)
+
+
+def test_a_message_that_a_cached_function_gives_is_given_once(caplog):
+    def f(x):
+        warning_once(LOG, "seen")
+        return x * 2
+
+    compiled = quern.compile(f, backend="eager", fullgraph=True)
+    for _ in range(3):
+        assert torch.equal(compiled(torch.ones(2)), torch.full((2,), 2.0))
+    assert [r.message for r in caplog.records] == ["seen"]
+    warning_once.cache_clear()
+    compiled(torch.ones(2))
+    assert [r.message for r in caplog.records] == ["seen", "seen"]

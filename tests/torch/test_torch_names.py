@@ -362,3 +362,30 @@ def test_shifts_of_what_is_reversed(n, dynamic):
     a = torch.arange(n)
     for found, expected in zip(quern.compile(f, dynamic=dynamic)(a), f(a)):
         assert torch.equal(found, expected)
+
+
+PYTHON_TYPES = {
+    "to": lambda x, t: x.to(t),
+    "to, by name": lambda x, t: x.to(dtype=t),
+    "to, behind a device": lambda x, t: x.to("cpu", t),
+    "sum": lambda x, t: x.sum(dtype=t),
+    "zeros": lambda x, t: torch.zeros(2, dtype=t),
+    "tensor": lambda x, t: torch.tensor([1, 2], dtype=t),
+    "new_full": lambda x, t: x.new_full((2,), 3, dtype=t),
+    "full_like": lambda x, t: torch.full_like(x, 1, dtype=t),
+}
+
+
+@pytest.mark.parametrize("kind", [float, int, bool, complex])
+@pytest.mark.parametrize("call", PYTHON_TYPES.values(), ids=PYTHON_TYPES)
+def test_pythons_types_stand_for_dtypes(call, kind):
+    """A Python float has 64 bits, whatever the default dtype is."""
+    x = torch.tensor([1.5, 0.0, -2.0])
+    want, got = call(x, kind), quern.compile(call, fullgraph=True)(x, kind)
+    assert got.dtype == want.dtype
+    assert torch.equal(got, want)
+
+
+def test_a_python_type_is_no_tensor_type():
+    with pytest.raises(ValueError, match="invalid type: 'float'"):
+        quern.compile(lambda x: x.type(float))(torch.ones(2))

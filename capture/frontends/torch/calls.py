@@ -41,7 +41,7 @@ from ...values.number import NumberValue, changing
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
 from .autocast import cast_operands
-from .dtypes import device_text, from_torch
+from .dtypes import PYTHON_TYPES, device_text, from_torch
 from .held_numbers import fitting, guard_naturals, may_overflow, number_node, read_number
 from .implemented import missing_kernel
 from .overlapping import check_written, is_pointwise
@@ -165,7 +165,7 @@ class Context:
         if dtype is None:
             return None
         if isinstance(dtype, type):
-            dtype = {float: torch.get_default_dtype(), int: torch.int64, bool: torch.bool}.get(dtype, dtype)
+            dtype = PYTHON_TYPES.get(dtype, dtype)
         try:
             return from_torch(dtype)
         except KeyError:

@@ -12,6 +12,11 @@ from ....inductor.dtypes import DType
 TO_TORCH: dict[DType, torch.dtype] = {d: getattr(torch, name) for name, d in dtypes.ALL.items() if hasattr(torch, name)}
 FROM_TORCH: dict[torch.dtype, DType] = {t: d for d, t in TO_TORCH.items()}
 
+#: Python's types where torch takes a dtype
+PYTHON_TYPES: dict[type, torch.dtype] = {
+    float: torch.float64, int: torch.int64, bool: torch.bool, complex: torch.complex128,
+}  # fmt: skip
+
 #: classes named after an element type: `torch.LongTensor`
 LEGACY: dict[type, torch.dtype] = {
     getattr(torch, f"{name}Tensor"): dtype

@@ -31,6 +31,7 @@ from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.symint import SymIntValue
 from ...values.tensor import ArrayValue, InputStorage
 from .autocast import DEVICES
+from .dtypes import PYTHON_TYPES
 from .held_numbers import number_source
 from .state import counts_a_write, state_of
 
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 _PLAIN = (
     bool, int, float, complex, str, type(None), type(...), torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Size,
 )  # fmt: skip
-#: classes that torch takes for dtypes
-_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool, complex: torch.complex128}
 #: operators that rebind their left operand
 _AUGMENTED = frozenset(
     (operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod, operator.ipow,
@@ -491,9 +490,9 @@ def _said(ev: Machine, value: Value) -> Any:
     if isinstance(value, (ItemValue, NumberValue, SymIntValue)):
         return value
     if isinstance(value, ClassValue):
-        if value.real not in _DTYPES:
+        if value.real not in PYTHON_TYPES:
             raise _Unsayable
-        return _DTYPES[value.real]
+        return PYTHON_TYPES[value.real]
     value = ev.plain(value)
     if isinstance(value, TupleValue):
         parts = [_said(ev, v) for v in value.items(ev)]

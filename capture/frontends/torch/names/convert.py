@@ -78,7 +78,7 @@ def to(cx: Context, self: ArrayValue, *args: Any, dtype: Any = None, device: Any
     for a in args:
         if isinstance(a, ArrayValue):
             dtype, device = getattr(torch, a.meta.dtype.name), a.meta.device
-        elif isinstance(a, torch.dtype):
+        elif isinstance(a, torch.dtype | type):
             dtype = a
         elif isinstance(a, bool):
             flags.append(a)
@@ -117,6 +117,8 @@ def type_(cx: Context, self: ArrayValue, dtype: Any = None, non_blocking: bool =
     if isinstance(dtype, str) or dtype in LEGACY:
         device, kind = _named_type(dtype) if isinstance(dtype, str) else ("cpu", LEGACY[dtype])
         return to_(cx, self, from_torch(kind), device)
+    if isinstance(dtype, type):
+        raise ValueError(f"invalid type: {dtype.__name__!r}")
     return to_(cx, self, cx.dtype(dtype), None)
 
 
