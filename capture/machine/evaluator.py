@@ -334,11 +334,11 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
         name = f"{fn.__module__}:{fn.__qualname__}"
         for frontend in self.frontends:
             opaque = getattr(frontend, "opaque", None)
-            if opaque is not None and "<" not in name:
+            if opaque is not None:
                 return opaque(self, fn, name, args, kwargs)
         raise self.break_(
             "opaque-call", f"calling {name.replace(':', '.')}, which is marked with allow_in_graph",
-            "only functions of a module that take and give arrays can be one node", "define it at the top of a module",
+            "only functions that take and give arrays of PyTorch can be one node", "leave out the mark",
         )  # fmt: skip
 
     def getattr_or_none(self, value: Value, name: str) -> Value | None:

@@ -403,6 +403,28 @@ def test_gradients_arrive_at_tensors_in_a_graph_of_any_backend(program, backend)
     assert [outcome(compiled), outcome(compiled)] == [expected, expected]
 
 
+@pytest.mark.parametrize("backend", ["eager", "inductor", "aot_eager"])
+def test_a_local_function_is_one_call_where_it_is_allowed_in_graphs(backend):
+    def scaled(factor):
+        def scale(x):
+            return x * factor + 1
+
+        torch._dynamo.allow_in_graph(scale)
+        return scale
+
+    scale = scaled(2)
+    counter = quern.testing.CompileCounter()
+    program = lambda x: scale(x) + 1  # noqa: E731
+    counted, compiled = quern.compile(program, backend=counter), quern.compile(program, backend=backend, fullgraph=True)
+    for n in (2, 3):
+        assert counted(torch.ones(n)).tolist() == compiled(torch.ones(n)).tolist() == [4.0] * n
+    assert counter.op_count == 2 * counter.frame_count
+    scale = scaled(5)
+    x = torch.ones(2, requires_grad=True)
+    compiled(x).sum().backward()
+    assert x.grad.tolist() == [5.0, 5.0]
+
+
 # ---------------------------------------------------------------- errors
 
 

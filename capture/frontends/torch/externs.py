@@ -375,9 +375,14 @@ def _arguments(
 
 
 def opaque_call(ev: Machine, fn: Any, target: str, args: Any, kwargs: Any) -> Any:
-    """A user's function as one node; its results' metas come from running it on meta tensors."""
+    """A user's function as one node; its results' metas come from running it on meta tensors. The graph holds one that no
+    other process could find, a local function or a lambda.
+    """
     plain, named = _arguments(ev, args, kwargs)
-    return wrap(ev, call_target(Context(ev), target, fn, plain, named, False))
+    held = "<" in target
+    if held:
+        ev.boundary.op_by_op = f"{target.replace(':', '.')} is held by the graph"
+    return wrap(ev, call_target(Context(ev), target, fn, plain, named, False, held=held))
 
 
 #: operators: an overload, all overloads of a name, a user's `torch.library.custom_op`
