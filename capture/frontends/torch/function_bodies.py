@@ -20,6 +20,7 @@ from ....inductor.boundary import Boundary, Gradients, SymbolInfo
 from ....inductor.graph import ExternRef, Graph, Input, Node, TensorMeta, symbols_in
 from ....inductor.interpreter import interpret
 from ....inductor.ops import OPS
+from ....inductor.ops.literals import NUMBER
 from ...breaks import UserRaise
 from ...values.base import Kwargs, Value
 from ...values.constant import ConstantValue
@@ -204,7 +205,7 @@ def capture_body(
     nodes = segment.take(what)
     places = [array.node(ev) for array in given]
     inside = {*nodes, *places}
-    numbers = [n for n in nodes if n.op.name == "number"]  # read once, whoever uses them
+    numbers = [n for n in nodes if n.op is NUMBER]  # read once, whoever uses them
     ev.graph.nodes += numbers
     inside.difference_update(numbers)
     nodes = [n for n in nodes if n not in numbers]
@@ -243,7 +244,7 @@ def _check(ev: Machine, what: str, nodes: Sequence[Node]) -> None:
     inside = set(nodes)
     if any(node in inside for _, node, _ in ev.boundary.measured):
         raise ev.break_("body-size", f"a size that depends on the data inside of a function given to {what}")
-    if any(n.op.name == "as_strided" for n in nodes):
+    if any((o := n.op.operand(k)).part and o.memory for n in nodes for k in range(len(n.inputs))):
         raise ev.break_(
             "body-layout", f"a view by its strides inside of a function given to {what}", "its tensors may be laid out otherwise",
             "use views by dimensions",

@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> Store:
 def test_builds_once_and_runs(store: Store) -> None:
     path = build([UNIT], label="answer", store=store)
     again = build([UNIT], label="answer", store=store)
-    assert path == again and store.counters.as_dict()["builds"] == 2  # the library, and the note about the compiler
+    assert path == again and store.counters.builds == 2  # the library, and the note about the compiler
     library = load(path)
     assert library.answer(1) == 1
     assert library.answer(3) == 3
