@@ -61,16 +61,15 @@ class InputStorage(Storage):
     key:    identity of its memory: two inputs with one key overlap, perhaps
     """
 
-    __slots__ = ("source", "real", "key", "name")
+    __slots__ = ("source", "real", "key")
 
     is_input = True
 
-    def __init__(self, meta: TensorMeta, source: Source, real: Any, key: Any, name: str) -> None:
+    def __init__(self, meta: TensorMeta, source: Source, real: Any, key: Any) -> None:
         super().__init__(None, meta)
         self.source = source
         self.real = real
         self.key = key
-        self.name = name
 
     def current(self, ev: Machine) -> Node:
         if self.node is None:
@@ -83,8 +82,9 @@ class InputStorage(Storage):
         return bool(getattr(self.real, "requires_grad", False))
 
     def entry_node(self, ev: Machine) -> Node:
-        """The graph input."""
-        return ev.add_input(self.source, self.meta, self.real, self.name)
+        """The graph input, named after its place."""
+        name = "".join(c if c.isalnum() else "_" for c in self.source.label).strip("_")
+        return ev.add_input(self.source, self.meta, self.real, name or "arg")
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,11 @@ class Array(ArrayValue):
             return True
         return not isinstance(self.storage, InputStorage) or self.storage.key.writeable
 
+    def guard_writeable(self, ev: Machine) -> None:
+        """That an array from outside stays as `writeable` found it."""
+        if isinstance(self.storage, InputStorage) and isinstance(self.storage.key, Memory):
+            ev.guards.test(self.storage.source, "{x}.flags.writeable", "{label} was not read-only", 2)
+
     def view(self, ev: Machine, op: str, **attrs: Any) -> Array:
         made: Any = super().view(ev, op, **attrs)
         _, made.strides = view_window(op, self.shape, self.strides, attrs)
@@ -538,8 +543,7 @@ class ArrayBuilder:
         """
         if not a.writeable:
             raise ValueError("assignment destination is read-only")
-        if isinstance(a.storage, InputStorage) and isinstance(a.storage.key, Memory):
-            self.ev.guards.test(a.storage.source, "{x}.flags.writeable", "{label} was not read-only", 2)
+        a.guard_writeable(self.ev)
         value = self.cast(value, a.dtype)
         while value.ndim > a.ndim and layout.is_one(value.shape[0]):
             value = self.view(value, "select", dim=0, index=0)

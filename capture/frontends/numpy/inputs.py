@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from ...values.base import Machine
 
 
-class InputArray(InputStorage):
-    """The memory of an array from outside."""
-
-    __slots__ = ()
-
-
 def number_array(ev: Machine, number: NumberValue) -> Array:
     """A Python number that changes from call to call as an input without axes, whose type gives way to an array's."""
     numbers: dict[Source, Array] = ev.states["numpy"].numbers
@@ -55,15 +49,9 @@ def _input_scalar(ev: Machine, array: np.ndarray, source: Source) -> Array:
     dtype = layout.graph_dtype(array.dtype)
     assert dtype is not None
     meta = TensorMeta((), (), dtype)
-    storage = InputArray(meta, place, array, Memory(array), input_name(source))
+    storage = InputStorage(meta, place, array, Memory(array))
     ev.states["numpy"].inputs.append(storage)
     return ev.states["numpy"].builder.array_class(storage, meta, scalar=True)
-
-
-def input_name(source: Source) -> str:
-    """What the graph calls an input."""
-    label = "".join(c if c.isalnum() else "_" for c in source.label).strip("_")
-    return label or "arg"
 
 
 def guard_power(ev: Machine, exponent: NumberValue) -> None:

@@ -21,11 +21,12 @@ from ...machine.type_lookup import HEAPTYPE
 from ...machine.wrapping import hold
 from ...values.base import Args, Handler, Kwargs, Value
 from ...values.constant import constant_of
+from ...values.tensor import InputStorage
 from . import creation, layout, names
 from .arrays import ArrayBuilder, Memory, own_memory
 from .errstate import Settings, errstate
 from .inlined import INLINED, MAX_ROWS
-from .inputs import InputArray, input_name, scalar_input
+from .inputs import scalar_input
 from .kinds import CALLABLES, DISPATCHER, is_numpy
 from .state import NumpyState
 from .values import (
@@ -151,7 +152,7 @@ def _wrap_array(ev: Machine, obj: np.ndarray, source: Source) -> Value | None:
     place = source.step("", _flip_text(backward, obj.ndim), "") if backward else source
     forward = np.flip(obj, backward) if backward else obj
     meta = TensorMeta(dims, tuple(-s if i in backward else s for i, s in enumerate(strides)), dtype)
-    storage = InputArray(meta, place, forward, Memory(obj), input_name(source))
+    storage = InputStorage(meta, place, forward, Memory(obj))
     array = NumpyArray(storage, meta, source=None if backward else source)
     array.enter(ev)
     if not backward:

@@ -23,12 +23,12 @@ from ...values.functions import BuiltinValue
 from ...values.mappings import DictValue
 from ...values.number import NumberValue, changing, place_of_call
 from ...values.sequences import ListValue, SliceValue, TupleValue
-from ...values.tensor import ArrayValue
+from ...values.tensor import ArrayValue, InputStorage
 from ..contents import content_of
 from . import names
 from .arrays import Array, ArrayBuilder, Masked, known_number
 from .errstate import Settings
-from .inputs import InputArray, guard_power, number_array, scalar_input
+from .inputs import guard_power, number_array, scalar_input
 from .layout import is_size
 from .state import NumpyState
 
@@ -105,14 +105,13 @@ class NumpyArray(Array):
         raise ev.attribute_error(self, name)
 
     def python_number(self, ev: Machine) -> Value | None:
-        if not (
-            self.scalar and self.source is not None and self.kind in "iuf" and isinstance(self.storage, InputArray)
-        ):
+        storage = self.storage
+        if not self.scalar or self.source is None or self.kind not in "iuf" or not isinstance(storage, InputStorage):
             return None
         kind: type = float if self.kind == "f" else int
         place = self.source.computed(f"{ev.names.inject(kind)}({{p0}})")
         ev.symbols.changing = True
-        return NumberValue(place, kind(self.storage.real), (self.source.address, None), ev.symbols)
+        return NumberValue(place, kind(storage.real), (self.source.address, None), ev.symbols)
 
     def _content(self, ev: Machine, settle: bool = True) -> Any:
         """The array or scalar itself, where it is the same at every call; else None."""

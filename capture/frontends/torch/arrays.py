@@ -21,7 +21,7 @@ from ...guards.sources import Source
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
 from ...values.sequences import ListValue, TupleValue
-from ...values.tensor import ArrayValue, InputStorage, ViewStep
+from ...values.tensor import ArrayValue, ViewStep
 from .array_memory import lie_apart, tensor_over
 from .calls import Context, above, mixed, name, register_handler
 from .complex_views import is_conj, is_neg
@@ -80,8 +80,7 @@ def tensor_of(ev: Machine, a: Any) -> ArrayValue:
     if not a.writeable:
         raise ev.break_("read-only-memory", f"making a tensor of {a.describe()}, which is read-only",
                         "tensors cannot be read-only, and torch warns of it", "copy it")  # fmt: skip
-    if isinstance(a.storage, InputStorage) and a.storage in ev.states["numpy"].inputs:
-        ev.guards.test(a.storage.source, "{x}.flags.writeable", "{label} was not read-only", 2)
+    a.guard_writeable(ev)
     made = above.tensor(a.storage, a.meta, a.node(ev), parent=a, step=AcrossStep("from_numpy", {}, torch.from_numpy))
     made.recorded = state_of(ev).grad  # type: ignore[attr-defined]
     return made

@@ -350,7 +350,7 @@ def _wrap_tensor(ev: Machine, obj: torch.Tensor, source: Source) -> Value:
         meta = guard_tensor(ev, obj, source, meta, shape)
     methods = ev.names.inject(_METHODS, "methods")
     ev.guards.test(None, f"len({methods}) == {len(_METHODS)}", "torch.Tensor got or lost methods")
-    storage = InputStorage(meta, source, obj, tensor_key(obj), _input_name(source))
+    storage = InputStorage(meta, source, obj, tensor_key(obj))
     value = TensorValue(storage, meta, source=source)
     state.arrays.add(ev, value)
     if meta.is_dynamic:
@@ -374,11 +374,6 @@ def _unusable(obj: torch.Tensor) -> str:
     if torch._C._functorch.is_functorch_wrapped_tensor(obj):
         return "it belongs to a torch.func transform"
     return ""
-
-
-def _input_name(source: Source) -> str:
-    label = "".join(c if c.isalnum() else "_" for c in source.label).strip("_")
-    return label or "arg"
 
 
 def _wrap_module(ev: Machine, obj: torch.nn.Module, source: Source) -> Value | None:
