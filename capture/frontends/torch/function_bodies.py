@@ -17,7 +17,7 @@ import torch.utils._pytree as pytree
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from ....inductor.boundary import Boundary, Gradients, SymbolInfo
-from ....inductor.graph import ExternRef, Graph, Input, Node, TensorMeta, symbols_in
+from ....inductor.graph import Graph, Input, Node, TensorMeta, symbols_in
 from ....inductor.interpreter import interpret
 from ....inductor.ops import OPS
 from ....inductor.ops.literals import NUMBER
@@ -32,7 +32,7 @@ from .recording import unrecordable
 from .results import ReturnTypeValue
 from .runtime import TorchRuntime
 from .segments import Segment
-from .state import gradients, state_of
+from .state import counts_a_write, gradients, state_of
 
 if TYPE_CHECKING:
     from ...values.base import Machine
@@ -202,13 +202,11 @@ def capture_body(
     except UserRaise:
         segment.take(what)
         raise
-    nodes = segment.take(what)
+    taken = segment.take(what)
+    ev.graph.nodes += [n for n in taken if n.op is NUMBER]  # read once, whoever uses them
+    nodes = [n for n in taken if n.op is not NUMBER]
     places = [array.node(ev) for array in given]
     inside = {*nodes, *places}
-    numbers = [n for n in nodes if n.op is NUMBER]  # read once, whoever uses them
-    ev.graph.nodes += numbers
-    inside.difference_update(numbers)
-    nodes = [n for n in nodes if n not in numbers]
     _check(ev, what, nodes)
     operands = [i for n in nodes for i in n.inputs if i is not None]
     free = tuple(dict.fromkeys(n for n in [*operands, *made] if n not in inside))
@@ -218,7 +216,7 @@ def capture_body(
     infos = tuple(SymbolInfo(s, len(inputs) + i, None, ev.symbols.hint(s)) for i, s in enumerate(symbols))
     graph = Graph(inputs, list(nodes), made, what, Boundary(symbols=infos, gradients=Gradients((), ())))
     ev.seal(inside)
-    effects = any(n.effects and not _counts(n) for n in nodes)
+    effects = any(n.effects and not counts_a_write(n) for n in nodes)
     return Body(interpret(graph, _Inside()), free, symbols, result, effects, tuple(n.meta for n in made))
 
 
@@ -233,11 +231,6 @@ def _apart(ev: Machine, records: bool, differentiates: bool) -> Iterator[None]:
             yield
     finally:
         state.autocast_cache, state.positions, state.slices = cache, positions, slices
-
-
-def _counts(n: Node) -> bool:
-    ref = n.attrs.get("ref")
-    return isinstance(ref, ExternRef) and ref.target == "torch.autograd.graph:increment_version"
 
 
 def _check(ev: Machine, what: str, nodes: Sequence[Node]) -> None:
