@@ -32,7 +32,7 @@ from ....inductor.graph import Node
 from ....inductor.ops import OPS, Op
 from ....inductor.ops.dims import deciding, less
 from ...breaks import OF_DATA, Break, NotConstant
-from ...values.base import Value
+from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import FunctionValue
 from ...values.item import ItemValue
@@ -204,6 +204,7 @@ class Above:
     method_call: a call of a tensor's method as it is (`externs`)
     with_tensors: an argument with tensors in the place of NumPy's arrays (`arrays`)
     number_of:   the number that torch takes a computed NumPy scalar for (`arrays`)
+    override:    a call that the program may override, made by its own code where it does (`overrides`)
     """
 
     tensor: Any
@@ -212,6 +213,7 @@ class Above:
     method_call: Callable[..., Any]
     with_tensors: Callable[..., Any]
     number_of: Callable[..., Any]
+    override: Callable[..., Any]
 
 
 above = Above()
@@ -519,13 +521,22 @@ def call_original(
         return above.method_call(ev, rest, args, kwargs)
     original = resolve(place) if place else None
     if isinstance(original, types.FunctionType):
-        value = ev.wrap(original, ev.names.const(original))
-        assert isinstance(value, FunctionValue)
-        return ev.inline(value, args, kwargs)
+        return as_written(original)(ev, args, kwargs)
     unknown = above.unknown(original) if original is not None else None
     if unknown is None:
         raise ev.break_("framework-function", f"calling {place}", str(declined))
     return unknown(ev, args, kwargs)
+
+
+def as_written(fn: Callable[..., Any]) -> Handler:
+    """The handler that inlines a Python function of torch's, whatever other handler it has."""
+
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+        value = ev.wrap(fn, ev.names.const(fn))
+        assert isinstance(value, FunctionValue)
+        return ev.inline(value, args, kwargs)
+
+    return handler
 
 
 # ------------------------------------------------------------------ the registry

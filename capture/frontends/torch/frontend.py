@@ -39,7 +39,7 @@ from . import (  # noqa: F401  imported for the rows they add
     training,
     transforms,
 )
-from .calls import METHODS, Context, add_imported, function_handler, when_imported
+from .calls import METHODS, Context, add_imported, as_written, function_handler, when_imported
 from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
 from .foreach import foreach_handler
@@ -164,8 +164,7 @@ class TorchFrontend:
         """How a function that is inlined is called; None: like any other. A public one is one call of a recorded program."""
         if state_of(ev).recording is None or not is_public(fn):
             return None
-        body = ev.wrap(fn, ev.names.const(fn))
-        return recording_handler(fn, lambda ev, args, kwargs: ev.inline(body, args, kwargs))
+        return recording_handler(fn, as_written(fn))
 
     def opaque(self, ev: Machine, fn: Any, target: str, args: Any, kwargs: Any) -> Value:
         """A user's function as one node of the graph; it must take and give tensors, and have no effects."""

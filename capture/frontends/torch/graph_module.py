@@ -32,7 +32,7 @@ from ...values.number import NumberValue
 from ...values.symint import SymIntValue
 from ...values.tensor import ArrayValue
 from . import autocast
-from .recording import Call, Part, Program, number_call
+from .recording import Call, Part, Program, number_call, rebuilt
 from .runtime import TorchRuntime, resolve_name
 
 if TYPE_CHECKING:
@@ -164,15 +164,8 @@ class _Writer:
             return self.taken[value.storage.source]  # type: ignore[attr-defined]
         if isinstance(value, NumberValue):
             return self.taken[value.place]
-        if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
-            parts = [self._argument(v) for v in value]
-            return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-        if isinstance(value, dict):
-            return {k: self._argument(v) for k, v in value.items()}
-        if isinstance(value, slice):
-            return slice(*(self._argument(v) for v in (value.start, value.stop, value.step)))
         assert not isinstance(value, Value)
-        return value
+        return rebuilt(value, self._argument)
 
     def _part(self, call: Call, path: tuple[int, ...]) -> torch.fx.Node:
         """A part of what a call gives."""
@@ -398,9 +391,8 @@ class _Fakes:
                 continue  # it is about what belongs to an input: the gradient of a parameter has its sizes
             known = {s: self.sizes[s] for s in said.free_symbols}
             for symbol, number in known.items():
-                if isinstance(
-                    number, NumberValue
-                ):  # an int that can be no size becomes a constant, and so does a float
+                # an int that can be no size becomes a constant, and so does a float
+                if isinstance(number, NumberValue):
                     known[symbol] = number.expr if type(number.hint) is int else number.as_constant()
             relation = _in_sympy(said).xreplace(known)
             try:

@@ -25,9 +25,8 @@ from ...values.mappings import DictValue
 from ...values.objects import ObjectValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
-from .calls import FUNCTIONS
+from .calls import FUNCTIONS, above
 from .meta_results import stand_in, unnoticed
-from .recording import overriding
 from .results import ReturnTypeValue
 from .schemas import overloads_of
 from .state import state_of
@@ -42,25 +41,24 @@ class _HandedOver(BaseException):
     """torch hands a call over: (function, types, args, kwargs)."""
 
 
+def _hand_over(asked: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    raise _HandedOver(func, types, args, kwargs or {})
+
+
 class _Observing(TorchFunctionMode):
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        raise _HandedOver(func, types, args, kwargs or {})
+    __torch_function__ = _hand_over
 
 
 class _Tensor(torch.Tensor):
     """Stands in for an instance of a subclass."""
 
-    @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        raise _HandedOver(func, types, args, kwargs or {})
+    __torch_function__ = classmethod(_hand_over)
 
 
 class _Object:
     """Stands in for an object that is no tensor."""
 
-    @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        raise _HandedOver(func, types, args, kwargs or {})
+    __torch_function__ = classmethod(_hand_over)
 
 
 # ------------------------------------------------------------------ which calls
@@ -132,7 +130,7 @@ def _override(ev: Machine, kind: str, target: Any, args: Args, kwargs: Kwargs, m
     )
 
 
-overriding.override = _override
+above.override = _override
 
 
 def _refused(ev: Machine, what: str) -> BaseException:

@@ -18,12 +18,11 @@ from torch.optim.optimizer import _get_value
 from ....inductor.dtypes import HALVES, float32
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE, ConstantValue
-from ...values.functions import FunctionValue
 from ...values.objects import ObjectValue
 from ...values.symint import RelationValue
 from ...values.tensor import ArrayValue
 from . import autocast
-from .calls import FUNCTIONS, METHODS, Context, register_handler, resolve, when_imported
+from .calls import FUNCTIONS, METHODS, Context, as_written, register_handler, resolve, when_imported
 from .checks import FALSE_CONDITION, check_all, check_supported
 from .externs import call_target
 from .known import known_content
@@ -386,9 +385,7 @@ def _lazy_get(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     if ev.is_none(instance) and isinstance(owner, ObjectValue) and owner.real is not None:
         found = _LAZY_GET(owner.real, None, type(None))
         return ev.wrap(found, ev.names.const(found))
-    function = ev.wrap(_LAZY_GET, ev.names.const(_LAZY_GET))
-    assert isinstance(function, FunctionValue)
-    return ev.inline(function, args, kwargs)
+    return as_written(_LAZY_GET)(ev, args, kwargs)
 
 
 FUNCTIONS[_LAZY_GET] = _lazy_get

@@ -31,6 +31,7 @@ from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.symint import SymIntValue
 from ...values.tensor import ArrayValue, InputStorage
 from .autocast import DEVICES
+from .calls import above
 from .dtypes import PYTHON_TYPES
 from .held_numbers import number_source
 from .state import counts_a_write, state_of
@@ -134,6 +135,14 @@ class Recording:
         self.modes: tuple[Any, Any] | None = None
         self.entered: list[tuple[Callable[..., Any], Call, bool]] = []
 
+    def inside(self, make: Callable[[], Any]) -> Any:
+        """What `make` gives; what it calls is part of the call that is being recorded."""
+        self.busy = True
+        try:
+            return make()
+        finally:
+            self.busy = False
+
     # ------------------------------------------------------------ adding
 
     def add(self, ev: Machine, kind: str, target: Any, args: Any, kwargs: Any) -> Call:
@@ -172,14 +181,7 @@ class Recording:
             return self.made.get(value.node, value.node)
         if isinstance(value, Value):
             return self.origins.get(id(value), value)
-        if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
-            parts = map(self.resolved, value)
-            return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-        if isinstance(value, dict):
-            return {k: self.resolved(v) for k, v in value.items()}
-        if isinstance(value, slice):
-            return slice(*map(self.resolved, (value.start, value.stop, value.step)))
-        return value
+        return rebuilt(value, self.resolved)
 
     def _heed_modes(self, ev: Machine) -> None:
         state = state_of(ev)
@@ -220,9 +222,7 @@ class Recording:
     def close(self, ev: Machine, outputs: Sequence[Any], writes: bool, frontend: Any) -> Program:
         """The program whose results are `outputs` (Values, or nodes that hold numbers). Raises Unrecorded."""
         numpy = ev.states.get("numpy")
-        if (
-            state_of(ev).crossed or numpy is not None and numpy.is_used
-        ):  # NumPy's calls and writes are no calls of torch
+        if state_of(ev).crossed or numpy is not None and numpy.is_used:  # its calls and writes are no calls of torch
             raise Unrecorded
         self._leave_modes()
         self._set_grad(state_of(ev).entry_grad)
@@ -242,6 +242,18 @@ class Recording:
         return (
             node in self.covered or node in state_of(ev).stored or number_call(node) is not None or counts_a_write(node)
         )
+
+
+def rebuilt(value: Any, part: Callable[[Any], Any]) -> Any:
+    """An argument of a call, with `part(x)` in the place of each x in it."""
+    if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
+        parts = map(part, value)
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if isinstance(value, dict):
+        return {k: part(v) for k, v in value.items()}
+    if isinstance(value, slice):
+        return slice(part(value.start), part(value.stop), part(value.step))
+    return value
 
 
 def number_call(node: Node) -> ExternRef | None:
@@ -336,15 +348,6 @@ def wants_history(ev: Machine, why: str) -> None:
 # ------------------------------------------------------------------ what the program calls
 
 
-class Overriding:
-    """What the program overrides calls with: set by `overrides`, which is built on this module."""
-
-    override: Callable[..., Any]
-
-
-overriding = Overriding()
-
-
 def may_be_overridden(ev: Machine, values: Iterable[Value]) -> bool:
     """Whether code of the program may stand in place of a call with these arguments."""
     if state_of(ev).modes:
@@ -366,7 +369,7 @@ def recorded(
     overrides it, its own code makes it.
     """
     if may_be_overridden(ev, args) or kwargs and may_be_overridden(ev, kwargs.values()):
-        return overriding.override(
+        return above.override(
             ev, kind, target, args, kwargs, lambda: _recorded(ev, kind, target, args, kwargs, make, writes)
         )
     return _recorded(ev, kind, target, args, kwargs, make, writes)
@@ -385,11 +388,7 @@ def _recorded(
         return make()
     state, before = state_of(ev), len(ev.graph.nodes)
     modes = state.grad, state.inference, state.autocast
-    recording.busy = True
-    try:
-        result = make()
-    finally:
-        recording.busy = False
+    result = recording.inside(make)
     if modes != (state.grad, state.inference, state.autocast):
         return result  # a switch of a mode, which the next call heeds
     acts = writes or any(n.op.kind not in ("input", "literal", "constant", "view") for n in ev.graph.nodes[before:])
@@ -405,15 +404,11 @@ def _recorded(
 def recorded_attribute(ev: Machine, name: str, owner: Value, make: Callable[[], Value]) -> Value:
     """As `recorded`, for an attribute: if it is a tensor that was not there before."""
     if may_be_overridden(ev, (owner,)):
-        return overriding.override(ev, "call_function", getattr, [owner, ConstantValue(name)], {}, make)
+        return above.override(ev, "call_function", getattr, [owner, ConstantValue(name)], {}, make)
     recording = state_of(ev).recording
     if recording is None or recording.busy:
         return make()
-    recording.busy = True
-    try:
-        result = make()
-    finally:
-        recording.busy = False
+    result = recording.inside(make)
     if isinstance(result, ArrayValue) and result.source is None and id(result) not in recording.origins:
         recording.gave(ev, recording.add(ev, "call_function", getattr, (owner, name), {}), result)
     return result
@@ -426,11 +421,7 @@ def recorded_rows(ev: Machine, owner: Value, item: Callable[..., Any], make: Cal
     recording = state_of(ev).recording
     if recording is None or recording.busy:
         return make()
-    recording.busy = True
-    try:
-        rows = make()
-    finally:
-        recording.busy = False
+    rows: Value = recording.inside(make)
     for i, row in enumerate(rows.items(ev)):
         recording.gave(ev, recording.add(ev, "call_function", item, (owner, i), {}), row)
     return rows

@@ -26,7 +26,7 @@ from ...values.constant import NONE
 from ...values.functions import BY_CODE, FunctionValue
 from ...values.sequences import TupleValue
 from ...values.tensor import ArrayValue
-from .calls import FUNCTIONS, Context, above
+from .calls import FUNCTIONS, Context, above, as_written
 from .checkpointing import seen_of
 from .externs import call_target
 from .function_bodies import Body, Leaves, capture_body, placeholder, to_tree, to_value
@@ -435,15 +435,6 @@ def _vjp(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
 # ------------------------------------------------------------------ registration
 
 
-def _inlined(function: Any) -> Any:
-    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
-        value = ev.wrap(function, ev.names.const(function))
-        assert isinstance(value, FunctionValue)
-        return ev.inline(value, args, kwargs)
-
-    return handler
-
-
 def _keeps_names(wrapped: Any) -> Any:
     """The framework's `functools.wraps`: names matter to nobody inside of a graph."""
     return lambda wrapper: wrapper
@@ -451,7 +442,7 @@ def _keeps_names(wrapped: Any) -> Any:
 
 for _function in (torch.func.vmap, torch.func.grad, torch.func.grad_and_value, torch.func.jacrev, torch.func.jacfwd,
                   torch.func.hessian, vmap._check_randomness_arg):  # fmt: skip
-    FUNCTIONS[_function] = _inlined(_function)
+    FUNCTIONS[_function] = as_written(_function)
 FUNCTIONS[apis._wraps_without_dynamo_attrs] = lambda ev, args, kwargs: ev.call_function(_keeps_names, args, kwargs)
 FUNCTIONS[vmap.vmap_impl] = _vmap
 FUNCTIONS[eager_transforms.grad_impl] = _grad("torch.func.grad", eager_transforms.grad_impl)
