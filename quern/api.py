@@ -9,7 +9,7 @@ import types
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from . import journal
@@ -23,9 +23,10 @@ from .capture.entry.execution import eager_backend, inductor_backend
 from .capture.frontends import connect, torch_module
 from .capture.switches import stance as stances
 from .config import Options, config
-from .errors import InvalidOption, UnsupportedPython, UserError, nearest, warn
+from .errors import InvalidOption, UnsupportedPython, UserError, warn
 from .explanation import Explanation, explain_call
 from .modes import MODES
+from .words import nearest, unknown
 
 #: every compiled function alive, for `reset`
 _compiled: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
@@ -94,24 +95,16 @@ def compile(
     return apply if model is None else apply(model)
 
 
+@dataclass(frozen=True)
 class _Settings:
     """One `compile` call's arguments, and how they make a compiled function."""
 
-    def __init__(
-        self,
-        backend: EngineBackend,
-        fullgraph: bool,
-        dynamic: bool | None,
-        options: Options,
-        name: str | None = None,
-        limit: int | None = None,
-    ) -> None:
-        self.backend = backend
-        self.fullgraph = fullgraph
-        self.dynamic = dynamic
-        self.options = options
-        self.name = name
-        self.limit = limit
+    backend: EngineBackend
+    fullgraph: bool
+    dynamic: bool | None
+    options: Options
+    name: str | None
+    limit: int | None
 
     def function(self, fn: types.FunctionType) -> CompiledFunction:
         made = CompiledFunction(
@@ -185,14 +178,12 @@ def _caller(target: Callable[..., Any]) -> types.FunctionType:
 def _options(mode: str | None, options: Mapping[str, Any] | None) -> Options:
     if mode is not None:
         if mode not in MODES:
-            raise InvalidOption(f"no mode is called {mode!r}.{nearest(mode, MODES)} Known modes: {', '.join(MODES)}")
+            raise InvalidOption(unknown("mode", mode, MODES))
         _say_once_about_mode(mode)
     known = [f.name for f in fields(Options)]
     for name in options or ():
         if name not in known:
-            raise InvalidOption(
-                f"no option is called {name!r}.{nearest(name, known)} Known options: {', '.join(known)}"
-            )
+            raise InvalidOption(unknown("option", name, known))
     return Options(**(options or {}))
 
 
@@ -259,10 +250,7 @@ class set_stance(contextlib.ContextDecorator):  # noqa: N801 - called like a fun
     ) -> None:
         stance = {"aot_eager_then_compile": "eager_then_compile"}.get(stance, stance)
         if stance not in stances.STANCES:
-            known = ", ".join(stances.STANCES)
-            raise InvalidOption(
-                f"no stance is called {stance!r}.{nearest(stance, stances.STANCES)} Known stances: {known}"
-            )
+            raise InvalidOption(unknown("stance", stance, stances.STANCES))
         if force_backend is not None and stance != "default":
             raise InvalidOption(f"force_backend= goes with the stance 'default' only, not with {stance!r}")
         if skip_guard_eval_unsafe:

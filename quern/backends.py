@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from .capture.entry.backend import UserBackend
 from .capture.frontends import torch_backends
-from .errors import InvalidBackend, nearest
+from .errors import InvalidBackend
+from .words import nearest
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

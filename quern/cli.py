@@ -8,27 +8,19 @@ With `--json`, stdout holds one JSON document and nothing else. Messages go to s
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import re
 import shlex
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from .cache import bundle as bundles
-from .cache import find_location, upkeep
-from .cache.location import Layout, Location, check_parents, check_root
+from . import cache_commands, run
+from .cache_commands import location_and_problem
 from .config import config
-from .errors import CacheError, QuernError
-from .run import CannotRun
-from .run import add_parser as add_run_parser
-from .run import run as run_program
+from .errors import QuernError
+from .terminal import UsageError, add_json, complain, print_json
 
 SUPPORTED_PYTHONS = ("3.11", "3.12", "3.13")
 _PACKAGES = ("numpy", "sympy", "torch", "triton", "bytecode", "filelock", "rich")
@@ -54,21 +46,6 @@ examples:
 
 exit codes: 0 all well, 1 the answer is no (nothing found, damage found), 2 wrong usage"""
 
-_CACHE_EXAMPLES = """\
-examples:
-  quern cache ls --kind cpp-kernel --limit 10
-  quern cache stats --json | jq .bytes
-  quern cache prune --max-bytes 500M
-  quern cache verify && echo sound
-  quern cache export kernels.quern; scp kernels.quern other:; ssh other quern cache import kernels.quern
-  QUERN_CACHE_DIR=/scratch/me/quern quern cache path
-
-Every verb takes --json. The folder is $QUERN_CACHE_DIR, else $XDG_CACHE_HOME/quern, else ~/.cache/quern."""
-
-
-class UsageError(Exception):
-    """A command line that cannot be carried out as written: exit code 2."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code. Prints to stdout and stderr, raises SystemExit for argparse's own exits."""
@@ -76,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser, program = _parser()
     try:
         if words[:1] == ["run"]:
-            run_program(program, words[1:])
+            run.run(program, words[1:])
         args = parser.parse_args(words)
         if args.run is None:
             parser.print_help()
@@ -85,218 +62,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except UsageError as error:
-        return _complain(error, 2)
-    except CannotRun as error:
-        return _complain(error, 2)
+        return complain(error, 2)
     except QuernError as error:
-        return _complain(error, 1)
+        return complain(error, 1)
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        return _complain(f"{error.strerror or error}{where}; check the disk and the permissions of that path", 1)
+        return complain(f"{error.strerror or error}{where}; check the disk and the permissions of that path", 1)
     except KeyboardInterrupt:
-        return _complain("interrupted", 130)
-
-
-# The verbs: each prints its answer and returns the exit code
-
-
-def run_ls(args: argparse.Namespace) -> int:
-    layout = _open_cache()
-    entries = [entry for entry in upkeep.list_entries(layout) if args.kind in (None, entry.kind)]
-    if args.sort != "used":
-        rank: dict[str, Callable[[upkeep.Listed], Any]] = {
-            "size": lambda entry: -entry.bytes,
-            "created": lambda entry: -entry.manifest.get("created", 0),
-            "build": lambda entry: -entry.manifest.get("build_seconds", 0),
-        }
-        entries.sort(key=rank[args.sort])
-    shown = entries[: args.limit]
-    if args.json:
-        return _print_json({"path": str(layout.root), "total": len(entries), "entries": [_facts(e) for e in shown]})
-    if not entries:
-        which = f" of kind {args.kind}" if args.kind else ""
-        print(f"No entries{which} in {layout.root}")
-        return 0
-    rows = [
-        (
-            entry.digest[:12],
-            entry.kind,
-            entry.problem and f"DAMAGED: {entry.problem}" or str(entry.manifest.get("label", "")),
-            _size(entry.bytes),
-            _ago(entry.last_used),
-            _seconds(entry.manifest.get("build_seconds")),
-            str(entry.manifest.get("origin", "")),
-        )
-        for entry in shown
-    ]
-    _print_table(("KEY", "KIND", "WHAT", ">SIZE", "USED", ">BUILT IN", "FROM"), rows)
-    more = f", {len(shown)} shown" if len(shown) < len(entries) else ""
-    print(f"{_count(len(entries), 'entry', 'entries')}{more}, {_size(sum(e.bytes for e in entries))} in {layout.root}")
-    return 0
-
-
-def run_show(args: argparse.Namespace) -> int:
-    layout = _open_cache()
-    entry = _one_entry(layout, args.key)
-    if args.cat:
-        if args.json:
-            raise UsageError("--cat prints a file as it is; leave out --json")
-        return _cat(entry, args.cat)
-    manifest = entry.manifest
-    if args.json:
-        facts = {**_facts(entry), "folder": str(entry.folder), "manifest": manifest}
-        return _print_json(facts, 1 if entry.problem else 0)
-    if entry.problem:
-        print(f"{entry.digest} is damaged: {entry.problem}\nIt is never loaded; `quern cache verify` sets it aside.")
-        return 1
-    standard = ("format", "parts", "files", "seal", "created", "build_seconds", "digest", "kind", "label", "origin")
-    lines = [
-        ("key", entry.digest),
-        ("kind", entry.kind),
-        ("what", manifest["label"]),
-        ("from", manifest["origin"]),
-        ("folder", str(entry.folder)),
-        ("size", _size(entry.bytes)),
-        ("created", f"{_date(manifest['created'])} ({_ago(manifest['created'])})"),
-        ("last used", f"{_date(entry.last_used)} ({_ago(entry.last_used)})"),
-        ("built in", _seconds(manifest["build_seconds"])),
-        *((name, _shorten(value)) for name, value in manifest.items() if name not in standard),
-    ]
-    for name, text in lines:
-        if text:
-            print(f"{name + ':':<12}{text}")
-    print("\nmade from (the parts of its key):")
-    _print_table(
-        ("PART", "VALUE", "SHA256"),
-        [
-            (
-                name,
-                _shorten(part["value"]) if "value" in part else f"({part['characters']} characters)",
-                part["sha256"][:12],
-            )
-            for name, part in manifest["parts"].items()
-        ],
-    )
-    print("\nfiles:")
-    files = manifest["files"].items()
-    _print_table(("FILE", ">SIZE", "SHA256"), [(name, _size(f["bytes"]), f["sha256"][:12]) for name, f in files])
-    return 0
-
-
-def run_stats(args: argparse.Namespace) -> int:
-    layout = _open_cache()
-    facts = {**upkeep.statistics(layout), "max_bytes": config.cache_max_bytes}
-    if args.json:
-        return _print_json(facts)
-    print(f"{_count(facts['entries'], 'entry', 'entries')} in {layout.root}")
-    print(f"{_size(facts['bytes'])} of at most {_size(facts['max_bytes'])}, {facts['files']} files and folders")
-    if facts["entries"]:
-        print(f"building them took {_seconds(facts['build_seconds'])}; last used {_ago(facts['most_recent_use'])}\n")
-        kinds = sorted(facts["kinds"].items())
-        rows = [(name, str(k["entries"]), _size(k["bytes"]), _seconds(k["build_seconds"])) for name, k in kinds]
-        _print_table(("KIND", ">ENTRIES", ">SIZE", ">BUILT IN"), rows)
-    if facts["quarantined"]:
-        print(f"{_count(facts['quarantined'], 'bad entry', 'bad entries')} set aside in {layout.quarantine}")
-    return 0
-
-
-def run_clear(args: argparse.Namespace) -> int:
-    layout = _open_cache()
-    what = f"all entries of kind {args.kind}" if args.kind else "all entries"
-    if not args.yes:
-        if args.json or not sys.stdin.isatty():
-            raise UsageError(f"this removes {what} from {layout.root}; say --yes to go ahead without being asked")
-        print(f"Remove {what} from {layout.root}? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            print("Nothing removed.", file=sys.stderr)
-            return 1
-    removed = upkeep.remove_all(layout, args.kind)
-    return _report_removed(args, layout, removed)
-
-
-def run_path(args: argparse.Namespace) -> int:
-    location, problem = _location_and_problem()
-    if args.json:
-        exists = location.root is not None and location.root.is_dir()
-        root = None if location.root is None else str(location.root)
-        facts = {"path": root, "from": location.source, "exists": exists, "problem": problem}
-        return _print_json(facts, 1 if problem else 0)
-    if location.root is not None:
-        print(location.root)
-    return _complain(problem, 1) if problem else 0
-
-
-def run_prune(args: argparse.Namespace) -> int:
-    layout = _open_cache()
-    bound = args.max_bytes
-    if bound is None and args.older_than is None:
-        bound = config.cache_max_bytes
-    if args.dry_run:
-        chosen = upkeep.choose(upkeep.list_entries(layout), max_bytes=bound, older_than=args.older_than)
-    else:
-        chosen = upkeep.prune(layout, max_bytes=bound, older_than=args.older_than)
-    return _report_removed(args, layout, chosen, dry_run=args.dry_run)
-
-
-def run_verify(args: argparse.Namespace) -> int:
-    layout = _open_cache()
-    checked = list(upkeep.check_entries(layout, repair=not args.dry_run))
-    bad = [found for found in checked if found.problem]
-    code = 1 if bad else 0
-    if args.json:
-        found = [{"digest": b.digest, "problem": b.problem, "set_aside": b.set_aside} for b in bad]
-        return _print_json({"path": str(layout.root), "checked": len(checked), "bad": found}, code)
-    for one in bad:
-        fate = "set aside" if one.set_aside else "left where it is"
-        print(f"{one.digest[:12]}  {one.problem}  ({fate}; it is never loaded)")
-    print(f"{_count(len(checked), 'entry', 'entries')} checked, {len(bad)} bad")
-    return code
-
-
-def run_export(args: argparse.Namespace) -> int:
-    layout = _open_cache()
-    entries = [entry for entry in upkeep.list_entries(layout) if args.kind in (None, entry.kind)]
-    if args.key:
-        wanted = {_one_entry(layout, prefix).digest for prefix in args.key}
-        entries = [entry for entry in entries if entry.digest in wanted]
-    target = Path(args.file)
-    if not target.absolute().parent.is_dir():
-        raise UsageError(f"the folder {target.absolute().parent} does not exist; make it first")
-    written, left_out = bundles.export_bundle(layout, [entry.digest for entry in entries], target.absolute())
-    code = 1 if left_out or not written else 0
-    if args.json:
-        skipped = [{"digest": one.digest, "reason": one.reason} for one in left_out]
-        facts = {"file": str(target), "bytes": target.stat().st_size, "exported": written, "left_out": skipped}
-        return _print_json(facts, code)
-    for one in left_out:
-        print(f"left out {one.digest[:12]}: {one.reason}", file=sys.stderr)
-    print(f"{_count(len(written), 'entry', 'entries')} written to {target} ({_size(target.stat().st_size)})")
-    return code
-
-
-def run_import(args: argparse.Namespace) -> int:
-    source = Path(args.file)
-    if not source.is_file():
-        raise UsageError(f"there is no file {source}; make one with `quern cache export {source}`")
-    verdicts = bundles.import_bundle(_open_cache(create=True), source)
-    code = 1 if any(one.verdict == "rejected" for one in verdicts) else 0
-    if args.json:
-        found = [{"digest": v.digest, "label": v.label, "verdict": v.verdict, "reason": v.reason} for v in verdicts]
-        return _print_json({"file": str(source), "entries": found}, code)
-    if verdicts:
-        _print_table(
-            ("KEY", "WHAT", "VERDICT", "WHY"), [(v.digest[:12], v.label, v.verdict, v.reason) for v in verdicts]
-        )
-    tally = {word: sum(v.verdict == word for v in verdicts) for word in ("imported", "present", "rejected")}
-    print(f"{tally['imported']} imported, {tally['present']} already present, {tally['rejected']} rejected")
-    return code
+        return complain("interrupted", 130)
 
 
 def run_info(args: argparse.Namespace) -> int:
-    location, cache_problem = _location_and_problem()
+    location, cache_problem = location_and_problem()
     compiler = _find_compiler()
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     packages = {name: _package_version(name) for name in _PACKAGES}
@@ -321,7 +101,7 @@ def run_info(args: argparse.Namespace) -> int:
         "problems": problems,
     }
     if args.json:
-        return _print_json(facts)
+        return print_json(facts)
     rows = [
         ("quern", facts["quern"] or "not installed as a package"),
         ("python", f"{platform.python_version()} (supported: {', '.join(SUPPORTED_PYTHONS)})"),
@@ -335,84 +115,6 @@ def run_info(args: argparse.Namespace) -> int:
     for problem in problems:
         print(f"problem: {problem}", file=sys.stderr)
     return 0
-
-
-# The cache folder and its entries
-
-
-def _location_and_problem() -> tuple[Location, str | None]:
-    """Where the cache should lie, and why it cannot be used there, if so."""
-    location = find_location()
-    if location.root is None:
-        return location, "no home folder is known for this user; set QUERN_CACHE_DIR to a folder of your own"
-    try:
-        check_root(location.root)
-        check_parents(location.root)
-    except CacheError as error:
-        return location, str(error)
-    return location, None
-
-
-def _open_cache(create: bool = False) -> Layout:
-    """The cache folder, which need not exist yet. Raises CacheError where it cannot be trusted."""
-    location, problem = _location_and_problem()
-    if problem or location.root is None:
-        raise CacheError(problem)
-    layout = Layout(location.root)
-    if create:
-        layout.prepare()
-    return layout
-
-
-def _one_entry(layout: Layout, prefix: str) -> upkeep.Listed:
-    if not re.fullmatch("[0-9a-f]{1,64}", prefix.lower()):
-        raise UsageError(f"{prefix!r} is not the beginning of a key (hexadecimal digits); see `quern cache ls`")
-    found = [entry for entry in upkeep.list_entries(layout) if entry.digest.startswith(prefix.lower())]
-    if not found:
-        raise CacheError(f"no entry begins with {prefix} in {layout.root}; `quern cache ls` lists what there is")
-    if len(found) > 1:
-        some = ", ".join(entry.digest[:12] for entry in found[:4]) + (", ..." if len(found) > 4 else "")
-        raise UsageError(f"{prefix} is the beginning of {len(found)} keys ({some}); give more digits")
-    return found[0]
-
-
-def _cat(entry: upkeep.Listed, name: str) -> int:
-    if entry.problem:
-        raise CacheError(f"{entry.digest[:12]} is damaged: {entry.problem}")
-    if name not in entry.manifest["files"]:
-        raise CacheError(f"{entry.digest[:12]} has no file {name!r}; it has {', '.join(entry.manifest['files'])}")
-    sys.stdout.buffer.write(entry.folder.joinpath(name).read_bytes())
-    return 0
-
-
-def _facts(entry: upkeep.Listed) -> dict[str, Any]:
-    manifest = entry.manifest
-    return {
-        "digest": entry.digest,
-        "kind": entry.kind,
-        "label": manifest.get("label", ""),
-        "origin": manifest.get("origin", ""),
-        "bytes": entry.bytes,
-        "created": manifest.get("created"),
-        "last_used": entry.last_used,
-        "build_seconds": manifest.get("build_seconds"),
-        "problem": entry.problem,
-    }
-
-
-def _report_removed(
-    args: argparse.Namespace, layout: Layout, removed: list[upkeep.Listed], dry_run: bool = False
-) -> int:
-    size = sum(entry.bytes for entry in removed)
-    if args.json:
-        digests = [entry.digest for entry in removed]
-        return _print_json({"path": str(layout.root), "removed": digests, "bytes": size, "dry_run": dry_run})
-    verb = "would be removed" if dry_run else "removed"
-    print(f"{_count(len(removed), 'entry', 'entries')} {verb} from {layout.root}, {_size(size)}")
-    return 0
-
-
-# What is on this machine
 
 
 def _package_version(name: str) -> str | None:
@@ -440,106 +142,6 @@ def _find_compiler() -> dict[str, str] | None:
     return None
 
 
-# Printing
-
-
-def _print_json(data: object, code: int = 0) -> int:
-    print(json.dumps(data, indent=2))
-    return code
-
-
-def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table as wide as the terminal; a column whose head begins with `>` is set to the right."""
-    from rich.console import Console  # 60 ms, and --json does without
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in head:
-        table.add_column(
-            name.removeprefix(">"),
-            justify="right" if name.startswith(">") else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    # A pipe or file has no width: cut nothing that `grep` might look for.
-    console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
-    with console.capture() as text:  # printed below, for rich would exit by itself where a pipe is closed
-        console.print(table)
-    print(text.get(), end="")
-
-
-def _complain(what: object, code: int) -> int:
-    sys.stdout.flush()
-    print(f"quern: {what}", file=sys.stderr)
-    return code
-
-
-def _shorten(value: object, limit: int = 100) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    text = text.replace("\n", "\\n")
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _size(number: float) -> str:
-    if number < 1024:
-        return f"{int(number)} B"
-    for unit in ("KiB", "MiB", "GiB"):
-        number /= 1024
-        if number < 1024:
-            return f"{number:.1f} {unit}"
-    return f"{number / 1024:.1f} TiB"
-
-
-def _seconds(number: float | None) -> str:
-    if number is None:
-        return ""
-    return f"{number * 1000:.0f} ms" if number < 1 else f"{number:.1f} s"
-
-
-def _ago(moment: float) -> str:
-    passed = max(0.0, time.time() - moment)
-    for length, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if passed >= length:
-            return f"{int(passed // length)} {name} ago"
-    return "just now"
-
-
-def _date(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
-
-
-# The command line
-
-
-def parse_size(text: str) -> int:
-    """Bytes from "500M", "2GiB", "1048576"; units are powers of 1024. Raises argparse.ArgumentTypeError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write 500M, 2G or a number of bytes")
-    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
-
-
-def parse_duration(text: str) -> float:
-    """Seconds from "30d", "12h", "45m", "90s". Raises argparse.ArgumentTypeError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip().lower())
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time span; write 30d, 12h, 45m or 90s")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}[match[2]]
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
-
-
 class _Version(argparse.Action):
     """`--version`, looked up only when asked for."""
 
@@ -556,58 +158,9 @@ def _parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    program = add_run_parser(commands)
+    program = run.add_parser(commands)
     info = commands.add_parser("info", help="versions, compiler and cache folder on this machine")
     info.set_defaults(run=run_info)
-    _add_json(info)
-
-    cache = commands.add_parser(
-        "cache", help="look into the cache, tidy it, move it", epilog=_CACHE_EXAMPLES, formatter_class=raw
-    )
-    verbs = cache.add_subparsers(title="verbs", metavar="VERB", required=True)
-
-    def verb(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        made.set_defaults(run=run)
-        _add_json(made)
-        return made
-
-    ls = verb("ls", run_ls, "list the entries, most recently used first")
-    ls.add_argument("--kind", help="only entries of this kind, such as cpp-kernel or plan")
-    ls.add_argument(
-        "--sort", choices=("used", "size", "created", "build"), default="used", help="order (default: used)"
-    )
-    ls.add_argument("--limit", type=_positive, metavar="N", help="show the first N only")
-
-    show = verb("show", run_show, "show one entry: what it is, what its key is made of, its files")
-    show.add_argument("key", metavar="KEY", help="a key, or as many of its first digits as make it unique")
-    show.add_argument("--cat", metavar="FILE", help="print this file of the entry instead")
-
-    verb("stats", run_stats, "sum up the cache: entries, bytes, files, by kind")
-
-    clear = verb("clear", run_clear, "remove all entries")
-    clear.add_argument("--yes", action="store_true", help="do not ask")
-    clear.add_argument("--kind", help="only entries of this kind")
-
-    verb("path", run_path, "print the cache folder; exit 1 where it cannot be used")
-
-    prune = verb("prune", run_prune, "remove what is old, or least recently used; entries in use stay")
-    prune.add_argument("--max-bytes", type=parse_size, metavar="SIZE", help="until at most this remains: 500M, 2G")
-    prune.add_argument("--older-than", type=parse_duration, metavar="SPAN", help="what was not used for 30d, 12h, 45m")
-    prune.add_argument("--dry-run", action="store_true", help="say what would be removed")
-
-    verify = verb("verify", run_verify, "read and check every entry; bad ones are set aside; exit 1 if there were any")
-    verify.add_argument("--dry-run", action="store_true", help="leave bad entries where they are")
-
-    export = verb("export", run_export, "write entries to one file, to be imported elsewhere")
-    export.add_argument("file", metavar="FILE", help="the file to write; replaced if it exists")
-    export.add_argument("--key", action="append", help="only this entry (may be repeated)")
-    export.add_argument("--kind", help="only entries of this kind")
-
-    bring = verb("import", run_import, "add the entries of an exported file; it holds machine code: trust its maker")
-    bring.add_argument("file", metavar="FILE", help="a file made by `quern cache export`")
+    add_json(info)
+    cache_commands.add_parser(commands)
     return parser, program
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")

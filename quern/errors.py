@@ -7,12 +7,10 @@ Each message says what happened, where in the user's code, and what to do next.
 
 from __future__ import annotations
 
-import difflib
 import linecache
 import os
 import sys
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,9 +184,3 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         frame = frame.f_back
         level += 1
     warnings.warn(message, category, stacklevel=level)
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint at what a misspelt word was meant to be, with a space before it; "" where none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
-    return f" Did you mean {near[0]!r}?" if near else ""

@@ -12,6 +12,7 @@ from .clock import perf_counter
 from .inductor.chooser import Choice, Chosen
 from .inductor.executable import CompileRecord
 from .inductor.graph import Graph
+from .words import count
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,18 @@ class Explanation:
 
     def __str__(self) -> str:
         lines = [
-            f"{_count(self.graph_count, 'graph')}, {_count(self.graph_break_count, 'graph break')}, "
-            f"{_count(self.op_count, 'op')}, {_count(len(self.guards), 'guard')}; first call {self.first_seconds * 1e3:.0f} ms"
+            f"{count(self.graph_count, 'graph')}, {count(self.graph_break_count, 'graph break')}, "
+            f"{count(self.op_count, 'op')}, {count(len(self.guards), 'guard')}; first call {self.first_seconds * 1e3:.0f} ms"
         ]
         for g in self.graphs:
-            lines.append(f"\ngraph {g.name}: {_count(g.ops, 'op')}, {_count(len(g.guards), 'guard')}")
+            lines.append(f"\ngraph {g.name}: {count(g.ops, 'op')}, {count(len(g.guards), 'guard')}")
             lines += [f"  {line}" for line in str(g.graph).splitlines()]
             if g.record is not None:
                 r = g.record
                 origin = "found in the cache" if r.cached else "made now"
                 lines.append(
-                    f"  {_count(r.loops_before, 'loop nest')} -> {_count(r.launches, 'kernel launch', 'kernel launches')} of "
-                    f"{_count(r.kernels, 'kernel')}, {_count(r.calls, 'framework call')}; plan {r.key[:12]} {origin}"
+                    f"  {count(r.loops_before, 'loop nest')} -> {count(r.launches, 'kernel launch', 'kernel launches')} of "
+                    f"{count(r.kernels, 'kernel')}, {count(r.calls, 'framework call')}; plan {r.key[:12]} {origin}"
                 )
                 for k in r.plan.kernels:
                     lines.append(f"    {k.name}: {'; '.join(map(str, k.origins))}")
@@ -119,10 +120,6 @@ class Explanation:
             parts = ", ".join(f"{k} {v * 1e3:.1f}" for k, v in self.compile_times.items())
             lines.append(f"\ntimes in ms: {parts}")
         return "\n".join(lines)
-
-
-def _count(n: int, word: str, plural: str = "") -> str:
-    return f"{n} {word if n == 1 else plural or word + 's'}"
 
 
 def _products(chosen: Sequence[Chosen]) -> list[str]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import TYPE_CHECKING
 
+from .words import count
+
 if TYPE_CHECKING:
     from .capture.breaks import BreakReason
     from .capture.entry.events import Compiled, Listener, Recompile
@@ -63,18 +65,14 @@ class Journal:
 
 
 def _sum(graphs: list[Compiled]) -> str:
-    parts = [_count(len(graphs), "graph"), _count(sum(g.ops for g in graphs), "op")]
+    parts = [count(len(graphs), "graph"), count(sum(g.ops for g in graphs), "op")]
     kernels = sum(g.kernels for g in graphs)
     if kernels:
-        parts.append(_count(kernels, "kernel"))
+        parts.append(count(kernels, "kernel"))
     cached = sum(g.cached for g in graphs)
     if cached:
         parts.append(f"{cached} found in the cache")
     return f"{', '.join(parts)}, {sum(g.seconds for g in graphs):.2f} s"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _listed(title: str, texts: Iterable[str]) -> list[str]:

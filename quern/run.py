@@ -15,8 +15,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from .errors import UserError, nearest
 from .modes import MODES
+from .terminal import UsageError
+from .words import unknown
 
 DESCRIPTION = """\
 Run a Python program with quern in the place of torch.compile: torch.compile, module.compile(), torch.compiler and torch._dynamo
@@ -34,10 +35,6 @@ examples:
 `QUERN_INSTALL=1` in the environment makes a program's own `import quern` do the same."""
 
 _ON_OFF = {"true": "1", "false": "0", "auto": ""}
-
-
-class CannotRun(UserError):
-    """A program that cannot be run as told."""
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -94,7 +91,7 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def command_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """What Python is given to run the program, and what is added to its environment. Raises CannotRun for what cannot be run,
+    """What Python is given to run the program, and what is added to its environment. Raises UsageError for what cannot be run,
     SystemExit for wrong options.
     """
     options, rest = split(words)
@@ -109,7 +106,7 @@ def command_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[l
     deaf = {"-I": sys.flags.isolated, "-E": sys.flags.ignore_environment, "-S": sys.flags.no_site}
     for flag, is_set in deaf.items():
         if is_set:
-            raise CannotRun(
+            raise UsageError(
                 f"`quern run` reaches the program by its environment, which Python does not look at with {flag}"
             )
     return [*interpreter_flags(sys.orig_argv, sys.argv), *program], _environment(args)
@@ -130,9 +127,8 @@ def interpreter_flags(original: Sequence[str], argv: Sequence[str]) -> list[str]
 def _environment(args: argparse.Namespace) -> dict[str, str]:
     startup = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")
     given = os.environ.get("PYTHONPATH")
-    path = (
-        [entry for entry in given.split(os.pathsep) if entry != startup] if given else []
-    )  # (an empty one is the current folder)
+    # (an empty entry is the current folder)
+    path = [entry for entry in given.split(os.pathsep) if entry != startup] if given else []
     added = {"PYTHONPATH": os.pathsep.join([startup, *path]), "QUERN_INSTALL": "1", "QUERN_PREFIX": sys.prefix}
     if args.all:
         added["QUERN_COMPILE_ALL"] = "1"
@@ -142,7 +138,9 @@ def _environment(args: argparse.Namespace) -> dict[str, str]:
         _check_backend(args.backend)
         added["QUERN_BACKEND"] = args.backend
     if args.mode is not None:
-        added["QUERN_MODE"] = _checked_mode(args.mode)
+        if args.mode not in MODES:
+            raise UsageError(unknown("mode", args.mode, MODES))
+        added["QUERN_MODE"] = args.mode
     if args.dynamic is not None:
         added["QUERN_DYNAMIC"] = _ON_OFF[args.dynamic]
     if args.cache_dir is not None:
@@ -155,7 +153,7 @@ def _check_script(script: str) -> None:
         return
     found = shutil.which(script)
     hint = f"; to run the command of that name: quern run {found}" if found else ""
-    raise CannotRun(f"there is no script {script!r} in {os.getcwd()}{hint}")
+    raise UsageError(f"there is no script {script!r} in {os.getcwd()}{hint}")
 
 
 def _check_backend(name: str) -> None:
@@ -171,13 +169,7 @@ def _check_backend(name: str) -> None:
         if name in registry.list_backends(exclude_tags=()):
             return
         known = sorted({*list_backends(), *registry.list_backends()})
-    raise CannotRun(f"no backend is called {name!r}.{nearest(name, known)} Known backends: {', '.join(known)}")
-
-
-def _checked_mode(name: str) -> str:
-    if name not in MODES:
-        raise CannotRun(f"no mode is called {name!r}.{nearest(name, MODES)} Known modes: {', '.join(MODES)}")
-    return name
+    raise UsageError(unknown("backend", name, known))
 
 
 def run(parser: argparse.ArgumentParser, words: Sequence[str]) -> NoReturn:

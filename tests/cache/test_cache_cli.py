@@ -10,7 +10,8 @@ import pytest
 from quern.cache import CacheKey, Store
 from quern.cache.location import Layout
 
-from quern.cli import main, parse_duration, parse_size
+from quern.cache_commands import parse_duration, parse_size
+from quern.cli import main
 
 
 @pytest.fixture
