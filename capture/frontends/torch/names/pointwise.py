@@ -8,7 +8,7 @@ import torch
 
 from .....inductor.dtypes import HALVES, bool_, float32, round_to_half
 from .....inductor.graph import Node
-from .....inductor.ops.dims import less
+from .....inductor.ops.dims import less, same
 from .....inductor.ops.promotion import result_dtype
 from .....inductor.ops.scalar import SCALAR
 from ....values.tensor import ArrayValue
@@ -299,7 +299,7 @@ def linalg_cross(cx: Context, input: ArrayValue, other: ArrayValue, *, dim: int 
 def cross(cx: Context, input: ArrayValue, other: ArrayValue, dim: int | None = None) -> Node:
     """Without dim: the first of size 3."""
     if dim is None:
-        dim = next((d for d, n in enumerate(input.meta.shape) if n == 3), -1)
+        dim = next((d for d, n in enumerate(input.meta.shape) if same(n, 3)), -1)
     return linalg_cross(cx, input, other, dim=dim)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from .....inductor.graph import Node
 from .....inductor.ops.common import wrap_dim
-from .....inductor.ops.dims import less
+from .....inductor.ops.dims import less, same
 from .....inductor.ops.promotion import broadcast_shapes as broadcast
 from .....inductor.ops.promotion import is_channels_last, is_dense
 from .....inductor.ops.views import flattened_shape, resolve_shape, view_strides
@@ -255,7 +255,7 @@ def split(cx: Context, tensor: ArrayValue, split_size_or_sections: Any = None, d
     if isinstance(sections, (list, tuple)):
         if any(map(cx.ev.symbols.is_unbacked, sections)):
             return split_by_data(cx, tensor, sections, dim)
-        if sum(sections) != size:
+        if not same(sum(sections), size):
             raise ValueError(f"split: sections {sections} do not add up to the size {size}")
         return _pieces(cx, tensor, sections, dim)
     size, sections = cx.ev.symbols.specialize(size), cx.ev.symbols.specialize(sections)  # how many pieces there are
