@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -451,3 +453,24 @@ def test_variances_of_fewer_elements_than_are_taken_off(spread, correction):
     for n in (5, 2, 3, 4):
         x = torch.arange(2.0 * n).reshape(n, 2) ** 2
         torch.testing.assert_close(compiled(x, correction), spread(x, correction), equal_nan=True)
+
+
+@pytest.mark.parametrize(("program", "shapes"), [
+    (lambda x: torch.cross(x[..., :3], x[..., :3].flip(-1)), [(3, 4), (4, 4), (3, 4), (5, 4)]),
+    (lambda x: x.split([2, 3], 0), [(5, 2), (6, 2), (5, 2)]),
+    (lambda x: torch.split(x, (1, 4))[1] * 2, [(6, 2), (5, 2), (5, 3)]),
+])  # fmt: skip
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_what_a_size_must_be_is_asked_of_its_value(program, shapes, dynamic):
+    """The first axis of size 3; sections that add up to the size."""
+    compiled = quern.compile(program, dynamic=dynamic)
+    for shape in shapes:
+        x = torch.arange(float(math.prod(shape))).reshape(shape).sin()
+        try:
+            wanted = program(x)
+        except RuntimeError as error:
+            with pytest.raises(RuntimeError) as refused:
+                compiled(x)
+            assert str(refused.value) == str(error)
+        else:
+            torch.testing.assert_close(compiled(x), wanted, rtol=1e-5, atol=1e-6)

@@ -188,6 +188,7 @@ def test_as_in_numpy(fn, calls, backend):
 @pytest.mark.parametrize("function", [
     lambda x: np.einsum("ii->i", x), lambda x: np.einsum("ii", x), lambda x: np.einsum("ii,ij->j", x, x),
     lambda x: np.median(x[0, 0], axis=-1), lambda x: np.average(x[0, 0], axis=0), lambda x: np.percentile(np.sin(x)[0, 0], 30, axis=0),
+    lambda x: np.cumsum(x[0, 0], axis=1), lambda x: np.array(x[0, 0]).cumprod(axis=-2), lambda x: np.add.accumulate(x[0, 0], axis=1),
 ])  # fmt: skip
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
 def test_what_numpy_refuses_of_a_shape_is_refused(function, backend):
@@ -215,3 +216,11 @@ def test_a_gradient_over_too_few_elements_is_refused(shape, dynamic):
             assert str(refusal.value) == str(error)
         else:
             assert np.array_equal(fast(x), wanted)
+
+
+def test_a_scalar_is_accumulated_as_one_element_or_not_at_all():
+    f = compiled(lambda x: (np.cumsum(x[0], axis=0), np.cumprod(x[0], axis=-1)), "inductor")
+    for found in f(np.arange(2.0)):
+        equal(found, np.zeros(1))
+    with pytest.raises(TypeError, match="cannot accumulate on a scalar"):
+        compiled(lambda x: np.multiply.accumulate(x[0]), "inductor", fullgraph=False)(np.arange(2.0))

@@ -109,7 +109,7 @@ def isin(b: ArrayBuilder, element: Any, test_elements: Any, assume_unique: bool 
 
 def interp(b: ArrayBuilder, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     values, positions, heights = b.lift(x), b.lift(xp), b.lift(fp)
-    if heights.kind == "c" or any_array([left, right, period]):
+    if "c" in (values.kind, heights.kind) or any_array([left, right, period]):
         raise unsupported("np.interp with complex values or computed bounds")
     return call_numpy(
         b, "numpy:interp", [values, positions, heights, left, right, period], {}, [(values.shape, _FLOAT64)]

@@ -22,8 +22,8 @@ def _prefix(op: str, function: str) -> Callable[..., Any]:
     def apply(b: ArrayBuilder, a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         x = b.lift(a)
         wanted = sum_dtype(x.dtype) if dtype is None else np.dtype(dtype)
-        if axis is None or not x.ndim:
-            x, axis = ravel(b, x), 0
+        if axis is None or not x.ndim:  # a scalar is an array of one element
+            x, axis = ravel(b, x), axis or 0
         axis = wrap_axis(axis, x.ndim)
         strides = layout.elementwise_strides([(x.shape, x.strides)], x.shape)
         if wanted.kind == "c" or wanted == np.float16:  # halves are rounded at each step, which kernels do not
@@ -87,6 +87,10 @@ def ufunc_accumulate(
 ) -> Any:
     """`ufunc.accumulate`: prefix sums and products; others as NumPy's own call."""
     x = b.lift(array)
+    if not x.ndim:
+        if axis not in (0, -1, None):
+            raise np.exceptions.AxisError(axis, 0)
+        raise TypeError("cannot accumulate on a scalar")
     if ufunc in (np.add, np.multiply):
         return (cumsum if ufunc is np.add else cumprod)(b, x, axis, dtype, out)
     if dtype is not None or ufunc.nin != 2 or ufunc.signature is not None:
