@@ -326,11 +326,7 @@ def _of_tensors(schema: Any) -> bool:
 
 def _wrap_tensor(ev: Machine, obj: torch.Tensor, source: Source) -> Value:
     cls = type(obj)
-    if (
-        cls is not torch.Tensor
-        and not issubclass(cls, (torch.nn.Parameter, torch.nn.Buffer))
-        and not subclasses.refused(cls)
-    ):
+    if not _is_plain(cls) and not subclasses.refused(cls):
         inside = source.step(f"{ev.names.inject(subclasses.plain, 'plain')}(", ")", "")
         inner = _wrap_tensor(ev, subclasses.plain(obj), inside)
         return subclasses.wrap_subclass(ev, obj, source, inner)  # type: ignore[arg-type]
@@ -357,13 +353,17 @@ def _wrap_tensor(ev: Machine, obj: torch.Tensor, source: Source) -> Value:
     return value
 
 
+def _is_plain(cls: type) -> bool:
+    """Whether tensors of a class are torch's own."""
+    return cls is torch.Tensor or issubclass(cls, (torch.nn.Parameter, torch.nn.Buffer))
+
+
 def _unusable(obj: torch.Tensor) -> str:
     """Why a tensor cannot be captured; "" when it can."""
-    cls = type(obj)
     if is_lazy(obj):
         return "it is not initialised yet"
-    if cls is not torch.Tensor and not issubclass(cls, (torch.nn.Parameter, torch.nn.Buffer)):
-        return subclasses.refused(cls)
+    if not _is_plain(type(obj)):
+        return subclasses.refused(type(obj))
     if obj.layout is not torch.strided:
         return f"its layout is {obj.layout}"
     if obj.dtype not in FROM_TORCH:

@@ -6,10 +6,8 @@ which: a median of complex numbers, a max pool of integers, a loss whose result 
 
 from __future__ import annotations
 
-import contextlib
 import math
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,7 @@ from ....inductor.graph import Node
 from ...values.overlap import arrays_in
 from ...values.tensor import ArrayValue
 from .dtypes import to_torch
-from .meta_results import first_line
+from .meta_results import first_line, unnoticed
 
 if TYPE_CHECKING:
     from ...values.base import Machine
@@ -151,8 +149,7 @@ def _said(fn: Any, example: _Example) -> str:
     error: Exception | None = None
     for content in _CONTENTS:
         try:
-            with _unnoticed():
-                _make(fn, example, content)
+            _make(fn, example, content)
         except NotImplementedError as missing:
             return first_line(missing)
         except Exception as other:  # the framework's own, of any kind
@@ -163,32 +160,20 @@ def _said(fn: Any, example: _Example) -> str:
     if example.whole:
         return first_line(error)
     try:  # were it the sizes, other types would be refused as well
-        with _unnoticed():
-            _make(fn, example, torch.zeros, torch.float32)
+        _make(fn, example, torch.zeros, torch.float32)
     except Exception:
         return ""
     return first_line(error)
 
 
-@contextlib.contextmanager
-def _unnoticed() -> Iterator[None]:
-    """What is done here shows nowhere: not to modes of functions, not in warnings, not in the random numbers drawn behind it."""
-    state = torch.get_rng_state()
-    try:
-        with torch._C.DisableTorchFunction(), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        if not torch.equal(torch.get_rng_state(), state):
-            torch.set_rng_state(state)
-
-
+@unnoticed()
 def _make(fn: Any, example: _Example, content: Callable[..., torch.Tensor], dtype: torch.dtype | None = None) -> None:
     """Call `fn`; with all tensors of one type where it is given."""
-    fn(
-        *[example.made(a, content, dtype) for a in example.args],
-        **{k: example.made(v, content, dtype) for k, v in example.kwargs.items()},
-    )
+    with torch._C.DisableTorchFunction(), torch.no_grad():
+        fn(
+            *[example.made(a, content, dtype) for a in example.args],
+            **{k: example.made(v, content, dtype) for k, v in example.kwargs.items()},
+        )
 
 
 def _typed(value: Any) -> Any:

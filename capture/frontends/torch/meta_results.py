@@ -137,26 +137,20 @@ def foresee(
     Real stand-ins may be given instead. faked: fake tensors at once, for functions that make tensors of their own; recording: of
     them, which require gradients, where these are recorded.
     """
-    if stand_ins is not None:
-        try:
+    try:
+        if stand_ins is not None:
             return _run(fn, args, kwargs, list(stand_ins), None, True)
-        except Exception as error:
-            raise Unforeseen(first_line(error)) from error
-    if faked:
-        try:
+        if faked:
             with FakeTensorMode(allow_non_fake_inputs=True):
                 made = [stand_in(m, m.device) for m in metas]
                 for t, wanted in zip(made, recording or ()):
                     t.requires_grad_(wanted)
                 return _run(fn, args, kwargs, made, None, True, recording is not None)
-        except Exception as error:
-            raise Unforeseen(first_line(error)) from error
-    try:
         return _run(fn, args, kwargs, [stand_in(m, "meta") for m in metas], "meta", False)
-    except NotImplementedError as error:
-        first = error
     except Exception as error:
-        raise Unforeseen(first_line(error)) from error
+        if stand_ins is not None or faked or not isinstance(error, NotImplementedError):
+            raise Unforeseen(first_line(error)) from error
+        first = error
     try:
         with FakeTensorMode():
             return _run(fn, args, kwargs, [stand_in(m, m.device) for m in metas], None, True)

@@ -56,15 +56,12 @@ class Call:
 
     def at(self, point: Point, stand_ins: Sequence[torch.Tensor] | None = None) -> Foreseen:
         """What it gives where the symbols have these values. Raises Unforeseen."""
-        if not self.symbols:
-            metas = self.metas
-            given = measurable(self.target, metas) if stand_ins is None else stand_ins
-            return foresee(self.fn, self.args, self.kwargs, metas, given, self.held, self.recording)
-        metas = [replace(m, shape=_valued(m.shape, point), stride=_valued(m.stride, point)) for m in self.metas]
+        args, kwargs, metas = self.args, self.kwargs, self.metas
+        if self.symbols:
+            args, kwargs = _valued(args, point), _valued(kwargs, point)
+            metas = [replace(m, shape=_valued(m.shape, point), stride=_valued(m.stride, point)) for m in metas]
         given = measurable(self.target, metas) if stand_ins is None else stand_ins
-        return foresee(
-            self.fn, _valued(self.args, point), _valued(self.kwargs, point), metas, given, self.held, self.recording
-        )
+        return foresee(self.fn, args, kwargs, metas, given, self.held, self.recording)
 
     def gives_the_same_layouts(self, other: Call, point: Point) -> bool:
         """Whether the results of another call of the function are laid out as this one's."""

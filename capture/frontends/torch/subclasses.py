@@ -46,9 +46,7 @@ class SubclassValue(TensorValue):
         return issubclass(self.cls, cls)
 
     def getattr_(self, ev: Machine, name: str) -> Value:
-        for base in self.cls.__mro__:
-            if base is torch.Tensor:
-                break
+        for base in _above_tensor(self.cls):
             if name not in base.__dict__ or name in _OF_CLASSES:
                 continue
             raw = base.__dict__[name]
@@ -63,13 +61,18 @@ class SubclassValue(TensorValue):
         return super().getattr_(ev, name)
 
     def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
-        if any(name in base.__dict__ for base in self.cls.__mro__[: self.cls.__mro__.index(torch.Tensor)]):
+        if any(name in base.__dict__ for base in _above_tensor(self.cls)):
             return self.getattr_(ev, name).call(ev, args, kwargs)
         return super().call_method(ev, name, args, kwargs)
 
     def rebuild(self, rb: Emitter) -> str:
         of_class, cls = rb.inject(as_subclass, "as_subclass"), rb.inject(self.cls, self.cls.__name__)
         return tensor_attributes.hang(rb, self, f"{of_class}({self._rebuilt(rb)}, {cls})")
+
+
+def _above_tensor(cls: type) -> tuple[type, ...]:
+    """A subclass and those of its bases that stand before `torch.Tensor`."""
+    return cls.__mro__[: cls.__mro__.index(torch.Tensor)]
 
 
 #: what a class has for itself
@@ -91,7 +94,7 @@ def refused(cls: type) -> str:
     """Why tensors of a class are not captured; "" where they are."""
     if type_find(cls, "__torch_dispatch__") is not _DISPATCH:
         return f"it is a {cls.__name__}: its operators are its own (__torch_dispatch__)"
-    names = [n for base in cls.__mro__[: cls.__mro__.index(torch.Tensor)] for n in base.__dict__]
+    names = [n for base in _above_tensor(cls) for n in base.__dict__]
     changed = [n for n in names if n.startswith("__") and n not in (*_OF_CLASSES, *_HARMLESS)]
     return f"it is a {cls.__name__}, which has a {changed[0]} of its own" if changed else ""
 

@@ -24,7 +24,7 @@ def written_of(ev: Machine, x: ArrayValue) -> dict[str, Value | None]:
     return state_of(ev).attributes.get(x, {})
 
 
-def is_free(ev: Machine, x: ArrayValue, name: str) -> bool:
+def is_free(x: ArrayValue, name: str) -> bool:
     """Whether `name` is an attribute of the tensor alone: neither its class nor what the program put there knows it."""
     return type_find(x.python_type(), name) is MISSING and (not name.startswith("__") or not name.endswith("__"))
 
@@ -41,7 +41,7 @@ def own_of(ev: Machine, x: ArrayValue, name: str) -> Value | None:
     assert source is not None
     if name in getattr(real, "__dict__", ()):
         return ev.wrap(real.__dict__[name], source.attr(name))
-    if is_free(ev, x, name):
+    if is_free(x, name):
         has = ev.names.inject(hasattr)
         ev.guards.test(source, f"not {has}({{x}}, {name!r})", f"{{label}} had no attribute {name}")
     return None

@@ -137,13 +137,13 @@ class TensorValue(ArrayValue):
         if name == "requires_grad" and value.is_constant:
             set_requires_grad(Context(ev), self, value.as_constant())
             return
-        if not tensor_attributes.is_free(ev, self, name):
+        if not tensor_attributes.is_free(self, name):
             raise ev.break_("tensor-setattr", f"setting attribute {name!r} of {self.describe()}", "it is torch's own",
                             "set it outside of the compiled function")  # fmt: skip
         tensor_attributes.set_own(ev, self, name, value)
 
     def delattr_(self, ev: Machine, name: str) -> None:
-        if not tensor_attributes.is_free(ev, self, name):
+        if not tensor_attributes.is_free(self, name):
             raise ev.break_("tensor-setattr", f"deleting attribute {name!r} of {self.describe()}", "it is torch's own",
                             "delete it outside of the compiled function")  # fmt: skip
         tensor_attributes.delete_own(ev, self, name)

@@ -263,19 +263,14 @@ def _stacked(cx: Context, data: Any, kind: DType | None, where: str) -> Node:
     for p in parts:
         known = isinstance(p, ArrayValue) or isinstance(p, Node) and not p.meta.weak
         node = cx.node(p) if known else tensor_from(cx, p, dtype, where)
-        if isinstance(p, ArrayValue) and p.meta.numel != 1:
-            raise cx.broken("tensor-of-tensors", "torch.tensor of tensors that hold more than one element")
-        if isinstance(p, ArrayValue) and kind is not None and _whole(kind) and not _whole(node.dtype):
-            raise Declined("an int or a bool read from a tensor of another type")
-        if (
-            isinstance(p, ArrayValue)
-            and kind is not None
-            and kind.is_int
-            and node.dtype.is_int
-            and _may_overflow(node.dtype, kind)
-        ):
-            raise Declined("an int read from a tensor whose type holds others")
-        node = cx.op("reshape", node, shape=()) if isinstance(p, ArrayValue) else node
+        if isinstance(p, ArrayValue):
+            if p.meta.numel != 1:
+                raise cx.broken("tensor-of-tensors", "torch.tensor of tensors that hold more than one element")
+            if kind is not None and _whole(kind) and not _whole(node.dtype):
+                raise Declined("an int or a bool read from a tensor of another type")
+            if kind is not None and kind.is_int and node.dtype.is_int and _may_overflow(node.dtype, kind):
+                raise Declined("an int read from a tensor whose type holds others")
+            node = cx.op("reshape", node, shape=())
         nodes.append(node if kind is None else cx.cast(node, kind))  # each by itself: together they may lose digits
     return cx.op("stack", *nodes, dim=0)
 
