@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.utils.checkpoint
 
 from ...values.base import Args, Kwargs, Value
-from ...values.functions import BoundMethodValue, CellValue, FunctionValue
-from ...values.mappings import DictValue
-from ...values.objects import ObjectValue
-from ...values.sequences import ListValue, TupleValue
-from ...values.sets import SetValue
-from ...values.tensor import ArrayValue
 from .calls import FUNCTIONS
+from .segments import seen_of
 from .state import state_of
 
 if TYPE_CHECKING:
@@ -51,53 +46,6 @@ def _checkpoint(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
             "the backward pass calls it again, and changes it again", "return what it computes instead",
         )  # fmt: skip
     return result
-
-
-def seen_of(ev: Machine, values: tuple[Value, ...]) -> Any:
-    """What can be seen of the objects that a call may change: those from outside by what was done to them, those made during
-    capture by what is in them.
-    """
-    found: dict[int, Any] = {}
-    todo = list(values)
-    while todo:
-        value = todo.pop()
-        if id(value) in found:
-            continue
-        if isinstance(value, ArrayValue):
-            found[id(value)] = value.storage.version
-            continue
-        parts = _parts(ev, value)
-        keys = (
-            list(value.keys)
-            if isinstance(value, SetValue)
-            else list(value.table)
-            if isinstance(value, DictValue)
-            else []
-        )
-        found[id(value)] = keys, [id(part) for part in parts]
-        todo += parts
-    written = [(id(s), s.version) for s in state_of(ev).arrays.inputs if s.version]
-    return ev.effects.count, written, found
-
-
-def _parts(ev: Machine, value: Value) -> list[Value]:
-    """What a function, or an object that was made during capture, holds."""
-    if isinstance(value, BoundMethodValue):
-        return [value.function, value.owner]
-    if isinstance(value, FunctionValue):
-        return list(value.closure(ev))
-    if value.source is not None:
-        return []
-    if isinstance(value, CellValue):
-        content = value.get(ev)
-        return [] if content is None else [content]
-    if isinstance(value, (TupleValue, ListValue)):
-        return value.items(ev)
-    if isinstance(value, DictValue):
-        return [part for _, part in value.pairs(ev)]
-    if isinstance(value, ObjectValue):
-        return [*value.attrs.values(), *([] if value.payload is None else [value.payload])]
-    return []
 
 
 FUNCTIONS[torch.utils.checkpoint.checkpoint] = _checkpoint

@@ -26,10 +26,9 @@ from ...values.mappings import DictValue
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
 from .calls import FUNCTIONS, Context, above
-from .checkpointing import seen_of
 from .externs import call_target
 from .function_bodies import Body, Leaves, capture_body, placeholder, to_tree, to_value
-from .segments import Segment
+from .segments import Segment, seen_of
 from .state import state_of
 
 if TYPE_CHECKING:

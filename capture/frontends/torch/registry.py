@@ -1,6 +1,6 @@
 """Backends that torch.compile knows: those of torch's own registry, and those that packages offer in `torch_dynamo_backends`.
 
-The registry's tables are read, not its functions: those may be quern's own (`install`).
+The registry's tables are read, not its functions: those may be quern's own (`doors.install`).
 """
 
 from __future__ import annotations

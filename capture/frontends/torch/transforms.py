@@ -27,11 +27,11 @@ from ...values.functions import BY_CODE, FunctionValue
 from ...values.sequences import TupleValue
 from ...values.tensor import ArrayValue
 from .calls import FUNCTIONS, Context, above, as_written
-from .checkpointing import seen_of
 from .externs import call_target
 from .function_bodies import Body, Leaves, capture_body, placeholder, to_tree, to_value
 from .meta_results import stand_in, unnoticed
 from .schemas import storage_of
+from .segments import seen_of
 from .state import state_of
 
 if TYPE_CHECKING:
