@@ -46,7 +46,7 @@ def _boundary(b: Boundary) -> Data:
 def _node(n: Node, numbers: Mapping[Node, int]) -> Data:
     meta: Data = [_meta(m) for m in n.meta] if isinstance(n.meta, tuple) else _meta(n.meta)
     attrs = [[name, value_data(v)] for name, v in sorted(n.attrs.items())]
-    return [n.op.name, [None if i is None else numbers[i] for i in n.inputs], attrs, meta]
+    return [n.op.name, [None if i is None else numbers[i] for i in n.inputs], attrs, meta, n.library]
 
 
 def _meta(m: TensorMeta) -> Data:

@@ -59,6 +59,20 @@ def test_layouts_that_print_alike_are_told_apart():
     assert of((4, 1)) == of((4, 1))
 
 
+def test_functions_of_another_framework_are_told_apart():
+    def of(library):
+        b = builder()
+        x, y = tensor(b, (4,), dtypes.int64), tensor(b, (4,), dtypes.int64)
+        with b.of_library(library):
+            b.graph.outputs = [b.remainder(x, y)]
+        return b.graph
+
+    plain, hosted = of(""), of("numpy")
+    steps = [len(schedule_graph(graph).steps) for graph in (plain, hosted)]
+    assert steps[0] > steps[1], "what the frameworks refuse differs"
+    assert graph_data(plain) != graph_data(hosted)
+
+
 def test_sizes_are_told_by_their_structure():
     sympy = pytest.importorskip("sympy")
     s, t = (sympy.Symbol(n, integer=True, positive=True) for n in ("s0", "s1"))
