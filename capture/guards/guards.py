@@ -8,10 +8,11 @@ looked into after it was tested itself, and share common parts of their paths. A
 
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -312,6 +313,23 @@ class GuardSet:
         """The places hold two objects."""
         self.add(Guard(one, "{x} is not {y}", f"{{label}} and {other.label} were two objects", other, 1))
 
+    def distinct(self, changed: Sequence[Source], others: Sequence[Source]) -> None:
+        """The objects at the places `changed` stand once among all these places. Of those that the entry holds it is known."""
+        if all(place.is_const for place in changed):
+            others = [place for place in others if not place.is_const]
+            if not others:
+                return
+        if len(changed) > _FEW:  # in one test: there are too many pairs
+            ids = [f"id({{p{i}}})" for i in range(len(changed) + len(others))]
+            ours, rest = ", ".join(ids[: len(changed)]), ", ".join(ids[len(changed) :])
+            test = f"len(set([{ours}]).difference([{rest}])) == {len(changed)}"
+            reason = f"{{p0}}, {{p1}} and {len(changed) - 2} more were objects at one place each"
+            self.relation(test, (*changed, *others), reason)
+            return
+        for one, other in (*itertools.combinations(changed, 2), *itertools.product(changed, others)):
+            if not (one.is_const and other.is_const):
+                self.different(one, other)
+
     # ------------------------------------------------------------ code
 
     def ordered(self) -> list[Guard]:
@@ -369,6 +387,8 @@ def explain(guard: Guard, scope: dict[str, Any], error: str = "") -> str:
 
 #: of more places than this nobody wants to read what stands there
 _SHOWN = 5
+#: changed objects whose places are compared one by one
+_FEW = 3
 
 
 def _now(place: Source, scope: dict[str, Any]) -> str:

@@ -511,22 +511,17 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
             self.guards.add(
                 Guard(None, f"len(set(({ids}))) == {len(keys)}", "dict keys were different objects", places=tuple(keys))
             )
-        for changed in self.effects:
-            if not isinstance(changed, _ALIASABLE) or changed.source is None:
-                continue
-            cls = changed.python_type()
-            for other in self.memo.values():
-                if (
-                    other is changed
-                    or type(other) is not type(changed)
-                    or other.source is None
-                    or other.python_type() is not cls
-                ):
-                    continue
-                if not (changed.source.is_const and other.source.is_const) and self.fresh.isdisjoint(
-                    (changed.source, other.source)
-                ):
-                    self.guards.different(changed.source, other.source)
+        changed = [v for v in self.effects if isinstance(v, _ALIASABLE) and v.source is not None]
+        # the places of what was changed, and those of all else, by kind
+        kinds: dict[Any, tuple[list[Source], list[Source]]] = {(type(v), v.python_type()): ([], []) for v in changed}
+        types = {kind for kind, _ in kinds}
+        for value in dict.fromkeys((*changed, *self.memo.values())):
+            if type(value) in types and value.source is not None and value.source not in self.fresh:
+                places = kinds.get((type(value), value.python_type()))
+                if places is not None:
+                    places[value not in self.effects].append(value.source)
+        for ours, others in kinds.values():
+            self.guards.distinct(ours, others)
 
 
 _ALIASABLE = (ListValue, DictValue, SetValue, DequeValue, ObjectValue, CellValue, ArrayValue)

@@ -344,6 +344,46 @@ def test_aliasing_of_arguments() -> None:
     assert value(compiled(ONE, [1], [5, 6])) == 2.0
 
 
+@pytest.mark.parametrize("many", [2, 3, 4, 20])
+@pytest.mark.parametrize("twice", [(0, 1), (1, "other"), (0, -1)])
+def test_aliasing_of_many_that_are_changed(many, twice) -> None:
+    def f(x, things, other):
+        for i, thing in enumerate(things):
+            thing.n += i + 1
+        return x * (other.n + sum([thing.n for thing in things]))
+
+    def arguments(shared):
+        things, other = [Thing() for _ in range(many)], Thing()
+        if shared:
+            first, second = twice
+            things[first] = other if second == "other" else things[second]
+        return ONE, things, other
+
+    compiled = toy_compile(f)
+    for shared in (False, True, False, True):
+        assert value(compiled(*arguments(shared))) == value(f(*arguments(shared)))
+    assert not any(entry.is_plain for entry in compiled.entries)
+
+
+def test_guards_of_objects_that_are_changed_grow_with_their_number() -> None:
+    def f(x, things):
+        for thing in things:
+            thing.n = 2
+        return x
+
+    def length(many):
+        compiled = toy_compile(f)
+        compiled(ONE, [Thing() for _ in range(many)])
+        return len(compiled.entries[0].source)
+
+    assert length(80) < 3 * length(40)
+    compiled, things = toy_compile(f), [Thing() for _ in range(5)]
+    compiled(ONE, things)
+    compiled(ONE, [*things[:4], things[0]])
+    (record,) = compiled.recompiles
+    assert "things[0], things[1] and 3 more were objects at one place each" in str(record)
+
+
 def test_identity_of_arguments() -> None:
     def f(x, a, b):
         return x * 2 if a is b else x
