@@ -22,13 +22,10 @@ class Effects:
         self.count += 1
         self._touched.setdefault(id(value), value)
 
-    def take_back(self, earlier: set[int]) -> None:
-        """Forget what was touched beside the Values with the identities `earlier`."""
-        for key in self._touched.keys() - earlier:
+    def take_back(self, first: int) -> None:
+        """Keep only what was touched first, so many of them."""
+        for key in list(self._touched)[first:]:
             del self._touched[key]
-
-    def identities(self) -> set[int]:
-        return set(self._touched)
 
     def __iter__(self) -> Any:
         return iter(list(self._touched.values()))

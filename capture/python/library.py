@@ -96,9 +96,9 @@ def _lru_call(ev: Machine, wrapper: Any, args: Args, kwargs: Kwargs) -> Value:
     key = (id(wrapper), tuple(a.key(ev) for a in args), tuple((k, v.key(ev)) for k, v in kwargs.items()))
     found = ev.cached_calls.get(key)
     if found is None:
-        before, touched = ev.effects.count, ev.effects.identities()
+        before, touched = ev.effects.count, len(ev.effects)
         found = ev.wrap(wrapper.__wrapped__, ev.names.const(wrapper.__wrapped__)).call(ev, args, kwargs)
-        new = [e for e in ev.effects if id(e) not in touched]
+        new = list(ev.effects)[touched:]
         if (
             ev.is_none(found)
             and new
