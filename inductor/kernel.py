@@ -187,7 +187,9 @@ class Kernel:
         """
         args = {b.name: b for b in self.args}
         problems = [f"{name} is an argument twice" for name, n in Counter(b.name for b in self.args).items() if n > 1]
-        places = {s.buffer: [t.index for t in self.stores if t.buffer == s.buffer] for s in self.stores}
+        places: dict[str, list[Index]] = {}
+        for s in self.stores:
+            places.setdefault(s.buffer, []).append(s.index)
         for e in postorder([root for s in self.stores for root in s.roots]):
             if problem := malformed(e):
                 problems.append(f"{problem}: {e}")

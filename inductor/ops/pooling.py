@@ -411,9 +411,8 @@ def _decompose_upsample_linear(b: GraphBuilder, node: Node) -> Node:
     x = to(b, args(node)[0], accumulation_dtype(node.dtype))
     for d in reversed(range(len(size))):
         have, want = x.shape[x.ndim - len(size) + d], size[d]
-        if same(
-            have, want
-        ):  # whatever factor was given, an element and nothing of its neighbour, which is itself: NaN for infinity
+        if same(have, want):
+            # whatever factor was given: an element and nothing of its neighbour, which is itself, so that infinity becomes NaN
             x = b.add(x, b.mul(x, b.scalar(value=0.0))) if x.dtype.is_float else x
         else:
             # found here, where sizes that are symbols leave the whole op to the framework: it has none for a single dim

@@ -362,24 +362,10 @@ def _lower_roll(node: Node, fn: Fn) -> Fn:
     return value
 
 
-row(
-    "roll",
-    "composite",
-    _meta_roll,
-    attrs={"shifts": REQUIRED, "dims": ()},
-    decompose=_decompose_roll,
-    errors=QUIET,
-    measured=True,
-)
-row(
-    "roll_dims",
-    "index",
-    _meta_roll,
-    attrs={"shifts": REQUIRED, "dims": REQUIRED},
-    lower=_lower_roll,
-    errors=QUIET,
-    measured=True,
-)
+row("roll", "composite", _meta_roll, attrs={"shifts": REQUIRED, "dims": ()}, decompose=_decompose_roll, errors=QUIET,
+    measured=True)  # fmt: skip
+row("roll_dims", "index", _meta_roll, attrs={"shifts": REQUIRED, "dims": REQUIRED}, lower=_lower_roll, errors=QUIET,
+    measured=True)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- repetition

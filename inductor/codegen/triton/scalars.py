@@ -117,13 +117,9 @@ TEMPLATES: dict[str, dict[str, str | Template]] = {
     "fma": {"float": _triton("tl.fma({0}, {1}, {2})")},
 }  # fmt: skip
 TEMPLATES["pow"] = {**TEMPLATES["pow"], "int": _device("pow_int", 2), "uint": _device("pow_uint", 2)}
-TEMPLATES.update(
-    {
-        op.name: {**TEMPLATES[op.name], **{"bool": TEMPLATES[op.on_bools]["bool"]}}
-        for op in SCALAR.values()
-        if op.on_bools
-    }
-)
+for _op in SCALAR.values():
+    if _op.on_bools:
+        TEMPLATES[_op.name]["bool"] = TEMPLATES[_op.on_bools]["bool"]
 TEMPLATES["fmod"] = {**TEMPLATES["fmod"], "int": "{0} % {1}", "uint": "{0} % {1}"}
 
 
