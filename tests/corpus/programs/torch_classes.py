@@ -305,16 +305,6 @@ class Slotted:
         self.a = a
 
 
-@program
-def slots(x):
-    s = Slotted(x)
-    s.b = 2
-    try:
-        s.c = 3
-    except AttributeError:
-        return s.a * s.b, hasattr(s, "c")
-
-
 @program(args=lambda: (randn(3), Slotted(randn(3))))
 def slots_argument(x, s):
     s.b = s.a + x
@@ -637,16 +627,6 @@ class Manager:
 
 
 @program
-def user_context_manager(x):
-    log = []
-    with Manager(log) as m, Manager(log):
-        x = x + len(m.log)
-    with Manager(log):
-        raise KeyError("swallowed")
-    return x, log
-
-
-@program
 def context_manager_lets_through(x):
     log = []
     try:
@@ -768,21 +748,3 @@ def overridden_attribute_on_instance(x):
     p = Point(x, 1)
     p.total = lambda: x * 100
     return p.total()
-
-
-@functools.total_ordering
-class Ordered:
-    def __init__(self, n):
-        self.n = n
-
-    def __eq__(self, other):
-        return self.n == other.n
-
-    def __lt__(self, other):
-        return self.n < other.n
-
-
-@program
-def total_ordering(x):
-    a, b = Ordered(1), Ordered(2)
-    return x, a < b, a >= b, a != b, max(a, b).n, sorted([b, a])[0].n

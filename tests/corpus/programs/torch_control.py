@@ -55,17 +55,6 @@ def for_range_step(x):
 
 
 @program
-def for_else(x):
-    for i in range(3):
-        if i == 7:
-            break
-        x = x + 1
-    else:
-        x = x * 2
-    return x
-
-
-@program
 def for_break_else(x):
     for i in range(9):
         if i == 4:

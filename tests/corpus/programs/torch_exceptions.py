@@ -115,21 +115,6 @@ def finally_overrides(x):
 
 
 @program
-def finally_in_loop(x):
-    log = []
-    for i in range(4):
-        try:
-            if i == 1:
-                continue
-            if i == 3:
-                break
-            x = x + i
-        finally:
-            log.append(i)
-    return x, log
-
-
-@program
 def nested_try(x):
     log = []
     try:
@@ -188,19 +173,6 @@ def exception_from_nested_call(x):
         deep(3)
     except Custom as e:
         return x - 1, e.args
-
-
-@program
-def except_variable_is_deleted(x):
-    e = 5
-    try:
-        raise ValueError
-    except ValueError as e:
-        pass
-    try:
-        return e
-    except UnboundLocalError:
-        return x * 3
 
 
 @program

@@ -45,21 +45,6 @@ def next_and_rest(x):
 
 
 @program
-def send_values(x):
-    def acc():
-        total = 0
-        while True:
-            got = yield total
-            if got is None:
-                return
-            total = total + got
-
-    g = acc()
-    next(g)
-    return g.send(x), g.send(x * 2)
-
-
-@program
 def return_value_of_generator(x):
     def inner():
         yield 1

@@ -342,29 +342,6 @@ def singledispatch_used(x):
     return x, _describe(1), _describe([1, "a"]), _describe(x), _describe(True), _describe(None)
 
 
-@functools.total_ordering
-class _Version:
-    def __init__(self, n):
-        self.n = n
-
-    def __eq__(self, o):
-        return self.n == o.n
-
-    def __lt__(self, o):
-        return self.n < o.n
-
-
-@program
-def total_ordering_used(x):
-    a, b = _Version(1), _Version(2)
-    return x, a < b, a <= b, a > b, a >= b, a != b, max([a, b]).n, sorted([b, a])[0].n
-
-
-@program
-def cmp_to_key_used(x):
-    return x, sorted([3, 1, 2], key=functools.cmp_to_key(lambda a, b: b - a))
-
-
 # ---------------------------------------------------------------- operator
 
 

@@ -106,7 +106,8 @@ class Ordered:
 
 @program
 def total_order(x):
-    return x, Ordered(1) <= Ordered(2), Ordered(3) > Ordered(2), Ordered(1) >= Ordered(2), max(Ordered(1), Ordered(4)).n
+    a, b = Ordered(1), Ordered(2)
+    return x, a < b, a <= b, a > b, a >= b, a != b, max(a, b).n, max([a, b]).n, sorted([b, a])[0].n
 
 
 class Partial:
