@@ -35,6 +35,7 @@ def _owner(value: Any) -> int:
 
 
 def _scalar(recorder: Recorder, value: np.generic, path: str) -> None:
+    recorder.fact(path, "dtype", value.dtype)
     recorder.fact(path, "values", Numbers(np.asarray(value), _step(value.dtype)))
 
 

@@ -98,11 +98,12 @@ def run(case: Case, fn: Callable[..., Any], sample: Any, backend: str) -> str:
         return f"[{error.code}] {error.what}: {error.why}"
     except Exception as error:
         raise Difference(f"{case}: {type(error).__name__}: {error}") from error
+    tolerance = _tolerance(case, backend)
     ignore = frozenset({"values"}) if case.entry.partition(".")[0] in UNDEFINED else frozenset()
     try:
-        Comparison(_tolerance(case, backend), ignore=ignore).values(
-            (expected, _tree(one)), (found, _tree(other)), GROUND.parts
-        )
+        Comparison(tolerance, ignore=ignore).values((expected, _tree(one)), (found, _tree(other)), GROUND.parts)
+        if ignore:
+            Comparison(tolerance).values(_tree(one), _tree(other), GROUND.parts)
     except Difference as difference:
         raise Difference(f"{case}: {difference}") from None
     return ""

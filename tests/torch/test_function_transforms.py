@@ -1,4 +1,4 @@
-"""torch.func: what is one graph, beyond the public corpus (`programs_transforms`); gradients through a transform, and what breaks."""
+"""torch.func: what is one graph, beyond the public corpus (`torch_transforms.py`); gradients through a transform, and what breaks."""
 
 from __future__ import annotations
 
@@ -271,14 +271,17 @@ def test_random_numbers_are_drawn_as_in_eager():
         compare(expected, function(X))
 
 
-def test_nothing_of_the_first_call_is_kept():
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad])
+def test_nothing_of_the_first_call_is_kept(mode):
     function = compiled(lambda net, x: vmap(grad(lambda r: net(r).sum()))(x))
     net, x = nn.Linear(3, 2), X.clone()
-    gone = [weakref.ref(net.weight), weakref.ref(x)]
-    function(net, x)
+    given, weight = weakref.ref(x), weakref.ref(net.weight)
+    with mode():
+        function(net, x)
     del net, x
     gc.collect()
-    assert [r() for r in gone][1] is None
+    assert given() is None
+    assert weight() is None or mode is torch.enable_grad
 
 
 def _counts_in_chunks(x):
