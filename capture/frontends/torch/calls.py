@@ -88,7 +88,7 @@ class Context:
         the unsigned integers for which it has kernels of few ops.
         """
         row, nodes = OPS[name], [None if x is None else self.node(x) for x in operands]
-        claim(self.ev)
+        self.ev.boundary.claim("torch")
         if any(map(_holds_tensor, attrs.values())):
             raise self.broken("data-dependent-value", f"{name} with a setting read from a tensor",
                               "settings must be known before the graph runs")  # fmt: skip
@@ -220,11 +220,6 @@ above = Above()
 
 
 # ------------------------------------------------------------------ conversion
-
-
-def claim(ev: Machine) -> None:
-    """The graph is torch's from here on."""
-    ev.boundary.claim("torch")
 
 
 def mixed(ev: Machine, what: str) -> Break:
@@ -377,8 +372,8 @@ def plain_call(ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping
     if fn in READING_TYPES:
         args = [above.with_tensors(ev, v) for v in args]
         kwargs = {k: above.with_tensors(ev, v) for k, v in kwargs.items()}
-    if fn in READING_TYPES and "dtype" not in kwargs:
-        _refuse_scalars(ev, args, kwargs.values())
+        if "dtype" not in kwargs:
+            _refuse_scalars(ev, args, kwargs.values())
     named = {k: (operand if k in _OPERANDS else unwrap)(ev, v) for k, v in kwargs.items() if k != "out"}
     plain = [operand(ev, v) for v in args]
     if place:

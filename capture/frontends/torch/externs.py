@@ -21,7 +21,6 @@ from .calls import (
     METHODS,
     Context,
     above,
-    claim,
     refuse_leaf,
     resolve,
     unwrap,
@@ -80,7 +79,7 @@ def call_target(
     named = {k: _template(cx, v, arrays) for k, v in kwargs.items()}
     numbers = _held_numbers(cx, (template, named), arrays)
     inputs = [a.node(cx.ev) for a in arrays]
-    claim(cx.ev)
+    cx.ev.boundary.claim("torch")
     wrapped = autocast.treat_call(cx, target, inputs, template) if cx.ev.states["torch"].casts else None
     ones = None
     if wrapped is not None:

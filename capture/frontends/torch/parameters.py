@@ -61,7 +61,7 @@ class ParameterValue(TensorValue):
         return issubclass(torch.nn.Parameter, cls)
 
     def rebuild(self, rb: Emitter) -> str:
-        rb.ev.boundary.framework = "torch"
+        rb.ev.boundary.claim("torch")
         return rb.output(self.node(rb.ev))
 
 

@@ -452,7 +452,7 @@ def recorded_output(rb: Emitter, tensor: ArrayValue) -> str | None:
     """The name of a graph output for a tensor; None where the program is not recorded."""
     if state_of(rb.ev).recording is None:
         return None
-    rb.ev.boundary.framework = "torch"
+    rb.ev.boundary.claim("torch")
     return rb.output(tensor.node(rb.ev), tensor)
 
 

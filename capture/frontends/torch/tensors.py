@@ -336,17 +336,10 @@ def choice(ev: Machine, op: str, one: TensorValue, other: Value) -> Value | None
     if not isinstance(other, TensorValue) or one.meta.shape or other.meta.shape:
         return None
     alike = one.meta.dtype == other.meta.dtype and one.meta.device == other.meta.device
-    kinds = {type(one), type(other)} <= {
-        TensorValue,
-        ChosenTensor,
-    } and one.python_type() is other.python_type() is torch.Tensor
-    if (
-        not alike
-        or not kinds
-        or one is other
-        or known_content(ev, one) is not None
-        and known_content(ev, other) is not None
-    ):
+    plain = {type(one), type(other)} <= {TensorValue, ChosenTensor}
+    if not alike or not plain or one is other or not one.python_type() is other.python_type() is torch.Tensor:
+        return None
+    if known_content(ev, one) is not None and known_content(ev, other) is not None:
         return None
     condition = METHODS[_COMPARE[op]](ev, [one, other], {})
     made = FUNCTIONS[torch.where](ev, [condition, one, other], {})
