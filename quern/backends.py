@@ -80,10 +80,10 @@ def _entry_points() -> dict[str, EntryPoint]:
 def list_backends(exclude_tags: Sequence[str] = ("debug", "experimental")) -> list[str]:
     """Names that `backend=` accepts, without those that carry one of `exclude_tags`. torch's own are there once it is imported."""
     hidden = set(exclude_tags or ())
-    names = {name for name, row in _registry.items() if not hidden & set(row.tags)} | set(_entry_points())
+    names = {*_registry, *_entry_points()}
     if "torch" in sys.modules:
-        names |= torch_backends().names(hidden) - {_ITSELF, *(n for n in _registry if hidden & set(_registry[n].tags))}
-    return sorted(names)
+        names |= torch_backends().names(hidden) - {_ITSELF}
+    return sorted(names - {name for name, row in _registry.items() if hidden & set(row.tags)})
 
 
 def lookup_backend(backend: str | Backend) -> str | Backend:

@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class CallbackArgs:
-    """What a callback is told: what started the compilation ("capture", "recompile" or "resume") and its running number."""
+    """What a callback is told: what started the compilation ("capture") and its running number."""
 
     callback_trigger: str
     compile_id: str
@@ -37,15 +37,14 @@ class CallbackHandler:
         self.end_callbacks: list[Callable[..., Any]] = []
         self._ids = itertools.count()
         self._thread = _Thread()
-        #: another list of callbacks to call, and what these are given: (trigger, number) -> arguments
-        self._other: Any = None
-        self._arguments: Callable[[str, str], Any] = CallbackArgs
+        #: another handler whose callbacks to call, and what these are given: number -> arguments
+        self._other: tuple[Any, Callable[[str], Any]] | None = None
 
-    def run_start(self, trigger: str = "capture") -> CallbackArgs:
+    def run_start(self) -> CallbackArgs:
         """Call the start callbacks, unless this thread compiles already (a backend that compiles what it is given); the result goes to
         `run_end`.
         """
-        args = CallbackArgs(trigger, str(next(self._ids)))
+        args = CallbackArgs("capture", str(next(self._ids)))
         if self._thread.depth == 0:
             self._call(args, "start_callbacks")
         self._thread.depth += 1
@@ -61,12 +60,13 @@ class CallbackHandler:
         for callback in list(getattr(self, which)):
             _call(callback, args)
         if self._other is not None:
-            for callback in list(getattr(self._other, which)):
-                _call(callback, self._arguments(args.callback_trigger, args.compile_id))
+            other, arguments = self._other
+            for callback in list(getattr(other, which)):
+                _call(callback, arguments(args.compile_id))
 
-    def join(self, other: Any, arguments: Callable[[str, str], Any]) -> None:
+    def join(self, other: Any, arguments: Callable[[str], Any]) -> None:
         """Call the callbacks of another handler too, with arguments of its own kind, until `leave`."""
-        self._other, self._arguments = other, arguments
+        self._other = other, arguments
 
     def leave(self) -> None:
         """Call its own callbacks alone."""
@@ -78,7 +78,7 @@ class CallbackHandler:
         self.end_callbacks.clear()
 
 
-def _call(callback: Callable[..., Any], args: CallbackArgs) -> None:
+def _call(callback: Callable[..., Any], args: Any) -> None:
     if _takes_argument(callback):
         callback(args)
     else:

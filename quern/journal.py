@@ -97,8 +97,8 @@ def report_at_exit() -> None:
             print(journal, file=sys.stderr)
 
     def begin_anew() -> None:
-        for record in (journal.graphs, journal.breaks, journal.recompiles, journal.failures):
-            record.clear()  # type: ignore[attr-defined]
+        for record in vars(journal).values():
+            record.clear()
 
     atexit.register(report)
     os.register_at_fork(after_in_child=begin_anew)

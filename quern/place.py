@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from types import ModuleType
 from typing import Any
 
 from . import imports, journal
 from .callbacks import callback_handler
 from .capture.frontends import torch_doors, torch_dynamo_doors
-from .config import Options
 
 #: takes quern out again, where it is installed
 _installed: list[Callable[[], None]] = []
@@ -40,7 +38,6 @@ def install() -> None:
         set_stance=_later("set_stance"),
         lookup_backend=_for_graph_modules,
         functions={name: _later(name) for name in same},
-        options=[f.name for f in fields(Options)],
         callbacks=callback_handler,
         listeners=journal.listeners,
     )
@@ -67,7 +64,7 @@ def install() -> None:
 
 def uninstall() -> None:
     """Give torch its own compiler back. Does nothing when quern is not installed. What was compiled in between stays compiled."""
-    if _installed and "torch" in sys.modules:
+    if _installed:
         _installed.pop()()
 
 

@@ -89,7 +89,7 @@ def _for_programs(ours: Callable[..., Any], native: Callable[..., Any]) -> Calla
     return lambda *args, **kwargs: (native if callers.is_torch() else ours)(*args, **kwargs)
 
 
-def _callback_arguments(trigger: str, number: str) -> callback.CallbackArgs:
+def _callback_arguments(number: str) -> callback.CallbackArgs:
     return callback.CallbackArgs(callback.CallbackTrigger.DYNAMO, number)
 
 
@@ -132,7 +132,7 @@ def _compile(quern: Quern) -> None:
             if value is not None:
                 without(f"torch._dynamo.optimize(..., {name}=)", "quern's guards are not torch's", False)()
         everything.the_program_compiles()
-        wanted = compile_settings(given, quern.options)
+        wanted = compile_settings(given)
         strict = nopython or bool(error_on_graph_break)
 
         def note(fn: Any) -> None:
@@ -155,8 +155,7 @@ def _compile(quern: Quern) -> None:
 
 def _everywhere(name: str) -> tuple[Any, ...]:
     """The modules of torch._dynamo that are there and have the name."""
-    found = [m for key, m in list(sys.modules.items()) if key.startswith("torch._dynamo") and name in vars(m)]
-    return tuple(found)
+    return tuple(m for key, m in list(sys.modules.items()) if key.startswith("torch._dynamo") and name in vars(m))
 
 
 def _ask(quern: Quern) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .....config import config
+from .....config import Options, config
 from .....errors import UserError, warn
 from ..module import compile_call
 from . import callers, everything
@@ -26,7 +26,7 @@ _DISABLING = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 
 @dataclass(frozen=True)
 class Quern:
-    """What torch's names lead to. options: the names that `compile` knows; callbacks: `quern.callbacks.callback_handler`
+    """What torch's names lead to. callbacks: `quern.callbacks.callback_handler`
 
     lookup_backend: a backend for graph modules, by name
     functions: those of `torch.compiler` and `torch._dynamo` that have the same names and arguments
@@ -38,7 +38,6 @@ class Quern:
     set_stance: Callable[..., Any]
     lookup_backend: Callable[[Any], Any]
     functions: Mapping[str, Callable[..., Any]]
-    options: Sequence[str]
     callbacks: Any
     listeners: list[Listener]
 
@@ -66,13 +65,13 @@ def install(quern: Quern) -> None:
         if callers.is_torch():
             return native(model, **settings)
         everything.the_program_compiles()
-        return quern.compile(model, **compile_settings(settings, quern.options))
+        return quern.compile(model, **compile_settings(settings))
 
     def compile_method(self: torch.nn.Module, *args: Any, **settings: Any) -> None:
         if args:
             raise TypeError("Module.compile() takes keyword arguments only")
         everything.the_program_compiles()
-        wanted = compile_settings(settings, quern.options)
+        wanted = compile_settings(settings)
         self._compiled_call_impl = compile_call(self, lambda fn: quern.compile(fn, **wanted), in_place=True)
 
     replaced.function(torch, "compile", compile)
@@ -105,7 +104,7 @@ def without(name: str, why: str, fatal: bool, native: Callable[..., Any] | None 
     return say
 
 
-def compile_settings(given: Mapping[str, Any], options: Sequence[str]) -> dict[str, Any]:
+def compile_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """torch.compile's arguments as quern's compile takes them."""
     found = {k: v for k, v in given.items() if k not in _IGNORED}
     if any(os.environ.get(name) == "1" for name in _DISABLING):
@@ -114,6 +113,7 @@ def compile_settings(given: Mapping[str, Any], options: Sequence[str]) -> dict[s
         del found["shapes_spec"]
     wanted = found.get("options")
     if wanted and found.get("backend") in _WITH_OPTIONS_OF_QUERN:
+        options = [f.name for f in fields(Options)]
         unknown = [k for k in wanted if k not in options]
         if unknown:
             warn(f"quern has no option {', '.join(map(repr, unknown))}: ignored")

@@ -56,11 +56,9 @@ class Replaced:
         self.attributes.append((owner, name, getattr(owner, name)))
         _set(owner, name, value)
 
-    def lead(
-        self, function: types.FunctionType, target: Callable[..., Any], signature: inspect.Signature | None = None
-    ) -> None:
-        """Make a function, wherever it is bound, call `target`. Its signature is shown as before, or as told."""
-        shown = signature or inspect.signature(function)
+    def lead(self, function: types.FunctionType, target: Callable[..., Any]) -> None:
+        """Make a function, wherever it is bound, call `target`. Its signature is shown as before."""
+        shown = inspect.signature(function)
         self.change(function, "__code__", _leading_to(target, function.__name__, function.__code__.co_freevars))
         self.put(function, "__signature__", shown)
 
@@ -70,21 +68,17 @@ class Replaced:
         name: str,
         target: Callable[..., Any],
         *,
-        signature: inspect.Signature | None = None,
         also: tuple[Any, ...] = (),
     ) -> None:
-        """Replace the function `owner.name`.
-
-        signature: what is shown, else the function's own; also: other modules that have the function under its name
-        """
+        """Replace the function `owner.name`. also: other modules that have the function under its name"""
         old = owner.__dict__[name]
-        shown = signature or inspect.signature(old)
+        shown = inspect.signature(old)
         new = types.FunctionType(_leading_to(target, name), old.__globals__, name)
         for attribute in ("__module__", "__qualname__", "__doc__", "__annotations__"):
             setattr(new, attribute, getattr(old, attribute))
         new.__dict__.update(old.__dict__)
         new.__signature__ = shown  # type: ignore[attr-defined]
-        self.lead(old, target, shown)
+        self.lead(old, target)
         for place in (owner, *also):
             if place.__dict__.get(name) is old:
                 self.put(place, name, new)
