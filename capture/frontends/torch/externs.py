@@ -74,19 +74,19 @@ def call_target(
     axes: those that it sums products over, where that is all it does (see `inductor.ops.extern`)
     """
     arrays: list[ArrayValue] = []
-    cx.ev.states["torch"].began = len(cx.ev.graph.nodes)
+    state = cx.ev.states["torch"]
+    state.began = len(cx.ev.graph.nodes)
     template = [_template(cx, a, arrays) for a in args]
     named = {k: _template(cx, v, arrays) for k, v in kwargs.items()}
     numbers = _held_numbers(cx, (template, named), arrays)
     inputs = [a.node(cx.ev) for a in arrays]
     cx.ev.boundary.claim("torch")
-    wrapped = autocast.treat_call(cx, target, inputs, template) if cx.ev.states["torch"].casts else None
+    wrapped = autocast.treat_call(cx, target, inputs, template) if state.casts else None
     ones = None
     if wrapped is not None:
         ones = autocast.stand_ins(cx, target, inputs)
         target, template = wrapped
         fn = autocast.under_autocast
-    state = cx.ev.states["torch"]
     recording = [state.requires_grad(n) for n in inputs] if held and state.grad else None
     call = Call(
         getattr(fn, "foresee", fn) if held else fn,

@@ -39,7 +39,7 @@ from . import (  # noqa: F401  imported for the rows they add
     training,
     transforms,
 )
-from .calls import METHODS, Context, add_imported, as_written, function_handler, when_imported
+from .calls import Context, add_imported, as_written, function_handler, when_imported
 from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
 from .foreach import foreach_handler
@@ -498,5 +498,3 @@ def _describe_tensor(x: torch.Tensor) -> str:
 
 DESCRIBERS[torch.Tensor] = _describe_tensor
 DESCRIBERS[torch.nn.Module] = lambda m: f"a {type(m).__name__} module"
-
-__all__ = ["METHODS", "TorchFrontend"]
