@@ -11,7 +11,7 @@ import collections
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..breaks import NotConstant
+from ..breaks import NotConstant, UserRaise
 from ..machine.type_lookup import message_name
 from .base import Value
 from .constant import FALSE, NONE, TRUE, ConstantValue
@@ -80,6 +80,7 @@ class SequenceValue(Value):
     __slots__ = ("_elements",)
 
     cls: type = tuple
+    has_slices = True
 
     def __init__(self, elements: Iterable[Value], source: Any = None) -> None:
         self.source = source
@@ -119,17 +120,22 @@ class SequenceValue(Value):
             try:
                 return self.elements(ev)[key.value]
             except IndexError:
-                raise ev.raise_(IndexError, f"{message_name(self.cls)} index out of range") from None
-        if isinstance(key, SliceValue):
+                raise self.out_of_range(ev) from None
+        if self.has_slices and isinstance(key, SliceValue):
             return self.new(list(self.elements(ev))[key.concrete(ev)])
         if not ev.has_index(key):
-            raise ev.type_error(
-                f"{message_name(self.cls)} indices must be integers or slices, not {message_name(key.python_type())}"
-            )
+            raise self.no_index(ev, key)
         try:
             return self.elements(ev)[ev.index(key)]
         except IndexError:
-            raise ev.raise_(IndexError, f"{message_name(self.cls)} index out of range") from None
+            raise self.out_of_range(ev) from None
+
+    def out_of_range(self, ev: Machine, what: str = "index") -> UserRaise:
+        return ev.raise_(IndexError, f"{self.cls.__name__} {what} out of range")
+
+    def no_index(self, ev: Machine, key: Value) -> UserRaise:
+        name = message_name(key.python_type())
+        return ev.type_error(f"{self.cls.__name__} indices must be integers or slices, not {name}")
 
     def contains(self, ev: Machine, item: Value) -> bool:
         return any(ev.same_or_equal(e, item) for e in self.elements(ev))
@@ -269,27 +275,28 @@ class MutableSequence(SequenceValue):
 
     def setitem(self, ev: Machine, key: Value, value: Value) -> None:
         elements = self.change(ev)
-        if isinstance(key, SliceValue):
+        if self.has_slices and isinstance(key, SliceValue):
             try:
                 elements[key.concrete(ev)] = value.items(ev)
             except ValueError as error:
                 raise ev.user_exception(error) from None
             return
         if not ev.has_index(key):
-            raise ev.type_error(
-                f"{message_name(self.cls)} indices must be integers or slices, not {message_name(key.python_type())}"
-            )
+            raise self.no_index(ev, key)
         try:
             elements[ev.index(key)] = value
         except IndexError:
-            raise ev.raise_(IndexError, f"{message_name(self.cls)} assignment index out of range") from None
+            raise self.out_of_range(ev, "assignment index") from None
 
     def delitem(self, ev: Machine, key: Value) -> None:
         elements = self.change(ev)
+        sliced = self.has_slices and isinstance(key, SliceValue)
+        if not sliced and not ev.has_index(key):
+            raise self.no_index(ev, key)
         try:
-            del elements[key.concrete(ev) if isinstance(key, SliceValue) else ev.index(key)]
+            del elements[key.concrete(ev) if sliced else ev.index(key)]  # type: ignore[attr-defined]
         except IndexError:
-            raise ev.raise_(IndexError, f"{message_name(self.cls)} assignment index out of range") from None
+            raise self.out_of_range(ev, "assignment index") from None
 
     def inplace(self, ev: Machine, op: str, other: Value) -> Value | None:
         if op == "+":
@@ -342,7 +349,10 @@ class MutableSequence(SequenceValue):
             if ev.same_or_equal(element, item):
                 del elements[i]
                 return NONE
-        raise ev.raise_(ValueError, f"{message_name(self.cls)}.remove(x): x not in {message_name(self.cls)}")
+        raise self.not_there(ev, item)
+
+    def not_there(self, ev: Machine, item: Value) -> UserRaise:
+        return ev.raise_(ValueError, f"{self.cls.__name__}.remove(x): x not in {self.cls.__name__}")
 
     def m_clear(self, ev: Machine) -> Value:
         self.change(ev).clear()
@@ -400,6 +410,7 @@ class DequeValue(MutableSequence):
     __slots__ = ("maxlen",)
 
     cls = collections.deque
+    has_slices = False
 
     def __init__(
         self, elements: Iterable[Value] = (), source: Any = None, real: Any = None, maxlen: int | None = None
@@ -415,6 +426,12 @@ class DequeValue(MutableSequence):
 
     def new(self, elements: Iterable[Value]) -> Value:
         return DequeValue(elements, maxlen=self.maxlen)
+
+    def out_of_range(self, ev: Machine, what: str = "index") -> UserRaise:
+        return super().out_of_range(ev)
+
+    def no_index(self, ev: Machine, key: Value) -> UserRaise:
+        return ev.type_error(f"sequence index must be integer, not '{message_name(key.python_type())}'")
 
     def getattr_(self, ev: Machine, name: str) -> Value:
         if name == "maxlen":
@@ -447,7 +464,10 @@ class DequeValue(MutableSequence):
             self.m_appendleft(ev, item)
         return NONE
 
-    def m_pop(self, ev: Machine, index: Value | None = None) -> Value:
+    def not_there(self, ev: Machine, item: Value) -> UserRaise:
+        return ev.raise_(ValueError, f"{ev.repr_text(item)} is not in deque")
+
+    def m_pop(self, ev: Machine) -> Value:  # type: ignore[override]
         if not self.elements(ev):
             raise ev.raise_(IndexError, "pop from an empty deque")
         return self.change(ev).pop()

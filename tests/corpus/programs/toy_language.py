@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import operator
 
 from registry import Expect
 from toy import Toy, exp, on_toy
@@ -1128,4 +1130,35 @@ def argument_errors(x):
             call()
         except TypeError as e:
             found.append(str(e))
+    return x, found
+
+
+@program
+def errors_of_sequences(x):
+    found = []
+    for make in (lambda: [1, 2], lambda: collections.deque([1, 2]), lambda: (1, 2)):
+        items = make()
+        calls = [
+            lambda: items[5],
+            lambda: items["k"],
+            lambda: items.index(9),
+            lambda: items.missing,
+            lambda: {items: 1},
+        ]
+        if not isinstance(items, tuple):
+            calls += [
+                lambda: items.__setitem__(5, 1),
+                lambda: items.__delitem__(5),
+                lambda: operator.setitem(items, "k", 1),
+                lambda: operator.delitem(items, "k"),
+                lambda: items.remove(9),
+            ]
+        if isinstance(items, collections.deque):
+            calls += [lambda: items[0:1], lambda: operator.setitem(items, slice(1), [3])]
+            calls += [lambda: operator.delitem(items, slice(1)), lambda: items.clear() or items.pop()]
+        for call in calls:
+            try:
+                found.append(call())
+            except (IndexError, ValueError, TypeError, AttributeError) as e:
+                found.append((type(e).__name__, str(e)))
     return x, found
