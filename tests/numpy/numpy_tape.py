@@ -54,7 +54,7 @@ class Tape:
     def input(self, array: np.ndarray) -> Array:
         """A symbolic array for a real one."""
         meta = RUNTIME.meta_of(array)
-        storage = TapeInput(meta, None, array, Memory(array), "arg")  # type: ignore[arg-type]
+        storage = TapeInput(meta, None, array, Memory(array))  # type: ignore[arg-type]
         self.states["numpy"].inputs.append(storage)
         return Array(storage, meta, strides=element_strides(array))
 
