@@ -107,7 +107,9 @@ class _Binder:
             self.lines += [f"copy_({plan.inputs[i]}, {name})" for i, name in plan.mutations]
             self.lines[indented:] = [f"    {line}" for line in self.lines[indented:]]
             self.lines += ["except Exception as error:", "    raise WritesBegun from error"]
-        elif pairs:
+        elif plan.stored:  # their new content is their old one
+            self._note_writes()
+        if plan.publishes is None and pairs:
             self.lines.append(f"write_all(copy_, ({''.join(pairs)}))")
         if "cpu" in self.arenas:
             self.lines.append("arenas.append(arena)")
@@ -122,12 +124,18 @@ class _Binder:
 
     def _begin_writes(self) -> int:
         """From here on steps store into inputs. Where the lines begin that cannot be taken back."""
-        plan = self.plan
-        written = dict.fromkeys([*plan.stored, *(i for i, _ in plan.mutations)])
-        self.names.update(begin_writes=self.runtime.begin_writes, WritesBegun=WritesBegun)
-        self.lines.append(f"begin_writes(({''.join(f'{plan.inputs[i]}, ' for i in written)}))")
+        self._note_writes()
+        self.names.update(WritesBegun=WritesBegun)
         self.lines.append("try:")
         return len(self.lines)
+
+    def _note_writes(self) -> None:
+        """Tell the framework of the writes, which it may refuse."""
+        plan = self.plan
+        kinds = (plan.stored, [i for i, _ in plan.mutations])
+        self.names.update(begin_writes=self.runtime.begin_writes)
+        stored, copied = (f"({''.join(f'{plan.inputs[i]}, ' for i in dict.fromkeys(kind))})" for kind in kinds)
+        self.lines.append(f"begin_writes({stored}, {copied})")
 
     def _open_arena(self, device: str, size: int) -> None:
         total = size + ALIGN

@@ -66,9 +66,9 @@ class Runtime(Protocol):
         """Write `source` into `target`, as an in-place copy."""
         ...
 
-    def begin_writes(self, targets: Sequence[Any]) -> None:
-        """Called before kernels store into these arrays, which the framework does not see: raises what it would raise for a write to
-        one of them, and else notes that they were written to.
+    def begin_writes(self, stored: Sequence[Any], copied: Sequence[Any]) -> None:
+        """Called before kernels store into some inputs, which the framework does not see, and others are written with `copy_`: raises
+        what the framework would raise for a write to one of them, and else notes that the former were written to.
         """
         ...
 

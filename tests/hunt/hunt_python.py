@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import linecache
 import random
+import re
 import sys
 import textwrap
 import types
@@ -357,6 +358,7 @@ def _call(
         exec(module.BETWEEN, module.__dict__, {"call": number}) if number else None  # noqa: S102 - our own text
     leaf_x, leaf_y = (torch.randint(-4, 5, (3,)).float().requires_grad_(grad) for _ in range(2))
     args = (leaf_x * 1, leaf_y * 1) if grad else (leaf_x, leaf_y)
+    older = [*args, *(t for name, value in vars(module).items() if name[0] == "g" for t in _tensors(value))]
     with torch.set_grad_enabled(grad):
         seen = observe(lambda: function(*args, n, k), GROUND, fails=fails)
         failed = _backward(seen.result) if grad and seen.error is None else None
@@ -364,10 +366,23 @@ def _call(
         raise failed
     left = {k: _comparable(v) for k, v in vars(module).items() if k[0] == "g" and k[1:2].isdigit() and k[-2:] != "_h"}
     seen.recorder.write(
-        (failed, *args, _flowing(leaf_x.grad), _flowing(leaf_y.grad)), "(backward, arguments, gradients)"
+        (_refusal(failed), *args, _flowing(leaf_x.grad), _flowing(leaf_y.grad)), "(backward, arguments, gradients)"
     )
+    seen.recorder.write([t._version for t in older], "numbers of writes")
     seen.recorder.write(left, "globals")
     return Run(seen.recorder.facts, seen.error or failed), seen.result
+
+
+def _refusal(error: BaseException | None) -> Any:
+    """What a backward pass raised. Where autograd refuses a tensor that changed, it names the node that made it and counts the changes
+    of that one intermediate tensor, which nobody can ask for: those are the graph's own. (Writes to the program's tensors are
+    compared by themselves.)
+    """
+    if error is None or "modified by an inplace operation" not in str(error):
+        return error
+    return type(error), re.sub(
+        r"which is output \d+ of [\w:]+, is at version \d+; expected version \d+", "...", str(error)
+    )
 
 
 def _flowing(grad: torch.Tensor | None) -> torch.Tensor | None:

@@ -89,8 +89,8 @@ class NumpyRuntime:
     def copy_(self, target: Any, source: Any) -> None:
         target[...] = source
 
-    def begin_writes(self, targets: Sequence[np.ndarray]) -> None:
-        if not all(x.flags.writeable for x in targets):
+    def begin_writes(self, stored: Sequence[np.ndarray], copied: Sequence[np.ndarray]) -> None:
+        if not all(x.flags.writeable for x in (*stored, *copied)):
             raise ValueError("assignment destination is read-only")
 
     def run_op(self, op: str, library: str = "") -> Callable[..., Any]:

@@ -427,6 +427,12 @@ def refuse_leaf(ev: Machine, kwargs: Mapping[str, Value]) -> None:
 def write_out(ev: Machine, out: Value, result: Any) -> Value:
     """`out=`: the result goes into existing tensors of the right shape."""
     if isinstance(out, ArrayValue) and isinstance(result, (Node, ArrayValue)):
+        state = ev.states["torch"]
+        if state.grad and any(
+            state.requires_grad(x.node(ev) if isinstance(x, ArrayValue) else x) for x in (out, result)
+        ):
+            raise ev.break_("training-out", f"`out={out.describe()}` where gradients are recorded",
+                            "most functions of torch refuse it", "write `out.copy_(...)`, or call under torch.no_grad()")  # fmt: skip
         assign(Context(ev), out, result)
         return out
     raise Declined(f"`out=` given as {out.describe()}")

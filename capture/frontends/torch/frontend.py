@@ -211,6 +211,7 @@ class TorchFrontend:
         if state.stored or state.opaque or any(map(state.records_gradients, ev.graph.nodes)):
             ev.boundary.requires_grad = state.requires_grad
         training.finish_quietly(ev)
+        training.finish_counting(ev, rb)
         hooks.finish(ev, rb)
         for mode in state.modes:  # the continuation leaves them
             rb.enter(f"{rb.inject(torch.overrides._push_mode, 'push_mode')}({rb.value(mode)})")

@@ -62,11 +62,13 @@ class TorchRuntime:
         with torch.no_grad():
             target.copy_(source)
 
-    def begin_writes(self, targets: Sequence[torch.Tensor]) -> None:
-        """Autograd counts the writes to a tensor, and refuses a backward pass over one that it saved and that changed."""
-        if not torch.is_inference_mode_enabled() and any(x.is_inference() for x in targets):
+    def begin_writes(self, stored: Sequence[torch.Tensor], copied: Sequence[torch.Tensor]) -> None:
+        """Autograd counts the writes to a tensor, and refuses a backward pass over one that it saved and that changed. It
+        sees a copy by itself.
+        """
+        if not torch.is_inference_mode_enabled() and any(x.is_inference() for x in (*stored, *copied)):
             raise RuntimeError("a tensor of inference mode is written to outside of inference mode")
-        increment_version(targets)
+        increment_version(stored)
 
     def run_op(self, op: str, library: str = "") -> Callable[..., Any]:
         """Eager's implementation of a table op; Python numbers may stand for `scalar` inputs. Raises KeyError."""

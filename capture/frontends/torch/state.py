@@ -28,7 +28,7 @@ class TorchState:
     hooks:    hook dicts of the modules that were called: all must stay empty
     modules:  held modules of which something was used that a new attribute of their own would hide
     quiet:    what is written now goes through `.data`: autograd does not count it as a change
-    counted:  storages with a write that autograd does count, and that is still to be made
+    pending:  storages with writes that autograd does count and that are still to be made, and how many
     """
 
     def __init__(self, builder: GraphBuilder) -> None:
@@ -66,7 +66,7 @@ class TorchState:
         self.module_hooks: dict[tuple[int, str], dict[str, Any]] = {}
         self.modules: dict[int, Any] = {}
         self.quiet = False
-        self.counted: set[InputStorage] = set()
+        self.pending: dict[Storage, int] = {}
         #: how many nodes there were when the call or statement began that is captured now
         self.began = 0
         #: nodes whose tensors are in eager one with a storage's memory, since its last write that autograd counts

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.autograd.graph import increment_version
 
 from ....inductor.graph import ExternRef, Input, Node
 from ....inductor.ops import OPS
@@ -22,7 +23,7 @@ from ...values.tensor import InputStorage, Storage, with_layout
 from .state import COUNT_A_WRITE, DataStep, gradients, is_cut, state_of
 
 if TYPE_CHECKING:
-    from ...values.base import Machine
+    from ...values.base import Emitter, Machine
 
 Shape = tuple[int, ...]
 
@@ -48,7 +49,7 @@ def write(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node],
     elif not storage.is_input:
         if state.requires_grad(storage.node) and not (state.grad and state.requires_grad(node)):
             # other content; the history stays, or ends in zeros
-            node = store(ev, storage.node, with_layout(ev, node, array.meta))
+            node = store(ev, storage, storage.node, with_layout(ev, node, array.meta))
             state.differentiated[node] = True
         assign(ev, node)
     elif state.grad:
@@ -56,26 +57,39 @@ def write(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node],
         if receives:
             _refuse_leaf(ev, storage)
         if receives or state.requires_grad(node):
-            node = store(ev, _real(ev, storage), with_layout(ev, node, array.meta))
+            node = store(ev, storage, _real(ev, storage), with_layout(ev, node, array.meta))
         assign(ev, node)
         if node in state.stored:
             state.settled[storage] = storage.version
-            return
     else:
         assign(ev, node)
-    if storage.is_input and array.parent is None and not state.quiet:
-        state.counted.add(storage)
+
+
+def write_again(ev: Machine, array: Any) -> None:
+    """Write to an array what it holds: nothing changes, and autograd counts it."""
+    link = array
+    while link is not None:
+        if isinstance(link.step, DataStep):
+            return
+        link = link.parent
+    _count(ev, array.storage)
 
 
 def _count(ev: Machine, storage: Storage) -> None:
+    state = state_of(ev)
+    if storage.is_input:
+        state.pending[storage] = state.pending.get(storage, 0) + 1
+    if state.recorded():
+        _tell_of_write(ev, storage)
+
+
+def _tell_of_write(ev: Machine, storage: Storage) -> None:
     """Tell autograd that this memory changes: a backward pass over an op that kept its old content is refused, as in eager.
 
     In the graph the old content stays what it was, and the new one is computed from it; so this comes before
     the nodes of the write, which read the old content without keeping it in eager.
     """
     state = state_of(ev)
-    if not state.recorded():
-        return
     own = set(ev.graph.nodes[state.began :])
     held = state.contents.get(storage, [])
     old = dict.fromkeys(n for n in held if n not in own)
@@ -113,11 +127,14 @@ def _refuse_leaf(ev: Machine, storage: InputStorage) -> None:
         )
 
 
-def store(ev: Machine, target: Node, node: Node) -> Node:
-    """A node that writes `node` into the tensor at `target` when the graph runs, and is that tensor."""
+def store(ev: Machine, storage: Storage, target: Node, node: Node) -> Node:
+    """A node that writes `node` into the tensor at `target`, the storage's, when the graph runs, and is that tensor."""
     ev.wrote_outside = ev.wrote_outside or target.op.kind == "input"
-    function = write_data_of if state_of(ev).quiet else write_into
-    ref = ExternRef(f"{__name__}:{function.__name__}", (Input(0), Input(1)))
+    quiet = state_of(ev).quiet
+    writes = state_of(ev).pending.pop(storage, 0 if quiet else 1)
+    function = write_data_of if quiet else write_into
+    uncounted = writes if quiet else writes - 1
+    ref = ExternRef(f"{__name__}:{function.__name__}", (Input(0), Input(1), *([uncounted] if uncounted else [])))
     attrs = {"ref": ref, "effects": True, "strides": (target.meta.stride,)}
     stored = ev.builder.append(OPS["extern"], (target, node), attrs, target.meta)
     state_of(ev).stored.add(stored)
@@ -135,37 +152,56 @@ def settle(ev: Machine, storage: Any) -> None:
     state = state_of(ev)
     if not storage.requires_grad or state.settled.get(storage) == storage.version:
         return
-    with gradients(ev, False), state.quietly(storage not in state.counted):
-        stored = store(ev, _real(ev, storage), storage.current(ev))
-    state.counted.discard(storage)
+    with gradients(ev, False), state.quietly(storage not in state.pending):
+        stored = store(ev, storage, _real(ev, storage), storage.current(ev))
     storage.node = stored
     storage.version += 1
     state.differentiated[stored] = True
     state.settled[storage] = storage.version
 
 
-def write_into(target: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """What a node made by `store` runs."""
+def write_into(target: torch.Tensor, value: torch.Tensor, uncounted: int = 0) -> torch.Tensor:
+    """What a node made by `store` runs.
+
+    uncounted: how many more writes the program made to the tensor
+    """
+    count_writes(target, uncounted)
     return target.copy_(value)
 
 
-def write_data_of(target: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+def write_data_of(target: torch.Tensor, value: torch.Tensor, uncounted: int = 0) -> torch.Tensor:
     """As `write_into`, through `.data`."""
+    count_writes(target, uncounted)
     target.data.copy_(value)
     return target
+
+
+def count_writes(target: torch.Tensor, count: int) -> None:
+    """Note `count` writes to a tensor. Programs read how often a tensor was written to (`_version`), and autograd says it in errors."""
+    increment_version((target,) * count)
+
+
+def finish_counting(ev: Machine, rb: Emitter) -> None:
+    """At the end of a capture: what the program wrote several times is written once, and counted as often as the program did."""
+    state = state_of(ev)
+    for storage, writes in state.pending.items():
+        assert isinstance(storage, InputStorage)
+        made = storage.node is not state.arrays.entries.get(storage)
+        if writes > made:
+            rb.effect(f"{rb.inject(count_writes, 'count_writes')}({rb.source(storage.source)}, {writes - made})")
 
 
 def finish_quietly(ev: Machine) -> None:
     """At the end of a capture: inputs to which the program wrote through `.data` alone are written to in the same way."""
     state = state_of(ev)
     for storage, entry in state.arrays.entries.items():
-        if storage in state.counted or storage.node is entry or storage.node in state.stored:
+        if storage in state.pending or storage.node is entry or storage.node in state.stored:
             continue
         position = ev.graph.inputs.index(entry)
         source, example = ev.inputs[position]
         if ev.boundary.requires_grad is not None:  # the graph needs the tensor itself, for its gradient to arrive there
             with gradients(ev, False), state.quietly(True):
-                storage.node = store(ev, entry, storage.current(ev))
+                storage.node = store(ev, storage, entry, storage.current(ev))
         else:
             ev.inputs[position] = (source.attr("data"), example.data)
 

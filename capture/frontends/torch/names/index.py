@@ -15,6 +15,7 @@ from ..calls import Context, Declined, assign, eager_error, name, register
 from ..externs import call_target
 from ..overlapping import check_written
 from ..state import state_of
+from ..training import write_again
 from .create import tensor_from
 from .data import data_size, is_mask, open_slice, positions
 
@@ -135,7 +136,9 @@ def _set(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
         return
     view, indices = basic_index(cx, x, key)
     if not indices:
-        if not _is_there(cx, view, value):
+        if _is_there(cx, view, value):
+            write_again(cx.ev, view)
+        else:
             fill(cx, view, value)
         return
     while indices and indices[-1] is None:
@@ -146,7 +149,7 @@ def _set(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
 
 def _is_there(cx: Context, view: ArrayValue, value: Any) -> bool:
     """Whether a value is the very memory that it is written to, as after `x[key] += 1`."""
-    if not isinstance(value, ArrayValue) or value.meta.dtype != view.meta.dtype:
+    if not view.storage.version or not isinstance(value, ArrayValue) or value.meta.dtype != view.meta.dtype:
         return False
     if overlap(view, value) is not Overlap.SAME:
         return False
