@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from ..errors import LoweringError
 from .boundary import SymbolInfo
 from .graph import ExternRef, Graph, Node
 from .runtime import Runtime, write_all
+from .sizes import evaluator
 
 
 def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
@@ -18,7 +20,7 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
     boundary = graph.boundary
     records = boundary.gradients is not None
     symbols = {info.symbol.name: info for info in boundary.symbols}
-    steps = [(node, _step(node, runtime)) for node in graph.nodes if node.op.kind != "input"]
+    steps = [(node, step_of(node, runtime)) for node in graph.nodes if node.op.kind != "input"]
     last_use = {}
     for position, (node, _) in enumerate(steps):
         for used in node.inputs:
@@ -68,8 +70,8 @@ def _size(info: SymbolInfo, inputs: Sequence[Any]) -> int:
 Step = Callable[[dict[Node, Any], dict[str, int]], Any]
 
 
-def _step(node: Node, runtime: Runtime) -> Step:
-    """How one node is computed from the values before it."""
+def step_of(node: Node, runtime: Runtime) -> Step:
+    """How one node is computed from the values before it, and from the sizes' symbols by name."""
     if node.op.eager == "call":
         return _extern_step(node, runtime)
     if node.op.eager == "pick":
@@ -90,9 +92,7 @@ def _called(node: Node, call: Callable[..., Any]) -> Step:
     attrs = dict(node.attrs)
     inputs = node.inputs
     if any(_symbolic(v) for v in attrs.values()):
-        return lambda values, sizes: call(
-            *[None if i is None else values[i] for i in inputs], **_concrete(attrs, sizes)
-        )
+        return lambda values, sizes: call(*[None if i is None else values[i] for i in inputs], **concrete(attrs, sizes))
     return lambda values, sizes: call(*[None if i is None else values[i] for i in inputs], **attrs)
 
 
@@ -100,12 +100,12 @@ def _settled(step: Step, node: Node, runtime: Runtime) -> Step:
     """A step whose result is laid out as the graph says, should the framework have chosen otherwise."""
     if isinstance(node.meta, tuple):
         several = [m.stride for m in node.meta]
-        return lambda values, sizes: tuple(map(runtime.laid_out, step(values, sizes), _concrete(several, sizes)))
+        return lambda values, sizes: tuple(map(runtime.laid_out, step(values, sizes), concrete(several, sizes)))
     stride = node.meta.stride
     if not stride:
         return step
     if _symbolic(stride):
-        return lambda values, sizes: runtime.laid_out(step(values, sizes), _concrete(stride, sizes))
+        return lambda values, sizes: runtime.laid_out(step(values, sizes), concrete(stride, sizes))
     return lambda values, sizes: runtime.laid_out(step(values, sizes), stride)
 
 
@@ -115,7 +115,7 @@ def _extern_step(node: Node, runtime: Runtime) -> Step:
     fixed = not any(_symbolic(v) for v in attrs.values())
 
     def step(values: dict[Node, Any], sizes: dict[str, int]) -> Any:
-        given = attrs if fixed else _concrete(attrs, sizes)
+        given = attrs if fixed else concrete(attrs, sizes)
         return call(*[None if i is None else values[i] for i in inputs], **given)
 
     return step
@@ -131,16 +131,19 @@ def _symbolic(value: Any) -> bool:
     return hasattr(value, "free_symbols")
 
 
-def _concrete(value: Any, sizes: dict[str, int]) -> Any:
+def concrete(value: Any, sizes: dict[str, int]) -> Any:
     """A static argument with the sizes of this call in place of symbols."""
     if isinstance(value, dict):
-        return {k: _concrete(v, sizes) for k, v in value.items()}
+        return {k: concrete(v, sizes) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_concrete(v, sizes) for v in value)
+        return type(value)(concrete(v, sizes) for v in value)
     if isinstance(value, ExternRef) and _symbolic(value):
-        return ExternRef(value.target, _concrete(value.args, sizes), _concrete(value.kwargs, sizes))
+        return ExternRef(value.target, concrete(value.args, sizes), concrete(value.kwargs, sizes))
     if isinstance(value, slice):
-        return slice(*(_concrete(v, sizes) for v in (value.start, value.stop, value.step)))
+        return slice(*(concrete(v, sizes) for v in (value.start, value.stop, value.step)))
     if hasattr(value, "free_symbols"):
-        return int(value.subs({s: sizes[s.name] for s in value.free_symbols}))
+        return _evaluator(value)(sizes)
     return value
+
+
+_evaluator = functools.lru_cache(4096)(evaluator)

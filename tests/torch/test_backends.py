@@ -8,11 +8,13 @@ import sys
 import warnings
 import weakref
 
+import numpy as np
 import pytest
 import torch
 import torch.fx
 from backend_programs import PROGRAMS
 from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import quern
 import quern.testing
@@ -613,3 +615,64 @@ def test_exported_programs_are_compiled(backend, whole):
     for n in (4, 7):
         x = torch.randn(n, 3)
         torch.testing.assert_close(compiled(x), model(x))
+
+
+# ---------------------------------------------------------------- NumPy
+
+
+def array_function(a):
+    return np.cumsum(np.sin(a)) + np.interp(a, [0.0, 1.0], [3.0, 4.0])
+
+
+def arrays_beside_tensors(x):
+    return torch.from_numpy(np.sin(x.detach().numpy()) + 1) * x
+
+
+def traced_again(gm, example_inputs):
+    return make_fx(gm)(*example_inputs)
+
+
+@pytest.mark.parametrize(
+    "backend", ["aot_eager", "eager_noexcept", traced_again, lambda gm, inputs: torch.fx.Interpreter(gm).run]
+)
+@pytest.mark.parametrize("grad", [False, True])
+def test_who_traces_a_module_finds_numpys_calls_and_not_their_results(backend, grad):
+    """A traced module that held what NumPy gave once would give it for all inputs."""
+    f, g = (quern.compile(fn, backend=backend, fullgraph=True) for fn in (array_function, arrays_beside_tensors))
+    for size in (3, 5, 7):
+        a, x = np.random.rand(size), torch.rand(size, requires_grad=grad)
+        np.testing.assert_allclose(f(a), array_function(a))
+        torch.testing.assert_close(g(x), arrays_beside_tensors(x))
+        if grad and backend is not traced_again:
+            (found,) = torch.autograd.grad(g(x).sum(), x)
+            torch.testing.assert_close(found, torch.from_numpy(np.sin(x.detach().numpy()) + 1))
+
+
+def test_a_numpy_function_is_a_module_of_its_calls():
+    seen = Recorder()
+    f = quern.compile(lambda a: np.exp(-a).sum(axis=0), backend=seen, fullgraph=True)
+    for rows in (2, 3, 4):
+        a = np.random.rand(rows, 3)
+        np.testing.assert_allclose(f(a), np.exp(-a).sum(axis=0))
+    assert [[t.__name__ for t in ops_of(gm)] for gm in seen.modules] == [["neg", "exp", "sum"]] * 2
+    assert [list(map(type, inputs)) for inputs in seen.inputs] == [[torch.Tensor], [torch.Tensor, torch.SymInt]]
+    assert seen.modules[0].graph.find_nodes(op="output")[0].args[0][0].meta["val"].shape == (3,)
+
+
+def test_what_numpy_hears_of_is_heard_of_behind_a_backend():
+    f = quern.compile(lambda a: np.log(a), backend=lambda gm, inputs: gm.forward, fullgraph=True)
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        f(np.zeros(3))
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        f(np.zeros(3))
+
+
+def test_arrays_that_a_backends_program_writes_to():
+    def f(a, x):
+        a += 1
+        x.mul_(2)
+        return a.sum()
+
+    a, x = np.ones(3), torch.ones(2)
+    assert quern.compile(f, backend="aot_eager", fullgraph=True)(a, x) == 6
+    assert a.tolist() == [2, 2, 2] and x.tolist() == [2, 2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,26 +52,10 @@ def by_numpy(run: Callable[..., Any]) -> Callable[..., Any]:
     """A function over arrays as one over tensors."""
 
     def call(*tensors: Any, **attrs: Any) -> Any:
-        if any(isinstance(x, torch.Tensor) and type(x) is not torch.Tensor for x in tensors):
-            return _foreseen(run, tensors, attrs)
         made = run(*[x.numpy() if isinstance(x, torch.Tensor) else x for x in tensors], **attrs)
         return tuple(map(_tensor, made)) if type(made) is tuple else _tensor(made)
 
     return call
-
-
-def _foreseen(run: Callable[..., Any], tensors: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
-    """Results like those that NumPy gives, for tensors without elements: torch's own tools ask what the layouts will be."""
-    plain = [_ones(x) if isinstance(x, torch.Tensor) else x for x in tensors]
-    with torch.utils._python_dispatch._disable_current_modes():
-        made = by_numpy(run)(*plain, **attrs)
-    alike = lambda t: torch.empty_strided(t.shape, t.stride(), dtype=t.dtype)  # noqa: E731
-    return tuple(map(alike, made)) if isinstance(made, tuple) else alike(made)
-
-
-def _ones(x: torch.Tensor) -> torch.Tensor:
-    with torch.utils._python_dispatch._disable_current_modes():
-        return torch.empty_strided([int(n) for n in x.shape], [int(s) for s in x.stride()], dtype=x.dtype).fill_(1)
 
 
 def _tensor(made: Any) -> Any:

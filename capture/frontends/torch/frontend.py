@@ -175,8 +175,10 @@ class TorchFrontend:
     def new_state(self, ev: Machine) -> TorchState:
         add_imported()
         state = TorchState(ev.builder)
-        if getattr(ev.engine, "wants_program", False) and ev.symbols.assume.recorded:
-            state.recording = Recording(state.grad)
+        if getattr(ev.engine, "wants_program", False):
+            ev.boundary.claim("torch")  # also where all calls are NumPy's: such a backend takes no other graphs
+            if ev.symbols.assume.recorded:
+                state.recording = Recording(state.grad)
         return state
 
     def program(self, ev: Machine, outputs: Sequence[Any], writes: bool) -> Program | None:

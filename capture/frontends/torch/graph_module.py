@@ -3,7 +3,7 @@
 The module is the recorded program (`recording`), node by node: torch's own functions and methods, tensors from outside as
 placeholders (parameters and buffers are lifted, as torch.compile lifts them), sizes that change as SymInts in front of the first
 tensor that has them, an example of each value in `meta["example_value"]`, the program's line in `stack_trace`. A program without a
-recording is one call, of what runs quern's own graph. That graph is the module's `quern_graph` in either case.
+recording is given as the nodes of quern's own graph (`graph_calls`). That graph is the module's `quern_graph` in either case.
 
 What a backend concludes about sizes while it compiles (fake tensors note it in their ShapeEnv) becomes guards.
 """
@@ -24,7 +24,6 @@ import torch
 import torch.fx
 
 from ....inductor.graph import Graph, Input, Node, TensorMeta
-from ....inductor.interpreter import interpret
 from ....inductor.sizes import python_size
 from ...breaks import BreakReason, Restart
 from ...values.base import Value
@@ -32,6 +31,7 @@ from ...values.number import NumberValue
 from ...values.symint import SymIntValue
 from ...values.tensor import ArrayValue
 from . import autocast
+from .graph_calls import Built, of_graph
 from .recording import Call, Part, Program, number_call, rebuilt
 from .runtime import TorchRuntime, resolve_name
 
@@ -53,7 +53,7 @@ def call_backend(
     examples: the inputs of this call; symbols: of the capture, where what is concluded of sizes is guarded
     reason: the graph break that the graph ends at
     """
-    built = _of_program(program) if program is not None else _of_graph(graph, runtime)
+    built = _of_program(program) if program is not None else of_graph(graph, runtime)
     module = torch.fx.GraphModule(torch.nn.Module(), built.graph)
     module.quern_graph = graph  # type: ignore[assignment]
     module.compile_subgraph_reason = _Ending.of(reason)  # type: ignore[assignment]
@@ -67,7 +67,18 @@ def call_backend(
     if graph.boundary.own_history and made is not module and getattr(made, "__self__", None) is not module:
         symbols.assume.own_history = False
         raise Restart
-    return made
+    return _Holding(made, built.held) if built.held else made
+
+
+@dataclass(frozen=True)
+class _Holding:
+    """What a backend made, and what it needs."""
+
+    made: Callable[..., Any]
+    held: Sequence[Any]
+
+    def __call__(self, *inputs: Any) -> Any:
+        return self.made(*inputs)
 
 
 # ------------------------------------------------------------------ the module
@@ -93,25 +104,7 @@ def user_stack(reason: BreakReason) -> list[traceback.FrameSummary]:
     return [traceback.FrameSummary(p.file, p.line, p.function, line=p.text or None) for p in reason.stack]
 
 
-class _Built:
-    """A graph of torch in the making, and its placeholders with what is known of them: a tensor's meta, a symbol, or a number."""
-
-    def __init__(self) -> None:
-        self.graph = torch.fx.Graph()
-        self.inputs: list[tuple[torch.fx.Node, Any]] = []
-        self.names: set[str] = set()
-
-    def take(self, label: str, known: Any) -> torch.fx.Node:
-        name = stem = "".join(c if c.isalnum() else "_" for c in label)
-        while name in self.names:
-            name = f"{stem}{len(self.names)}"
-        self.names.add(name)
-        node = self.graph.placeholder(name)
-        self.inputs.append((node, known))
-        return node
-
-
-def _of_program(program: Program) -> _Built:
+def _of_program(program: Program) -> Built:
     """The recorded program, call by call."""
     return _Writer(program).built
 
@@ -121,7 +114,7 @@ class _Writer:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.built = _Built()
+        self.built = Built()
         self.calls: dict[Call, torch.fx.Node] = {}
         self.parts: dict[tuple[Call, tuple[int, ...]], torch.fx.Node] = {}
         #: by a source's place, or a symbol's name
@@ -253,25 +246,6 @@ def _elsewhere(function: Any) -> Any:
 
     call.__module__ = __name__
     return call
-
-
-def _of_graph(graph: Graph, runtime: TorchRuntime) -> _Built:
-    """One call of what runs the graph op by op."""
-    built = _Built()
-    for node in graph.inputs:
-        built.take(f"L_{node.name}_", node.meta)
-    symbols = {s.symbol.name: s.symbol for s in graph.boundary.symbols}
-    for name in graph.boundary.int_inputs:
-        built.take(name, symbols[name])
-    run = interpret(graph, runtime)
-
-    def captured_ops(*inputs: Any) -> Any:
-        return tuple(run(*inputs))
-
-    call = built.graph.call_function(captured_ops, tuple(node for node, _ in built.inputs))
-    outputs = range(len(graph.returned))
-    built.graph.output(tuple(built.graph.call_function(operator.getitem, (call, i)) for i in outputs))
-    return built
 
 
 # ------------------------------------------------------------------ examples
