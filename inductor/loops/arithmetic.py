@@ -92,7 +92,8 @@ def _atom_interval(atom: object) -> tuple[int, int] | None:
 def _split_multiples(index: Index, k: Dim) -> tuple[Index, Index]:
     """index = k * quotient + rest, moving every term whose coefficient is a multiple of k into the quotient.
 
-    The rest stays non-negative, since // and % of generated code round towards zero.
+    The rest stays non-negative, since // and % of generated code round towards zero: where the sizes leave that open, nothing
+    is moved.
     """
     quotient: dict[Atom, Dim] = {}
     rest: dict[Atom, Dim] = {}
@@ -103,31 +104,32 @@ def _split_multiples(index: Index, k: Dim) -> tuple[Index, Index]:
         else:
             quotient[atom] = q
     least = _least(rest)
-    if least is None:
-        qc, rc = 0, index.const
-    elif isinstance(index.const, int) and isinstance(k, int):
+    if isinstance(index.const, int) and isinstance(k, int) and isinstance(least, int):
         qc, rc = divmod(index.const + least, k)
         rc -= least
     else:
         exact = exact_quotient(index.const, k)
-        qc, rc = (0, index.const) if exact is None or least else (exact, 0)
+        qc, rc = (0, index.const) if exact is None or least is None or not is_zero(least) else (exact, 0)
+        if (quotient or not is_zero(qc)) and (least is None or not _is_natural(least + rc)):
+            return ZERO, index
     return Index(canonical_terms(quotient), qc), Index(canonical_terms(rest), rc)
 
 
-def _least(terms: Mapping[Atom, Dim]) -> int | None:
+def _least(terms: Mapping[Atom, Dim]) -> Dim | None:
     """The smallest value of a sum of terms; None where it is not known."""
-    total = 0
+    total: Dim = 0
     for atom, c in terms.items():
-        if not isinstance(c, int):
-            if getattr(c, "is_nonnegative", False):
-                continue
+        if _is_natural(c):
+            continue
+        top = atom.extent - 1 if isinstance(atom, Var) else upper_bound(Index(((atom, 1),)))
+        if top is None or not _is_natural(-c):
             return None
-        if c < 0:
-            top = upper_bound(Index(((atom, -c),)))
-            if not isinstance(top, int):
-                return None
-            total -= top
+        total = total + c * top
     return total
+
+
+def _is_natural(d: Dim) -> bool:
+    return d >= 0 if isinstance(d, int) else bool(d.is_nonnegative)
 
 
 def floordiv(index: Index, k: Dim) -> Index:

@@ -327,7 +327,22 @@ def _rolls(x):
     return torch.roll(x, 5, 0) + 1, x.roll((7, -9), (0, 1)) * 2, x.roll(-7) * 2, x.roll(x.shape[0] + 3, 0) + x
 
 
-@pytest.mark.parametrize("function", [_below_zero, _by_negative, _smallest_of_three, _rolls])
+def _positions_of_columns(x):
+    """Positions in memory of another order, some before its start where nothing is read."""
+    flat = x.t().reshape(-1)
+    later, much_later = flat.clone(), flat.clone()
+    later[1:] = flat[:-1]
+    much_later[5:] = flat[:-5]
+    return (
+        later,
+        much_later,
+        F.pad(flat, (3, 0)),
+        F.pad(x.t(), (2, 1)).reshape(-1),
+        flat.flip(0).view(x.shape[1], -1).flip(1),
+    )
+
+
+@pytest.mark.parametrize("function", [_below_zero, _by_negative, _smallest_of_three, _rolls, _positions_of_columns])
 @pytest.mark.parametrize("options", [{}, {"cpu_codegen": "triton"}], ids=["cpp", "triton"])
 def test_sizes_below_zero_round_as_python_does(function, options):
     compiled = quern.compile(function, dynamic=True, options=options)
