@@ -179,6 +179,7 @@ def _logaddexp(base: str) -> Callable[..., Node]:
     """log(exp(x) + exp(y)), in the base that `base` names ("exp" with log1p, or "exp2")."""
 
     def build(b: GraphBuilder, x: Node, y: Node, c: Any) -> Node:
+        x, y = _unified(b, x, y)
         top = b.maximum(x, y)
         distance = b.neg(b.abs(b.sub(x, y)))
         if base == "exp2":
@@ -212,6 +213,7 @@ _row("xlog1py", _floats("xlog1py"), _times_log("log1p"), rounding=Rounding(steps
 
 
 def _logit(b: GraphBuilder, x: Node, c: Any, eps: float | None) -> Node:
+    x = to(b, x, float_dtype(x.dtype))
     if eps is not None:
         x = b.minimum(b.maximum(x, c(float(eps))), c(1.0 - float(eps)))
     return b.log(b.div(x, b.sub(c(1.0), x)))

@@ -67,7 +67,7 @@ def operands(node: Node, fns: tuple[Fn, ...], index: tuple[Index, ...], dtype: D
 
     def operand(k: int, f: Fn, i: Node) -> Expr:
         value = convert(at(f, index, i, node.shape), dtype)
-        whole = i.meta.weak or (not i.ndim and k in node.op.rounding.whole)
+        whole = i.meta.weak or (i.shape == (1,) * i.ndim and k in node.op.rounding.whole)
         return value if whole or i.dtype == dtype or dtype not in dtypes.HALVES else round_half(value, dtype)
 
     return [operand(k, f, i) for k, (f, i) in enumerate(zip(fns, args(node)))]

@@ -15,7 +15,7 @@ from ..loops import ZERO, Fn, Index, as_index, delinearize, linearize
 from . import view_writes
 from .common import REQUIRED, args, row, wrap_dim, wrap_dims
 from .dims import floor_divide, is_one, is_zero, less, plain, same
-from .facts import PART, VALUE, Operand
+from .facts import MEMORY, PART, VALUE, Operand
 from .promotion import is_dense, unsqueezed
 from .view_writes import Undo
 
@@ -179,7 +179,7 @@ def _reshape_point(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
     return reshape_index(index, node.shape, args(node)[0].shape)
 
 
-_index_row("view", _meta_view, _reshape_point, undo=view_writes.reshaped, shape=REQUIRED)
+_index_row("view", _meta_view, _reshape_point, operand=MEMORY, undo=view_writes.reshaped, shape=REQUIRED)
 _index_row("reshape", _meta_reshape, _reshape_point, undo=view_writes.reshaped, shape=REQUIRED)
 
 

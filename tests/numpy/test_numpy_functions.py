@@ -20,6 +20,7 @@ C = R.standard_normal((2, 3, 4))
 T = C.transpose(2, 0, 1)
 REV = C[:, ::-1, ::2]
 NAN = np.where(B, X, np.nan)
+LARGE = np.array([65504, 60000, 7, -65504], np.float16)
 EMPTY = np.zeros((0, 3))
 ZERO_D = np.array(2.5)
 SPD = X[:, :3] @ X[:, :3].T + 3 * np.eye(3)
@@ -310,7 +311,7 @@ def test_products(call):
     (np.clip, F, 0, 1), (np.clip, X, Y, 2.0), (np.clip, U8, 1, 3), (np.clip, I, -0.5, 1.5), ("clip", X, 0, 1), ("clip", X, {"min": 0}),
     (np.clip, NAN, 0, 1), (np.clip, X.T, 0, 1), (np.select, [B, X < 1], [X, Y]), (np.select, [B], [1], {"default": 2}),
     (np.select, [B, ~B], [I8, F]), (np.round, X), (np.round, X, 2), (np.round, F, 1), (np.round, I), ("round", X, 3), (np.fix, X),
-    (np.round, X * 100, -1), (np.nan_to_num, NAN), (np.nan_to_num, NAN, {"nan": 1.0}), (np.nan_to_num, I),
+    (np.round, X * 100, -1), (np.round, H, 1), (np.round, LARGE, 1), (np.round, LARGE, -1), (np.nan_to_num, NAN), (np.nan_to_num, NAN, {"nan": 1.0}), (np.nan_to_num, I),
     (np.nan_to_num, np.array([np.inf, -np.inf, np.nan, 1])), (np.isclose, X, Y), (np.isclose, X, X + 1e-9),
     (np.isclose, NAN, NAN, {"equal_nan": True}), (np.real, X), (np.imag, X), (".real", X), (np.sinc, V), (np.sinc, np.zeros(2)),
     (np.polyval, [1.0, -2.0, 3.0], X), (np.polyval, V, X), (np.sort, X), (np.sort, X, 0), (np.sort, X, None), (np.argsort, X),

@@ -201,6 +201,10 @@ def _unary() -> Iterator[Sample]:
     for dtype in (i64, u8, i32, b8):
         yield Sample("bitwise_not", (T((3, 5), dtype),))
     yield Sample("logit", (T((3, 5), values="probability"),), {"eps": 0.1})
+    yield Sample("logit", (T((3, 5), b8),))
+    for name in ("logaddexp", "logaddexp2"):
+        yield Sample(name, (T((3, 5)), T((3, 5), b8)))
+        yield Sample(name, (T((), b8), T((3, 5), bf16)))
     yield Sample("digamma", (T((3, 5), values="positive"),))
     yield Sample("nan_to_num", (T((16,), values="special"),), {"nan": 1.5, "posinf": 7.0, "neginf": -3.0})
 

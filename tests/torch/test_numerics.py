@@ -271,6 +271,8 @@ REFUSED = {
     "diag": (torch.diag, (1, 2, 4)),
     "circular": (lambda x: F.pad(x, (1, 1), mode="circular"), (4,)),
     "replicate": (lambda x: F.pad(x, (1, 1, 1, 1), mode="replicate"), (2, 4)),
+    "padding without channels": (lambda x: F.pad(x, (1, 1), mode="replicate"), (2, 0, 3)),
+    "padding without rows": (lambda x: F.pad(x, (0, 0, 0, 0), mode="reflect"), (2, 0, 3)),
     "prelu": (lambda x: F.prelu(x, torch.ones(3)), ()),
     "prelu of integers": (lambda x: F.prelu((x * 9).int(), torch.ones(1)), (4,)),
     "huber of integers": (lambda x: F.huber_loss((x * 9).int(), x), (4,)),

@@ -102,7 +102,14 @@ def test_without_rounding_a_kernel_keeps_float32(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(
-    "other", [torch.full((5,), 2049), torch.tensor(2049), torch.full((5,), 70000), torch.tensor(70000)]
+    "other",
+    [
+        torch.full((5,), 2049),
+        torch.tensor(2049),
+        torch.full((5,), 70000),
+        torch.tensor(70000),
+        torch.full((1, 1), 70000),
+    ],
 )
 def test_integers_beside_halves_are_halves(dtype, other):
     """Their last digits are lost before anything is computed; a single factor or divisor keeps them."""

@@ -159,6 +159,22 @@ def test_what_reads_the_storage_finds_it_as_in_eager(name):
     same(fn, randn(5, 3, 2, 4).permute(2, 1, 3, 0))
 
 
+# ------------------------------------------------------------------ replacing parts
+
+PARTS = {
+    "slice": lambda x, y: torch.slice_scatter(x, y, 0, 1),
+    "select": lambda x, y: torch.select_scatter(x, y, 1, 0),
+    "diagonal": lambda x, y: torch.diagonal_scatter(x, y, 1),
+}
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 4), (2, 4), (0, 4)], ids=str)
+@pytest.mark.parametrize("settings", GENERATED[:2], ids=IDS[:2])
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_is_replaced_by_a_source_of_its_very_shape(name, settings, shape):
+    same(PARTS[name], randn(3, 4), torch.ones(shape), settings=settings)
+
+
 # ------------------------------------------------------------------ layouts of results
 
 LAID_OUT = {
@@ -188,6 +204,14 @@ OPERANDS = {
 @pytest.mark.parametrize("name", LAID_OUT)
 def test_results_are_laid_out_as_in_eager(name, layout):
     same(LAID_OUT[name], OPERANDS[layout]())
+
+
+@pytest.mark.parametrize("settings", GENERATED, ids=IDS)
+def test_a_view_is_of_the_layout_that_eager_gives_what_it_views(settings):
+    """Resampled to the size that it has, a tensor is a row-major copy."""
+    same(
+        lambda x: F.interpolate(x, size=(4, 5), mode="bilinear").view(-1) * 2, OPERANDS["permuted"](), settings=settings
+    )
 
 
 def test_volumes_are_laid_out_as_in_eager():

@@ -136,18 +136,20 @@ def round_(b: ArrayBuilder, a: Any, decimals: Any = 0, out: Any = None) -> Any:
     x = b.lift(a)
     decimals = operator.index(decimals)
     target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
-    if x.kind == "f" and decimals and isinstance(target, Array) and target.dtype != x.dtype:
-        if not np.can_cast(x.dtype, target.dtype, "same_kind"):
-            raise TypeError(f"Cannot cast output from {x.dtype!r} to {target.dtype!r} with casting rule 'same_kind'")
+    if x.kind == "f" and decimals:
+        dtype = target.dtype if isinstance(target, Array) else x.dtype
+        if not np.can_cast(x.dtype, dtype, "same_kind"):
+            raise TypeError(f"Cannot cast output from {x.dtype!r} to {dtype!r} with casting rule 'same_kind'")
         by, back = (np.multiply, np.divide) if decimals > 0 else (np.divide, np.multiply)
         factor = 10.0 ** abs(decimals)
-        scaled = b.cast(call_ufunc(b, by, x, factor), target.dtype)  # it stands in `out`, and has its type from then on
-        written = b.into(out, call_ufunc(b, back, call_ufunc(b, np.rint, scaled), factor))
-    elif x.kind == "f":
-        made = b.elementwise("round", x, decimals=decimals)
-        if decimals and x.ndim:  # NumPy multiplies into an array that it makes in C or Fortran order
+        # each step stands in `out`, or in an array of x's type, and may overflow there
+        scaled = b.cast(call_ufunc(b, by, x, factor), dtype)
+        made = call_ufunc(b, back, call_ufunc(b, np.rint, scaled), factor)
+        if x.ndim:  # NumPy multiplies into an array that it makes in C or Fortran order
             made = b.laid_out(made, layout.order_strides(x.shape, x.strides, "A"))
         written = b.into(out, made)
+    elif x.kind == "f":
+        written = b.into(out, b.elementwise("round", x, decimals=0))
     elif x.kind in "iu" and decimals >= 0:
         written = b.into(out, b.copy(x, scalar=not x.ndim))
     else:

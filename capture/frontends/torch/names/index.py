@@ -8,6 +8,8 @@ import torch
 
 from .....inductor.dtypes import bool_, int64, uint8
 from .....inductor.graph import Node
+from .....inductor.ops import OPS
+from .....inductor.ops.dims import same
 from ....values.overlap import Overlap, arrays_in, overlap
 from ....values.tensor import ArrayValue
 from .. import eager_ops
@@ -337,19 +339,27 @@ def masked_scatter(cx: Context, input: ArrayValue, mask: ArrayValue, source: Arr
     return cx.op("masked_scatter", input, mask, source)
 
 
+def _replaced(cx: Context, part: str, input: ArrayValue, src: ArrayValue, **attrs: Any) -> Node:
+    """`input` with the part that the view `part` shows replaced by `src`, which eager does not expand."""
+    shape, given = OPS[part].meta(input.meta, **attrs).shape, src.meta.shape
+    if len(given) != len(shape) or not all(map(same, given, shape)):
+        raise ValueError(f"{part}_scatter: a source of shape {given} for a part of shape {shape}")
+    return cx.op(f"{part}_scatter", input, src, **attrs)
+
+
 @name("*slice_scatter")
 def slice_scatter(cx: Context, input: ArrayValue, src: ArrayValue, dim: int = 0, start: Any = None, end: Any = None,
                   step: int = 1) -> Node:  # fmt: skip
-    return cx.op("slice_scatter", input, src, dim=dim, start=start, end=end, step=step)
+    return _replaced(cx, "slice", input, src, dim=dim, start=start, end=end, step=step)
 
 
 @name("*select_scatter")
 def select_scatter(cx: Context, input: ArrayValue, src: ArrayValue, dim: int, index: int) -> Node:
-    return cx.op("select_scatter", input, src, dim=dim, index=index)
+    return _replaced(cx, "select", input, src, dim=dim, index=index)
 
 
 @name("*diagonal_scatter")
 def diagonal_scatter(
     cx: Context, input: ArrayValue, src: ArrayValue, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Node:
-    return cx.op("diagonal_scatter", input, src, offset=offset, dim1=dim1, dim2=dim2)
+    return _replaced(cx, "diagonal", input, src, offset=offset, dim1=dim1, dim2=dim2)

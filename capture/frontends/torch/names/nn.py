@@ -505,8 +505,11 @@ def pad(cx: Context, input: ArrayValue, pad: Any, mode: str = "constant", value:
         raise Declined("circular padding that crops")  # eager repeats what is left, and starts elsewhere
     if mode in ("reflect", "replicate") and input.meta.dtype == bool_:
         raise TypeError(f"{mode} padding is not defined for bool")
-    if mode != "constant" and len(input.meta.shape) - len(amounts) // 2 not in (1, 2):
-        raise ValueError(f"pad: {len(amounts)} amounts for a tensor of {len(input.meta.shape)} dimensions")
+    shape, padded = input.meta.shape, len(amounts) // 2
+    if mode != "constant" and len(shape) - padded not in (1, 2):
+        raise ValueError(f"pad: {len(amounts)} amounts for a tensor of {len(shape)} dimensions")
+    if mode in ("reflect", "replicate") and any(map(is_zero, shape[-1 - padded :])):
+        raise ValueError(f"{mode} padding of shape {shape}: only the batch may be empty")
     out = cx.op("pad", input, pad=amounts, mode=mode, value=value)
     if mode in ("reflect", "replicate") and len(amounts) == 2 * len(input.meta.shape) - 4:
         return _as_channels_last(cx, input, out)
