@@ -8,12 +8,14 @@ One g++ command builds and links a single unit; several units compile in paralle
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 import functools
 import hashlib
 import os
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -82,8 +84,11 @@ def find_library(source: Any, store: Store) -> Path | None:
 
 
 def load(path: Path | str) -> ctypes.CDLL:
-    """Load a kernel library and give it the process's OpenMP runtime."""
+    """Load a kernel library and give it the process's OpenMP runtime. It is unloaded with the last that holds it or a function of
+    its (which hold each other, until the collector comes).
+    """
     library = ctypes.CDLL(str(path))
+    weakref.finalize(library, _ctypes.dlclose, library._handle).atexit = False
     library.quern_set_runtime(ctypes.byref(runtime()))
     return library
 

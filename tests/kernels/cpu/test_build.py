@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import stat
 import subprocess
@@ -46,6 +47,22 @@ def test_builds_once_and_runs(store: Store) -> None:
     library = load(path)
     assert library.answer(1) == 1
     assert library.answer(3) == 3
+
+
+def mapped(path: Path) -> bool:
+    return str(path) in Path("/proc/self/maps").read_text()
+
+
+def test_a_library_is_unloaded_when_nobody_holds_it(store: Store) -> None:
+    path = build([UNIT], label="answer", store=store)
+    answer = load(path).answer
+    load(path)
+    gc.collect()
+    assert mapped(path) and answer(2) == 2
+    del answer
+    gc.collect()
+    assert not mapped(path)
+    assert load(path).answer(2) == 2
 
 
 def test_several_units_link_into_one_library(store: Store) -> None:
