@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +51,11 @@ WRITES = (
     "!{a}[n:] = 0", "!{a}[..., :n] = {i}", "!np.copyto({a}, {b})", "!np.copyto({a}, k, where={b} > 0)", "!np.put({a}, [0, -1], {i})", "!np.fill_diagonal({a}, k)", "!{a}.reshape(-1)[0] = {i}", "!{a}.flat[0] = {i}", "!{a}[0], {a}[-1] = {a}[-1].copy(), {a}[0].copy()", "!np.clip({a}, -1, 1, out={a})", "!np.put_along_axis({a}, np.argmax({a}, {d}, keepdims=True), 0, {d})", "!{a} //= 2", "!{a} **= 2", "!{a} @= {b}", "!{a} %= 3", "!{a}.itemset", "!np.cumsum({b}, axis=0, out=np.atleast_1d({a}))",
     "!np.place({a}, {a} > 0, [k])", "!np.putmask({a}, {a} < 0, {b})", "!{a}.partition(0)", "!{a}.resize((2, 2), refcheck=False)", "!{a}[:, 0] = {b}[0]", "!{a}[[0, -1]] = {a}[[-1, 0]]", "!np.einsum('ii->i', {a} if {a}.size else {a}[:, :0])[...] = k", "!{a}.real[...] = {i}", "!{a}.setflags(write=False)", "!{a}.ravel()[1:] = k", "!np.diagonal({a})[...] = 1", "!{a}[{b} > 0] = {b}[{b} > 0]",
 )  # fmt: skip
+#: functions whose results are each made of many terms
+JOINS = re.compile(r"sum|mean|std|var|prod|average|norm|trapezoid|convolve|cov|corrcoef|det|inv|solve|@|dot|inner|matmul|cross|trace|interp"
+                   r"|gradient|reduce|polyval|add\.at|quantile|percentile|median|accumulate| \* k \+ n")  # fmt: skip
+#: functions that read the limits of their operands' type
+TYPED = re.compile(r"nan_to_num|spacing|nextafter")
 TEMPLATES = POINTWISE + VIEWS * 2 + REDUCTIONS + BINARY + INDEXING + WRITES * 2
 DTYPES = (
     "float64",
@@ -73,6 +79,8 @@ class NumpyArrays:
     names = {"np": np, "math": math}
     refused = (Exception,)
     parts = GROUND.parts
+    joins = frozenset(t for t in TEMPLATES if JOINS.search(t))
+    typed = frozenset(t for t in TEMPLATES if TYPED.search(t))
 
     def make(self, spec: ArraySpec) -> np.ndarray:
         shape, layout = spec.shape, spec.layout
@@ -97,23 +105,55 @@ class NumpyArrays:
     def noise(self, seed: int) -> np.random.Generator:
         return np.random.default_rng(seed)
 
-    def disturb(self, value: Any, rng: np.random.Generator) -> Any:
-        if isinstance(value, np.generic) and value.dtype.kind in "fc":
-            u = rng.integers(-1, 2)
-            return type(value)(value * (1 + 2 * np.finfo(value.dtype).eps * u))
-        if isinstance(value, np.ndarray) and value.base is None:
-            self.disturb_inside(value, rng)
-        return value
+    def is_float(self, value: Any) -> bool:
+        return self.is_array(value) and value.dtype.kind in "fc"
 
-    def disturb_inside(self, value: Any, rng: np.random.Generator) -> None:
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fc" or not value.flags.writeable:
-            return
-        u = rng.integers(-1, 2, value.shape)
-        value *= (1 + 2 * np.finfo(value.dtype).eps * u).astype(value.dtype)
+    def copy(self, value: Any, wide: bool = False) -> Any:
+        copied = np.copy(value, order="K")
+        if wide and self.is_float(value):
+            copied = copied.astype(np.clongdouble if value.dtype.kind == "c" else np.longdouble)
+        return copied if isinstance(value, np.ndarray) else copied[()]
+
+    def assign(self, value: Any, made: Any) -> Any:
+        if not self.is_float(made) or made.shape != value.shape or (made.dtype.kind, value.dtype.kind) == ("c", "f"):
+            return value
+        return _written(value, lambda array: np.copyto(array, made, casting="unsafe"))
+
+    def unbounded(self, value: Any) -> Any:
+        return np.where(np.isinf(np.square(value)), value * np.inf, value)
+
+    def disturb(self, value: Any, rng: np.random.Generator, negative: bool) -> Any:
+        def write(array: np.ndarray) -> None:
+            # one way or the other, never left alone: what reads a result's bits must be seen to depend on its last one
+            u = rng.choice((-2, -1, 1, 2), array.shape)
+            array *= (1 + np.finfo(array.dtype).eps * u).astype(array.dtype)
+            for part in (array.real, array.imag) if array.dtype.kind == "c" else (array,):
+                np.copysign(part, -1 if negative else 1, out=part, where=np.isnan(part))
+
+        return _written(value, write)
+
+    def share(self, one: Any, other: Any) -> bool:
+        return np.may_share_memory(one, other)
+
+    def lent(self, value: Any) -> int:
+        owner = value
+        while (base := getattr(owner, "base", None)) is not None:
+            owner = base
+        return 0 if owner is value or not isinstance(owner, np.ndarray) else owner.nbytes
 
     def compile(self, function: Callable[..., Any], settings: Settings) -> Callable[..., Any]:
         quern.reset()
         return quern.compile(function, backend=settings.backend, dynamic=settings.dynamic)
+
+
+def _written(value: Any, write: Callable[[np.ndarray], None]) -> Any:
+    """The array after it was written to; of a number another one."""
+    if not isinstance(value, np.ndarray):
+        write(array := np.array(value))
+        return array[()]
+    if value.flags.writeable:
+        write(value)
+    return value
 
 
 def _values(spec: ArraySpec, shape: tuple[int, ...]) -> np.ndarray:

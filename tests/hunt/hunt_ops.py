@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,13 @@ WRITES = (
     "!{a}.cumsum_({d})", "!{a}.sub_({b}, alpha=n)", "!{a}.div_({b})", "!{a}.pow_({i})", "!{a}.exp_()", "!{a}.sqrt_()", "!{a}.floor_()", "!{a}.logical_not_()", "!{a}.bitwise_and_(1)", "!{a}.remainder_(3)", "!{a}[n:] = 0", "!{a}[..., :n] = {i}", "!{a}.select({d}, 0).copy_({b}.select({d}, 0))",
     "!{a}.narrow({d}, 0, 1).mul_(3)", "!{a}.tril_()", "!{a}.triu_({i})", "!{a}.fill_diagonal_({i})", "!{a}.expand(2, *{a}.shape)[0].add_(1)", "!torch._foreach_add_([{a}, {b}], 1.0)", "!torch._foreach_mul_([{a}], [{b}])", "!F.relu({a}, inplace=True)", "!{a}.nan_to_num_()", "!{a}.put_(torch.tensor([0, 0]), torch.tensor([1, 2], dtype={a}.dtype), accumulate=True)",
 )  # fmt: skip
+#: functions whose results are each made of several terms
+JOINS = re.compile(r"sum|mean|std|var|prod|norm|softmax|@|mm\(|matmul|linear|conv|einsum|dot|inner|dist|mv\(|cross|attention|loss|kl_div|similarity|avg_pool"
+                   r"|lp_pool|interpolate|trace|index_add|scatter_add|'mean'|accumulate|lerp|addcmul|addcdiv|alpha| \* k \+ n")  # fmt: skip
+#: functions that read the limits of their operands' type
+TYPED = re.compile(r"nan_to_num|nextafter")
+#: the integers of the floats' sizes in bytes
+BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 TEMPLATES = POINTWISE + VIEWS * 2 + REDUCTIONS + BINARY + INDEXING + WRITES * 2
 DTYPES = ("float32", "float32", "float32", "float64", "int64", "int32", "bool", "float16", "bfloat16", "uint8", "int8", "int16", "complex64")  # fmt: skip
 SHAPES = ((), (1,), (5,), (3, 4), (4, 1), (2, 3, 4), (1, 4), (17, 3), (2, 4, 3, 5), (1, 2, 4, 4), (0, 3), (33,), (4, 4), (2, 2, 2))  # fmt: skip
@@ -87,6 +95,8 @@ class TorchArrays:
     names = {"torch": torch, "F": torch.nn.functional, "math": math}
     refused = (RuntimeError, IndexError, TypeError, ValueError, NotImplementedError, ZeroDivisionError, AttributeError)
     parts = GROUND.parts
+    joins = frozenset(t for t in TEMPLATES if JOINS.search(t))
+    typed = frozenset(t for t in TEMPLATES if TYPED.search(t))
 
     def make(self, spec: ArraySpec) -> torch.Tensor:
         return laid_out(spec, _values)
@@ -100,25 +110,45 @@ class TorchArrays:
     def noise(self, seed: int) -> torch.Generator:
         return torch.Generator().manual_seed(seed)
 
-    def disturb(self, value: Any, rng: torch.Generator) -> Any:
-        """The tensor itself where it is a view of something or no float: what it shows was disturbed where it was made."""
-        if not isinstance(value, torch.Tensor) or value._base is not None:
-            return value
-        self.disturb_inside(value, rng)
-        return value
+    def is_float(self, value: Any) -> bool:
+        return isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
 
-    def disturb_inside(self, value: Any, rng: torch.Generator) -> None:
-        if not isinstance(value, torch.Tensor) or not (value.is_floating_point() or value.is_complex()):
-            return
-        if any(n > 1 and s == 0 for n, s in zip(value.shape, value.stride())):
-            return
+    def copy(self, value: torch.Tensor, wide: bool = False) -> torch.Tensor:
+        wanted = torch.complex128 if value.is_complex() else torch.float64
+        return value.to(wanted, copy=True) if wide and self.is_float(value) else value.clone()
+
+    def assign(self, value: torch.Tensor, made: Any) -> torch.Tensor:
+        alike = self.is_float(made) and made.shape == value.shape and made.is_complex() == value.is_complex()
+        return value.copy_(made) if alike and not _repeats(value) else value
+
+    def unbounded(self, value: torch.Tensor) -> torch.Tensor:
+        return torch.where(value.abs().square().isinf(), value * math.inf, value)
+
+    def disturb(self, value: torch.Tensor, rng: torch.Generator, negative: bool) -> torch.Tensor:
+        if _repeats(value):
+            return value
         # one way or the other, by different amounts, never left alone: what reads a result's bits must be seen to depend on its last one
         u = (1 - 2 * torch.randint(0, 2, value.shape, generator=rng)) * torch.randint(1, 3, value.shape, generator=rng)
         value.mul_((1 + torch.finfo(value.dtype).eps * u).to(value.dtype))
+        for part in (value.real, value.imag) if value.is_complex() else (value,):
+            bits = part.view(BITS[part.element_size()])
+            sign = torch.iinfo(bits.dtype).min
+            bits.copy_(torch.where(part.isnan(), bits | sign if negative else bits & ~sign, bits))
+        return value
+
+    def share(self, one: torch.Tensor, other: torch.Tensor) -> bool:
+        return one.untyped_storage()._cdata == other.untyped_storage()._cdata
+
+    def lent(self, value: torch.Tensor) -> int:
+        return 0  # views keep their memory
 
     def compile(self, function: Callable[..., Any], settings: Settings) -> Callable[..., Any]:
         quern.reset()
         return quern.compile(function, backend=settings.backend, dynamic=settings.dynamic)
+
+
+def _repeats(value: torch.Tensor) -> bool:
+    return any(n > 1 and s == 0 for n, s in zip(value.shape, value.stride()))
 
 
 def laid_out(spec: ArraySpec, values: Callable[[ArraySpec, tuple[int, ...]], torch.Tensor]) -> torch.Tensor:

@@ -5,12 +5,15 @@ out (or, where errors are wanted, end the program). It is called several times w
 a layout, a type, a number, special values. Everything a caller can see is compared: values, types, shapes, strides, which
 results and arguments share memory or are the same object, what was written into arguments, and exceptions.
 
-How far a float may differ is measured, not guessed: the plain program is run again with every step's result disturbed by a
-rounding or two, and a compiled result may differ by a small multiple of what that makes of it.
+How far a float may differ is measured, not guessed: the plain program is run again a few times, each step rounded otherwise
+(see `Noise`), and a compiled result may differ by a small multiple of what that makes of it.
 """
 
 from __future__ import annotations
 
+import functools
+import re
+import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -19,15 +22,17 @@ import numpy as np
 from comparison import Comparison, Difference, Numbers, Part, Recorder
 from running import Run
 
-#: as many disturbed runs of the plain program as are compared
-NOISY_RUNS = 3
 #: how far a float may differ where noise tells nothing, in units of the type's last place
 ULPS = 32
 #: how much of the disturbed runs' spread a result may differ by
 SPREAD = 8
 #: the smallest number of the float type whose next number from 1 is so far: below it there are no last places
 LEAST = {2.0**-52: 2.0**-1074, 2.0**-23: 2.0**-149, 2.0**-10: 2.0**-24, 2.0**-7: 2.0**-133}
+#: what a few messages of the framework end with
+_STACK = re.compile(r"\nException raised from .*", re.DOTALL)
 MOST_STEPS = 10
+#: how many of its last values a program returns
+SHOWN = 4
 #: larger arrays make slow programs, and show nothing that small ones do not
 MOST_ELEMENTS = 4000
 
@@ -85,18 +90,27 @@ class Arrays(Protocol):
     names:   what a program's text may name
     refused: exceptions by which the framework refuses a step
     parts:   what there is to see of its values
+    joins:   templates whose results are made of many elements each, joined in an order of the framework's choice
+    typed:   templates that read the limits of their operands' type
     """
 
     names: dict[str, Any]
     refused: tuple[type[BaseException], ...]
     parts: tuple[Part, ...]
+    joins: frozenset[str]
+    typed: frozenset[str]
 
     def make(self, spec: ArraySpec) -> Any: ...
     def is_array(self, value: Any) -> bool: ...
     def size(self, value: Any) -> tuple[int, int]: ...  # elements, axes
-    def disturb(self, value: Any, rng: Any) -> Any: ...
-    def disturb_inside(self, value: Any, rng: Any) -> None: ...
-    def noise(self, seed: int) -> Any: ...
+    def noise(self, seed: int) -> Any: ...  # a generator
+    def is_float(self, value: Any) -> bool: ...  # real or complex
+    def copy(self, value: Any, wide: bool = False) -> Any: ...  # wide: floats in their widest type
+    def assign(self, value: Any, made: Any) -> Any: ...  # `made` rounded, in place where it can be
+    def unbounded(self, value: Any) -> Any: ...  # infinities for elements whose squares are beyond their type
+    def disturb(self, value: Any, rng: Any, negative: bool) -> Any: ...  # in place where it can be; the sign of NaNs
+    def share(self, one: Any, other: Any) -> bool: ...
+    def lent(self, value: Any) -> int: ...  # bytes of the array whose memory it shows; 0 for its own
     def compile(self, function: Callable[..., Any], settings: Any) -> Callable[..., Any]: ...
 
 
@@ -145,20 +159,18 @@ LAYOUTS = ("plain", "transposed", "sliced", "expanded", "offset", "last")
 CHANGES = ("nothing", "size", "layout", "values", "numbers")
 
 
-def text_of(steps: Sequence[Step], inputs: int, noisy: bool = False) -> str:
-    """The program's text; `noisy`: each step's result passes through D (disturb) or W (disturb what was written)."""
+def text_of(steps: Sequence[Step], inputs: int) -> str:
+    """The program's text."""
     count, lines = inputs, []
     for step in steps:
         text = step.text(count)
         if step.writes:
             lines.append(text)
-            if noisy:
-                lines.append(f"W(v{step.operands[0] % count})")
         else:
-            lines.append(f"v{count} = D({text})" if noisy else f"v{count} = {text}")
+            lines.append(f"v{count} = {text}")
             count += 1
-    shown = [f"v{i}" for i in range(max(0, count - 4), count)]
     arguments = ", ".join([f"v{i}" for i in range(inputs)] + ["n", "k"])
+    shown = [f"v{i}" for i in range(max(0, count - SHOWN), count)]
     return (
         f"def program({arguments}):\n"
         + "".join(f"    {line}\n" for line in lines)
@@ -195,10 +207,15 @@ def legal(case: Case, arrays: Arrays) -> tuple[Step, ...]:
     return tuple(kept)
 
 
-def function_of(text: str, arrays: Arrays, extra: dict[str, Any] | None = None) -> Callable[..., Any]:
-    scope = {**arrays.names, **(extra or {})}
-    exec(compile(text, "<hunted program>", "exec"), scope)  # noqa: S102 - our own text
+def function_of(text: str, arrays: Arrays) -> Callable[..., Any]:
+    scope = dict(arrays.names)
+    exec(_code_of(text), scope)  # noqa: S102 - our own text
     return scope["program"]
+
+
+@functools.lru_cache(maxsize=256)
+def _code_of(text: str) -> types.CodeType:
+    return compile(text, "<hunted program>", "exec")
 
 
 def observe(function: Callable[..., Any], call: CallSpec, arrays: Arrays) -> Run:
@@ -209,11 +226,98 @@ def observe(function: Callable[..., Any], call: CallSpec, arrays: Arrays) -> Run
         results = list(function(*arguments, call.n, call.k))
     except Exception as raised:
         error = raised
+    return _recorded(arguments, results, error, arrays)
+
+
+def _recorded(arguments: Sequence[Any], results: Sequence[Any], error: BaseException | None, arrays: Arrays) -> Run:
     recorder = Recorder(arrays.parts)
     for what, values in (("argument", arguments), ("result", results)):
         for i, value in enumerate(values):
             recorder.write(value, f"{what} {i}")
     return Run(recorder.facts, error)
+
+
+# --------------------------------------------------------------------------- noise
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A run of the plain program, step by step, in which floats are rounded otherwise.
+
+    What a step makes is disturbed by a rounding or two, and so are the elements that it joins, as another order would: so many
+    roundings they may differ by. NaNs all have one sign, which no standard lays down.
+
+    seed: of the disturbances; odd ones make NaNs negative
+    wide: nothing is disturbed, but each step computed in the widest type there is and rounded once: how far the framework
+          itself is from that, another way may be too. What may leave the range of that type where elements are joined does
+    """
+
+    seed: int
+    wide: bool = False
+
+    def run(self, steps: Sequence[Step], call: CallSpec, arrays: Arrays) -> Run | None:
+        """None where the program shows memory of an array that was resized since, which may be anything by now."""
+        arguments = [arrays.make(a) for a in call.arrays]
+        values, error, rng = list(arguments), None, arrays.noise(self.seed)
+        lent = [arrays.lent(v) for v in values]
+        try:
+            for step in steps:
+                self._step(step, values, call, arrays, rng)
+                lent += [arrays.lent(v) for v in values[len(lent) :]]
+        except Exception as raised:
+            error = raised
+        if any(arrays.lent(v) != before for v, before in zip(values, lent)):
+            return None
+        return _recorded(arguments, [] if error else values[-SHOWN:], error, arrays)
+
+    def _step(self, step: Step, values: list[Any], call: CallSpec, arrays: Arrays, rng: Any) -> None:
+        used = sorted({o % len(values) for o in step.operands})
+        target = step.operands[0] % len(values)
+        function = function_of(_step_text(step, len(values), used), arrays)
+        others = self._others(step, [values[i] for i in used], arrays, rng)
+        made = function(*(values[i] for i in used), call.n, call.k)
+        if arrays.is_float(made) and (step.writes or not any(arrays.share(made, v) for v in values)):
+            made = arrays.assign(made, self._other(function, others, call, arrays)) if others else made
+            made = made if self.wide else arrays.disturb(made, rng, self._negative)
+        if step.writes:
+            values[target] = made
+        else:
+            values.append(made)
+
+    @property
+    def _negative(self) -> bool:
+        return self.seed % 2 == 1
+
+    def _others(self, step: Step, operands: Sequence[Any], arrays: Arrays, rng: Any) -> list[Any] | None:
+        """What the step's elements are computed from in the operands' place, if anything."""
+        joins = step.template in arrays.joins
+        if step.template in arrays.typed if self.wide else not joins:
+            return None
+        copies = [arrays.copy(v, self.wide) for v in operands]
+        if not self.wide:
+            return [arrays.disturb(v, rng, self._negative) if arrays.is_float(v) else v for v in copies]
+        return [arrays.unbounded(v) if joins and arrays.is_float(v) else v for v in copies]
+
+    @staticmethod
+    def _other(function: Callable[..., Any], operands: Sequence[Any], call: CallSpec, arrays: Arrays) -> Any:
+        try:
+            return function(*operands, call.n, call.k)
+        except arrays.refused:  # not for these types
+            return None
+
+
+#: both signs of NaN, and the exact results
+NOISES = (Noise(0), Noise(1), Noise(2), Noise(3, wide=True))
+
+
+def _step_text(step: Step, count: int, used: Sequence[int]) -> str:
+    """One step as a program of its operands that returns what it makes, or what it wrote to."""
+    text, target = step.text(count), f"v{step.operands[0] % count}"
+    body = f"    {text}\n    return {target}\n" if step.writes else f"    return {text}\n"
+    return f"def program({', '.join(f'v{i}' for i in used)}, n, k):\n{body}"
+
+
+# --------------------------------------------------------------------------- comparing
 
 
 def measured(want: Numbers, disturbed: Sequence[Numbers]) -> tuple[float, np.ndarray]:
@@ -242,9 +346,9 @@ def check(case: Case, arrays: Arrays) -> str:
     compiled = arrays.compile(function_of(text, arrays), case.settings)
     for number, call in enumerate(case.calls):
         want = observe(plain, call, arrays)
-        noisy = [_noisy(steps, case, call, arrays, seed) for seed in range(NOISY_RUNS)]
-        if any(type(n.error) is not type(want.error) for n in noisy):
-            continue  # whether it raises depends on a rounding
+        noisy = [run for noise in NOISES if (run := noise.run(steps, call, arrays)) is not None]
+        if len(noisy) < len(NOISES) or any(type(n.error) is not type(want.error) for n in noisy):
+            continue  # what it does is undefined, or whether it raises depends on a rounding
         got = observe(compiled, call, arrays)
         try:
             if _raises(want.error) != _raises(got.error):
@@ -257,11 +361,5 @@ def check(case: Case, arrays: Arrays) -> str:
     return text
 
 
-def _noisy(steps: Sequence[Step], case: Case, call: CallSpec, arrays: Arrays, seed: int) -> Run:
-    rng = arrays.noise(seed)
-    extra = {"D": lambda v: arrays.disturb(v, rng), "W": lambda v: arrays.disturb_inside(v, rng)}
-    return observe(function_of(text_of(steps, case.inputs, noisy=True), arrays, extra), call, arrays)
-
-
 def _raises(error: BaseException | None) -> str:
-    return "raises nothing" if error is None else f"raises {type(error).__name__}: {error}"
+    return "raises nothing" if error is None else f"raises {type(error).__name__}: {_STACK.sub('', str(error))}"

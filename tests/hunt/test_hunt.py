@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from comparison import Difference  # noqa: E402
+from hunt_numpy import NumpyArrays  # noqa: E402
 from hunt_ops import TorchArrays  # noqa: E402
 from hunt_steps import ArraySpec, CallSpec, Case, Step, changed, check  # noqa: E402
 
@@ -47,3 +48,74 @@ def test_the_program_itself_agrees() -> None:
 def test_a_planted_fault_is_found(fault) -> None:
     with pytest.raises(Difference):
         check(CASE, Planted(FAULTS[fault]))
+
+
+def one(*steps, special=False, dtype="float32", shape=(4, 4), layout="plain"):
+    """A program of these steps, each of the value before it, with one call."""
+    made = 0
+    placed = []
+    for step in steps:
+        placed.append(Step(step, (made, 0, 0)))
+        made += not step.startswith("!")
+    return Case(tuple(placed), (CallSpec((ArraySpec(shape, dtype, layout, 3, special),)),))
+
+
+def turned(f, x, *args):
+    """Sums in the other order."""
+    flipped = x.flip(*range(x.ndim))
+    return (x, *f(flipped, *args)[1:])
+
+
+def exact(f, x, *args):
+    """Rounded once."""
+    return (x, *(r.to(x.dtype) for r in f(x.double(), *args)[1:]))
+
+
+#: what eager does in one of several ways, and another of them
+FREE = {
+    "the order of a cancelling sum": (one("{a}.sum()", special=True), turned),
+    "the order of a sum of numbers": (one("{a}.mean()", shape=(17, 3)), turned),
+    "digits that eager itself loses": (one("F.gelu({a} - 3)"), exact),
+    "a sum that overflows on the way": (one("{a}.mean()", special=True, dtype="float64"), turned),
+    "a product that overflows on the way": (one("torch.cross({a}[..., :3] * 1e38, {a}[..., :3].flip(-1) * 10)"), exact),
+}
+
+
+@pytest.mark.parametrize("choice", FREE)
+def test_what_is_left_to_the_framework_is_no_fault(choice) -> None:
+    case, way = FREE[choice]
+    check(case, Planted(way))
+
+
+def turned_nans(f, *args):
+    """The sign of every NaN in the second value."""
+    made = f(*args)
+    bits = made[1].view(torch.int32)
+    bits[made[1].isnan()] ^= torch.iinfo(torch.int32).min
+    return made
+
+
+def test_the_sign_of_a_new_nan_is_no_fault_and_that_of_one_passed_on_is() -> None:
+    check(one("{a}.log()", "{a}.view(torch.int32)"), Planted(turned_nans))
+    with pytest.raises(Difference, match="result 2"):
+        check(one("{a}[:]", "{a}.view(torch.int32)", special=True), Planted(turned_nans))
+
+
+def test_limits_of_a_type_are_not_free() -> None:
+    wrong = lambda f, x, *args: (x, f(x, *args)[1].clamp(-1e38, 1e38))  # noqa: E731
+    with pytest.raises(Difference):
+        check(one("{a}.nan_to_num()", special=True), Planted(wrong))
+
+
+class Silent(NumpyArrays):
+    """Compiles to nothing at all."""
+
+    def compile(self, function, settings):
+        return lambda *args: ()
+
+
+def test_memory_of_an_array_that_was_resized_shows_nothing() -> None:
+    view, grown = one("np.ravel({a})", shape=()), Step("!{a}.resize((2, 2), refcheck=False)")
+    with pytest.raises(Difference):
+        check(view, Silent())
+    check(Case((*view.steps, grown, Step("np.sin({a})", (1, 0, 0))), view.calls), Silent())
