@@ -493,7 +493,7 @@ def assemble(ev: Evaluator, rb: Rebuilder, ending: str, reason: BreakReason | No
     conditions, read = guards.conditions(places)
     fetch = [f"{name} = {read(source)}" for source, name in rb.fetched.items()]
     expressions = [read(s) for s, _ in inputs]
-    body = [*rb.built, *rb.effects, *rb.late, *rb.entered, ending]
+    body = [*rb.built, *rb.effects, *rb.entered, ending]
     graph = ev.graph
     ev.boundary.close(graph)
     examples = [e for _, e in inputs]

@@ -4,15 +4,14 @@ Generated code runs in this order, so that nothing it reads was changed by what 
     fetch    what existed before is read from its source
     graph    the compiled graph runs
     build    new objects are made; one object is made once, whatever refers to it
-    effects  changes are written into objects that existed before
-    late     iterators over what the effects changed are made
+    effects  changes are written into objects that existed before, in the order given; what needs a change to have been
+             written (an iterator over a changed dict) is made among them, and so is what holds it
     enter    context managers that the program is inside of are entered again (at a graph break)
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from ..machine.evaluator import Evaluator
 
 
-_TEMP = re.compile(r"_t\d+")
-
-
 class Rebuilder:
     """Collects the statements of one entry."""
 
@@ -41,11 +37,12 @@ class Rebuilder:
         self.built: list[str] = []
         self.effects: list[str] = []
         self.entered: list[str] = []
-        #: where `emit` writes
-        self._target = self.built
-        #: what is made behind the effects, and its names: iterators over what they change
-        self.late: list[str] = []
-        self._late_names: set[str] = set()
+        #: values made among the effects, by id
+        self._late: set[int] = set()
+        #: whether what is being made has asked for such a value
+        self._asked_late = False
+        #: whose changes are written, by id: False while they are being written
+        self._replayed: dict[int, bool] = {}
         #: text by value
         self._names: dict[int, str] = {}
         #: values being built that may refer to themselves: id -> (empty form, name once asked for)
@@ -63,6 +60,7 @@ class Rebuilder:
             return self.constant(value.value)
         known = self._names.get(id(value))
         if known is not None:
+            self._asked_late |= id(value) in self._late
             return known
         if value.source is not None:
             return self.source(value.source)
@@ -72,11 +70,15 @@ class Rebuilder:
                 opened[1] = self.temp(opened[0])
             return opened[1]
         self._kept.append(value)
+        before, self._asked_late = self._asked_late, False
         text = value.rebuild(self)
         known = self._names.get(id(value))
         if known is None:
             known = text if text.isidentifier() else self.temp(text)
             self._names[id(value)] = known
+        if self._asked_late:
+            self._late.add(id(value))
+        self._asked_late |= before
         return known
 
     def source(self, source: Source) -> str:
@@ -133,8 +135,6 @@ class Rebuilder:
         """Name an expression."""
         name = f"_t{self._count}"
         self._count += 1
-        if self._is_late(expression):
-            self._late_names.add(name)
         self.emit(f"{name} = {expression}")
         return name
 
@@ -156,24 +156,16 @@ class Rebuilder:
 
     def emit(self, statement: str) -> None:
         """A statement that builds new objects."""
-        target = self.late if self._is_late(statement) else self._target
-        target.append(statement)
-
-    def _is_late(self, statement: str) -> bool:
-        return bool(self._late_names) and not self._late_names.isdisjoint(_TEMP.findall(statement))
+        (self.effects if self._asked_late else self.built).append(statement)
 
     def late_temp(self, expression: str) -> str:
-        """Name an expression that is evaluated behind all effects, and so is whatever uses the name."""
-        name = f"_t{self._count}"
-        self._count += 1
-        self._late_names.add(name)
-        self.late.append(f"{name} = {expression}")
-        return name
+        """Name an expression that is evaluated behind the effects so far, and so is what uses it."""
+        self._asked_late = True
+        return self.temp(expression)
 
     def effect(self, statement: str) -> None:
         """A statement that changes something outside; effects run after everything was built, in the order given."""
-        target = self.late if self._is_late(statement) else self.effects
-        target.append(statement)
+        self.effects.append(statement)
 
     def enter(self, statement: str) -> None:
         """A statement that enters a context manager again, after all effects."""
@@ -196,12 +188,25 @@ class Rebuilder:
     def replay_effects(self) -> None:
         """Statements for all that the program changed outside."""
         for touched in self.ev.effects:
-            source = touched.source if hasattr(touched, "source") else touched.root
-            touched.replay(self, self.source(source) if source is not None else "")
+            self.replay(touched)
+
+    def replay(self, touched: Any) -> bool:
+        """Statements for what the program changed of one object, at their place among the others. False while they are being made."""
+        done = self._replayed.get(id(touched))
+        if done is not None:
+            return done
+        self._replayed[id(touched)] = False
+        before, self._asked_late = self._asked_late, False
+        source = touched.source if hasattr(touched, "source") else touched.root
+        touched.replay(self, self.source(source) if source is not None else "")
+        self._asked_late = before
+        self._replayed[id(touched)] = True
+        return True
 
     def settle(self) -> None:
         """Run what was deferred."""
         while self._deferred:
+            self._asked_late = False
             self._deferred.pop(0)()
 
     @property

@@ -37,7 +37,7 @@ class IterationService:
         return RangeIterator(values)
 
     def set_iterator(self: Machine, owner: SetValue) -> Value:
-        return SetIterator(owner, owner.items(self))
+        return SetIterator(owner)
 
     def dict_view(self: Machine, owner: DictValue, kind: str) -> Value:
         return DictViewValue(owner, kind)

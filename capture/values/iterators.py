@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import UserRaise
@@ -16,6 +17,11 @@ from .sequences import TupleValue
 
 if TYPE_CHECKING:
     from .base import Emitter, Machine
+    from .sets import SetValue
+
+
+ENDED = object()
+OTHER_KEYS = "what it goes over has other keys than when it was made"
 
 
 class IteratorValue(Value):
@@ -88,28 +94,69 @@ class FixedIterator(IteratorValue):
         return f"iter([{', '.join(rb.value(v) for v in self.values[self.position :])}])"
 
 
-class SetIterator(FixedIterator):
-    """Over a set; growing or shrinking it meanwhile is the program's error."""
+class WalkingIterator(IteratorValue):
+    """Over a dict or a set by an iterator of Python's own over the keys it has during capture: what growing, shrinking or
+    exchanging them meanwhile does to an iterator, that one knows.
+    """
 
-    __slots__ = ("owner", "size")
+    __slots__ = ("owner", "walk", "keys", "position", "ended")
+
+    def __init__(self, owner: Any, table: Iterable[Any]) -> None:
+        self.source = None
+        self.owner = owner
+        self.walk = iter(table)
+        self.keys = list(table)
+        self.position = 0
+        self.ended = False
+
+    def step(self, ev: Machine) -> Any:
+        """The next key; ENDED when there is none."""
+        try:
+            key = next(self.walk, ENDED)
+        except RuntimeError as error:
+            raise ev.raise_(RuntimeError, str(error)) from None
+        self.position += key is not ENDED
+        self.ended |= key is ENDED
+        return key
+
+    def again(self, rb: Emitter, table: Iterable[Any], whole: str) -> str:
+        """The iterator where it stands. whole: its text where it stands at the beginning."""
+        if list(table) != self.keys:
+            raise rb.cannot(self, OTHER_KEYS)
+        if self.owner in rb.ev.effects:  # the entry gives it its new keys first
+            if not rb.replay(self.owner):
+                raise rb.cannot(self, "what it goes over is to hold it")
+            whole = rb.late_temp(whole)
+        if not self.position:
+            return whole
+        name = rb.temp(whole)
+        rb.emit(f"for _ in range({self.position}): next({name})")
+        return name
+
+
+class SetIterator(WalkingIterator):
+    """Over a set."""
+
+    __slots__ = ()
 
     cls: type = type(iter(set()))
 
-    def __init__(self, owner: Any, values: list[Value]) -> None:
-        super().__init__(values)
-        self.owner = owner
-        self.size = len(values)
+    def __init__(self, owner: SetValue) -> None:
+        super().__init__(owner, owner.keys)
 
     def next_(self, ev: Machine) -> Value | None:
-        if len(self.owner.keys) != self.size:
-            self.size = -1  # it fails from now on, even if the set has its old size again
-            raise ev.raise_(RuntimeError, "Set changed size during iteration")
-        return super().next_(ev)
+        key = self.step(ev)
+        return None if key is ENDED else self.owner.item(ev, key)
 
     def rebuild(self, rb: Emitter) -> str:
-        left = [rb.value(v) for v in self.values[self.position :]]
-        # of a set of the same elements, where that has them in the same order
-        return f"iter([{', '.join(left)}])"
+        if self.ended:
+            return "iter(set())"
+        if not self.position or self.owner.source is not None and self.owner not in rb.ev.effects:
+            return self.again(rb, self.owner.keys, f"iter({rb.value(self.owner)})")
+        # a set of the same elements may have them in another order
+        if list(self.owner.keys) != self.keys:
+            raise rb.cannot(self, OTHER_KEYS)
+        return f"iter([{', '.join(rb.value(self.owner.item(rb.ev, k)) for k in self.keys[self.position :])}])"
 
 
 class RangeIterator(IteratorValue):
@@ -134,10 +181,10 @@ class RangeIterator(IteratorValue):
         return f"iter({self.left!r})"
 
 
-class DictIterator(IteratorValue):
-    """Over keys, values or items of a dict; growing or shrinking it meanwhile is the program's error."""
+class DictIterator(WalkingIterator):
+    """Over keys, values or items of a dict."""
 
-    __slots__ = ("owner", "kind", "keys", "position")
+    __slots__ = ("kind",)
 
     _TYPES: dict[str, type] = {
         "keys": type(iter({})),
@@ -146,39 +193,26 @@ class DictIterator(IteratorValue):
     }
 
     def __init__(self, ev: Machine, owner: DictValue, kind: str) -> None:
-        self.source = None
-        self.owner = owner
-        self.kind = kind
         owner.guard_keys(ev)
-        self.keys = list(owner.table)
-        self.position = 0
+        super().__init__(owner, owner.table)
+        self.kind = kind
 
     def python_type(self) -> type:
         return self._TYPES[self.kind]
 
     def next_(self, ev: Machine) -> Value | None:
-        if len(self.owner.table) != len(self.keys):
-            raise ev.raise_(RuntimeError, "dictionary changed size during iteration")
-        if self.position >= len(self.keys):
+        key = self.step(ev)
+        if key is ENDED:
             return None
-        key = self.keys[self.position]
-        self.position += 1
         if self.kind == "keys":
             return self.owner.key_value(ev, key)
         value = self.owner.at(ev, key)
-        if value is None:
-            raise ev.raise_(RuntimeError, "dictionary keys changed during iteration")
         return value if self.kind == "values" else TupleValue([self.owner.key_value(ev, key), value])
 
     def rebuild(self, rb: Emitter) -> str:
-        whole = f"iter({rb.value(self.owner)}.{self.kind}())"
-        if self.owner in rb.ev.effects:
-            whole = rb.late_temp(whole)  # the entry gives the dict its new keys first
-        if not self.position:
-            return whole
-        name = rb.temp(whole)
-        rb.emit(f"for _ in range({self.position}): next({name})")
-        return name
+        if self.ended:
+            return f"iter({{}}.{self.kind}())"
+        return self.again(rb, self.owner.table, f"iter({rb.value(self.owner)}.{self.kind}())")
 
 
 class EnumerateValue(IteratorValue):

@@ -132,7 +132,11 @@ class SetValue(Value):
         return frozenset(self.key_values[k].as_constant() if k in self.key_values else k for k in self.keys)
 
     def items(self, ev: Machine) -> list[Value]:
-        return [self.key_values[k] if k in self.key_values else ev.from_python(k) for k in self.keys]
+        return [self.item(ev, k) for k in self.keys]
+
+    def item(self, ev: Machine, key: Any) -> Value:
+        """The element under a key."""
+        return self.key_values[key] if key in self.key_values else ev.from_python(key)
 
     def iter_(self, ev: Machine) -> Value:
         return ev.set_iterator(self)
@@ -187,7 +191,9 @@ class SetValue(Value):
         return NONE
 
     def _become(self, ev: Machine, other: SetValue) -> None:
-        self.keys, self.key_values = other.keys, other.key_values
+        self.keys.clear()  # iterators hold the real set
+        self.keys |= other.keys
+        self.key_values = other.key_values
         self.touch(ev)
 
     def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 class Registration:
     """One hook: `tensor.method(hook)`, where the tensor is an input (`node` is None) or what the graph has at `node`.
 
-    name:  what the entry calls the handle
-    alive: it was not removed again
+    name:    what the entry calls the handle
+    alive:   it was not removed again
+    written: the statement that makes the handle is there
     """
 
     tensor: TensorValue
@@ -43,6 +44,7 @@ class Registration:
     hook: Value
     name: str
     alive: bool = True
+    written: bool = False
 
 
 class HandleValue(Value):
@@ -72,6 +74,8 @@ class HandleValue(Value):
     def rebuild(self, rb: Emitter) -> str:
         if not self.registration.alive:
             raise rb.cannot(self, "the hook was removed again")
+        if not self.registration.written:
+            raise rb.cannot(self, "the hook, or one registered before it, holds it")
         return rb.late_temp(self.registration.name)
 
 
@@ -143,6 +147,7 @@ def finish(ev: Machine, rb: Emitter) -> None:
             target = rb.value(made.tensor) if made.node is None else rb.output(made.node)
             hook = "" if made.method == "retain_grad" else rb.value(made.hook)
             rb.effect(f"{made.name} = {target}.{made.method}({hook})")
+            made.written = True
 
 
 _register("register_hook")
