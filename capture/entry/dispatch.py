@@ -47,7 +47,7 @@ from .copies import CopiedAsOriginal
 from .entries import MISS, Entry
 from .events import Recompile
 from .failures import ATTEMPTS, MOST, CallbackRaised, CompileFailure
-from .making import identifier, say
+from .making import say
 from .region import Family, Region
 
 
@@ -96,15 +96,19 @@ class Dispatcher:
         self.said: set[Any] = set()
         #: the `run` of each entry, as the generated function iterates over them
         self._table: list[Any] = []
+        own = region.mark
         self.namespace: dict[str, Any] = {
-            "_MISS": MISS,
-            "_miss": self._miss,
-            "_Tail": Tail,
-            "_table": self._table,
-            "_used": self._used,
+            f"{own}MISS": MISS,
+            f"{own}miss": self._miss,
+            f"{own}Tail": Tail,
+            f"{own}table": self._table,
+            f"{own}used": self._used,
+            f"{own}type": type,
         }
-        self.step = self._make("step", "return _r")
-        self.run = self._make(region.function.__name__, "return _r if type(_r) is not _Tail else _r.finish()")
+        self.step = self._make("step", "step", f"return {own}r")
+        whole = f"return {own}r if {own}type({own}r) is not {own}Tail else {own}r.finish()"
+        # Python's own errors about arguments say the function's names
+        self.run = self._make(region.function.__name__, region.function.__qualname__, whole)
 
     @property
     def name(self) -> str:
@@ -123,25 +127,24 @@ class Dispatcher:
         code = self.region.function.__code__
         return f"{code.co_filename}:{code.co_firstlineno}"
 
-    def _make(self, name: str, ending: str) -> Callable[..., Any]:
-        region = self.region
-        args = ", ".join(region.names)
+    def _make(self, name: str, qualname: str, ending: str) -> Callable[..., Any]:
+        region, own = self.region, self.region.mark
+        args = ", ".join(region.given_names)
         lines = [
-            f"def {identifier(name)}({region.signature(self.namespace)}):",
-            "    for _entry in _table:",
-            f"        _r = _entry({args})",
-            "        if _r is not _MISS:",
-            "            if _entry is not _table[0]:",
-            "                _used(_entry)",
+            f"def {own}call({region.signature(self.namespace)}):",
+            f"    for {own}entry in {own}table:",
+            f"        {own}r = {own}entry({args})",
+            f"        if {own}r is not {own}MISS:",
+            f"            if {own}entry is not {own}table[0]:",
+            f"                {own}used({own}entry)",
             f"            {ending}",
-            f"    _r = _miss({args})",
+            f"    {own}r = {own}miss({args})",
             f"    {ending}",
         ]
-        scope: dict[str, Any] = self.namespace
-        exec(compile("\n".join(lines), f"<quern dispatch of {name}>", "exec"), scope)  # noqa: S102 - our own text
-        made = scope[identifier(name)]
-        if name == region.function.__name__:  # Python's own errors about arguments say it
-            made.__qualname__ = region.function.__qualname__
+        exec(compile("\n".join(lines), f"<quern dispatch of {name}>", "exec"), self.namespace)  # noqa: S102 - our own text
+        made: types.FunctionType = self.namespace[f"{own}call"]
+        made.__code__ = made.__code__.replace(co_name=name, co_qualname=qualname)
+        made.__name__, made.__qualname__ = name, qualname
         return made
 
     def _used(self, run: Callable[..., Any]) -> None:
@@ -425,8 +428,6 @@ class CompiledFunction(CopiedAsOriginal):
         self._kwdefaults = None if fn.__kwdefaults__ is None else _Items(fn.__kwdefaults__)
         self.dispatcher = Dispatcher(Region(self.fn, self.family), self)
         self._run = self.dispatcher.run
-        #: parameters that go by another name in generated code
-        self._renamed = {p.slot: p.name for p in self.dispatcher.region.parameters if p.slot != p.name}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fn = self.fn
@@ -441,8 +442,6 @@ class CompiledFunction(CopiedAsOriginal):
             found = self._unusual(args, kwargs)
             if found is not None:
                 return found[0]
-        if self._renamed and kwargs:
-            kwargs = {self._renamed.get(name, name): value for name, value in kwargs.items()}
         try:
             return self._run(*args, **kwargs)
         except Unsupported as error:

@@ -14,6 +14,7 @@ from ...errors import BackendFailed, UserError, warn
 from ...inductor.executable import Executable
 from ...inductor.ops.dims import deciding
 from ..breaks import Restart
+from ..guards.sources import is_name
 from ..guards.symbols import Assumptions
 from ..locations import of_code
 from ..machine.wrapping import Policy
@@ -181,4 +182,4 @@ def say(channel: str, text: str) -> None:
 def identifier(name: str) -> str:
     """A name as Python code can have it."""
     text = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-    return text if text.isidentifier() else f"f_{text}"
+    return text if is_name(text) else f"f_{text}"

@@ -11,16 +11,14 @@ Generated code runs in this order, so that nothing it reads was changed by what 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ...inductor.graph import Node
 from ..breaks import Break
-from ..guards.sources import Names, Source
+from ..guards.sources import Names, Source, written
 from ..values.base import Value
 from ..values.constant import ConstantValue
-from ..values.literals import LITERAL_TYPES
 
 if TYPE_CHECKING:
     from ..machine.evaluator import Evaluator
@@ -95,9 +93,8 @@ class Rebuilder:
         cls = type(obj)
         if cls is tuple:
             return f"({''.join(self.constant(o) + ', ' for o in obj)})"
-        if cls in LITERAL_TYPES and cls is not complex and not (cls is float and not math.isfinite(obj)):
-            return repr(obj) if cls is not int or obj >= 0 else f"({obj!r})"
-        return self.inject(obj)
+        text = written(obj)
+        return self.inject(obj) if not text else f"({text})" if cls is int and obj < 0 else text
 
     def inject(self, obj: Any, stem: str = "") -> str:
         """A name for an object that the entry holds."""

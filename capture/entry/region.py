@@ -6,8 +6,7 @@ arguments. Parameters are wrapped when the program first uses them, so that what
 
 from __future__ import annotations
 
-import keyword
-import re
+import builtins
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from ...errors import InternalError
 from ..breaks import BreakReason
 from ..bytecode.continuation import UNBOUND
 from ..bytecode.instructions import CodeView, Slot, decode
-from ..guards.sources import Source, local
+from ..guards.sources import Source, is_name, local
 from ..machine.frames import NULL, Frame
 from ..values.base import Value
 from ..values.functions import CellValue, FunctionValue
@@ -30,13 +29,19 @@ if TYPE_CHECKING:
 class Parameter:
     """One parameter of an entry.
 
-    name: in generated code; slot: the variable it fills ("" for a stack slot)
+    name: in the code of entries, which has builtins and names that begin with an underscore for its own use
+    slot: the variable it fills ("" for a stack slot)
     kind: "value", or "cell" when the argument is the cell itself
     """
 
     name: str
     slot: str
     kind: str = "value"
+
+    @property
+    def given(self) -> str:
+        """What callers and messages call it."""
+        return self.slot if self.slot.isidentifier() else self.name
 
 
 @dataclass
@@ -137,23 +142,33 @@ class Region:
 
     @property
     def names(self) -> list[str]:
-        """Parameter names in generated code."""
+        """Parameter names in the code of entries."""
         return [p.name for p in self.parameters]
+
+    @property
+    def given_names(self) -> list[str]:
+        """Parameter names of the dispatching function."""
+        return [p.given for p in self.parameters] if self.is_whole else self.names
+
+    @property
+    def mark(self) -> str:
+        """How names begin that are no parameter's of the dispatching function."""
+        return "_" * (1 + max((len(n) - len(n.lstrip("_")) for n in self.given_names), default=0))
 
     def signature(self, namespace: dict[str, Any]) -> str:
         """The parameter list of the dispatching function: the user's own signature, defaults in `namespace`."""
+        names, mark = self.given_names, self.mark
         if not self.is_whole:
-            return ", ".join(self.names)
+            return ", ".join(names)
         view, fn = self.view, self.function
-        names = self.names
         defaults = fn.__defaults__ or ()
         first_default = view.argcount - len(defaults)
         parts: list[str] = []
         for i in range(view.argcount):
             text = names[i]
             if i >= first_default:
-                namespace[f"_default{i}"] = defaults[i - first_default]
-                text += f"=_default{i}"
+                namespace[f"{mark}default{i}"] = defaults[i - first_default]
+                text += f"={mark}default{i}"
             parts.append(text)
             if i + 1 == view.posonlyargcount:
                 parts.append("/")
@@ -166,8 +181,8 @@ class Region:
             text = names[i]
             real = view.local_names[i]
             if fn.__kwdefaults__ and real in fn.__kwdefaults__:
-                namespace[f"_default{i}"] = fn.__kwdefaults__[real]
-                text += f"=_default{i}"
+                namespace[f"{mark}default{i}"] = fn.__kwdefaults__[real]
+                text += f"={mark}default{i}"
             parts.append(text)
         if view.has_varkw:
             parts.append(f"**{names[total + view.has_varargs]}")
@@ -184,7 +199,7 @@ class Region:
         stack_values: list[tuple[Any, Source]] = []
         cells: dict[str, Value] = {}
         for parameter in self.parameters:
-            obj, source = arguments[parameter.name], local(parameter.name)
+            obj, source = arguments[parameter.name], local(parameter.name, parameter.given)
             if parameter.kind == "cell":
                 cells[parameter.slot] = ev.cell(obj, source)
             elif not parameter.slot:
@@ -236,18 +251,10 @@ class Region:
             frame.pc += 1
 
 
-#: names that generated code uses: see `sources.Names`, `rebuild`, `guards` and `dispatch`
-_GENERATED = re.compile(
-    r"_\w*_\d+|_(?:[sgtv]|default)\d+|_MISS|_miss|_Tail|_table|_used|_graph|_raised|_error|_failed|_plain"
-)
-
-
 def _fresh(name: str, taken: set[str]) -> str:
-    """A parameter name that can be written in code (comprehension variables are called `.0`) and is none of generated
-    code's own. Callers may pass it by keyword, so it stays what it is where it can.
-    """
-    text = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-    if not text.isidentifier() or keyword.iskeyword(text) or _GENERATED.fullmatch(text):
+    """A parameter name that can be written in code (comprehension variables are called `.0`) and is none of generated code's own."""
+    text = "".join(c if is_name(f"_{c}") else "_" for c in name)
+    if not is_name(text) or text.startswith("_") or hasattr(builtins, text):
         text = "a" + text
     while text in taken:
         text += "_"

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..machine.type_lookup import own_name
 from .seen import Seen, describe, said_of
-from .sources import Names, Source, fill_places
+from .sources import Names, Source, fill_places, filled, holes
 from .spelling import spelled, spelled_place
 
 
@@ -51,13 +51,13 @@ class Guard:
 
     def written(self, read: Callable[[Source], str], shown: bool = False) -> str:
         """The condition as Python. `read` gives the text of a place, and is asked at each mention of it, from left to right."""
-        test = self.shown if shown and self.shown else self.test
-        if self.source is not None and "{x}" in test:
-            head, *rest = test.split("{x}")
-            test = head + "".join(read(self.source) + piece for piece in rest)
-        if self.other is not None:
-            test = test.replace("{y}", read(self.other))
-        return _filled(test, self.places, read) if self.places else test
+        return filled(self.shown if shown and self.shown else self.test, lambda hole: read(self.place(hole)))
+
+    def place(self, hole: str) -> Source:
+        """What a hole of the test stands for."""
+        found = self.source if hole == "x" else self.other if hole == "y" else self.places[int(hole[1:])]
+        assert found is not None
+        return found
 
     def plain_text(self) -> str:
         """The condition with every place written out."""
@@ -159,7 +159,7 @@ class GuardSet:
         self.type_is(source, type(value))
         reason = "{label} was {was}"
         if not isinstance(value, numbers.Complex) or isinstance(value, numbers.Rational):
-            self.test(source, f"{{x}} == {self._literal(value)}", reason, 2, value)
+            self.test(source, f"{{x}} == {self.names.literal(value)}", reason, 2, value)
             return
         real = isinstance(value, numbers.Real)  # a float of Python or of a framework; else a complex number
         parts: dict[str, Any] = {"{x}": value} if real else {"{x}.real": value.real, "{x}.imag": value.imag}
@@ -167,7 +167,7 @@ class GuardSet:
             if part != part:
                 self.test(source, f"{place} != {place}", reason, 2, value)
                 continue
-            self.test(source, f"{place} == {self._literal(part)}", reason, 2, value)
+            self.test(source, f"{place} == {self.names.literal(part)}", reason, 2, value)
             if part == 0:
                 copysign = self.names.inject(math.copysign)
                 self.test(source, f"{copysign}(1.0, {place}) == {math.copysign(1.0, part)}", reason, 2, value)
@@ -191,12 +191,7 @@ class GuardSet:
 
     def lacks(self, source: Source, key: Any) -> None:
         """`key` is not in the mapping."""
-        self.test(source, f"{self._literal(key)} not in {{x}}", "{label} had no {was}", 1, key)
-
-    def _literal(self, value: Any) -> str:
-        plain = type(value) in (int, str, bytes) or type(value) is float and math.isfinite(value)
-        text = repr(value) if plain else ""
-        return text if text and "{" not in text else self.names.inject(value)
+        self.test(source, f"{self.names.literal(key)} not in {{x}}", "{label} had no {was}", 1, key)
 
     def unchanged(self, held: dict[Any, Any], label: str = "") -> None:
         """A dict that the entry holds must hold the same objects under the same keys: much cheaper than a guard per item.
@@ -260,7 +255,7 @@ class GuardSet:
         """A held instance's dict has under `name` the very object that stands there now."""
         place, part = self.names.inject(held, "dict"), self.names.inject(held[name], "part")
         reason = f"an object that is held had another dict under {name}"
-        self.test(None, f"{place}[{name!r}] is {part}", reason)
+        self.test(None, f"{place}[{self.names.literal(name)}] is {part}", reason)
 
     def steady(self, owner: type | dict[str, Any], name: str, obj: Any, label: str) -> None:
         """A class of a library, or a module of one (given as its dict), holds `obj` under `name`: one test for each of them."""
@@ -287,7 +282,11 @@ class GuardSet:
             where = self.names.inject(held, "library")
             if len(found) == 1:
                 ((name, obj),) = found.items()
-                self.test(None, f"{where}[{name!r}] is {self.names.inject(obj)}", f"{label}.{name} was another object")
+                self.test(
+                    None,
+                    f"{where}[{self.names.literal(name)}] is {self.names.inject(obj)}",
+                    f"{label}.{name} was another object",
+                )
                 continue
             get, objects = self.names.inject(operator.itemgetter(*found)), self.names.inject((*found.values(),))
             shown = ", ".join(found) if len(found) < 5 else f"one of {len(found)} names"
@@ -346,13 +345,10 @@ class GuardSet:
         ordered = self.ordered()
         uses: dict[Source, int] = {}
         for guard in ordered:
-            for source in (guard.source, guard.other):
-                if source is not None:
-                    _count(source, uses, guard.test.count("{x}") if source is guard.source else 1)
-            for i, source in enumerate(guard.places):
-                _count(source, uses, guard.test.count(f"{{p{i}}}"))
+            for hole in holes(guard.test):
+                _count(guard.place(hole), uses)
         for source in extra:
-            _count(source, uses, 1)
+            _count(source, uses)
         assigned: dict[Source, str] = {}
 
         def read(source: Source) -> str:
@@ -375,7 +371,8 @@ def explain(guard: Guard, scope: dict[str, Any], error: str = "") -> str:
     """Why a guard does not hold in `scope`, in the user's words. error: what testing it raised."""
     label = guard.source.label if guard.source is not None else ""
     reason = guard.reason or guard.readable(scope)
-    text = reason.replace("{label}", label).replace("{was}", str(guard.was))
+    told = {"label": label, "was": str(guard.was)}
+    text = filled(reason, lambda hole: told.get(hole, f"{{{hole}}}"))
     now = [_now(p, scope) for p in guard.places] if len(guard.places) < _SHOWN else []
     if guard.source is not None:
         found = _now(guard.source, scope)
@@ -407,8 +404,8 @@ def failing(
     lines += [f"  if not ({test}): return {i}, ''" for i, test in enumerate(conditions)]
     lines += [
         "  pass",
-        " except Exception as error:",
-        f"  return error.__traceback__.tb_lineno - {_FIRST}, _said_of(error)",
+        " except Exception as _error:",
+        f"  return _error.__traceback__.tb_lineno - {_FIRST}, _said_of(_error)",
     ]
     names["_said_of"] = said_of
     scope: dict[str, Any] = {}
@@ -451,13 +448,9 @@ def _same_float(one: Any, other: Any) -> bool:
     return one == other and math.copysign(1.0, one) == math.copysign(1.0, other) or one != one and other != other
 
 
-def _filled(test: str, places: tuple[Source, ...], read: Callable[[Source], str]) -> str:
-    return fill_places(test, lambda i: read(places[i]))
-
-
-def _count(source: Source, uses: dict[Source, int], times: int) -> None:
-    """Count readings; a place read once by name costs its parents once only."""
+def _count(source: Source, uses: dict[Source, int]) -> None:
+    """Count a reading; a place read once by name costs its parents once only."""
     seen = source in uses
-    uses[source] = uses.get(source, 0) + times
+    uses[source] = uses.get(source, 0) + 1
     if not seen and source.parent is not None:
-        _count(source.parent, uses, 1)
+        _count(source.parent, uses)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..values.base import Value
-from ..values.keys import UserKey, constant_text
+from ..values.keys import UserKey
 from ..values.literals import CONSTANT_TYPES
 from .sources import Source
 
@@ -47,7 +47,7 @@ class KeyCode:
         return f"{{p{self.places.index(source)}}}"
 
     def constant(self, obj: Any) -> str:
-        return constant_text(self.names, obj)
+        return self.names.literal(obj)
 
     def inject(self, obj: Any, stem: str = "") -> str:
         return self.names.inject(obj, stem)

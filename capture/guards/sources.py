@@ -9,6 +9,7 @@ same node is the same node, so sources are compared by identity.
 from __future__ import annotations
 
 import keyword
+import math
 import re
 import weakref
 from collections import Counter
@@ -20,7 +21,9 @@ from .seen import weak
 
 #: deeper than any path
 LAST = 1000
-_LITERAL_KEYS = (str, int, bytes, bool, type(None))
+_WRITTEN = (str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented))
+#: of longer ints no digits are asked for
+_BITS = 4096
 
 
 class Source:
@@ -87,14 +90,10 @@ class Source:
 
     def attr(self, name: str) -> Source:
         """`this.name`."""
-        return (
-            self.step("", f".{name}")
-            if name.isidentifier() and not keyword.iskeyword(name)
-            else self.step("getattr(", f", {name!r})")
-        )
+        return self.step("", f".{name}") if is_name(name) else self.step("getattr(", f", {name!r})")
 
     def item(self, key: Any) -> Source:
-        """`this[key]` for a key that can be written as a literal: see `is_literal`."""
+        """`this[key]` for a key that can be written: see `written`."""
         return self.step("", f"[{key!r}]")
 
     def type(self) -> Source:
@@ -195,20 +194,40 @@ class Computed(Source):
         return self._label
 
 
-#: where the text of a place goes
-_PLACE = re.compile(r"\{p(\d+)\}")
+#: where a text goes: that of the place, of a second one, of places with numbers; of messages, what people call it and what it was
+_HOLE = re.compile(r"\{(x|y|p\d+|label|was)\}")
+
+
+def holes(template: str) -> list[str]:
+    """What has its place in a template, from left to right."""
+    return _HOLE.findall(template)
+
+
+def filled(template: str, text: Callable[[str], str]) -> str:
+    """`template` with a text in each hole, asked from left to right. What is put in is not looked into; what stands in a template
+    beside its holes is ours: texts of the program are written by `Names.literal`.
+    """
+    return _HOLE.sub(lambda found: text(found[1]), template)
 
 
 def fill_places(template: str, text: Callable[[int], str]) -> str:
-    """`template` with the text of each place in it; asked from left to right."""
-    return _PLACE.sub(lambda found: text(int(found[1])), template)
+    """`template` with the text of each place with a number in it."""
+    return filled(template, lambda hole: text(int(hole[1:])))
 
 
-def is_literal(key: Any) -> bool:
-    """True for a key that `Source.item` can write as a literal."""
-    if type(key) is tuple:
-        return all(is_literal(k) for k in key)
-    return type(key) in _LITERAL_KEYS
+def is_name(text: str) -> bool:
+    """Whether Python reads this very name where it is written as one. (Letters beyond ASCII it may exchange for others.)"""
+    return text.isascii() and text.isidentifier() and not keyword.iskeyword(text) and text != "__debug__"
+
+
+def written(obj: Any) -> str:
+    """A constant as it is written; "" for what is held instead: no literal gives it, or Python does not read so long a number."""
+    cls = type(obj)
+    if cls is tuple:
+        parts = [written(part) for part in obj]
+        return f"({''.join(f'{part}, ' for part in parts)})" if all(parts) else ""
+    plain = cls in _WRITTEN or cls is int and obj.bit_length() < _BITS or cls is float and math.isfinite(obj)
+    return repr(obj) if plain else ""
 
 
 class Names:
@@ -230,12 +249,17 @@ class Names:
         """The name of `obj` in the entry's globals; `stem` makes it readable."""
         name = self._names.get(id(obj))
         if name is None:
-            stem = "".join(c for c in stem if c.isalnum() or c == "_")
+            stem = "".join(c for c in stem if is_name(f"_{c}"))
             name = f"_{stem or 'o'}_{self._count}"  # locals of generated code have no second underscore
             self._count += 1
             self._names[id(obj)] = name
             self.namespace[name] = obj
         return name
+
+    def literal(self, obj: Any) -> str:
+        """A constant as it is written, or a name for what has no text that could stand in a template."""
+        text = written(obj)
+        return text if text and "{" not in text else self.inject(obj, "constant")
 
     def const(self, obj: Any, label: str | None = None) -> Source:
         """A root source for an object that the entry holds. `label` says how a message calls it."""
@@ -275,6 +299,6 @@ def _stem(obj: Any) -> str:
     return own_name(obj) or type(obj).__name__
 
 
-def local(name: str) -> Source:
-    """A root source for a parameter."""
-    return Source(None, name, "")
+def local(name: str, label: str | None = None) -> Source:
+    """A root source for a parameter. label: what the program calls it, where that is something else"""
+    return Source(None, name, "", label=label)

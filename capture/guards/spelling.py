@@ -50,7 +50,7 @@ def _place_text(place: Source, names: Mapping[str, Any]) -> str:
         text = spelled(place.text, names)
         return "" if text.startswith(("<", "(", "[", "{")) else text
     if place.parent is None:
-        return place.text
+        return place.label
     if place.parent.is_const and not place.parent.label:
         return place.label  # a global of the program
     held_by = _place_text(place.parent, names)

@@ -38,12 +38,12 @@ class Varying:
         """A function over an entry's parameters that reads all the places."""
         places = [source for source, _ in self.held] + [place for _, place, _ in self.constants]
         places += [place for pair in self.equal for _, place in pair]
-        lines = [f"def places({', '.join(parameters)}):", " found = []"]
+        lines = [f"def places({', '.join(parameters)}):", " _found = []"]
         for place in places:
-            lines += [f" try: found.append({place.text})", " except Exception: found.append(_Gone)"]
+            lines += [f" try: _found.append({place.text})", " except Exception: _found.append(_Gone)"]
         names["_Gone"] = _Gone
         scope: dict[str, Any] = {}
-        exec("\n".join([*lines, " return found"]), names, scope)  # noqa: S102 - our own text
+        exec("\n".join([*lines, " return _found"]), names, scope)  # noqa: S102 - our own text
         return scope["places"]
 
     def learn(self, policy: Policy, found: list[Any], dynamic: bool) -> None:

@@ -68,7 +68,7 @@ class GlobalScope:
         if self.written.get(name, name) is None or name not in self.written and name not in self.real:
             raise ev.raise_(NameError, f"name '{name}' is not defined")
         if name in self.real:
-            ev.guards.test(self.root, f"{name!r} in {{x}}", f"the global {name!r} was there")
+            ev.guards.test(self.root, f"{ev.names.literal(name)} in {{x}}", f"the global {name!r} was there")
         else:
             ev.guards.lacks(self.root, name)
         self.values.pop(name, None)

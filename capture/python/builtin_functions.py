@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..breaks import Break, NotConstant, UserRaise
 from ..machine.type_lookup import MISSING, message_name, type_find, type_lookup
+from ..values.attribute_text import keywords
 from ..values.base import Args, Kwargs, Value
 from ..values.classes import ClassValue, SuperValue, builtin_new, instantiate, object_new
 from ..values.constant import FALSE, NONE, TRUE, ConstantValue
@@ -190,7 +191,7 @@ class CallEffect:
         self.fn, self.args, self.kwargs = fn, args, kwargs
 
     def replay(self, rb: Any, target: str) -> None:
-        parts = [*map(rb.value, self.args), *(f"{k}={rb.value(v)}" for k, v in self.kwargs.items())]
+        parts = [*map(rb.value, self.args), *keywords(rb, self.kwargs)]
         rb.effect(f"{rb.inject(self.fn, 'call')}({', '.join(parts)})")
 
 

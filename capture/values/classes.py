@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..guards.sources import Source
 from ..machine.operators import COMPARE_STEMS
 from ..machine.type_lookup import ABSTRACT, HEAPTYPE, MISSING, inherits, message_name, type_find
+from .attribute_text import assignment
 from .base import Args, Kwargs, Value
 from .class_info import C_DATA, ClassInfo, descriptor_kind, is_data_descriptor
 from .constant import FALSE, NONE, TRUE, ConstantValue
@@ -144,7 +145,7 @@ class ClassValue(Value):
 
     def replay(self, rb: Emitter, target: str) -> None:
         for name, value in self.written.items():
-            rb.effect(f"{target}.{name} = {rb.value(value)}")
+            rb.effect(assignment(rb, target, name, rb.value(value)))
 
     def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         handler = ev.handler(self.real)
@@ -269,9 +270,8 @@ class ClassDict(Value):
         there = name in type.__dict__["__dict__"].__get__(self.owner.real)
         place = ev.names.const(self.owner.real, label=self.owner.real.__name__)
         what = "was" if there else "was not"
-        ev.guards.test(
-            place, f"{name!r} {'' if there else 'not '}in {{x}}.__dict__", f"{name!r} {what} in {{label}}.__dict__"
-        )
+        test = f"{ev.names.literal(name)} {'' if there else 'not '}in {{x}}.__dict__"
+        ev.guards.test(place, test, f"{name!r} {what} in {{label}}.__dict__")
         return there
 
     def _unread(self, ev: Machine) -> Exception:

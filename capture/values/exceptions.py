@@ -6,6 +6,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from ..guards.sources import Source
+from .attribute_text import assignment
 from .base import Args, Kwargs, Value
 from .class_info import ClassInfo
 from .constant import FALSE, NONE, TRUE, ConstantValue
@@ -111,7 +112,7 @@ class ExceptionValue(ObjectValue):
         return super().rebuild(rb)
 
     def _assignment(self, rb: Emitter, target: str, attr: str) -> str:
-        return f"{target}.{attr} = {rb.value(self.attrs[attr])}"
+        return assignment(rb, target, attr, rb.value(self.attrs[attr]))
 
     def replay(self, rb: Emitter, target: str) -> None:
         if "args" in self.changed:

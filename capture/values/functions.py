@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..guards.sources import Source
 from ..machine.type_lookup import type_find
+from .attribute_text import assignment, keywords
 from .base import Args, Kwargs, Value
 from .constant import FALSE, NONE, TRUE, ConstantValue
 from .keys import MethodKey
@@ -297,12 +298,12 @@ class FunctionValue(Value):
             rb.emit(f"{name}.__kwdefaults__ = {{{items}}}")
         for attr in self.changed:
             if attr in self.attrs and attr not in ("__defaults__", "__kwdefaults__", "__name__", "__qualname__"):
-                rb.emit(f"{name}.{attr} = {rb.value(self.attrs[attr])}")
+                rb.emit(assignment(rb, name, attr, rb.value(self.attrs[attr])))
         return name
 
     def replay(self, rb: Emitter, target: str) -> None:
         for attr in self.changed:
-            rb.effect(f"{target}.{attr} = {rb.value(self.attrs[attr])}")
+            rb.effect(assignment(rb, target, attr, rb.value(self.attrs[attr])))
 
 
 def _of_real(name: str) -> Any:
@@ -502,9 +503,8 @@ class PartialValue(Value):
         self.attrs[name] = value
 
     def rebuild(self, rb: Emitter) -> str:
-        parts = [rb.value(self.function), *map(rb.value, self.args)]
-        parts += [f"{k}={rb.value(v)}" for k, v in self.keywords.items()]
+        parts = [rb.value(self.function), *map(rb.value, self.args), *keywords(rb, self.keywords)]
         name = rb.name_value(self, f"{rb.inject(functools.partial, 'partial')}({', '.join(parts)})")
         for attr, value in self.attrs.items():
-            rb.emit(f"{name}.{attr} = {rb.value(value)}")
+            rb.emit(assignment(rb, name, attr, rb.value(value)))
         return name

@@ -10,6 +10,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import UserRaise
+from .attribute_text import keywords
 from .base import Value
 from .constant import FALSE, NONE, TRUE
 from .iterators import IteratorValue
@@ -194,5 +195,5 @@ class GeneratorValue(IteratorValue):
         if self.started:
             raise rb.cannot(self, "it is suspended in the middle of its code")
         args, kwargs = self.arguments
-        parts = [*map(rb.value, args), *(f"{k}={rb.value(v)}" for k, v in kwargs.items())]
+        parts = [*map(rb.value, args), *keywords(rb, kwargs)]
         return f"{rb.value(self.function)}({', '.join(parts)})"

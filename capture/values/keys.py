@@ -13,13 +13,11 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..guards.sources import is_literal
 from ..machine.type_lookup import type_find
 from .base import Value
 from .literals import CONSTANT_TYPES
 
 if TYPE_CHECKING:
-    from ..guards.sources import Names
     from .base import Machine
 
 
@@ -131,10 +129,3 @@ def asks_program(key: Any) -> bool:
     if isinstance(key, (tuple, frozenset)):
         return any(map(asks_program, key))
     return isinstance(key, UserKey) or isinstance(key, WeakKey) and asks_program(key.owner)
-
-
-def constant_text(names: Names, obj: Any) -> str:
-    """The expression of a key that stands for itself."""
-    if is_literal(obj) and "{" not in repr(obj):
-        return repr(obj)
-    return names.inject(obj, "key")

@@ -16,10 +16,11 @@ from ..guards.key_code import key_text
 from ..guards.seen import Seen
 from ..guards.sources import Source
 from ..machine.type_lookup import message_name
+from .attribute_text import assignment
 from .base import Args, Kwargs, Value
 from .constant import FALSE, NONE, TRUE, ConstantValue
 from .dict_reading import Reading, is_object, remembered, same_objects
-from .keys import asks_program, constant_text
+from .keys import asks_program
 from .literals import LITERAL_TYPES
 from .sequences import TupleValue
 
@@ -162,7 +163,7 @@ class DictValue(Value):
         assert source is not None and reading is not None
         index, real = self.positions[key]
         if not is_object(key):
-            return reading.at(source, constant_text(ev.names, real))
+            return reading.at(source, ev.names.literal(real))
         if key_value is None:
             self.guard_keys(ev)
             return reading.value_place(source, index)
@@ -182,7 +183,7 @@ class DictValue(Value):
         assert self.source is not None and self.reading is not None
         self.tied.add(key)
         if not is_object(key):
-            self._guard_lookup(ev, (constant_text(ev.names, self.positions[key][1]), ()), "", key, key_value)
+            self._guard_lookup(ev, (ev.names.literal(self.positions[key][1]), ()), "", key, key_value)
         elif key_value is None or (text := key_text(ev, key_value)) is None:
             self.guard_keys(ev)
         else:
@@ -462,7 +463,7 @@ class DictValue(Value):
         if self.attrs:
             text = rb.name_value(self, text)
             for name, value in self.attrs.items():
-                rb.emit(f"{text}.{name} = {rb.value(value)}")
+                rb.emit(assignment(rb, text, name, rb.value(value)))
         return text
 
     def replay(self, rb: Emitter, target: str) -> None:

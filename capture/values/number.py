@@ -11,9 +11,11 @@ begins the capture anew.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..guards.sources import written
 from .base import Value
 from .constant import FALSE, TRUE, ConstantValue
 from .sequences import ListValue, SliceValue, TupleValue
@@ -252,7 +254,7 @@ def computed(
     safe: it never raises, and its result's type follows from the operands'
     """
     text, numbers, values = _arranged(ev, template, operands)
-    if len(values) == 2 and _is_huge(template, *values):
+    if _is_huge(function, values):
         return None
     try:
         hint = function(*values)
@@ -287,8 +289,8 @@ def _arranged(ev: Machine, template: str, operands: list[Value]) -> tuple[str, l
             values.append(operand.hint)
             continue
         value = operand.as_constant()
-        plain = type(value) in (int, bool) or type(value) is float and math.isfinite(value)
-        texts.append((f"({value!r})" if value < 0 else repr(value)) if plain else ev.names.inject(value, "number"))
+        text = written(value) or ev.names.inject(value, "number")
+        texts.append(f"({text})" if value < 0 else text)
         values.append(value)
     return template.format(*texts), numbers, values
 
@@ -308,13 +310,17 @@ def _is_safe(op: str, left: Value, right: Value) -> bool:
     return op in _SAFE and left.python_type() is right.python_type()
 
 
-def _is_huge(template: str, left: Any, right: Any) -> bool:
-    """Whether an int power or shift would fill the memory."""
-    if type(left) is not int or type(right) is not int:
-        return False
-    if " ** " in template:
-        return left.bit_length() * max(right, 1) > _MOST_BITS
-    return " << " in template and left.bit_length() + max(right, 0) > _MOST_BITS
+#: how many bits the result of an int operation has, at most, where that may fill the memory
+_BITS_OF: dict[Any, Callable[[int, int], int]] = {
+    **dict.fromkeys((operator.pow, pow), lambda left, right: left.bit_length() * max(right, 1)),
+    operator.lshift: lambda left, right: left.bit_length() + max(right, 0),
+}
+
+
+def _is_huge(function: Callable[..., Any], operands: list[Any]) -> bool:
+    """Whether the result would fill the memory."""
+    bits = _BITS_OF.get(function)
+    return bits is not None and [type(n) for n in operands] == [int, int] and bits(*operands) > _MOST_BITS
 
 
 def _sized(symbols: SymbolTable, op: str, left: Value, right: Value) -> Callable[[], Any] | None:

@@ -13,7 +13,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import UserRaise
-from ..guards.sources import Source
+from ..guards.sources import Source, is_name
 from ..machine.objects import MethodValue
 from ..machine.type_lookup import HEAPTYPE, MISSING, instance_dict, type_find
 from .base import Args, Kwargs, Value
@@ -430,7 +430,7 @@ class ObjectValue(SpecialMethods):
         value = rb.value(self.attrs[attr])
         raw = self.info.find(attr)
         if self.info.setattr is None and (raw is MISSING or not is_data_descriptor(raw)):
-            if attr.isidentifier():
+            if is_name(attr):
                 return f"{target}.{attr} = {value}"
             return f"{self._dict_text(rb, target)}[{attr!r}] = {value}"
         if self._in_slot(raw):

@@ -15,6 +15,7 @@ import numpy as np
 
 from ....inductor.ops.facts import DIVIDE, INVALID, OVER, UNDER
 from ...machine.objects import MethodValue
+from ...values.attribute_text import keywords
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE
 
@@ -105,7 +106,7 @@ class ErrstateValue(Value):
         return errors
 
     def rebuild(self, rb: Emitter) -> str:
-        made = f"{rb.inject(np.errstate, 'errstate')}({', '.join(f'{k}={rb.value(v)}' for k, v in self.given.items())})"
+        made = f"{rb.inject(np.errstate, 'errstate')}({', '.join(keywords(rb, self.given))})"
         name = rb.name_value(self, made)
         if self.is_open:
             rb.enter(f"{name}.__enter__()")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...machine.type_lookup import MISSING, type_find
+from ...values.attribute_text import assignment, removal
 from ...values.base import Value
 from ...values.tensor import ArrayValue, InputStorage
 from .state import state_of
@@ -43,7 +44,7 @@ def own_of(ev: Machine, x: ArrayValue, name: str) -> Value | None:
         return ev.wrap(real.__dict__[name], source.attr(name))
     if is_free(x, name):
         has = ev.names.inject(hasattr)
-        ev.guards.test(source, f"not {has}({{x}}, {name!r})", f"{{label}} had no attribute {name}")
+        ev.guards.test(source, f"not {has}({{x}}, {ev.names.literal(name)})", f"{{label}} had no attribute {name}")
     return None
 
 
@@ -61,9 +62,10 @@ def names_of(ev: Machine, x: ArrayValue) -> list[str]:
     names = list(getattr(real, "__dict__", ()))
     if real is not None:
         shown = f" {', '.join(names)}" if names else " none"
+        wanted = ", ".join(map(ev.names.literal, names))
         source = x.source
         assert source is not None
-        ev.guards.test(source, f"list({{x}}.__dict__) == {names!r}", f"{{label}}'s own attributes were{shown}")
+        ev.guards.test(source, f"list({{x}}.__dict__) == [{wanted}]", f"{{label}}'s own attributes were{shown}")
     return [n for n in dict.fromkeys([*names, *written]) if written.get(n, x) is not None]
 
 
@@ -95,9 +97,9 @@ def replay(rb: Emitter, x: ArrayValue, target: str) -> None:
     real: Any = real_of(x)
     for name, value in written_of(rb.ev, x).items():
         if value is not None:
-            rb.effect(f"{target}.{name} = {rb.value(value)}")
+            rb.effect(assignment(rb, target, name, rb.value(value)))
         elif name in getattr(real, "__dict__", ()):
-            rb.effect(f"del {target}.{name}")
+            rb.effect(removal(rb, target, name))
 
 
 def hang(rb: Emitter, x: ArrayValue, made: str) -> str:
@@ -107,5 +109,5 @@ def hang(rb: Emitter, x: ArrayValue, made: str) -> str:
         return made
     name = rb.name_value(x, made)
     for attr, value in written.items():
-        rb.defer(lambda attr=attr, value=value: rb.emit(f"{name}.{attr} = {rb.value(value)}"))  # type: ignore[misc]
+        rb.defer(lambda attr=attr, value=value: rb.emit(assignment(rb, name, attr, rb.value(value))))  # type: ignore[misc]
     return name
