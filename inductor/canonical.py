@@ -19,10 +19,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from .kernel import Kernel, order_matters, substitute_stores
-from .loops import ZERO, FloorDiv, Index, Mod, Var, as_index, postorder
+from .loops import ZERO, Index, Var, as_index, postorder
 from .schedule import Launch, Schedule
 from .sizes import size_hint
-from .splitting import split_divided, store_indices
+from .splitting import one_run, split_divided, store_indices
 
 
 def canonical_schedule(schedule: Schedule) -> Schedule:
@@ -67,29 +67,12 @@ def merge_vars(kernel: Kernel) -> Kernel:
         merged = False
         for space in (kernel.p, kernel.r):
             neighbours_only = ordered and space is kernel.r
-            pair = _find_merge(store_indices(kernel.stores), space, neighbours_only)
+            pair = one_run(store_indices(kernel.stores), space, neighbours_only)
             if pair is not None:
                 kernel = _merge(kernel, *pair)
                 merged = True
                 break
     return kernel
-
-
-def _find_merge(indices: list[Index], space: tuple[Var, ...], neighbours_only: bool) -> tuple[Var, Var] | None:
-    for i, u in enumerate(space):
-        for j, v in enumerate(space):
-            if i == j or (neighbours_only and j != i + 1):
-                continue
-            if all(_runs_on(index, u, v) for index in indices):
-                return u, v
-    return None
-
-
-def _runs_on(index: Index, outer: Var, inner: Var) -> bool:
-    """Whether `index` uses the two only as outer * extent(inner) + inner, also inside // and %."""
-    if index.coefficient(outer) != index.coefficient(inner) * inner.extent:
-        return False
-    return all(_runs_on(a.base, outer, inner) for a, _ in index.terms if isinstance(a, (FloorDiv, Mod)))
 
 
 def _merge(kernel: Kernel, outer: Var, inner: Var) -> Kernel:

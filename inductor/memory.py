@@ -58,7 +58,14 @@ def must_precede(earlier: Step, later: Step, stored: set[str], hears_errors: boo
     """
     if not isinstance(later, Group) or stored.isdisjoint(group_writes(later)):
         return False
-    return raises(earlier) or (hears_errors and not (isinstance(earlier, Group) and earlier.publishes))
+    if not hears_errors or not isinstance(earlier, Group):
+        return hears_errors or raises(earlier)
+    return not earlier.publishes and not all(map(is_plain, earlier.stores))
+
+
+def is_plain(store: Store) -> bool:
+    """Whether a store gives what it reads, or a number: nothing is computed that could meet an error."""
+    return store.value.op in ("const", "load") and store.mode == "store"
 
 
 class _Program:
@@ -169,8 +176,7 @@ class _Program:
         places = [a.value for a in store.index.atoms() if isinstance(a, Indirect)]
         if loads_of(places, old):
             return None
-        plain = store.value.op in ("const", "load") and store.mode == "store"
-        safe = not self.hears_errors or plain
+        safe = not self.hears_errors or is_plain(store)
         if safe and reads_where_it_writes(group, store, old, offset):
             return [replace(group, publishes=self.hears_errors)]
         if self.hears_errors and store.mode != "store":

@@ -32,6 +32,7 @@ from .loops import (
     substitute_expr,
 )
 from .ops.scalar import SCALAR
+from .splitting import in_runs
 
 
 def kept_place(store: Store) -> tuple[str, Index] | None:
@@ -56,6 +57,7 @@ def cut_down(
     """The loops and the store where the stored value is not the one at the same place of `buffer` (`offset` elements further); no
     store where there is no such place. numbers: of variables, each given once in a program
     """
+    coupled = False
     while True:
         place = store.index + offset
         if keeps(store, buffer, place):
@@ -67,6 +69,10 @@ def cut_down(
         held = _loaded(other)
         if held is None or held.attr != (buffer, place):
             return p, store
+        if not coupled and any(map(_couples, _conjuncts(cond))):
+            coupled = True  # as those of an array that was written through a view of another shape
+            p, store = in_runs(p, store, numbers)
+            continue
         part = _Part(p)
         rest = [c for c in _conjuncts(cond) if not part.restrict(c)]
         if part.is_empty:
@@ -106,6 +112,12 @@ def _conjuncts(cond: Expr) -> Iterator[Expr]:
             yield from _conjuncts(a)
     else:
         yield cond
+
+
+def _couples(cond: Expr) -> bool:
+    """Whether a condition is about several variables at once, or about a part of one."""
+    indices = [i for a in cond.args if (i := _index_of(a)) is not None]
+    return any(len(i.terms) > 1 or not i.is_affine for i in indices)
 
 
 @dataclass

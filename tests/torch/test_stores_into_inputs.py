@@ -123,10 +123,30 @@ def swapped(cache, k, pos):
     cache[0, 0, 1] = first
 
 
+def one_element_through_a_view(cache, k, pos):
+    cache.view(-1)[-7] = 5.0
+
+
+def a_run_through_a_view(cache, k, pos):
+    cache.view(-1)[1030:1300] *= 2.0
+
+
+def rows_through_a_view(cache, k, pos):
+    cache.view(-1, 4)[70:75, 1:3] = k[0, 0, 0, :2]
+    cache.view(2, -1, 32)[1, 5] = 3.0
+
+
+def through_flattened_parts(cache, k, pos):
+    cache[1:3].flatten(1)[1, 20:30] = 1.0
+    cache[:2, 3].reshape(-1, 8)[9].mul_(3)
+
+
+#: of dynamic sizes it is not known which part of the whole they are
+THROUGH_FLAT = (one_element_through_a_view, a_run_through_a_view, rows_through_a_view, through_flattened_parts)
 PARTS = (
     index_copied, assigned_slice, assigned_at_tensor, one_row_of_one_part, index_copied_into_a_part, scattered_through_a_view,
     through_two_views, every_other, a_diagonal, added_to_a_row, several_parts, added_at_places, written_then_read,
-    read_then_written, moved_along, swapped,
+    read_then_written, moved_along, swapped, *THROUGH_FLAT,
 )  # fmt: skip
 
 
@@ -134,7 +154,7 @@ PARTS = (
 @pytest.mark.parametrize("fn", PARTS, ids=lambda f: f.__name__)
 def test_a_written_part_alone_is_stored(fn, settings):
     plan = run(fn, [randn(*CACHE), randn(4, 8, 1, 16), torch.tensor([5])], settings)
-    assert in_place(plan)
+    assert in_place(plan) or settings.get("dynamic") and fn in THROUGH_FLAT
     if settings.get("dynamic") is None:
         assert plan.bytes_moved() < 24 << 10
 

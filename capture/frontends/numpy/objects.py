@@ -107,7 +107,12 @@ def finish(frontend: Frontend, ev: Machine, rb: Emitter, state: NumpyState) -> N
         ev.frontends.remove(frontend)
         ev.frontends.insert(0, frontend)
     for entry, node in state.mutations(ev):
-        ev.boundary.writes.append((entry, own_memory(ev, node, node.meta, set())))
+        held = node
+        while held.op.aliases and held.inputs[0] is not None:
+            held = held.inputs[0]
+        # what is copied into an array may be a view, but not of one that is written to
+        content = own_memory(ev, node, node.meta, set()) if held.op.kind == "input" else node
+        ev.boundary.writes.append((entry, content))
     if state.heard:
         ev.boundary.float_errors = functools.reduce(operator.or_, state.heard.values())
         rb.defer(lambda: _compute_all(ev, rb, state.heard))

@@ -14,7 +14,23 @@ from registry import Topic
 
 program = Topic(__name__)
 #: what looks like a hole of a template, like a path, like a name of generated code; a keyword; a letter that Python exchanges
-NAMES = ("{x}", "{y}", "{p0}", "{label}", "{", "a b", "a.b", "class", "__debug__", "_t0", "_s1", "\ufb01", "'", "\\", "\n")
+NAMES = (
+    "{x}",
+    "{y}",
+    "{p0}",
+    "{label}",
+    "{",
+    "a b",
+    "a.b",
+    "class",
+    "__debug__",
+    "_t0",
+    "_s1",
+    "\ufb01",
+    "'",
+    "\\",
+    "\n",
+)
 
 
 class Plain:
@@ -38,7 +54,7 @@ def each(make):
 @each
 def read(c, name):
     def run(x, o, d):
-        return x * getattr(o, name) * d[name] * getattr(getattr(o, "a"), name)
+        return x * getattr(o, name) * d[name] * getattr(o.a, name)
 
     f = c(run)
     for value in (2.0, 3.0):
@@ -153,7 +169,21 @@ def of_what_is_given(c, name):
 @program.script
 def parameters(c):
     """Names of builtins, and names as generated code has them."""
-    for name in ("type", "len", "id", "input", "_r", "_entry", "_table", "_MISS", "__r", "_h0", "_v0", "_default0", "found"):
+    for name in (
+        "type",
+        "len",
+        "id",
+        "input",
+        "_r",
+        "_entry",
+        "_table",
+        "_MISS",
+        "__r",
+        "_h0",
+        "_v0",
+        "_default0",
+        "found",
+    ):
         scope = {"torch": torch}
         exec(
             f"def run(x, {name}, *, _used=1):\n    print(end='')\n    y = x * {name}\n    float(y.sum())\n    return y, [{name}, _used]\n"
