@@ -35,6 +35,7 @@ from ..values.constant import ConstantValue
 from ..values.functions import BoundMethodValue, CellValue, FunctionValue
 from ..values.generators import GeneratorValue
 from ..values.objects import ObjectValue
+from ..values.tensor import ArrayValue
 from .boundary import BoundaryBuilder
 from .captured import Captured, Making
 from .execution import does_something
@@ -211,7 +212,7 @@ def _learn(region: Region, ev: Evaluator, broken: Break) -> bool:
     root = ev.root
     if root is None or region.view.can_suspend:
         return False
-    if broken.code == "finalizer":
+    if broken.code == "finalizer" or _counts_references(root):
         return False  # our frames around a continuation would hold the object longer than the program does
     index = max(root.pc - 1, region.start)
     stops = region.family.stops
@@ -228,6 +229,13 @@ def _learn(region: Region, ev: Evaluator, broken: Break) -> bool:
         if index in loop.body and loop.header not in stops and _can_start(region, loop.header):
             stops[loop.header] = reason
     return True
+
+
+def _counts_references(frame: Frame) -> bool:
+    """Whether a function may ask how many references there are to an array that it has made."""
+    names = frame.view.code.co_names
+    held = [v for v in (*dict.values(frame.slots), *frame.stack) if isinstance(v, ArrayValue)]
+    return any(name in v.counts_references for v in held for name in names)
 
 
 def _is_error(ev: Evaluator, broken: Break) -> bool:

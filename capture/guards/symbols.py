@@ -52,6 +52,7 @@ class Assumptions:
     joined: pairs that are one symbol: the program needs them to be equal
     recorded: it may be that the program can be recorded as its framework's own calls
     own_history: it may be that the backend leaves tensors at their places in the history (`Boundary.own_history`)
+    fresh_views: it may be that no view is read that the framework refuses because of a write to its memory
     """
 
     pinned: set[Key] = field(default_factory=set)
@@ -59,6 +60,7 @@ class Assumptions:
     joined: set[frozenset[Key]] = field(default_factory=set)
     recorded: bool = True
     own_history: bool = True
+    fresh_views: bool = True
 
     @property
     def many_numbers(self) -> bool:

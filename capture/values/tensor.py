@@ -175,8 +175,22 @@ class ArrayValue(Value):
     framework = ""
     #: its class takes calls over
     is_overloaded = False
+    #: methods that do something else where others refer to the array
+    counts_references: frozenset[str] = frozenset()
 
-    __slots__ = ("storage", "parent", "step", "meta", "offset", "viewed", "relaid", "_node", "_version")
+    __slots__ = (
+        "storage",
+        "parent",
+        "step",
+        "meta",
+        "offset",
+        "viewed",
+        "relaid",
+        "began",
+        "one_of_several",
+        "_node",
+        "_version",
+    )
 
     def __init__(
         self,
@@ -201,6 +215,10 @@ class ArrayValue(Value):
         self.relaid = False
         if parent is not None:
             parent.viewed = True
+        #: the storage's version when it was made
+        self.began = storage.version
+        #: it is a view from a call that gives several
+        self.one_of_several = False
         self._node = node
         self._version = storage.version if node is not None else -1
 
@@ -231,7 +249,8 @@ class ArrayValue(Value):
     def become(self, view: ArrayValue) -> None:
         """Take the layout of a view that was just made of this array, in place (`x.unsqueeze_(0)`)."""
         before = type(self)(self.storage, self.meta, self._node, self.parent, self.step, self.offset)
-        before._version = self._version
+        before._version, before.began, before.one_of_several = self._version, self.began, self.one_of_several
+        self.one_of_several = False
         self.meta, self.parent, self.step, self.offset = view.meta, before, view.step, view.offset
         self._node, self._version = view._node, view._version
         before.relaid, self.relaid = self.relaid, True

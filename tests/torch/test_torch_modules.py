@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import pickle
 
 import pytest
@@ -380,3 +381,42 @@ def test_methods_of_a_class_are_compiled_per_instance(no_grad):
     for _ in range(2):
         for block in blocks:
             compare(block.linear(X) * block.k, block(X))
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("heads", [2, 3], ids="{} heads".format)
+def test_attention_is_laid_out_as_eagers_one_kernel_lays_it_out(batch_first, bias, heads):
+    """In evaluation, without gradients, and where nothing forbids it, eager computes attention in one kernel."""
+    attention = torch.nn.MultiheadAttention(12, heads, batch_first=batch_first, bias=bias).eval()
+    padded = torch.zeros((3, 5) if batch_first else (5, 3), dtype=torch.bool)
+    padded[:, -1] = True
+    x = torch.randn(3, 5, 12)
+    for mask, weights in itertools.product((None, padded), (True, False)):
+
+        def program(x, mask=mask, weights=weights):
+            return attention(x, x, x, key_padding_mask=mask, need_weights=weights)
+
+        compiled = quern.compile(program, backend="eager", fullgraph=True)
+        for mode in (torch.no_grad, torch.enable_grad):
+            with mode():
+                (found, w), (expected, v) = compiled(x), program(x)
+            torch.testing.assert_close(found, expected)
+            assert found.stride() == expected.stride()
+            assert (w is None) == (v is None) == (not weights)
+            if weights:
+                torch.testing.assert_close(w, v)
+
+
+def test_whether_eager_has_its_one_kernel_is_asked_at_each_call():
+    attention = torch.nn.MultiheadAttention(4, 2, batch_first=True).eval()
+    x = torch.randn(2, 3, 4)
+    compiled = quern.compile(lambda x: attention(x, x, x)[0], backend="eager", fullgraph=True)
+    before = torch.backends.mha.get_fastpath_enabled()
+    try:
+        for enabled in (True, False, True):
+            torch.backends.mha.set_fastpath_enabled(enabled)
+            with torch.no_grad():
+                assert compiled(x).stride() == attention(x, x, x)[0].stride()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

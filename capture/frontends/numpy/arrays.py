@@ -89,6 +89,7 @@ class Array(ArrayValue):
 
     __slots__ = ("strides", "scalar", "number", "changing")
     framework = "numpy"
+    counts_references = frozenset(("resize",))
 
     def __init__(self, storage: Storage, meta: TensorMeta, node: Node | None = None, *,
                  strides: tuple[Dim, ...] | None = None, scalar: bool = False, **fields: Any) -> None:  # fmt: skip

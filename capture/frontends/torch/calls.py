@@ -46,7 +46,7 @@ from .held_numbers import fitting, guard_naturals, may_overflow, number_node, re
 from .implemented import missing_kernel
 from .overlapping import check_written, is_pointwise
 from .results import Results, ReturnTypeValue
-from .schemas import binds, numbers_of
+from .schemas import binds, given_to, numbers_of
 
 if TYPE_CHECKING:
     from ...values.base import Handler, Machine
@@ -479,7 +479,7 @@ def handler_of(fn: Function, place: str = "") -> Handler:
     is_operator = place and not isinstance(resolve(place), types.FunctionType)
 
     def call(ev: Machine, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
-        if is_operator and not binds(place.rpartition(".")[2], len(args), tuple(kwargs)):
+        if is_operator and not binds(place.rpartition(".")[2], given_to(args, kwargs), place.startswith("Tensor.")):
             return call_original(ev, place, args, kwargs, Declined("arguments that no operator of this name takes"))
         try:
             return plain_call(ev, fn, args, kwargs, place)

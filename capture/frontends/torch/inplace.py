@@ -12,6 +12,7 @@ from .calls import METHODS, NUMERIC, Context, Declined, above, assign, operand_o
 from .names.index import fill
 from .names.shape import squeeze, t, transpose, unsqueeze
 from .overlapping import check_written, is_pointwise
+from .schemas import binds, given_to
 from .state import state_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def call_inplace(ev: Machine, x: ArrayValue, name: str, args: Sequence[Value], k
 
 
 def _call_inplace(ev: Machine, x: ArrayValue, name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
+    if not binds(name, given_to([x, *args], kwargs), method=True):
+        return above.method_call(ev, name, [x, *args], kwargs)
     special = INPLACE.get(name)
     read = list(_arrays(ev, [*args, *kwargs.values()]))
     if read:

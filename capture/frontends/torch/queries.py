@@ -66,7 +66,7 @@ def _is_compiling(ev: Machine) -> Value:
 
 _answers(
     False, "torch.compiler.is_exporting", "torch.jit.is_scripting", "torch.jit.is_tracing", "torch._jit_internal.is_scripting",
-    "torch.backends.mha.get_fastpath_enabled", "torch.cuda.is_current_stream_capturing",
+    "torch.cuda.is_current_stream_capturing",
     "torch._C._functorch.is_functorch_wrapped_tensor", "torch._C._is_torch_function_mode_enabled",
 )  # fmt: skip
 when_imported("torch.onnx", lambda: _answers(False, "torch.onnx.is_in_onnx_export"))
@@ -103,24 +103,25 @@ _folded(
 )  # fmt: skip
 
 
+def _watched_handler(fn: Any) -> Callable[..., Value]:
+    """Of a question about a setting that anyone may change: answered during capture, and asked again by the guards."""
+
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+        plain = [ev.as_python(a) for a in args]
+        named = {k: ev.as_python(v) for k, v in kwargs.items()}
+        answer = ev.fold_raw(lambda: fn(*plain, **named))
+        ask = ev.names.inject(functools.partial(fn, *plain, **named), fn.__name__)
+        ev.guards.test(None, f"{ask}() == {ev.names.inject(answer)}", f"{fn.__name__}() was {answer!r}")
+        return ev.constant(answer)
+
+    return handler
+
+
 def _watched(*places: str) -> None:
-    """Questions about settings that anyone may change: answered during capture, and asked again by the guards."""
-
-    def handler_of(fn: Any) -> Callable[..., Value]:
-        def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
-            plain = [ev.as_python(a) for a in args]
-            named = {k: ev.as_python(v) for k, v in kwargs.items()}
-            answer = ev.fold_raw(lambda: fn(*plain, **named))
-            ask = ev.names.inject(functools.partial(fn, *plain, **named), fn.__name__)
-            ev.guards.test(None, f"{ask}() == {ev.names.inject(answer)}", f"{fn.__name__}() was {answer!r}")
-            return ev.constant(answer)
-
-        return handler
-
     for place in places:
         fn = resolve(place)
         if fn is not None:
-            register_handler(place, handler_of(fn))
+            register_handler(place, _watched_handler(fn))
 
 
 _watched(
@@ -130,6 +131,27 @@ _watched(
     "torch.is_deterministic_algorithms_warn_only_enabled",
     "torch.get_deterministic_debug_mode", "torch.is_warn_always_enabled", "torch.get_num_interop_threads",
 )  # fmt: skip
+_ATTENTION = torch.nn.MultiheadAttention.forward.__code__
+_asks_fastpath = _watched_handler(torch.backends.mha.get_fastpath_enabled)
+
+
+@_query("torch.backends.mha.get_fastpath_enabled")
+def _fastpath_enabled(ev: Machine) -> Value:
+    """Whether layers may leave their computation to one kernel. Captured ones do not; attention alone is told the truth, for its
+    result is laid out otherwise where the kernel would have computed it.
+    """
+    return _asks_fastpath(ev, (), {}) if ev.frame is not None and ev.frame.view.code is _ATTENTION else FALSE
+
+
+def _is_tracing_attention(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    """What attention asks before it calls that kernel, which it does where it has biases. Who traces gets the ordinary ops, with
+    the result laid out as the kernel's.
+    """
+    module = ev.frame.slots.get("self") if ev.frame is not None else None
+    return FALSE if module is None or ev.is_none(module.getattr_(ev, "in_proj_bias")) else TRUE
+
+
+FUNCTIONS[torch.nn.modules.activation._is_make_fx_tracing] = _is_tracing_attention
 
 
 @_query("torch.jit.annotate")

@@ -81,6 +81,8 @@ class TensorValue(ArrayValue):
         storage = self.storage
         if storage.is_input and storage.version and state_of(ev).delivers:
             training.settle(ev, storage)
+        if self.parent is not None and storage.version != self.began and state_of(ev).grad:
+            training.refuse_stale(ev, self)
         if self.parent is not None and self.recorded != state_of(ev).grad and self._version != storage.version:
             with gradients(ev, self.recorded):
                 return super().node(ev)

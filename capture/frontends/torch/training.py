@@ -19,6 +19,7 @@ from torch.autograd.graph import increment_version
 
 from ....inductor.graph import ExternRef, Input, Node
 from ....inductor.ops import OPS
+from ...breaks import Break, Restart
 from ...values.tensor import InputStorage, Storage, with_layout
 from .state import COUNT_A_WRITE, DataStep, gradients, is_cut, state_of
 
@@ -41,7 +42,12 @@ def write(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node],
         _count(ev, storage)
     if state.recorded() and node.op.kind != "view" and node in ev.graph.nodes[state.began :]:
         state.contents.setdefault(storage, []).append(node)
+    gives = state.requires_grad(node)
+    if not ev.symbols.assume.fresh_views and not state.quiet and (gives or state.requires_grad(storage.current(ev))):
+        raise _refused(ev, array, "writing under views that are read afterwards, in")
     if array.parent is not None:
+        if state.grad and is_unwritable(array) and (gives or array.requires_grad(ev)):
+            raise _refused(ev, array, "writing to")
         with state.quietly(isinstance(array.step, DataStep)):
             _write_to_view(ev, array, node, assign)
         if storage.node in state.stored:
@@ -73,6 +79,34 @@ def write_again(ev: Machine, array: Any) -> None:
             return
         link = link.parent
     _count(ev, array.storage)
+
+
+def is_unwritable(array: Any) -> bool:
+    """Whether autograd refuses writes to a view where it records, and reads behind writes to its memory: it was made where
+    nothing was recorded, or is one of several that one call gave; or a view between it and its base is one.
+    """
+    link = array
+    while link.parent is not None and not link.step.stops_gradients:
+        if link.one_of_several or not getattr(link, "recorded", True):
+            return True
+        link = link.parent
+    return False
+
+
+def refuse_stale(ev: Machine, array: Any) -> None:
+    """Before a view is read where gradients are recorded: its place in the history may be one that autograd does not know. The
+    program is captured again, and stops at the write that this comes from.
+    """
+    stale = ev.symbols.assume.fresh_views and array.storage.version != array.began
+    if stale and is_unwritable(array) and state_of(ev).requires_grad(array.storage.current(ev)):
+        ev.symbols.assume.fresh_views = False
+        raise Restart
+
+
+def _refused(ev: Machine, array: Any, what: str) -> Break:
+    return ev.break_("training-view", f"{what} {array.describe()}",
+                     "autograd refuses it for views made under no_grad, and for those of which one call gave several",
+                     "use a copy (.clone()), or take the views by subscripts")  # fmt: skip
 
 
 def _count(ev: Machine, storage: Storage) -> None:
@@ -213,12 +247,15 @@ def view_maker(ev: Machine, array: Any) -> tuple[Callable[..., torch.Tensor], st
     """What makes a view of real memory again as it was made, behind the last `detach()` or `.data` if there was one: recorded or
     under `no_grad`; and its name.
     """
-    recorded, link = True, array
+    recorded, several, link = True, False, array
     while link.parent is not None:
         if link.step.stops_gradients:
             cut = _data if isinstance(link.step, DataStep) else torch.Tensor.detach
-            return functools.partial(cut_view_of, cut, recorded), f"{link.step.op}_view_of"
-        recorded, link = recorded and link.recorded, link.parent
+            view = piece_of if recorded and several else functools.partial(view_of, recorded)
+            return functools.partial(cut_view_of, cut, view), f"{link.step.op}_view_of"
+        recorded, several, link = recorded and link.recorded, several or link.one_of_several, link.parent
+    if recorded and several:
+        return piece_of, "piece_of"
     return functools.partial(view_of, recorded), "recorded_view_of" if recorded else "view_of"
 
 
@@ -228,14 +265,20 @@ def view_of(recorded: bool, base: torch.Tensor, shape: Shape, stride: Shape, off
         return base.as_strided(shape, stride, base.storage_offset() + offset)
 
 
+def piece_of(base: torch.Tensor, shape: Shape, stride: Shape, offset: int) -> torch.Tensor:
+    """As `view_of`; autograd refuses writes to it, as to one of several that one call gave."""
+    return view_of(True, base, (1, *shape), (0, *stride), offset).unbind(0)[0]
+
+
 def cut_view_of(
-    cut: Callable[[torch.Tensor], torch.Tensor], recorded: bool, base: torch.Tensor, shape: Shape, stride: Shape, offset: int
+    cut: Callable[[torch.Tensor], torch.Tensor], view: Callable[..., torch.Tensor], base: torch.Tensor, shape: Shape, stride: Shape,
+    offset: int,
 ) -> torch.Tensor:  # fmt: skip
-    """As `view_of`, of what `cut` makes of `base`: that itself, where the layout is the same."""
+    """As `view`, of what `cut` makes of `base`: that itself, where the layout is the same."""
     base = cut(base)
-    if not offset and base.shape == shape and base.stride() == stride:
+    if not offset and base.shape == shape and base.stride() == stride and view is not piece_of:
         return base
-    return view_of(recorded, base, shape, stride, offset)
+    return view(base, shape, stride, offset)
 
 
 def _data(x: torch.Tensor) -> torch.Tensor:

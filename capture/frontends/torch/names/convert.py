@@ -12,7 +12,7 @@ from ....values.tensor import ArrayValue
 from ..calls import Context, name, reads_types, register
 from ..dtypes import LEGACY, from_torch
 from ..state import detached
-from .create import FORMATS, tensor_from
+from .create import format_of, tensor_from
 from .shape import is_contiguous
 
 # ------------------------------------------------------------------ aliases and copies
@@ -30,16 +30,15 @@ def lift_fresh(cx: Context, input: ArrayValue) -> ArrayValue:
 
 @name("*clone")
 def clone(cx: Context, input: ArrayValue, *, memory_format: Any = None) -> Node:
-    return cx.op("clone", input, memory_format=FORMATS.get(memory_format))
+    return cx.op("clone", input, memory_format=format_of(memory_format))
 
 
 @name("Tensor.contiguous")
 def contiguous(cx: Context, self: ArrayValue, memory_format: Any = torch.contiguous_format) -> Any:
     if memory_format is torch.preserve_format:
         raise ValueError("contiguous does not take preserve_format")
-    if is_contiguous(cx, self, memory_format):
-        return self
-    return cx.op("clone", self, memory_format=FORMATS[memory_format])
+    wanted = format_of(memory_format)
+    return self if is_contiguous(cx, self, memory_format) else cx.op("clone", self, memory_format=wanted)
 
 
 @name("torch.asarray torch.as_tensor")
@@ -86,12 +85,12 @@ def to(cx: Context, self: ArrayValue, *args: Any, dtype: Any = None, device: Any
             device = a
     copy = copy or (len(flags) > 1 and flags[1])
     target = None if device is None else cx.device(device)
-    return to_(cx, self, cx.dtype(dtype), target, copy, FORMATS.get(memory_format))
+    return to_(cx, self, cx.dtype(dtype), target, copy, format_of(memory_format))
 
 
 def _conversion(dtype: torch.dtype) -> Any:
-    def call(cx: Context, self: ArrayValue, memory_format: Any = torch.preserve_format) -> Any:
-        return to_(cx, self, cx.dtype(dtype), None, False, FORMATS.get(memory_format))
+    def call(cx: Context, self: ArrayValue, *, memory_format: Any = torch.preserve_format) -> Any:
+        return to_(cx, self, cx.dtype(dtype), None, False, format_of(memory_format))
 
     return call
 

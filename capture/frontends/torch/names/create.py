@@ -17,13 +17,20 @@ from ..dtypes import from_torch, to_torch
 from .data import data_size
 
 #: memory formats as the table names them
-FORMATS = {
+_FORMATS = {
     None: None,
     torch.contiguous_format: "contiguous",
     torch.preserve_format: "preserve",
     torch.channels_last: "channels_last",
     torch.channels_last_3d: "channels_last_3d",
 }
+
+
+def format_of(memory_format: Any) -> str | None:
+    """A memory format as the table names it. Raises TypeError for what is none."""
+    if memory_format is not None and type(memory_format) is not torch.memory_format:
+        raise TypeError(f"argument 'memory_format' must be torch.memory_format, not {type(memory_format).__name__}")
+    return _FORMATS[memory_format]
 
 
 def _shape(cx: Context, size: Sequence[Any]) -> tuple[Any, ...]:
@@ -47,7 +54,7 @@ def _constant_fill(function: str, value: Any) -> None:
     def like(cx: Context, input: ArrayValue, *, dtype: Any = None, layout: Any = None, device: Any = None,
              pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Node:  # fmt: skip
         return cx.op("full_like", input, value=value, dtype=cx.dtype(dtype),
-                     device=None if device is None else cx.device(device), memory_format=FORMATS[memory_format])  # fmt: skip
+                     device=None if device is None else cx.device(device), memory_format=format_of(memory_format))  # fmt: skip
 
     def new(cx: Context, self: ArrayValue, *size: Any, dtype: Any = None, layout: Any = None, device: Any = None,
             pin_memory: bool = False, requires_grad: bool = False, **named: Any) -> Node:  # fmt: skip
@@ -93,11 +100,11 @@ def full_like(cx: Context, input: ArrayValue, fill_value: Any, *, dtype: Any = N
     where = None if device is None else cx.device(device)
     if isinstance(fill_value, (ArrayValue, Node)):
         empty = cx.op(
-            "full_like", input, value=0, dtype=cx.dtype(dtype), device=where, memory_format=FORMATS[memory_format]
+            "full_like", input, value=0, dtype=cx.dtype(dtype), device=where, memory_format=format_of(memory_format)
         )
         return cx.op("copy", empty, fill_value)
     return cx.op("full_like", input, value=fill_value, dtype=cx.dtype(dtype), device=where,
-                 memory_format=FORMATS[memory_format])  # fmt: skip
+                 memory_format=format_of(memory_format))  # fmt: skip
 
 
 @name("Tensor.new_full")
@@ -116,7 +123,7 @@ def empty(cx: Context, *size: Any, dtype: Any = None, layout: Any = None, device
     shape = _shape(cx, size or (named["size"],))
     node = cx.op("empty", shape=shape, dtype=cx.dtype(dtype) or cx.default_float(), device=cx.device(device))
     if memory_format in (torch.channels_last, torch.channels_last_3d):
-        return cx.op("clone", node, memory_format=FORMATS[memory_format])
+        return cx.op("clone", node, memory_format=format_of(memory_format))
     return node
 
 
@@ -125,7 +132,7 @@ def empty_like(cx: Context, input: ArrayValue, *, dtype: Any = None, layout: Any
                pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Node:  # fmt: skip
     like = OPS["full_like"].meta(input.meta, value=0, dtype=cx.dtype(dtype),
                                  device=None if device is None else cx.device(device),
-                                 memory_format=FORMATS[memory_format])  # fmt: skip
+                                 memory_format=format_of(memory_format))  # fmt: skip
     return cx.op("empty", shape=like.shape, stride=like.stride, dtype=like.dtype, device=like.device)
 
 

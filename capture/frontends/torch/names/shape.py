@@ -248,21 +248,35 @@ def _pieces(cx: Context, x: ArrayValue, lengths: Sequence[Any], dim: int) -> tup
     return tuple(out)
 
 
+def several(views: tuple[ArrayValue, ...]) -> tuple[ArrayValue, ...]:
+    """Views that one call gives: autograd lets nobody write to them."""
+    for view in views:
+        view.one_of_several = True
+    return views
+
+
 @name("*split")
 def split(cx: Context, tensor: ArrayValue, split_size_or_sections: Any = None, dim: int = 0, **named: Any) -> Any:
     sections = named.get("split_size", split_size_or_sections)
+    if sections is None:
+        raise TypeError("split needs the sizes of the pieces")
     size = tensor.meta.shape[dim]
     if isinstance(sections, (list, tuple)):
         if any(map(cx.ev.symbols.is_unbacked, sections)):
-            return split_by_data(cx, tensor, sections, dim)
+            return several(split_by_data(cx, tensor, sections, dim))
         if not same(sum(sections), size):
             raise ValueError(f"split: sections {sections} do not add up to the size {size}")
-        return _pieces(cx, tensor, sections, dim)
+        return several(_pieces(cx, tensor, sections, dim))
     size, sections = cx.ev.symbols.specialize(size), cx.ev.symbols.specialize(sections)  # how many pieces there are
     if sections == 0 and size == 0:
-        return _pieces(cx, tensor, [0], dim)
+        return several(_pieces(cx, tensor, [0], dim))
     count = max(-(-size // sections), 1)
-    return _pieces(cx, tensor, [min(sections, size - k * sections) for k in range(count)], dim)
+    return several(_pieces(cx, tensor, [min(sections, size - k * sections) for k in range(count)], dim))
+
+
+@name("*split_with_sizes")
+def split_with_sizes(cx: Context, input: ArrayValue, split_sizes: Any, dim: int = 0) -> Any:
+    return split(cx, input, list(split_sizes), dim)
 
 
 @name("*chunk")
@@ -271,12 +285,12 @@ def chunk(cx: Context, input: ArrayValue, chunks: int, dim: int = 0) -> Any:
     if chunks <= 0:
         raise ValueError(f"chunk expects chunks to be positive, got {chunks}")
     if isinstance(size, int) and size == 0:
-        return _pieces(cx, input, [0] * chunks, dim)
+        return several(_pieces(cx, input, [0] * chunks, dim))
     if not isinstance(size, int) and chunks > 1:
         piece = (size + chunks - 1) // chunks
         if not less((chunks - 1) * piece, size):  # the last piece would be empty: there are fewer
             return split(cx, input, -(-cx.ev.symbols.specialize(size) // chunks), dim)
-        return _pieces(cx, input, [*[piece] * (chunks - 1), size - (chunks - 1) * piece], dim)
+        return several(_pieces(cx, input, [*[piece] * (chunks - 1), size - (chunks - 1) * piece], dim))
     return split(cx, input, -(-size // chunks), dim)
 
 
@@ -298,7 +312,7 @@ def tensor_split(cx: Context, input: ArrayValue, indices_or_sections: Any, dim: 
 @name("*unbind")
 def unbind(cx: Context, input: ArrayValue, dim: int = 0) -> Any:
     size = cx.ev.symbols.specialize(input.meta.shape[dim])  # the program holds each piece
-    return tuple(input.view(cx.ev, "select", dim=dim, index=i) for i in range(size))
+    return several(tuple(input.view(cx.ev, "select", dim=dim, index=i) for i in range(size)))
 
 
 @name("torch.as_strided Tensor.as_strided")
@@ -476,6 +490,8 @@ def stride(cx: Context, self: ArrayValue, dim: int | None = None) -> Any:
 
 @name("Tensor.is_contiguous")
 def is_contiguous(cx: Context, self: ArrayValue, memory_format: Any = torch.contiguous_format) -> bool:
+    if type(memory_format) is not torch.memory_format:
+        raise TypeError("argument 'memory_format' must be torch.memory_format")
     if memory_format in _CHANNELS_LAST:
         return is_channels_last(self.meta.shape, self.meta.stride, _CHANNELS_LAST[memory_format])
     return self.meta.is_contiguous
