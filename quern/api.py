@@ -60,9 +60,10 @@ def compile(
                both as keyword arguments, as by torch.compile
     name:      what reports and graphs call it; None: the function's own name
     disable:   return `model` as it is
-    recompile_limit: versions kept before the least recently used goes; None: `config.recompile_limit`
+    recompile_limit: versions at a time; calls that none of them fits run as plain Python; None: `config.recompile_limit`
 
-    The result is called like `model`. A module gives a module: same class, same parameters, same `state_dict` keys.
+    The result is called like `model`. A module gives a module: same class, same parameters, same `state_dict` keys. A class is
+    returned itself: calls of its instances are compiled.
     Raises InvalidBackend, InvalidOption, UnsupportedPython, TypeError for something that cannot be called or an unknown
     argument.
     """
@@ -157,10 +158,23 @@ def _compile(target: Any, settings: _Settings) -> Any:
     if torch is not None and isinstance(target, torch.export.ExportedProgram):
         return _compile(target.module(), settings)
     if isinstance(target, type):
-        raise TypeError(f"quern.compile cannot compile the class {target.__name__}; compile an instance or its methods")
+        return _compile_class(target, settings)
     made = settings.function(_caller(target))
     made.stands_for(target, lambda other: _compile(other, settings))
     return made
+
+
+def _compile_class(target: type, settings: _Settings) -> type:
+    """The class, whose instances' calls are compiled from now on. Raises TypeError for one whose instances are not called."""
+    torch = sys.modules.get("torch")
+    name = "_call_impl" if torch is not None and issubclass(target, torch.nn.Module) else "__call__"
+    call = next((vars(c)[name] for c in target.__mro__ if name in vars(c)), None)
+    if not isinstance(call, (types.FunctionType, CompiledFunction)):
+        raise TypeError(
+            f"quern.compile cannot compile the class {target.__name__}: its instances have no __call__ in Python"
+        )
+    setattr(target, name, _compile(call, settings))
+    return target
 
 
 def _caller(target: Callable[..., Any]) -> types.FunctionType:

@@ -41,7 +41,7 @@ class Config:
     backend: Any = "inductor"
     mode: str | None = None
     dynamic: bool | None = None
-    #: entries kept per compiled function before the least recently used is dropped
+    #: versions of a compiled function at a time; calls that none of them fits run as plain Python
     recompile_limit: int = 16
     #: a function that would have to be compiled a second time raises `errors.RecompileForbidden`
     error_on_recompile: bool = False

@@ -116,9 +116,7 @@ def _until_settled(
                 raise restart.error from None
             continue
         except Break as broken:
-            scalars = ev.symbols.scalars - assume.pinned
-            if scalars and broken.code != "data-dependent-branch":
-                assume.pinned |= scalars
+            if ev.symbols.settle_scalars(branching=broken.code == "data-dependent-branch"):
                 ev.discard()
                 continue
             if not _learn(region, ev, broken):

@@ -2,7 +2,7 @@
 
 A call runs one generated function with the signature of the user's. It asks the entries in turn; each checks its guards
 and, when they hold, runs. When none holds, the function is captured for these arguments. Entries are kept most recently
-used first; the least recently used goes when there are too many.
+used first.
 
 An entry that ends at a graph break calls a continuation, which may come to a `ResumeFunction`. That answers with a
 `Tail`: the call still to be made. The outermost compiled function makes it, so that loops over graph breaks do not
@@ -78,6 +78,10 @@ class ResumeFunction:
         return Tail(self.dispatcher, args)
 
 
+#: captures of a region, for each entry that it may have at a time: entries go with the objects that they are about
+CAPTURES_FOR_ENTRY = 16
+
+
 class Dispatcher:
     """The entries of one region.
 
@@ -90,7 +94,6 @@ class Dispatcher:
         self.entries: list[Entry] = []
         self.policy = Policy()
         self.captures = 0
-        self.gave_up = False
         #: attempts that failed, and what was said of them
         self.failures = 0
         self.said: set[Any] = set()
@@ -213,7 +216,7 @@ class Dispatcher:
 
     def _capture(self, values: tuple[Any, ...]) -> Entry | None:
         owner = self.owner
-        if config.disable or self.gave_up or present.stance.name == "eager_on_recompile" or self.failures >= MOST:
+        if config.disable or present.stance.name == "eager_on_recompile" or self.failures >= MOST:
             return None
         if present.stance.name == "fail_on_recompile":
             raise self._forbidden(
@@ -224,7 +227,7 @@ class Dispatcher:
             if config.error_on_recompile:
                 raise self._forbidden(values, "quern.config.error_on_recompile is set", "before it is set")
         limit = owner.recompile_limit()
-        if self.captures >= limit and self._over_limit(limit):
+        if self._is_over_limit(limit):
             return None
         try:
             entry = making.build(self, owner, dict(zip(self.region.names, values)))
@@ -283,8 +286,10 @@ class Dispatcher:
         lines.append(f"  try: call it with these arguments {when}")
         return RecompileForbidden("\n".join(lines))
 
-    def _over_limit(self, limit: int) -> bool:
-        """Past the limit the least recently used entry goes for each new one; far past it, the function stays plain."""
+    def _is_over_limit(self, limit: int) -> bool:
+        """Whether there are as many entries as there may be, or there were very many: what fits none runs as plain Python."""
+        if len(self.entries) < limit and self.captures < CAPTURES_FOR_ENTRY * limit:
+            return False
         owner = self.owner
         last = owner.recompiles[-1] if owner.recompiles else None
         text = f"{self.region.name} was compiled {self.captures} times, the limit is {limit}"
@@ -293,13 +298,10 @@ class Dispatcher:
             raise RecompileLimitExceeded(
                 f"{text}{why}. Raise quern.config.recompile_limit, or make the value that changes an array"
             )
-        if self.captures == limit:
-            warn(f"quern: {text}{why}. Older versions are dropped from now on.")
-        if self.captures >= 4 * limit:
-            self.gave_up = True
-            warn(f"quern: {text}{why}. It runs as plain Python from now on.")
-            return True
-        return False
+        if "limit" not in self.said:
+            self.said.add("limit")
+            warn(f"quern: {text}{why}. Calls that no version fits run as plain Python from now on.")
+        return True
 
     def _note_recompile(self, values: tuple[Any, ...]) -> None:
         failures = []
@@ -380,7 +382,7 @@ class CompiledFunction(CopiedAsOriginal):
     backend:   (graph, example inputs, BackendContext) -> callable over the graph's inputs, giving a sequence of outputs
     fullgraph: a graph break is an error (errors.Unsupported)
     dynamic:   True: sizes are symbols from the first call; None: once they changed; False: never
-    limit:     entries kept per region; None: config.recompile_limit
+    limit:     entries per region; None: config.recompile_limit
     label:     what graphs and reports call it; None: the function's name
     """
 

@@ -110,8 +110,8 @@ class Symbols:
         self.unbacked: dict[str, tuple[Node, int | None] | None] = {}
         #: whether there are any
         self.changing = False
-        #: frameworks' scalars from outside that are inputs of the graph
-        self.scalars: set[Key] = set()
+        #: frameworks' scalars from outside that are inputs of the graph, and whether they are integers
+        self.scalars: dict[Key, bool] = {}
         self._shared: dict[int, Bound] = {}
         self._values: dict[Any, Value] = {}
 
@@ -171,19 +171,25 @@ class Symbols:
         # variables of a function's rest behind a graph break are often sizes
         return self._mode is True and self.ev.resuming and source.parent is None and self.in_range(value)
 
-    def scalar_varies(self, source: Source, value: Any, at_once: bool) -> bool:
-        """Whether a framework's scalar from outside is an input of the graph: with `at_once` before it changed. Where that breaks
-        the graph, it is a constant in the next attempt.
+    def scalar_varies(self, source: Source, value: Any) -> bool:
+        """Whether a framework's scalar from outside is an input of the graph. Where that breaks the graph, it is a constant in
+        the next attempt.
         """
         key = (source.address, None)
-        varies = key not in self.assume.pinned and (
-            at_once or self._mode is not False and key in self.ev.policy.dynamic
-        )
+        varies = key not in self.assume.pinned
         if varies:
-            self.scalars.add(key)
+            self.scalars[key] = hasattr(value, "__index__")
         else:
             self.constants.append((key, source, value))
         return varies
+
+    def settle_scalars(self, branching: bool) -> bool:
+        """Take the scalars from outside for constants in the next attempt: for a branch's sake the integers alone, which are
+        flags and counts more often than data. False where none is left to take.
+        """
+        settled = {key for key, whole in self.scalars.items() if whole or not branching} - self.assume.pinned
+        self.assume.pinned |= settled
+        return bool(settled)
 
     def in_range(self, value: Any) -> bool:
         """Whether an int may be a symbol: 0 and 1 mean something else for a size than other ints do."""

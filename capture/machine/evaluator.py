@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import math
+import operator
 import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -216,13 +217,13 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
     def has_index(self, value: Value) -> bool:
         """True when `value` can stand as an index."""
         if type(value) is ConstantValue:
-            return isinstance(value.value, int)
+            return hasattr(value.value, "__index__")
         return self.has_special(value, "__index__")
 
     def index(self, value: Value) -> int:
         """`operator.index(value)`, known now."""
-        if type(value) is ConstantValue and isinstance(value.value, int):
-            return int(value.value)
+        if type(value) is ConstantValue and hasattr(value.value, "__index__"):
+            return operator.index(value.value)
         if isinstance(value, ObjectValue):
             if type(value.payload) is ConstantValue:
                 return int(value.payload.value)
@@ -234,7 +235,7 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
                 return self.index(found)
         if not self.has_index(value):
             raise self.type_error(f"'{message_name(value.python_type())}' object cannot be interpreted as an integer")
-        return self.symbols.specialize(value)
+        return self.symbols.specialize(value.python_number(self) or value)
 
     def is_iterable(self, value: Value) -> bool:
         return self.has_special(value, "__iter__") or self.has_special(value, "__getitem__")

@@ -526,7 +526,7 @@ def test_recompile_reason_names_the_users_value() -> None:
     assert "mode was 'a'" in text and "now it is 'b'" in text and "test_guards.py" in text
 
 
-def test_limit_evicts_the_oldest_and_says_so() -> None:
+def test_beyond_the_limit_calls_run_plainly_and_it_says_so() -> None:
     def f(x, mode):
         return x * len(mode)
 
@@ -535,7 +535,9 @@ def test_limit_evicts_the_oldest_and_says_so() -> None:
     with pytest.warns(UserWarning, match=r"compiled 3 times, the limit is 3; .*mode was"):
         for m in modes:
             assert value(compiled(ONE, m)) == len(m)
-    assert len(compiled.entries) == 3
+    assert len(compiled.entries) == len(compiled.explain_records) == 3
+    assert value(compiled(ONE, "aaaaa")) == 5
+    assert len(compiled.explain_records) == 3
 
 
 def test_limit_is_an_error_under_fullgraph() -> None:
@@ -547,21 +549,6 @@ def test_limit_is_an_error_under_fullgraph() -> None:
     compiled(ONE, "aa")
     with pytest.raises(RecompileLimitExceeded, match="mode was"):
         compiled(ONE, "aaa")
-
-
-def test_entries_used_most_recently_stay() -> None:
-    def f(x, mode):
-        return x * len(mode)
-
-    compiled = toy_compile(f, limit=2)
-    compiled(ONE, "a")
-    compiled(ONE, "bb")
-    compiled(ONE, "a")
-    with pytest.warns(UserWarning):
-        compiled(ONE, "ccc")
-    before = len(compiled.recompiles)
-    compiled(ONE, "a")
-    assert len(compiled.recompiles) == before
 
 
 def test_reset() -> None:

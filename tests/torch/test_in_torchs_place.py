@@ -207,6 +207,55 @@ def test_mode_and_options_exclude_each_other_whatever_the_options(installed):
         torch.compile(plus, mode="default", options={"x": 1})
 
 
+@pytest.mark.parametrize(
+    ("options", "text"), [({"max_autotun": True}, "option max_autotun"), ({"max_autotune": "yes"}, "type of attr")]
+)
+def test_options_that_torchs_compiler_refuses_are_refused(installed, options, text):
+    with pytest.raises(RuntimeError, match=text):
+        torch.compile(plus, options=options)
+    with pytest.warns(UserWarning, match="no option 'max_autotune': ignored"):
+        assert torch.equal(torch.compile(plus, options={"max_autotune": True})(X), X + 1)
+
+
+def test_the_classes_of_modules_and_of_other_callables(installed):
+    counter = torch._dynamo.testing.CompileCounter()
+
+    @torch.compile(backend=counter)
+    class Scaled(torch.nn.Module):
+        def __init__(self, scale):
+            super().__init__()
+            self.scale = scale
+
+        def forward(self, x):
+            return plus(x) * self.scale
+
+    @torch.compile(backend=counter, fullgraph=True)
+    class Shift:
+        def __call__(self, x):
+            return plus(x) + 1
+
+    for scale in (2, 3):
+        module = Scaled(scale)
+        assert type(module) is Scaled
+        assert torch.equal(module(X), (X + 1) * scale)
+    module.register_forward_hook(lambda module, args, result: result + 1)
+    assert torch.equal(module(X), (X + 1) * 3 + 1)
+    assert counter.frame_count == 3
+    assert torch.equal(Shift()(X), X + 2)
+    assert counter.frame_count == 4
+    with pytest.raises(TypeError, match="no __call__ in Python"):
+        torch.compile(int)
+
+
+def test_as_many_versions_as_the_limit_says(installed):
+    counter = torch._dynamo.testing.CompileCounter()
+    f = torch.compile(lambda x, mode: x * len(mode), backend=counter)
+    with torch._dynamo.config.patch(recompile_limit=2), pytest.warns(UserWarning, match="the limit is 2"):
+        for mode in ("a", "ab", "abc", "abcd", "a"):
+            assert torch.equal(f(X, mode), X * len(mode))
+    assert counter.frame_count == 2
+
+
 def test_a_backend_of_the_users_is_given_its_own_options(installed, recwarn):
     given = []
 

@@ -61,7 +61,7 @@ def wrap(ev: Machine, obj: Any, source: Source) -> Value | None:
     if isinstance(obj, np.void) or isinstance(obj, np.generic) and type(obj).__flags__ & HEAPTYPE:
         return None  # a record is written to in place; a class of the program may answer as it likes
     if isinstance(obj, (np.inexact, np.integer)) and not source.is_const:
-        if ev.symbols.scalar_varies(source, obj, at_once=isinstance(obj, np.inexact)):
+        if ev.symbols.scalar_varies(source, obj):
             return scalar_input(ev, obj, source)
     if not source.is_const:
         ev.guards.equals(source, obj)

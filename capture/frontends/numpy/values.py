@@ -158,6 +158,9 @@ class NumpyArray(Array):
         content = self._content(ev)
         if content is not None:
             return ev.fold_raw(bool, content)
+        number = self.python_number(ev) if self.kind in "iu" else None
+        if number is not None:
+            return number.truth(ev)
         raise ev.break_("data-dependent-branch", f"the truth of {self.describe()}", "it depends on the array's elements",
                         "use np.where, or decide outside of the compiled function")  # fmt: skip
 

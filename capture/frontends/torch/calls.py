@@ -261,7 +261,7 @@ def _number_of(ev: Machine, value: ArrayValue) -> Any:
     """Another framework's scalar as the number that torch takes it for. Breaks for what is not a scalar."""
     number = value.python_number(ev)
     if number is not None:
-        return number.as_constant()
+        return unwrap(ev, number)
     computed = above.number_of(ev, value)
     if computed is None:
         raise mixed(ev, f"passing {value.describe()} to a tensor function")

@@ -28,6 +28,7 @@ from . import (  # noqa: F401  imported for the rows they add
     autograd_function,
     checkpointing,
     complex_views,
+    contexts,
     control_flow,
     functional_call,
     hooks,

@@ -299,3 +299,29 @@ def held_by_a_module():
             return x * torch.from_numpy(self.weight)
 
     return Scale()
+
+
+def sized(*first):
+    return [(randn(8), np.int64(n)) for n in first]
+
+
+@program(args=lambda call: sized(2, 3, 4)[call], calls=3, expect=Expect.WHOLE)
+def integers_that_change(x, n):
+    return x * n, n + 1, type(n).__name__, n
+
+
+@program(args=lambda call: sized(2, 3, 4)[call], calls=3, expect=Expect.WHOLE)
+def integers_as_sizes(x, n):
+    return x[:n], x.new_zeros(n), torch.arange(n), x[n], x.view(-1)[n:]
+
+
+@program(args=lambda call: sized(2, 1, 0, -1)[call], calls=4)
+def integers_that_are_no_sizes(x, n):
+    return x[:n], x[n], x.sum(dim=n * 0)
+
+
+@program(args=lambda call: sized(2, 3, 2)[call], calls=3)
+def integers_that_decide(x, n):
+    for i in range(n):
+        x = x + i
+    return x + 1 if n > 2 else x - 1, [x, x, x, x][n], {2: "two", 3: "three"}[n]

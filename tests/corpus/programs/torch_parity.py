@@ -173,3 +173,54 @@ class Settings:
 def copies_with_changing_numbers(s):
     s.names.append("seen")
     return s.weight * s.times, dataclasses.asdict(s), copy.deepcopy(s.times), copy.deepcopy([s.times])
+
+
+@program(expect=Expect.WHOLE)
+def labels_for_profilers(x):
+    with torch.profiler.record_function("outside"):
+        with torch.autograd.profiler.record_function("inside") as label:
+            y = x * 2
+    return y + 1, type(label).__name__
+
+
+@program
+def a_break_inside_of_a_label(x):
+    with torch.profiler.record_function("around"):
+        y = x + 1
+        if y.sum() > 0:
+            y = y * 2
+    return y
+
+
+@program.script
+def labels_that_are_read(c):
+    @c
+    def f(x):
+        with torch.profiler.record_function("the label"):
+            return x * 2
+
+    yield f(randn(3))
+    with torch.profiler.profile() as seen:
+        yield f(randn(3))
+    yield [event.key for event in seen.key_averages() if event.key == "the label"]
+    yield f(randn(3))
+
+
+@program(expect=Expect.WHOLE)
+def hooks_for_saved_tensors_forbidden(x):
+    with torch.autograd.graph.disable_saved_tensors_hooks("not here"):
+        y = x * 2
+    return y + 1
+
+
+@program
+def hooks_for_saved_tensors_forbidden_around_a_break(x):
+    with torch.autograd.graph.disable_saved_tensors_hooks("not here"):
+        y = x * 2
+        if y.sum() > 100:
+            return y
+        try:
+            with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+                return y
+        except RuntimeError as error:
+            return y + 1, str(error)

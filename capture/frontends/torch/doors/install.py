@@ -116,6 +116,15 @@ def compile_settings(given: Mapping[str, Any]) -> dict[str, Any]:
         options = [f.name for f in fields(Options)]
         unknown = [k for k in wanted if k not in options]
         if unknown:
+            if found.get("backend") != "eager" and found.get("mode") is None:
+                _refuse_as_torch({k: wanted[k] for k in unknown})
             warn(f"quern has no option {', '.join(map(repr, unknown))}: ignored")
         found["options"] = {k: v for k, v in wanted.items() if k in options}
     return found
+
+
+def _refuse_as_torch(options: Mapping[str, Any]) -> None:
+    """Raise what torch.compile raises for options that its compiler does not know, or of another type. Imports that compiler."""
+    asked = object.__new__(torch._TorchCompileInductorWrapper)
+    asked.config = {}
+    asked.apply_options(dict(options))
