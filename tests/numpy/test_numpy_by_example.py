@@ -67,6 +67,14 @@ def test_sizes_that_the_data_decide_break_the_graph(function):
     check(compiled(function, "inductor", fullgraph=False), function, V, K)
 
 
+@pytest.mark.filterwarnings("ignore:Casting complex values")
+def test_a_number_that_numpy_takes_where_it_refuses_an_array_breaks_the_graph():
+    function = lambda z: np.interp(z.sum(), [0.0, 1.0, 2.0], [1.0, 3.0, 5.0])  # noqa: E731
+    with pytest.raises(Unsupported):
+        compiled(function, "inductor")(Z)
+    check(compiled(function, "inductor", fullgraph=False), function, Z)
+
+
 def test_parts_of_complex_arrays_are_views():
     def f(z):
         before = z.real

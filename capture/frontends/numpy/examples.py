@@ -155,6 +155,13 @@ def call_by_example(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         result = function(*_filled(template, examples), **_filled(named, examples))
+        if any(a.scalar for a in arrays):
+            handed = list(map(np.asarray, examples))
+            try:
+                _ = function(*_filled(template, handed), **_filled(named, handed))
+            except (TypeError, ValueError) as error:
+                why = f"an array of no axes stands for a number in graphs, and is refused: {error}"
+                raise unsupported(f"{name} of a number", why=why) from None
     return _emit(b, target, arrays, template, named, result, examples)
 
 

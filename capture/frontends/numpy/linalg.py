@@ -154,16 +154,31 @@ def einsum(b: ArrayBuilder, *operands: Any, out: Any = None, dtype: Any = None, 
     kind = np.result_type(*(a.dtype for a in arrays)) if dtype is None else np.dtype(dtype)
     if kind.kind == "b":
         raise unsupported("np.einsum of booleans")
-    if len(arrays) == 1:
-        return b.into(out, _one_operand(b, arrays[0], inputs[0], result, kind, dtype))
-    terms = [_diagonals(b, b.cast(a, kind), labels) for a, labels in zip(arrays, inputs)]
+    given = [_diagonals(b, a, labels) for a, labels in zip(arrays, inputs)]
+    if len(given) == 1 and set(given[0][1]) == set(result):
+        x, labels = given[0]
+        return b.into(
+            out, b.view(x, "permute", dims=tuple(labels.index(c) for c in result))
+        )  # a view, whatever dtype= says
+    terms = [(b.cast(a, kind), labels) for a, labels in given]
     while len(terms) > 1:
         (x, left), (y, right), *rest = terms
         wanted = set(result).union(*(labels for _, labels in rest)) if rest else set(result)
         terms = [_contract(b, x, left, y, right, wanted), *rest]
     made, labels = terms[0]
     made = _summed(b, made, labels, result)
-    return b.into(out, made)
+    return b.into(out, made if optimize else b.laid_out(made, _strides(given, result, made.shape)))
+
+
+def _strides(terms: Sequence[tuple[Array, str]], result: str, shape: Sequence[Dim]) -> tuple[Dim, ...]:
+    """Those of a new result: NumPy goes over its axes, and over those that are summed, in the order of the operands' memory."""
+    labels = [*result, *sorted({c for _, own in terms for c in own} - set(result))]
+
+    def along(own: str, steps: Sequence[Dim], nothing: int) -> list[Dim]:
+        return [steps[own.index(c)] if c in own else nothing for c in labels]
+
+    order = layout.axis_order([(along(own, x.shape, 1), along(own, x.strides, 0)) for x, own in terms], len(labels))
+    return layout.ordered_strides(shape, [axis for axis in order if axis < len(result)])
 
 
 def _subscripts(text: str, arrays: Sequence[Array]) -> tuple[list[str], str]:
@@ -202,13 +217,6 @@ def _diagonals(b: ArrayBuilder, x: Array, labels: str) -> tuple[Array, str]:
             x = b.view(x, "diagonal", offset=0, dim1=x.ndim - 2, dim2=x.ndim - 1).made_by("einsum")
             labels = "".join(k for d, k in enumerate(labels) if d not in (one, other)) + c
     return x, labels
-
-
-def _one_operand(b: ArrayBuilder, a: Array, labels: str, result: str, kind: np.dtype, dtype: Any) -> Array:
-    x, labels = _diagonals(b, a, labels)
-    if set(labels) == set(result) and dtype is None:
-        return b.view(x, "permute", dims=tuple(labels.index(c) for c in result))  # a view, as in NumPy
-    return _summed(b, b.cast(x, kind), labels, result)
 
 
 def _summed(b: ArrayBuilder, x: Array, labels: str, result: str) -> Array:
