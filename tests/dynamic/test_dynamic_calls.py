@@ -143,6 +143,18 @@ def test_two_symbols():
     quern.reset()
 
 
+def test_sizes_that_would_be_below_zero_are_not_asked_about():
+    def f(x, n):
+        return torch.isin(torch.tensor(2.0), x[n:]), torch.cdist(x[n:, None], x[:n, None])
+
+    with torch.no_grad(), quern.config.patch(on_error="raise"):
+        compiled = quern.compile(f, fullgraph=True)
+        for n in (2, 3, 4, 2):
+            for found, wanted in zip(compiled(torch.arange(6.0), n), f(torch.arange(6.0), n)):
+                agree(found, wanted)
+    quern.reset()
+
+
 def test_a_factor_that_floats_cannot_hold_is_no_formula():
     def f(x):
         return F.interpolate(x[None, None], scale_factor=0.7, mode="bicubic")

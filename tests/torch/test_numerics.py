@@ -268,6 +268,8 @@ REFUSED = {
     "target size": (lambda x: F.binary_cross_entropy_with_logits(x, torch.ones(4)), (2, 4)),
     "movedim": (lambda x: x.movedim(0, 4), (2, 4)),
     "flipud": (torch.flipud, ()),
+    "repeated along no dim": (lambda x: x.repeat_interleave(2, -1), ()),
+    "three dims turned in place": (lambda x: (x * 2).t_(), (2, 3, 4)),
     "diag": (torch.diag, (1, 2, 4)),
     "circular": (lambda x: F.pad(x, (1, 1), mode="circular"), (4,)),
     "replicate": (lambda x: F.pad(x, (1, 1, 1, 1), mode="replicate"), (2, 4)),

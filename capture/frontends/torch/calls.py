@@ -489,10 +489,8 @@ def handler_of(fn: Function, place: str = "") -> Handler:
             if refused.code != "framework-error":
                 raise
             refusal = refused
-        except (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
-                raise  # not what the framework raises of arguments
-            refusal = _refusal(ev, fn, args, kwargs, error)
+        except OF_ARGUMENTS as error:
+            refusal = refusal_of(ev, fn, args, kwargs, error)
         try:  # what the table refuses may be right all the same: the framework decides
             return call_original(ev, place, args, kwargs, Declined(refusal.what))
         except Break:
@@ -502,8 +500,16 @@ def handler_of(fn: Function, place: str = "") -> Handler:
     return handler
 
 
-def _refusal(ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value], error: Exception) -> Break:
-    """What is said of a call that raised during capture: its arguments do not bind, or the framework refuses them."""
+#: what handlers and rows raise of arguments that the framework refuses
+OF_ARGUMENTS = (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError, RuntimeError)
+
+
+def refusal_of(
+    ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value], error: Exception
+) -> Break:
+    """What is said of a call that raised one of these: its arguments do not bind, or the framework refuses them."""
+    if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
+        raise error  # of another kind
     try:
         inspect.signature(fn).bind(None, *args, **{k: v for k, v in kwargs.items() if k != "out"})
     except TypeError:

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 from ...values.base import Value
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
-from .calls import METHODS, NUMERIC, Context, Declined, above, assign, operand_of, takes_numbers, unwrap
+from .calls import (
+    METHODS,
+    NUMERIC,
+    OF_ARGUMENTS,
+    Context,
+    Declined,
+    above,
+    assign,
+    operand_of,
+    refusal_of,
+    takes_numbers,
+    unwrap,
+)
 from .names.index import fill
 from .names.shape import squeeze, t, transpose, unsqueeze
 from .overlapping import check_written, is_pointwise
@@ -61,6 +73,8 @@ def _call_inplace(ev: Machine, x: ArrayValue, name: str, args: Sequence[Value], 
             special(Context(ev), x, *[given(ev, a) for a in args], **{k: given(ev, v) for k, v in kwargs.items()})
         except Declined:
             return above.method_call(ev, name, [x, *args], kwargs)
+        except OF_ARGUMENTS as error:
+            raise refusal_of(ev, special, [x, *args], kwargs, error) from error
         return x
     if name in RANDOM or name in _UNDIFFERENTIABLE and state_of(ev).grad and state_of(ev).requires_grad(x.node(ev)):
         return above.method_call(ev, name, [x, *args], kwargs)

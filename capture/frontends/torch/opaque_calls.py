@@ -60,6 +60,8 @@ class Call:
         if self.symbols:
             args, kwargs = _valued(args, point), _valued(kwargs, point)
             metas = [replace(m, shape=_valued(m.shape, point), stride=_valued(m.stride, point)) for m in metas]
+            if any(size < 0 for m in metas for size in m.shape):
+                raise Unforeseen("a size below zero")
         given = measurable(self.target, metas) if stand_ins is None else stand_ins
         return foresee(self.fn, args, kwargs, metas, given, self.held, self.recording)
 

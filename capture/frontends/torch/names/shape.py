@@ -412,6 +412,8 @@ def repeat_interleave(cx: Context, input: ArrayValue, repeats: Any = None, dim: 
     if repeats is None or isinstance(repeats, ArrayValue):
         raise cx.broken("data-dependent-shape", "torch.repeat_interleave with repeats given as a tensor",
                         "the size of its result depends on the data", "pass the repeats as an int")  # fmt: skip
+    if dim is not None and not input.meta.shape:
+        raise IndexError(f"repeat_interleave: dimension {dim} of a tensor without dimensions")
     return cx.op("repeat_interleave", input, repeats=repeats, dim=dim)
 
 
