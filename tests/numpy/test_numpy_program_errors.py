@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import operator
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -188,6 +189,7 @@ def test_as_in_numpy(fn, calls, backend):
 @pytest.mark.parametrize("function", [
     lambda x: np.einsum("ii->i", x), lambda x: np.einsum("ii", x), lambda x: np.einsum("ii,ij->j", x, x),
     lambda x: np.median(x[0, 0], axis=-1), lambda x: np.average(x[0, 0], axis=0), lambda x: np.percentile(np.sin(x)[0, 0], 30, axis=0),
+    lambda x: operator.setitem(x[0], ..., x[0][:, None]), lambda x: operator.setitem(x[:, :2], slice(1, None), x[1:, :2, None]),
     lambda x: np.cumsum(x[0, 0], axis=1), lambda x: np.array(x[0, 0]).cumprod(axis=-2), lambda x: np.add.accumulate(x[0, 0], axis=1),
 ])  # fmt: skip
 @pytest.mark.parametrize("backend", ["eager", "inductor"])

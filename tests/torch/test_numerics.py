@@ -268,6 +268,8 @@ REFUSED = {
     "target size": (lambda x: F.binary_cross_entropy_with_logits(x, torch.ones(4)), (2, 4)),
     "movedim": (lambda x: x.movedim(0, 4), (2, 4)),
     "flipud": (torch.flipud, ()),
+    "a mesh of two types": (lambda x: torch.meshgrid(x, x.double(), indexing="ij"), (4,)),
+    "a mesh of a column": (lambda x: torch.meshgrid(x[:, None], x, indexing="ij"), (4,)),
     "repeated along no dim": (lambda x: x.repeat_interleave(2, -1), ()),
     "three dims turned in place": (lambda x: (x * 2).t_(), (2, 3, 4)),
     "diag": (torch.diag, (1, 2, 4)),

@@ -340,6 +340,7 @@ def setitem(b: ArrayBuilder, x: Array, key: Any, value: Any) -> None:
             isinstance(value, Array)
             and not value.scalar
             and value.dtype == view.dtype
+            and value.shape == view.shape
             and overlap(view, value) is Overlap.SAME
         )
         if not there:  # as after `x[key] += 1`

@@ -443,6 +443,8 @@ def roll(cx: Context, input: ArrayValue, shifts: Any, dims: Any = ()) -> Node:
 @name("torch.meshgrid")
 def meshgrid(cx: Context, *tensors: Any, indexing: str | None = None) -> Any:
     found = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
+    if any(_rank(t) > 1 for t in found) or len({(t.meta.dtype, t.meta.device) for t in found}) > 1:
+        raise ValueError("meshgrid takes tensors of at most one dim, of one type")
     swap = indexing == "xy" and len(found) >= 2
     if swap:
         found[0], found[1] = found[1], found[0]
