@@ -247,6 +247,34 @@ def test_the_classes_of_modules_and_of_other_callables(installed):
         torch.compile(int)
 
 
+def test_compiled_inside_of_compiled_code(installed):
+    counter = torch._dynamo.testing.CompileCounter()
+    layer = torch.nn.Linear(3, 3)
+
+    @torch.compile(backend=counter, fullgraph=True)
+    def whole(x):
+        @torch.compile(backend="eager", fullgraph=True)
+        def decorated(y):
+            return plus(y)
+
+        inner = torch.compile(layer)
+        return inner(decorated(x)), isinstance(inner, torch.nn.Linear), torch.compile(lambda y: y * 2)(x)
+
+    for _ in range(2):
+        result, is_layer, doubled = whole(X)
+        torch.testing.assert_close(result, layer(X + 1))
+        assert is_layer and torch.equal(doubled, X * 2)
+    assert counter.frame_count == 1
+
+    @torch.compile(backend=counter)
+    def given_out(x):
+        return torch.compile(plus, backend=counter), x
+
+    made, _ = given_out(X)
+    assert isinstance(made, CompiledFunction) and torch.equal(made(X), X + 1)
+    assert counter.frame_count == 2
+
+
 def test_as_many_versions_as_the_limit_says(installed):
     counter = torch._dynamo.testing.CompileCounter()
     f = torch.compile(lambda x, mode: x * len(mode), backend=counter)

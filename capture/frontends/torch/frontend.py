@@ -55,6 +55,7 @@ from .guards import (
     tensor_key,
 )
 from .hooks import saved_tensor_hook_raised
+from .inner_compile import inner_compile
 from .inplace import RELAID, call_inplace, is_inplace
 from .lazy import is_lazy
 from .module import CompiledModule
@@ -128,6 +129,8 @@ class TorchFrontend:
     # ------------------------------------------------------------ callables
 
     def function(self, fn: Any) -> Handler | None:
+        if fn is torch.compile:
+            return inner_compile
         if _is_refused_by_torch(fn):
             return _break_at_refused(fn)
         try:
