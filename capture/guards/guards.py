@@ -251,12 +251,6 @@ class GuardSet:
             dicts.append(held)
             names.append(name)
 
-    def keeps(self, held: dict[str, Any], name: str) -> None:
-        """A held instance's dict has under `name` the very object that stands there now."""
-        place, part = self.names.inject(held, "dict"), self.names.inject(held[name], "part")
-        reason = f"an object that is held had another dict under {name}"
-        self.test(None, f"{place}[{self.names.literal(name)}] is {part}", reason)
-
     def steady(self, owner: type | dict[str, Any], name: str, obj: Any, label: str) -> None:
         """A class of a library, or a module of one (given as its dict), holds `obj` under `name`: one test for each of them."""
         held = owner.__dict__ if isinstance(owner, type) else owner  # of a class, a new view at each asking

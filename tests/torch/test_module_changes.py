@@ -364,3 +364,53 @@ def test_a_compiled_call_that_the_instance_got_later():
     assert torch.equal(function(x), x * 100)
     model._compiled_call_impl = None
     assert torch.equal(function(x), model(x))
+
+
+# ---------------------------------------------------------------- another `__dict__`
+
+
+def _another_dict(m, other):
+    m.__dict__ = other.__dict__
+
+
+def _a_changed_copy(m, other):
+    m.__dict__ = {**m.__dict__, "kind": "b"}
+
+
+def _another_dict_inside(m, other):
+    m.linear.__dict__ = other.linear.__dict__
+
+
+def _other_registries(m, other):
+    m.__dict__["_parameters"] = {**m._parameters, "gain": other.gain}
+    m.__dict__["_buffers"] = dict(other._buffers)
+
+
+def _hooks_of_another(m, other):
+    other.register_forward_hook(lambda module, args, result: result * 3)
+    m.__dict__ = other.__dict__
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_another_dict, _a_changed_copy, _another_dict_inside, _other_registries, _hooks_of_another],
+    ids=lambda f: f.__name__,
+)
+def test_a_module_with_another_dict(change):
+    def results(compiled):
+        torch.manual_seed(0)
+        m, other = Block(), Block()
+        other.kind = "b"
+        with torch.no_grad():
+            other.shift.zero_()
+        uses = [lambda x: m(x), lambda x: m.gain.sum() * x, lambda x: m.shift + x, lambda x: m.linear(x)]
+        calls = [quern.compile(use, backend="eager") if compiled else use for use in uses]
+        calls.append(quern.compile(m, backend="eager") if compiled else m)
+        found = []
+        with torch.no_grad():
+            for _ in range(2):
+                found += [call(torch.ones(2, 3)) for call in calls]
+                change(m, other)
+        return found
+
+    torch.testing.assert_close(results(True), results(False))

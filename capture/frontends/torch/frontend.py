@@ -391,9 +391,11 @@ def _wrap_module(ev: Machine, obj: torch.nn.Module, source: Source) -> Value | N
     if isinstance(obj, CompiledModule):
         # compiled by itself elsewhere; inside another compiled function it is the plain module
         return ev.wrap(obj._orig_mod, ev.names.const(obj._orig_mod, label=held.label))
+    value = NNModuleValue(ev.class_info(type(obj)), held, obj)
     if held.is_const:
         ev.guards.class_stays(held, obj)
-    return NNModuleValue(ev.class_info(type(obj)), held, obj)
+        value.guard_dict(ev)
+    return value
 
 
 # ---------------------------------------------------------------- callables

@@ -52,6 +52,7 @@ def compile_call(module: torch.nn.Module, compile_function: Compile, in_place: b
     forward = compiled[0]
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        names = module.__dict__  # which may be replaced
         given = names.get("_compiled_call_impl")
         if given is not None and given is not own_compiled and given is not call:  # stands before all else
             return given(*args, **kwargs)

@@ -119,8 +119,10 @@ class NNModuleValue(ObjectValue):
         """Where a registered member stands: the dict itself is held when the module is."""
         assert self.source is not None
         if self.source.is_const:
-            assert self.real_dict is not None
-            ev.guards.keeps(self.real_dict, registry)
+            part = ev.names.inject(members, "part")
+            ev.guards.test(
+                self._dict_place(ev), f"{{x}}[{registry!r}] is {part}", f"{{label}} had another dict under {registry}"
+            )
             label = self.source.label
             return ev.names.const(members, label=label).step("", f"[{name!r}]", f".{name}")
         return self.source.step("", f".{registry}[{name!r}]", f".{name}")
@@ -199,6 +201,15 @@ class NNModuleValue(ObjectValue):
             ev.guards.test(self.dict_source(ev), f"{asked}({{x}})", "{label} had no hooks, and no call of its own")
         return True
 
+    def guard_dict(self, ev: Machine) -> None:
+        """The module, which is held, has its attributes in the dict that it had. Of modules inside of it nobody asks: there are many of
+        them, and where their parts stand is guarded (`member_source`).
+        """
+        inside = state_of(ev).inside
+        if id(self.real) not in inside:
+            ev.guards.is_(self._dict_place(ev), self.real_dict)
+            inside |= _inside(self.real)
+
     def guard_names(self, ev: Machine) -> None:
         """The module, which is held, got no further attributes of its own. Their number says so: what was used is still there.
         Where the program itself adds or removes some, those that matter for calls are asked one by one.
@@ -218,6 +229,17 @@ class NNModuleValue(ObjectValue):
         if self.info.find("__len__") is MISSING and self.info.find("__bool__") is MISSING:
             return True
         return super().truth(ev)
+
+
+def _inside(module: Any) -> set[int]:
+    """Identities of the modules in a module, at any depth."""
+    found: set[int] = set()
+    todo = [module]
+    while todo:
+        parts = [p for p in (vars(todo.pop()).get("_modules") or {}).values() if p is not None and id(p) not in found]
+        found.update(map(id, parts))
+        todo += parts
+    return found
 
 
 def _is_plainly_called(names: dict[str, Any]) -> bool:

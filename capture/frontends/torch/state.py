@@ -65,6 +65,8 @@ class TorchState:
         #: the dicts of held modules' attributes, by (their identity, the name under which hooks stand)
         self.module_hooks: dict[tuple[int, str], dict[str, Any]] = {}
         self.modules: dict[int, Any] = {}
+        #: identities of the modules inside of those
+        self.inside: set[int] = set()
         self.quiet = False
         self.pending: dict[Storage, int] = {}
         #: how many nodes there were when the call or statement began that is captured now
