@@ -46,6 +46,8 @@ from .region import LazySlots, Region
 #: modules whose import fills the tables of instructions and of modelled callables
 TABLES = (builtin_functions, library, opcodes, opcodes_control, polyfills)
 
+#: codes of breaks that no place in the program is the cause of
+_OF_THE_WHOLE = frozenset(("packing-hooks",))
 #: attempts at one frame before it is left to plain Python
 MAX_ATTEMPTS = 40
 
@@ -209,6 +211,8 @@ def _learn(region: Region, ev: Evaluator, broken: Break) -> bool:
         raise BreakReason.of(broken).unsupported() from None
     root = ev.root
     if root is None or region.view.can_suspend:
+        return False
+    if broken.code in _OF_THE_WHOLE:
         return False
     if broken.code == "finalizer" or _counts_references(root):
         return False  # our frames around a continuation would hold the object longer than the program does

@@ -268,3 +268,49 @@ def test_effects_of_an_autograd_function_happen_once():
     Logged.log.clear()
     assert torch.equal(quern.compile(fn, backend="eager")(x), x * 2)
     assert Logged.log == ["before", "forward"]
+
+
+class _Normalised(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.last, self.calls = nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.last(torch.relu(self.norm(self.first(x))))
+
+
+class _WritesAtLast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.register_buffer("n", torch.zeros(()))
+
+    def forward(self, x):
+        y = torch.sigmoid(self.layer(x))
+        self.n += 1  # where the recomputation has ended already
+        return y * 2
+
+
+@pytest.mark.parametrize(
+    "make", [_Normalised, _WritesAtLast, lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))]
+)
+@pytest.mark.parametrize(
+    "settings", [{"use_reentrant": True}, {"use_reentrant": False}, {"use_reentrant": False, "early_stop": False}]
+)
+def test_compiled_code_under_eagers_checkpointing_changes_what_eager_changes(make, settings):
+    """Its recomputation ends once all is there that it needs, in the midst of the function."""
+
+    def observe(wrap):
+        torch.manual_seed(0)
+        module = make()
+        call = wrap(module)
+        x = torch.randn(5, 4, requires_grad=True)
+        for checkpointed in (False, True, True):
+            result = checkpoint(call, x, **settings) if checkpointed else call(x)
+            result.sum().backward()
+        return [module.state_dict(), getattr(module, "calls", 0), x.grad, [p.grad for p in module.parameters()]]
+
+    expected = observe(lambda m: m)
+    for options in ({"backend": "eager"}, {"backend": "eager", "fullgraph": True}):
+        compare(expected, observe(lambda m, options=options: quern.compile(m, **options)))

@@ -140,6 +140,24 @@ def saved_tensor_hook_raised(error: Exception) -> bool:
     return code is None or code in frames
 
 
+def heed_packing(ev: Machine) -> None:
+    """Where hooks pack what is saved for the backward pass, they may end the program in its midst, as checkpointing's do: what the
+    program changed until then stays changed. A graph has changed nothing then, and neither has its entry.
+    """
+    state = state_of(ev)
+    if not (len(ev.effects) or state.arrays.entries or state.stored) or not state.recorded():
+        return
+    asked = torch._C._autograd._top_saved_tensors_default_hooks
+    none = asked(False) is None
+    ev.guards.test(None, f"({ev.names.inject(asked, 'packing_hooks')}(False) is None) is {none}",
+                   f"{'no ' if none else ''}hooks packed what is saved for the backward pass", 0)  # fmt: skip
+    if not none:
+        refusal = ev.break_("packing-hooks", "a function that changes what others see, under hooks for saved tensors",
+                            "they may end it in its midst")  # fmt: skip
+        refusal.strict = False  # its caller, not the function, brings them
+        raise refusal
+
+
 def finish(ev: Machine, rb: Emitter) -> None:
     """At the end of a capture: the statements that register."""
     for made in state_of(ev).registrations:
