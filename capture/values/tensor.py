@@ -30,18 +30,19 @@ class Storage:
     """One block of memory that the graph makes.
 
     node:    the graph node with its present content, laid out as `meta`
+    made:    the node that it was made by (None: it comes from outside)
     meta:    layout of the base array, fixed
     version: counts writes
     frozen:  why it must not be written ("": it may be)
     """
 
-    __slots__ = ("node", "meta", "version", "frozen", "output")
+    __slots__ = ("node", "made", "meta", "version", "frozen", "output")
 
     #: True for memory that comes from outside
     is_input = False
 
     def __init__(self, node: Node | None, meta: TensorMeta, frozen: str = "") -> None:
-        self.node = node
+        self.node = self.made = node
         self.meta = meta
         self.version = 0
         self.frozen = frozen
@@ -357,8 +358,12 @@ class ArrayValue(Value):
         if isinstance(storage, InputStorage):
             return self.rebuild_view(rb, rb.source(storage.source))
         if storage.output is None:
-            storage.output = rb.output(storage.current(rb.ev))
+            storage.output = self.output(rb)
         return storage.output if self.parent is None else self.rebuild_view(rb, storage.output)
+
+    def output(self, rb: Emitter) -> str:
+        """Code for the base array of a storage that the graph makes."""
+        return rb.output(self.storage.current(rb.ev))
 
     def _remake(self, rb: Emitter) -> str:
         near: ArrayValue = self

@@ -212,6 +212,7 @@ class TorchFrontend:
     def finish(self, ev: Machine, rb: Emitter) -> None:
         state = state_of(ev)
         hooks.heed_packing(ev)
+        training.heed_inference(ev)
         guard_together(ev, state)
         heed_determinism(ev)
         heed_meta_device(ev)

@@ -35,7 +35,8 @@ class TorchState:
         self.arrays = ArrayState()
         self.builder = builder
         self._inference = torch.is_inference_mode_enabled()
-        self.inference_changed = False
+        #: switches of inference mode: the mode before, and the nodes that there were
+        self._switches: list[tuple[bool, set[Node]]] = []
         self.grad = torch.is_grad_enabled()
         self.entry_grad = self.grad
         self.entry_inference = self.inference
@@ -103,9 +104,29 @@ class TorchState:
     @inference.setter
     def inference(self, mode: bool) -> None:
         """As eager's: recording is off inside, and on where the mode is switched off."""
+        if mode is not self._inference:
+            self._switches.append((self._inference, set(self.builder.graph.nodes)))
         self._inference = mode
-        self.inference_changed = True
         self.grad = not mode
+
+    @property
+    def inference_changed(self) -> bool:
+        """Whether the program switched inference mode."""
+        return bool(self._switches)
+
+    def made_in_inference(self, node: Node) -> bool:
+        """Whether inference mode was on when a node was made."""
+        for before, nodes in self._switches:
+            if node in nodes:
+                return before
+        return self._inference
+
+    def is_inference(self, storage: Storage) -> bool:
+        """Whether the tensors over a storage are such as only inference mode may write to."""
+        if isinstance(storage, InputStorage):
+            return isinstance(storage.real, torch.Tensor) and storage.real.is_inference()
+        assert storage.made is not None
+        return self.made_in_inference(storage.made)
 
     @property
     def delivers(self) -> bool:

@@ -291,10 +291,29 @@ class TensorValue(ArrayValue):
         shape, stride, offset = rb.sizes(self.meta.shape), rb.sizes(self.meta.stride), rb.size(self.offset)
         return f"{rb.inject(training.relaid, 'relaid')}({rb.value(made)}, {shape}, {stride}, {offset})"
 
+    def output(self, rb: Emitter) -> str:
+        text, state = super().output(rb), state_of(rb.ev)
+        root: ArrayValue = self
+        while root.parent is not None:
+            root = root.parent
+        mode = state.is_inference(self.storage)
+        if mode is state.entry_inference or root.framework != self.framework:
+            return text
+        if state.requires_grad(self.storage.current(rb.ev)):
+            raise rb.cannot(self, "it was made out of inference mode, which was on before, and gradients are recorded")
+        return rb.temp(f"{rb.inject(made_in_mode)}({mode}, {text})")
+
     def rebuild_view(self, rb: Emitter, base: str, offset: Dim = 0) -> str:
         restore = rb.inject(*training.view_maker(rb.ev, self))
         shape, stride = rb.sizes(self.meta.shape), rb.sizes(self.meta.stride)
         return f"{restore}({base}, {shape}, {stride}, {rb.size(self.offset - offset)})"
+
+
+def made_in_mode(inference: bool, x: torch.Tensor) -> torch.Tensor:
+    """What `x` would be, had it been made with inference mode on or off: another tensor over its memory."""
+    with torch.inference_mode(inference):
+        empty = torch.empty(0, dtype=x.dtype, device=x.device)
+        return empty.set_(x.untyped_storage(), x.storage_offset(), x.shape, x.stride())
 
 
 above.tensor = TensorValue

@@ -42,6 +42,11 @@ def write(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node],
         _count(ev, storage)
     if state.recorded() and node.op.kind != "view" and node in ev.graph.nodes[state.began :]:
         state.contents.setdefault(storage, []).append(node)
+    if state.inference_changed and not state.inference and state.is_inference(storage):
+        raise ev.framework_error(RuntimeError("a tensor of inference mode is written to outside of inference mode"))
+    if storage.is_input and state.inference and not state.entry_inference and state.is_inference(storage):
+        raise ev.break_("inference-mode-write", f"writing to {array.describe()}, which was made in inference mode",
+                        "it would be written when the mode has been left again", "enter the mode outside of the compiled function")  # fmt: skip
     gives = state.requires_grad(node)
     if not ev.symbols.assume.fresh_views and not state.quiet and (gives or state.requires_grad(storage.current(ev))):
         raise _refused(ev, array, "writing under views that are read afterwards, in")
@@ -213,6 +218,24 @@ def write_data_of(target: torch.Tensor, value: torch.Tensor, uncounted: int = 0)
 def count_writes(target: torch.Tensor, count: int) -> None:
     """Note `count` writes to a tensor. Programs read how often a tensor was written to (`_version`), and autograd says it in errors."""
     increment_version((target,) * count)
+
+
+def heed_inference(ev: Machine) -> None:
+    """At the end of a capture: autograd may refuse to keep what was made in inference mode for a backward pass."""
+    state = state_of(ev)
+    if not state.inference_changed or not state.recorded():
+        return
+    kept: set[Node] = set()
+    for node in ev.graph.nodes:
+        if node.op.kind == "view":
+            refused = node.inputs[0] in kept
+        else:
+            refused = node.op.kind != "input" and state.made_in_inference(node)
+        if refused:
+            kept.add(node)
+        elif state.records_gradients(node) and any(i in kept for i in node.inputs):
+            raise ev.break_("inference-mode", f"{node.op.name} of a tensor made in inference mode, with gradients recorded",
+                            "autograd may refuse it", "use a copy made outside of inference mode")  # fmt: skip
 
 
 def finish_counting(ev: Machine, rb: Emitter) -> None:

@@ -530,14 +530,7 @@ def length(cx: Context, self: ArrayValue) -> Any:
 
 @name("*is_inference")
 def is_inference(cx: Context, input: ArrayValue) -> bool:
-    storage = input.storage
-    if isinstance(storage, InputStorage):
-        return bool(storage.real.is_inference())
-    state = state_of(cx.ev)
-    if state.inference_changed:
-        raise cx.broken("inference-mode", "asking whether a tensor is one of inference mode",
-                        "the mode was changed, and under which one it was made is not noted")  # fmt: skip
-    return state.inference
+    return state_of(cx.ev).is_inference(input.storage)
 
 
 @name("Tensor.__deepcopy__")
