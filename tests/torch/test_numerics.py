@@ -301,6 +301,14 @@ def test_ranks_dtypes_and_settings_that_eager_refuses(name):
     assert check(fn, torch.rand(shape), dynamic=(None,)) is not None
 
 
+@pytest.mark.parametrize("order", [0, 0.5, 1, 2, 3, -2, INF])
+@pytest.mark.parametrize("value", [1e-30, -1e30, 0.0, NAN])
+def test_the_norm_of_one_element_is_its_size(order, value):
+    norm = torch.linalg.vector_norm
+    x = T([[value], [value]])
+    check(lambda x: (norm(x, order, 1), norm(x[:1], order, keepdim=True), norm(x[0, 0], order), F.normalize(x)), x)
+
+
 @pytest.mark.parametrize("dim", [None, 0, -1, (0, 2)])
 @pytest.mark.parametrize("at", [(0, 0, 0), (1, 1, 2), (1, 2, 3)])
 def test_a_mean_beside_a_variance_is_nan_behind_an_infinity(at, dim):
