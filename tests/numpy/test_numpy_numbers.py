@@ -118,6 +118,36 @@ def test_an_int_that_does_not_fit_is_refused(dtype):
     agree(x + 4, compiled(x, 4))
 
 
+STORES = {
+    "part": lambda x, k: x.__setitem__(slice(1, None), k),
+    "nothing": lambda x, k: x.ravel()[20:].__setitem__(..., k),
+    "positions": lambda x, k: x.__setitem__([0, 2], k),
+    "mask": lambda x, k: x.__setitem__(x > 5, k),
+    "fill": lambda x, k: x.fill(k),
+    "copyto": lambda x, k: np.copyto(x, k, casting="unsafe"),
+    "putmask": lambda x, k: np.putmask(x, x > 50, k),
+    "diagonal": lambda x, k: np.fill_diagonal(x, k),
+    "full_like": lambda x, k: np.full_like(x, k),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int64])
+@pytest.mark.parametrize("values", [(1, 2, -2, 5, 300), (0.5, 2.5, -2.0, 1.5, 300.0, 1e30)], ids=["ints", "floats"])
+@pytest.mark.parametrize("name", STORES)
+def test_a_number_that_changes_is_stored_where_it_fits(name, values, dtype):
+    def outcome(store, value):
+        x = np.arange(20).astype(dtype).reshape(5, 4)
+        try:
+            made = store(x, value)
+        except (OverflowError, TypeError) as error:
+            return x.tolist(), None, (type(error), str(error))
+        return x.tolist(), None if made is None else made.tolist(), None
+
+    compiled = quern.compile(STORES[name])
+    for value in values:
+        assert outcome(compiled, value) == outcome(STORES[name], value)
+
+
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble, np.complex64, np.complex128])
 def test_scalars_by_value_keep_the_sign_of_zero_and_know_nan(kind):
     def f(x, number):

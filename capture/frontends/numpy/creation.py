@@ -11,7 +11,7 @@ import numpy as np
 from . import layout
 from .arrays import Array, ArrayBuilder, any_array, unsupported
 from .shaping import broadcast_arrays, broadcast_to, reshape, sizes
-from .ufuncs import call_ufunc, resolve
+from .ufuncs import call_ufunc, is_weak, operand, resolve
 
 _INT64 = np.dtype(np.int64)
 _FLOAT64 = np.dtype(np.float64)
@@ -56,6 +56,11 @@ def _number(value: Any, dtype: np.dtype) -> Any:
         return np.array(value, dtype).item()
 
 
+def _filled(b: ArrayBuilder, made: Array, value: Any) -> Array:
+    b.write(made, operand(b, value, made.dtype) if is_weak(value) else b.lift(value))
+    return made
+
+
 zeros, ones = filled(0), filled(1)
 
 
@@ -65,10 +70,8 @@ def full(b: ArrayBuilder, shape: Any, fill_value: Any, dtype: Any = None, order:
     shape = sizes(shape)
     strides = _order_strides(shape, order)
     if any_array(fill_value) or isinstance(fill_value, (list, tuple, np.ndarray)):
-        value = b.lift(fill_value)
-        made = b.full(shape, 0, value.dtype if dtype is None else np.dtype(dtype), strides=strides)
-        b.write(made, value)
-        return made
+        made = b.full(shape, 0, b.lift(fill_value).dtype if dtype is None else np.dtype(dtype), strides=strides)
+        return _filled(b, made, fill_value)
     kind = np.asarray(fill_value).dtype if dtype is None else np.dtype(dtype)
     return b.full(shape, _number(fill_value, kind), kind, strides=strides)
 
@@ -90,9 +93,7 @@ def full_like(b: ArrayBuilder, a: Any, fill_value: Any, dtype: Any = None, order
     kind = x.dtype if dtype is None else np.dtype(dtype)
     strides = layout.order_strides(x.shape, x.strides, order) if new == x.shape else None
     if any_array(fill_value) or isinstance(fill_value, (list, tuple, np.ndarray)):
-        made = b.full(new, 0, kind, strides=strides)
-        b.write(made, b.lift(fill_value))
-        return made
+        return _filled(b, b.full(new, 0, kind, strides=strides), fill_value)
     return b.full(new, _number(fill_value, kind), kind, strides=strides)
 
 

@@ -22,7 +22,7 @@ from ...values.overlap import Overlap, overlap
 from . import layout
 from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_layout, same_mask, unsupported
 from .shaping import _axis, moveaxis, ravel
-from .ufuncs import is_weak
+from .ufuncs import is_weak, operand
 
 _BOOL, _INT64 = np.dtype(bool), np.dtype(np.int64)
 
@@ -366,10 +366,7 @@ def fill_diagonal(b: ArrayBuilder, a: Any, val: Any, wrap: bool = False) -> None
 
 def _value(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:
     """The right-hand side in the array's dtype; a Python int must fit."""
-    if type(value) in (int, float, complex, bool):
-        with b.at_once():
-            return b.number(value, dtype)
-    return b.cast(b.lift(value), dtype)
+    return operand(b, value, dtype) if is_weak(value) or type(value) is bool else b.cast(b.lift(value), dtype)
 
 
 def put(b: ArrayBuilder, view: Array, indices: Sequence[Node | None], value: Array, accumulate: bool = False) -> Array:

@@ -67,16 +67,23 @@ def resolve(
 
 
 def operand(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:
-    """A ufunc's operand in the loop's dtype. Raises OverflowError for a Python int that does not fit."""
-    if type(value) in (int, float, complex):
+    """A ufunc's operand in the loop's dtype, or a number in that of what it is stored into.
+
+    Raises OverflowError for a Python int that does not fit; a float is stored into integers by way of one.
+    """
+    if type(value) in (int, float, complex, bool):
         with b.at_once():
             return b.number(value, dtype)
-    computed = layout.is_size(value) or (isinstance(value, Array) and value.number is int)
-    if isinstance(value, Array) and value.changing is not None and dtype.kind in "iu" and value.number is int:
-        limits = np.iinfo(dtype)
-        value.changing.check_range(b.ev, int(limits.min), int(min(limits.max, INT64[1])))
-    elif computed and dtype.kind in "iu" and dtype.itemsize < 8:
-        raise unsupported("a computed Python int with an array of small integers", why="NumPy checks that it fits")
+    kind = value.number if isinstance(value, Array) else int if layout.is_size(value) else None
+    if dtype.kind in "iu" and kind in (int, float):
+        changing = value.changing if isinstance(value, Array) else None
+        if changing is not None and kind is float:
+            changing.as_constant()
+        elif changing is not None:
+            limits = np.iinfo(dtype)
+            changing.check_range(b.ev, int(limits.min), int(min(limits.max, INT64[1])))
+        elif kind is float or dtype.itemsize < 8:
+            raise unsupported("a computed Python number with an array of integers", why="NumPy checks that it fits")
     if layout.is_size(value):
         return b.fresh(b.emit("scalar", value=value, dtype=b.dtype(dtype)), scalar=True)
     return b.converted(b.lift(value), dtype)
