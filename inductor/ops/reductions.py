@@ -330,7 +330,8 @@ def _decompose_norm(b: GraphBuilder, node: Node) -> Node:
         out = b.amin(size, dim=dim, keepdim=keepdim)
     elif order == 0:
         out = b.sum(b.cast(b.ne(x, b.scalar(value=0)), dtype=x.dtype), dim=dim, keepdim=keepdim)
-    elif order == 1 or reduced_count(x.shape, dim) == 1:  # of one element no power is taken, which could leave the range
+    elif order == 1 or reduced_count(x.shape, dim) == 1:
+        # the power of one element could leave the range
         out = b.sum(size, dim=dim, keepdim=keepdim)
     elif order == 2:
         out = b.sqrt(b.sum(b.mul(x, x), dim=dim, keepdim=keepdim))
