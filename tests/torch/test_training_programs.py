@@ -349,12 +349,13 @@ def test_another_function_with_the_settings_of_a_module():
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_compiled_module_is_exported_scripted_and_traced(way):
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_compiled_module_is_exported_scripted_and_traced(way, strict):
     torch.manual_seed(0)
     x = batch(0)[0]
     net = way(Straight().eval(), "eager")
     expected = net(x)
-    exported = torch.export.export(net, (x,))
+    exported = torch.export.export(net, (x,), strict=strict)
     assert not any("_orig_mod" in key for key in exported.state_dict)
     torch.testing.assert_close(exported.module()(x), expected)
     torch.testing.assert_close(torch.compile(exported.module(), backend="eager")(x), expected)

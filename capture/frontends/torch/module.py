@@ -103,7 +103,7 @@ class CompiledModule:
     def _stand_for(self, module: torch.nn.Module) -> None:
         """Be the compiled form of another module."""
         cls: Any = type(self)
-        call = compile_call(module, cls._quern_compile)
+        call = _call_of(module, cls._quern_compile)
         cls._quern_module, cls._quern_call, cls.__call__ = module, staticmethod(call), staticmethod(call)
         object.__setattr__(self, "__dict__", module.__dict__)
 
@@ -128,12 +128,19 @@ class CompiledModule:
         return compile_module(copy.copy(type(self)._quern_module), type(self)._quern_compile)
 
 
+def _call_of(module: torch.nn.Module, compile_function: Compile) -> Any:
+    """What calls the compiled form of a module. Who captures it with Dynamo (`torch.export`) captures the module's own call."""
+    call: Any = compile_call(module, compile_function)
+    call._torchdynamo_inline = type(module).__call__
+    return call
+
+
 def compile_module(module: torch.nn.Module, compile_function: Compile) -> torch.nn.Module:
     """The compiled form of `module`. Raises TypeError for a class that cannot be extended (conflicting layouts)."""
     if isinstance(module, CompiledModule):
         module = module._orig_mod
     cls = type(module)
-    call = compile_call(module, compile_function)
+    call = _call_of(module, compile_function)
     members = {
         "__call__": staticmethod(call),
         "__module__": cls.__module__,
