@@ -52,6 +52,7 @@ class Assumptions:
     joined: pairs that are one symbol: the program needs them to be equal
     recorded: it may be that the program can be recorded as its framework's own calls
     own_history: it may be that the backend leaves tensors at their places in the history (`Boundary.own_history`)
+    told: what cached functions gave, by call, in the order in which the program asked them
     fresh_views: it may be that no view is read that the framework refuses because of a write to its memory
     """
 
@@ -61,6 +62,7 @@ class Assumptions:
     recorded: bool = True
     own_history: bool = True
     fresh_views: bool = True
+    told: dict[Any, list[Any]] = field(default_factory=dict)
 
     @property
     def many_numbers(self) -> bool:

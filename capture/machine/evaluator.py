@@ -141,6 +141,8 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
         self.identity_places: dict[str, tuple[Source, Any]] = {}
         #: results of functions that keep their results, by function and arguments
         self.cached_calls: dict[Any, Value] = {}
+        #: how often such functions were asked for what they keep, by call
+        self.asked: dict[Any, int] = {}
         #: generators that the program dropped while they had something left to do
         self.abandoned: list[GeneratorValue] = []
         #: the graph writes to an object from outside before its end

@@ -84,43 +84,6 @@ def _update_wrapper(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     return wrapper
 
 
-def _lru_call(ev: Machine, wrapper: Any, args: Args, kwargs: Kwargs) -> Value:
-    """A cached function of constants is asked during capture and by the guards, so that its cache is used as in plain
-    Python. Of anything else, or after effects that it might see, it is called as if its cache were empty.
-    """
-    parts = [*args, *kwargs.values()]
-    if all(a.is_constant for a in parts) and not len(ev.effects):
-        plain, named = [a.as_constant() for a in args], {k: v.as_constant() for k, v in kwargs.items()}
-        ask = ev.names.const(functools.partial(wrapper, *plain, **named), label=f"{wrapper.__name__}(...)")
-        return ev.wrap(ev.fold_raw(lambda: wrapper(*plain, **named)), ask.last().step("", "()"))
-    key = (id(wrapper), tuple(a.key(ev) for a in args), tuple((k, v.key(ev)) for k, v in kwargs.items()))
-    found = ev.cached_calls.get(key)
-    if found is None:
-        before, touched = ev.effects.count, len(ev.effects)
-        found = ev.wrap(wrapper.__wrapped__, ev.names.const(wrapper.__wrapped__)).call(ev, args, kwargs)
-        new = list(ev.effects)[touched:]
-        if (
-            ev.is_none(found)
-            and new
-            and len(new) == ev.effects.count - before
-            and all(type(e) is CallEffect for e in new)
-        ):
-            # messages that are given once, as by `warning_once`: the entry asks the cache
-            ev.effects.take_back(touched)
-            ev.effects.touch(CallEffect(wrapper, args, kwargs))
-            return NONE
-        if ev.effects.count != before:
-            raise ev.break_(
-                "cached-function", f"calling {wrapper.__name__}, a cached function that changes other objects",
-                "whether it runs depends on what is in its cache",
-            )  # fmt: skip
-        ev.cached_calls[key] = found
-    return found
-
-
-TYPE_CALLS[functools._lru_cache_wrapper] = _lru_call
-
-
 def _getter_call(make: Any) -> Any:
     """Real itemgetter, attrgetter and methodcaller objects: by the Python functions that stand for their classes."""
 

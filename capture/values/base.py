@@ -125,6 +125,7 @@ class Machine(Protocol):
     handled: Value | None
     identity_places: dict[str, tuple[Source, Any]]
     cached_calls: dict[Any, Value]
+    asked: dict[Any, int]
     abandoned: list[Any]
     wrote_outside: bool
     failure: tuple[Exception, SourceLocation | None] | None
