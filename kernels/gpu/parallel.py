@@ -15,7 +15,7 @@ from dataclasses import asdict
 
 from ...cache import default_store, find_location
 from ...errors import CompilerFailed
-from ..device import device_of
+from ..device import device_of, usable_cpus
 from .cuda import driver
 from .launch import Launcher, build, usual_variant
 from .source import TritonSource
@@ -44,7 +44,7 @@ def compile_all(sources: Iterable[TritonSource], gpu: Gpu, workers: int | None =
     keys = {binary_key(s, gpu, usual_variant(s)): s for s in sources}
     missing = [s for key, s in keys.items() if store.get(key) is None]
     if workers is None:
-        workers = min(len(missing) // _KERNELS_PER_WORKER, _usable_cpus())
+        workers = min(len(missing) // _KERNELS_PER_WORKER, usable_cpus())
     if workers < 2 or find_location().root is None:
         for source in missing:
             compile_for(source, gpu, usual_variant(source))
@@ -65,10 +65,6 @@ def compile_all(sources: Iterable[TritonSource], gpu: Gpu, workers: int | None =
     if failures:
         raise CompilerFailed("compiling Triton kernels failed in a worker process for " + "\n".join(failures))
     return len(missing)
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start(share: list[TritonSource], gpu: Gpu) -> subprocess.Popen[str]:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy_values import equal
 from quern.capture.frontends.numpy import names
-from quern.capture.frontends.numpy.arrays import Array, ArrayBuilder, Memory
+from quern.capture.frontends.numpy.arrays import Array, Memory
+from quern.capture.frontends.numpy.builder import ArrayBuilder
 from quern.capture.frontends.numpy.errstate import Settings
 from quern.capture.frontends.numpy.layout import element_strides
 from quern.capture.frontends.numpy.runtime import NumpyRuntime

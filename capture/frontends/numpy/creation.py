@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import layout
-from .arrays import Array, ArrayBuilder, any_array, unsupported
+from .arrays import Array, any_array, unsupported
+from .builder import ArrayBuilder
 from .shaping import broadcast_arrays, broadcast_to, reshape, sizes
 from .ufuncs import call_ufunc, is_weak, operand, resolve
 

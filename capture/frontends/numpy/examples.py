@@ -19,7 +19,8 @@ from ....errors import Unsupported
 from ....inductor.graph import Input
 from ....inductor.lower import is_dense
 from . import layout
-from .arrays import Array, ArrayBuilder, Masked, any_array, same_layout, unsupported
+from .arrays import Array, Masked, any_array, same_layout, unsupported
+from .builder import ArrayBuilder
 from .ufuncs import target_of
 
 #: the class of np.r_ and np.c_

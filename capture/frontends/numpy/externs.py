@@ -14,9 +14,9 @@ import numpy as np
 
 from ....inductor.graph import Dim, Input
 from . import layout
-from .arrays import Array, ArrayBuilder, any_array, unsupported
-from .reductions import wrap_axis
-from .shaping import ravel, roll, sizes
+from .arrays import Array, any_array, unsupported
+from .builder import ArrayBuilder
+from .shaping import ravel, roll, sizes, wrap_axis
 
 Results = list[tuple[Sequence[Dim], np.dtype]]
 _INT64, _BOOL, _FLOAT64 = np.dtype(np.int64), np.dtype(bool), np.dtype(np.float64)

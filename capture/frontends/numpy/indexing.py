@@ -20,8 +20,9 @@ from ....inductor.ops.indexing import index_layout
 from ....inductor.ops.promotion import broadcast_shapes
 from ...values.overlap import Overlap, overlap
 from . import layout
-from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_layout, same_mask, unsupported
-from .shaping import _axis, moveaxis, ravel
+from .arrays import Array, Masked, any_array, known_number, same_layout, same_mask, unsupported
+from .builder import ArrayBuilder
+from .shaping import moveaxis, ravel, wrap_axis
 from .ufuncs import is_weak, operand
 
 _BOOL, _INT64 = np.dtype(bool), np.dtype(np.int64)
@@ -262,7 +263,7 @@ def checked(b: ArrayBuilder, index: Array, size: Dim, axis: int) -> Array:
 def unstack(b: ArrayBuilder, x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     """np.unstack: the rows along an axis."""
     a = b.lift(x)
-    d = _axis(axis, a.ndim)
+    d = wrap_axis(axis, a.ndim)
     return tuple(getitem(b, a, (*(slice(None),) * d, i)) for i in range(b.static(a.shape[d])))
 
 
@@ -293,7 +294,7 @@ def take(b: ArrayBuilder, a: Any, indices: Any, axis: Any = None, out: Any = Non
     x = b.lift(a)
     if axis is None:
         x, axis = ravel(b, x), 0
-    axis = _axis(axis, x.ndim)
+    axis = wrap_axis(axis, x.ndim)
     size = x.shape[axis]
     if out is not None and not (isinstance(out, Array) and out.dtype == x.dtype):
         raise unsupported("np.take with out= of another dtype")
@@ -311,7 +312,7 @@ def take_along_axis(b: ArrayBuilder, arr: Any, indices: Any, axis: Any = -1) -> 
     x, index = b.lift(arr), b.lift(indices)
     if axis is None:
         x, axis = ravel(b, x), 0
-    axis = _axis(axis, x.ndim)
+    axis = wrap_axis(axis, x.ndim)
     if x.ndim != index.ndim:
         raise ValueError("`indices` and `arr` must have the same number of dimensions")
     if index.kind not in "iu":

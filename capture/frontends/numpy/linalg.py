@@ -12,9 +12,10 @@ import numpy as np
 from ....inductor.graph import Dim, Input
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, ArrayBuilder, unsupported
-from .reductions import max_, min_, sum_, wrap_axes, wrap_axis
-from .shaping import moveaxis, ravel, reshape
+from .arrays import Array, unsupported
+from .builder import ArrayBuilder
+from .reductions import max_, min_, sum_, wrap_axes
+from .shaping import moveaxis, ravel, reshape, wrap_axis
 from .ufuncs import call_ufunc
 
 _FLOAT64 = np.dtype(np.float64)

@@ -16,7 +16,8 @@ import numpy as np
 
 from ....errors import Unsupported
 from . import creation, examples, externs, indexing, linalg, prefixes, reductions, selection, shaping
-from .arrays import Array, ArrayBuilder, Maker, Masked, any_array, unsupported
+from .arrays import Array, Masked, any_array, unsupported
+from .builder import ArrayBuilder, Maker
 from .layout import is_size
 from .ufuncs import call_operator, call_ufunc, operator_power, outer
 

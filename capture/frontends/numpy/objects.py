@@ -23,7 +23,8 @@ from ...values.base import Args, Handler, Kwargs, Value
 from ...values.constant import constant_of
 from ...values.tensor import InputStorage
 from . import creation, layout, names
-from .arrays import ArrayBuilder, Memory, own_memory
+from .arrays import Memory, own_memory
+from .builder import ArrayBuilder
 from .errstate import Settings, errstate
 from .inlined import INLINED, MAX_ROWS
 from .inputs import scalar_input

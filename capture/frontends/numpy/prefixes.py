@@ -12,9 +12,10 @@ import numpy as np
 
 from ....inductor.graph import Input
 from . import layout
-from .arrays import ArrayBuilder, unsupported
-from .reductions import missing_of, sum_, sum_dtype, wrap_axis
-from .shaping import ravel
+from .arrays import unsupported
+from .builder import ArrayBuilder
+from .reductions import missing_of, sum_, sum_dtype
+from .shaping import ravel, wrap_axis
 from .ufuncs import call_ufunc
 
 

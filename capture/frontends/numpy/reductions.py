@@ -16,22 +16,15 @@ import numpy as np
 from ....inductor.graph import Input
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, ArrayBuilder, Masked, unsupported
-from .shaping import moveaxis, swapaxes
+from .arrays import Array, Masked, unsupported
+from .builder import ArrayBuilder
+from .shaping import moveaxis, swapaxes, wrap_axis
 from .ufuncs import call_ufunc
 
 _BOOL, _INT64, _FLOAT32, _FLOAT64 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64)
 
 
 # --------------------------------------------------------------------------- axes
-
-
-def wrap_axis(axis: Any, ndim: int) -> int:
-    """An axis made non-negative. Raises AxisError when there is none such."""
-    axis = operator.index(axis)
-    if not -ndim <= axis < ndim:
-        raise np.exceptions.AxisError(axis, ndim)
-    return axis % ndim
 
 
 def wrap_axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -562,4 +555,4 @@ _EXTREMA = {np.maximum: max_, np.minimum: min_}
 _TRUTHS = {np.logical_and: all_, np.logical_or: any_}
 
 
-__all__ = ["moveaxis", "wrap_axes", "wrap_axis"]
+__all__ = ["moveaxis", "wrap_axes"]

@@ -14,6 +14,7 @@ from ....config import config
 from ....inductor.dtypes import ALL, DType
 from ....inductor.float_errors import FloatErrors
 from ....inductor.graph import TensorMeta
+from ....kernels.device import usable_cpus
 from . import layout, memory
 from .errstate import BITS
 
@@ -44,10 +45,6 @@ def _table_ops() -> Any:
     return table_ops
 
 
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 #: by name, which hashes faster than a DType
 _KINDS = {name: layout.numpy_dtype(dtype) for name, dtype in ALL.items() if name != "bfloat16"}
 
@@ -66,7 +63,7 @@ class NumpyRuntime:
     def __init__(self) -> None:
         self.data_ptr: Callable[[Any], int] = _fastest_address()
         given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-        self._threads = int(given) if given.isdigit() and int(given) > 0 else _usable_cpus()
+        self._threads = int(given) if given.isdigit() and int(given) > 0 else usable_cpus()
 
     def version(self) -> str:
         return np.__version__

@@ -12,9 +12,11 @@ from ....inductor.graph import Input
 from ....inductor.ops.dims import less
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, ArrayBuilder, unsupported
+from .arrays import Array, unsupported
+from .builder import ArrayBuilder
 from .indexing import refuse_unsafe
-from .reductions import all_, wrap_axis
+from .reductions import all_
+from .shaping import wrap_axis
 from .ufuncs import call_ufunc, is_weak, operand, weak_type
 
 _BOOL, _INT64, _FLOAT64 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float64)

@@ -11,11 +11,13 @@ from ....inductor.graph import Dim
 from ....inductor.ops.promotion import broadcast_shapes
 from ....inductor.ops.views import resolve_shape
 from . import layout
-from .arrays import Array, ArrayBuilder, any_array, unsupported
+from .arrays import Array, any_array, unsupported
+from .builder import ArrayBuilder
 from .layout import is_one, less, same
 
 
-def _axis(axis: Any, ndim: int) -> int:
+def wrap_axis(axis: Any, ndim: int) -> int:
+    """An axis made non-negative. Raises AxisError when there is none such."""
     axis = operator.index(axis)
     if not -ndim <= axis < ndim:
         raise np.exceptions.AxisError(axis, ndim)
@@ -23,7 +25,7 @@ def _axis(axis: Any, ndim: int) -> int:
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    axes = tuple(_axis(a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    axes = tuple(wrap_axis(a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
     if len(set(axes)) != len(axes):
         raise ValueError("repeated axis")
     return axes
@@ -118,7 +120,7 @@ def matrix_transpose(b: ArrayBuilder, a: Any) -> Array:
 def swapaxes(b: ArrayBuilder, a: Any, axis1: Any, axis2: Any) -> Array:
     x = b.lift(a)
     order = list(range(x.ndim))
-    one, other = _axis(axis1, x.ndim), _axis(axis2, x.ndim)
+    one, other = wrap_axis(axis1, x.ndim), wrap_axis(axis2, x.ndim)
     order[one], order[other] = order[other], order[one]
     return b.view(x, "permute", dims=tuple(order))
 
@@ -136,7 +138,7 @@ def moveaxis(b: ArrayBuilder, a: Any, source: Any, destination: Any) -> Array:
 
 def rollaxis(b: ArrayBuilder, a: Any, axis: Any, start: int = 0) -> Array:
     x = b.lift(a)
-    axis = _axis(axis, x.ndim)
+    axis = wrap_axis(axis, x.ndim)
     start = start + x.ndim if start < 0 else start
     return moveaxis(b, x, axis, start - 1 if axis < start else start)
 
@@ -201,7 +203,7 @@ def diagonal(b: ArrayBuilder, a: Any, offset: int = 0, axis1: Any = 0, axis2: An
     x = b.lift(a)
     if x.ndim < 2:
         raise ValueError("diag requires an array of at least two dimensions")
-    one, other = _axis(axis1, x.ndim), _axis(axis2, x.ndim)
+    one, other = wrap_axis(axis1, x.ndim), wrap_axis(axis2, x.ndim)
     if one == other:
         raise ValueError("axis1 and axis2 cannot be the same")
     return b.view(x, "diagonal", offset=operator.index(offset), dim1=one, dim2=other)
@@ -225,7 +227,7 @@ def flipud(b: ArrayBuilder, m: Any) -> Array:
 
 def rot90(b: ArrayBuilder, m: Any, k: int = 1, axes: Any = (0, 1)) -> Array:
     x = b.lift(m)
-    one, other = (_axis(a, x.ndim) for a in axes)
+    one, other = (wrap_axis(a, x.ndim) for a in axes)
     if one == other:
         raise ValueError("Axes must be different.")
     k = b.static(k) % 4
@@ -269,7 +271,7 @@ def concatenate(b: ArrayBuilder, arrays: Any, axis: Any = 0, out: Any = None, *,
         raise ValueError("zero-dimensional arrays cannot be concatenated")
     if any(x.ndim != xs[0].ndim for x in xs):
         raise ValueError("all the input array dimensions except for the concatenation axis must match exactly")
-    axis = _axis(axis, xs[0].ndim)
+    axis = wrap_axis(axis, xs[0].ndim)
     shape = list(xs[0].shape)
     shape[axis] = sum((x.shape[axis] for x in xs[1:]), start=xs[0].shape[axis])
     order = layout.joined_order([(x.shape, x.strides) for x in xs], xs[0].ndim)
@@ -284,7 +286,7 @@ def stack(b: ArrayBuilder, arrays: Any, axis: Any = 0, out: Any = None, *, dtype
         raise ValueError("need at least one array to stack")
     if any(x.ndim != xs[0].ndim or not all(same(m, n) for m, n in zip(x.shape, xs[0].shape)) for x in xs):
         raise ValueError("all input arrays must have the same shape")
-    axis = _axis(axis, xs[0].ndim + 1)
+    axis = wrap_axis(axis, xs[0].ndim + 1)
     return concatenate(b, [b.view(x, "unsqueeze", dim=axis) for x in xs], axis, out, dtype=dtype, casting=casting)
 
 
@@ -314,7 +316,7 @@ def append(b: ArrayBuilder, arr: Any, values: Any, axis: Any = None) -> Array:
 
 def array_split(b: ArrayBuilder, ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Array]:
     x = b.lift(ary)
-    axis = _axis(axis, x.ndim)
+    axis = wrap_axis(axis, x.ndim)
     total = b.static(x.shape[axis])
     if isinstance(indices_or_sections, (int, np.integer)):
         each, extra = divmod(total, int(indices_or_sections))
@@ -331,7 +333,7 @@ def array_split(b: ArrayBuilder, ary: Any, indices_or_sections: Any, axis: Any =
 def split(b: ArrayBuilder, ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Array]:
     x = b.lift(ary)
     if isinstance(indices_or_sections, (int, np.integer)):
-        if b.static(x.shape[_axis(axis, x.ndim)]) % indices_or_sections:
+        if b.static(x.shape[wrap_axis(axis, x.ndim)]) % indices_or_sections:
             raise ValueError("array split does not result in an equal division")
     return array_split(b, x, indices_or_sections, axis)
 
@@ -369,7 +371,7 @@ def repeat(b: ArrayBuilder, a: Any, repeats: Any, axis: Any = None) -> Array:
     x = b.lift(a)
     if axis is None:
         x, axis = ravel(b, x), 0
-    axis = _axis(axis, x.ndim)
+    axis = wrap_axis(axis, x.ndim)
     counts = np.asarray(repeats)
     if counts.size == 1:
         return b.call("repeat_interleave", x, scalar=False, repeats=int(counts.ravel()[0]), dim=axis)
@@ -389,7 +391,7 @@ def roll(b: ArrayBuilder, a: Any, shift: Any, axis: Any = None) -> Array:
     pairs = np.broadcast(np.asarray(shifts), np.asarray(axes))
     amounts: dict[int, int] = {}
     for amount, d in pairs:
-        d = _axis(d, x.ndim)
+        d = wrap_axis(d, x.ndim)
         amounts[d] = amounts.get(d, 0) + int(amount)
     if layout.is_zero(x.size) or not amounts:
         return b.copy(x, "K")
@@ -457,7 +459,7 @@ def sliding_window_view(b: ArrayBuilder, x: Any, window_shape: Any, axis: Any = 
     x = b.lift(x)
     window = sizes(window_shape)
     axes = tuple(range(x.ndim)) if axis is None else tuple(
-        _axis(a, x.ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))  # fmt: skip
+        wrap_axis(a, x.ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))  # fmt: skip
     if len(window) != len(axes):
         raise ValueError(f"Must provide matching length window_shape and axis; got {len(window)} and {len(axes)}")
     if writeable:

@@ -14,7 +14,8 @@ from .errstate import Settings
 if TYPE_CHECKING:
     from ...guards.sources import Source
     from ...values.base import Machine
-    from .arrays import Array, ArrayBuilder
+    from .arrays import Array
+    from .builder import ArrayBuilder
 
 
 class NumpyState(ArrayState):

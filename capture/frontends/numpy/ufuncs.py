@@ -20,7 +20,8 @@ from ....inductor.ops.facts import DIVIDE, OVER
 from ....inductor.ops.promotion import broadcast_shapes
 from ...values.number import INT64
 from . import layout
-from .arrays import Array, ArrayBuilder, Masked, any_array, known_number, same_mask, unsupported
+from .arrays import Array, Masked, any_array, known_number, same_mask, unsupported
+from .builder import ArrayBuilder
 
 Rule = Callable[..., Array]
 

@@ -26,7 +26,8 @@ from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue, InputStorage
 from ..contents import content_of
 from . import names
-from .arrays import Array, ArrayBuilder, Masked, known_number
+from .arrays import Array, Masked, known_number
+from .builder import ArrayBuilder
 from .errstate import Settings
 from .inputs import guard_power, number_array, scalar_input
 from .layout import is_size

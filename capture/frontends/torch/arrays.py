@@ -23,9 +23,11 @@ from ...values.constant import ConstantValue
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue, ViewStep
 from .array_memory import lie_apart, tensor_over
-from .calls import Context, above, mixed, name, register_handler
+from .calls import mixed
 from .complex_views import is_conj, is_neg
+from .context import Context, above
 from .dtypes import from_torch
+from .handlers import name, register_handler
 from .names.data import item_of
 from .state import detached, state_of
 

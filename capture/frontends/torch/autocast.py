@@ -8,9 +8,7 @@ a function runs under autocast as a whole, and its results' types are found by r
 from __future__ import annotations
 
 import functools
-import importlib
-import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +23,7 @@ from ....kernels.device import device_of
 from ...values.base import Value
 from ...values.constant import FALSE, NONE, TRUE
 from .dtypes import from_torch, to_torch
+from .places import resolve_name
 
 if TYPE_CHECKING:
     from ...values.base import Emitter, Machine
@@ -203,12 +202,7 @@ def _is_composed(name: str) -> bool:
 def under_autocast(target: str, lower: torch.dtype, *args: Any, **kwargs: Any) -> Any:
     """Call the function at "module:name" under autocast."""
     with torch.autocast("cpu", dtype=lower):
-        return _at(target)(*args, **kwargs)
-
-
-def _at(target: str) -> Callable[..., Any]:
-    module, _, qualified = target.partition(":")
-    return operator.attrgetter(qualified)(importlib.import_module(module))
+        return resolve_name(target)(*args, **kwargs)
 
 
 #: elements of all arguments up to which a function is run once to find its results' types

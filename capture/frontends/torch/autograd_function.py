@@ -19,7 +19,8 @@ from ...values.base import Args, Kwargs, Value
 from ...values.classes import ClassValue
 from ...values.sequences import TupleValue
 from ...values.tensor import ArrayValue
-from .calls import FUNCTIONS, above
+from .context import above
+from .handlers import FUNCTIONS
 from .recording import recorded
 from .segments import Segment
 from .state import gradients, state_of

@@ -1,4 +1,4 @@
-"""How a framework call becomes graph nodes: conversion of arguments and results, and the registry of handlers.
+"""How a framework call becomes graph nodes: its arguments as handlers take them, its results as Values.
 
 A handler is a plain function `fn(cx, *args, **kwargs)` written with torch's own parameter names. Its arguments arrive
 as Python objects, except tensors, which arrive as `ArrayValue`s (sizes that are symbols: as sympy expressions). `cx` is
@@ -8,215 +8,35 @@ list of these, or any Python constant.
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import numbers
-import sys
-import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 
 from ....inductor.dtypes import (
     DType,
-    bool_,
-    held_range,
-    holds,
-    uint16,
-    uint32,
-    uint64,
 )
 from ....inductor.graph import Node
-from ....inductor.ops import OPS, Op
-from ....inductor.ops.dims import deciding, less
-from ...breaks import OF_DATA, Break, NotConstant
-from ...values.base import Args, Kwargs, Value
+from ...breaks import Break, NotConstant
+from ...values.base import Value
 from ...values.constant import NONE, ConstantValue
-from ...values.functions import FunctionValue
 from ...values.item import ItemValue
 from ...values.literals import LITERAL_TYPES
 from ...values.number import NumberValue, changing
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
-from .autocast import cast_operands
-from .dtypes import PYTHON_TYPES, device_text, from_torch
-from .held_numbers import fitting, guard_naturals, may_overflow, number_node, read_number
+from .context import Context, Declined, Function, above
+from .held_numbers import number_node, read_number
 from .implemented import missing_kernel
 from .overlapping import check_written, is_pointwise
+from .places import resolve
 from .results import Results, ReturnTypeValue
-from .schemas import binds, given_to, numbers_of
+from .schemas import numbers_of
 
 if TYPE_CHECKING:
-    from ...values.base import Handler, Machine
-
-Function = Callable[..., Any]
-
-#: what an elementwise operand may be
-Operand = "ArrayValue | Node | bool | int | float | complex"
-
-
-class Declined(Exception):
-    """A handler leaves a call to the function's own Python code, or to the framework as an opaque node."""
-
-
-class Context:
-    """One call being captured: `cx.op(...)` appends nodes; the rest are the questions handlers ask."""
-
-    __slots__ = ("ev",)
-
-    def __init__(self, ev: Machine) -> None:
-        self.ev = ev
-
-    # ------------------------------------------------------------ nodes
-
-    def node(self, x: Any) -> Node:
-        """The node of an operand; a number becomes a `scalar`, which promotes as Python numbers do."""
-        if isinstance(x, ArrayValue):
-            return x.node(self.ev)
-        if isinstance(x, Node):
-            return x
-        if x is None or isinstance(x, (str, list, tuple, dict, DType)):
-            raise TypeError(f"expected a tensor or a number, got {type(x).__name__}")
-        if type(x) is int and not -(1 << 63) <= x < 1 << 64:
-            raise ValueError(f"the int {x} has more than 64 bits")
-        return self.ev.emit("scalar", value=x)
-
-    def op(self, name: str, *operands: Any, **attrs: Any) -> Node:
-        """Append a table op; None operands are absent optional tensors. Complex arithmetic is left to the framework, and that of
-        the unsigned integers for which it has kernels of few ops.
-        """
-        row, nodes = OPS[name], [None if x is None else self.node(x) for x in operands]
-        self.ev.boundary.claim("torch")
-        if any(map(_holds_tensor, attrs.values())):
-            raise self.broken("data-dependent-value", f"{name} with a setting read from a tensor",
-                              "settings must be known before the graph runs")  # fmt: skip
-        if self.ev.states["torch"].casts:
-            nodes = cast_operands(self, row, nodes, attrs)
-        if row.numbers:
-            self._hold_numbers(row, nodes, attrs)
-        for n in nodes:
-            if n is not None and not isinstance(n.meta, tuple) and _is_left(row, n.dtype):
-                self.ev.symbols.pin_numbers(nodes)
-                return above.complex_op(self, name, nodes, attrs)
-        if row.naturals and self.ev.symbols.numbers:
-            guard_naturals(self.ev, row, nodes)
-        return self.ev.emit(name, *nodes, **attrs)
-
-    def _hold_numbers(self, row: Op, nodes: list[Node | None], attrs: Mapping[str, Any]) -> None:
-        """Numbers that an op holds to the result's dtype must fit it; of those that change, that is guarded."""
-        given = [attrs.get(k) if isinstance(k, str) else k < len(nodes) and nodes[k] for k in row.numbers]
-        values: list[Any] = [n.attrs["value"] if isinstance(n, Node) and n.op.kind == "literal" else n for n in given]
-        if not any(map(may_overflow, values)):
-            return
-        meta = row.meta(*[None if n is None else n.meta for n in nodes], **row.bind(attrs))
-        for v in values:
-            held = self.held(v, meta.dtype)
-            if held is not v:
-                nodes[nodes.index(v)] = held
-
-    def held(self, value: Any, dtype: DType) -> Any:
-        """A number that eager converts to `dtype`, held to what that can hold. Other values are left alone. Raises Declined:
-        eager refuses in words of its own.
-        """
-        if may_overflow(value):
-            if isinstance(value, Node):
-                return self.fitting(value, dtype)
-            if not (holds(dtype, value) if isinstance(value, (int, float)) else self._surely_holds(dtype, value)):
-                raise Declined(f"the number {value}, which {dtype} cannot hold")
-        return value
-
-    def fitting(self, number: Node, dtype: DType) -> Node:
-        """A number of the graph, held to what `dtype` can hold."""
-        held = fitting(self.ev, number, dtype)
-        if held is None:
-            raise Declined(f"a number read from a tensor, which {dtype} may not hold")
-        return held
-
-    def _surely_holds(self, dtype: DType, value: Any) -> bool:
-        """`holds` for an int that changes."""
-        if dtype.is_complex or dtype == bool_ or dtype.size == 8 or (dtype.size == 4 and dtype.is_float):
-            return True
-        low, high = held_range(dtype, int)
-        with deciding(self.ev.symbols.decide):
-            return not (less(int(high), value) or less(value, int(low)))
-
-    def results(self, name: str, *operands: Any, **attrs: Any) -> tuple[Node, ...]:
-        """Append a table op that has several results."""
-        made: Any = self.op(name, *operands, **attrs)
-        if isinstance(made, tuple):  # the framework's own
-            return made
-        return tuple(self.ev.emit("getitem", made, index=i) for i in range(len(made.meta)))
-
-    def cast(self, x: Any, dtype: DType) -> Node:
-        """`x` as `dtype`, itself when it already is."""
-        node = self.node(x)
-        return node if node.dtype == dtype and not node.meta.weak else self.op("cast", node, dtype=dtype)
-
-    def array(self, node: Node) -> ArrayValue:
-        """A new tensor that holds `node`."""
-        return above.tensor.new(node)
-
-    # ------------------------------------------------------------ questions
-
-    def dtype(self, dtype: torch.dtype | None) -> DType | None:
-        """A dtype argument. Breaks for dtypes that graphs do not know."""
-        if dtype is None:
-            return None
-        if isinstance(dtype, type):
-            dtype = PYTHON_TYPES.get(dtype, dtype)
-        try:
-            return from_torch(dtype)
-        except KeyError:
-            raise self.broken("dtype", f"the dtype {dtype}", "graphs have no such element type") from None
-
-    def device(self, device: Any) -> str:
-        """A device argument as text; None is the default device."""
-        if device is None:
-            device = torch.get_default_device()
-        if isinstance(device, int):
-            device = torch.device("cuda", device)
-        return device_text(torch.device(device) if isinstance(device, str) else device)
-
-    def default_float(self) -> DType:
-        return from_torch(torch.get_default_dtype())
-
-    def broken(self, code: str, what: str, why: str = "", rewrite: str = "") -> Break:
-        return self.ev.break_(code, what, why, rewrite)
-
-
-def _is_left(row: Op, dtype: DType) -> bool:
-    """Whether an op over `dtype` is the framework's: only the moving of elements is not."""
-    return dtype.is_complex or (dtype in (uint16, uint32, uint64) and row.elements == "computed")
-
-
-def _holds_tensor(attr: Any) -> bool:
-    return isinstance(attr, (Node, ArrayValue)) or type(attr) in (tuple, list) and any(map(_holds_tensor, attr))
-
-
-class Above:
-    """What handlers need of modules that are built on this one. Each sets its own when it is imported.
-
-    tensor:      the front end's tensor class (`tensors`)
-    complex_op:  an op on complex operands, left to the framework (`externs`)
-    unknown:     the handler of a function without one (`externs`)
-    method_call: a call of a tensor's method as it is (`externs`)
-    with_tensors: an argument with tensors in the place of NumPy's arrays (`arrays`)
-    number_of:   the number that torch takes a computed NumPy scalar for (`arrays`)
-    override:    a call that the program may override, made by its own code where it does (`overrides`)
-    """
-
-    tensor: Any
-    complex_op: Callable[..., Any]
-    unknown: Callable[..., Any]
-    method_call: Callable[..., Any]
-    with_tensors: Callable[..., Any]
-    number_of: Callable[..., Any]
-    override: Callable[..., Any]
-
-
-above = Above()
+    from ...values.base import Machine
 
 
 # ------------------------------------------------------------------ conversion
@@ -460,166 +280,3 @@ def _can_store(result: DType, target: DType) -> bool:
 def eager_error(ev: Machine, what: str) -> Break:
     """The program is in error: plain Python raises the true one."""
     return ev.framework_error(ValueError(what))
-
-
-def handler_of(fn: Function, place: str = "") -> Handler:
-    """A `Handler` around a handler function for what stands at `place`. A call that does not bind is left to plain
-    Python to refuse.
-    """
-
-    def handler(ev: Machine, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
-        try:
-            return call(ev, args, kwargs)
-        except Break as refused:
-            if refused.code not in OF_DATA:  # with the numbers themselves it may be no break
-                for number in changing(ev, (*args, *kwargs.values())):
-                    number.as_constant()
-            raise
-
-    is_operator = place and not isinstance(resolve(place), types.FunctionType)
-
-    def call(ev: Machine, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
-        if is_operator and not binds(place.rpartition(".")[2], given_to(args, kwargs), place.startswith("Tensor.")):
-            return call_original(ev, place, args, kwargs, Declined("arguments that no operator of this name takes"))
-        try:
-            return plain_call(ev, fn, args, kwargs, place)
-        except Declined as declined:
-            return call_original(ev, place, args, kwargs, declined)
-        except Break as refused:
-            if refused.code != "framework-error":
-                raise
-            refusal = refused
-        except OF_ARGUMENTS as error:
-            refusal = refusal_of(ev, fn, args, kwargs, error)
-        try:  # what the table refuses may be right all the same: the framework decides
-            return call_original(ev, place, args, kwargs, Declined(refusal.what))
-        except Break:
-            raise refusal from None
-
-    handler.__name__ = fn.__name__
-    return handler
-
-
-#: what handlers and rows raise of arguments that the framework refuses
-OF_ARGUMENTS = (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError, RuntimeError)
-
-
-def refusal_of(
-    ev: Machine, fn: Function, args: Sequence[Value], kwargs: Mapping[str, Value], error: Exception
-) -> Break:
-    """What is said of a call that raised one of these: its arguments do not bind, or the framework refuses them."""
-    if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
-        raise error  # of another kind
-    try:
-        inspect.signature(fn).bind(None, *args, **{k: v for k, v in kwargs.items() if k != "out"})
-    except TypeError:
-        return ev.break_(
-            "call-signature", f"a call of {fn.__name__} with arguments that are not known to it", str(error)
-        )
-    return ev.framework_error(error)
-
-
-def call_original(
-    ev: Machine, place: str, args: Sequence[Value], kwargs: Mapping[str, Value], declined: Declined
-) -> Value:
-    """What a handler declined: Python code is inlined, a C function becomes an opaque node."""
-    head, _, rest = place.partition(".")
-    if head == "Tensor":
-        return above.method_call(ev, rest, args, kwargs)
-    original = resolve(place) if place else None
-    if isinstance(original, types.FunctionType):
-        return as_written(original)(ev, args, kwargs)
-    unknown = above.unknown(original) if original is not None else None
-    if unknown is None:
-        raise ev.break_("framework-function", f"calling {place}", str(declined))
-    return unknown(ev, args, kwargs)
-
-
-def as_written(fn: Callable[..., Any]) -> Handler:
-    """The handler that inlines a Python function of torch's, whatever other handler it has."""
-
-    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
-        value = ev.wrap(fn, ev.names.const(fn))
-        assert isinstance(value, FunctionValue)
-        return ev.inline(value, args, kwargs)
-
-    return handler
-
-
-# ------------------------------------------------------------------ the registry
-
-#: tensor methods by name
-METHODS: dict[str, Handler] = {}
-#: functions by the callable
-FUNCTIONS: dict[Any, Handler] = {}
-#: modules of torch that the program has not imported -> what adds the handlers of their functions
-_LATER: dict[str, Callable[[], None]] = {}
-
-_PLACES = {"torch": torch, "Tensor": torch.Tensor, "F": F}
-
-
-def resolve(place: str) -> Any:
-    """ "torch.exp", "Tensor.add", "F.gelu", "torch.special.expm1" -> the object, or None where this torch lacks it."""
-    head, *path = place.split(".")
-    found: Any = _PLACES[head]
-    for name in path:
-        found = getattr(found, name, None)
-        if found is None:
-            return None
-    return found
-
-
-def when_imported(module: str, add: Callable[[], None]) -> None:
-    """Call `add`, which registers handlers, once the program has imported `module`: naming a function there imports it."""
-    _LATER[module] = add
-
-
-def add_imported() -> None:
-    """Register what waited for modules that have been imported by now."""
-    for name in list(_LATER):
-        module = sys.modules.get(name)
-        if module is not None and not getattr(module.__spec__, "_initializing", False):  # by another thread
-            _LATER.pop(name)()
-
-
-def function_handler(fn: Any) -> Handler | None:
-    """The handler of a function of torch."""
-    add_imported()
-    return FUNCTIONS.get(fn)
-
-
-def register(places: str | Iterable[str], fn: Function) -> None:
-    """Add a handler function under names such as "torch.add Tensor.add"."""
-    for place in places.split() if isinstance(places, str) else places:
-        register_handler(place, handler_of(fn, place))
-
-
-def register_handler(place: str, handler: Handler) -> None:
-    """Add a handler that takes Values."""
-    head, _, rest = place.partition(".")
-    if head == "Tensor" and "." not in rest:
-        METHODS[rest] = handler
-    found = resolve(place)
-    if found is not None:
-        try:
-            FUNCTIONS[found] = handler
-        except TypeError:  # not hashable: reached by name only
-            pass
-
-
-def name(places: str) -> Callable[[Function], Function]:
-    """Decorator: register under the given places. `*x` stands for torch.x and Tensor.x."""
-
-    def add(fn: Function) -> Function:
-        register(expand(places), fn)
-        return fn
-
-    return add
-
-
-def expand(places: str) -> list[str]:
-    """ "*exp F.exp" -> ["torch.exp", "Tensor.exp", "F.exp"]."""
-    out = []
-    for place in places.split():
-        out += [f"torch.{place[1:]}", f"Tensor.{place[1:]}"] if place.startswith("*") else [place]
-    return out

@@ -8,7 +8,7 @@ import torch
 import torch.utils.checkpoint
 
 from ...values.base import Args, Kwargs, Value
-from .calls import FUNCTIONS
+from .handlers import FUNCTIONS
 from .segments import seen_of
 from .state import state_of
 

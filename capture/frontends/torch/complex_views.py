@@ -12,9 +12,10 @@ import torch
 from ....inductor.graph import Node
 from ...values.tensor import ArrayValue, ViewStep
 from . import eager_ops
-from .calls import Context, above, name, register
+from .context import Context, above
 from .eager_ops import EAGER
 from .externs import call_target
+from .handlers import name, register
 from .state import state_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from ...machine.objects import MethodValue
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE
-from .calls import FUNCTIONS
+from .handlers import FUNCTIONS
 
 if TYPE_CHECKING:
     from ...values.base import Emitter, Machine

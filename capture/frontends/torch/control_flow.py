@@ -25,9 +25,10 @@ from ...values.base import Args, Kwargs, Value
 from ...values.mappings import DictValue
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
-from .calls import FUNCTIONS, Context, above
+from .context import Context, above
 from .externs import call_target
 from .function_bodies import Body, Leaves, capture_body, placeholder, to_tree, to_value
+from .handlers import FUNCTIONS
 from .segments import Segment, seen_of
 from .state import state_of
 

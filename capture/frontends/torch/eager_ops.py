@@ -405,18 +405,19 @@ def _index_put(x: torch.Tensor, value: Any, *indices: Any, accumulate: bool) -> 
     return torch.ops.aten.index_put(x, list(indices), value, accumulate)
 
 
-def _copied(x: torch.Tensor) -> torch.Tensor:
+def copied(x: torch.Tensor) -> torch.Tensor:
+    """A copy with the same strides."""
     return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=x.device).copy_(x)
 
 
 def put_at_masks(x: torch.Tensor, indices: Sequence[Any], values: torch.Tensor, accumulate: bool) -> torch.Tensor:
     """torch.index_put where masks are among the indices; laid out as `x`."""
-    return torch.ops.aten.index_put_(_copied(x), list(indices), values, accumulate)
+    return torch.ops.aten.index_put_(copied(x), list(indices), values, accumulate)
 
 
 def set_item(x: torch.Tensor, key: Any, value: Any) -> torch.Tensor:
     """`x` after `x[key] = value`."""
-    out = _copied(x)
+    out = copied(x)
     out[key] = value
     return out
 

@@ -17,34 +17,21 @@ from ...values.number import NumberValue, changing
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
 from . import autocast, eager_ops
-from .calls import (
-    METHODS,
-    Context,
-    above,
-    refuse_leaf,
-    resolve,
-    unwrap,
-    wrap,
-)
+from .calls import refuse_leaf, unwrap, wrap
+from .context import Context, above
 from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
+from .handlers import METHODS
 from .held_numbers import held_number
 from .meta_results import OF_DATA, Foreseen, Unforeseen, leaves
 from .opaque_calls import Call, Layout, layout_of
+from .places import resolve, target_of
 from .reinterpreted import reinterpret
 from .results import Results
 from .schemas import overloads_of, scalars
 
 if TYPE_CHECKING:
     from ...values.base import Machine, Value
-
-_MODULES = {"torch": "torch", "Tensor": "torch", "F": "torch.nn.functional"}
-
-
-def target_of(place: str) -> str:
-    """ "torch.special.erfcx" -> "torch:special.erfcx": what `Runtime.resolve` reads."""
-    head, _, rest = place.partition(".")
-    return f"{_MODULES[head]}:{'Tensor.' + rest if head == 'Tensor' else rest}"
 
 
 def extern_call(

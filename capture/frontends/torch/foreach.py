@@ -13,8 +13,8 @@ import torch
 from ...values.base import Args, Handler, Kwargs, Value
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
-from .calls import METHODS
 from .externs import handler_of_unknown
+from .handlers import METHODS
 from .inplace import call_inplace, is_inplace
 from .recording import recorded, recording_handler
 

@@ -40,7 +40,7 @@ from . import (  # noqa: F401  imported for the rows they add
     training,
     transforms,
 )
-from .calls import Context, add_imported, as_written, function_handler, when_imported
+from .context import Context
 from .dtypes import FROM_TORCH
 from .externs import OPERATORS, handler_of_unknown, opaque_call
 from .foreach import foreach_handler
@@ -54,6 +54,7 @@ from .guards import (
     heed_meta_device,
     tensor_key,
 )
+from .handlers import add_imported, as_written, function_handler, when_imported
 from .hooks import saved_tensor_hook_raised
 from .inner_compile import inner_compile
 from .inplace import RELAID, call_inplace, is_inplace
@@ -147,7 +148,7 @@ class TorchFrontend:
         if _is_allowed_by_torch(fn):
             return lambda ev, args, kwargs: ev.opaque_call(fn, args, kwargs)
         if noted(fn, "_dynamo_marked_constant") or noted(noted(fn, "__wrapped__"), "_dynamo_marked_constant"):
-            return _called_now(fn)
+            return queries.called_now(fn)
         found = _tensor_method(fn) or _unpatched(fn) or foreach_handler(fn)
         if found is not None:
             return found
@@ -455,17 +456,6 @@ def _is_refused_by_torch(fn: Any) -> bool:
 def _break_at_refused(fn: Any) -> Handler:
     def handler(ev: Machine, args: Any, kwargs: Any) -> Value:
         raise ev.break_("disallowed", f"calling {fn.__name__}", "torch._dynamo was told not to have it in graphs")
-
-    return handler
-
-
-def _called_now(fn: Any) -> Handler:
-    """Functions marked to give the same answer always: called during capture."""
-
-    def handler(ev: Machine, args: Any, kwargs: Any) -> Value:
-        plain = [ev.as_python(a) for a in args]
-        named = {k: ev.as_python(v) for k, v in kwargs.items()}
-        return ev.fold(lambda: fn(*plain, **named))
 
     return handler
 

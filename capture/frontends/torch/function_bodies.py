@@ -27,7 +27,7 @@ from ...values.constant import ConstantValue
 from ...values.mappings import DictValue
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
-from .calls import above
+from .context import above
 from .recording import unrecordable
 from .results import ReturnTypeValue
 from .runtime import TorchRuntime

@@ -12,7 +12,7 @@ from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
 from ...values.mappings import DictValue
 from ...values.sequences import ListValue, TupleValue
-from .calls import FUNCTIONS
+from .handlers import FUNCTIONS
 from .modules import NNModuleValue
 
 if TYPE_CHECKING:

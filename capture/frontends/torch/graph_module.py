@@ -32,8 +32,9 @@ from ...values.symint import SymIntValue
 from ...values.tensor import ArrayValue
 from . import autocast
 from .graph_calls import Built, of_graph
+from .places import resolve_name
 from .recording import Call, Part, Program, number_call, rebuilt
-from .runtime import TorchRuntime, resolve_name
+from .runtime import TorchRuntime
 
 if TYPE_CHECKING:
     from ...values.base import SymbolTable

@@ -18,7 +18,7 @@ import torch.utils.hooks
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE, TRUE
 from ...values.tensor import InputStorage
-from .calls import register_handler
+from .handlers import register_handler
 from .recording import unrecordable, wants_history
 from .state import state_of
 from .tensor_attributes import real_of

@@ -8,19 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ...values.base import Value
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
-from .calls import (
-    METHODS,
-    NUMERIC,
-    OF_ARGUMENTS,
-    Context,
-    Declined,
-    above,
-    assign,
-    operand_of,
-    refusal_of,
-    takes_numbers,
-    unwrap,
-)
+from .calls import NUMERIC, assign, operand_of, takes_numbers, unwrap
+from .context import Context, Declined, above
+from .handlers import METHODS, OF_ARGUMENTS, refusal_of
 from .names.index import fill
 from .names.shape import squeeze, t, transpose, unsqueeze
 from .overlapping import check_written, is_pointwise

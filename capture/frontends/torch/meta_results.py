@@ -23,7 +23,7 @@ from ....inductor.graph import Input, Named, TensorMeta
 from ....inductor.ops import OPS
 from . import eager_ops
 from .dtypes import to_device, to_torch
-from .runtime import resolve_name
+from .places import resolve_name
 from .schemas import Watch, storage_of
 
 #: functions whose layouts differ between the meta device and the CPU: they are run once on small real tensors

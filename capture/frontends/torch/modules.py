@@ -24,7 +24,7 @@ from ...values.functions import BoundMethodValue
 from ...values.mappings import DictValue
 from ...values.objects import ObjectValue
 from ...values.tensor import ArrayValue
-from .calls import FUNCTIONS
+from .handlers import FUNCTIONS
 from .lazy import initialize, is_lazy
 from .module import FORWARD_HOOKS, GLOBAL_HOOKS, HOOKS, PLAIN_CALL
 from .state import state_of

@@ -25,7 +25,8 @@ from ...values.mappings import DictValue
 from ...values.objects import ObjectValue
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue
-from .calls import FUNCTIONS, above
+from .context import above
+from .handlers import FUNCTIONS
 from .meta_results import stand_in, unnoticed
 from .results import ReturnTypeValue
 from .schemas import overloads_of

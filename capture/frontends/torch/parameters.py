@@ -14,7 +14,7 @@ from ....inductor.graph import ExternRef, Input, Node
 from ....inductor.ops import OPS
 from ...values.base import Args, Kwargs, Value
 from ...values.tensor import ArrayValue, ViewStep
-from .calls import register_handler
+from .handlers import register_handler
 from .recording import unrecordable, wants_history
 from .state import state_of
 from .tensors import TensorValue

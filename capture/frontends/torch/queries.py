@@ -22,11 +22,13 @@ from ...values.objects import ObjectValue
 from ...values.symint import RelationValue
 from ...values.tensor import ArrayValue
 from . import autocast
-from .calls import FUNCTIONS, METHODS, Context, as_written, register_handler, resolve, when_imported
 from .checks import FALSE_CONDITION, check_all, check_supported
+from .context import Context
 from .externs import call_target
+from .handlers import FUNCTIONS, METHODS, as_written, register_handler, when_imported
 from .known import known_content
 from .names.data import check_number
+from .places import resolve
 from .results import SizeValue
 from .state import state_of
 
@@ -80,10 +82,12 @@ def _folded(*places: str) -> None:
     for place in places:
         fn = resolve(place)
         if fn is not None:
-            register_handler(place, _fold(fn))
+            register_handler(place, called_now(fn))
 
 
-def _fold(fn: Any) -> Callable[..., Value]:
+def called_now(fn: Any) -> Callable[..., Value]:
+    """The handler of a function that gives the same answer always: it is called during capture."""
+
     def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         plain = [ev.as_python(a) for a in args]
         named = {k: ev.as_python(v) for k, v in kwargs.items()}

@@ -31,7 +31,7 @@ from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.symint import SymIntValue
 from ...values.tensor import ArrayValue, InputStorage
 from .autocast import DEVICES
-from .calls import above
+from .context import above
 from .dtypes import PYTHON_TYPES
 from .held_numbers import number_source
 from .state import counts_a_write, state_of

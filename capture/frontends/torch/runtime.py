@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import operator
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -18,7 +16,8 @@ from ....kernels.device import device_of
 from .array_memory import by_numpy, numpy_runtime
 from .autocast import switched_off
 from .dtypes import device_text, from_torch, to_device, to_torch
-from .eager_ops import EAGER
+from .eager_ops import EAGER, copied
+from .places import resolve_name
 
 #: the C++ allocation shortcut for strided CPU memory; absent from some builds
 _FAST_CPU: Callable[..., Any] | None = getattr(
@@ -97,7 +96,7 @@ class TorchRuntime:
         if library == "numpy":
             return by_numpy(numpy_runtime().run_op("extern"))(*arrays, ref=ref)
         if writes and copies:
-            arrays = tuple(_copied(x) if i in writes else x for i, x in enumerate(arrays))
+            arrays = tuple(copied(x) if i in writes else x for i, x in enumerate(arrays))
         from_template = _Template(arrays, self)
         args = [from_template(a) for a in ref.args]
         kwargs = {name: from_template(a) for name, a in ref.kwargs}
@@ -190,17 +189,6 @@ def _laid_out(x: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
     return torch.empty_strided(x.shape, stride, dtype=x.dtype, device=x.device).copy_(x)
 
 
-def resolve_name(target: str) -> Any:
-    """What "module:qualified.name" names. Raises ImportError or AttributeError when it is gone."""
-    module, _, qualified = target.partition(":")
-    return operator.attrgetter(qualified)(importlib.import_module(module))
-
-
-def _copied(x: torch.Tensor) -> torch.Tensor:
-    """A copy with the same strides."""
-    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=x.device).copy_(x)
-
-
 def _tensors(tree: Any) -> list[torch.Tensor]:
     if isinstance(tree, torch.Tensor):
         return [tree]
@@ -214,7 +202,7 @@ def _apart(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
         for i, t in enumerate(tensors):
             key = t.untyped_storage()._cdata
             if key in seen:
-                tensors[i] = _copied(t)
+                tensors[i] = copied(t)
             seen.add(key)
     return tensors
 

@@ -12,9 +12,10 @@ from torch.masked import _ops as masked
 
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE
-from .calls import FUNCTIONS, Context
 from .checks import non_negative
+from .context import Context
 from .externs import call_target
+from .handlers import FUNCTIONS
 
 if TYPE_CHECKING:
     from ...values.base import Machine

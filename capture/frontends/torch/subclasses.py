@@ -13,7 +13,7 @@ from ...values.classes import ClassValue
 from ...values.functions import BoundMethodValue
 from ...values.tensor import ArrayValue
 from . import tensor_attributes
-from .calls import register_handler
+from .handlers import register_handler
 from .recording import unrecordable
 from .state import state_of
 from .tensors import TensorValue

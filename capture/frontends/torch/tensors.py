@@ -20,9 +20,11 @@ from ...values.item import ItemValue
 from ...values.number import NumberValue
 from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage
 from . import tensor_attributes, training
-from .calls import FUNCTIONS, METHODS, Context, above, size_value, unwrap, wrap
+from .calls import size_value, unwrap, wrap
+from .context import Context, above
 from .dtypes import LEGACY, from_torch, to_device, to_torch
 from .externs import method_call
+from .handlers import FUNCTIONS, METHODS
 from .inplace import call_inplace, is_inplace, set_requires_grad
 from .known import known_content
 from .names import index as names_index

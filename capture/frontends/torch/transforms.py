@@ -26,9 +26,10 @@ from ...values.constant import NONE
 from ...values.functions import BY_CODE, FunctionValue
 from ...values.sequences import TupleValue
 from ...values.tensor import ArrayValue
-from .calls import FUNCTIONS, Context, above, as_written
+from .context import Context, above
 from .externs import call_target
 from .function_bodies import Body, Leaves, capture_body, placeholder, to_tree, to_value
+from .handlers import FUNCTIONS, as_written
 from .meta_results import stand_in, unnoticed
 from .schemas import storage_of
 from .segments import seen_of

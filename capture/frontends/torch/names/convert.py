@@ -9,8 +9,10 @@ import torch
 from .....inductor.graph import Node
 from .....inductor.ops.promotion import suggested_format
 from ....values.tensor import ArrayValue
-from ..calls import Context, name, reads_types, register
-from ..dtypes import LEGACY, from_torch
+from ..calls import reads_types
+from ..context import Context
+from ..dtypes import LEGACY, from_torch, to_device
+from ..handlers import name, register
 from ..state import detached
 from .create import format_of, tensor_from
 from .shape import is_contiguous
@@ -111,7 +113,8 @@ def type_as(cx: Context, self: ArrayValue, other: ArrayValue) -> Any:
 @name("Tensor.type")
 def type_(cx: Context, self: ArrayValue, dtype: Any = None, non_blocking: bool = False) -> Any:
     if dtype is None:
-        prefix = "torch." if self.meta.device == "cpu" else f"torch.{self.meta.device.split(':')[0]}."
+        where = to_device(self.meta.device).type
+        prefix = "torch." if where == "cpu" else f"torch.{where}."
         return prefix + torch.empty(0, dtype=getattr(torch, self.meta.dtype.name)).type().rsplit(".", 1)[1]
     if isinstance(dtype, str) or dtype in LEGACY:
         device, kind = _named_type(dtype) if isinstance(dtype, str) else ("cpu", LEGACY[dtype])

@@ -12,8 +12,10 @@ from .....inductor.graph import Node
 from .....inductor.ops import OPS
 from .....inductor.ops.promotion import is_dense
 from ....values.tensor import ArrayValue
-from ..calls import Context, Declined, name, reads_types, register, takes_bounds, takes_numbers
+from ..calls import reads_types, takes_bounds, takes_numbers
+from ..context import Context, Declined
 from ..dtypes import from_torch, to_torch
+from ..handlers import name, register
 from .data import data_size
 
 #: memory formats as the table names them

@@ -17,8 +17,9 @@ from .....inductor.ops import OPS
 from ....values.item import ItemValue, number_node
 from ....values.tensor import ArrayValue, ViewStep
 from .. import checks
-from ..calls import Context, above, name, register
 from ..checks import FALSE_CONDITION
+from ..context import Context, above
+from ..handlers import name, register
 from ..known import known_content
 from ..state import state_of
 

@@ -13,8 +13,10 @@ from .....inductor.ops.dims import same
 from ....values.overlap import Overlap, arrays_in, overlap
 from ....values.tensor import ArrayValue
 from .. import eager_ops
-from ..calls import Context, Declined, assign, eager_error, name, register
+from ..calls import assign, eager_error
+from ..context import Context, Declined
 from ..externs import call_target
+from ..handlers import name, register
 from ..overlapping import check_written
 from ..state import state_of
 from ..training import write_again

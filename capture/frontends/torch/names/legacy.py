@@ -9,8 +9,8 @@ import torch
 from ....values.base import Args, Handler, Kwargs, Value
 from ....values.sequences import ListValue, TupleValue
 from ....values.tensor import ArrayValue
-from ..calls import FUNCTIONS, register_handler
 from ..dtypes import LEGACY, from_torch
+from ..handlers import FUNCTIONS, register_handler
 from ..state import detached
 
 if TYPE_CHECKING:

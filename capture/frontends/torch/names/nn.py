@@ -13,8 +13,10 @@ from .....inductor.graph import Node
 from .....inductor.ops.dims import is_one, is_zero
 from .....inductor.ops.promotion import is_channels_last, prefers_channels_last
 from ....values.tensor import ArrayValue
-from ..calls import Context, Declined, assign, name, register
+from ..calls import assign
+from ..context import Context, Declined
 from ..externs import call_target, extern_call
+from ..handlers import name, register
 from ..inplace import INPLACE
 from ..state import gradients, state_of
 from .data import data_size

@@ -12,7 +12,10 @@ from .....inductor.ops.dims import less, same
 from .....inductor.ops.promotion import result_dtype
 from .....inductor.ops.scalar import SCALAR
 from ....values.tensor import ArrayValue
-from ..calls import Context, Declined, expand, name, register, takes_numbers
+from ..calls import takes_numbers
+from ..context import Context, Declined
+from ..handlers import name, register
+from ..places import expand
 from .data import nonzero
 
 # ------------------------------------------------------------------ one operand

@@ -10,7 +10,8 @@ import torch
 from .....inductor.graph import Node
 from .....inductor.ops.dims import same
 from ....values.tensor import ArrayValue
-from ..calls import Context, Declined, name, register
+from ..context import Context, Declined
+from ..handlers import name, register
 from ..results import Results
 from ..state import state_of
 

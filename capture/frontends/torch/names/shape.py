@@ -14,8 +14,10 @@ from .....inductor.ops.promotion import broadcast_shapes as broadcast
 from .....inductor.ops.promotion import is_channels_last, is_dense
 from .....inductor.ops.views import flattened_shape, resolve_shape, view_strides
 from ....values.tensor import ArrayValue, InputStorage
-from ..calls import Context, Declined, name, register, size_value
-from ..dtypes import from_torch
+from ..calls import size_value
+from ..context import Context, Declined
+from ..dtypes import from_torch, to_device
+from ..handlers import name, register
 from ..known import known_content
 from ..results import SizeValue
 from ..state import state_of
@@ -518,7 +520,8 @@ def is_signed(cx: Context, input: ArrayValue) -> bool:
 
 @name("Tensor.get_device torch.get_device")
 def get_device(cx: Context, input: ArrayValue) -> int:
-    return -1 if input.meta.device == "cpu" else int(input.meta.device.split(":")[1])
+    index = to_device(input.meta.device).index
+    return -1 if index is None else index
 
 
 @name("Tensor.__len__")
