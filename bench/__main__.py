@@ -3,7 +3,8 @@
 Every cold figure comes from a fresh process with empty caches, every warm one from a second process with the caches of the
 first; steady times are medians, taken in turns with eager in the same process. Ratios are what to quote.
 
-`python -m bench capture` and `python -m bench calls` measure capture and the overhead of a call alone; see there.
+`python -m bench capture`, `python -m bench calls` and `python -m bench cpu` measure capture, the overhead of a call, and products and
+kernels against the machine's limits; see there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from . import call_overhead, capture_speed
+from . import call_overhead, capture_speed, cpu
 from .measure import in_fresh_process
 from .workloads import NUMPY, TORCH
 
@@ -50,7 +51,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 #: measurements of one stage, by the first argument
-STAGES = {"capture": capture_speed.main, "calls": call_overhead.main}
+STAGES = {"capture": capture_speed.main, "calls": call_overhead.main, "cpu": cpu.main}
 
 
 def main() -> None:

@@ -6,13 +6,13 @@ contractions in place of those that are generated, and gives the choices, which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from ..errors import InternalError, LoweringError
-from .contraction import Axes
+from .contraction import Axes, Product
 from .graph import Graph, Node, Origin
 from .ops.contractions import axis_sizes
 from .ops.table import Op
@@ -31,7 +31,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
 )
 
 #: the strategy that emits a contraction on a device, or why none does
-Emits = Callable[[Axes, str], "str | Refusal"]
+Emits = Callable[[Product, str], "str | Refusal"]
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,12 @@ class Chosen:
         return f"{self.origin}: {self.choice}"
 
 
-def choose(node: Node, ops: Mapping[str, Op], contractions: str, emits: Emits) -> Choice:
+def choose(node: Node, ops: Mapping[str, Op], contractions: str, emits: Emits, finished: bool = False) -> Choice:
     """Who runs a node whose row has a contraction.
 
     contractions: "auto", or "generated" where all that can be are to be (`config.Options`)
     emits: asks the code generator about the contraction as it is, before anything is fused with it
+    finished: whether there is something to fuse behind it
     """
     if not node.dtype.is_float:
         return Choice("library", Reason("dtype", (node.dtype.name,)))
@@ -88,7 +89,7 @@ def choose(node: Node, ops: Mapping[str, Op], contractions: str, emits: Emits) -
         return Choice("library", Reason("symbolic"))
     if contractions == "generated":
         return Choice("generated", Reason("asked-for"))
-    found = emits(axes, node.meta.device)
+    found = emits(Product(axes, node.dtype, finished), node.meta.device)
     if isinstance(found, Refusal):
         return Choice("library", Reason("no-strategy", (found.code, found.detail)))
     return Choice("generated", Reason("strategy", (found,)))
@@ -101,9 +102,13 @@ def choose_runners(
     asked = [n for n in graph.nodes if _is_product(n)]
     known: dict[Any, Choice] = {}  # repeated layers are asked about once
     choices: dict[Node, Choice] = {}
+    users = graph.users() if asked else {}
     for n in asked:
-        key = (n.op.name, tuple(None if i is None else i.meta for i in n.inputs), freeze(n.attrs))
-        choices[n] = known[key] if key in known else known.setdefault(key, choose(n, ops, contractions, emits))
+        finished = _is_finished(n, users)
+        key = (n.op.name, tuple(None if i is None else i.meta for i in n.inputs), freeze(n.attrs), finished)
+        choices[n] = (
+            known[key] if key in known else known.setdefault(key, choose(n, ops, contractions, emits, finished))
+        )
     chosen = tuple(Chosen(Origin(n.name, n.origin or n.op.name, n.loc), choices[n]) for n in asked)
     if not any(c.generated for c in choices.values()):
         return graph, chosen
@@ -121,6 +126,12 @@ def choose_runners(
 def _is_product(node: Node) -> bool:
     """Whether it has a contraction: by its row, and of a call because it says its axes."""
     return node.op.contraction is not None and (node.op.eager != "call" or node.attrs.get("axes") is not None)
+
+
+def _is_finished(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
+    """Whether loops over its elements read a node's result, all of it: views of another shape are no such loops."""
+    read = users[node]
+    return bool(read) and all(u.op.kind == "pointwise" and u.shape == node.shape for u in read)
 
 
 def contraction_axes(node: Node, ops: Mapping[str, Op]) -> Axes | None:

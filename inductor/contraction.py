@@ -8,10 +8,13 @@ Code generators emit such a kernel in blocks: what belongs to which axis is all 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
+from .dtypes import DType
 from .graph import Dim
-from .kernel import Kernel, Store
+from .kernel import Store
 from .loops import Expr, Indirect, Var, postorder
 from .refusal import Refusal
 
@@ -27,6 +30,19 @@ class Axes:
     rows: tuple[Dim, ...]
     columns: tuple[Dim, ...]
     inner: tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a code generator is asked about before a product is lowered.
+
+    dtype:    of its elements, which may be summed in a wider type
+    finished: whether loops read its result at the places where it is made: they can be its epilogue
+    """
+
+    axes: Axes
+    dtype: DType
+    finished: bool
 
 
 @dataclass(frozen=True)
@@ -53,9 +69,32 @@ class Contraction:
     def axes(self) -> Axes:
         return Axes(*(tuple(v.extent for v in kind) for kind in (self.batch, self.rows, self.columns, self.inner)))
 
+    @property
+    def reuses(self) -> bool:
+        """Whether elements of both operands are used more than once: then how it is emitted decides what it costs."""
+        return bool(self.rows and self.columns)
 
-def recognise(kernel: Kernel) -> Contraction | Refusal:
-    """The kernel read as a contraction, or why it is none."""
+    @property
+    def turned(self) -> Contraction:
+        """The same with left for right, and rows for columns."""
+        return replace(self, rows=self.columns, columns=self.rows, left=self.right, right=self.left)
+
+
+class Loops(Protocol):
+    """A loop nest: outer variables, reduction variables, stores."""
+
+    @property
+    def p(self) -> Sequence[Var]: ...
+
+    @property
+    def r(self) -> Sequence[Var]: ...
+
+    @property
+    def stores(self) -> Sequence[Store]: ...
+
+
+def recognise(kernel: Loops) -> Contraction | Refusal:
+    """The loops read as a contraction, or why they are none."""
     below = postorder([root for s in kernel.stores for root in s.roots])
     sums = [e for e in below if e.op == "reduce"]
     if any(e.op == "scan" for e in below):
@@ -82,11 +121,11 @@ def recognise(kernel: Kernel) -> Contraction | Refusal:
         batch=tuple(v for v in kernel.p if v in first and v in second),
         rows=tuple(v for v in kernel.p if v not in second),
         columns=tuple(v for v in kernel.p if v not in first),
-        inner=kernel.r,
+        inner=tuple(kernel.r),
         left=left,
         right=right,
         total=total,
-        stores=kernel.stores,
+        stores=tuple(kernel.stores),
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 
+from .contraction import Contraction, recognise
 from .dtypes import HALVES, float32
 from .graph import Dim
 from .kernel import Store, order_matters, substitute_stores
@@ -225,8 +226,8 @@ def fuse(left: Group, right: Group, shared: list[str]) -> Group | Refusal:
         return Refusal("overwrites-input", "legality")
     if any(reduces_under_mask(e) for e in postorder([s.value for s in fused.stores])):
         return Refusal("reduction-under-mask", "legality", "some points of the reduced axis would be left out")
-    refusal = _too_much(left, right, fused)
-    return fused if refusal is None else refusal
+    refusals = (_ends_contraction(left, right, fused), _too_much(left, right, fused))
+    return next((refusal for refusal in refusals if refusal is not None), fused)
 
 
 def reads_where_it_writes(group: Group, store: Store, buffer: str, offset: Dim = 0) -> bool:
@@ -273,6 +274,19 @@ def _forward(first: list[Store], second: list[Store]) -> list[Store] | Refusal:
     if bad:
         return Refusal("read-elsewhere", "legality", bad[0])
     return [Store(s.buffer, s.index, v, s.mode) for s, v in zip(second, values)]
+
+
+def _ends_contraction(left: Group, right: Group, fused: Group) -> Refusal | None:
+    """What is emitted in blocks must stay what can be: point by point a product of matrices takes many times as long."""
+    if not fused.r or not any(g.r and _is_contraction(g) for g in (left, right)):
+        return None
+    found = recognise(fused)
+    return Refusal("ends-contraction", "heuristic", str(found)) if isinstance(found, Refusal) else None
+
+
+def _is_contraction(group: Group) -> bool:
+    found = recognise(group)
+    return isinstance(found, Contraction) and found.reuses
 
 
 def _too_much(left: Group, right: Group, fused: Group) -> Refusal | None:

@@ -331,11 +331,11 @@ class Lowering:
 
     def _is_unrounded(self, n: Node) -> bool:
         """Whether a half-precision value inside a composite is in float32 still. It must stay so where it is kept: what else the
-        program computes decides that, and may not show in results.
+        program computes decides that, and may not show in results. What moves elements to other places leaves them as they are.
         """
         if not self.round_halves or isinstance(n.meta, tuple) or n.dtype not in HALVES:
             return False
-        if n.op.kind == "view":
+        if n.op.kind == "view" or n.op.elements == "first" and n.op.rounding.result:
             return any(i is not None and self._is_unrounded(i) for i in n.inputs)
         return n.op.kind == "pointwise" and n.op.rounding.result
 

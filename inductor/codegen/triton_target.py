@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...kernels import gpu
 from ...kernels.device import device_of
-from ..contraction import Axes
+from ..contraction import Product
 from ..dtypes import DType
 from ..plan import Plan, RunKernels
 from ..refusal import Refusal
@@ -33,8 +33,8 @@ class TritonTarget(Target):
         options = triton.TritonOptions(interpreted=self.device == "cpu")
         return [triton.emit(k, options) for k in kernels_on(schedule, self.device)]
 
-    def emits(self, axes: Axes, device: str) -> str | Refusal:
-        return triton.emits(axes)
+    def emits(self, product: Product, device: str) -> str | Refusal:
+        return triton.emits(product)
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
         """A launcher for each kernel on each device that it runs on: the plan names the very device, the cache key only its kind."""

@@ -201,11 +201,12 @@ void combine_columns(const T* partial, const I* partial_at, T* total, I* total_a
     });
 }
 
-// Memory for partial results, freed at the end of the scope.
+// Memory for partial results, freed at the end of the scope. It begins with a line of the cache.
 template <class T> struct Scratch {
+  void* whole;
   T* data;
-  Scratch(i64 count) : data((T*)__builtin_malloc((count > 0 ? count : 1) * sizeof(T))) {}
-  ~Scratch() { __builtin_free(data); }
+  Scratch(i64 count) : whole(__builtin_malloc(count * sizeof(T) + 64)), data((T*)(((u64)whole + 63) / 64 * 64)) {}
+  ~Scratch() { __builtin_free(whole); }
 };
 
 // ------------------------------------------------------------------ prefixes

@@ -3,7 +3,7 @@
 - reductions and scans combine halves of a whole block at a time with the kernel's own combining function
   (the interpreter calls it per element, or puts NumPy's reduction, with another meaning of NaN, in its place)
 - conversion from float32 to bfloat16 rounds half to even (the interpreter truncates)
-- atomic addition knows bfloat16
+- atomic addition and products of blocks know bfloat16 (the interpreter multiplies its bits)
 - a truth value made from a scalar stays one when it is spread over a block
 - a scalar can bound a loop (Triton 3.6 fails with NumPy 2.4); fmax and fmin ignore NaN (Triton 3.6 propagates it)
 """
@@ -40,6 +40,7 @@ def repaired() -> ExitStack:
     replace(builder, "create_minnumf", lambda _: lambda self, a, b: self.binary_op(a, b, np.fmin))
     replace(builder, "create_splat", _splat)
     replace(builder, "create_atomic_rmw", _atomic_rmw)
+    replace(builder, "create_dot", _dot)
     return stack
 
 
@@ -72,6 +73,21 @@ def _atomic_rmw(original: Callable[..., Any]) -> Callable[..., Any]:
         return value
 
     return create_atomic_rmw
+
+
+def _dot(original: Callable[..., Any]) -> Callable[..., Any]:
+    def wide(operand: Any) -> Any:
+        from triton import language
+        from triton.runtime.interpreter import TensorHandle
+
+        if operand.dtype.scalar.name != "bf16":
+            return operand
+        return TensorHandle(from_bfloat16(operand.data), language.float32)
+
+    def create_dot(self: Any, left: Any, right: Any, sums: Any, *rest: Any) -> Any:
+        return original(self, wide(left), wide(right), sums, *rest)
+
+    return create_dot
 
 
 def from_bfloat16(bits: np.ndarray) -> np.ndarray:

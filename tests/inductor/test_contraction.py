@@ -10,7 +10,7 @@ import sympy
 from quern.inductor import dtypes as dt
 from quern.inductor.chooser import REASONS, Choice, Reason, choose, contraction_axes
 from quern.inductor.codegen import cpp, triton
-from quern.inductor.contraction import Axes, Contraction, recognise
+from quern.inductor.contraction import Axes, Contraction, Product, recognise
 from quern.inductor.graph import TensorMeta, contiguous_strides
 from quern.inductor.kernel import Kernel
 from quern.inductor.ops import OPS
@@ -184,12 +184,12 @@ def node(dtype=dt.float32, shape=(7, 5)):
     return b.mm(tensor(b, shape, dtype), tensor(b, (shape[1], 9), dtype))
 
 
-def no(axes, device):
+def no(product, device):
     return Refusal("no-blocks", "heuristic", "none are written")
 
 
-def yes(axes, device):
-    assert axes == Axes((), (7,), (9,), (5,)) and device == "cpu"
+def yes(product, device):
+    assert product.axes == Axes((), (7,), (9,), (5,)) and device == "cpu"
     return "tiles"
 
 
@@ -241,7 +241,7 @@ def test_code_generators_are_asked_about_the_axes_of_the_kernel_to_be(name):
 
 
 @pytest.mark.parametrize(("codegen", "blocks", "nothing"), [
-    ("cpp", "no-register-blocks", "nothing-to-block"), ("triton", "no-dot", "nothing-to-tile"),
+    ("cpp", "nothing-to-finish", "nothing-to-block"), ("triton", "no-dot", "nothing-to-tile"),
 ])  # fmt: skip
 def test_code_generators_say_why_they_leave_a_product_to_the_library(codegen, blocks, nothing):
     pytest.importorskip("triton")
@@ -250,8 +250,43 @@ def test_code_generators_say_why_they_leave_a_product_to_the_library(codegen, bl
     for made, code in ((node(), blocks), (b.mv(tensor(b, (7, 5)), tensor(b, (5,))), nothing)):
         axes = contraction_axes(made, OPS)
         assert axes is not None
-        said = emits(axes)
+        said = emits(Product(axes, made.dtype, finished=False))
         assert isinstance(said, Refusal) and said.code == code and said.kind == "heuristic"
+
+
+PLAIN = Product(Axes((), (128,), (256,), (64,)), dt.float32, finished=True)
+LEFT = {
+    "nothing-to-finish": dataclasses.replace(PLAIN, finished=False),
+    "nothing-to-block": dataclasses.replace(PLAIN, axes=Axes((), (128,), (), (64,))),
+    "halves": dataclasses.replace(PLAIN, dtype=dt.bfloat16),
+    "windows": dataclasses.replace(PLAIN, axes=Axes((), (2, 14, 14), (32,), (16, 3, 3))),
+    "no-number": dataclasses.replace(PLAIN, axes=Axes((), (M,), (256,), (64,))),
+}
+
+
+@pytest.mark.parametrize("code", LEFT)
+def test_what_cpp_leaves_to_the_library(code):
+    assert cpp.emits(PLAIN) == "contraction"
+    few = Axes((), (4,), (4096,), (1024,))
+    assert cpp.emits(Product(few, dt.float32, finished=False)) == "contraction"
+    said = cpp.emits(LEFT[code])
+    assert isinstance(said, Refusal) and said.code == code
+
+
+def test_a_product_is_finished_by_loops_over_its_own_elements():
+    asked = {}
+
+    def note(product, device):
+        asked[product.finished] = asked.get(product.finished, 0) + 1
+        return Refusal("none", "heuristic")
+
+    b = builder()
+    x, w = tensor(b, (7, 7)), tensor(b, (7, 7))
+    stored, turned = b.mm(x, w), b.transpose(b.mm(w, x), dim0=0, dim1=1)
+    both = b.mm(w, w)
+    b.graph.outputs = [b.exp(b.mm(x, x)), stored, b.exp(turned), both, b.exp(both), b.mm(b.mm(x, b.mm(x, x)), w)]
+    schedule_graph(b.graph, emits=note)
+    assert asked == {True: 1, False: 1}  # equal ones are asked about once
 
 
 def test_equal_layers_are_asked_about_once():

@@ -677,9 +677,9 @@ def call(
     call_by_hand(function, [arrays[b.name].ctypes.data for b in k.args], [symbols.get(s, 0) for s in order], threads)
 
 
-def guarded(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def guarded(array: np.ndarray, byte: int = 85) -> tuple[np.ndarray, np.ndarray]:
     """A copy with 128 known bytes on both sides: (all bytes, the part to use)."""
-    whole = np.full(array.nbytes + 256, 85, np.uint8)
+    whole = np.full(array.nbytes + 256, byte, np.uint8)
     inner = whole[128 : 128 + array.nbytes].view(array.dtype)
     inner[:] = array
     return whole, inner

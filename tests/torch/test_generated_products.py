@@ -106,7 +106,18 @@ def test_products_are_eagers(name, codegen):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize(
-    "name", ["mm", "bmm", "broadcast batches", "mv", "addmm weighed", "linear", "no step with bias"]
+    "name",
+    [
+        "mm",
+        "bmm",
+        "broadcast batches",
+        "mv",
+        "addmm weighed",
+        "linear",
+        "no step with bias",
+        "einsum",
+        "einsum of several axes",
+    ],
 )
 def test_types(name, dtype, codegen):
     f, args = PRODUCTS[name]
@@ -271,6 +282,16 @@ def test_the_library_runs_where_no_strategy_takes_a_product(codegen):
     (chosen,) = plan.chosen
     assert chosen.choice.runner == "library" and chosen.choice.reason.code == "no-strategy"
     assert "library, no strategy emits it" in str(said)
+
+
+def test_a_layer_with_an_activation_is_generated():
+    """One kernel then, and no call of the framework."""
+    with torch.no_grad():
+        said = quern.explain(torch.nn.Sequential(torch.nn.Linear(5, 9), torch.nn.GELU()))(T(7, 5))
+    plan = said.graphs[0].record.plan
+    assert said.graphs[0].record.calls == 0 and [k.strategy for k in plan.kernels] == ["contraction"]
+    (chosen,) = plan.chosen
+    assert chosen.choice.generated and "generated, contraction emits it" in str(said)
 
 
 def test_who_emits_a_kernel_and_who_refused_is_in_the_plan(codegen):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....kernels.cpu.library import unit_texts
-from ...contraction import Axes
+from ...contraction import Product
 from ...kernel import Kernel
 from ...refusal import Refusal
 from ..strategy import Choice, Emitted, choose
@@ -47,9 +47,10 @@ def emit(kernel: Kernel, vector_bytes: int) -> Emitted:
     return Emitted(kernel.name, f"{kernel.name}.cpp", kernel_text(choice.way), choice.strategy, choice.refused)
 
 
-def emits(axes: Axes) -> str | Refusal:
+def emits(product: Product) -> str | Refusal:
     """The strategy that emits a contraction in a way made for it, or why there is none."""
-    return contraction.blocks(axes)
+    refusal = contraction.worthwhile(product)
+    return "contraction" if refusal is None else refusal
 
 
 def _choice(kernel: Kernel, vector_bytes: int, symbols: tuple[str, ...] | None = None) -> Choice[Way]:

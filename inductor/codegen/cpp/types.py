@@ -19,7 +19,8 @@ SIZES = {"bool": 1, "u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "f
 
 #: names that the emitted functions use themselves
 _RESERVED = frozenset(
-    "tile rows run low high from to begin end n k l full task block threads buffers symbols auto float double int bool const".split()
+    "tile rows run low high from to begin end n k l full task block threads buffers symbols auto float double int bool const "
+    "left right top bottom row at inner line line_number first strip panel sums packed vector".split()
 )
 
 

@@ -11,7 +11,7 @@ vector variable is a scalar again, and known vectors are read at one lane.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ....errors import InternalError
 from ...dtypes import HALVES, bool_, int64
@@ -72,6 +72,11 @@ class Writer:
         self._loads: dict[Expr, bool] = {}
         self._free: dict[Expr, frozenset[Var]] = {}
 
+    def turn(self, vector: Var, lanes: int) -> None:
+        """From here on the lanes run along another variable. Not inside a loop over lanes."""
+        self.nest = replace(self.nest, vector=vector, lanes=lanes)
+        self.vector, self.N = vector, lanes
+
     # ----------------------------------------------------------------- blocks
 
     def line(self, text: str) -> None:
@@ -88,11 +93,14 @@ class Writer:
         # the header goes in only now: what was hoisted out of the block stands before it
         self.blocks[-1].lines += [done.header, *(f"  {line}" for line in done.lines), footer]
 
-    def open_lanes(self, low: str, high: str, unroll: int = 1, copy: str = "auto") -> None:
-        """Begin the loop over the vector variable, its lanes side by side; `close_lanes` ends it."""
+    def open_lanes(self, low: str, high: str, unroll: int = 1, copy: str = "auto", *, whole: bool = True) -> None:
+        """Begin the loop over the vector variable, its lanes side by side; `close_lanes` ends it.
+
+        whole: whether a piece of it (low to high) begins and ends with a whole vector, or where the variable does
+        """
         v, N = self.vector, self.N
         assert v is not None
-        exact = isinstance(v.extent, int) and v.extent % N == 0
+        exact = whole and isinstance(v.extent, int) and v.extent % N == 0
         flags = f"{N}, {unroll}, {'true' if exact else 'false'}"
         self.open(f"vector_loop<{flags}>({low}, {high}, [&](i64 {v.name}, auto n, {copy}) INLINE_BODY {{", v)
 

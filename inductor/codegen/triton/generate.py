@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ....kernels.gpu.source import TritonSource
-from ...contraction import Axes
+from ...contraction import Product
 from ...kernel import Kernel
 from ...refusal import Refusal
 from ..strategy import Choice, Emitted, choose
@@ -29,9 +29,9 @@ def emit(kernel: Kernel, options: TritonOptions) -> Emitted:
     return Emitted(kernel.name, f"{kernel.name}.py", text, choice.strategy, choice.refused)
 
 
-def emits(axes: Axes) -> str | Refusal:
+def emits(product: Product) -> str | Refusal:
     """The strategy that emits a contraction in a way made for it, or why there is none."""
-    return contraction.tiles(axes)
+    return contraction.tiles(product.axes)
 
 
 def _choice(kernel: Kernel, options: TritonOptions) -> Choice[Way]:

@@ -36,7 +36,7 @@ def module_source(w: Writer) -> TritonSource:
         grid=tuple((size_text(a.numel), a.block) for a in tiling.outer),
         extents=tuple(size_text(d) for d in w.extents()) if kernel.symbols else (),
         num_warps=tiling.num_warps,
-        num_stages=1,
+        num_stages=tiling.num_stages,
     )
 
 

@@ -39,13 +39,17 @@ class TritonOptions:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of the tile. role: "program" (one index per program, a scalar), "tile" (an arange), "loop" (arange in a loop)."""
+    """One axis of the tile. role: "program" (one index per program, a scalar), "tile" (an arange), "loop" (arange in a loop).
+
+    dim: the dimension of the tile that it is; None: its place among the axes that are dimensions
+    """
 
     name: str
     vars: tuple[Var, ...]
     numel: Dim
     block: int
     role: str
+    dim: int | None = None
 
     @property
     def exact(self) -> bool:
@@ -62,20 +66,34 @@ class Axis:
 
 @dataclass(frozen=True)
 class Tiling:
-    """The outer axes (outermost first), the reduction axis if there is one, and the launch options."""
+    """The outer axes (outermost first), the reduction axis if there is one, and the launch options.
+
+    k: the reduction axis once more, for a left operand: it lies along another dimension there
+    """
 
     outer: tuple[Axis, ...]
     r: Axis | None
     num_warps: int
+    num_stages: int = 1
+    k: Axis | None = None
 
     @property
     def axes(self) -> tuple[Axis, ...]:
-        return (*self.outer, self.r) if self.r else self.outer
+        return (*self.outer, *(a for a in (self.r, self.k) if a is not None))
 
     @property
     def shaped(self) -> tuple[Axis, ...]:
         """The axes that are dimensions of the tile."""
         return tuple(a for a in self.axes if a.role != "program")
+
+    @property
+    def dims(self) -> tuple[tuple[Axis, ...], ...]:
+        """The axes that lie along each dimension of the tile; a value varies along one of them at most."""
+        places: dict[int, tuple[Axis, ...]] = {}
+        for i, a in enumerate(self.shaped):
+            place = i if a.dim is None else a.dim
+            places[place] = (*places.get(place, ()), a)
+        return tuple(places[i] for i in sorted(places))
 
 
 def next_power_of_2(n: int) -> int:

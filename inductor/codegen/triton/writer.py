@@ -26,7 +26,23 @@ from .sizes import size_text
 from .tiling import Axis, Tiling
 
 _RESERVED = frozenset(
-    {"tl", "triton", "libdevice", "float", "range", "x", "y", "z", "r", "pid", "start", "lanes", ENTRY}
+    {
+        "tl",
+        "triton",
+        "libdevice",
+        "float",
+        "range",
+        "x",
+        "y",
+        "z",
+        "r",
+        "k",
+        "pid",
+        "start",
+        "lanes",
+        "left_lanes",
+        ENTRY,
+    }
 )
 _COMBINERS = frozenset(combine_name(row, dtype) for row in REDUCERS.values() for dtype in dtypes.ALL.values())
 
@@ -128,6 +144,8 @@ class Writer:
                 emit(f"r_mask = r < {size_text(r.numel)}")
         else:
             emit(f"lanes = {self._arange(r)}")
+        if self.tiling.k is not None:
+            emit(f"left_lanes = {self._arange(self.tiling.k)}")
 
     def _outer_axis(self, a: Axis, program: str, widen: bool = True) -> None:
         emit = self.outer.lines.append
@@ -145,10 +163,10 @@ class Writer:
         return ".to(tl.int64)" if self.wide else ""
 
     def _arange(self, a: Axis) -> str:
-        text = f"tl.arange(0, {a.constant})"
-        if len(self.order) == 1:
+        text, dims = f"tl.arange(0, {a.constant})", self.tiling.dims
+        if len(dims) == 1:
             return text
-        return f"{text}[{', '.join(':' if name == a.name else 'None' for name in self.order)}]"
+        return f"{text}[{', '.join(':' if a in along else 'None' for along in dims)}]"
 
     def _block_count(self, a: Axis) -> str:
         if isinstance(a.numel, int):
@@ -156,7 +174,7 @@ class Writer:
         return f"(({size_text(a.numel)} + {a.constant} - 1) // {a.constant})"
 
     def shape(self, axes: frozenset[str]) -> str:
-        sizes = [a.constant if a.name in axes else "1" for a in self.tiling.shaped]
+        sizes = (next((a.constant for a in along if a.name in axes), "1") for along in self.tiling.dims)
         return f"[{', '.join(sizes)}]"
 
     # ------------------------------------------------------------------ values
@@ -188,7 +206,7 @@ class Writer:
             at = self.index(e.attr, conds, wide=not fits_indices(e.attr))
             self.know(e, conds, Value(f"({at.text}).to(tl.int64)", at.axes))
         elif e.op == "load":
-            self._load(e, conds, None)
+            self.load(e, conds, None)
         elif e.op == "masked":
             self._masked(e, conds)
         elif e.op == "cast":
@@ -240,14 +258,15 @@ class Writer:
         cond = self.value(cond_expr, conds)
         inside = (*conds, (cond_expr, cond))
         if inner.op == "load" and other.op == "const" and isinstance(other.attr, (bool, int, float)):
-            loaded = self._load(inner, inside, literal(other.attr, other.dtype))
+            loaded = self.load(inner, inside, literal(other.attr, other.dtype))
             self.remember(e, conds, loaded)
             return
         value, rest = self.value(inner, inside), self.value(other, conds)
         text = f"tl.where({cond.text}, {value.text}, {rest.text})"
         self.know(e, conds, Value(text, cond.axes | value.axes | rest.axes))
 
-    def _load(self, e: Expr, conds: tuple[Mask, ...], other: str | None) -> Value:
+    def load(self, e: Expr, conds: tuple[Mask, ...], other: str | None) -> Value:
+        """A load; other: what stands for what is not read (None: nothing certain, and the value is known from here on)."""
         buffer, index = e.attr
         at = self.index(index, conds)
         axes = at.axes.union(*(c.axes for _, c in conds))
@@ -361,8 +380,7 @@ class Writer:
             return axis.name
         names = [v.name for v in axis.vars[first:last]]
         name = names[0] if len(names) == 1 else f"{names[0]}_{names[-1]}"
-        inner = axis.name == "r" and self.inner is not None
-        block = self.inner if inner and self.inner is not None else self.outer
+        block = self.inner if axis.role == "loop" and self.inner is not None else self.outer
         if name not in block.known:
             text = axis.name
             if any(v.extent != 1 for v in axis.vars[last:]):
@@ -380,7 +398,7 @@ class Writer:
         if self.inner is None:
             return False
         scanned = self.has_scan and any(b.op == "scan" for b in below(e))
-        return e.varies_in_r or scanned or any("r" in c.axes for _, c in conds)
+        return e.varies_in_r or scanned or any("r" in c.axes or "k" in c.axes for _, c in conds)
 
     def line(self, text: str, inner: bool) -> None:
         block = self.inner if inner and self.inner is not None else self.outer

@@ -376,7 +376,42 @@ def online_pair(rows: int, columns: int) -> Case:
 LOOPED = TritonOptions(persistent=False, row_block=128)
 BLOCKS = TritonOptions(block=4)
 
+
+def product(
+    m: int,
+    k: int,
+    n: int,
+    dtype: DType = float32,
+    batch: int = 1,
+    turned: bool = False,
+    options: TritonOptions = DEFAULT,
+) -> Case:
+    """tanh(a @ b + bias), a batch of them; turned: b lies by columns."""
+    p, r = space(batch, m, n), space(k, name="r")
+    b, row, column = map(as_index, p)
+    inner = as_index(r[0])
+    left = L.load("a", (b * m + row) * k + inner, dtype)
+    right = L.load("b", (b * n + column) * k + inner if turned else (b * k + inner) * n + column, dtype)
+    factors = (x if dtype == float32 else L.cast(x, float32) for x in (left, right))
+    total = op("add", L.reduce("sum", op("mul", *factors)), L.load("bias", column, float32))
+    value = op("tanh", total)
+    store = Store("out", at(p, m * n, n, 1), value if dtype == float32 else L.cast(value, dtype))
+    sizes = {"a": batch * m * k, "b": batch * k * n}
+    args = buffers(a=(dtype, sizes["a"]), b=(dtype, sizes["b"]), bias=(float32, n), out=(dtype, batch * m * n))
+    g = rng()
+    data = {x: storage(g.standard_normal(size) / k**0.5, dtype) for x, size in sizes.items()}
+    data["bias"] = g.standard_normal(n).astype(np.float32)
+    tolerance = 1e-5 if dtype == float32 else 1e-2
+    return Case(Kernel("product", p, r, (store,), args), data, options, tolerance=tolerance)
+
+
 ZOO: dict[str, Callable[[], Case]] = {
+    "product": lambda: product(70, 50, 90),
+    "product exact": lambda: product(128, 64, 64),
+    "product bf16": lambda: product(70, 50, 90, bfloat16),
+    "product fp16": lambda: product(64, 128, 96, float16, turned=True),
+    "product few rows": lambda: product(3, 300, 200, turned=True),
+    "products": lambda: product(20, 33, 17, batch=3, turned=True),
     "pointwise": lambda: pointwise(4096),
     "pointwise tail": lambda: pointwise(1000),
     "pointwise one": lambda: pointwise(1),

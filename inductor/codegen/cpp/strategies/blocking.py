@@ -1,0 +1,150 @@
+"""How a contraction is cut into blocks: of registers, of what the caches hold, of what a thread does at a time.
+
+All that is decided here changes speed alone: each element of the result is summed in runs of `Blocking.inner`, whatever its block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+#: products summed one after the other before they go to an outer total: bounds the rounding error
+_LONGEST_RUN = 256
+#: the same where each lane has a sum of its own
+_LONGEST_DOT = 8192
+#: rows up to which the lanes may run along the inner axis, and nothing is turned around: sums of lanes are costly
+FEW_ROWS = 8
+#: elements of the right operand that are worth being handed out to a thread
+_LEAST_READ = 1 << 16
+#: bytes of the right operand that a task lays down at a time: they stay in the second cache, which is rarely below twice that
+_PANEL_BYTES = 1 << 18
+#: a task with fewer products than this is not worth being handed out
+_LEAST_TASK = 1 << 21
+#: tasks enough for the threads of most machines to end together
+_TASKS = 32
+#: columns that are laid down side by side, where there are so many: memory is read in long pieces
+_SIDE_BY_SIDE = 128
+#: blocks of rows for which a task lays the right operand down for itself
+_BLOCKS_PER_PANEL = 16
+#: fused steps in flight that hide their latency
+_IN_FLIGHT = 8
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A length in pieces that differ by one at most: the first `longer` of `count` are of `size`, the others of one less."""
+
+    size: int
+    longer: int
+    count: int
+
+    @property
+    def is_even(self) -> bool:
+        return self.longer == self.count
+
+    @property
+    def lengths(self) -> tuple[tuple[int, int], ...]:
+        """Each length with how often it is there."""
+        return ((self.size, self.longer), (self.size - 1, self.count - self.longer))
+
+
+def pieces(total: int, most: int) -> Pieces:
+    """A length in as few pieces of at most `most` as there can be."""
+    count = -(-total // most)
+    least, longer = divmod(total, count)
+    return Pieces(least + 1, longer, count) if longer else Pieces(least, count, count)
+
+
+@dataclass(frozen=True)
+class Blocking:
+    """rows: the blocks of registers that follow each other down; columns: across, in vectors of `lanes`
+    task_rows, task_columns: how many of these a task computes
+    run: how much of the inner axis is summed at a time
+    """
+
+    rows: Pieces
+    columns: Pieces
+    lanes: int
+    task_rows: int
+    task_columns: int
+    run: int
+
+    @property
+    def down(self) -> int:
+        """Tasks along the rows."""
+        return -(-self.rows.count // self.task_rows)
+
+    @property
+    def across(self) -> int:
+        """Tasks along the columns."""
+        return -(-self.columns.count // self.task_columns)
+
+    @property
+    def width(self) -> int:
+        """The most columns that a task has, those that fill up the last vector among them."""
+        return self.task_columns * self.columns.size * self.lanes
+
+
+def choose_blocking(batch: int, rows: int, columns: int, inner: int, size: int, vector_bytes: int) -> Blocking:
+    """The blocks of a product whose lanes run along the columns.
+
+    batch, rows, columns, inner: how many points along each kind of axis; size: bytes of an element of the sums
+    """
+    lanes = vector_bytes // size
+    run = pieces(inner, _LONGEST_RUN).size
+    vectors = -(-columns // lanes)
+    height, width = min(_register_blocks(vector_bytes), key=lambda block: _cycles(rows, vectors, *block))
+    down, across = pieces(rows, height), pieces(vectors, width)
+    fit = max(_PANEL_BYTES // (run * vector_bytes * across.size), 1)
+    wanted = max(min(_TASKS, batch * rows * columns * inner // _LEAST_TASK), 1)
+    most = -(-columns // _SIDE_BY_SIDE)
+    panels = max(-(-across.count // fit), min(across.count, most, -(-wanted // batch)))
+    task_columns = -(-across.count // panels)
+    panels = -(-across.count // task_columns)
+    strips = max(min(-(-wanted // (batch * panels)), down.count // _BLOCKS_PER_PANEL), 1)
+    return Blocking(down, across, lanes, -(-down.count // strips), task_columns, run)
+
+
+def choose_dots(batch: int, rows: int, columns: int, inner: int, vector_bytes: int) -> Blocking:
+    """The blocks of a product with few rows whose lanes run along the inner axis: the right operand comes by once, and that is
+    what takes the time.
+    """
+    down = pieces(rows, FEW_ROWS)
+    across = pieces(columns, max(w for h, w in _register_blocks(vector_bytes) if h == down.size))
+    run = pieces(inner, _LONGEST_DOT).size
+    fit = max(_PANEL_BYTES // (run * 8 * across.size), 1)
+    return Blocking(down, across, 1, down.count, _task_reads(batch, columns, inner, across, fit), run)
+
+
+def choose_reading(batch: int, rows: int, columns: int, inner: int, size: int, vector_bytes: int) -> Blocking:
+    """The same where the lanes run along the columns, which are read where they lie."""
+    lanes = vector_bytes // size
+    down, vectors = pieces(rows, FEW_ROWS), -(-columns // lanes)
+    across = pieces(vectors, max(w for h, w in _register_blocks(vector_bytes, widest=8) if h == down.size))
+    run = pieces(inner, _LONGEST_RUN).size
+    return Blocking(down, across, lanes, down.count, _task_reads(batch, columns, inner, across, across.count), run)
+
+
+def _task_reads(batch: int, columns: int, inner: int, across: Pieces, fit: int) -> int:
+    """Pieces of the columns for a task that reads the right operand once; at most `fit`."""
+    wanted = max(min(_TASKS, batch * columns * inner // _LEAST_READ), 1)
+    panels = max(-(-across.count // fit), min(across.count, -(-wanted // batch)))
+    return -(-across.count // panels)
+
+
+def _register_blocks(vector_bytes: int, widest: int = 4) -> Iterator[tuple[int, int]]:
+    """Rows and vectors of columns whose sums are kept in registers, beside the right operand's vectors and one of the left."""
+    registers = 16 if vector_bytes == 32 else 32
+    for width in range(1, widest + 1):
+        for height in range(1, (registers - 1 - width) // width + 1):
+            yield height, width
+
+
+def _cycles(rows: int, vectors: int, height: int, width: int) -> float:
+    """What one step of the inner axis takes, with two fused steps and two loads a cycle. Of equals the one with fewer loads."""
+    return math.fsum(
+        times * often * (max(h * w / 2, (h + w) / 2, _IN_FLIGHT / 2) + (h + w) / 16)
+        for h, times in pieces(rows, height).lengths
+        for w, often in pieces(vectors, width).lengths
+    )

@@ -1,0 +1,177 @@
+// Products of blocks, for sums of products: rows by vectors of columns in registers, the inner axis walked once.
+//
+// The scheme is that of Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): the right operand is laid
+// down so that it is read one vector after the other, and stays in the second cache while all rows go by.
+#pragma once
+#include "reduce.h"
+
+namespace quern {
+
+// A length cut into pieces of `size`, the first `longer` of them, and of one less, the others. even: there are no others.
+template <int size_, i64 longer, bool even_> struct Pieces {
+  static constexpr int size = size_;
+  static constexpr bool even = even_;
+  static INLINE i64 start(i64 i) { return i * size - (i > longer ? i - longer : 0); }
+  static INLINE bool is_shorter(i64 i) { return !even && i >= longer; }
+};
+
+// A left operand as blocks read it: steps along the rows and along the inner axis.
+template <class T> struct Left {
+  const T* at;
+  i64 row, step;
+};
+
+// A right operand: its columns (or vectors of them) are `column` elements apart, and along the inner axis it steps by `step`.
+template <class T> struct Right {
+  const T* at;
+  i64 column, step;
+};
+
+// out[r * pitch + c * N + l] = (fresh ? 0 : what is there) + sum over t < inner of a[r, t] * b[c, t, l] for r < R, c < C and the N lanes l
+// of V. far: the right operand was not laid down, and the processor does not foresee its long steps
+template <bool far, class V, int R, int C>
+__attribute__((noinline)) void multiply_block(
+    lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, i64 inner) {
+  constexpr int N = lanes<V>;
+  V sum[R][C] = {};
+  // one pointer for three rows, the middle one: an instruction reaches a row to either side of it
+  const lane<V>* middle[(R + 2) / 3];
+#pragma GCC unroll 16
+  for (int i = 0; i < (R + 2) / 3; ++i) {
+    middle[i] = a.at + (3 * i + 1) * a.row;
+    asm("" : "+r"(middle[i]));
+  }
+  for (i64 t = 0; t < inner; ++t) {
+    V right[C];
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) {
+      right[c] = load_raw<V>(b.at + c * b.column, full);
+      if constexpr (far) __builtin_prefetch(b.at + c * b.column + 8 * b.step);
+    }
+    b.at += b.step;
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) {
+      const V left = splat<V>(middle[r / 3][(r % 3 - 1) * a.row]);
+#pragma GCC unroll 8
+      for (int c = 0; c < C; ++c) sum[r][c] = vector_math::fma(left, right[c], sum[r][c]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < (R + 2) / 3; ++i) middle[i] += a.step;
+  }
+#pragma GCC unroll 32
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) {
+      lane<V>* at = out + r * pitch + c * N;
+      if (!fresh) sum[r][c] = load_raw<V>(at, full) + sum[r][c];
+      store_raw(at, sum[r][c], full);
+    }
+}
+
+// f(rows, columns, at) for the pieces `first` to `last` of the columns, with the block's height and width as types: R rows or one
+// less, C columns or one less. at: columns before the piece
+template <class Rows, class Columns, class F> INLINE void each_block(bool shorter, i64 first, i64 last, F f) {
+  constexpr int R = Rows::size, C = Columns::size;
+  for (i64 i = first; i < last; ++i) {
+    const i64 at = Columns::start(i) - Columns::start(first);
+    const bool narrower = Columns::is_shorter(i);
+    if constexpr (!Rows::even)
+      if (shorter) {
+        if constexpr (!Columns::even)
+          if (narrower) {
+            f(Int<R - 1>{}, Int<C - 1>{}, at);
+            continue;
+          }
+        f(Int<R - 1>{}, Int<C>{}, at);
+        continue;
+      }
+    if constexpr (!Columns::even)
+      if (narrower) {
+        f(Int<R>{}, Int<C - 1>{}, at);
+        continue;
+      }
+    f(Int<R>{}, Int<C>{}, at);
+  }
+}
+
+// A block's rows by the columns of a task, which are counted in vectors.
+template <bool far, class V, class Rows, class Columns>
+INLINE void multiply_rows(
+    bool shorter, i64 first, i64 last, lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, i64 inner) {
+  each_block<Rows, Columns>(shorter, first, last, [&](auto rows, auto columns, i64 at) INLINE_BODY {
+    const Right<lane<V>> from{b.at + at * b.column, b.column, b.step};
+    multiply_block<far, V, decltype(rows)::value, decltype(columns)::value>(out + at * lanes<V>, pitch, fresh, a, from, inner);
+  });
+}
+
+// The sum of a vector's lanes, halves first.
+template <class V> INLINE lane<V> sum_of_lanes(V v) {
+  if constexpr (lanes<V> == 1) return v[0];
+  else if constexpr (lanes<V> == 2) return v[0] + v[1];
+  else {
+    typedef vec<lane<V>, lanes<V> / 2> H;
+    return sum_of_lanes<H>(part<H>(v, 0) + part<H>(v, 1));
+  }
+}
+
+// out[r * pitch + c] = (fresh ? 0 : what is there) + sum over t < inner of a[r, t] * b[c, t], for r < R and c < C: both operands step
+// by one along the inner axis. What the processor reads ahead of its own accord is too little where the right operand comes from far.
+template <class V, int R, int C>
+__attribute__((noinline)) void dot_block(lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, i64 inner) {
+  constexpr int N = lanes<V>, ahead = 2048 / sizeof(lane<V>);
+  V sum[R][C] = {};
+  auto step = [&](i64 t, auto n) INLINE_BODY {
+    V right[C];
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) {
+      right[c] = load_raw<V>(b.at + c * b.column + t, n);
+      __builtin_prefetch(b.at + c * b.column + t + ahead);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const V left = load_raw<V>(a.at + r * a.row + t, n);
+#pragma GCC unroll 8
+      for (int c = 0; c < C; ++c) {
+        const V more = vector_math::fma(left, right[c], sum[r][c]);
+        if constexpr (same<decltype(n), Full>) sum[r][c] = more;
+        else sum[r][c] = where(first<N>(n), more, sum[r][c]);
+      }
+    }
+  };
+  i64 t = 0;
+  for (; t + N <= inner; t += N) step(t, full);
+  if (t < inner) step(t, (int)(inner - t));
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) {
+      const lane<V> all = sum_of_lanes(sum[r][c]);
+      out[r * pitch + c] = fresh ? all : out[r * pitch + c] + all;
+    }
+}
+
+// A block's rows by the columns of a task, where both operands run along the inner axis.
+template <class V, class Rows, class Columns>
+INLINE void dot_rows(
+    bool shorter, i64 first, i64 last, lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, i64 inner) {
+  each_block<Rows, Columns>(shorter, first, last, [&](auto rows, auto columns, i64 at) INLINE_BODY {
+    const Right<lane<V>> from{b.at + at * b.column, b.column, b.step};
+    dot_block<V, decltype(rows)::value, decltype(columns)::value>(out + at, pitch, fresh, a, from, inner);
+  });
+}
+
+// One point of the inner axis of a right operand, a line of `count` columns, cut into vectors that are `group` apart. There is room
+// for a vector behind the line; its last element fills up the last vector, so that it makes no floating-point error of its own.
+template <class V> INLINE void lay_down(lane<V>* panel, i64 group, lane<V>* line, i64 count) {
+  constexpr int N = lanes<V>;
+  store_raw(line + count, splat<V>(line[count - 1]), full);
+  for (i64 i = 0; i < count; i += N) store_raw(panel + i / N * group, load_raw<V>(line + i, full), full);
+}
+
+// The lanes of a vector of columns from `used` on, all along the inner axis: those of its first column.
+template <class V> INLINE void fill_up(lane<V>* vector, i64 inner, int used) {
+  for (i64 t = 0; t < inner; ++t)
+    for (int l = used; l < lanes<V>; ++l) vector[t * lanes<V> + l] = vector[t * lanes<V>];
+}
+
+}  // namespace quern
