@@ -241,7 +241,7 @@ def test_code_generators_are_asked_about_the_axes_of_the_kernel_to_be(name):
 
 
 @pytest.mark.parametrize(("codegen", "blocks", "nothing"), [
-    ("cpp", "nothing-to-finish", "nothing-to-block"), ("triton", "no-dot", "nothing-to-tile"),
+    ("cpp", "nothing-to-finish", "nothing-to-block"), ("triton", "not-measured", "nothing-to-tile"),
 ])  # fmt: skip
 def test_code_generators_say_why_they_leave_a_product_to_the_library(codegen, blocks, nothing):
     pytest.importorskip("triton")

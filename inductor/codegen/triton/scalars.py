@@ -182,7 +182,7 @@ def cast_text(value: str, source: DType, target: DType) -> str:
         steps.append("tl.int32")  # wraps around from there, as on the CPU
     elif source.is_float and target.name == "uint32":
         steps.append("tl.int64")
-    elif target.is_float and target.size == 2 and source.name != "float32" and source.kind != "bool":
+    elif target.is_float and target.size == 2 and source.name != "float32":
         steps.append("tl.float32")
     steps.append(type_text(target))
     return value + "".join(f".to({s})" for s in steps)

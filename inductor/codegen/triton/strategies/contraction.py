@@ -67,7 +67,7 @@ class Dot:
         e, axes = e if self.half is None else e.args[0], frozenset({side, inner})
         value = w.load(e, (), "0.0") if e.op == "load" else w.value(e)
         text = value.text
-        if inner in w.masks and e.op != "load":
+        if inner in w.masks and (e.op != "load" or inner not in value.axes):
             text = f"tl.where({inner}_mask, {text}, 0.0)"
         if value.axes != axes:
             text = f"tl.broadcast_to({text}, {w.shape(axes)})"
