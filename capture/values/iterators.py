@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from .sets import SetValue
 
 
-ENDED = object()
-OTHER_KEYS = "what it goes over has other keys than when it was made"
+_ENDED = object()
 
 
 class IteratorValue(Value):
@@ -99,30 +99,38 @@ class WalkingIterator(IteratorValue):
     exchanging them meanwhile does to an iterator, that one knows.
     """
 
-    __slots__ = ("owner", "walk", "keys", "position", "ended")
+    __slots__ = ("owner", "walk", "position", "ended")
 
     def __init__(self, owner: Any, table: Iterable[Any]) -> None:
         self.source = None
         self.owner = owner
         self.walk = iter(table)
-        self.keys = list(table)
         self.position = 0
         self.ended = False
 
     def step(self, ev: Machine) -> Any:
-        """The next key; ENDED when there is none."""
+        """The next key; _ENDED when there is none."""
         try:
-            key = next(self.walk, ENDED)
+            key = next(self.walk, _ENDED)
         except RuntimeError as error:
             raise ev.raise_(RuntimeError, str(error)) from None
-        self.position += key is not ENDED
-        self.ended |= key is ENDED
+        self.position += key is not _ENDED
+        self.ended |= key is _ENDED
         return key
+
+    def left(self, rb: Emitter, table: Iterable[Any]) -> list[Any]:
+        """The keys to come, which are those that one made now gives from this position on."""
+        try:
+            left = list(copy.copy(self.walk))
+        except RuntimeError as error:  # it fails when it is asked next, and one made now does not
+            raise rb.cannot(self, str(error)) from None
+        if list(table)[self.position :] != left:
+            raise rb.cannot(self, "what it goes over has other keys than when it was made")
+        return left
 
     def again(self, rb: Emitter, table: Iterable[Any], whole: str) -> str:
         """The iterator where it stands. whole: its text where it stands at the beginning."""
-        if list(table) != self.keys:
-            raise rb.cannot(self, OTHER_KEYS)
+        self.left(rb, table)
         if self.owner in rb.ev.effects:  # the entry gives it its new keys first
             if not rb.replay(self.owner):
                 raise rb.cannot(self, "what it goes over is to hold it")
@@ -146,7 +154,7 @@ class SetIterator(WalkingIterator):
 
     def next_(self, ev: Machine) -> Value | None:
         key = self.step(ev)
-        return None if key is ENDED else self.owner.item(ev, key)
+        return None if key is _ENDED else self.owner.item(ev, key)
 
     def rebuild(self, rb: Emitter) -> str:
         if self.ended:
@@ -154,9 +162,8 @@ class SetIterator(WalkingIterator):
         if not self.position or self.owner.source is not None and self.owner not in rb.ev.effects:
             return self.again(rb, self.owner.keys, f"iter({rb.value(self.owner)})")
         # a set of the same elements may have them in another order
-        if list(self.owner.keys) != self.keys:
-            raise rb.cannot(self, OTHER_KEYS)
-        return f"iter([{', '.join(rb.value(self.owner.item(rb.ev, k)) for k in self.keys[self.position :])}])"
+        left = self.left(rb, self.owner.keys)
+        return f"iter([{', '.join(rb.value(self.owner.item(rb.ev, k)) for k in left)}])"
 
 
 class RangeIterator(IteratorValue):
@@ -202,7 +209,7 @@ class DictIterator(WalkingIterator):
 
     def next_(self, ev: Machine) -> Value | None:
         key = self.step(ev)
-        if key is ENDED:
+        if key is _ENDED:
             return None
         if self.kind == "keys":
             return self.owner.key_value(ev, key)

@@ -105,6 +105,48 @@ def exchanged_behind_the_iterator(c):
 
 
 @program.script
+def failed_before(c):
+    """An iterator that failed fails for good, whatever keys there are when it is asked again."""
+
+    def run(x, d, s):
+        own, group = numbered(), {1, 2}
+        made = [iter(t) for t in (d, own, s, group)]
+        next(made[1])
+        for table in (d, own):
+            table["z"] = 9
+        s.add(9)
+        group.add(9)
+        failed = 0
+        for it in made:
+            try:
+                next(it)
+            except RuntimeError:
+                failed += 1
+        for table in (d, own):
+            del table["z"]
+        s.remove(9)
+        group.remove(9)
+        return x, failed, made
+
+    _, failed, made = c(run)(X, numbered(), {1})
+    yield failed, list(map(left, made))
+
+
+@program.script
+def filled_again_behind_the_iterator(c):
+    def run(x, d):
+        own = numbered()
+        made = iter(d), iter(own.items())
+        for it, table in zip(made, (d, own)):
+            next(it)
+            for key in "abc":
+                table[key] = table.pop(key)
+        return x, made
+
+    yield list(map(left, c(run)(X, numbered())[1]))
+
+
+@program.script
 def changed_before(c):
     def run(x, d, s):
         d["z"] = 9
