@@ -290,7 +290,7 @@ def _arranged(ev: Machine, template: str, operands: list[Value]) -> tuple[str, l
             continue
         value = operand.as_constant()
         text = written(value) or ev.names.inject(value, "number")
-        texts.append(f"({text})" if value < 0 else text)
+        texts.append(f"({text})" if text.startswith("-") else text)  # -0.0 is not less than 0
         values.append(value)
     return template.format(*texts), numbers, values
 

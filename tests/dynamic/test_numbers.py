@@ -49,6 +49,7 @@ def agree(one, other, exact=True):
 
 PYTHONS = {
     "power": (lambda x, n: x * n**0.5, [0, 1, 2, 3, 9]),
+    "powers of constants": (lambda x, n: (x * (-2) ** n, (-0.0) ** n, (-2.5) ** n, 0.5**n), COUNTS),
     "sqrt": (lambda x, n: x / math.sqrt(n), COUNTS),
     "math": (lambda x, a: x * math.exp(-a) + math.log1p(a) + math.cos(math.pi * a) + math.atan2(a, 3), FLOATS),
     "math of ints": (lambda x, n: x * math.floor(n / 2) + math.ceil(n / 3) + math.gcd(n, 6), COUNTS),
