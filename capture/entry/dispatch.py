@@ -222,12 +222,16 @@ class Dispatcher:
             raise self._forbidden(
                 values, "the stance is 'fail_on_recompile'", "before the stance is set, or quern.set_stance('default')"
             )
+        limit = owner.recompile_limit()
+        full = self._is_full(limit)
+        if full and "limit" in self.said and not config.error_on_recompile:
+            return None
         if self.entries:
             self._note_recompile(values)
             if config.error_on_recompile:
                 raise self._forbidden(values, "quern.config.error_on_recompile is set", "before it is set")
-        limit = owner.recompile_limit()
-        if self._is_over_limit(limit):
+        if full:
+            self._say_full(limit)
             return None
         try:
             entry = making.build(self, owner, dict(zip(self.region.names, values)))
@@ -286,10 +290,12 @@ class Dispatcher:
         lines.append(f"  try: call it with these arguments {when}")
         return RecompileForbidden("\n".join(lines))
 
-    def _is_over_limit(self, limit: int) -> bool:
+    def _is_full(self, limit: int) -> bool:
         """Whether there are as many entries as there may be, or there were very many: what fits none runs as plain Python."""
-        if len(self.entries) < limit and self.captures < CAPTURES_FOR_ENTRY * limit:
-            return False
+        return len(self.entries) >= limit or self.captures >= CAPTURES_FOR_ENTRY * limit
+
+    def _say_full(self, limit: int) -> None:
+        """Raise, or say once that calls run as plain Python."""
         owner = self.owner
         last = owner.recompiles[-1] if owner.recompiles else None
         text = f"{self.region.name} was compiled {self.captures} times, the limit is {limit}"
@@ -301,7 +307,6 @@ class Dispatcher:
         if "limit" not in self.said:
             self.said.add("limit")
             warn(f"quern: {text}{why}. Calls that no version fits run as plain Python from now on.")
-        return True
 
     def _note_recompile(self, values: tuple[Any, ...]) -> None:
         failures = []

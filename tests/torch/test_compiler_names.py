@@ -342,6 +342,7 @@ def test_name_and_limit():
     assert counter.graphs[0].quern_graph.name == "encoder"
     assert len(f.entries) == 2
     assert "recompiling encoder" in str(f.recompiles[0])
+    assert len(f.recompiles) == 2  # the one that the limit forbade, and none for the calls behind it
 
 
 @pytest.mark.parametrize(
