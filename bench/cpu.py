@@ -98,7 +98,7 @@ def works() -> list[Work]:
         def call(x: Any, w: Any) -> Any:
             return F.relu(F.conv2d(x, w, stride=stride, padding=window // 2, groups=groups))
 
-        places = -((-size // stride) ** 2)
+        places = (-(-size // stride)) ** 2
         return Work(
             f"conv {name}", call, (T(1, c, size, size), T(o, c // groups, window, window)),
             2.0 * o * c // groups * window**2 * places,
