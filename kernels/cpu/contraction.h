@@ -104,15 +104,9 @@ INLINE void multiply_rows(
   });
 }
 
-// The sum of a vector's lanes, halves first.
-template <class V> INLINE lane<V> sum_of_lanes(V v) {
-  if constexpr (lanes<V> == 1) return v[0];
-  else if constexpr (lanes<V> == 2) return v[0] + v[1];
-  else {
-    typedef vec<lane<V>, lanes<V> / 2> H;
-    return sum_of_lanes<H>(part<H>(v, 0) + part<H>(v, 1));
-  }
-}
+struct Plus {
+  template <class V> static INLINE V step(V a, V x) { return a + x; }
+};
 
 // out[r * pitch + c] = (fresh ? 0 : what is there) + sum over t < inner of a[r, t] * b[c, t], for r < R and c < C: both operands step
 // by one along the inner axis. What the processor reads ahead of its own accord is too little where the right operand comes from far.
@@ -145,7 +139,7 @@ __attribute__((noinline)) void dot_block(lane<V>* out, i64 pitch, bool fresh, Le
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) {
-      const lane<V> all = sum_of_lanes(sum[r][c]);
+      const lane<V> all = horizontal<Plus>(sum[r][c]);
       out[r * pitch + c] = fresh ? all : out[r * pitch + c] + all;
     }
 }

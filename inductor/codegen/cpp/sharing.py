@@ -7,6 +7,7 @@ that the target counts off by itself. So results never depend on the number of t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...graph import Dim
@@ -156,12 +157,17 @@ def _decode(w: Writer, sharing: Sharing, low: str, high: str) -> tuple[str, str]
         start = f"{rest} % {sharing.blocks} * {block}"
         low, high = name_range(w, "low", "high", start, f"low + {block}", sharing.blocked)
         rest = f"{rest} / {sharing.blocks}"
-    for v in reversed(tasks[1:]):
-        w.line(f"const i64 {v.name} = {rest} % {dim_text(v.extent)};")
-        rest = f"{rest} / {dim_text(v.extent)}"
-    if tasks:
-        w.line(f"const i64 {tasks[0].name} = {rest};")
+    take_apart(w, rest, tasks)
     return low, high
+
+
+def take_apart(w: Writer, number: str, variables: Sequence[Var]) -> None:
+    """Name the variables of a point, of which the row-major number is given as C++."""
+    for v in reversed(variables[1:]):
+        w.line(f"const i64 {v.name} = {number} % {dim_text(v.extent)};")
+        number = f"{number} / {dim_text(v.extent)}"
+    if variables:
+        w.line(f"const i64 {variables[0].name} = {number};")
 
 
 def name_range(w: Writer, low: str, high: str, start: str, stop: str, v: Var | None) -> tuple[str, str]:

@@ -25,25 +25,7 @@ from .scalars import cast_text, combine_name, literal, takes_literals, template,
 from .sizes import size_text
 from .tiling import Axis, Tiling
 
-_RESERVED = frozenset(
-    {
-        "tl",
-        "triton",
-        "libdevice",
-        "float",
-        "range",
-        "x",
-        "y",
-        "z",
-        "r",
-        "k",
-        "pid",
-        "start",
-        "lanes",
-        "left_lanes",
-        ENTRY,
-    }
-)
+_RESERVED = frozenset([*"tl triton libdevice float range x y z r k pid start lanes left_lanes".split(), ENTRY])
 _COMBINERS = frozenset(combine_name(row, dtype) for row in REDUCERS.values() for dtype in dtypes.ALL.values())
 
 

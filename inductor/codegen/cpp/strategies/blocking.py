@@ -1,6 +1,6 @@
 """How a contraction is cut into blocks: of registers, of what the caches hold, of what a thread does at a time.
 
-All that is decided here changes speed alone: each element of the result is summed in runs of `Blocking.inner`, whatever its block.
+All that is decided here changes speed alone: each element of the result is summed in runs of `Blocking.run`, whatever its block.
 """
 
 from __future__ import annotations

@@ -12,22 +12,24 @@ around would take longer than the product.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ....contraction import Axes, Contraction, Product, recognise
 from ....dtypes import float32, float64
 from ....kernel import Kernel
-from ....loops import ZERO, Expr, Index, Var, as_index, linearize, postorder
+from ....loops import Expr, Index, Var, points, postorder
 from ....refusal import Refusal
+from ....sizes import size_hint
 from ..cost import lanes_for
 from ..indexing import dim_text
 from ..nest import Nest
-from ..reductions import know, mask_lane
-from ..sharing import Sharing, is_shareable
+from ..reductions import know, position_in
+from ..sharing import Sharing, is_shareable, take_apart
 from ..types import SIZES, c_name, value_type
 from ..writer import Value, Writer
 from .blocking import FEW_ROWS, Blocking, Pieces, choose_blocking, choose_dots, choose_reading
+from .tiles import keep_square, open_rows, open_squares, tiled_loads, turn_square
 from .way import Array, Function
 
 #: nanoseconds of a product and its sum in a lane of 64 bytes, and of an element that is read: for how many threads are worth starting
@@ -84,14 +86,15 @@ class Blocks:
     @property
     def note(self) -> str:
         b = self.blocking
-        return f"; blocks of {b.rows.size} rows by {b.columns.size} x {b.lanes} columns, {'' if self.right.turned else 'lanes along the inner axis'}"
+        along = "" if self.right.turned else ", lanes along the inner axis"
+        return f"; blocks of {b.rows.size} rows by {b.columns.size} x {b.lanes} columns{along}"
 
     def functions(self) -> list[Function]:
         multiply = _emit_tasks(self)
         return [_emit_left(self), multiply] if self.left.packed else [multiply]
 
     def arrays(self) -> list[Array]:
-        size = count(self.contraction.batch) * self.left.whole
+        size = _count(self.contraction.batch) * self.left.whole
         return [Array("packed", _element(self.contraction), str(size))] if self.left.packed else []
 
 
@@ -114,7 +117,7 @@ def plan(nest: Nest) -> Blocks | Refusal:
             "batch-innermost", "heuristic", f"results lie side by side along {last}, which both operands have"
         )
     size = SIZES[_element(c)]
-    batch, rows, columns, inner = (count(kind) for kind in (c.batch, c.rows, c.columns, c.inner))
+    batch, rows, columns, inner = (_count(kind) for kind in (c.batch, c.rows, c.columns, c.inner))
     right, left = _right(nest.kernel, c, nest.vector_bytes // size), _direct(nest.kernel, c)
     if not right.turned:
         blocking = choose_dots(batch, rows, columns, inner, nest.vector_bytes)
@@ -140,11 +143,11 @@ def blocks(axes: Axes) -> Refusal | None:
 def worthwhile(product: Product) -> Refusal | None:
     """Why a product is better left to the library, which multiplies matrices as fast as blocks do, but does nothing else."""
     axes = product.axes
+    if not (axes.rows and axes.columns):
+        return Refusal("nothing-to-block", "heuristic", "no element of an operand is used twice")
     refusal = blocks(axes)
     if refusal is not None:
         return refusal
-    if not (axes.rows and axes.columns):
-        return Refusal("nothing-to-block", "heuristic", "no element of an operand is used twice")
     if product.dtype not in (float32, float64):
         return Refusal("halves", "heuristic", "the library has instructions of its own for them")
     if len(axes.inner) > 1:
@@ -158,17 +161,14 @@ def worthwhile(product: Product) -> Refusal | None:
 
 def _reads_long(axes: Axes, size: int) -> bool:
     """Whether it takes as long as reading its larger operand from memory: blocks read further ahead than the library does."""
-    rows, columns = (math.prod(n for n in kind if isinstance(n, int)) for kind in (axes.rows, axes.columns))
-    inner = math.prod(n for n in axes.inner if isinstance(n, int))
+    rows, columns, inner = (size_hint(math.prod(kind)) for kind in (axes.rows, axes.columns, axes.inner))
     return 1 < min(rows, columns) <= FEW_ROWS and max(rows, columns) * inner * size >= _FAR
 
 
-def count(variables: Sequence[Var]) -> int:
+def _count(variables: Iterable[Var]) -> int:
     """How many points these variables have, which are numbers here."""
-    total = 1
-    for v in variables:
-        assert isinstance(v.extent, int)
-        total *= v.extent
+    total = points(variables)
+    assert isinstance(total, int)
     return total
 
 
@@ -182,23 +182,26 @@ def _lanes(nest: Nest, vector: Var, size: int) -> int:
     return min(lanes_for(nest.kernel, vector, nest.vector_bytes), nest.vector_bytes // size)
 
 
-def _number(variables: Sequence[Var]) -> Index:
-    """The row-major number of a point."""
-    return linearize((as_index(v) for v in variables), (v.extent for v in variables)) if variables else ZERO
-
-
 # --------------------------------------------------------------------------- the left operand
 
 
 def _direct(kernel: Kernel, c: Contraction) -> Left | None:
     """The left operand read where it lies: a load with one step along all rows, and one along all inner axes."""
-    e = c.left
-    if e.op != "load" or e.dtype != c.total.dtype or e.attr[0] in kernel.writes or not e.attr[1].is_affine:
+    steps = _steps(kernel, c, c.left, c.rows)
+    if steps is None:
         return None
-    row, inner = _step(e.attr[1], c.rows), _step(e.attr[1], c.inner)
-    if row is None or inner is None or 1 not in (row, inner) or (row and row * e.dtype.size % _SAME_PLACE == 0):
+    row, inner = steps
+    if 1 not in steps or (row and row * c.total.dtype.size % _SAME_PLACE == 0):
         return None
     return Left(False, row, inner)
+
+
+def _steps(kernel: Kernel, c: Contraction, e: Expr, own: Sequence[Var]) -> tuple[int, int] | None:
+    """The steps of an operand along its own axes and along the inner ones. None where it is not there to be read as it is."""
+    if e.op != "load" or e.dtype != c.total.dtype or e.attr[0] in kernel.writes or not e.attr[1].is_affine:
+        return None
+    along_own, along_inner = _step(e.attr[1], own), _step(e.attr[1], c.inner)
+    return None if along_own is None or along_inner is None else (along_own, along_inner)
 
 
 def _step(index: Index, variables: Sequence[Var]) -> int | None:
@@ -206,7 +209,7 @@ def _step(index: Index, variables: Sequence[Var]) -> int | None:
     step = index.coefficient(variables[-1]) if variables else 0
     if not isinstance(step, int):
         return None
-    behind = [count(variables[i + 1 :]) for i in range(len(variables))]
+    behind = [_count(variables[i + 1 :]) for i in range(len(variables))]
     return step if all(index.coefficient(v) == step * n for v, n in zip(variables, behind)) else None
 
 
@@ -219,7 +222,7 @@ def _runs_along(e: Expr, first: Sequence[Var], second: Sequence[Var]) -> bool:
 
 def _packed(c: Contraction, turned: bool) -> Left:
     """The left operand laid down line by line; turned: a line has an element of each row."""
-    rows, inner = count(c.rows), count(c.inner)
+    rows, inner = _count(c.rows), _count(c.inner)
     pitch = -(-(rows if turned else inner) // _ALIGNED) * _ALIGNED
     if pitch * c.total.dtype.size % _SAME_PLACE == 0:
         pitch += _ALIGNED
@@ -233,35 +236,24 @@ def _emit_left(way: Blocks) -> Function:
     vector, tasks = along[-1], (*c.batch, *outer)
     w = Writer(replace(way.nest, vector=vector, lanes=_lanes(way.nest, vector, SIZES[_element(c)])))
     w.open("for (i64 task = begin; task < end; ++task) {", *tasks)
-    _decode(w, "task", tasks)
+    take_apart(w, "task", tasks)
     for v in along[:-1]:
         w.open(f"for (i64 {v.name} = 0; {v.name} < {dim_text(v.extent)}; ++{v.name}) {{", v)
     w.open_lanes("0", dim_text(vector.extent))
     value = _operand(w, c.left, _element(c))
-    place, _ = w.index(_number(c.batch) * left.whole + _number(c.rows) * left.row + _number(c.inner) * left.inner)
+    place, _ = w.index(
+        position_in(c.batch) * left.whole + position_in(c.rows) * left.row + position_in(c.inner) * left.inner
+    )
     w.line(f"store(packed + ({place}), {value}, n);")
     w.close_lanes()
     for _ in along:
         w.close()
-    return Function(w.blocks[0].lines, str(count(tasks)))
+    return Function(w.blocks[0].lines, str(_count(tasks)))
 
 
 def _operand(w: Writer, e: Expr, ctype: str) -> str:
     """An operand's vector at hand."""
     return w.as_vector(w.as_type(w.value(e), ctype))
-
-
-def _decode(w: Writer, number: str, variables: Sequence[Var]) -> None:
-    """A row-major number taken apart."""
-    behind = 1
-    for v in reversed(variables):
-        text = f"{number} / {behind}" if behind > 1 else number
-        w.line(
-            f"const i64 {v.name} = {text};"
-            if v == variables[0]
-            else f"const i64 {v.name} = {text} % {dim_text(v.extent)};"
-        )
-        behind *= count([v])
 
 
 # --------------------------------------------------------------------------- the tasks
@@ -270,7 +262,7 @@ def _decode(w: Writer, number: str, variables: Sequence[Var]) -> None:
 def _emit_tasks(way: Blocks) -> Function:
     """A task: some columns of some rows, at a point of the batch."""
     c, b = way.contraction, way.blocking
-    columns, inner = count(c.columns), count(c.inner)
+    columns, inner = _count(c.columns), _count(c.inner)
     single = inner == b.run
     element = _element(c)
     w = Writer(way.nest)
@@ -289,7 +281,7 @@ def _emit_tasks(way: Blocks) -> Function:
     w.line(
         f"const i64 top = task / {b.across} % {b.down} * {b.task_rows}, bottom = min<i64>(top + {b.task_rows}, {b.rows.count});"
     )
-    _decode(w, f"task / {b.across * b.down}", c.batch)
+    take_apart(w, f"task / {b.across * b.down}", c.batch)
     if single:
         w.line(f"constexpr i64 from = 0, run = {inner};")
     else:
@@ -311,7 +303,7 @@ def _emit_tasks(way: Blocks) -> Function:
         w.close()
     w.close()
     w.close()
-    return Function(w.blocks[0].lines, str(count(c.batch) * b.across * b.down))
+    return Function(w.blocks[0].lines, str(_count(c.batch) * b.across * b.down))
 
 
 def _panel_size(way: Blocks) -> int:
@@ -330,13 +322,18 @@ def _left_at(w: Writer, way: Blocks) -> str:
     """Where the left operand of a block and a run begins."""
     c, left = way.contraction, way.left
     if left.packed:
-        name, index = "packed", _number(c.batch) * left.whole
+        start = f"packed + ({w.index(position_in(c.batch) * left.whole)[0]})"
     else:
-        name, index = c_name(c.left.attr[0]), c.left.attr[1]
-        for v in (*c.rows, *c.inner):
-            index = index.without(v)
-    at, _ = w.index(index)
-    return f"{{{name} + ({at}) + row * {left.row} + from * {left.inner}, {left.row}, {left.inner}}}"
+        start = _origin(w, c, c.left)
+    return f"{{{start} + row * {left.row} + from * {left.inner}, {left.row}, {left.inner}}}"
+
+
+def _origin(w: Writer, c: Contraction, e: Expr) -> str:
+    """Where an operand that is read as it lies begins, at a point of the batch."""
+    name, index = e.attr
+    for v in (*c.rows, *c.columns, *c.inner):
+        index = index.without(v)
+    return f"{c_name(name)} + ({w.index(index)[0]})"
 
 
 # --------------------------------------------------------------------------- the right operand
@@ -344,15 +341,13 @@ def _left_at(w: Writer, way: Blocks) -> str:
 
 def _right(kernel: Kernel, c: Contraction, lanes: int) -> Right:
     """Few rows are no reason to turn the right operand around, or to lay it down where it can be read as it lies."""
-    if count(c.rows) > FEW_ROWS or len(c.inner) > 1:
+    if _count(c.rows) > FEW_ROWS or len(c.inner) > 1:
         return Right(turned=True)
     turned = not _runs_along(c.right, c.inner, c.columns)
-    e = c.right
-    if e.op != "load" or e.dtype != c.total.dtype or e.attr[0] in kernel.writes or not e.attr[1].is_affine:
+    steps = _steps(kernel, c, c.right, c.columns)
+    if steps is None or steps[0 if turned else 1] != 1 or (turned and _count(c.columns) % lanes):
         return Right(turned)
-    column, inner = _step(e.attr[1], c.columns), _step(e.attr[1], c.inner)
-    if column is None or inner is None or (column if turned else inner) != 1 or (turned and count(c.columns) % lanes):
-        return Right(turned)
+    column, inner = steps
     return Right(turned, packed=False, column=column, inner=inner)
 
 
@@ -361,11 +356,7 @@ def _right_at(w: Writer, way: Blocks) -> str:
     c, b, right = way.contraction, way.blocking, way.right
     if right.packed:
         return f"{{panel, run * {b.lanes}, {b.lanes}}}" if right.turned else f"{{panel, {_pitch(way)}, 1}}"
-    name, index = c.right.attr
-    for v in (*c.columns, *c.inner):
-        index = index.without(v)
-    at, _ = w.index(index)
-    start = f"{c_name(name)} + ({at}) + low * {right.column} + from * {right.inner}"
+    start = f"{_origin(w, c, c.right)} + low * {right.column} + from * {right.inner}"
     return f"{{{start}, {right.column * b.lanes}, {right.inner}}}"
 
 
@@ -381,7 +372,7 @@ def _lay_down_lines(w: Writer, way: Blocks) -> None:
     back, lanes = way.nest, _lanes(way.nest, inner, SIZES[_element(c)])
     w.turn(inner, lanes)
     w.open("for (i64 at = low; at < high; ++at) {", *c.columns)
-    _decode(w, "at", c.columns)
+    take_apart(w, "at", c.columns)
     w.open_lanes("from", "from + run", whole=way.blocking.run % lanes == 0)
     w.line(
         f"store(panel + (at - low) * {_pitch(way)} + ({inner.name} - from), {_operand(w, c.right, _element(c))}, n);"
@@ -401,14 +392,14 @@ def _lay_down(w: Writer, way: Blocks) -> None:
         _lay_down_lines(w, way)
     elif len(c.columns) > 1:
         _lay_down_by_line(w, way)
-    elif len(c.inner) == 1 and _turned(way):
-        _lay_down_turned(w, way)
+    elif loads := _squares(way):
+        _lay_down_turned(w, way, loads)
     else:
         _open_inner(w, c)
         w.open_lanes("low", "high")
         column = c.columns[0].name
         w.line(
-            f"store(panel + ({_place(w, way, column)}) + at * {way.blocking.lanes}, {_operand(w, c.right, _element(c))}, full);"
+            f"store(panel + ({_place(way, column)}) + at * {way.blocking.lanes}, {_operand(w, c.right, _element(c))}, full);"
         )
         w.close_lanes()
         w.close()
@@ -420,10 +411,10 @@ def _open_inner(w: Writer, c: Contraction) -> None:
     """The loop over a run of the inner axes; `at` counts in it."""
     w.open("for (i64 at = 0; at < run; ++at) {", *c.inner)
     w.line("const i64 inner = from + at;")
-    _decode(w, "inner", c.inner)
+    take_apart(w, "inner", c.inner)
 
 
-def _place(w: Writer, way: Blocks, column: str) -> str:
+def _place(way: Blocks, column: str) -> str:
     """Where a column's vector begins in the panel, and its lane in it."""
     lanes = way.blocking.lanes
     if way.nest.lanes == lanes:
@@ -431,54 +422,31 @@ def _place(w: Writer, way: Blocks, column: str) -> str:
     return f"({column} - low) / {lanes} * {lanes} * run + ({column} - low) % {lanes}"
 
 
-def _turned(way: Blocks) -> list[Expr]:
-    """Loads of the right operand that run along the inner axis and step along the columns."""
+def _squares(way: Blocks) -> list[Expr]:
+    """Loads of the right operand that run along the inner axis and step along the columns, of which there is one each."""
     c = way.contraction
-    found = []
-    for e in postorder([c.right]):
-        if e.op == "masked":
-            return []
-        if e.op == "load" and e.attr[1].is_affine and e.attr[0] not in way.nest.kernel.writes:
-            step = e.attr[1].coefficient(c.columns[-1])
-            if e.attr[1].coefficient(c.inner[-1]) == 1 and step not in (0, 1):
-                found.append(e)
-    return found
+    return tiled_loads(way.nest, c.inner[0], [c.right]) if len(c.inner) == len(c.columns) == 1 else []
 
 
-def _lay_down_turned(w: Writer, way: Blocks) -> None:
-    """In squares, which are turned around in registers."""
-    c, b, N = way.contraction, way.blocking, way.nest.lanes
-    inner, column = c.inner[0], c.columns[0]
-    loads = _turned(way)
+def _lay_down_turned(w: Writer, way: Blocks, loads: list[Expr]) -> None:
+    """In squares, which are turned around in registers: into the panel itself where there is nothing else to do."""
+    c, lanes = way.contraction, way.blocking.lanes
+    (inner,), (column,) = c.inner, c.columns
     w.open_lanes("low", "high")
-    w.line(f"auto vector = panel + ({_place(w, way, column.name)});")
-    w.open(f"for (i64 tile = from; tile < from + run; tile += {N}) {{", inner)
-    w.line(f"const int rows = (int)min<i64>({N}, from + run - tile);")
-    w.names[inner] = "tile"
-    whole = loads == [c.right] and value_type(c.right, True) == _element(c) and N == b.lanes
-    for e in loads:
-        ctype = value_type(e, True)
-        kind, place = w.type_name(ctype, True), w.index(e.attr[1])[0]
-        name = f"vector + (tile - from) * {N}" if whole else w.fresh("tile")
-        if not whole:
-            w.line(f"alignas(64) {mask_lane(way.nest) if ctype == 'bool' else ctype} {name}[{N * N}];")
-            w.at_hand[e] = _row_of(w, ctype, f"{name} + ({inner.name} - tile) * {N}")
-        w.line(
-            f"load_turned<{kind}>({name}, {c_name(e.attr[0])} + ({place}), {dim_text(e.attr[1].coefficient(column))}, n, rows);"
-        )
-    del w.names[inner]
-    if not whole:
-        w.open(f"for (i64 {inner.name} = tile; {inner.name} < tile + rows; ++{inner.name}) {{", inner)
-        w.line(f"store(vector + ({inner.name} - from) * {b.lanes}, {_operand(w, c.right, _element(c))}, full);")
+    w.line(f"auto vector = panel + ({_place(way, column.name)});")
+    open_squares(w, inner, "from", "from + run")
+    if loads == [c.right] and value_type(c.right, True) == _element(c) and w.N == lanes:
+        turn_square(w, inner, c.right, f"vector + (tile - from) * {lanes}")
+    else:
+        for e in loads:
+            keep_square(w, inner, e)
+        open_rows(w, inner)
+        w.line(f"store(vector + ({inner.name} - from) * {lanes}, {_operand(w, c.right, _element(c))}, full);")
         w.close()
-    for e in loads:
-        w.at_hand.pop(e, None)
+        for e in loads:
+            del w.at_hand[e]
     w.close()
     w.close_lanes()
-
-
-def _row_of(w: Writer, ctype: str, row: str) -> Callable[[], Value]:
-    return lambda: Value(f"load_raw<{w.type_name(ctype, True)}>({row}, full)", ctype, True, w.level)
 
 
 def _lay_down_by_line(w: Writer, way: Blocks) -> None:
@@ -512,9 +480,9 @@ def _open_columns(w: Writer, way: Blocks) -> str:
     if not outer:
         w.open_lanes("low", "high", whole=whole)
         return last.name
-    n = count([last])
+    n = _count([last])
     w.open(f"for (i64 line_number = low / {n}; line_number <= (high - 1) / {n}; ++line_number) {{", *outer)
-    _decode(w, "line_number", outer)
+    take_apart(w, "line_number", outer)
     w.line(f"const i64 first = line_number * {n};")
     w.open_lanes("max<i64>(low - first, 0)", f"min<i64>(high - first, {n})", whole=whole)
     return f"first + {last.name}"
@@ -531,7 +499,7 @@ def _finish(w: Writer, way: Blocks) -> None:
     c, b = way.contraction, way.blocking
     element = _element(c)
     w.open("for (i64 at = row; at < Rows::start(block + 1); ++at) {", *c.rows)
-    _decode(w, "at", c.rows)
+    take_apart(w, "at", c.rows)
     number = _open_columns(w, way)
     kind = w.type_name(element, True)
     name = w.fresh()

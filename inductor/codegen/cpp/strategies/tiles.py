@@ -4,7 +4,7 @@ square tiles and turned around in registers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ....loops import Expr, Var
@@ -45,7 +45,8 @@ def plan(nest: Nest) -> Tiles | Refusal:
     kernel, vector = nest.kernel, nest.vector
     if vector is None or vector.is_reduction or kernel.r:
         return Refusal("not-pointwise-in-lanes", "heuristic")
-    counts = {v: len(tiled_loads(nest, v)) for v in kernel.p if v != vector}
+    values = [s.value for s in kernel.stores]
+    counts = {v: len(tiled_loads(nest, v, values)) for v in kernel.p if v != vector}
     tile = max(counts, key=lambda v: counts[v], default=None)
     if tile is None or not counts[tile]:
         return Refusal("no-strided-load", "heuristic", "no load is contiguous along another variable")
@@ -58,11 +59,11 @@ def plan(nest: Nest) -> Tiles | Refusal:
     return Tiles(nest, Sharing(tasks, tile, block), tile)
 
 
-def tiled_loads(nest: Nest, tile: Var) -> list[Expr]:
-    """Loads that step by one along `tile` and further along the vector variable, and are done at every point."""
+def tiled_loads(nest: Nest, tile: Var, roots: Iterable[Expr]) -> list[Expr]:
+    """Loads below `roots` that step by one along `tile` and further along the vector variable, and are done at every point."""
     assert nest.vector is not None
     found: dict[Expr, None] = {}
-    stack = [s.value for s in nest.kernel.stores]
+    stack = list(roots)
     seen: set[Expr] = set()
     while stack:
         e = stack.pop()
@@ -78,27 +79,47 @@ def tiled_loads(nest: Nest, tile: Var) -> list[Expr]:
     return [e for e in found if e.attr[0] not in nest.kernel.writes]
 
 
+def open_squares(w: Writer, u: Var, low: str, high: str) -> None:
+    """Begin the loop over a piece of `u` in squares: each has `rows` elements of it, at most as many as lanes, from `tile` on."""
+    w.open(f"for (i64 tile = {low}; tile < {high}; tile += {w.N}) {{", u)
+    w.line(f"const int rows = (int)min<i64>({w.N}, {high} - tile);")
+
+
+def turn_square(w: Writer, u: Var, e: Expr, into: str) -> None:
+    """Read the square of a load and lay it down turned around: the lanes of the first element along `u`, of the second, ..."""
+    assert w.vector is not None
+    w.names[u] = "tile"
+    place, _ = w.index(e.attr[1])
+    del w.names[u]
+    kind, stride = w.type_name(value_type(e, True), True), dim_text(e.attr[1].coefficient(w.vector))
+    w.line(f"load_turned<{kind}>({into}, {c_name(e.attr[0])} + ({place}), {stride}, n, rows);")
+
+
+def keep_square(w: Writer, u: Var, e: Expr) -> None:
+    """The square of a load in an array, from which it is read from here on."""
+    ctype = value_type(e, True)
+    name = w.fresh("tile")
+    w.line(f"alignas(64) {mask_lane(w.nest) if ctype == 'bool' else ctype} {name}[{w.N * w.N}];")
+    turn_square(w, u, e, name)
+    w.at_hand[e] = _reader(w, ctype, f"{name} + ({u.name} - tile) * {w.N}")
+
+
+def open_rows(w: Writer, u: Var) -> None:
+    """Begin the loop over the elements of `u` in a square."""
+    w.open(f"for (i64 {u.name} = tile; {u.name} < tile + rows; ++{u.name}) {{", u)
+
+
 def _emit(way: Tiles) -> Function:
     """Lanes and rows of the tile's variable, N rows at a time."""
-    nest, u, N = way.nest, way.tile, way.nest.lanes
+    nest, u = way.nest, way.tile
     assert nest.vector is not None
     w = Writer(nest)
     opened = open_tasks(w, way.sharing, (u,))
     w.open_lanes("0", dim_text(nest.vector.extent))
-    w.open(f"for (i64 tile = {opened.low}; tile < {opened.high}; tile += {N}) {{", u)
-    w.line(f"const int rows = (int)min<i64>({N}, {opened.high} - tile);")
-    w.names[u] = "tile"
-    for e in tiled_loads(nest, u):
-        ctype = value_type(e, True)
-        element = mask_lane(nest) if ctype == "bool" else ctype
-        name, kind = w.fresh("tile"), w.type_name(ctype, True)
-        text, _ = w.index(e.attr[1])
-        w.line(f"alignas(64) {element} {name}[{N * N}];")
-        stride = dim_text(e.attr[1].coefficient(nest.vector))
-        w.line(f"load_turned<{kind}>({name}, {c_name(e.attr[0])} + ({text}), {stride}, n, rows);")
-        w.at_hand[e] = _reader(w, ctype, f"{name} + ({u.name} - tile) * {N}")
-    del w.names[u]
-    w.open(f"for (i64 {u.name} = tile; {u.name} < tile + rows; ++{u.name}) {{", u)
+    open_squares(w, u, opened.low, opened.high)
+    for e in tiled_loads(nest, u, [s.value for s in nest.kernel.stores]):
+        keep_square(w, u, e)
+    open_rows(w, u)
     w.stores(nest.final)
     w.close()
     w.close()
