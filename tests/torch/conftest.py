@@ -17,3 +17,17 @@ def _alone():
     yield
     torch.set_num_threads(threads)
     quern.reset()
+
+
+@pytest.fixture(autouse=True)
+def _modes_are_left():
+    """Programs leave torch's modes as they found them: one that is left open makes others wrong, much later."""
+
+    def modes():
+        torch.autocast_increment_nesting()
+        return torch.autocast_decrement_nesting(), torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled(), \
+            torch.is_grad_enabled(), torch.is_inference_mode_enabled()  # fmt: skip
+
+    before = modes()
+    yield
+    assert modes() == before

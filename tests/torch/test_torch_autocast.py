@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -139,6 +141,42 @@ def test_weights_are_cast_once(where):
         out.backward()
         grads.append(m.grad)
     assert torch.equal(*grads)
+
+
+def breaks(x):
+    quern.graph_break()
+    return x
+
+
+def fails(x):
+    return torch.tensordot(x, x.float(), 1)
+
+
+@pytest.mark.parametrize("enabled", [True, False], ids=["", "off inside"])
+@pytest.mark.parametrize("within", [breaks, fails])
+def test_contexts_are_left(within, enabled):
+    """Also behind a graph break: what is left too often or not at all keeps casts of weights that have changed since."""
+
+    def fn(x, m):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+                return within(x @ m) @ m
+
+    def results(function):
+        found = []
+        m = M.clone().requires_grad_()
+        for _ in range(3):
+            with contextlib.suppress(RuntimeError):
+                found.append(function(X, m))
+            found.append(torch.autocast_increment_nesting())
+            torch.autocast_decrement_nesting()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                found.append(X @ m)
+            with torch.no_grad():
+                m.mul_(2)
+        return found
+
+    compare(results(fn), results(compiled(fn, fullgraph=False)))
 
 
 def test_left_switched_on():

@@ -274,9 +274,7 @@ LOOPS = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.filterwarnings("ignore:.*gradients are asked for", "ignore:.*lr_scheduler.step")
-def test_a_training_loop(loop, way, monkeypatch):
-    # oneDNN's products of halves are not the same from call to call on every CPU, and an optimizer makes much of a last bit
-    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+def test_a_training_loop(loop, way):
     expected = LOOPS[loop](lambda net: net)
     for backend in BACKENDS:
         with captures() as seen:

@@ -37,7 +37,8 @@ class Autocast:
     """Autocast's state as a program sees it.
 
     enabled, lower: by device type, in the order of DEVICES
-    nesting: how many contexts are open; the cache of cast weights lives until it is 0 again
+    nesting: how many contexts are open; the cache of cast weights lives until it is 0 again. It sets no state apart: where
+        capture rests on it, it is guarded by itself
     """
 
     enabled: tuple[bool, ...]
@@ -56,17 +57,27 @@ def ambient() -> Autocast:
         tuple(map(torch.is_autocast_enabled, DEVICES)),
         tuple(map(torch.get_autocast_dtype, DEVICES)),
         torch.is_autocast_cache_enabled(),
+        depth(),
     )
 
 
-def restore(state: Autocast) -> None:
-    """Put this thread into a state."""
+def depth() -> int:
+    """How many contexts of autocast are open in this thread."""
+    torch.autocast_increment_nesting()
+    return torch.autocast_decrement_nesting()
+
+
+def restore(state: Autocast, opened: int) -> None:
+    """Put this thread into a state, with so many more contexts open than there are (fewer, where it is negative)."""
     for device, enabled, lower in zip(DEVICES, state.enabled, state.lower):
         torch.set_autocast_enabled(device, enabled)
         torch.set_autocast_dtype(device, lower)
     torch.set_autocast_cache_enabled(state.cache)
-    if not state.active:
-        torch.clear_autocast_cache()
+    for _ in range(opened):
+        torch.autocast_increment_nesting()
+    for _ in range(-opened):
+        if torch.autocast_decrement_nesting() == 0:
+            torch.clear_autocast_cache()
 
 
 @contextmanager
@@ -278,6 +289,10 @@ def clear_cache(ev: Machine) -> Value:
 
 def nest(ev: Machine, step: int) -> Value:
     state = _state(ev)
+    outside = state.entry_autocast.nesting
+    ev.guards.test(
+        None, f"{ev.names.inject(depth, 'autocast_depth')}() == {outside}", f"open contexts of autocast were {outside}"
+    )
     state.autocast = replace(state.autocast, nesting=state.autocast.nesting + step)
     return ev.constant(state.autocast.nesting)
 
@@ -285,5 +300,6 @@ def nest(ev: Machine, step: int) -> Value:
 def leave(ev: Machine, rb: Emitter) -> None:
     """The state that the program leaves behind."""
     state = _state(ev)
-    if state.autocast != state.entry_autocast:
-        rb.effect(f"{rb.inject(restore, 'restore_autocast')}({rb.inject(state.autocast, 'autocast')})")
+    opened = state.autocast.nesting - state.entry_autocast.nesting
+    if opened or state.autocast != state.entry_autocast:
+        rb.effect(f"{rb.inject(restore, 'restore_autocast')}({rb.inject(state.autocast, 'autocast')}, {opened})")

@@ -354,7 +354,7 @@ class _Fakes:
             module.meta["examples_end"] = f"{type(error).__name__}: {error}"
         finally:
             torch._C._set_grad_enabled(grad)
-            autocast.restore(before)
+            autocast.restore(before, before.nesting - autocast.depth())
 
     def settle(self) -> None:
         """Guard what was concluded of sizes since the last time."""
