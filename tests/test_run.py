@@ -299,6 +299,16 @@ def test_names_bound_while_torch_is_imported_are_querns(tmp_path):
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize(
+    "first", ["torch._inductor.config", "torch._functorch.aot_autograd", "torch.fx._graph_pickler"]
+)
+def test_any_module_of_torchs_compiler_may_be_imported_first(tmp_path, first):
+    pytest.importorskip("torch")
+    script = write(tmp_path, f"import torch\nimport {first}\n{WHOSE}\nprint(whose(), torch._dynamo.explain.__module__)")
+    assert run(script).stdout == "quern torch._dynamo.eval_frame\n"
+
+
+@pytest.mark.torch
 def test_the_variable_alone_makes_import_quern_do_it(tmp_path):
     pytest.importorskip("torch")
     for order in ("import quern; import torch", "import torch; import quern"):

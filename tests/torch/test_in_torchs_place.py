@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import io
 import operator
+import pickle
 import sys
 import types
 import unittest.mock
@@ -180,6 +183,84 @@ def test_every_way_of_compiling(installed):
     module.compile(backend="eager")
     torch.testing.assert_close(module(X), expected)
     assert quern.api.functions_of(module)[0].entries
+
+
+class Buffered(torch.nn.Sequential):
+    def __init__(self):
+        super().__init__(torch.nn.Linear(3, 2))
+        self.register_buffer("shift", torch.ones(2))
+
+    def forward(self, x):
+        return super().forward(x) + self.shift
+
+
+def seen_of_a_compiled_module():
+    """What a program can see of one, whoever compiled it."""
+    torch.manual_seed(0)
+    module, called = Buffered(), []
+    compiled = torch.compile(module, backend="eager", dynamic=False)
+    yield (
+        type(compiled).__name__,
+        type(compiled).__module__,
+        repr(compiled),
+        len(compiled),
+        isinstance(compiled, Buffered),
+    )
+    yield (
+        list(compiled.state_dict()),
+        [k for k, _ in compiled.named_parameters()],
+        [k for k, _ in compiled.named_buffers()],
+    )
+    yield (
+        [k for k, _ in compiled.named_modules()],
+        [k for k, _ in compiled.named_children()],
+        list(compiled._parameters),
+    )
+    yield list(torch.nn.Sequential(compiled).state_dict())
+    yield (
+        str(compiled.load_state_dict(compiled.state_dict())),
+        str(compiled.load_state_dict(module.state_dict(), strict=False)),
+    )
+    for target, source in ((compiled, module), (module, compiled)):
+        with pytest.raises(RuntimeError, match="Missing key") as refused:
+            target.load_state_dict(source.state_dict())
+        yield str(refused.value)
+    compiled.note, compiled.shift = 1, torch.zeros(2)
+    yield module.note, "note" in vars(compiled), module.shift.sum().item(), "note" in dir(compiled)
+    del compiled.note
+    yield (
+        hasattr(module, "note"),
+        hasattr(compiled, "absent"),
+        compiled.eval() is compiled,
+        module.training,
+        compiled.training,
+    )
+    compiled.train()
+    for other in (copy.deepcopy(compiled), copy.copy(compiled), pickle.loads(pickle.dumps(compiled))):
+        yield type(other).__name__, list(other.state_dict())
+        yield other(X).tolist(), other._orig_mod is module, vars(other._orig_mod).keys() == vars(module).keys()
+    file = io.BytesIO()
+    torch.save(compiled, file)
+    file.seek(0)
+    loaded = torch.load(file, weights_only=False)
+    yield type(loaded).__name__, list(loaded.state_dict()), loaded(X).tolist()
+    for one in (compiled, module):
+        one.register_forward_hook(lambda m, args, result: called.append(type(m).__name__))
+        one.register_full_backward_hook(lambda m, given, left: called.append((type(m).__name__, "back")))
+    x = X.clone().requires_grad_()
+    compiled(x).sum().backward()
+    yield called, x.grad.tolist(), [p.grad.tolist() for p in compiled.parameters()]
+    compiled.forward = lambda x: x * 0
+    yield compiled(X).tolist(), module(X).tolist(), "forward" in vars(module)
+
+
+def test_a_compiled_module_is_as_torchs():
+    torchs = list(seen_of_a_compiled_module())
+    quern.install()
+    try:
+        assert list(seen_of_a_compiled_module()) == torchs
+    finally:
+        quern.uninstall()
 
 
 class Calling(torch.nn.Linear):

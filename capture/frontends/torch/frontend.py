@@ -59,7 +59,7 @@ from .hooks import saved_tensor_hook_raised
 from .inner_compile import inner_compile
 from .inplace import RELAID, call_inplace, is_inplace
 from .lazy import is_lazy
-from .module import CompiledModule
+from .module import StandsForModule
 from .modules import NNModuleValue
 from .names import convert, create, data, index, legacy, nn, pointwise, reduce, shape  # noqa: F401  imported for the rows they add
 from .recording import Program, Recording, Unrecorded, is_public, recorded, recording_handler
@@ -391,7 +391,7 @@ def _wrap_module(ev: Machine, obj: torch.nn.Module, source: Source) -> Value | N
             "script-module", f"the ScriptModule `{source.label}`", "it runs TorchScript, which is not captured"
         )
     held = anchor(ev, obj, source, by_identity=True)
-    if isinstance(obj, CompiledModule):
+    if isinstance(obj, StandsForModule):
         # compiled by itself elsewhere; inside another compiled function it is the plain module
         return ev.wrap(obj._orig_mod, ev.names.const(obj._orig_mod, label=held.label))
     value = NNModuleValue(ev.class_info(type(obj)), held, obj)

@@ -1,4 +1,4 @@
-"""What `quern.compile(module)` returns, and what `module.compile()` installs.
+"""What `quern.compile(module)` returns (`torch.compile`'s result is in `optimized_module.py`), and what `module.compile()` installs.
 
 A compiled module shares the original's `__dict__`: parameters, buffers, submodules, hooks and flags are one and the same,
 so state dicts have no prefix and nothing can go stale. It is an instance of a subclass of the module's own class, in which
@@ -73,8 +73,14 @@ def _with_parts(call: Any, parts: Callable[[], list[Any]]) -> Callable[..., Any]
     return call
 
 
-class CompiledModule:
-    """Mixed into the class of every compiled module. `_orig_mod` is the module that was compiled."""
+class StandsForModule:
+    """The class of every compiled module. `_orig_mod` is the module that was compiled."""
+
+    _orig_mod: Any
+
+
+class CompiledModule(StandsForModule):
+    """Mixed into the class of every module that `quern.compile` compiled."""
 
     #: set in the class made for each compiled module
     _quern_module: torch.nn.Module
@@ -85,7 +91,7 @@ class CompiledModule:
         """Hooks of the module's own class are for the user's subclasses, not for this one."""
 
     @property
-    def _orig_mod(self) -> torch.nn.Module:
+    def _orig_mod(self) -> torch.nn.Module:  # type: ignore[override]
         return type(self)._quern_module
 
     @property
@@ -137,7 +143,7 @@ def _call_of(module: torch.nn.Module, compile_function: Compile) -> Any:
 
 def compile_module(module: torch.nn.Module, compile_function: Compile) -> torch.nn.Module:
     """The compiled form of `module`. Raises TypeError for a class that cannot be extended (conflicting layouts)."""
-    if isinstance(module, CompiledModule):
+    if isinstance(module, StandsForModule):
         module = module._orig_mod
     cls = type(module)
     call = _call_of(module, compile_function)

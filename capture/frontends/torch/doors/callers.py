@@ -9,7 +9,7 @@ import sys
 #: modules of torch that act for a program that calls them
 _FOR_PROGRAMS = (
     "torch.compiler", "torch.nn.modules.module", "torch._dynamo.testing", "torch._dynamo.test_case", "torch._dynamo.debug_utils",
-    "torch.testing.", "torch.utils.benchmark",
+    "torch.testing.", "torch.utils.benchmark", "torch.serialization",
 )  # fmt: skip
 #: what stands between a program and what it calls
 _BETWEEN = ("torch.utils._config_module", "torch.utils._contextlib", "contextlib", "unittest.mock", "functools")

@@ -19,7 +19,7 @@ from torch._dynamo import callback, convert_frame, decorators, eval_frame, utils
 from torch._dynamo.backends import registry
 
 from .....errors import warn
-from ..module import CompiledModule
+from ..optimized_module import OptimizedModule, around
 from . import callers, errors, everything, explanation, records, settings
 from .install import Quern, compile_settings, replaced, without
 from .replacing import copy_of
@@ -141,7 +141,8 @@ def _compile(quern: Quern) -> None:
             if guard_fail_fn is not None and code is not None:
                 quern.listeners.append(records.GuardFailures(code, guard_fail_fn))
 
-        return _Optimize(lambda fn: quern.compile(fn, backend=backend, fullgraph=strict, **wanted), note)
+        settings = {"backend": backend, "fullgraph": strict, **wanted}
+        return _Optimize(lambda fn: around(quern.compile(fn, **settings), settings), note)
 
     def optimize_assert(
         backend: Any = None, *, hooks: Any = None, export: bool = False, export_constraints: Any = None, **given: Any
@@ -204,7 +205,7 @@ def _optimized_module() -> type:
 
     class Kind(type(native)):  # type: ignore[misc]
         def __instancecheck__(cls, instance: Any) -> bool:
-            return isinstance(instance, (native, CompiledModule))
+            return isinstance(instance, (native, OptimizedModule))
 
     members = {name: getattr(native, name) for name in ("__module__", "__qualname__", "__doc__")}
     return Kind("OptimizedModule", (native,), {**members, "__signature__": inspect.signature(native)})

@@ -12,6 +12,7 @@ import torch
 from .....config import Options, config
 from .....errors import UserError, warn
 from ..module import compile_call
+from ..optimized_module import around
 from . import callers, everything
 from .replacing import Replaced, copy_of
 
@@ -65,7 +66,8 @@ def install(quern: Quern) -> None:
         if callers.is_torch():
             return native(model, **settings)
         everything.the_program_compiles()
-        return quern.compile(model, **compile_settings(settings))
+        made = quern.compile(model, **compile_settings(settings))
+        return around(made, settings) if model is not None else lambda given: around(made(given), settings)
 
     def compile_method(self: torch.nn.Module, *args: Any, **settings: Any) -> None:
         if args:
