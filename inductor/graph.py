@@ -110,7 +110,8 @@ class Input:
 
 @dataclass(frozen=True)
 class Number:
-    """A placeholder inside an `ExternRef` template: the Python number that the node's `index`-th input, a 0-dim tensor, holds."""
+    """A placeholder inside an `ExternRef` template: the number that the node's `index`-th input, a 0-dim tensor, holds. It is
+    Python's, or NumPy's own where the call is NumPy's."""
 
     index: int
 

@@ -67,12 +67,23 @@ def test_sizes_that_the_data_decide_break_the_graph(function):
     check(compiled(function, "inductor", fullgraph=False), function, V, K)
 
 
-@pytest.mark.filterwarnings("ignore:Casting complex values")
-def test_a_number_that_numpy_takes_where_it_refuses_an_array_breaks_the_graph():
-    function = lambda z: np.interp(z.sum(), [0.0, 1.0, 2.0], [1.0, 3.0, 5.0])  # noqa: E731
+def test_what_numpy_warns_of_by_type_is_left_to_plain_python():
+    def function(z):
+        return np.interp(z.sum(), [0.0, 1.0, 2.0], [1.0, 3.0, 5.0])
+
     with pytest.raises(Unsupported):
         compiled(function, "inductor")(Z)
-    check(compiled(function, "inductor", fullgraph=False), function, Z)
+    fast = compiled(function, "inductor", fullgraph=False)
+    with pytest.warns(np.exceptions.ComplexWarning, match="discards the imaginary part") as said:
+        assert fast(Z) == function(Z)
+    assert len({(w.filename, w.lineno) for w in said}) == 1
+
+
+def test_a_number_is_handed_on_as_a_number():
+    def function(v):
+        return np.interp(v.sum(), v, v[::-1]), np.polyval(v[:3], v.max()), np.select([v[0] > 0], [v[1]], v[2])
+
+    agree(function, V, backend="inductor")
 
 
 def test_parts_of_complex_arrays_are_views():

@@ -288,7 +288,7 @@ def test_writing_through_masks(call):
     (np.einsum, "ij,jk->ki", X.T, X), (np.einsum, "zi,ai", X, X), (np.einsum, "ij->ji", F, {"dtype": float}), (np.einsum, "ij,ij->i", X, Y), (np.einsum, "i,j->ij", V, V),
     (np.einsum, "bij,bkj->bik", C, C), (np.einsum, "...j,j->...", C, V[:4]), (np.einsum, "ij,jk,kl->il", X, Y.T, X),
     (np.einsum, "i,i,i->", V, V, V), (np.einsum, "ij,kj", X, Y), (np.einsum, "ij,ij", I, I), (np.einsum, "i,ij->j", V[:3], X),
-    (np.einsum, "abc,abd->cd", C, C), (np.einsum, "...ij,...jk->...ik", C, C.transpose(0, 2, 1)),
+    (np.einsum, "abc,abd->cd", C, C), (np.einsum, "abk,kbc->bca", C, C.T), (np.einsum, "...ij,...jk->...ik", C, C.transpose(0, 2, 1)),
     (np.linalg.norm, X), (np.linalg.norm, V), (np.linalg.norm, X, {"axis": 1}), (np.linalg.norm, V, 1), (np.linalg.norm, V, np.inf),
     (np.linalg.norm, V, -np.inf), (np.linalg.norm, V, 3), (np.linalg.norm, V, 0), (np.linalg.norm, X, "fro"),
     (np.linalg.norm, X, 1), (np.linalg.norm, X, np.inf), (np.linalg.norm, C, {"axis": (0, 2)}), (np.linalg.norm, I),

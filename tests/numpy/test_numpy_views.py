@@ -44,6 +44,8 @@ sliding_window_view(x, 2, axis=0); sliding_window_view(x, (2, 2)); np.roll(x, 0)
 np.compress([True, False, True], x, axis=0); np.concatenate([x]); np.stack([x, x]); np.where(x == 0, x, x); np.clip(x, None, None)
 np.linalg.matrix_power(x, 1); np.linalg.matrix_power(x, 2); np.sum(x, axis=()); np.diff(x, n=0); np.nan_to_num(x[0], copy=False)
 x.flat[1]; x.flags.owndata; x[1:].flags.owndata; x.T.flags.f_contiguous; np.einsum("ii->i", x).flags.writeable; x.base is None
+np.tile(x, 2); np.tile(x, (1, 1, 1)); np.tile(x, (2, 1, 1)); np.tile(x[:0], 2); np.tile(x[1:1], (3, 1, 1)); np.tile(x[0, 0], 1)
+np.tile(A=[x[0, 0], 2], reps=1); np.tile(x[:, :0], (1, 1, 1)); np.einsum("->", x[0, 0]); np.einsum("...", x[0, 0, ...]); np.einsum(",->", x[0, 0], 2)
 np.add(x, 1, out=x); np.multiply(x, 2, out=x[::-1]); x.sum(axis=0, out=x[0]); np.maximum(x, 0, out=x[1:], where=x[:-1] == 0)
 """
 

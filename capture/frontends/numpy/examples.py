@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import Unsupported
-from ....inductor.graph import Input
+from ....inductor.graph import Input, Number
 from ....inductor.lower import is_dense
 from . import layout
 from .arrays import Array, Masked, any_array, same_layout, unsupported
@@ -62,8 +62,9 @@ BY_EXAMPLE: dict[Callable[..., Any], str] = {
     **_found(_LINALG, "linalg."),
     **_found(_FFT, "fft."),
 }
-#: it warns in Python code, which would name our line
-BY_EXAMPLE[np.polyfit] = "quern.capture.frontends.numpy.checks:polyfit"
+#: they warn in Python code, which would name our line: what runs tells of it instead
+_TELLING = {np.polyfit: "quern.capture.frontends.numpy.checks:polyfit"}
+BY_EXAMPLE.update(_TELLING)
 #: functions that are called during capture when all that they are given is known
 FOLDED = {**BY_EXAMPLE, **_found(_KNOWN)}
 #: `np.polynomial` is loaded by its first use, which is the program's to make
@@ -135,7 +136,7 @@ def call_by_example(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs:
             if not free and not value.ndim and value.kind in "biu":
                 raise unsupported(f"{name} with a computed whole number", why="the result's size may depend on it")
             arrays.append(value)
-            return Input(len(arrays) - 1)
+            return (Number if value.scalar else Input)(len(arrays) - 1)
         if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
             return type(value)(map(symbolic, value))
         if value is None or isinstance(value, (bool, int, float, complex, str)):
@@ -153,16 +154,11 @@ def call_by_example(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs:
     template = [symbolic(a) for a in args]
     named = {k: symbolic(v) for k, v in kwargs.items()}
     examples = [_example(b, a) for a in arrays]
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as said, np.errstate(all="ignore"):
+        warnings.simplefilter("always")
         result = function(*_filled(template, examples), **_filled(named, examples))
-        if any(a.scalar for a in arrays):
-            handed = list(map(np.asarray, examples))
-            try:
-                _ = function(*_filled(template, handed), **_filled(named, handed))
-            except (TypeError, ValueError) as error:
-                why = f"an array of no axes stands for a number in graphs, and is refused: {error}"
-                raise unsupported(f"{name} of a number", why=why) from None
+    if said and function not in _TELLING:  # of kinds or sizes, for the numbers are harmless
+        raise unsupported(f"{name} with these arguments", why=f"NumPy warns: {said[0].message}", code="numpy-warning")
     return _emit(b, target, arrays, template, named, result, examples)
 
 
@@ -173,8 +169,8 @@ def _named_bins(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     )
 
 
-def _filled(value: Any, examples: Sequence[np.ndarray]) -> Any:
-    if isinstance(value, Input):
+def _filled(value: Any, examples: Sequence[Any]) -> Any:
+    if isinstance(value, (Input, Number)):
         return examples[value.index]
     if isinstance(value, dict):
         return {k: _filled(v, examples) for k, v in value.items()}
@@ -184,7 +180,7 @@ def _filled(value: Any, examples: Sequence[np.ndarray]) -> Any:
 
 
 def _example(b: ArrayBuilder, a: Array) -> Any:
-    """An array of the same shape, dtype and layout: ones, and on the diagonal of a matrix larger numbers."""
+    """An array of the same shape, dtype and layout, or a scalar: ones, and on the diagonal of a matrix larger numbers."""
     shape = tuple(b.static(s) for s in a.shape)
     strides = tuple(b.static(s) for s in a.strides)
     low = sum((n - 1) * s for n, s in zip(shape, strides) if s < 0)

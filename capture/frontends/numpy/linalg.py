@@ -157,10 +157,9 @@ def einsum(b: ArrayBuilder, *operands: Any, out: Any = None, dtype: Any = None, 
         raise unsupported("np.einsum of booleans")
     given = [_diagonals(b, a, labels) for a, labels in zip(arrays, inputs)]
     if len(given) == 1 and set(given[0][1]) == set(result):
-        x, labels = given[0]
-        return b.into(
-            out, b.view(x, "permute", dims=tuple(labels.index(c) for c in result))
-        )  # a view, whatever dtype= says
+        x, labels = given[0]  # a view, whatever dtype= says
+        turned = b.view(x, "permute", dims=tuple(map(labels.index, result))) if result else b.call_node(b.node(x))
+        return b.into(out, turned)
     terms = [(b.cast(a, kind), labels) for a, labels in given]
     while len(terms) > 1:
         (x, left), (y, right), *rest = terms

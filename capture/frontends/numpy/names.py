@@ -7,6 +7,7 @@ dtypes, tuples and lists of those. It returns an array, a tuple or list of array
 
 from __future__ import annotations
 
+import enum
 import functools
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -324,6 +325,53 @@ def _reinterpret(b: ArrayBuilder, a: Array, dtype: Any, cls: Any) -> Array:
     if cls is not None or (dtype is not None and np.dtype(dtype) != a.dtype):
         raise unsupported("ndarray.view as another type", rewrite="use astype, or reinterpret outside the function")
     return b.snapshot(a) if a.scalar else b.view(a, "alias")
+
+
+# --------------------------------------------------------------------------- what is done with numbers
+
+
+class Takes(enum.Enum):
+    """What a function does with Python ints that change: operands are numbers of the graph, other arguments sizes. What a function
+    writes to says the type of the result itself.
+    """
+
+    ANY = "any"
+    OPERANDS = "operands"
+    WRITTEN = "written operands"
+    WRITTEN_SIZES = "written sizes"
+
+
+#: of the handlers that are not of ufuncs; `ANY` of all others
+_TAKES: dict[Maker, Takes] = {
+    selection.clip: Takes.OPERANDS,
+    selection.where: Takes.OPERANDS,
+    creation.full: Takes.OPERANDS,
+    creation.full_like: Takes.OPERANDS,
+    creation.array: Takes.OPERANDS,
+    creation.asarray: Takes.OPERANDS,
+    selection.copyto: Takes.WRITTEN,
+    selection.putmask: Takes.WRITTEN,
+    selection.fill: Takes.WRITTEN,
+    indexing.place: Takes.WRITTEN,
+    indexing.fill_diagonal: Takes.WRITTEN,
+    indexing.setitem: Takes.WRITTEN_SIZES,
+    externs.sort_method: Takes.WRITTEN,
+}
+
+
+def takes_of_method(name: str, kwargs: Mapping[str, Any]) -> Takes:
+    """What an array's method does with numbers."""
+    return Takes.WRITTEN if "out" in kwargs else _TAKES.get(METHODS[name], Takes.ANY)
+
+
+def takes_of(function: Any, kwargs: Mapping[str, Any]) -> Takes:
+    """What a NumPy callable does with numbers."""
+    if "out" in kwargs:
+        return Takes.WRITTEN
+    if isinstance(function, np.ufunc):
+        return Takes.OPERANDS
+    found = handler(function)
+    return Takes.ANY if found is None else _TAKES.get(found, Takes.ANY)
 
 
 # --------------------------------------------------------------------------- operators

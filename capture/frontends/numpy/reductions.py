@@ -479,13 +479,14 @@ nanvar, nanstd = _nan_variance(False), _nan_variance(True)
 _ROWS_OF_NANMEDIAN = 600
 
 
-def _order_statistic(name: str) -> Callable[..., Any]:
+def _order_statistic(name: str, *, quantiles: bool, leaves_nan: bool) -> Callable[..., Any]:
+    """quantiles: it is told which; leaves_nan: NaN is left out"""
+
     def apply(b: ArrayBuilder, a: Any, *args: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False,
               keepdims: bool = False, **kwargs: Any) -> Any:  # fmt: skip
-        needs_q = name not in ("median", "nanmedian")
-        if needs_q and not args and "q" in kwargs:
+        if quantiles and not args and "q" in kwargs:
             args = (kwargs.pop("q"),)
-        rest = args[1:] if needs_q else args
+        rest = args[1:] if quantiles else args
         if rest:
             axis, rest = rest[0], rest[1:]
         if rest or (kwargs and set(kwargs) != {"method"}) or any(isinstance(v, Array) for v in args):
@@ -498,7 +499,7 @@ def _order_statistic(name: str) -> Callable[..., Any]:
         dtype = _FLOAT64 if x.kind in "biu" else x.dtype
         shape = [1 if d in axes else s for d, s in enumerate(x.shape) if keepdims or d not in axes]
         call: list[Any] = [Input(0)]
-        if needs_q:
+        if quantiles:
             q = np.asarray(args[0])
             dtype = np.result_type(dtype, 0.5) if q.ndim == 0 or x.kind in "biu" else np.result_type(dtype, q.dtype)
             shape = [*q.shape, *shape]
@@ -506,22 +507,23 @@ def _order_statistic(name: str) -> Callable[..., Any]:
         named = {"axis": None if axis is None else tuple(axes), "keepdims": bool(keepdims), **kwargs}
         if "f" != x.kind and x.kind not in "biu":
             raise unsupported(f"np.{name} of {x.dtype}")
-        if name == "nanmedian" and any(layout.is_zero(t) and not layout.is_one(n) for n, t in zip(x.shape, x.strides)):
+        rows = leaves_nan and quantiles
+        if (
+            leaves_nan
+            and not quantiles
+            and any(layout.is_zero(t) and not layout.is_one(n) for n, t in zip(x.shape, x.strides))
+        ):
             raise unsupported("np.nanmedian of an array that repeats its elements", why="its layout follows many steps")
-        if name.startswith("nan") and needs_q and q.ndim > 1 and (keepdims or len(axes) > 1):
+        if rows and q.ndim > 1 and (keepdims or len(axes) > 1):
             raise unsupported(
                 f"np.{name} of these axes for several rows of quantiles", why="NumPy turns the axes around"
             )
         strides = None
-        if len(axes) == 1 and (
-            name == "median" or name == "nanmedian" and layout.less(x.shape[axes[0]], _ROWS_OF_NANMEDIAN)
-        ):
+        if not quantiles and len(axes) == 1 and (not leaves_nan or layout.less(x.shape[axes[0]], _ROWS_OF_NANMEDIAN)):
             # a mean over a sorted copy; the others put their axis first
             copied = layout.order_strides(x.shape, x.strides, "K")
             strides = layout.reduced_strides(x.shape, copied, axes, bool(keepdims))
-        elif (
-            name.startswith("nan") and needs_q and x.ndim > 1 and len(axes) < x.ndim
-        ):  # row by row, the quantiles of one side by side
+        elif rows and x.ndim > 1 and len(axes) < x.ndim:  # row by row, the quantiles of one side by side
             rest, ndim = layout.c_strides([*shape[q.ndim :], *shape[: q.ndim]]), len(shape) - q.ndim
             strides = (*rest[ndim:], *rest[:ndim])
         target = "quern.capture.frontends.numpy.checks:contiguous_" + name
@@ -530,9 +532,12 @@ def _order_statistic(name: str) -> Callable[..., Any]:
     return apply
 
 
-median, nanmedian = _order_statistic("median"), _order_statistic("nanmedian")
-percentile, quantile = _order_statistic("percentile"), _order_statistic("quantile")
-nanpercentile, nanquantile = _order_statistic("nanpercentile"), _order_statistic("nanquantile")
+median = _order_statistic("median", quantiles=False, leaves_nan=False)
+percentile = _order_statistic("percentile", quantiles=True, leaves_nan=False)
+quantile = _order_statistic("quantile", quantiles=True, leaves_nan=False)
+nanmedian = _order_statistic("nanmedian", quantiles=False, leaves_nan=True)
+nanpercentile = _order_statistic("nanpercentile", quantiles=True, leaves_nan=True)
+nanquantile = _order_statistic("nanquantile", quantiles=True, leaves_nan=True)
 
 
 # --------------------------------------------------------------------------- methods of ufuncs

@@ -354,15 +354,24 @@ def dsplit(b: ArrayBuilder, ary: Any, indices_or_sections: Any) -> list[Array]:
 # --------------------------------------------------------------------------- repeating and shifting
 
 
-def tile(b: ArrayBuilder, a: Any, reps: Any) -> Array:
-    x = b.lift(a)
+def tile(b: ArrayBuilder, A: Any, reps: Any) -> Array:
+    x = b.lift(A)
     times = sizes(reps)
-    for _ in range(len(times) - x.ndim):
-        x = b.view(x, "unsqueeze", dim=0)
+    more = (1,) * (len(times) - x.ndim)
+    if all(map(is_one, times)) and isinstance(A, Array) and not A.scalar:
+        return _with_axes(b, b.copy(x, "K"), more)
+    x = _with_axes(b, x, more)
     times = (*(1,) * (x.ndim - len(times)), *times)
-    if all(is_one(t) for t in times):
-        return b.copy(x, "K")
-    return b.call("repeat", x, scalar=False, repeats=times)
+    if layout.is_zero(x.size):  # no copy is made of no elements
+        return reshape(b, x, [n * t for n, t in zip(x.shape, times)])
+    return b.view(b.call("repeat", x, scalar=False, repeats=times), "alias")
+
+
+def _with_axes(b: ArrayBuilder, x: Array, more: tuple[int, ...]) -> Array:
+    """The array with as many axes in front."""
+    for _ in more:
+        x = b.view(x, "unsqueeze", dim=0)
+    return x
 
 
 def repeat(b: ArrayBuilder, a: Any, repeats: Any, axis: Any = None) -> Array:

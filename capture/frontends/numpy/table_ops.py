@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ....inductor.checks import REFUSED
 from ....inductor.dtypes import DType
-from ....inductor.graph import ExternRef, Graph, GraphBuilder, Input, Node
+from ....inductor.graph import ExternRef, Graph, GraphBuilder, Input, Node, Number
 from ....inductor.ops import OPS
 from .layout import numpy_dtype
 from .memory import meta_of, restride, strided
@@ -470,6 +470,8 @@ def _filled(value: Any, arrays: Sequence[Any]) -> Any:
     """A part of a call's template with arrays in their places."""
     if type(value) is Input:
         return arrays[value.index]
+    if type(value) is Number:
+        return arrays[value.index][()]
     if type(value) in (list, tuple):
         return type(value)(_filled(v, arrays) for v in value)
     if type(value) is slice:

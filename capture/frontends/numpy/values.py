@@ -6,7 +6,6 @@ turned into what capture understands: a refusal becomes a graph break, NumPy's o
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from .builder import ArrayBuilder
 from .errstate import Settings
 from .inputs import guard_power, number_array, scalar_input
 from .layout import is_size
+from .names import Takes
 from .state import NumpyState
 
 if TYPE_CHECKING:
@@ -145,9 +145,7 @@ class NumpyArray(Array):
         method = names.METHODS.get(name)
         if method is None:
             return super().call_method(ev, name, args, kwargs)
-        takes = (
-            Takes.WRITTEN if name in _WRITING or "out" in kwargs else Takes.OPERANDS if name == "clip" else Takes.ANY
-        )
+        takes = names.takes_of_method(name, kwargs)
         return call_handler(ev, lambda b, *a, **k: method(b, self, *a, **k), args, kwargs, takes)
 
     # ------------------------------------------------------------ protocols
@@ -187,9 +185,8 @@ class NumpyArray(Array):
     def setitem(self, ev: Machine, key: Value, value: Value) -> None:
         if isinstance(value, NumberValue):
             value = number_array(ev, value)
-        call_handler(
-            ev, lambda b, k, v: names.METHODS["__setitem__"](b, self, k, v), [key, value], {}, Takes.WRITTEN_SIZES
-        )
+        takes = names.takes_of_method("__setitem__", {})
+        call_handler(ev, lambda b, k, v: names.METHODS["__setitem__"](b, self, k, v), [key, value], {}, takes)
 
     def contains(self, ev: Machine, item: Value) -> bool:
         raise ev.break_("data-dependent-branch", f"`in` on {self.describe()}", "it depends on the array's elements")
@@ -411,17 +408,6 @@ class UfuncValue(BuiltinValue):
 # --------------------------------------------------------------------------- calls
 
 
-class Takes(enum.Enum):
-    """What a function does with Python ints that change: operands are numbers of the graph, other arguments sizes. What a function
-    writes to says the type of the result itself.
-    """
-
-    ANY = "any"
-    OPERANDS = "operands"
-    WRITTEN = "written operands"
-    WRITTEN_SIZES = "written sizes"
-
-
 def call_function(ev: Machine, function: Any, args: Args, kwargs: Kwargs) -> Value:
     """A call of a NumPy callable."""
     takes = Takes.ANY
@@ -432,10 +418,7 @@ def call_function(ev: Machine, function: Any, args: Args, kwargs: Kwargs) -> Val
             made = _scalar_call(ev, function, args)
             if made is not None:
                 return made
-        if "out" in kwargs or getattr(function, "__name__", "") in _WRITING:
-            takes = Takes.WRITTEN
-        elif isinstance(function, np.ufunc) or function in _OF_OPERANDS:
-            takes = Takes.OPERANDS
+        takes = names.takes_of(function, kwargs)
     return call_handler(ev, lambda b, *a, **k: names.call(b, function, a, k), args, kwargs, takes)
 
 
@@ -523,14 +506,8 @@ def _is_python_number(value: Value) -> bool:
     return type(value) is ConstantValue and type(value.value) in (int, float)
 
 
-#: functions and methods that write to their first argument
-_WRITING = frozenset(
-    ("fill", "sort", "partition", "put", "copyto", "place", "putmask", "fill_diagonal", "put_along_axis")
-)
 #: functions that make an array of what has an `__array__`
 _MAKE_ARRAYS = frozenset((np.array, np.asarray, np.ascontiguousarray))
-#: functions whose arguments are operands, though they are no ufuncs
-_OF_OPERANDS = frozenset((np.clip, np.where, np.full, np.full_like, np.array, np.asarray))
 
 
 def attempt(ev: Machine, action: Callable[[ArrayBuilder], Any]) -> Value:
