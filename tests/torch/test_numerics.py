@@ -288,6 +288,8 @@ REFUSED = {
     "no groups of channels": (lambda x: F.channel_shuffle(x, 0), (3, 4, 2)),
     "odd groups of channels": (lambda x: F.channel_shuffle(x, 3), (1, 4, 2)),
     "pixels by nothing": (lambda x: F.pixel_shuffle(x, 0), (4, 2, 2)),
+    "pixels of too few channels": (lambda x: F.pixel_shuffle(x, 2), (2, 0, 2)),
+    "pixels of a volume": (lambda x: F.pixel_shuffle(x.permute(0, 4, 1, 2, 3), 1), (1, 2, 3, 4, 5)),
     "groups of one element": (lambda x: F.group_norm(x, 2), (1, 2)),
     "a group of one element": (lambda x: F.group_norm(x, 1), (1, 1, 1)),
     "instances of one element": (F.instance_norm, (2, 3, 1)),

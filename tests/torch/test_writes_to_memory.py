@@ -241,5 +241,8 @@ def test_shuffled_pixels_are_laid_out_as_in_eager(factor):
         return F.pixel_shuffle(x, factor), F.pixel_unshuffle(x, factor), F.channel_shuffle(x, 4)
 
     x = randn(2, 8, 4, 6)
-    for operand in (x, x.contiguous(memory_format=torch.channels_last), x.transpose(2, 3), x.transpose(1, 3)[:, :4]):
+    last = randn(4, 16, 8, 12).contiguous(memory_format=torch.channels_last)
+    for operand in (x, last, x.transpose(2, 3), x.transpose(1, 3)[:, :4]):
         same(fn, operand)
+    for gaps in (last[::2], last[:, :8], last[..., :4, :], last[..., ::2], last[..., :2, :2], last[:0], last[:, :, :0]):
+        same(fn, gaps)

@@ -11,7 +11,7 @@ import torch
 from .....inductor.dtypes import HALVES, DType, bool_, float32, uint8
 from .....inductor.graph import Node
 from .....inductor.ops.dims import is_one, is_zero
-from .....inductor.ops.promotion import is_channels_last, prefers_channels_last
+from .....inductor.ops.promotion import is_channels_last, prefers_channels_last, suggested_format
 from ....values.tensor import ArrayValue
 from ..calls import assign
 from ..context import Context, Declined
@@ -549,10 +549,19 @@ def pixel_shuffle(cx: Context, input: ArrayValue, upscale_factor: int) -> Node:
     r, k = upscale_factor, len(lead)
     if r <= 0:
         raise ValueError(f"pixel_shuffle: a factor of {r}")
+    if not is_zero(c % (r * r)):
+        raise ValueError(f"pixel_shuffle: {c} channels do not divide into squares of {r}")
+    if input.meta.device == "cpu" and suggested_format(input.meta) == "channels_last_3d":
+        raise ValueError("pixel_shuffle: a tensor laid out as channels_last_3d")
     split = cx.op("reshape", input, shape=(*lead, c // (r * r), r, r, h, w))
     moved = cx.op("permute", split, dims=(*range(k), k, k + 3, k + 1, k + 4, k + 2))
     flat = cx.op("reshape", moved, shape=(*lead, c // (r * r), h * r, w * r))
-    return _as_channels_last(cx, input, cx.op("clone", flat, memory_format="contiguous"))
+    return cx.op("clone", flat, memory_format=_shuffled_format(input))
+
+
+def _shuffled_format(input: ArrayValue) -> str:
+    """The kernels that shuffle on CPUs give the format that the strides suggest, of inputs with gaps too."""
+    return suggested_format(input.meta) if input.meta.device == "cpu" else "contiguous"
 
 
 @name("F.channel_shuffle torch.channel_shuffle torch.native_channel_shuffle")
@@ -562,10 +571,14 @@ def channel_shuffle(cx: Context, input: ArrayValue, groups: int) -> Node:
         raise ValueError(f"channel_shuffle: {groups} groups of a tensor of {len(input.meta.shape)} dims")
     if not is_zero(c % groups):
         raise ValueError(f"channel_shuffle: {c} channels do not divide into {groups} groups")
+    if input.meta.device != "cpu":
+        raise Declined("a shuffle that may be a view, and refuses what is none")
+    if any(map(is_zero, input.meta.shape)):
+        return input.view(cx.ev, "alias")
     split = cx.op("reshape", input, shape=(n, groups, c // groups, *rest))
     moved = cx.op("transpose", split, dim0=1, dim1=2)
-    out = cx.op("clone", cx.op("reshape", moved, shape=input.meta.shape), memory_format="contiguous")
-    return _as_channels_last(cx, input, out)
+    flat = cx.op("reshape", moved, shape=input.meta.shape)
+    return cx.op("clone", flat, memory_format=_shuffled_format(input))
 
 
 def _ctc_on_meta(log_probs: torch.Tensor, *rest: Any) -> torch.Tensor:
