@@ -1,7 +1,7 @@
 """How often a tensor was written to is the program's to ask (`_version`), and autograd's: compiled code counts as eager does.
 
-A graph writes once what the program wrote several times. Of tensors that a graph makes, nothing is compared here: they are new, and
-what the graph computes in one step eager may have written in several.
+A graph writes once what the program wrote several times. Of tensors that a graph makes, the program's own writes are compared: what the
+graph computes in one step eager may have written in several, and where gradients are recorded nothing is noted of new tensors.
 """
 
 from __future__ import annotations
@@ -157,6 +157,72 @@ def test_writes_are_counted_as_in_eager(f, backend, grad):
         return x._version, MEAN._version - before, asked, x.tolist()
 
     assert counts(quern.compile(f, backend=backend)) == counts(f)
+
+
+def made_and_written(x):
+    y, z = x * 2, torch.zeros(4)
+    y.add_(1)
+    y.data.mul_(2)
+    z[0] = 1
+    z[1] += 1
+    return y, y[1:], y.detach(), z, z.data, x + 1
+
+
+def made_by_the_framework(x):
+    y, z = torch.empty(4), x.clone()
+    y.uniform_()
+    y.normal_()
+    F.alpha_dropout(z, 0.5, True, True)
+    return y, z.digamma_().add_(1), torch.cumsum(x, 0, out=torch.empty(4))
+
+
+def relaid_in_place(x):
+    y, z = x + 1, x.clone()
+    y.unsqueeze_(0).t_().mul_(2)
+    v = z[1:]
+    v.unsqueeze_(0).add_(1)
+    return y, z, v
+
+
+def written_before_a_break(x):
+    y = torch.stack([x, x])
+    y[0].zero_()
+    quern.graph_break()
+    y += 1
+    return y, y._version
+
+
+def in_inference_mode(x):
+    with torch.inference_mode():
+        y = (x + 1).mul_(2)
+    return (x + y).mul_(2)
+
+
+MADE = [made_and_written, made_by_the_framework, relaid_in_place, written_before_a_break, in_inference_mode]
+
+
+@pytest.mark.parametrize("f", MADE, ids=lambda f: f.__name__)
+def test_writes_to_tensors_that_are_made_are_counted_as_in_eager(f):
+    def counts(call):
+        results = call(torch.arange(4.0))
+        results = results if isinstance(results, tuple) else (results,)
+        return [r._version if isinstance(r, torch.Tensor) else r for r in results]
+
+    assert counts(quern.compile(f)) == counts(f)
+
+
+def test_counting_does_not_disturb_what_autograd_saved():
+    def f(x, w):
+        y = (x * 2).exp_()  # its result is saved
+        z = x.detach().mul(3).add_(1)
+        return y.sum() + (w * z).sum(), y, z
+
+    def gradients(call):
+        x, w = torch.arange(4.0).requires_grad_(), torch.ones(4, requires_grad=True)
+        call(x, w)[0].backward()
+        return x.grad.tolist(), w.grad.tolist()
+
+    assert gradients(quern.compile(f)) == gradients(f)
 
 
 def test_a_write_is_counted_once_however_it_is_made():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from .places import resolve, target_of
 from .reinterpreted import reinterpret
 from .results import Results
 from .schemas import overloads_of, scalars
+from .training import write_again
 
 if TYPE_CHECKING:
     from ...values.base import Machine, Value
@@ -114,7 +115,7 @@ def call_target(
         if len(picks) < len(tensors):
             attrs["picks"] = picks
         if seen.written:
-            attrs["writes"] = seen.written
+            attrs["writes"] = tuple(seen.written)
         if seen.measured or call.symbols:
             attrs["shapes"] = tuple(m.shape for m in metas)
         single = len(metas) == 1 and isinstance(seen.results, torch.Tensor)
@@ -127,7 +128,9 @@ def call_target(
     for k in picks:
         if tensors[k].is_conj():
             values[k] = _lazily_conjugated(cx, values[k])
-    for i, new in zip(seen.written, fresh):
+    for (i, times), new in zip(seen.written.items(), fresh):
+        for _ in range(times - 1):
+            write_again(cx.ev, arrays[i])
         arrays[i].write(cx.ev, new)
     for k, (origin, whole) in enumerate(origins):
         if origin is not None:
@@ -137,7 +140,7 @@ def call_target(
     return _rebuilt(cx, target, seen.results, iter(values))
 
 
-def _refuse_overlap(cx: Context, target: str, arrays: Sequence[ArrayValue], written: Sequence[int]) -> None:
+def _refuse_overlap(cx: Context, target: str, arrays: Sequence[ArrayValue], written: Iterable[int]) -> None:
     """A call works on a copy of what it writes to; a second argument over the same memory would not see the writes."""
     for i in written:
         if any(other.storage is arrays[i].storage for k, other in enumerate(arrays) if k != i):

@@ -16,6 +16,7 @@ from .names.shape import squeeze, t, transpose, unsqueeze
 from .overlapping import check_written, is_pointwise
 from .schemas import binds, given_to
 from .state import state_of
+from .training import count_relaying
 
 if TYPE_CHECKING:
     from ...values.base import Machine
@@ -171,6 +172,7 @@ def _relaid(name: str) -> None:
                             "it changes the layout of a tensor that is an input, or that has views", f"use x = x.{name[:-1]}(...)")  # fmt: skip
         view = BY_NAME[name[:-1]](cx, self, *args, **kwargs)
         if view.parent is self:
+            count_relaying(cx.ev, self)
             self.become(view)
 
     INPLACE[name] = call

@@ -78,7 +78,7 @@ class Unforeseen(Exception):
 class Foreseen:
     """results:  what the call returned, over stand-ins
     inputs:   the stand-ins of the call's tensors
-    written:  positions of the tensors that the call wrote to
+    written:  positions of the tensors that the call wrote to, and how often it did
     resized:  positions of the tensors whose layout it changed
     effects:  it draws random numbers, or calls an operator of the program's own: it must run even where nothing is read
     measured: the layouts come from a run of the real kernel, and are checked when the graph runs
@@ -86,7 +86,7 @@ class Foreseen:
 
     results: Any
     inputs: Sequence[torch.Tensor]
-    written: tuple[int, ...]
+    written: dict[int, int]
     resized: tuple[int, ...]
     effects: bool = False
     measured: bool = False
@@ -197,9 +197,11 @@ def _run(
     watch = Watch()
     with torch.set_grad_enabled(records), watch:
         results = fn(*[fill(a) for a in args], **named)
-    written = tuple(
-        i for i, (t, b) in enumerate(zip(tensors, before)) if _version(t) != b[0] or storage_of(t) in watch.written
-    )
+    written = {
+        i: _version(t) - b[0]
+        for i, (t, b) in enumerate(zip(tensors, before))
+        if _version(t) != b[0] or storage_of(t) in watch.written
+    }
     resized = tuple(i for i, (t, b) in enumerate(zip(tensors, before)) if (t.shape, t.stride(), t.dtype) != b[1:])
     return Foreseen(results, tensors, written, resized, watch.effects, measured)
 

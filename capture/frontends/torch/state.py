@@ -29,6 +29,7 @@ class TorchState:
     modules:  held modules of which something was used that a new attribute of their own would hide
     quiet:    what is written now goes through `.data`: autograd does not count it as a change
     pending:  storages with writes that autograd does count and that are still to be made, and how many
+    rewritten: storages that the graph makes, and how often the program wrote to them
     """
 
     def __init__(self, builder: GraphBuilder) -> None:
@@ -70,6 +71,7 @@ class TorchState:
         self.inside: set[int] = set()
         self.quiet = False
         self.pending: dict[Storage, int] = {}
+        self.rewritten: dict[Storage, int] = {}
         #: how many nodes there were when the call or statement began that is captured now
         self.began = 0
         #: nodes whose tensors are in eager one with a storage's memory, since its last write that autograd counts

@@ -299,8 +299,10 @@ class TensorValue(ArrayValue):
         while root.parent is not None:
             root = root.parent
         mode = state.is_inference(self.storage)
-        if mode is state.entry_inference or root.framework != self.framework:
+        if root.framework != self.framework:
             return text
+        if mode is state.entry_inference:
+            return training.counted(rb.ev, rb, self.storage, text)
         if state.requires_grad(self.storage.current(rb.ev)):
             raise rb.cannot(self, "it was made out of inference mode, which was on before, and gradients are recorded")
         return rb.temp(f"{rb.inject(made_in_mode)}({mode}, {text})")

@@ -116,8 +116,8 @@ def _refused(ev: Machine, array: Any, what: str) -> Break:
 
 def _count(ev: Machine, storage: Storage) -> None:
     state = state_of(ev)
-    if storage.is_input:
-        state.pending[storage] = state.pending.get(storage, 0) + 1
+    counts = state.pending if storage.is_input else state.rewritten
+    counts[storage] = counts.get(storage, 0) + 1
     if state.recorded():
         _tell_of_write(ev, storage)
 
@@ -218,6 +218,32 @@ def write_data_of(target: torch.Tensor, value: torch.Tensor, uncounted: int = 0)
 def count_writes(target: torch.Tensor, count: int) -> None:
     """Note `count` writes to a tensor. Programs read how often a tensor was written to (`_version`), and autograd says it in errors."""
     increment_version((target,) * count)
+
+
+def count_relaying(ev: Machine, array: Any) -> None:
+    """A tensor that the graph makes gets another layout in place, a write as well. The first of one that is no view is made, and
+    counted, where it comes out (`relaid`).
+    """
+    if array.parent is not None:
+        counts = state_of(ev).rewritten
+        counts[array.storage] = counts.get(array.storage, 0) + 1
+
+
+def counted(ev: Machine, rb: Emitter, storage: Storage, text: str) -> str:
+    """Code for a tensor that the graph made, written to as often as the program did. Where gradients are recorded some node may
+    have saved it, content and count: it stays as it is.
+    """
+    state = state_of(ev)
+    writes = state.rewritten.get(storage, 0)
+    if not writes or state.recorded() or state.is_inference(storage):
+        return text
+    return rb.temp(f"{rb.inject(written, 'written')}({text}, {writes})")
+
+
+def written(made: torch.Tensor, count: int) -> torch.Tensor:
+    """A tensor that the graph made, as one that was written to `count` times, however often the graph did."""
+    torch._C._autograd._unsafe_set_version_counter((made,), (count,))
+    return made
 
 
 def heed_inference(ev: Machine) -> None:
