@@ -283,3 +283,52 @@ def test_inplace_that_needs_a_higher_kind_is_eagers_error():
 
     with torch.no_grad(), pytest.raises(RuntimeError, match="can't be cast"):
         quern.compile(fn, backend="eager")(torch.arange(3))
+
+
+# ---------------------------------------------------------------- pieces that autograd takes for tensors of their own
+
+
+def loose_pieces_are_read(x):
+    y = x * 2
+    v, w = torch.unsafe_chunk(y, 2)
+    return v._is_view(), v._base is None, v[1:]._is_view(), v, w[1:], v.sum() + 2 * w.sum(), y
+
+
+def loose_pieces_are_written(x):
+    y = x * 2
+    v, w = y.unsafe_split(2)
+    v.mul_(3)
+    return v, w, y, v.sum() + w.sum() + y.sum()
+
+
+def under_loose_pieces_is_written(x):
+    y = x * 2
+    v, w = torch.unsafe_split_with_sizes(y, [1, 3])
+    y.mul_(3)
+    return v, y, v.sum() + w.sum() + y.sum()
+
+
+def loose_pieces_of_an_input(x):
+    v, w = torch.unsafe_split(x, 2)
+    u = v[1:]
+    u.add_(1)
+    return v, w, u, x.sum()
+
+
+LOOSE = [loose_pieces_are_read, loose_pieces_are_written, under_loose_pieces_is_written, loose_pieces_of_an_input]
+
+
+@pytest.mark.parametrize("f", LOOSE, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("grad", [False, True], ids=["no gradients", "gradients"])
+def test_loose_pieces_are_no_views_to_autograd(f, grad):
+    def outcome(call):
+        leaf = torch.arange(4.0).requires_grad_(grad)
+        x = leaf * 1
+        *rest, total = sorted(call(x), key=lambda r: isinstance(r, torch.Tensor) and not r.ndim)
+        if grad:
+            total.backward()
+        facts = [(r.tolist(), r._version, r._is_view(), r.is_leaf) if isinstance(r, torch.Tensor) else r for r in rest]
+        return facts, total.item(), leaf.grad, x._version, x.tolist()
+
+    got, want = outcome(quern.compile(f)), outcome(f)
+    assert str(got) == str(want)

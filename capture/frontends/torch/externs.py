@@ -29,6 +29,7 @@ from .places import resolve, target_of
 from .reinterpreted import reinterpret
 from .results import Results
 from .schemas import overloads_of, scalars
+from .state import loosened
 from .training import write_again
 
 if TYPE_CHECKING:
@@ -136,7 +137,11 @@ def call_target(
         if origin is not None:
             source = arrays[origin]
             alone = len(tensors) == 1
-            values[k] = source if whole else _view(cx, ref, source, seen.inputs[origin], tensors[k], layouts[k], alone)
+            if whole:
+                values[k] = source
+                continue
+            view = _view(cx, ref, source, seen.inputs[origin], tensors[k], layouts[k], alone)
+            values[k] = loosened(view) if seen.is_loose(tensors[k], origin) else view
     return _rebuilt(cx, target, seen.results, iter(values))
 
 

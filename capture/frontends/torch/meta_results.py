@@ -17,6 +17,7 @@ from torch._subclasses.fake_tensor import (
     UnsupportedFakeTensorException,
     UnsupportedOperatorException,
 )
+from torch.autograd.graph import increment_version
 
 from ....inductor.dtypes import DType
 from ....inductor.graph import Input, Named, TensorMeta
@@ -101,6 +102,13 @@ class Foreseen:
             if storage_of(x) == key:
                 return i, False
         return None, False
+
+    def is_loose(self, result: torch.Tensor, origin: int) -> bool:
+        """Whether autograd takes a result in an input's memory for a tensor of its own: a write to one is not counted at the other."""
+        source = self.inputs[origin]
+        before = _version(result)
+        increment_version((source,))
+        return not source.is_inference() and _version(result) == before
 
 
 #: held while a call runs unnoticed: what is set for it belongs to the process

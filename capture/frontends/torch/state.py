@@ -244,6 +244,29 @@ class DataStep(ViewStep):
     """`x.data`: a detached view, through which `x` changes without autograd's knowledge."""
 
 
+@dataclass(frozen=True)
+class LooseStep(ViewStep):
+    """A piece of `torch.unsafe_split` and its kin: in its parent's memory, but for autograd a tensor of its own. Nothing is written
+    to memory that has such pieces.
+    """
+
+
+def loosened(x: ArrayValue) -> ArrayValue:
+    """A view that was just made, as such a piece."""
+    assert x.step is not None
+    x.step = LooseStep(x.step.op, x.step.attrs)
+    x.storage.frozen = x.storage.frozen or "autograd does not know that pieces share its memory"
+    return x
+
+
+def loose_piece(x: ArrayValue) -> ArrayValue | None:
+    """The nearest such piece that `x` is, or is a view of."""
+    link: ArrayValue | None = x
+    while link is not None and not isinstance(link.step, LooseStep):
+        link = link.parent
+    return link
+
+
 def detached(ev: Machine, x: ArrayValue) -> ArrayValue:
     """A view that gradients do not flow through."""
     return x.view(ev, "detach")

@@ -18,7 +18,7 @@ from ...values.constant import FALSE, NONE, TRUE, ConstantValue
 from ...values.functions import BoundMethodValue
 from ...values.item import ItemValue
 from ...values.number import NumberValue
-from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage
+from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage, ViewStep
 from . import tensor_attributes, training
 from .calls import size_value, unwrap, wrap
 from .context import Context, above
@@ -30,7 +30,7 @@ from .known import known_content
 from .names import index as names_index
 from .recording import note_write, recorded, recorded_attribute, recorded_output, recorded_rows
 from .results import SizeValue
-from .state import data_of, gradients, state_of
+from .state import LooseStep, data_of, gradients, loose_piece, state_of
 
 if TYPE_CHECKING:
     from ...values.base import Emitter, Machine
@@ -287,6 +287,11 @@ class TensorValue(ArrayValue):
         output = recorded_output(rb, self)
         if output is not None:
             return output
+        loose = loose_piece(self)
+        if loose is not None and loose.parent is not None:
+            rb.ev.boundary.claim(self.framework)
+            near = loose.parent if loose is self else loose
+            return self.rebuild_view(rb, rb.value(near), near.offset)
         made = _as_made(self)
         if made is self or made.parent is not None or state_of(rb.ev).requires_grad(self.node(rb.ev)):
             return super().rebuild(rb)  # where autograd saved it, its layout must stay: a view will do
@@ -490,11 +495,11 @@ def _needs_grad(ev: Machine, x: TensorValue) -> Value:
 
 def _base_of(ev: Machine, x: TensorValue) -> Value:
     made = _as_made(x)
-    if made.step is not None and made.step.stops_gradients or made.parent is None and x.relaid:
+    if made.step is not None and _begins(made.step) or made.parent is None and x.relaid:
         return NONE
     if x.parent is not None:
         root: ArrayValue = x
-        while root.parent is not None and root.step is not None and not root.step.stops_gradients:
+        while root.parent is not None and root.step is not None and not _begins(root.step):
             root = root.parent
         if root.parent is not None:
             return root
@@ -511,8 +516,13 @@ def _base_of(ev: Machine, x: TensorValue) -> Value:
 def _is_view(ev: Machine, x: TensorValue) -> Value:
     made = _as_made(x)
     if made.step is not None:
-        return FALSE if made.step.stops_gradients else TRUE
+        return FALSE if _begins(made.step) else TRUE
     return _asked(ev, x, "_is_view")
+
+
+def _begins(step: ViewStep) -> bool:
+    """Whether what the step makes is no view to autograd."""
+    return step.stops_gradients or isinstance(step, LooseStep)
 
 
 def _as_made(x: ArrayValue) -> ArrayValue:

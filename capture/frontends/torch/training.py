@@ -21,7 +21,7 @@ from ....inductor.graph import ExternRef, Input, Node
 from ....inductor.ops import OPS
 from ...breaks import Break, Restart
 from ...values.tensor import InputStorage, Storage, with_layout
-from .state import COUNT_A_WRITE, DataStep, gradients, is_cut, state_of
+from .state import COUNT_A_WRITE, DataStep, LooseStep, gradients, is_cut, state_of
 
 if TYPE_CHECKING:
     from ...values.base import Emitter, Machine
@@ -293,11 +293,13 @@ def finish_quietly(ev: Machine) -> None:
 
 
 def view_maker(ev: Machine, array: Any) -> tuple[Callable[..., torch.Tensor], str]:
-    """What makes a view of real memory again as it was made, behind the last `detach()` or `.data` if there was one: recorded or
-    under `no_grad`; and its name.
+    """What makes a view of real memory again as it was made, behind the last `detach()` or `.data` if there was one, or the last
+    loose piece: recorded or under `no_grad`; and its name.
     """
+    if isinstance(array.step, LooseStep):
+        return functools.partial(loose_piece_of, array.recorded), "loose_piece_of"
     recorded, several, link = True, False, array
-    while link.parent is not None:
+    while link.parent is not None and not isinstance(link.step, LooseStep):
         if link.step.stops_gradients:
             cut = _data if isinstance(link.step, DataStep) else torch.Tensor.detach
             view = piece_of if recorded and several else functools.partial(view_of, recorded)
@@ -317,6 +319,12 @@ def view_of(recorded: bool, base: torch.Tensor, shape: Shape, stride: Shape, off
 def piece_of(base: torch.Tensor, shape: Shape, stride: Shape, offset: int) -> torch.Tensor:
     """As `view_of`; autograd refuses writes to it, as to one of several that one call gave."""
     return view_of(True, base, (1, *shape), (0, *stride), offset).unbind(0)[0]
+
+
+def loose_piece_of(recorded: bool, base: torch.Tensor, shape: Shape, stride: Shape, offset: int) -> torch.Tensor:
+    """As `view_of`; for autograd it is no view."""
+    with torch.set_grad_enabled(recorded):
+        return torch.ops.aten._unsafe_view(view_of(recorded, base, shape, stride, offset), shape)
 
 
 def cut_view_of(

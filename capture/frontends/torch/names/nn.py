@@ -565,7 +565,7 @@ def _shuffled_format(input: ArrayValue) -> str:
 
 
 @name("F.channel_shuffle torch.channel_shuffle torch.native_channel_shuffle")
-def channel_shuffle(cx: Context, input: ArrayValue, groups: int) -> Node:
+def channel_shuffle(cx: Context, input: ArrayValue, groups: int) -> Any:
     n, c, *rest = input.meta.shape
     if not rest or groups <= 0:
         raise ValueError(f"channel_shuffle: {groups} groups of a tensor of {len(input.meta.shape)} dims")
