@@ -1,4 +1,4 @@
-"""`with` blocks of torch that change nothing of what a graph computes: labels for profilers, hooks forbidden inside."""
+"""`with` blocks of torch that change nothing of what a graph computes: labels for profilers, notes for who traces, hooks forbidden inside."""
 
 from __future__ import annotations
 
@@ -74,5 +74,11 @@ def _disable_saved_tensors_hooks(ev: Machine, args: Args, kwargs: Kwargs) -> Val
     return UnnoticedValue(torch.autograd.graph.disable_saved_tensors_hooks, args, kwargs, NONE)
 
 
+def _annotate(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    """A note on the nodes that torch's tracer makes inside."""
+    return UnnoticedValue(torch.fx.traceback.annotate, args, kwargs, NONE)
+
+
 FUNCTIONS[torch.autograd.profiler.record_function] = _record_function
+FUNCTIONS[torch.fx.traceback.annotate] = _annotate
 FUNCTIONS[torch.autograd.graph.disable_saved_tensors_hooks] = _disable_saved_tensors_hooks
