@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from .. import dtypes
@@ -19,6 +20,7 @@ from .promotion import (
     common_device,
     float_dtype,
     like_meta,
+    like_strides,
     pointwise_meta,
     result_dtype,
 )
@@ -166,7 +168,7 @@ _row("lerp", _meta_lerp, _lerp, numbers=(2,))
 def _meta_prelu(x: TensorMeta, weight: TensorMeta) -> TensorMeta:
     if x.dtype != weight.dtype:
         raise TypeError(f"prelu: the weight is {weight.dtype}, the tensor {x.dtype}")
-    return _promoted("prelu", "float")(x, weight)
+    return replace(_promoted("prelu", "float")(x, weight), stride=like_strides(x))
 
 
 _row("prelu", _meta_prelu, lambda b, x, w, c: b.where(b.gt(x, c(0)), x, b.mul(x, w)), autocast="lower")

@@ -113,7 +113,9 @@ _loss("mse_loss", _mse, rounding=IN_STEPS)
 _loss("l1_loss", lambda b, x, y, c: b.abs(b.sub(x, y)))
 _loss("smooth_l1_loss", _smooth_l1, beta=1.0)
 _loss("huber_loss", _huber, _of_input, float_input=True, delta=1.0)
-_loss("binary_cross_entropy", _bce, float_input=True, requires=lambda n: [Range(i, 0.0, 1.0) for i in (0, 1)])
+_loss(
+    "binary_cross_entropy", _bce, _of_input, float_input=True, requires=lambda n: [Range(i, 0.0, 1.0) for i in (0, 1)]
+)
 _loss("binary_cross_entropy_with_logits", _bce_with_logits, _of_target, rounding=IN_STEPS, float_input=True)
 _loss("kl_div", _kl_div, _of_target, rounding=IN_STEPS, float_input=True, log_target=False)
 

@@ -107,11 +107,16 @@ row("layer_norm", "composite", _meta_layer_norm, attrs={"normalized_shape": REQU
     decompose=_decompose_layer_norm)  # fmt: skip
 
 
+def _normed_strides(x: TensorMeta) -> tuple[Dim, ...]:
+    """Contiguous where `x` is, whatever else the strides of its dims of size 1 suggest."""
+    return contiguous_strides(x.shape) if x.is_contiguous else suggested_strides(x, x.shape)
+
+
 def _meta_rms_norm(
     x: TensorMeta, weight: TensorMeta | None, *, normalized_shape: Sequence[Dim], eps: float | None
 ) -> TensorMeta:
     _check_normalized("rms_norm", x, normalized_shape, weight)
-    return TensorMeta(x.shape, suggested_strides(x, x.shape), x.dtype, x.device)
+    return TensorMeta(x.shape, _normed_strides(x), x.dtype, x.device)
 
 
 #: machine epsilons, where eager's default eps comes from
@@ -180,7 +185,7 @@ def _check_channels(name: str, x: TensorMeta, *per_channel: TensorMeta | None) -
 def _meta_batch_norm(x: TensorMeta, mean: TensorMeta, var: TensorMeta, weight: TensorMeta | None,
                      bias: TensorMeta | None, *, eps: float) -> TensorMeta:  # fmt: skip
     _check_channels("batch_norm", x, mean, var, weight, bias)
-    return TensorMeta(x.shape, suggested_strides(x, x.shape), x.dtype, x.device)
+    return TensorMeta(x.shape, _normed_strides(x), x.dtype, x.device)
 
 
 def _linear_in(b: GraphBuilder, x: Node, mean: Node, scale: Node, bias: Node | None, shape: Any) -> Node:
@@ -217,7 +222,7 @@ def _meta_batch_norm_train(
     _check_channels("batch_norm", x, mean, var, weight, bias)
     if isinstance(count := reduced_count(x.shape, _all_but_channel(x.ndim)), int) and count <= 1:
         raise ValueError(f"batch_norm expects more than 1 value per channel when training, got shape {x.shape}")
-    out = TensorMeta(x.shape, suggested_strides(x, x.shape), x.dtype, x.device)
+    out = TensorMeta(x.shape, _normed_strides(x), x.dtype, x.device)
     own = new_meta((x.shape[1],), accumulation_dtype(x.dtype), x.device)
     return out, *(own if running is None else like_meta(running) for running in (mean, var))
 

@@ -246,3 +246,14 @@ def test_shuffled_pixels_are_laid_out_as_in_eager(factor):
         same(fn, operand)
     for gaps in (last[::2], last[:, :8], last[..., :4, :], last[..., ::2], last[..., :2, :2], last[:0], last[:, :, :0]):
         same(fn, gaps)
+
+
+def test_strides_of_size_one_dims_are_laid_out_as_in_eager():
+    def fn(x, y, w):
+        mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+        normed = F.batch_norm(x, mean, var), F.batch_norm(x, None, None, training=True), F.rms_norm(y, (1,))
+        return *normed, F.prelu(y, w), F.binary_cross_entropy(y, y, reduction="none")
+
+    x, w = torch.rand(2, 4, 1, 1).as_strided((2, 4, 1, 1), (4, 1, 4, 4)), torch.ones(4)
+    for y in (x, torch.rand(4, 4, 5, 1)[::4, :, ::2], torch.rand(1, 5, 2, 4).permute(0, 3, 1, 2)[:, :, :2]):
+        same(fn, x, y, w)
