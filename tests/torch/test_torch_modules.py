@@ -420,3 +420,13 @@ def test_whether_eager_has_its_one_kernel_is_asked_at_each_call():
                 assert compiled(x).stride() == attention(x, x, x)[0].stride()
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+def test_an_encoder_that_checks_no_masks_gives_zeros_for_what_is_masked():
+    layer = torch.nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    encoder = torch.nn.TransformerEncoder(layer, 1, mask_check=False).eval()
+    x, mask = torch.randn(2, 3, 4), torch.tensor([[False, False, False], [False, True, True]])
+    compiled = quern.compile(encoder)
+    for mode in (torch.no_grad, torch.enable_grad):
+        with mode():
+            torch.testing.assert_close(compiled(x, src_key_padding_mask=mask), encoder(x, src_key_padding_mask=mask))

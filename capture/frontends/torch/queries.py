@@ -135,16 +135,16 @@ _watched(
     "torch.is_deterministic_algorithms_warn_only_enabled",
     "torch.get_deterministic_debug_mode", "torch.is_warn_always_enabled", "torch.get_num_interop_threads",
 )  # fmt: skip
-_ATTENTION = torch.nn.MultiheadAttention.forward.__code__
+_TOLD = (torch.nn.MultiheadAttention.forward.__code__, torch.nn.TransformerEncoder.forward.__code__)
 _asks_fastpath = _watched_handler(torch.backends.mha.get_fastpath_enabled)
 
 
 @_query("torch.backends.mha.get_fastpath_enabled")
 def _fastpath_enabled(ev: Machine) -> Value:
-    """Whether layers may leave their computation to one kernel. Captured ones do not; attention alone is told the truth, for its
-    result is laid out otherwise where the kernel would have computed it.
+    """Whether layers may leave their computation to one kernel. Captured ones do not; two are told the truth: attention, whose
+    result is laid out otherwise where the kernel would have computed it, and the encoder, which gives zeros for what is masked.
     """
-    return _asks_fastpath(ev, (), {}) if ev.frame is not None and ev.frame.view.code is _ATTENTION else FALSE
+    return _asks_fastpath(ev, (), {}) if ev.frame is not None and ev.frame.view.code in _TOLD else FALSE
 
 
 def _is_tracing_attention(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
