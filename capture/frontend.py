@@ -104,6 +104,12 @@ class Frontend(Protocol):
         """
         ...
 
+    def raising_again(self, error: Exception) -> AbstractContextManager[Any]:
+        """Around the plain run of a program whose graph raised: where that was code of the program that the framework called (an
+        operator of its own), it raises the same at its place, and is not run again.
+        """
+        ...
+
     def unseen(self) -> AbstractContextManager[Any]:
         """Inside, looking at the framework's objects runs no code of their classes, which may be the program's."""
         ...

@@ -23,11 +23,12 @@ def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
 # strides, shapes: of its results, as capture promised them (None: nothing is promised)
 # writes: positions of the arrays that it writes to; copies of them follow the results
 # picks: positions, among its results, of those that are needed (None: all)
+# own: the operator of the program's own that it calls, and how many calls of it come before (None: it is the framework's)
 # library: the framework whose function it is, where that is not the graph's own
 # below: the call checked its result: integers from 0 to below - 1 (None: nothing is known of them)
 row("extern", "extern", _meta_extern,
     attrs={"ref": REQUIRED, "effects": False, "raises": False, "strides": None, "shapes": None, "writes": (), "picks": None,
-           "below": None, "axes": None, "library": ""},
+           "below": None, "axes": None, "own": None, "library": ""},
     operands=(MEMORY,), bounds=of_checked_call, below=below_checked, eager="call", opaque=True,
     contraction=of_call)  # fmt: skip
 

@@ -256,6 +256,9 @@ class ToyFrontend:
     def raised_by_program(self, error):
         return False
 
+    def raising_again(self, error):
+        return contextlib.nullcontext()
+
     def records_calls(self):
         return False
 

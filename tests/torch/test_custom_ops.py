@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -42,6 +44,22 @@ def _(x, how):
     return torch.empty_like(x)
 
 
+RAN = []
+
+
+@torch.library.custom_op("quern_custom::halved", mutates_args=())
+def halved(x: torch.Tensor) -> torch.Tensor:
+    RAN.append(x.numel())
+    if x.numel() % 2:
+        raise ValueError(f"{x.numel()} elements have no half")
+    return x.reshape(-1)[: x.numel() // 2].clone()
+
+
+@halved.register_fake
+def _(x):
+    return x.new_empty(x.numel() // 2)
+
+
 def check(function, *args):
     theirs = [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
     with torch.no_grad():
@@ -80,6 +98,40 @@ def test_custom_op_that_writes_to_what_the_graph_made():
         return view + 1
 
     check(f, torch.randn(3, 4))
+
+
+def raises_in_its_midst(x, seen):
+    x.add_(1)
+    seen.append("before")
+    return halved(halved(x) + 1) * 2
+
+
+def raises_where_it_is_handled(x, seen):
+    y = halved(x)
+    try:
+        seen.append("tried")
+        y = torch.ops.quern_custom.halved(y)
+    except ValueError as error:
+        seen.append(str(error))
+    return y
+
+
+@pytest.mark.parametrize("f", [raises_in_its_midst, raises_where_it_is_handled], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_a_custom_op_that_raises_does_so_once_at_its_place(f, backend):
+    def outcome(call):
+        RAN.clear()
+        x, seen = torch.zeros(6), []
+        try:
+            result = call(x, seen).tolist()
+        except ValueError as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            result = str(error), [(frame.name, frame.lineno) for frame in frames if frame.filename == __file__]
+        return x.tolist(), seen, result, RAN.count(3)
+
+    with torch.no_grad():
+        want = outcome(f)
+        assert outcome(quern.compile(f, backend=backend)) == want and want[-1] == 1
 
 
 def test_torchs_own_operators():

@@ -98,6 +98,9 @@ class NumpyFrontend:
     def raised_by_program(self, error: Exception) -> bool:
         return False
 
+    def raising_again(self, error: Exception) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext()
+
     def unseen(self) -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()  # what is read is kept in C
 

@@ -25,6 +25,7 @@ from .handlers import METHODS
 from .held_numbers import held_number
 from .meta_results import OF_DATA, Foreseen, Unforeseen, leaves
 from .opaque_calls import Call, Layout, layout_of
+from .own_operators import own_name
 from .places import resolve, target_of
 from .reinterpreted import reinterpret
 from .results import Results
@@ -69,6 +70,7 @@ def call_target(
     named = {k: _template(cx, v, arrays) for k, v in kwargs.items()}
     numbers = _held_numbers(cx, (template, named), arrays)
     inputs = [a.node(cx.ev) for a in arrays]
+    own = own_name(fn)
     cx.ev.boundary.claim("torch")
     wrapped = autocast.treat_call(cx, target, inputs, template) if state.casts else None
     ones = None
@@ -115,6 +117,8 @@ def call_target(
             attrs["axes"] = axes
         if len(picks) < len(tensors):
             attrs["picks"] = picks
+        if own:
+            attrs["own"] = own, sum((n.attrs.get("own") or ("",))[0] == own for n in cx.ev.graph.nodes)
         if seen.written:
             attrs["writes"] = tuple(seen.written)
         if seen.measured or call.symbols:

@@ -17,6 +17,7 @@ from .array_memory import by_numpy, numpy_runtime
 from .autocast import switched_off
 from .dtypes import device_text, from_torch, to_device, to_torch
 from .eager_ops import EAGER, copied
+from .own_operators import note_call
 from .places import resolve_name
 
 #: the C++ allocation shortcut for strided CPU memory; absent from some builds
@@ -80,7 +81,7 @@ class TorchRuntime:
     def _run_extern(
         self, *arrays: Any, ref: ExternRef, effects: bool = False, strides: Any = None, shapes: Any = None,
         writes: tuple[int, ...] = (), picks: tuple[int, ...] | None = None, raises: bool = False, axes: Any = None,
-        copies: bool = True, library: str = "", below: Any = None,
+        own: tuple[str, int] | None = None, copies: bool = True, library: str = "", below: Any = None,
     ) -> Any:  # fmt: skip
         """The call that `ref` describes; results are laid out in `strides`, on which the plan relies.
 
@@ -88,6 +89,7 @@ class TorchRuntime:
         copies: these are none yet
         raises: the graph's business: it calls also where nobody needs the results
         axes:   the compiler's business: what the call sums over
+        own:    the operator of the program's own that it calls, and how many calls of it come before
         library: "numpy": it is a function of NumPy
         below:  the compiler's business: a bound of the results
         picks:  positions, among the results, of those that the graph needs (the others alias arguments); None: all
@@ -100,7 +102,12 @@ class TorchRuntime:
         from_template = _Template(arrays, self)
         args = [from_template(a) for a in ref.args]
         kwargs = {name: from_template(a) for name, a in ref.kwargs}
-        results = self.resolve(ref.target)(*args, **kwargs)
+        try:
+            results = self.resolve(ref.target)(*args, **kwargs)
+        except Exception as error:
+            if own is not None:
+                note_call(error, own)
+            raise
         if isinstance(results, (int, float)):  # a Python number of the program
             return results
         if isinstance(results, torch.Tensor) and not writes:
