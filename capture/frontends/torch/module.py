@@ -45,6 +45,8 @@ def compile_call(module: torch.nn.Module, compile_function: Compile, in_place: b
         whole = compile_function(module._call_impl if in_place else module.__call__)
         return _with_parts(lambda *args, **kwargs: whole(*args, **kwargs), lambda: [whole])
     names = module.__dict__
+    if _initializes(names):
+        return _once_initialized(module, lambda: compile_call(module, compile_function, in_place))
     own_hooks = operator.itemgetter(*(h for h in HOOKS if h in names))  # the dicts themselves may be replaced
     cls, own_forward, class_forward = type(module), names.get("forward"), type(module).forward
     own_compiled = names.get("_compiled_call_impl")
@@ -66,6 +68,25 @@ def compile_call(module: torch.nn.Module, compile_function: Compile, in_place: b
         return forward(*args, **kwargs)
 
     return _with_parts(call, lambda: list(compiled))
+
+
+def _initializes(names: dict[str, Any]) -> bool:
+    """Whether a module has a hook that gives its parameters their shapes (`LazyModuleMixin`)."""
+    return "_initialize_hook" in names
+
+
+def _once_initialized(module: Any, compile_now: Callable[[], Any]) -> Callable[..., Any]:
+    """The first call initialises the module, which may become one of another class then, and compiles it."""
+    compiled: list[Any] = []
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not compiled:
+            if _initializes(module.__dict__):
+                module._infer_parameters(module, args, kwargs)
+            compiled.append(compile_now())
+        return compiled[0](*args, **kwargs)
+
+    return _with_parts(call, lambda: compiled[0].parts() if compiled else [])
 
 
 def _with_parts(call: Any, parts: Callable[[], list[Any]]) -> Callable[..., Any]:
