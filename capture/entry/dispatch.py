@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 import threading
 import types
 import weakref
@@ -166,7 +167,9 @@ class Dispatcher:
     def watch(self, entry: Entry) -> None:
         """Drop an entry once an object that it is about is gone."""
 
-        def gone(_: Any) -> None:
+        def gone(_: Any, at_the_end: Callable[[], bool] = sys.is_finalizing) -> None:
+            if at_the_end():  # modules are taken apart
+                return
             self._keep([e for e in self.entries if e is not entry])
             entry.drop()
 

@@ -9,6 +9,7 @@ import pickle
 
 import pytest
 import torch
+from quern.capture.frontends.torch.module import compile_call
 from torch import nn
 from torch_checks import compare, compiled, randn
 
@@ -430,3 +431,34 @@ def test_an_encoder_that_checks_no_masks_gives_zeros_for_what_is_masked():
     for mode in (torch.no_grad, torch.enable_grad):
         with mode():
             torch.testing.assert_close(compiled(x, src_key_padding_mask=mask), encoder(x, src_key_padding_mask=mask))
+
+
+class LazyScale(nn.modules.lazy.LazyModuleMixin, nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.parameter.UninitializedParameter()
+
+    def initialize_parameters(self, x):
+        self.weight.materialize((x.shape[-1],))
+        nn.init.constant_(self.weight, 2.0)
+
+    def forward(self, x):
+        return x * self.weight
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: nn.LazyLinear(4), LazyScale, lambda: nn.Sequential(LazyScale(), nn.LazyLinear(2))]
+)
+@pytest.mark.parametrize("in_place", [False, True])
+def test_lazy_modules_are_initialised_and_compiled(no_grad, make, in_place):
+    plain, module = make(), make()
+    if in_place:
+        module._compiled_call_impl = compile_call(module, quern.compile(backend="eager", fullgraph=True), in_place=True)
+    function = module if in_place else quern.compile(module, backend="eager", fullgraph=True)
+    for x in (X, X + 1):
+        torch.manual_seed(0)
+        expected = plain(x)
+        torch.manual_seed(0)
+        compare(expected, function(x))
+    assert type(module) is type(plain)
+    assert sum(len(f.entries) for f in quern.api.functions_of(function)) == 1

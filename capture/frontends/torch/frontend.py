@@ -40,6 +40,7 @@ from . import (  # noqa: F401  imported for the rows they add
     subclasses,
     training,
     transforms,
+    triton_kernels,
 )
 from .context import Context
 from .dtypes import FROM_TORCH
