@@ -267,3 +267,52 @@ def test_a_part_without_elements_at_the_end_of_an_array(backend):
 
     agree(f, np.arange(2.0)[::2][:1], backend=backend)
     agree(f, np.arange(1.0), backend=backend)
+
+
+SQUARES = R.standard_normal((2, 3, 4, 4)) + 5 * np.eye(4)
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("turned", [(1, 0, 2, 3), (3, 1, 2, 0), (0, 1, 2, 3)])
+def test_stacks_of_matrices_lie_as_the_operands_stacks(turned, backend):
+    def f(x, i):
+        return (
+            x @ x,
+            x @ x[0, 0],
+            np.tanh(x[:1]) @ x,
+            i @ i,
+            x @ x[0, 0, 0],
+            np.linalg.matrix_power(x, 3),
+            np.linalg.svd(x),
+        )
+
+    def g(x):
+        return (
+            np.linalg.inv(x),
+            np.linalg.inv(x) + 1,
+            np.linalg.slogdet(x),
+            np.linalg.eigvalsh(x),
+            np.linalg.qr(x),
+            np.linalg.pinv(x),
+        )
+
+    x = SQUARES.transpose(turned).copy().transpose(np.argsort(turned))
+    agree(f, x, np.rint(9 * x).astype(int), backend=backend)
+    agree(g, x, backend=backend)
+    agree(g, np.broadcast_to(x[0], x.shape), backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_spectra_and_parts_of_numbers_lie_as_what_they_are_made_of(backend):
+    def f(x):
+        spectra = (
+            np.fft.fft(x),
+            np.fft.rfft(x, axis=0).real * 2,
+            np.fft.irfft(x, axis=1),
+            np.fft.ifft2(x),
+            np.fft.fft(x[:1], 3, 0),
+        )
+        return *spectra, *np.modf(x), *np.frexp(x), *np.divmod(x, 2), np.modf(x[0, 0, 0])
+
+    for x in LAID_OUT:
+        agree(f, x, backend=backend)

@@ -191,6 +191,8 @@ def test_as_in_numpy(fn, calls, backend):
     lambda x: np.median(x[0, 0], axis=-1), lambda x: np.average(x[0, 0], axis=0), lambda x: np.percentile(np.sin(x)[0, 0], 30, axis=0),
     lambda x: operator.setitem(x[0], ..., x[0][:, None]), lambda x: operator.setitem(x[:, :2], slice(1, None), x[1:, :2, None]),
     lambda x: np.cumsum(x[0, 0], axis=1), lambda x: np.array(x[0, 0]).cumprod(axis=-2), lambda x: np.add.accumulate(x[0, 0], axis=1),
+    lambda x: np.fft.fftshift(x[0, 0, ...]), lambda x: np.roll(x[0, 0], (), 0), lambda x: np.roll(x[0, 0], 1, ()), lambda x: np.roll(x, (), 2),
+    lambda x: operator.setitem(np.einsum("ii->i", np.broadcast_to(x[0] > 1, (0, 4))[:, :0]), ..., True),
 ])  # fmt: skip
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
 def test_what_numpy_refuses_of_a_shape_is_refused(function, backend):

@@ -46,6 +46,7 @@ np.linalg.matrix_power(x, 1); np.linalg.matrix_power(x, 2); np.sum(x, axis=()); 
 x.flat[1]; x.flags.owndata; x[1:].flags.owndata; x.T.flags.f_contiguous; np.einsum("ii->i", x).flags.writeable; x.base is None
 np.tile(x, 2); np.tile(x, (1, 1, 1)); np.tile(x, (2, 1, 1)); np.tile(x[:0], 2); np.tile(x[1:1], (3, 1, 1)); np.tile(x[0, 0], 1)
 np.tile(A=[x[0, 0], 2], reps=1); np.tile(x[:, :0], (1, 1, 1)); np.einsum("->", x[0, 0]); np.einsum("...", x[0, 0, ...]); np.einsum(",->", x[0, 0], 2)
+np.einsum("ii->i", x[:0, :0] > 0); np.resize(x[:0], (0, 3)); np.clip(x[:0], None, 1); np.select([x[:0] > 0], [x[:0]])
 np.add(x, 1, out=x); np.multiply(x, 2, out=x[::-1]); x.sum(axis=0, out=x[0]); np.maximum(x, 0, out=x[1:], where=x[:-1] == 0)
 """
 

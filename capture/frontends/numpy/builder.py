@@ -134,13 +134,16 @@ class ArrayBuilder:
         metas: Sequence[TensorMeta],
         kwargs: Mapping[str, Any] | None = None,
     ) -> tuple[Array, ...]:
-        """As `extern`, for a function with several results, all row-major."""
+        """As `extern`, for a function with several results. `metas` have the strides that NumPy would have given them."""
         ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
         row = self.builder.ops["extern"]
         attrs = {"ref": ref, "raises": True, "library": "numpy"}
-        node = self.builder.append(row, [self.node(a) for a in arrays], attrs, tuple(metas))  # type: ignore[arg-type]
+        given = tuple(replace(m, stride=layout.c_strides(m.shape)) for m in metas)
+        node = self.builder.append(row, [self.node(a) for a in arrays], attrs, given)  # type: ignore[arg-type]
+        parts = [self.builder.call("getitem", node, index=i) for i in range(len(metas))]
         return tuple(
-            self.fresh(self.builder.call("getitem", node, index=i), scalar=not m.shape) for i, m in enumerate(metas)
+            self.call_node(p if same_layout(p.meta, m.stride) else self.emit("restride", p, stride=m.stride))
+            for p, m in zip(parts, metas)
         )
 
     def meta(self, shape: Sequence[Dim], dtype: np.dtype, strides: Sequence[Dim] | None = None) -> TensorMeta:

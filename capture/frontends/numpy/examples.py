@@ -19,7 +19,7 @@ from ....errors import Unsupported
 from ....inductor.graph import Input, Number
 from ....inductor.lower import is_dense
 from . import layout
-from .arrays import Array, Masked, any_array, same_layout, unsupported
+from .arrays import Array, Masked, any_array, unsupported
 from .builder import ArrayBuilder
 from .ufuncs import target_of
 
@@ -194,6 +194,13 @@ def _example(b: ArrayBuilder, a: Array) -> Any:
     return made[()] if a.scalar else made
 
 
+def _owner_of(value: Any) -> Any:
+    """The array whose memory it is: what has no elements shares no address."""
+    while (base := getattr(value, "base", None)) is not None:
+        value = base
+    return value
+
+
 def _name(target: str) -> str:
     return f"np.{target.partition(':')[2]}"
 
@@ -204,7 +211,7 @@ def _emit(b: ArrayBuilder, target: str, arrays: list[Array], template: list[Any]
     parts = list(result) if several else [result]
     if not parts or not all(isinstance(p, (np.ndarray, np.generic)) and p.dtype.kind in "biufc" for p in parts):
         raise unsupported(f"{_name(target)} with these arguments", why="it gives no arrays of numbers")
-    if any(np.may_share_memory(p, e) for p in parts for e in examples):
+    if any(_owner_of(p) is _owner_of(e) or np.may_share_memory(p, e) for p in parts for e in examples):
         raise unsupported(f"{_name(target)} with these arguments", why="its result is a view")
     strides = [tuple(s // p.itemsize for s in p.strides) for p in map(np.asarray, parts)]
     if not all(is_dense(p.shape, stride) for p, stride in zip(parts, strides)):
@@ -221,17 +228,13 @@ def _emit(b: ArrayBuilder, target: str, arrays: list[Array], template: list[Any]
             kwargs=named,
             scalar=scalars[0],
         )
-    made = b.extern_several(target, arrays, template, [b.meta(p.shape, p.dtype) for p in parts], named)
-    laid_out = []
-    for array, wanted, scalar in zip(made, strides, scalars):
-        node = b.node(array)
-        if not same_layout(node.meta, wanted):
-            array = b.fresh(b.emit("restride", node, stride=wanted))
+    metas = [b.meta(p.shape, p.dtype, stride) for p, stride in zip(parts, strides)]
+    made = b.extern_several(target, arrays, template, metas, named)
+    for array, scalar in zip(made, scalars):
         array.scalar = scalar
-        laid_out.append(array)
     if hasattr(result, "_fields"):
-        return type(result)(*laid_out)
-    return type(result)(laid_out)
+        return type(result)(*made)
+    return type(result)(made)
 
 
 def or_by_example(b: ArrayBuilder, function: Any, handler: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """NumPy functions that run as they are inside of a graph: what sorts, searches, transforms and factorises.
 
-A rule says what the function gives: a list of (shape, dtype), one for each result. Everything else about the call is
+A rule says what the function gives: a list of (shape, dtype), one for each result; layouts are row by row, or told. Everything else about the call is
 written into the graph as it stands.
 """
 
@@ -22,7 +22,12 @@ Results = list[tuple[Sequence[Dim], np.dtype]]
 _INT64, _BOOL, _FLOAT64 = np.dtype(np.int64), np.dtype(bool), np.dtype(np.float64)
 
 
-def call_numpy(b: ArrayBuilder, target: str, args: Sequence[Any], kwargs: dict[str, Any], results: Results) -> Any:
+#: strides of a new array of a shape
+Layout = Callable[[Sequence[Dim]], tuple[Dim, ...]]
+
+
+def call_numpy(b: ArrayBuilder, target: str, args: Sequence[Any], kwargs: dict[str, Any], results: Results,
+               laid_out: Layout = layout.c_strides) -> Any:  # fmt: skip
     """`target(*args, **kwargs)` as one node; arrays among the arguments are its inputs."""
     arrays: list[Array] = []
 
@@ -38,8 +43,8 @@ def call_numpy(b: ArrayBuilder, target: str, args: Sequence[Any], kwargs: dict[s
     named = {k: place(v) for k, v in kwargs.items() if v is not None}
     if len(results) == 1:
         shape, dtype = results[0]
-        return b.extern(target, arrays, template, shape, dtype, kwargs=named)
-    return b.extern_several(target, arrays, template, [b.meta(s, d) for s, d in results], named)
+        return b.extern(target, arrays, template, shape, dtype, strides=laid_out(shape), kwargs=named)
+    return b.extern_several(target, arrays, template, [b.meta(s, d, laid_out(s)) for s, d in results], named)
 
 
 # --------------------------------------------------------------------------- sorting and searching
@@ -174,7 +179,13 @@ def _factor(name: str, rule: Callable[..., Results], square: bool = True, named:
         dtype = _FLOAT64 if x.kind in "biu" else x.dtype
         if dtype.kind != "f" or dtype == np.float16 or any_array([args, list(kwargs.values())]):
             raise unsupported(f"np.linalg.{name} of {x.dtype}, or with computed arguments")
-        made = call_numpy(b, f"numpy:linalg.{name}", [x, *args], kwargs, rule(x.shape, dtype, *args, **kwargs))
+        stack = (x.shape[:-2], x.strides[:-2])
+
+        def laid_out(shape: Sequence[Dim]) -> tuple[Dim, ...]:
+            return layout.stacked_strides([stack], x.ndim - 2, shape)
+
+        results = rule(x.shape, dtype, *args, **kwargs)
+        made = call_numpy(b, f"numpy:linalg.{name}", [x, *args], kwargs, results, laid_out)
         return type(named())(*made) if named is not None and isinstance(made, tuple) else made
 
     return apply
@@ -213,8 +224,15 @@ eigh = _factor(
 )
 svd = _factor("svd", _svd, square=False, named=lambda: np.linalg.svd(np.eye(1)))
 svdvals = _factor("svdvals", lambda shape, dtype: _svd(shape, dtype, compute_uv=False), square=False)
-qr = _factor("qr", _qr, square=False, named=lambda: np.linalg.qr(np.eye(1)))
+_qr_of_rows = _factor("qr", _qr, square=False, named=lambda: np.linalg.qr(np.eye(1)))
 pinv = _factor("pinv", lambda shape, dtype: [((*shape[:-2], shape[-1], shape[-2]), dtype)], square=False)
+
+
+def qr(b: ArrayBuilder, a: Any, mode: str = "reduced") -> Any:
+    x = b.lift(a)
+    if not layout.is_c_contiguous(x.shape, x.strides):
+        raise unsupported("np.linalg.qr of a matrix that does not lie row by row", why="its layout follows many steps")
+    return _qr_of_rows(b, x, mode)
 
 
 def solve(b: ArrayBuilder, a: Any, b_: Any) -> Any:
@@ -252,8 +270,13 @@ def _transform(name: str, axes: int, kind: str) -> Callable[..., Any]:
         dtype = np.dtype(
             (np.float32 if narrow else np.float64) if kind == "back" else np.complex64 if narrow else np.complex128
         )
+        if not layout.same(shape[d], x.shape[d]) and layout.is_one(x.shape[d]):
+            raise unsupported(f"np.fft.{name} of one number", why="where its axis lies in memory follows the array")
+        order = layout.axis_order([(x.shape, x.strides)], x.ndim, repeated_first=True)
         call: dict[str, Any] = {"norm": norm} if axes == 2 else {"n": n, "axis": d, "norm": norm}
-        return call_numpy(b, f"numpy:fft.{name}", [x], call, [(shape, dtype)])
+        return call_numpy(
+            b, f"numpy:fft.{name}", [x], call, [(shape, dtype)], lambda new: layout.ordered_strides(new, order)
+        )
 
     return apply
 

@@ -131,6 +131,15 @@ def elementwise_strides(operands: Sequence[tuple[Shape, Sequence[Dim]]], shape: 
     return ordered_strides(shape, axis_order(operands, len(shape)))
 
 
+def stacked_strides(operands: Sequence[tuple[Shape, Sequence[Dim]]], stack: int, shape: Shape) -> tuple[Dim, ...]:
+    """Strides of new matrices (or vectors, numbers): those of one lie row by row, the `stack` axes before them as operands suggest.
+
+    operands: the shapes and strides of their stacks
+    """
+    rows = range(len(shape) - 1, stack - 1, -1)
+    return ordered_strides(shape, [*rows, *axis_order(operands, stack)])
+
+
 def reduced_strides(shape: Shape, strides: Sequence[Dim], axes: Sequence[int], keepdims: bool) -> tuple[Dim, ...]:
     """Strides of a new reduction of an array over `axes`: the remaining axes keep their order."""
     order = [a for a in axis_order([(shape, strides)], len(shape)) if a not in axes]

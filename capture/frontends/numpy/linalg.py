@@ -35,17 +35,22 @@ def matmul(b: ArrayBuilder, x1: Any, x2: Any, out: Any = None, *, dtype: Any = N
             f"matmul: Input operand 1 has a mismatch in its core dimension 0 (shapes {x.shape} and {y.shape})"
         )
     kind = np.matmul.resolve_dtypes((x.dtype, y.dtype, None))[-1] if dtype is None else np.dtype(dtype)
-    return b.into(out, _product(b, "matmul", b.cast(x, kind), b.cast(y, kind), kind), spreads=True)
-
-
-def _product(b: ArrayBuilder, op: str, x: Array, y: Array, kind: np.dtype) -> Array:
-    """A matrix product of equal dtypes; floats by the table's op, others as NumPy's own call."""
-    if kind.kind == "f":
-        return b.call(op, x, y)
+    stacks = [(v.shape[:-2], v.strides[:-2]) for v in (x, y)]
+    lead = broadcast_shapes(*(shape for shape, _ in stacks))
     rows = x.shape[-2:-1] if x.ndim > 1 else ()
     columns = y.shape[-1:] if y.ndim > 1 else ()
-    shape = (*broadcast_shapes(x.shape[:-2], y.shape[:-2]), *rows, *columns)
-    return b.extern("numpy:matmul", [x, y], [Input(0), Input(1)], shape, kind)
+    shape = (*lead, *rows, *columns)
+    strides = layout.stacked_strides(stacks, len(lead), shape)
+    return b.into(out, _product(b, b.cast(x, kind), b.cast(y, kind), kind, shape, strides), spreads=True)
+
+
+def _product(
+    b: ArrayBuilder, x: Array, y: Array, kind: np.dtype, shape: Sequence[Dim], strides: Sequence[Dim]
+) -> Array:
+    """A matrix product of equal dtypes; floats by the table's op, others as NumPy's own call."""
+    if kind.kind == "f":
+        return b.call("matmul", x, y, strides=strides)
+    return b.extern("numpy:matmul", [x, y], [Input(0), Input(1)], shape, kind, strides=strides)
 
 
 def dot(b: ArrayBuilder, a: Any, b_: Any, out: Any = None) -> Any:

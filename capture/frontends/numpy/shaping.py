@@ -396,12 +396,12 @@ def roll(b: ArrayBuilder, a: Any, shift: Any, axis: Any = None) -> Array:
     if axis is None:
         flat = roll(b, ravel(b, x), sum(shifts), 0)
         return reshape(b, flat, x.shape)
-    axes = sizes(axis)
-    pairs = np.broadcast(np.asarray(shifts), np.asarray(axes))
+    axes = [wrap_axis(d, x.ndim) for d in sizes(axis)]
+    if not x.ndim:
+        raise ValueError("np.roll of an array of no axes, along axes")
     amounts: dict[int, int] = {}
-    for amount, d in pairs:
-        d = wrap_axis(d, x.ndim)
-        amounts[d] = amounts.get(d, 0) + int(amount)
+    for amount, d in np.broadcast(np.asarray(shifts), np.asarray(axes)):  # NumPy's own integers
+        amounts[int(d)] = amounts.get(int(d), 0) + int(amount)
     if layout.is_zero(x.size) or not amounts:
         return b.copy(x, "K")
     if any(not isinstance(x.shape[d], int) and less(x.shape[d], abs(amount)) for d, amount in amounts.items()):

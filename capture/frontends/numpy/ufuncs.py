@@ -266,7 +266,7 @@ def _as_numpy(
         return [b.extern(target, arrays, args, shape, types[-1], strides=strides, kwargs=kwargs)]
     if kwargs:
         raise unsupported(f"np.{ufunc.__name__} with dtype=")
-    return b.extern_several(target, arrays, args, [b.meta(shape, t) for t in types[ufunc.nin :]])
+    return b.extern_several(target, arrays, args, [b.meta(shape, t, strides) for t in types[ufunc.nin :]])
 
 
 def target_of(ufunc: np.ufunc) -> str:
