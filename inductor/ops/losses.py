@@ -55,10 +55,12 @@ def _loss(
 
     def meta(x: TensorMeta, y: TensorMeta, *, reduction: str, **_: Any) -> TensorMeta:
         _check_reduction(reduction)
-        dtype = result_dtype(x, y)
+        laid = layout(x, y)
+        # expanded before they meet: a tensor without dims counts as much as the other
+        dtype = result_dtype(*(expanded(m, laid.shape) for m in (x, y)))
         if not dtype.is_float or (float_input and not x.dtype.is_float):
             raise TypeError(f"{name} needs float tensors, not {x.dtype} and {y.dtype}")
-        full = replace(layout(x, y), dtype=dtype)
+        full = replace(laid, dtype=dtype)
         return full if reduction == "none" else new_meta((), dtype, x.device)
 
     def decompose(b: GraphBuilder, node: Node) -> Node:

@@ -558,3 +558,12 @@ def test_losses_of_two_types_compute_each_step_in_the_type_that_eager_does(loss)
                 assert found.dtype == wanted.dtype
                 least = max((one, two), key=lambda t: torch.finfo(t).eps)
                 torch.testing.assert_close(found, wanted, rtol=2 * torch.finfo(least).eps, atol=0)
+
+
+def test_losses_expand_a_tensor_without_dims_before_its_type_counts():
+    def f(x, y):
+        return F.mse_loss(x, y), F.mse_loss(y, x), F.l1_loss(x, y, reduction="none"), F.smooth_l1_loss(y, x)
+
+    for one, two in ((torch.float32, torch.float16), (torch.float64, torch.float32)):
+        x, y = torch.tensor(0.5, dtype=one), torch.tensor([0.25, 2.0], dtype=two)
+        torch.testing.assert_close(quern.compile(f)(x, y), f(x, y))
