@@ -62,12 +62,33 @@ def compile_call(module: torch.nn.Module, compile_function: Compile, in_place: b
             return names["_call_impl"](*args, **kwargs)
         replaced = names.get("forward") is not own_forward or cls.forward is not class_forward
         if replaced or any(own_hooks(names)) or any(GLOBAL_HOOKS) or type(module) is not cls:
+            if not replaced and any(
+                map(_gathers, (*module._forward_pre_hooks.values(), *module._forward_hooks.values()))
+            ):
+                return _between_hooks(module, forward, args, kwargs)
             if len(compiled) == 1:
                 compiled.append(compile_function(module._call_impl))
             return compiled[1](*args, **kwargs)
         return forward(*args, **kwargs)
 
     return _with_parts(call, lambda: list(compiled))
+
+
+def _gathers(hook: Any) -> bool:
+    """Whether it is one of `fully_shard`'s, which gather a module's parameters and scatter them again: never part of a graph."""
+    return getattr(hook, "__module__", "").startswith("torch.distributed.fsdp")
+
+
+def _between_hooks(module: Any, forward: Any, args: Any, kwargs: Any) -> Any:
+    """A module's call as plain Python, with the compiled `forward` inside. Who calls the module meanwhile may find either one."""
+    names = module.__dict__
+    if "forward" in names:
+        return module._call_impl(*args, **kwargs)
+    names["forward"] = forward
+    try:
+        return module._call_impl(*args, **kwargs)
+    finally:
+        names.pop("forward", None)
 
 
 def _initializes(names: dict[str, Any]) -> bool:
