@@ -73,12 +73,20 @@ template <class V> INLINE V lesser(V a, V b) {
   if constexpr (sizeof(V) == 64 && is_f32<V>) return __builtin_ia32_minps512_mask(a, b, a, -1, 4);
   if constexpr (sizeof(V) == 64 && !is_f32<V>) return __builtin_ia32_minpd512_mask(a, b, a, -1, 4);
 #endif
+#if __AVX__
+  if constexpr (sizeof(V) == 32 && is_f32<V>) return __builtin_ia32_minps256(a, b);
+  if constexpr (sizeof(V) == 32 && !is_f32<V>) return __builtin_ia32_minpd256(a, b);
+#endif
   return a < b ? a : b;
 }
 template <class V> INLINE V greater(V a, V b) {
 #if QUERN_AVX512
   if constexpr (sizeof(V) == 64 && is_f32<V>) return __builtin_ia32_maxps512_mask(a, b, a, -1, 4);
   if constexpr (sizeof(V) == 64 && !is_f32<V>) return __builtin_ia32_maxpd512_mask(a, b, a, -1, 4);
+#endif
+#if __AVX__
+  if constexpr (sizeof(V) == 32 && is_f32<V>) return __builtin_ia32_maxps256(a, b);
+  if constexpr (sizeof(V) == 32 && !is_f32<V>) return __builtin_ia32_maxpd256(a, b);
 #endif
   return a > b ? a : b;
 }
@@ -196,6 +204,14 @@ template <class V> INLINE V exp(V x) {
   x = is_f32<V> ? clamp(x, -105.0f, 89.0f) : clamp(x, -746.0, 710.0);
   V n, r = reduce_ln2(x, n);
   return scale(exp_reduced(r), n);
+}
+
+// exp(x) for x <= 0; 0 where that would be below the normal numbers
+template <class V> INLINE V exp_of_negative(V x) {
+  const lane<V> low = is_f32<V> ? -87.3 : -708.3;
+  V n, r = reduce_ln2(greater(splat<V>(low), x), n);
+  const V y = exp_reduced(r) * small_power_of_two(n);
+  return (V)((bits<V>)y & ~(bits<V>)(x < splat<V>(low)));
 }
 
 template <class V> INLINE V exp2(V x) {

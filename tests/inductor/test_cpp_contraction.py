@@ -557,7 +557,7 @@ def test_blocks_cover_a_product_and_fit_the_registers(vector_bytes: int, size: i
         for b in (
             blocking.choose_blocking(*sizes, size, vector_bytes),
             blocking.choose_reading(*sizes, size, vector_bytes),
-            blocking.choose_dots(*sizes, vector_bytes),
+            blocking.choose_dots(*sizes, size, vector_bytes),
         ):
             assert sum(n * often for n, often in b.rows.lengths) == rows
             assert sum(n * often for n, often in b.columns.lengths) == -(-columns // b.lanes) and b.lanes in (1, lanes)

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 #: products summed one after the other before they go to an outer total: bounds the rounding error
 _LONGEST_RUN = 256
-#: the same where each lane has a sum of its own
-_LONGEST_DOT = 8192
 #: rows up to which the lanes may run along the inner axis, and nothing is turned around: sums of lanes are costly
 FEW_ROWS = 8
 #: elements of the right operand that are worth being handed out to a thread
@@ -106,13 +104,13 @@ def choose_blocking(batch: int, rows: int, columns: int, inner: int, size: int, 
     return Blocking(down, across, lanes, -(-down.count // strips), task_columns, run)
 
 
-def choose_dots(batch: int, rows: int, columns: int, inner: int, vector_bytes: int) -> Blocking:
+def choose_dots(batch: int, rows: int, columns: int, inner: int, size: int, vector_bytes: int) -> Blocking:
     """The blocks of a product with few rows whose lanes run along the inner axis: the right operand comes by once, and that is
     what takes the time.
     """
     down = pieces(rows, FEW_ROWS)
-    across = pieces(columns, max(w for h, w in _register_blocks(vector_bytes) if h == down.size))
-    run = pieces(inner, _LONGEST_DOT).size
+    across = pieces(columns, widest(down.size, vector_bytes))
+    run = pieces(inner, _LONGEST_RUN * vector_bytes // size).size  # each lane has a sum of its own
     fit = max(_PANEL_BYTES // (run * 8 * across.size), 1)
     return Blocking(down, across, 1, down.count, _task_reads(batch, columns, inner, across, fit), run)
 
@@ -121,7 +119,7 @@ def choose_reading(batch: int, rows: int, columns: int, inner: int, size: int, v
     """The same where the lanes run along the columns, which are read where they lie."""
     lanes = vector_bytes // size
     down, vectors = pieces(rows, FEW_ROWS), -(-columns // lanes)
-    across = pieces(vectors, max(w for h, w in _register_blocks(vector_bytes, widest=8) if h == down.size))
+    across = pieces(vectors, widest(down.size, vector_bytes, most=8))
     run = pieces(inner, _LONGEST_RUN).size
     return Blocking(down, across, lanes, down.count, _task_reads(batch, columns, inner, across, across.count), run)
 
@@ -131,6 +129,11 @@ def _task_reads(batch: int, columns: int, inner: int, across: Pieces, fit: int) 
     wanted = max(min(_TASKS, batch * columns * inner // _LEAST_READ), 1)
     panels = max(-(-across.count // fit), min(across.count, -(-wanted // batch)))
     return -(-across.count // panels)
+
+
+def widest(height: int, vector_bytes: int, most: int = 4) -> int:
+    """The most vectors of columns, up to `most`, that a block of so many rows can have."""
+    return max(w for h, w in _register_blocks(vector_bytes, most) if h == height)
 
 
 def _register_blocks(vector_bytes: int, widest: int = 4) -> Iterator[tuple[int, int]]:
