@@ -1,7 +1,7 @@
 """`python -m bench cpu`: products, convolutions and attention on the CPU, as shares of its measured peak; memory-bound kernels as
 shares of its measured bandwidth.
 
-    python -m bench cpu [--threads N] [--seconds S] [--only WORD] [--compile] [--json FILE]
+    python -m bench cpu [--threads N] [--seconds S] [--only WORD] [--compile] [--json FILE] [--plot FILE]
 
 Eager, quern (generated, and as quern chooses by itself) and with `--compile` torch.compile take turns in one process, with the fused
 multiply-adds that measure the peak among them; a ratio is the median over the rounds, with its quartiles. With one thread times are
@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import cpu_kernels
+from .plot import bars
 
 #: fused multiply-adds that wait for nothing but the multipliers: twelve sums in registers, 100 000 steps
 _PEAK_STEPS, _PEAK_SUMS = 100_000, 12
@@ -104,6 +105,14 @@ def works() -> list[Work]:
             2.0 * o * c // groups * window**2 * places,
         )  # fmt: skip
 
+    def by_hand(tokens: int) -> Work:
+        def call(q: Any, k: Any, v: Any) -> Any:
+            return torch.softmax(q @ k.mT * 0.125, -1) @ v
+
+        return Work(
+            f"softmax(q k) v of {tokens}", call, tuple(T(1, 12, tokens, 64) for _ in range(3)), 48.0 * tokens**2 * 64
+        )
+
     def attention(tokens: int, queries: int, causal: bool = False) -> Work:
         def call(q: Any, k: Any, v: Any) -> Any:
             return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
@@ -122,6 +131,7 @@ def works() -> list[Work]:
         conv("resnet 3->64 7x7/2 224", 3, 64, 224, 7, stride=2), conv("mobilenet 1x1 96->24 56", 96, 24, 56, 1),
         conv("mobilenet depthwise 144 56", 144, 144, 56, 3, groups=144), conv("convnext depthwise 7x7 96 56", 96, 96, 56, 7, groups=96),
         attention(128, 128), attention(1024, 1024), attention(1024, 1024, causal=True), attention(4096, 1),
+        by_hand(128), by_hand(1024),
     ]  # fmt: skip
 
 
@@ -207,6 +217,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--only", default="", help="rows whose name has this word")
     parser.add_argument("--compile", action="store_true", help="torch.compile too")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path, help="an SVG file")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(asked.threads)
     torch.set_grad_enabled(False)
@@ -216,6 +227,11 @@ def main(arguments: list[str]) -> None:
     memory = [] if asked.only else cpu_kernels.measure(asked.threads)
     for m in memory:
         console.print(f"{m.name:16s} {m.bytes / m.seconds / 1e9:6.1f} GB/s  {m.share:6.0%} of triad")
+    if asked.plot:
+        shares = [(r.name, {n: r.share(n) for n in r.seconds if n != "peak"}) for r in rows]
+        bars(
+            shares, f"{host_cpu().name}, {asked.threads} threads: share of the peak of fused multiply-adds", asked.plot
+        )
     if asked.json:
         data = {
             "machine": {"cpu": host_cpu().name, "processor": platform.processor(), "threads": asked.threads},
