@@ -1,7 +1,8 @@
 """Who runs a product of matrices: the framework's library, or kernels generated from its contraction.
 
 `choose` decides for one node, and says why. `choose_runners` asks it for each node whose row knows a contraction, puts the
-contractions in place of those that are generated, and gives the choices, which go into the plan and which `explain` shows.
+contractions in place of those that are generated, and gives the choices, which go into the plan and which `explain` shows. Products
+between which there is a softmax are one attention (see `inductor.attention`), if a strategy emits that.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import InternalError, LoweringError
-from .contraction import Axes, Product
+from .attention import Streaming, asked, describe, find
+from .contraction import Attention, Axes, Product
 from .graph import Graph, Node, Origin
-from .ops.contractions import axis_sizes
+from .ops.attention import ATTEND, DOTS
+from .ops.contractions import CONTRACT, axis_sizes
 from .ops.table import Op
-from .passes import Expanding, freeze, laid_out, rebuild
+from .passes import eliminate_dead, freeze, laid_out, rebuild
 from .refusal import Refusal
 
 #: why a runner was chosen: each code with its text over the reason's operands
@@ -31,7 +34,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
 )
 
 #: the strategy that emits a contraction on a device, or why none does
-Emits = Callable[[Product, str], "str | Refusal"]
+Emits = Callable[["Product | Attention", str], "str | Refusal"]
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,16 @@ def choose(node: Node, ops: Mapping[str, Op], contractions: str, emits: Emits, f
     """
     if not node.dtype.is_float:
         return Choice("library", Reason("dtype", (node.dtype.name,)))
-    axes = contraction_axes(node, ops)
-    if axes is None:
+    subject = described(node, ops, finished)
+    if subject is None:
         return Choice("library", Reason("symbolic"))
-    if contractions == "generated":
+    if contractions == "generated" and isinstance(subject, Product):
         return Choice("generated", Reason("asked-for"))
-    found = emits(Product(axes, node.dtype, finished), node.meta.device)
+    return _chosen(subject, emits, node.meta.device)
+
+
+def _chosen(subject: Product | Attention | Refusal, emits: Emits, device: str) -> Choice:
+    found = subject if isinstance(subject, Refusal) else emits(subject, device)
     if isinstance(found, Refusal):
         return Choice("library", Reason("no-strategy", (found.code, found.detail)))
     return Choice("generated", Reason("strategy", (found,)))
@@ -99,28 +106,41 @@ def choose_runners(
     graph: Graph, ops: Mapping[str, Op], contractions: str, emits: Emits
 ) -> tuple[Graph, tuple[Chosen, ...]]:
     """The graph with contractions where generated code was chosen, and each choice."""
-    asked = [n for n in graph.nodes if _is_product(n)]
+    products = [n for n in graph.nodes if _is_product(n)]
+    attentions = [
+        (f, choice) for f in find(graph, _is_product)
+        if (choice := _chosen(asked(f, ops), emits, f.total.meta.device)).generated
+    ] if len(products) > 1 else []  # fmt: skip
+    rows = {n: row for f, _ in attentions for n, row in ((f.product, DOTS), (f.total, ATTEND))}
     known: dict[Any, Choice] = {}  # repeated layers are asked about once
-    choices: dict[Node, Choice] = {}
-    users = graph.users() if asked else {}
-    for n in asked:
+    choices: dict[Node, Choice] = {n: choice for f, choice in attentions for n in (f.product, f.total)}
+    users = graph.users() if products else {}
+    for n in products:
+        if n in choices:
+            continue
         finished = _is_finished(n, users)
         key = (n.op.name, tuple(None if i is None else i.meta for i in n.inputs), freeze(n.attrs), finished)
         choices[n] = (
             known[key] if key in known else known.setdefault(key, choose(n, ops, contractions, emits, finished))
         )
-    chosen = tuple(Chosen(Origin(n.name, n.origin or n.op.name, n.loc), choices[n]) for n in asked)
+    chosen = tuple(Chosen(Origin(n.name, n.origin or n.op.name, n.loc), choices[n]) for n in products)
     if not any(c.generated for c in choices.values()):
         return graph, chosen
 
-    def visit(b: Any, n: Node, inputs: list[Node | None]) -> Node:
-        rule = n.op.contraction
-        if rule is None or n not in choices or not choices[n].generated:
-            return b.append(n.op, laid_out(b, n, inputs), n.attrs, n.meta)
-        made = rule(b, Node(n.op, tuple(inputs), n.attrs, n.meta, n.name, n.loc, n.origin))
-        return made if made.meta.stride == n.meta.stride else b.call("restride", made, stride=n.meta.stride)
+    scores = {f.total: f.scores for f, _ in attentions}
+    new: dict[Node, Node] = {}
 
-    return rebuild(graph, ops, visit, Expanding), chosen
+    def visit(b: Any, n: Node, inputs: list[Node | None]) -> Node:
+        if n in scores:
+            inputs = [new[scores[n]], *inputs[1:]]
+        if n in choices and choices[n].generated:
+            new[n] = b.put(n, inputs, rows.get(n, CONTRACT))
+        else:
+            new[n] = b.append(n.op, laid_out(b, n, inputs), n.attrs, n.meta)
+        return new[n]
+
+    graph = rebuild(graph, ops, visit, Streaming)
+    return eliminate_dead(graph, ops) if scores else graph, chosen
 
 
 def _is_product(node: Node) -> bool:
@@ -134,11 +154,20 @@ def _is_finished(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
     return bool(read) and all(u.op.kind == "pointwise" and u.shape == node.shape for u in read)
 
 
-def contraction_axes(node: Node, ops: Mapping[str, Op]) -> Axes | None:
-    """The axes of a node's contraction. None where it needs numbers and there are symbols."""
-    c = _expanded(node, ops)
-    if c is None:
+def described(node: Node, ops: Mapping[str, Op], finished: bool = False) -> Product | Attention | Refusal | None:
+    """What is asked of a code generator about a node. None where its rule needs numbers and there are symbols."""
+    sums = _sums(node, ops)
+    if sums is None:
         return None
+    dots = [n for n in sums if n.op is DOTS]
+    if dots:
+        (attend,) = (n for n in sums if n.op is ATTEND)
+        return describe(dots[0], attend, node.dtype)
+    return Product(contraction_axes(sums[0]), node.dtype, finished)
+
+
+def contraction_axes(c: Node) -> Axes:
+    """The axes of a `contract`."""
     labels, shapes = (c.attrs["left"], c.attrs["right"]), [i.shape for i in c.inputs if i is not None]
     sizes = axis_sizes(shapes, labels)
     left, right = ({a for a, n in zip(own, shape) if n != 1} for own, shape in zip(labels, shapes))
@@ -152,15 +181,14 @@ def contraction_axes(node: Node, ops: Mapping[str, Op]) -> Axes | None:
     )
 
 
-def _expanded(node: Node, ops: Mapping[str, Op]) -> Node | None:
-    """The contraction of a node in a graph of its own. None where it needs numbers and there are symbols."""
-    assert node.op.contraction is not None
-    b = Expanding(ops, Graph())
+def _sums(node: Node, ops: Mapping[str, Op]) -> list[Node] | None:
+    """The sums of products that a node's rule makes, in a graph of their own."""
+    b = Streaming(ops, Graph())
     inputs = [None if i is None else b.input(i.meta) for i in node.inputs]
     try:
-        node.op.contraction(b, Node(node.op, tuple(inputs), node.attrs, node.meta, node.name))
+        b.put(node, inputs)
     except (TypeError, ValueError, LoweringError):
         if node.is_dynamic:
             return None
         raise
-    return next(n for n in b.graph.nodes if n.op.kind == "contraction")
+    return [n for n in b.graph.nodes if n.op.kind == "contraction"]

@@ -46,6 +46,22 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """What a code generator is asked about before softmax(q @ k) @ v is lowered as one.
+
+    batch: sizes of the axes that all three have; rows: only q; keys: k's and v's; inner: q's and k's; columns: only v
+    dtype: of its elements
+    """
+
+    batch: tuple[int, ...]
+    rows: tuple[int, ...]
+    keys: int
+    inner: int
+    columns: tuple[int, ...]
+    dtype: DType
+
+
+@dataclass(frozen=True)
 class Contraction:
     """One sum of products in a kernel.
 

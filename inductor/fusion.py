@@ -212,6 +212,12 @@ def fuse(left: Group, right: Group, shared: list[str]) -> Group | Refusal:
         return Refusal("scattered-store", "legality")
     if group_writes(left) & group_writes(right):
         return Refusal("same-output", "legality")
+    if _attends(right) or _attends(left) and (right.r or not group_writes(left) & group_reads(right)):
+        return Refusal(
+            "attention", "heuristic", "its keys are walked in blocks: only what reads its result at its place fits in"
+        )
+    if _attends(left):
+        shared = [name for name in shared if name in group_writes(left)]
     found = pair(left, right, shared)
     if isinstance(found, Refusal):
         return found
@@ -282,6 +288,10 @@ def _ends_contraction(left: Group, right: Group, fused: Group) -> Refusal | None
         return None
     found = recognise(fused)
     return Refusal("ends-contraction", "heuristic", str(found)) if isinstance(found, Refusal) else None
+
+
+def _attends(group: Group) -> bool:
+    return any(e.op == "attend" for e in postorder([s.value for s in group.stores]))
 
 
 def _is_contraction(group: Group) -> bool:

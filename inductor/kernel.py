@@ -202,7 +202,7 @@ class Kernel:
                 problems += [
                     f"{name} is read at {index} and written at {i}" for i in places.get(name, ()) if i != index
                 ]
-            if e.op in ("reduce", "scan") and not self.r:
+            if e.op in ("reduce", "scan", "attend") and not self.r:
                 problems.append(f"{e.op} without a reduction space")
         for s in self.stores:
             problems += self._problems_of(s, args)

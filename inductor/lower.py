@@ -17,7 +17,7 @@ from ..errors import InternalError, LoweringError
 from .dtypes import HALVES, DType, compute_dtype
 from .graph import Dim, Graph, Node, Origin, TensorMeta, contiguous_strides
 from .kernel import Store
-from .loops import Expr, Fn, Index, Reduce, Scan, Scatter, Var, as_index, cast, expr, load, reduce
+from .loops import Attend, Expr, Fn, Index, Reduce, Scan, Scatter, Var, as_index, cast, expr, load
 from .ops import OPS
 
 #: a multi-reader value costing more than this many scalar ops is kept rather than recomputed
@@ -187,12 +187,13 @@ class Lowering:
             self._keep_old(n)
         operands = [i for i in n.inputs if i is not None]
         if not n.op.replaces:  # each element of theirs is asked for once
-            for i in operands:
-                self._realize_before_reuse(n, i)
+            for k, i in enumerate(n.inputs):
+                if i is not None and not n.op.operand(k).once:
+                    self._realize_before_reuse(n, i)
         lowered = self._as_loops(n)
         if lowered is None:
             self._extern(n)
-        elif isinstance(lowered, Reduce):
+        elif isinstance(lowered, (Reduce, Attend)):
             self._reduction(n, lowered)
         elif isinstance(lowered, Scan):
             self._scan(n, lowered)
@@ -213,7 +214,7 @@ class Lowering:
             if self._worth_keeping(n, value):
                 self.realize(n)
 
-    def _as_loops(self, n: Node) -> Fn | Reduce | Scan | Scatter | None:
+    def _as_loops(self, n: Node) -> Fn | Reduce | Attend | Scan | Scatter | None:
         """The node's rule applied. None where it needs numbers and there are symbols: the framework has them when it runs."""
         assert n.op.lower is not None
         try:
@@ -226,11 +227,11 @@ class Lowering:
             return None
         return lowered
 
-    def _evaluate(self, n: Node, lowered: Fn | Reduce | Scan | Scatter) -> None:
+    def _evaluate(self, n: Node, lowered: Fn | Reduce | Attend | Scan | Scatter) -> None:
         """One point of a value, to find out whether it has a form."""
         _, idx = self._loop(n.meta.shape)
-        if isinstance(lowered, Reduce):
-            lowered.inner(idx, self._loop(lowered.extents, "r")[1])
+        if isinstance(lowered, (Reduce, Attend)):
+            lowered.total(idx, self._loop(lowered.extents, "r")[1])
         elif isinstance(lowered, Scan):
             lowered.inner(idx)
         elif isinstance(lowered, Scatter):
@@ -343,15 +344,14 @@ class Lowering:
         origin = Origin(n.name, n.origin or n.op.name, n.loc)
         self.out.steps.append(Group(p, r, stores, n.meta.device, [origin]))
 
-    def _reduction(self, n: Node, lowered: Reduce) -> None:
+    def _reduction(self, n: Node, lowered: Reduce | Attend) -> None:
         storage = self._own_memory(n)
         p, idx = self._loop(storage.shape)
         r, ridx = self._loop(lowered.extents, "r")
-        inner = lowered.inner(idx, ridx)
+        total = lowered.total(idx, ridx)
         if not r:  # a space of one point still reduces: argmax needs its index, any/all their dtype
             one = self._var("r", 1)
             r = [one]
-        total = reduce(lowered.kind, inner)
         self._emit(n, p, r, [Store(storage.name, storage.index(idx), cast(total, storage.dtype))])
         self._own(n, storage)
 

@@ -13,7 +13,7 @@ from ..clock import perf_counter
 from .canonical import canonical_schedule
 from .checks import check_requirements
 from .chooser import Emits, choose_runners
-from .contraction import Product
+from .contraction import Attention, Product
 from .dtypes import DType
 from .graph import Graph
 from .lower import anything, lower
@@ -32,7 +32,7 @@ UNROUNDED = tuple(decompose if p is decompose_rounded else p for p in PASSES)
 STAGES = ("passes", "choose runners", "lower", "memory", "schedule", "canonical form")
 
 
-def emits_none(product: Product, device: str) -> Refusal:
+def emits_none(product: Product | Attention, device: str) -> Refusal:
     """What a code generator without a strategy for contractions says of one."""
     return Refusal("no-code-generator", "heuristic", "nothing was asked")
 

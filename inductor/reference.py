@@ -22,7 +22,7 @@ from ..errors import InternalError
 from .dtypes import DType, bfloat16
 from .graph import Dim
 from .kernel import Kernel
-from .loops import Expr, FloorDiv, Index, Indirect, Mod, Var
+from .loops import Expr, FloorDiv, Index, Indirect, Mod, Var, postorder
 from .loops.reducers import REDUCERS, Reducer
 from .ops.scalar import SCALAR
 
@@ -150,7 +150,10 @@ class _Run:
     def __init__(self, kernel: Kernel, arrays: Mapping[str, np.ndarray], symbols: Mapping[str, int]) -> None:
         self.kernel, self.arrays, self.symbols = kernel, arrays, symbols
         self.dtypes = {b.name: b.dtype for b in kernel.args}
-        variables = (*kernel.p, *kernel.r)
+        below = postorder([root for s in kernel.stores for root in s.roots])
+        own = tuple(dict.fromkeys(e.attr for e in below if e.op == "dot"))
+        variables = (*kernel.p, *kernel.r, *own)
+        self.own = len(own)
         self.extents = tuple(self.size(v.extent) for v in variables)
         self.axis = {v: k for k, v in enumerate(variables)}
         self.values: dict[tuple[int, int], np.ndarray] = {}
@@ -209,6 +212,10 @@ class _Run:
             return self.reduced(e.attr, args[0])
         if e.op == "scan":
             return self.scanned(e.attr, args[0])
+        if e.op == "dot":
+            return args[0].sum(axis=self.axis[e.attr], keepdims=True, dtype=np.float64).astype(args[0].dtype)
+        if e.op == "attend":
+            return self.attended(e.attr, *args)
         return apply_scalar(e.op, *args)
 
     def load(self, e: Expr, mask: np.ndarray | None) -> np.ndarray:
@@ -228,20 +235,32 @@ class _Run:
     def flat_r(self, v: np.ndarray) -> np.ndarray:
         """`v` with its reduction axes at full size and merged into one last axis."""
         p = len(self.kernel.p)
-        full = np.broadcast_to(v, v.shape[:p] + self.extents[p:])
-        return full.reshape(*full.shape[:p], math.prod(self.extents[p:]))
+        r = self.extents[p : p + len(self.kernel.r)]
+        full = np.broadcast_to(v, v.shape[:p] + r + (1,) * self.own)
+        return full.reshape(*full.shape[:p], math.prod(r))
 
     def reduced(self, kind: str, v: np.ndarray) -> np.ndarray:
         flat = self.flat_r(v)
         with np.errstate(all="ignore"):
             out = _join(_row(kind, flat), flat)
-        return out.reshape(out.shape[:-1] + (1,) * len(self.kernel.r))
+        return out.reshape(out.shape[:-1] + (1,) * (len(self.kernel.r) + self.own))
+
+    def attended(self, empty: str, score: np.ndarray, value: np.ndarray) -> np.ndarray:
+        scores, values = (self.flat_r(x).astype(np.float64) for x in (score, value))
+        with np.errstate(all="ignore"):
+            most = scores.max(-1, keepdims=True)
+            weights = np.exp(scores - most)
+            mean = (weights * values).sum(-1, keepdims=True) / weights.sum(-1, keepdims=True)
+        if empty == "zero":
+            mean = np.where(most == -np.inf, 0.0, mean)
+        return mean.astype(value.dtype).reshape(mean.shape[:-1] + (1,) * (len(self.kernel.r) + self.own))
 
     def scanned(self, kind: str, v: np.ndarray) -> np.ndarray:
         flat = self.flat_r(v)
         with np.errstate(all="ignore"):
             out = _prefixes(_row(kind, flat), flat)
-        return out.reshape(flat.shape[:-1] + self.extents[len(self.kernel.p) :])
+        p, r = len(self.kernel.p), len(self.kernel.r)
+        return out.reshape(flat.shape[:-1] + self.extents[p : p + r] + (1,) * self.own)
 
 
 def run_kernel(kernel: Kernel, arrays: Mapping[str, np.ndarray], symbols: Mapping[str, int] | None = None) -> None:
@@ -256,10 +275,11 @@ def run_kernel(kernel: Kernel, arrays: Mapping[str, np.ndarray], symbols: Mappin
     results = [(s, run.index(s.index, None), run.value(s.value, None)) for s in kernel.stores]
     for store, at, value in results:
         array, dtype = arrays[store.buffer], run.dtypes[store.buffer]
-        along_r = at.shape[len(kernel.p) :] if store.mode == "store" else ()
-        points = run.extents[: len(kernel.p)] + (along_r or (1,) * len(kernel.r))
+        p, own = len(kernel.p), (1,) * run.own
+        along_r = at.shape[p:] if store.mode == "store" else ()
+        points = run.extents[:p] + (along_r or (1,) * len(kernel.r) + own)
         if store.value.varies_in_r:
-            points = run.extents
+            points = run.extents[: p + len(kernel.r)] + own
         at = np.broadcast_to(at, points)
         value = np.broadcast_to(value, points)
         if at.size and (at.min() < 0 or at.max() >= array.size):

@@ -16,7 +16,7 @@ from ...kernels.cpu.build import toolchain_identity
 from ...kernels.cpu.library import Call, Function, Segment, functions
 from ...kernels.cpu.toolchain import host_cpu
 from ...kernels.device import device_of
-from ..contraction import Product
+from ..contraction import Attention, Product
 from ..dtypes import DType
 from ..kernel import Kernel
 from ..plan import Plan, RunKernels
@@ -48,8 +48,8 @@ class Target(Protocol):
         """The source files alone, by name."""
         return {e.file: e.text for e in self.emit(schedule)}
 
-    def emits(self, product: Product, device: str) -> str | Refusal:
-        """The strategy that emits a product of matrices in a way made for it, or why there is none."""
+    def emits(self, product: Product | Attention, device: str) -> str | Refusal:
+        """The strategy that emits a product of matrices, or an attention, in a way made for it, or why there is none."""
         ...
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
@@ -88,7 +88,7 @@ class CppTarget(Target):
         width = host_cpu().vector_bytes
         return [cpp.emit(k, width) for k in kernels_on(schedule, "cpu")]
 
-    def emits(self, product: Product, device: str) -> str | Refusal:
+    def emits(self, product: Product | Attention, device: str) -> str | Refusal:
         return cpp.emits(product)
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
@@ -125,7 +125,7 @@ class MixedTarget(Target):
     def emit(self, schedule: Schedule) -> list[Emitted]:
         return self.cpu.emit(schedule) + self.gpu.emit(schedule)
 
-    def emits(self, product: Product, device: str) -> str | Refusal:
+    def emits(self, product: Product | Attention, device: str) -> str | Refusal:
         return self._on(device).emits(product, device)
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...kernels import gpu
 from ...kernels.device import device_of
-from ..contraction import Product
+from ..contraction import Attention, Product
 from ..dtypes import DType
 from ..plan import Plan, RunKernels
 from ..refusal import Refusal
@@ -33,7 +33,7 @@ class TritonTarget(Target):
         options = triton.TritonOptions(interpreted=self.device == "cpu")
         return [triton.emit(k, options) for k in kernels_on(schedule, self.device)]
 
-    def emits(self, product: Product, device: str) -> str | Refusal:
+    def emits(self, product: Product | Attention, device: str) -> str | Refusal:
         return triton.emits(product)
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:

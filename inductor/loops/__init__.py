@@ -30,14 +30,14 @@ from .arithmetic import (
     points,
     upper_bound,
 )
-from .build import cast, const, index_value, is_in_order, load, masked, reduce, reduces_under_mask
-from .forms import Fn, Reduce, Scan, Scatter
+from .build import cast, const, index_value, is_in_order, load, masked, reduce, reduces_under_mask, spelled_out
+from .forms import Attend, Fn, Reduce, Scan, Scatter
 from .language import ZERO, Atom, Expr, FloorDiv, Index, Indirect, Mod, Var, as_index, expr, postorder
 from .rewriting import map_atoms, rewrite, split_var, substitute, substitute_expr, substitution
 
 __all__ = [
-    "ZERO", "Atom", "Expr", "FloorDiv", "Fn", "Index", "Indirect", "Mod", "Reduce", "Scan", "Scatter",
+    "ZERO", "Atom", "Attend", "Expr", "FloorDiv", "Fn", "Index", "Indirect", "Mod", "Reduce", "Scan", "Scatter",
     "Var", "as_index", "cast", "const", "delinearize", "exact_quotient", "expr", "floordiv", "index_interval", "index_value", "indirect", "is_in_order",
     "linearize", "load", "map_atoms", "masked", "mod", "points", "postorder", "reduce", "reduces_under_mask", "rewrite",
-    "split_var", "substitute", "substitute_expr", "substitution", "upper_bound",
+    "spelled_out", "split_var", "substitute", "substitute_expr", "substitution", "upper_bound",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ...errors import InternalError
@@ -57,6 +58,19 @@ def reduces_under_mask(e: Expr) -> bool:
 def is_in_order(e: Expr) -> bool:
     """Whether the order in which r is walked shows in a value: positions and prefixes."""
     return e.op == "scan" or (e.op == "reduce" and REDUCERS[e.attr].is_position)
+
+
+def spelled_out(e: Expr) -> Expr:
+    """An `attend` in reductions: three passes over its row."""
+    score, value = e.args
+    most = reduce("max", score)
+    weight = expr("exp", expr("sub", score, most, dtype=e.dtype), dtype=e.dtype)
+    total = reduce("sum", expr("mul", weight, value, dtype=e.dtype))
+    mean = expr("div", total, reduce("sum", weight), dtype=e.dtype)
+    if e.attr == "nan":
+        return mean
+    is_empty = expr("eq", most, const(-math.inf, e.dtype), dtype=bool_)
+    return expr("where", is_empty, const(0.0, e.dtype), mean, dtype=e.dtype)
 
 
 def reduce(kind: str, value: Expr) -> Expr:

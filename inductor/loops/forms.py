@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..graph import Dim
-from .language import Expr, Index
+from .build import reduce
+from .language import Expr, Index, expr
 
 #: a tensor as a function: its value at a multi-index
 Fn = Callable[[tuple[Index, ...]], Expr]
@@ -19,6 +20,25 @@ class Reduce:
     kind: str
     extents: tuple[Dim, ...]
     inner: Callable[[tuple[Index, ...], tuple[Index, ...]], Expr]
+
+    def total(self, o: tuple[Index, ...], r: tuple[Index, ...]) -> Expr:
+        """The value at a point of the output."""
+        return reduce(self.kind, self.inner(o, r))
+
+
+@dataclass(frozen=True)
+class Attend:
+    """out[o] = the mean over r of value(o, r), weighed by exp(score(o, r)). empty: as in `attend` expressions"""
+
+    extents: tuple[Dim, ...]
+    score: Callable[[tuple[Index, ...], tuple[Index, ...]], Expr]
+    value: Callable[[tuple[Index, ...], tuple[Index, ...]], Expr]
+    empty: str
+
+    def total(self, o: tuple[Index, ...], r: tuple[Index, ...]) -> Expr:
+        """The value at a point of the output."""
+        score, value = self.score(o, r), self.value(o, r)
+        return expr("attend", score, value, dtype=value.dtype, attr=self.empty)
 
 
 @dataclass(frozen=True)

@@ -204,6 +204,10 @@ def as_index(value: Index | Var | Dim) -> Index:
 # --------------------------------------------------------------------------- expressions
 
 
+#: what `attend` gives for a row whose scores are all -inf: NaN, as a softmax does, or 0
+EMPTY_ROWS = ("nan", "zero")
+
+
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Expr:
     """One scalar value at one point of the loop nest.
@@ -216,8 +220,12 @@ class Expr:
     masked | cond, value, other |                        | value where cond, else other; value's loads happen only where cond
     reduce | value           | kind                      | over all of r: a row of `reducers.REDUCERS`
     scan   | value           | kind                      | inclusive prefix over r: a row of the same
+    dot    | value           | Var                       | the sum of value over a variable of its own
+    attend | score, value    | EMPTY_ROWS                | over all of r: the mean of value, weighed by exp(score)
     <name> | values          |                           | a pointwise op (see inductor.ops.scalar); args have its operand dtype
 
+    `attend` is attention's softmax and the product behind it, as one pass may compute both: sum(exp(score - m) * value) divided by
+    sum(exp(score - m)), m being the largest score of the row.
     Half types never appear as operands of arithmetic: lowering inserts casts to float32.
     max/min (pointwise and reduce) propagate NaN as eager does. argmax/argmin give the first position, NaN winning.
     """
@@ -241,14 +249,17 @@ class Expr:
         return tuple(a.value for a in index.atoms() if isinstance(a, Indirect))
 
     def vars(self) -> set[Var]:
-        """Loop variables in all indices below (those under a reduce included)."""
+        """Loop variables in all indices below (those under a reduce included, but for those of a `dot` itself)."""
         found: set[Var] = set()
+        own: set[Var] = set()
         for e in postorder([self]):
             if e.op == "index":
                 found |= e.attr.vars()
             elif e.op == "load":
                 found |= e.attr[1].vars()
-        return found
+            elif e.op == "dot":
+                own.add(e.attr)
+        return found - own
 
     def __repr__(self) -> str:
         """One level: operands by their digest, so that shared parts are not written out again and again."""
@@ -262,7 +273,7 @@ class Expr:
             return f"index({self.attr.shown(name)})"
         if self.op == "load":
             return f"load({self.attr[0]}, {self.attr[1].shown(name)})"
-        of = f"{self.op}.{self.attr}" if self.op in ("reduce", "scan") else self.op
+        of = f"{self.op}.{self.attr}" if self.op in ("reduce", "scan", "dot", "attend") else self.op
         of = f"{of}.{self.dtype}" if self.op == "cast" else of
         return f"{of}({', '.join(map(name, self.args))})"
 
@@ -286,7 +297,7 @@ def expr(op: str, *args: Expr, dtype: DType, attr: Any = None) -> Expr:
             elif isinstance(atom, Indirect):
                 varies = varies or atom.value.varies_in_r
                 depth = max(depth, atom.value.reduce_depth)
-    if op == "reduce":
+    if op in ("reduce", "attend"):
         depth, varies = depth + 1, False
     if op == "scan":
         varies = True  # even of a constant: a running sum of ones counts
@@ -301,6 +312,8 @@ def _attr_data(attr: Any) -> Any:
     """A static attribute as JSON data."""
     if isinstance(attr, Index):
         return ["index", *_index_data(attr)]
+    if isinstance(attr, Var):
+        return _atom_data(attr)
     if isinstance(attr, tuple):
         return ["tuple", *map(_attr_data, attr)]
     return value_data(attr)

@@ -11,7 +11,7 @@ from .language import Expr, FloorDiv, Index, Indirect, Mod
 from .reducers import REDUCERS
 
 #: operands of what is no scalar op
-_ARITY = {"const": 0, "index": 0, "load": 0, "cast": 1, "masked": 3, "reduce": 1, "scan": 1}
+_ARITY = {"const": 0, "index": 0, "load": 0, "cast": 1, "masked": 3, "reduce": 1, "scan": 1, "dot": 1, "attend": 2}
 #: what may have a half type
 _HALF = ("load", "cast", "const", "masked", "where")
 
@@ -33,6 +33,8 @@ def malformed(e: Expr) -> str:
         return _scalar(row, types, e.dtype)
     if e.op in ("reduce", "scan"):
         return _over_r(e)
+    if e.op in ("dot", "attend") and (not e.dtype.is_float or {*types} != {e.dtype}):
+        return f"{e.op} of {' and '.join(map(str, types))}, as {e.dtype}"
     if e.op == "masked" and (types[0] != bool_ or {*types[1:]} != {e.dtype}):
         return f"masked by {types[0]}: {types[1]} or {types[2]}, as {e.dtype}"
     if e.op == "index" and e.dtype != int64:

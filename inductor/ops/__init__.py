@@ -3,6 +3,7 @@
 from . import (  # noqa: F401  imported for the rows they add
     activations,
     arithmetic,
+    attention,
     composites,
     contractions,
     conversion,

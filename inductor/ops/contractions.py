@@ -6,6 +6,7 @@ The rules here are what the rows of a library's products say they mean; who runs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 from ..dtypes import DType, compute_dtype
@@ -33,7 +34,7 @@ def axis_sizes(shapes: Sequence[Sequence[Dim]], labels: Sequence[Labels]) -> dic
     return sizes
 
 
-def _meta_contract(
+def meta_contract(
     x: TensorMeta, y: TensorMeta, *, left: Labels, right: Labels, result: Labels, dtype: DType | None
 ) -> TensorMeta:
     if x.dtype != y.dtype:
@@ -42,28 +43,50 @@ def _meta_contract(
     return new_meta([sizes[label] for label in result], dtype or x.dtype, common_device(x, y))
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """The axes of a node with two labelled operands.
+
+    own: those of each operand; sizes: of every axis; summed: those that the result lacks, with their sizes
+    dtype: in which it is computed
+    """
+
+    own: tuple[Labels, Labels]
+    sizes: Mapping[int, Dim]
+    summed: tuple[tuple[int, Dim], ...]
+    dtype: DType
+
+
+def labelled(node: Node) -> Labelled:
+    """The axes of a `contract`, or of a row with its attributes."""
+    own = node.attrs["left"], node.attrs["right"]
+    sizes = axis_sizes([i.shape for i in args(node)], own)
+    summed = tuple((label, n) for label, n in sizes.items() if label not in node.attrs["result"])
+    return Labelled(own, sizes, summed, compute_dtype(node.dtype))
+
+
+def element(fn: Fn, of: Node, own: Labels, place: Mapping[int, Index], axes: Labelled) -> Expr:
+    """An operand's element at a point of the axes."""
+    point = tuple(place[label] for label in own)
+    return convert(fn(broadcast_index(point, of.shape, [axes.sizes[label] for label in own])), axes.dtype)
+
+
 def _lower_contract(node: Node, x: Fn, y: Fn) -> Reduce:
     """result[o] = sum over r of x[axes left] * y[axes right], r being the axes that the result lacks."""
     first, second = args(node)
-    left, right, result = (node.attrs[k] for k in ("left", "right", "result"))
-    sizes = axis_sizes((first.shape, second.shape), (left, right))
-    summed = [label for label in sizes if label not in result]
-    dtype = compute_dtype(node.dtype)
-
-    def element(fn: Fn, of: Node, labels: Labels, place: Mapping[int, Index]) -> Expr:
-        point = tuple(place[label] for label in labels)
-        return convert(fn(broadcast_index(point, of.shape, [sizes[label] for label in labels])), dtype)
+    axes = labelled(node)
 
     def inner(o: tuple[Index, ...], r: tuple[Index, ...]) -> Expr:
-        place = dict(zip((*result, *summed), (*o, *r)))
-        return expr("mul", element(x, first, left, place), element(y, second, right, place), dtype=dtype)
+        place = dict(zip((*node.attrs["result"], *(label for label, _ in axes.summed)), (*o, *r)))
+        left, right = (element(fn, of, own, place, axes) for fn, of, own in zip((x, y), (first, second), axes.own))
+        return expr("mul", left, right, dtype=axes.dtype)
 
-    return Reduce("sum", tuple(sizes[label] for label in summed), inner)
+    return Reduce("sum", tuple(size for _, size in axes.summed), inner)
 
 
 # left, right, result: the axes of the operands and of the result; those that the result lacks are summed over
 # dtype: of the result, which is also that of the products and sums (float32 for halves); None: the operands'
-row("contract", "contraction", _meta_contract, attrs={"left": REQUIRED, "right": REQUIRED, "result": REQUIRED, "dtype": None},
+CONTRACT = row("contract", "contraction", meta_contract, attrs={"left": REQUIRED, "right": REQUIRED, "result": REQUIRED, "dtype": None},
     lower=_lower_contract, errors=OVER | UNDER | INVALID, eager="none")  # fmt: skip
 
 

@@ -21,11 +21,13 @@ class Operand:
     role:   its elements ("value"), positions in another input ("index"), or its shape, strides and type alone ("layout")
     part:   whether some elements may not be read
     memory: whether it reads memory, not elements: the input must lie as it does in eager
+    once:   whether each element is used once: it is computed where it is used, however much that is
     """
 
     role: str = "value"
     part: bool = False
     memory: bool = False
+    once: bool = False
 
 
 VALUE = Operand()
@@ -33,6 +35,7 @@ PART = Operand(part=True)
 INDEX = Operand("index")
 LAYOUT = Operand("layout")
 MEMORY = Operand(memory=True)
+COMPUTED_IN_PLACE = Operand(once=True)
 
 ROLES = ("value", "index", "layout")
 

@@ -5,16 +5,14 @@ Half types accumulate in float32 and round once at the end, as eager's kernels d
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import dtypes
 from ..dtypes import DType
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from .common import REQUIRED, args, new_meta, row, wrap_dim
 from .dims import is_zero, same
-from .promotion import like_meta, like_strides, suggested_strides
+from .promotion import like_meta, suggested_strides
 from .reductions import accumulation_dtype, reduced_count, size_scalar, to, variance, wide_dtype
 
 # --------------------------------------------------------------------------- softmax
@@ -261,66 +259,3 @@ def _decompose_batch_norm_train(b: GraphBuilder, node: Node) -> tuple[Node, ...]
 # training: results (normalised, new running_mean, new running_var); a None running statistic gives the batch's own
 row("batch_norm_train", "composite", _meta_batch_norm_train, attrs={"momentum": 0.1, "eps": 1e-5},
     decompose=_decompose_batch_norm_train)  # fmt: skip
-
-
-# --------------------------------------------------------------------------- attention
-
-
-def _meta_attention(q: TensorMeta, k: TensorMeta, v: TensorMeta, mask: TensorMeta | None, *,
-                    is_causal: bool, scale: float | None, enable_gqa: bool) -> TensorMeta:  # fmt: skip
-    for name, t in (("query", q), ("key", k), ("value", v)):
-        if t.ndim < 2:
-            raise ValueError(f"scaled_dot_product_attention: {name} needs at least 2 dimensions, got {t.shape}")
-        if t.dtype != q.dtype:
-            raise TypeError(f"scaled_dot_product_attention: query is {q.dtype} but {name} is {t.dtype}")
-    if not same(q.shape[-1], k.shape[-1]):
-        raise ValueError(f"scaled_dot_product_attention: query {q.shape} and key {k.shape} differ in their last size")
-    if not same(k.shape[-2], v.shape[-2]):
-        raise ValueError(f"scaled_dot_product_attention: key {k.shape} and value {v.shape} differ in length")
-    if is_causal and mask is not None:
-        raise ValueError("scaled_dot_product_attention: attn_mask and is_causal exclude each other")
-    if mask is not None and mask.dtype != dtypes.bool_ and not mask.dtype.is_float:
-        raise TypeError(f"scaled_dot_product_attention: attn_mask must be bool or float, not {mask.dtype}")
-    shape = (*q.shape[:-1], v.shape[-1])
-    # eager's fused kernels keep the query's layout; the plain path, taken for other ranks and layouts and where something
-    # broadcasts, is contiguous
-    fused = q.ndim == k.ndim == v.ndim == 4 and same(q.shape[-1], v.shape[-1]) and (mask is None or mask.ndim in (2, 4))
-    fused = fused and all(same(t.shape[0], q.shape[0]) and same(t.stride[-1], 1) for t in (q, k, v))
-    fused = fused and (enable_gqa or all(same(t.shape[1], q.shape[1]) for t in (k, v)))
-    return TensorMeta(shape, like_strides(q) if fused else contiguous_strides(shape), q.dtype, q.device)
-
-
-def decompose_attention(b: GraphBuilder, node: Node) -> Node:
-    """Attention by matmul and softmax: for a pass that prefers it to the framework's kernel."""
-    q, k, v, mask = args(node)
-    scale = node.attrs["scale"]
-    if node.attrs["enable_gqa"] and k.shape[-3] != q.shape[-3]:
-        times = q.shape[-3] // k.shape[-3]
-        k, v = (b.repeat_interleave(t, repeats=times, dim=-3) for t in (k, v))
-    acc = accumulation_dtype(node.dtype)
-    scores = to(b, b.matmul(q, b.transpose(k, dim0=-2, dim1=-1)), acc)
-    if scale is None:
-        root = b.sqrt(to(b, size_scalar(b, q.shape[-1]), acc))
-        scores = b.div(scores, root)
-    else:
-        scores = b.mul(scores, b.scalar(value=float(scale)))
-    length, context = q.shape[-2], k.shape[-2]
-    if node.attrs["is_causal"]:
-        ones = b.full(shape=(length, context), value=True, dtype=dtypes.bool_, device=q.meta.device)
-        mask = b.tril(ones)
-    if mask is not None:
-        if mask.dtype == dtypes.bool_:
-            scores = b.where(mask, scores, b.scalar(value=-math.inf))
-        else:
-            scores = b.add(scores, to(b, mask, acc))
-    weights = b.softmax(scores, dim=-1)
-    if mask is not None and mask.dtype == dtypes.bool_:
-        # a row that may look at nothing gives zeros, not NaN
-        alive = b.any(b.expand(mask, shape=scores.shape), dim=-1, keepdim=True)
-        weights = b.where(alive, weights, b.scalar(value=0.0))
-    return b.matmul(to(b, weights, node.dtype), v)
-
-
-# no dropout: front ends keep attention with dropout out of this row. The framework's own kernel runs it
-row("scaled_dot_product_attention", "extern", _meta_attention,
-    attrs={"is_causal": False, "scale": None, "enable_gqa": False}, autocast="lower")  # fmt: skip

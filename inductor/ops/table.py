@@ -35,7 +35,7 @@ class Op:
                            Raises ValueError/TypeError/IndexError with a message for arguments that eager would refuse.
                 attrs      every attribute with its default, or REQUIRED
                 decompose  (GraphBuilder, Node) -> Node: the same value from simpler ops; or
-                lower      (Node, *Fn) -> Fn | Reduce | Scan | Scatter: the op as loops (see `inductor.loops`)
+                lower      (Node, *Fn) -> Fn | Reduce | Attend | Scan | Scatter: the op as loops (see `inductor.loops`)
                 contraction  (GraphBuilder, Node) -> Node: what a library's kernel runs as sums of products (`contract`), for
                            where generated code is chosen in its place
                 gradient   who differentiates it: one of GRADIENTS

@@ -17,7 +17,7 @@ from quern.capture.frontends.torch.runtime import tensor_meta
 from quern.inductor.dtypes import DType, bfloat16, compute_dtype
 from quern.inductor.graph import Graph, GraphBuilder, Node, TensorMeta
 from quern.inductor.kernel import Buffer, Kernel, Store, symbols_of
-from quern.inductor.loops import Fn, Reduce, Scan, Scatter, Var, as_index, cast, expr, linearize, load, reduce
+from quern.inductor.loops import Attend, Fn, Reduce, Scan, Scatter, Var, as_index, cast, expr, linearize, load
 from quern.inductor.ops import OPS
 from quern.inductor.reference import numpy_dtype, run_kernel
 
@@ -159,9 +159,9 @@ def kernels(node: Node, lowered: Any, out: Buffer, args: list[Buffer]) -> list[K
         return Kernel(node.op.name, p, r, (store,), (*args, out), symbols_of((*p, *r), [store]))
 
     p, index = loop(node.shape)
-    if isinstance(lowered, Reduce):
+    if isinstance(lowered, (Reduce, Attend)):
         r, inner = loop(lowered.extents, "r")
-        return [stored(p, r, index, reduce(lowered.kind, lowered.inner(index, inner)))]
+        return [stored(p, r, index, lowered.total(index, inner))]
     if isinstance(lowered, Scan):
         r = (Var("r0", node.shape[lowered.dim], True),)
         p = tuple(v for d, v in enumerate(p) if d != lowered.dim)

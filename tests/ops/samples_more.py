@@ -316,6 +316,8 @@ def _attention() -> Iterator[Sample]:
     q, k = T((2, 4, 6, 8)), T((2, 4, 5, 8))
     yield Sample(name, (q, k, k, None))
     yield Sample(name, (q, q, q, None), {"is_causal": True})
+    yield Sample(name, (T((2, 1, 6, 8)), T((3, 5, 8)), T((3, 5, 7)), None))
+    yield Sample(name, (T((6, 8)), T((2, 3, 5, 8)), T((3, 5, 8)), T((3, 1, 5))))
     yield Sample(name, (q, k, k, T((6, 5))), {"scale": 0.3})
     yield Sample(name, (q, k, k, T((2, 1, 6, 5), b8)))
     yield Sample(name, (T((2, 6, 4, 8), layout="contiguous"), T((2, 6, 4, 8)), T((2, 6, 4, 8)), None))

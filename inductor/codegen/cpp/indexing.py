@@ -81,8 +81,10 @@ def free_vars(root: Expr, memo: Memo) -> frozenset[Var]:
             own.update(atom for atom in i.atoms() if isinstance(atom, Var))
         for a in e.below():
             own |= memo[a]
-        if e.op == "reduce":
+        if e.op in ("reduce", "attend"):
             own = {v for v in own if not v.is_reduction}
+        if e.op == "dot":
+            own.discard(e.attr)
         memo[e] = frozenset(own)
     return memo[root]
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ....kernels.cpu.library import unit_texts
-from ...contraction import Product
-from ...kernel import Kernel
+from ...contraction import Attention, Product
+from ...kernel import Kernel, rewrite_stores
+from ...loops import spelled_out
 from ...refusal import Refusal
 from ..strategy import Choice, Emitted, choose
 from .function import comment, kernel_text
 from .nest import read_nest
-from .strategies import STRATEGIES, contraction
+from .strategies import STRATEGIES, attention, contraction
 from .strategies.way import Way
 from .types import c_name
 
@@ -47,14 +48,25 @@ def emit(kernel: Kernel, vector_bytes: int) -> Emitted:
     return Emitted(kernel.name, f"{kernel.name}.cpp", kernel_text(choice.way), choice.strategy, choice.refused)
 
 
-def emits(product: Product) -> str | Refusal:
+def emits(asked: Product | Attention) -> str | Refusal:
     """The strategy that emits a contraction in a way made for it, or why there is none."""
-    refusal = contraction.worthwhile(product)
+    if isinstance(asked, Attention):
+        refusal = attention.worthwhile(asked)
+        return "attention" if refusal is None else refusal
+    refusal = contraction.worthwhile(asked)
     return "contraction" if refusal is None else refusal
 
 
 def _choice(kernel: Kernel, vector_bytes: int, symbols: tuple[str, ...] | None = None) -> Choice[Way]:
-    return choose(STRATEGIES, read_nest(kernel, vector_bytes, symbols))
+    nest = read_nest(kernel, vector_bytes, symbols)
+    stores = tuple(rewrite_stores(kernel.stores, lambda e: spelled_out(e) if e.op == "attend" else None))
+    if stores == kernel.stores:
+        return choose(STRATEGIES, nest)
+    way = attention.plan(nest)
+    if not isinstance(way, Refusal):
+        return Choice("attention", way, ())
+    choice = choose(STRATEGIES, read_nest(replace(kernel, stores=stores), vector_bytes, symbols))
+    return replace(choice, refused=(("attention", way), *choice.refused))
 
 
 def generate(

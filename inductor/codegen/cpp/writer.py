@@ -77,6 +77,11 @@ class Writer:
         self.nest = replace(self.nest, vector=vector, lanes=lanes)
         self.vector, self.N = vector, lanes
 
+    def keep(self, e: Expr, read: Callable[[], Value]) -> None:
+        """From here on an expression is at hand, also under a mask: what it was loaded from is not read again."""
+        self.at_hand[e] = read
+        self._loads[e] = False
+
     # ----------------------------------------------------------------- blocks
 
     def line(self, text: str) -> None:
@@ -198,7 +203,7 @@ class Writer:
         if e.op == "masked":
             cond, inner, other = e.args
             return [(cond, mask), (inner, _both(mask, cond)), (other, mask)]
-        if e.op in ("reduce", "scan", "load", "index") or e in self.at_hand and mask is None:
+        if e.op in ("reduce", "scan", "dot", "attend", "load", "index") or e in self.at_hand and mask is None:
             return []
         return [(a, mask) for a in e.args]
 
@@ -245,9 +250,22 @@ class Writer:
             return self._masked(e, mask)
         if e.op == "scan":
             raise InternalError(f"[cpp] {e} is read {'under a mask' if mask is not None else 'outside its loop'}")
-        if e.op == "reduce":
+        if e.op == "dot":
+            return self._dot(e, mask)
+        if e.op in ("reduce", "attend"):
             raise InternalError(f"[cpp] {e} is read before it was computed")
         return self._scalar_op(e, mask)
+
+    def _dot(self, e: Expr, mask: Expr | None) -> Value:
+        """A loop of its own."""
+        v, ctype, vector = e.attr, value_type(e, False), self.varies(e)
+        name, kind = self.fresh(), self.type_name(ctype, vector)
+        self.line(f"{kind} {name}{{}};")
+        self.open(f"for (i64 {v.name} = 0; {v.name} < {dim_text(v.extent)}; ++{v.name}) {{", v)
+        part = self.as_type(self.value(e.args[0], mask), ctype)
+        self.line(f"{name} = {name} + {self.as_vector(part) if vector else part.text};")
+        self.close()
+        return Value(name, ctype, vector, self.level, is_name=True)
 
     def _const(self, e: Expr) -> Value:
         ctype = value_type(e, False)

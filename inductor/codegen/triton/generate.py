@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ....kernels.gpu.source import TritonSource
-from ...contraction import Product
+from ...contraction import Attention, Product
 from ...kernel import Kernel
 from ...refusal import Refusal
 from ..strategy import Choice, Emitted, choose
@@ -29,9 +29,11 @@ def emit(kernel: Kernel, options: TritonOptions) -> Emitted:
     return Emitted(kernel.name, f"{kernel.name}.py", text, choice.strategy, choice.refused)
 
 
-def emits(product: Product) -> str | Refusal:
+def emits(asked: Product | Attention) -> str | Refusal:
     """The strategy that emits a contraction in a way made for it, or why there is none."""
-    return contraction.tiles(product.axes)
+    if isinstance(asked, Attention):
+        return Refusal("not-streamed", "heuristic", "the scores of a row are not kept in one program")
+    return contraction.tiles(asked.axes)
 
 
 def _choice(kernel: Kernel, options: TritonOptions) -> Choice[Way]:
