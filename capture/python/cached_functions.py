@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ..values.base import Args, Kwargs, Value
 from ..values.constant import NONE
@@ -106,6 +106,10 @@ def _is_held(value: Value) -> bool:
         return False
     if isinstance(value, ArrayValue):
         return isinstance(value.storage, InputStorage) and value.parent is None and not value.storage.version
+    return _is_weakly_held(value)
+
+
+def _is_weakly_held(value: Value) -> TypeGuard[ObjectValue]:
     return isinstance(value, ObjectValue) and type(value.real).__weakrefoffset__ != 0
 
 
@@ -114,7 +118,7 @@ def _handle(value: Value) -> Callable[[], Any]:
     if isinstance(value, ArrayValue):
         assert isinstance(value.storage, InputStorage)
         return weakref.ref(value.storage.real)
-    if isinstance(value, ObjectValue):
+    if _is_weakly_held(value):
         return weakref.ref(value.real)
     constant = value.as_constant()
     return lambda: constant

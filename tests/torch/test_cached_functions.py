@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 
 import pytest
@@ -9,6 +10,14 @@ import torch
 from torch import nn
 
 import quern
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Size(enum.Enum):
+    SMALL = 1
 
 
 def _counting():
@@ -33,6 +42,8 @@ COUNTED = {
     "several times": lambda more: lambda x: x * more(3) + more(3) + more(4),
     "around a break": _around_a_break,
     "in a loop": lambda more: lambda x: x * sum(more(i % 2) for i in range(5)),
+    "of members": lambda more: lambda x: x * more(Level.LOW) * more(Level.LOW) * more(1),
+    "of members by name": lambda more: lambda x: x * more(n=Level.LOW) * len(str(more(Size.SMALL.value))),
     "by name": lambda more: lambda x: x * more(n=2) * more(2),
 }
 
