@@ -560,6 +560,16 @@ def test_losses_of_two_types_compute_each_step_in_the_type_that_eager_does(loss)
                 torch.testing.assert_close(found, wanted, rtol=2 * torch.finfo(least).eps, atol=0)
 
 
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_the_variance_of_no_elements_is_nan_whatever_its_correction(backend):
+    def f(x):
+        return x.var(0, correction=-1), x.std(correction=-2), *torch.var_mean(x, 1, correction=-1), x.std(0)
+
+    for shape in ((0, 3), (3, 0), (1, 3)):
+        x = torch.ones(shape)
+        torch.testing.assert_close(quern.compile(f, backend=backend)(x), f(x), equal_nan=True)
+
+
 def test_losses_expand_a_tensor_without_dims_before_its_type_counts():
     def f(x, y):
         return F.mse_loss(x, y), F.mse_loss(y, x), F.l1_loss(x, y, reduction="none"), F.smooth_l1_loss(y, x)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .....inductor.graph import Node
-from .....inductor.ops.dims import same
+from .....inductor.ops.dims import is_zero, same
 from ....values.tensor import ArrayValue
 from ..context import Context, Declined
 from ..handlers import name, register
@@ -133,6 +133,8 @@ def _moment(op: str, several: bool = False) -> Any:
             correction = 0 if unbiased is False else 1
         if hasattr(correction, "free_symbols"):
             correction = cx.ev.symbols.specialize(correction, "how much a variance is corrected is part of the kernel")
+        if any(map(is_zero, input.meta.shape)):
+            correction = max(correction, 0)  # of no elements it is NaN, whatever is said to be missing
         attrs = {"dim": _dims(dim if axis is None else axis), "keepdim": keepdim, "correction": correction}
         return cx.results(op, input, **attrs) if several else cx.op(op, input, **attrs)
 
