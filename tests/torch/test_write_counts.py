@@ -165,7 +165,9 @@ def made_and_written(x):
     y.data.mul_(2)
     z[0] = 1
     z[1] += 1
-    return y, y[1:], y.detach(), z, z.data, x + 1
+    past = z.data
+    past.add_(1)
+    return y, y[1:], y.detach(), z, past, past[1:], x + 1
 
 
 def made_by_the_framework(x):

@@ -145,7 +145,7 @@ def call_target(
                 values[k] = source
                 continue
             view = _view(cx, ref, source, seen.inputs[origin], tensors[k], layouts[k], alone)
-            values[k] = loosened(view) if seen.is_loose(tensors[k], origin) else view
+            values[k] = loosened(cx.ev, view) if seen.is_loose(tensors[k], origin) else view
     return _rebuilt(cx, target, seen.results, iter(values))
 
 

@@ -167,7 +167,7 @@ def _relaid(name: str) -> None:
     """
 
     def call(cx: Context, self: ArrayValue, *args: Any, **kwargs: Any) -> None:
-        if self.source is not None or self.storage.is_input or self.viewed or self.storage.frozen:
+        if self.source is not None or self.storage.is_input or self.viewed or self.storage in state_of(cx.ev).loose:
             raise cx.broken("unsupported-inplace", f"the in-place method Tensor.{name}",
                             "it changes the layout of a tensor that is an input, or that shares memory", f"use x = x.{name[:-1]}(...)")  # fmt: skip
         view = BY_NAME[name[:-1]](cx, self, *args, **kwargs)

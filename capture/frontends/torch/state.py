@@ -29,7 +29,7 @@ class TorchState:
     modules:  held modules of which something was used that a new attribute of their own would hide
     quiet:    what is written now goes through `.data`: autograd does not count it as a change
     pending:  storages with writes that autograd does count and that are still to be made, and how many
-    rewritten: storages that the graph makes, and how often the program wrote to them
+    rewritten: how often the program wrote to storages that the graph makes, and to views that count for themselves
     """
 
     def __init__(self, builder: GraphBuilder) -> None:
@@ -71,7 +71,9 @@ class TorchState:
         self.inside: set[int] = set()
         self.quiet = False
         self.pending: dict[Storage, int] = {}
-        self.rewritten: dict[Storage, int] = {}
+        self.rewritten: dict[Storage | ArrayValue, int] = {}
+        #: storages that have loose pieces (see `LooseStep`)
+        self.loose: set[Storage] = set()
         #: how many nodes there were when the call or statement began that is captured now
         self.began = 0
         #: nodes whose tensors are in eager one with a storage's memory, since its last write that autograd counts
@@ -246,16 +248,14 @@ class DataStep(ViewStep):
 
 @dataclass(frozen=True)
 class LooseStep(ViewStep):
-    """A piece of `torch.unsafe_split` and its kin: in its parent's memory, but for autograd a tensor of its own. Nothing is written
-    to memory that has such pieces.
-    """
+    """A piece of `torch.unsafe_split` and its kin: in its parent's memory, but for autograd a tensor of its own."""
 
 
-def loosened(x: ArrayValue) -> ArrayValue:
+def loosened(ev: Machine, x: ArrayValue) -> ArrayValue:
     """A view that was just made, as such a piece."""
     assert x.step is not None
     x.step = LooseStep(x.step.op, x.step.attrs)
-    x.storage.frozen = x.storage.frozen or "autograd does not know that pieces share its memory"
+    state_of(ev).loose.add(x.storage)
     return x
 
 

@@ -315,7 +315,8 @@ class TensorValue(ArrayValue):
     def rebuild_view(self, rb: Emitter, base: str, offset: Dim = 0) -> str:
         restore = rb.inject(*training.view_maker(rb.ev, self))
         shape, stride = rb.sizes(self.meta.shape), rb.sizes(self.meta.stride)
-        return f"{restore}({base}, {shape}, {stride}, {rb.size(self.offset - offset)})"
+        made = f"{restore}({base}, {shape}, {stride}, {rb.size(self.offset - offset)})"
+        return training.counted(rb.ev, rb, self.storage, made, self)
 
 
 def made_in_mode(inference: bool, x: torch.Tensor) -> torch.Tensor:

@@ -48,12 +48,17 @@ def write(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node],
         raise ev.break_("inference-mode-write", f"writing to {array.describe()}, which was made in inference mode",
                         "it would be written when the mode has been left again", "enter the mode outside of the compiled function")  # fmt: skip
     gives = state.requires_grad(node)
+    if storage in state.loose and (gives or state.requires_grad(storage.current(ev))):
+        raise ev.break_("training-view", f"writing to {array.describe()}, which shares its memory with another tensor unknown to autograd",
+                        "only the one that is written to gets a new history", "use a copy (.clone()), or split() in place of unsafe_split()")  # fmt: skip
     if not ev.symbols.assume.fresh_views and not state.quiet and (gives or state.requires_grad(storage.current(ev))):
         raise _refused(ev, array, "writing under views that are read afterwards, in")
     if array.parent is not None:
+        if isinstance(array.step, (DataStep, LooseStep)) and not state.quiet:
+            _count_alone(ev, array)
         if state.grad and is_unwritable(array) and (gives or array.requires_grad(ev)):
             raise _refused(ev, array, "writing to")
-        with state.quietly(isinstance(array.step, DataStep)):
+        with state.quietly(isinstance(array.step, (DataStep, LooseStep))):
             _write_to_view(ev, array, node, assign)
         if storage.node in state.stored:
             array._version = -1  # read again, from the tensor that was really written to
@@ -78,12 +83,20 @@ def write(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node],
 
 def write_again(ev: Machine, array: Any) -> None:
     """Write to an array what it holds: nothing changes, and autograd counts it."""
-    link = array
-    while link is not None:
-        if isinstance(link.step, DataStep):
-            return
-        link = link.parent
-    _count(ev, array.storage)
+    owner = _counter(array)
+    if owner is None:
+        _count(ev, array.storage)
+    else:
+        _count_alone(ev, owner)
+
+
+def _counter(array: Any) -> Any:
+    """The nearest view that counts writes for itself, past autograd (`x.data`) or unknown to it (a loose piece): `array`, or what it
+    is a view of. None: its storage counts them.
+    """
+    while array is not None and not isinstance(array.step, (DataStep, LooseStep)):
+        array = array.parent
+    return array
 
 
 def is_unwritable(array: Any) -> bool:
@@ -220,6 +233,11 @@ def count_writes(target: torch.Tensor, count: int) -> None:
     increment_version((target,) * count)
 
 
+def _count_alone(ev: Machine, view: Any) -> None:
+    counts = state_of(ev).rewritten
+    counts[view] = counts.get(view, 0) + 1
+
+
 def count_relaying(ev: Machine, array: Any) -> None:
     """A tensor that the graph makes gets another layout in place, a write as well. The first of one that is no view is made, and
     counted, where it comes out (`relaid`).
@@ -229,12 +247,12 @@ def count_relaying(ev: Machine, array: Any) -> None:
         counts[array.storage] = counts.get(array.storage, 0) + 1
 
 
-def counted(ev: Machine, rb: Emitter, storage: Storage, text: str) -> str:
-    """Code for a tensor that the graph made, written to as often as the program did. Where gradients are recorded some node may
-    have saved it, content and count: it stays as it is.
+def counted(ev: Machine, rb: Emitter, storage: Storage, text: str, array: Any = None) -> str:
+    """Code for a tensor that the graph made, or for a view that may count for itself, written to as often as the program did. Where
+    gradients are recorded some node may have saved it, content and count: it stays as it is.
     """
     state = state_of(ev)
-    writes = state.rewritten.get(storage, 0)
+    writes = state.rewritten.get(storage if array is None else _counter(array), 0)
     if not writes or state.recorded() or state.is_inference(storage):
         return text
     return rb.temp(f"{rb.inject(written, 'written')}({text}, {writes})")
