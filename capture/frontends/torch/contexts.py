@@ -1,4 +1,4 @@
-"""`with` blocks of torch that change nothing of what a graph computes: labels for profilers, notes for who traces, hooks forbidden inside."""
+"""`with` blocks of torch that change nothing of what a graph means: the choice of kernels for attention, labels for profilers, notes for who traces, hooks forbidden inside."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn import attention
 
 from ...machine.objects import MethodValue
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import FALSE, NONE
+from ...values.mappings import DictValue
 from .handlers import FUNCTIONS
+from .state import state_of
 
 if TYPE_CHECKING:
     from ...values.base import Emitter, Machine
@@ -54,6 +57,32 @@ class UnnoticedValue(Value):
         return name
 
 
+class KernelsValue(UnnoticedValue):
+    """`sdpa_kernel(...)`, which calls of attention inside heed."""
+
+    __slots__ = ("kernels",)
+
+    def __init__(self, args: Args, kwargs: Kwargs, kernels: tuple[tuple[int, ...], bool]) -> None:
+        super().__init__(attention.sdpa_kernel, args, kwargs, DictValue([]))
+        self.kernels = kernels
+
+    def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
+        found = super().call_method(ev, name, args, kwargs)
+        if name == "__enter__":
+            state_of(ev).attention.append(self.kernels)
+        else:
+            state_of(ev).attention.remove(self.kernels)
+        return found
+
+
+def _sdpa_kernel(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    named = dict(zip(("backends", "set_priority"), args)) | dict(kwargs)
+    chosen = ev.known(named["backends"])
+    in_order = "set_priority" in named and bool(ev.known(named["set_priority"]))
+    one = isinstance(chosen, attention.SDPBackend)
+    return KernelsValue(args, kwargs, (tuple(map(int, [chosen] if one else chosen)), in_order))
+
+
 def _record_function(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     """A label, which nobody reads while no profiler is on."""
     enabled = ev.names.inject(_autograd._profiler_enabled, "profiler_enabled")
@@ -81,4 +110,5 @@ def _annotate(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
 
 FUNCTIONS[torch.autograd.profiler.record_function] = _record_function
 FUNCTIONS[torch.fx.traceback.annotate] = _annotate
+FUNCTIONS[attention.sdpa_kernel] = _sdpa_kernel
 FUNCTIONS[torch.autograd.graph.disable_saved_tensors_hooks] = _disable_saved_tensors_hooks

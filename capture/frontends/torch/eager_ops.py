@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ....inductor.checks import REFUSED
 from ....inductor.dtypes import DType
@@ -295,6 +296,12 @@ def _attention(q: Any, k: Any, v: Any, mask: Any, *, is_causal: bool, scale: flo
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, is_causal=is_causal, scale=scale, enable_gqa=enable_gqa
     )
+
+
+def attention_by(kernels: Sequence[int], in_order: bool, *args: Any, **kwargs: Any) -> Any:
+    """Attention by one of these kernels."""
+    with sdpa_kernel([SDPBackend(k) for k in kernels], in_order):
+        return F.scaled_dot_product_attention(*args, **kwargs)
 
 
 # ------------------------------------------------------------------ products

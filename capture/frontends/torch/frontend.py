@@ -63,7 +63,7 @@ from .inplace import RELAID, call_inplace, is_inplace
 from .lazy import is_lazy
 from .module import StandsForModule
 from .modules import NNModuleValue
-from .names import convert, create, data, index, legacy, nn, pointwise, reduce, shape  # noqa: F401  imported for the rows they add
+from .names import attention, convert, create, data, index, legacy, nn, pointwise, reduce, shape  # noqa: F401  imported for the rows they add
 from .own_operators import raising_again
 from .recording import Program, Recording, Unrecorded, is_public, recorded, recording_handler
 from .results import SizeValue
@@ -75,7 +75,9 @@ if TYPE_CHECKING:
     from ...values.base import Emitter, Machine
 
 #: immutable objects of torch, compared by value
-_CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.finfo, torch.iinfo)
+_CONSTANTS = (
+    torch.dtype, torch.device, torch.layout, torch.memory_format, torch.finfo, torch.iinfo, torch.nn.attention.SDPBackend,
+)  # fmt: skip
 #: operators that call functions
 _CALLING = torch._ops.HigherOrderOperator
 #: torch's Python code that is not captured like the user's: compilers, operators' machinery, devices and processes

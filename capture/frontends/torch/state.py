@@ -82,6 +82,8 @@ class TorchState:
         self.attributes: dict[ArrayValue, dict[str, Value | None]] = {}
         #: modes of `__torch_function__` that the program entered, and how often it disabled that of subclasses
         self.modes: list[Value] = []
+        #: the kernels of attention that the program chose (their numbers, and whether their order counts), the innermost last
+        self.attention: list[tuple[tuple[int, ...], bool]] = []
         self.subclasses_disabled = 0
         #: hooks that the program registered (see `hooks`)
         self.registrations: list[Any] = []

@@ -374,19 +374,6 @@ def one_hot(cx: Context, tensor: ArrayValue, num_classes: int = -1) -> Node:
     return cx.op("one_hot", tensor, num_classes=num_classes)
 
 
-@name("F.scaled_dot_product_attention")
-def attention(cx: Context, query: ArrayValue, key: ArrayValue, value: ArrayValue, attn_mask: ArrayValue | None = None,
-              dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
-              enable_gqa: bool = False) -> Node:  # fmt: skip
-    if dropout_p:
-        args = (query, key, value, attn_mask, dropout_p, is_causal)
-        return extern_call(
-            cx, "F.scaled_dot_product_attention", args, {"scale": scale, "enable_gqa": enable_gqa}, effects=True
-        )
-    return cx.op("scaled_dot_product_attention", query, key, value, attn_mask, is_causal=is_causal, scale=scale,
-                 enable_gqa=enable_gqa)  # fmt: skip
-
-
 # ------------------------------------------------------------------ dropout
 
 
