@@ -456,6 +456,16 @@ def test_writes_at_computed_places_of_changing_size(write):
         agree(x, y)
 
 
+def test_rows_of_no_elements_are_written_at_computed_places():
+    def fn(x, at):
+        return x.index_copy(0, at, x[:1]), x.index_add(0, at, x[:1])
+
+    ours = quern.compile(fn, dynamic=True)
+    for size in (3, 5):
+        x, at = torch.empty(size, 0), torch.tensor([0])
+        agree(ours(x, at), fn(x, at))
+
+
 @pytest.mark.parametrize("correction", [0, 1, 2, 3, 7, 0.5, 2.5])
 @pytest.mark.parametrize(
     "spread",

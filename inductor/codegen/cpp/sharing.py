@@ -102,6 +102,8 @@ def _is_disjoint(s: Store, v: Var) -> bool:
     """Whether different values of `v` always write different elements."""
     if s.mode == "store" and not any(isinstance(a, Indirect) for a in s.index.atoms()):
         return v in index_vars(s.index, {})  # a write at a place known beforehand may be done over and over
+    if v.extent == 0:
+        return True
     step = s.index.coefficient(v)
     if not isinstance(step, int) or step == 0 or not isinstance(v.extent, int):
         return False
