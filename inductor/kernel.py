@@ -137,18 +137,24 @@ class Kernel:
 
     @property
     def moved(self) -> Dim:
-        """Bytes loaded and stored, each place once (what stands under a condition counts whole)."""
-        sizes = {b.name: b.dtype.size for b in self.args}
+        """Bytes loaded and stored, each place once: no more of a buffer than it has (what stands under a condition counts whole)."""
         values = postorder([s.value for s in self.stores] + self._store_indirects())
-        places = [(e.attr[0], e.attr[1]) for e in values if e.op == "load"]
-        places += [(s.buffer, s.index) for s in self.stores for _ in range(1 if s.mode == "store" else 2)]
+        loaded = [(e.attr[0], e.attr[1]) for e in values if e.op == "load"]
+        stored = [(s.buffer, s.index) for s in self.stores]
+        loaded += [(s.buffer, s.index) for s in self.stores if s.mode != "store"]
+        return sum((self._touched(b, places) for b in self.args for places in (loaded, stored)), start=0)
+
+    def _touched(self, b: Buffer, places: Iterable[tuple[str, Index]]) -> Dim:
+        """Bytes of a buffer at which some of these places are."""
         total: Dim = 0
-        for buffer, index in places:
-            points: Dim = sizes[buffer]
+        for index in {index for buffer, index in places if buffer == b.name}:
+            points: Dim = 1
             for v in index.vars():
                 points = points * v.extent
             total = total + points
-        return total
+        if isinstance(total, int) and isinstance(b.size, int):
+            total = min(total, b.size)
+        return total * b.dtype.size
 
     def _store_indirects(self) -> list[Expr]:
         return [e for s in self.stores for e in _read(s.index)]

@@ -169,6 +169,13 @@ class Plan:
                 total += sum(held(v.buffer, v.shape) for v in step.inputs if v) + sum(map(held, step.outputs))
         return total
 
+    def bytes_held(self) -> int:
+        """Bytes of the inputs and results of a plan without symbols, each once: what a run that needs them all moves at least."""
+        specs = {b.name: b for b in self.buffers}
+        names = dict.fromkeys((*self.inputs, *self.outputs, *(name for _, name in self.mutations)))
+        shapes = ((specs[name].shape, specs[name].dtype) for name in names if name in specs)
+        return sum(math.prod(map(int, shape)) * dtypes.get(dtype).size for shape, dtype in shapes)
+
     def is_native(self, step: RunKernels) -> bool:
         """Whether a step is one call of C++ code."""
         return self.codegen == "cpp" and step.device == "cpu"

@@ -245,7 +245,8 @@ def _candidates(
     found: list[tuple[int, int]] = []
     for k in {*producers, *siblings[-2 * _SIBLINGS_TRIED :]} - {unit.index}:
         other = units.get(k)
-        if other is None or k > unit.index or not isinstance(other.step, Group):
+        # a unit that was fused into an earlier one may read what stands between the two
+        if other is None or (k > unit.index and k not in producers) or not isinstance(other.step, Group):
             continue
         if other.step.publishes or unit.step.publishes:
             continue

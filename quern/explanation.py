@@ -106,6 +106,9 @@ class Explanation:
                     f"  {count(r.loops_before, 'loop nest')} -> {count(r.launches, 'kernel launch', 'kernel launches')} of "
                     f"{count(r.kernels, 'kernel')}, {count(r.calls, 'framework call')}; plan {r.key[:12]} {origin}"
                 )
+                if not r.plan.symbols:
+                    moved, held = (f"{n / 1024:.1f} KiB" for n in (r.plan.bytes_moved(), r.plan.bytes_held()))
+                    lines.append(f"  moves {moved} to and from memory; its inputs and results are {held}")
                 for k in r.plan.kernels:
                     lines.append(f"    {k.name}: {'; '.join(map(str, k.origins))}")
                     lines.append(
