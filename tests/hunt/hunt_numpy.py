@@ -24,7 +24,7 @@ POINTWISE = (
 VIEWS = (
     "{a}.T", "{a}[1:]", "{a}[:-1]", "{a}[::2]", "{a}[::-1]", "{a}[..., ::-1]", "{a}[None]", "{a}.reshape(-1)", "{a}[0]", "{a}[-1]", "{a}.ravel()", "{a}[..., 0]", "{a}[..., 1:]", "np.squeeze({a})", "np.flip({a})", "np.flip({a}, {d})", "{a}[:, None]", "{a}.swapaxes(0, -1)", "{a}[...]", "{a}[()]",
     "{a}.flatten()", "{a}.ravel('F')", "{a}.reshape(-1, order='F')", "np.broadcast_to({a}, (2, *{a}.shape))", "np.roll({a}, 1)", "np.roll({a}, n, {d})", "np.rot90({a})", "np.rot90({a}, n)", "np.expand_dims({a}, {d})", "np.moveaxis({a}, 0, -1)", "np.concatenate([{a}, {b}])", "np.concatenate([{a}, {a}], {d})", "np.stack([{a}, {b}], {d})", "np.hstack([{a}, {b}])",
-    "np.vstack([{a}, {b}])", "np.pad({a}, 1)", "np.pad({a}, 1, mode='edge')", "np.pad({a}, ((n, 0),) * {a}.ndim)", "np.tile({a}, 2)", "np.repeat({a}, 2, {d})", "np.repeat({a}, n)", "np.tril({a}, {i})", "np.triu({a})", "np.diagonal({a})", "np.diag({a})", "{a}.diagonal({i})", "np.split({a}, 2)[0]", "np.array_split({a}, 2, {d})[1]", "np.take({a}, 0, {d})",
+    "np.vstack([{a}, {b}])", "np.pad({a}, 1)", "np.pad({a}, 1, mode='edge')", "np.pad({a}, ((n, 0),) * {a}.ndim)", "np.tile({a}, 2)", "np.tile({a}, (n, 1))", "np.repeat({a}, 2, {d})", "np.repeat({a}, n)", "np.tril({a}, {i})", "np.triu({a})", "np.diagonal({a})", "np.diag({a})", "{a}.diagonal({i})", "np.split({a}, 2)[0]", "np.array_split({a}, 2, {d})[1]", "np.take({a}, 0, {d})",
     "np.take({a}, [0, -1], {d})", "np.take({a}, 1)", "{a}[n:]", "{a}[:n]", "{a}[..., n:]", "np.atleast_2d({a})", "np.fliplr({a})", "np.flipud({a})", "np.transpose({a})", "{a}.view()", "{a}.view(np.int64)", "np.einsum('ii->i', {a} if {a}.size else {a}[:, :0])", "np.einsum('ij->ji', {a})", "np.resize({a}, (2, 2))", "np.delete({a}, 0, {d})", "np.insert({a}, 0, k, {d})", "np.append({a}, {b})", "np.ravel({a}, order='K')",
     "np.lib.stride_tricks.sliding_window_view({a}, 2, {d})", "np.meshgrid({a}, {b})[0]", "np.broadcast_arrays({a}, {b})[0]", "np.column_stack([{a}, {b}])", "np.dstack([{a}, {b}])", "np.unstack({a})[0]", "{a}.squeeze({d})", "np.rollaxis({a}, {d})", "np.copy({a}, order='K')",
 )  # fmt: skip
@@ -33,6 +33,7 @@ REDUCTIONS = (
     "np.sort({a}, axis={d})", "np.sort({a}, axis=None)", "np.argsort({a}, axis={d}, kind='stable')", "np.median({a}, axis={d})", "np.percentile({a}, 30, axis={d})", "np.quantile({a}, 0.3)", "np.ptp({a}, axis={d})", "np.diff({a}, axis={d})", "np.diff({a}, n=2)", "np.gradient({a}, axis={d})", "np.nansum({a}, axis={d})", "np.nanmax({a}, axis={d})", "np.nanmean({a}, axis={d})", "np.average({a}, axis={d})",
     "np.linalg.norm({a}, axis={d})", "np.linalg.norm({a})", "np.count_nonzero({a}, axis={d})", "np.trace({a})", "np.maximum.accumulate({a}, axis={d})", "np.add.reduce({a}, axis={d})", "np.multiply.reduce({a})", "np.logical_or.reduce({a}, axis={d})", "{a}.sum(axis={d}, dtype=np.float32)", "{a}.mean(keepdims=True)", "np.sum({a}, axis={d}, where={a} > 0)", "np.max({a}, axis={d}, initial=k)",
     "np.trapezoid({a}, axis={d})", "np.convolve({a}, {b})", "np.interp({a}, [0, 1, 2], [k, 1, n])", "np.histogram({a}, 4, (-2, 2))[0]", "np.bincount(abs({a}).astype(int).ravel() % 5)", "np.digitize({a}, [-1, 0, 1])", "np.searchsorted(np.sort({a}), {b})", "np.cov({a})", "np.corrcoef({a})", "np.linalg.det({a})", "np.linalg.inv({a})", "np.unique({a})",
+    "np.fft.fft({a}, axis={d})", "np.fft.rfft({a}, axis={d})", "np.fft.ifft2({a})", "np.fft.fftshift({a})", "np.linalg.svd({a}, compute_uv=False)", "np.linalg.slogdet({a})[1]", "np.linalg.matrix_power({a}, 2)", "np.modf({a})[{i}]", "np.divmod({a}, {b})[1]",
 )  # fmt: skip
 #: of arrays of three axes NumPy makes a product for each pair of rows, we one of matrices: where a term overflows that differs
 BINARY = (
@@ -53,7 +54,7 @@ WRITES = (
 )  # fmt: skip
 #: functions whose results are each made of many terms
 JOINS = re.compile(r"sum|mean|std|var|prod|average|norm|trapezoid|convolve|cov|corrcoef|det|inv|solve|@|dot|inner|matmul|cross|trace|interp"
-                   r"|gradient|reduce|polyval|add\.at|quantile|percentile|median|accumulate| \* k \+ n")  # fmt: skip
+                   r"|gradient|reduce|polyval|fft|svd|matrix_power|add\.at|quantile|percentile|median|accumulate| \* k \+ n")  # fmt: skip
 #: functions that read the limits of their operands' type
 TYPED = re.compile(r"nan_to_num|spacing|nextafter")
 TEMPLATES = POINTWISE + VIEWS * 2 + REDUCTIONS + BINARY + INDEXING + WRITES * 2
@@ -70,7 +71,7 @@ DTYPES = (
     "float16",
     "complex128",
 )
-SHAPES = ((), (1,), (5,), (3, 4), (4, 1), (2, 3, 4), (1, 4), (17, 3), (0, 3), (33,), (4, 4), (2, 2, 2))
+SHAPES = ((), (1,), (5,), (3, 4), (4, 1), (2, 3, 4), (1, 4), (17, 3), (0, 3), (33,), (4, 4), (2, 2, 2), (2, 3, 3, 3))
 
 
 class NumpyArrays:
