@@ -23,7 +23,7 @@ from ..nest import Nest
 from ..sharing import Sharing, is_shareable, take_apart
 from ..types import SIZES
 from ..writer import Value, Writer
-from .blocking import Blocking, Pieces, choose_blocking, choose_dots, pieces, widest
+from .blocking import Blocking, choose_blocking, choose_dots, pieces, widest
 from .operands import (
     Operands,
     Right,
@@ -37,6 +37,7 @@ from .operands import (
     left_at,
     packed_left,
     panel_size,
+    pieces_type,
     right_at,
     runs_along,
     steps_of,
@@ -85,7 +86,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Streaming:
-    """scores, sums: the two products, the second one's operands being weights and values; task_rows: blocks of rows a task has"""
+    """scores, sums: the two products, the second one's operands being weights and values."""
 
     nest: Nest
     shape: Shape
@@ -212,7 +213,7 @@ def _emit_tasks(way: Streaming) -> Function:
     keys, height = count_points((shape.key,)), b.rows.size * b.task_rows
     w = Writer(way.nest)
     for name, p in (("Rows", b.rows), ("Keys", b.columns), ("Columns", sums.columns)):
-        w.line(f"typedef {_pieces(p)} {name};")
+        w.line(f"typedef {pieces_type(p)} {name};")
     arrays = {
         "keys": panel_size(way.scores), "values": panel_size(way.sums), "strip": b.rows.size * _pitch(way),
         "sums": height * sums.width, "most": height, "total": height,
@@ -240,10 +241,6 @@ def _emit_tasks(way: Streaming) -> Function:
     _finish(w, way)
     w.close()
     return Function(w.blocks[0].lines, str(count_points(shape.batch) * b.down))
-
-
-def _pieces(p: Pieces) -> str:
-    return f"Pieces<{p.size}, {p.longer}, {'true' if p.is_even else 'false'}>"
 
 
 def _lay_down(w: Writer, way: Streaming) -> None:

@@ -23,7 +23,7 @@ from ..reductions import know
 from ..sharing import Sharing, is_shareable, take_apart
 from ..types import SIZES
 from ..writer import Value, Writer
-from .blocking import FEW_ROWS, Pieces, choose_blocking, choose_dots, choose_reading
+from .blocking import FEW_ROWS, choose_blocking, choose_dots, choose_reading
 from .operands import (
     Operands,
     choose_right,
@@ -38,6 +38,7 @@ from .operands import (
     open_columns,
     packed_left,
     panel_size,
+    pieces_type,
     right_at,
     runs_along,
 )
@@ -150,8 +151,8 @@ def _emit_tasks(way: Blocks) -> Function:
     element = element_type(c)
     w = Writer(way.nest)
     height = b.rows.size if single else b.rows.size * b.task_rows
-    w.line(f"typedef {_pieces(b.rows)} Rows;")
-    w.line(f"typedef {_pieces(b.columns)} Columns;")
+    w.line(f"typedef {pieces_type(b.rows)} Rows;")
+    w.line(f"typedef {pieces_type(b.columns)} Columns;")
     w.line(f"Scratch<{element}> panel_memory({panel_size(way)}), sums_memory({height * b.width});")
     w.line(f"{element} *panel = panel_memory.data, *sums = sums_memory.data;")
     w.open("for (i64 task = begin; task < end; ++task) {", *c.batch)
@@ -187,10 +188,6 @@ def _emit_tasks(way: Blocks) -> Function:
     w.close()
     w.close()
     return Function(w.blocks[0].lines, str(count_points(c.batch) * b.across * b.down))
-
-
-def _pieces(p: Pieces) -> str:
-    return f"Pieces<{p.size}, {p.longer}, {'true' if p.is_even else 'false'}>"
 
 
 # --------------------------------------------------------------------------- what becomes of the sums

@@ -18,7 +18,7 @@ from ..reductions import position_in
 from ..sharing import take_apart
 from ..types import SIZES, c_name, value_type
 from ..writer import Writer
-from .blocking import FEW_ROWS, Blocking
+from .blocking import FEW_ROWS, Blocking, Pieces
 from .tiles import keep_square, open_rows, open_squares, tiled_loads, turn_square
 from .way import Function
 
@@ -76,6 +76,11 @@ def count_points(variables: Iterable[Var]) -> int:
 def element_type(c: Contraction) -> str:
     """The C++ type of the sums."""
     return value_type(c.total, False)
+
+
+def pieces_type(p: Pieces) -> str:
+    """The C++ type that cuts a length so."""
+    return f"Pieces<{p.size}, {p.longer}, {'true' if p.is_even else 'false'}>"
 
 
 def lanes_along(nest: Nest, vector: Var, size: int) -> int:
