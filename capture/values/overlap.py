@@ -38,7 +38,8 @@ def overlap(a: ArrayValue, b: ArrayValue) -> Overlap:
     if not (a.is_placed() and b.is_placed()):
         return Overlap.UNCLEAR
     if a.offset == b.offset and _axes(a.meta) == _axes(b.meta):
-        return Overlap.SAME
+        # PyTorch calls them the same only if the strides of axes that do not move are equal too
+        return Overlap.SAME if a.meta.stride == b.meta.stride else Overlap.UNCLEAR
     if _in_order(a, b) or _in_order(b, a) or not _may_meet(a, b):
         return Overlap.NONE
     dense = all(is_dense(x.meta.shape, x.meta.stride) for x in (a, b))

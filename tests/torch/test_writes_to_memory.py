@@ -102,6 +102,7 @@ REFUSED = (
     "torch.add(x[1:], 1, out=x[:-1])", "torch.cumsum(x[1:], 0, out=x[:-1])", "x[:4] += x[2:6]", "x.expand(2, 9).add_(1)",
     "x.view(3, 3).copy_(x.view(3, 3).t())", "x.index_add_(0, torch.tensor([0]), x[:1])", "x.scatter_(0, torch.tensor([0, 1]), x[:2])",
     "x[torch.tensor([0, 1])] = x[:2]", "torch.cat([x[:4], x[4:]], out=x)", "x.clamp_(x[0:1].expand(9).contiguous()[:8])",
+    "x[2].unsqueeze(-1).copy_(x[2])", "x[2:3].copy_(x[2])", "x.view(9, 1).copy_(x.view(9, 1).as_strided((9, 1), (1, 5)))",
 )  # fmt: skip
 TAKEN = (
     "x[:4] = x[4:8]", "x += x", "x[2:5].sub_(x[2:5])", "x.view(3, 3)[:, 0] = x.view(3, 3)[:, 1]", "x.view(3, 3)[0] += x.view(3, 3)[1]",
