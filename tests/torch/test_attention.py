@@ -213,6 +213,31 @@ def test_scores_of_any_size():
         check(softmaxed, q, k * scale.view(-1, 1), v, tolerance=1e-4)
 
 
+@pytest.mark.parametrize("scale", [1, 10, 100])
+def test_as_accurate_as_the_librarys(scale):
+    q, k, v = QKV(8, rows=300, keys=700, head=64)
+    q = q * scale
+    with torch.no_grad():
+        exact = attention(q.double(), k.double(), v.double())
+        theirs, ours = ((f(q, k, v) - exact).abs().max() for f in (attention, quern.compile(attention)))
+    assert ours <= 1.5 * theirs + 2e-7
+
+
+def test_what_is_read_is_written_to_afterwards():
+    """The result goes to the operand's own memory: not before all of it was read."""
+    x = T(2, 3, 48, 16)
+
+    def f(x):
+        x.copy_(attention(x, x, x))
+        x[:, :1] += softmaxed(x, x, x)[:, :1]
+
+    expected, found = x.clone(), x.clone()
+    with torch.no_grad():
+        f(expected)
+        quern.compile(f, fullgraph=True)(found)
+    torch.testing.assert_close(found, expected, rtol=3e-5, atol=3e-5)
+
+
 NOT_STREAMED = {
     "weights are a result": lambda q, k, v: torch.softmax(q @ k.mT, -1).sum() + (torch.softmax(q @ k.mT, -1) @ v),
     "along another axis": lambda q, k, v: torch.softmax(q @ k.mT, -2) @ v,
