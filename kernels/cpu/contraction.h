@@ -28,9 +28,10 @@ template <class T> struct Right {
 };
 
 // out[r * pitch + c * N + l] = (fresh ? 0 : what is there) + sum over t < inner of a[r, t] * b[c, t, l] for r < R, c < C and the N lanes l
-// of V. far: the right operand was not laid down, and the processor does not foresee its long steps
+// of V. far: the right operand was not laid down, and the processor does not foresee its long steps. One copy serves all calls: those that
+// know a pitch are no faster, and take long to compile.
 template <bool far, class V, int R, int C>
-__attribute__((noinline)) void multiply_block(
+__attribute__((noinline, noclone)) void multiply_block(
     lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, i64 inner) {
   constexpr int N = lanes<V>;
   V sum[R][C] = {};
@@ -111,7 +112,7 @@ struct Plus {
 // out[r * pitch + c] = (fresh ? 0 : what is there) + sum over t < inner of a[r, t] * b[c, t], for r < R and c < C: both operands step
 // by one along the inner axis. What the processor reads ahead of its own accord is too little where the right operand comes from far.
 template <class V, int R, int C>
-__attribute__((noinline)) void dot_block(lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, i64 inner) {
+__attribute__((noinline, noclone)) void dot_block(lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, i64 inner) {
   constexpr int N = lanes<V>, ahead = 2048 / sizeof(lane<V>);
   V sum[R][C] = {};
   auto step = [&](i64 t, auto n) INLINE_BODY {

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import sympy
 from quern.inductor import dtypes as dt
-from quern.inductor.chooser import REASONS, Choice, Reason, choose, contraction_axes
+from quern.inductor.chooser import REASONS, Choice, Reason, choose, described
 from quern.inductor.codegen import cpp, triton
-from quern.inductor.contraction import Axes, Contraction, Product, recognise
+from quern.inductor.contraction import Attention, Axes, Contraction, Product, recognise
 from quern.inductor.graph import TensorMeta, contiguous_strides
 from quern.inductor.kernel import Kernel
 from quern.inductor.ops import OPS
@@ -233,11 +233,11 @@ ASKED = {
 def test_code_generators_are_asked_about_the_axes_of_the_kernel_to_be(name):
     b = builder()
     made = ASKED[name](b)
-    asked = contraction_axes(made, OPS)
+    asked = described(made, OPS)
     b.graph.outputs = [made]
     (kernel,) = schedule_graph(b.graph, contractions="generated", simplify=False).kernels
     found = recognise(kernel)
-    assert isinstance(found, Contraction) and found.axes == asked
+    assert isinstance(found, Contraction) and isinstance(asked, Product) and found.axes == asked.axes
 
 
 @pytest.mark.parametrize(("codegen", "blocks", "nothing"), [
@@ -248,9 +248,9 @@ def test_code_generators_say_why_they_leave_a_product_to_the_library(codegen, bl
     emits = {"cpp": cpp.emits, "triton": triton.emits}[codegen]
     b = builder()
     for made, code in ((node(), blocks), (b.mv(tensor(b, (7, 5)), tensor(b, (5,))), nothing)):
-        axes = contraction_axes(made, OPS)
-        assert axes is not None
-        said = emits(Product(axes, made.dtype, finished=False))
+        asked = described(made, OPS)
+        assert isinstance(asked, Product)
+        said = emits(asked)
         assert isinstance(said, Refusal) and said.code == code and said.kind == "heuristic"
 
 
@@ -271,6 +271,23 @@ def test_what_cpp_leaves_to_the_library(code):
     assert cpp.emits(Product(few, dt.float32, finished=False)) == "contraction"
     said = cpp.emits(LEFT[code])
     assert isinstance(said, Refusal) and said.code == code
+
+
+@pytest.mark.parametrize(("shapes", "attrs", "batch", "rows"), [
+    (((2, 4, 40, 8), (2, 4, 50, 8), (2, 4, 50, 6)), {}, (2, 4), (40,)),
+    (((2, 4, 40, 8), (50, 8), (50, 6)), {}, (), (2, 4, 40)),
+    (((60, 8), (2, 50, 8), (2, 50, 6)), {}, (2,), (60,)),
+    (((2, 4, 40, 8), (2, 1, 50, 8), (2, 1, 50, 6)), {"is_causal": True}, (2,), (4, 40)),
+])  # fmt: skip
+def test_attention_is_described(shapes, attrs, batch, rows):
+    b = builder()
+    made = b.scaled_dot_product_attention(*(tensor(b, shape) for shape in shapes), None, **attrs)
+    asked = described(made, OPS)
+    assert asked == Attention(batch, rows, keys=50, inner=8, columns=(6,), dtype=dt.float32)
+    assert cpp.emits(asked) == "attention"
+    for other in (dataclasses.replace(asked, dtype=dt.bfloat16), dataclasses.replace(asked, keys=2)):
+        assert isinstance(cpp.emits(other), Refusal)
+    assert isinstance(triton.emits(asked), Refusal)
 
 
 def test_a_product_is_finished_by_loops_over_its_own_elements():
