@@ -120,6 +120,8 @@ def _softmax_of(weights: Node, users: Mapping[Node, Set[Node]]) -> Node | None:
     along_last = (*scores.shape[:-1], 1)
     if not scores.shape or scores.shape[-1] == 1 or not most.shape == total.shape == along_last:
         return None
+    if not total.dtype == weights.dtype == scores.dtype:
+        return None  # a sum may be asked for in a wider type
     read = {scores: {most, shifted}, most: {shifted}, shifted: {powers}, powers: {total, weights}, total: {weights}}
     return scores if all(users[n] == by for n, by in read.items()) else None
 

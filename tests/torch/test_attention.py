@@ -42,10 +42,10 @@ def softmaxed(q, k, v):
     return torch.softmax(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), dim=-1) @ v
 
 
-def by_exponentials(q, k, v):
+def by_exponentials(q, k, v, dtype=None):
     scores = q @ k.mT * 0.3
     powers = torch.exp(scores - scores.amax(-1, keepdim=True))
-    return (powers / powers.sum(-1, keepdim=True)) @ v
+    return (powers / powers.sum(-1, keepdim=True, dtype=dtype)) @ v.to(dtype or v.dtype)
 
 
 def by_einsum(q, k, v):
@@ -245,6 +245,7 @@ NOT_STREAMED = {
     "one key": lambda q, k, v: softmaxed(q, k[..., :1, :], v[..., :1, :]),
     "no keys": lambda q, k, v: softmaxed(q, k[..., :0, :], v[..., :0, :]),
     "no batch": lambda q, k, v: softmaxed(q[:0], k[:0], v[:0]),
+    "summed in a wider type": lambda q, k, v: by_exponentials(q, k, v, torch.float64),
     "a sum of two products": lambda q, k, v: torch.softmax(q @ k.mT + k[..., :48, :] @ k.mT, -1) @ v,
 }
 
