@@ -84,9 +84,9 @@ class Found:
     total: Node
 
 
-def find(graph: Graph, is_product: Callable[[Node], bool]) -> list[Found]:
-    """All in a graph of which nothing but the end is read elsewhere."""
-    users: dict[Node, Set[Node]] = {n: set(read) for n, read in graph.users().items()}
+def find(graph: Graph, readers: Mapping[Node, Sequence[Node]], is_product: Callable[[Node], bool]) -> list[Found]:
+    """All in a graph of which nothing but the end is read elsewhere. readers: of each node (`Graph.users`)"""
+    users: dict[Node, Set[Node]] = {n: set(read) for n, read in readers.items()}
     kept = {*graph.outputs}
     found = []
     for total in filter(is_product, graph.nodes):

@@ -107,27 +107,30 @@ def choose_runners(
 ) -> tuple[Graph, tuple[Chosen, ...]]:
     """The graph with contractions where generated code was chosen, and each choice."""
     products = [n for n in graph.nodes if _is_product(n)]
-    attentions = [
-        (f, choice) for f in find(graph, _is_product)
-        if (choice := _chosen(asked(f, ops), emits, f.total.meta.device)).generated
-    ] if len(products) > 1 else []  # fmt: skip
-    rows = {n: row for f, _ in attentions for n, row in ((f.product, DOTS), (f.total, ATTEND))}
-    known: dict[Any, Choice] = {}  # repeated layers are asked about once
-    choices: dict[Node, Choice] = {n: choice for f, choice in attentions for n in (f.product, f.total)}
     users = graph.users() if products else {}
+    known: dict[Any, Choice] = {}  # repeated layers are asked about once
+    choices: dict[Node, Choice] = {}
+    rows: dict[Node, Op] = {}
+    scores: dict[Node, Node] = {}
+    for f in find(graph, users, _is_product) if len(products) > 1 else ():
+        key: Any = (*map(_asks, (f.product, f.total)), f.scores.meta)
+        if key not in known:
+            known[key] = _chosen(asked(f, ops), emits, f.total.meta.device)
+        if known[key].generated:
+            choices.update({f.product: known[key], f.total: known[key]})
+            rows.update({f.product: DOTS, f.total: ATTEND})
+            scores[f.total] = f.scores
     for n in products:
-        if n in choices:
-            continue
-        finished = _is_finished(n, users)
-        key = (n.op.name, tuple(None if i is None else i.meta for i in n.inputs), freeze(n.attrs), finished)
-        choices[n] = (
-            known[key] if key in known else known.setdefault(key, choose(n, ops, contractions, emits, finished))
-        )
+        if n not in choices:
+            finished = _is_finished(n, users)
+            key = _asks(n), finished
+            if key not in known:
+                known[key] = choose(n, ops, contractions, emits, finished)
+            choices[n] = known[key]
     chosen = tuple(Chosen(Origin(n.name, n.origin or n.op.name, n.loc), choices[n]) for n in products)
     if not any(c.generated for c in choices.values()):
         return graph, chosen
 
-    scores = {f.total: f.scores for f, _ in attentions}
     new: dict[Node, Node] = {}
 
     def visit(b: Any, n: Node, inputs: list[Node | None]) -> Node:
@@ -141,6 +144,11 @@ def choose_runners(
 
     graph = rebuild(graph, ops, visit, Streaming)
     return eliminate_dead(graph, ops) if scores else graph, chosen
+
+
+def _asks(node: Node) -> Any:
+    """What a choice for a node rests on, as a key."""
+    return node.op.name, tuple(None if i is None else i.meta for i in node.inputs), freeze(node.attrs)
 
 
 def _is_product(node: Node) -> bool:

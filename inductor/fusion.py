@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from .contraction import Contraction, recognise
 from .dtypes import HALVES, float32
 from .graph import Dim
-from .kernel import Store, order_matters, substitute_stores
+from .kernel import Store, attends, order_matters, substitute_stores
 from .loops import (
     Expr,
     Index,
@@ -212,11 +212,12 @@ def fuse(left: Group, right: Group, shared: list[str]) -> Group | Refusal:
         return Refusal("scattered-store", "legality")
     if group_writes(left) & group_writes(right):
         return Refusal("same-output", "legality")
-    if _attends(right) or _attends(left) and (right.r or not group_writes(left) & group_reads(right)):
+    streams = bool(left.r) and attends(left.stores)
+    if right.r and attends(right.stores) or streams and (right.r or not group_writes(left) & group_reads(right)):
         return Refusal(
             "attention", "heuristic", "its keys are walked in blocks: only what reads its result at its place fits in"
         )
-    if _attends(left):
+    if streams:
         shared = [name for name in shared if name in group_writes(left)]
     found = pair(left, right, shared)
     if isinstance(found, Refusal):
@@ -288,10 +289,6 @@ def _ends_contraction(left: Group, right: Group, fused: Group) -> Refusal | None
         return None
     found = recognise(fused)
     return Refusal("ends-contraction", "heuristic", str(found)) if isinstance(found, Refusal) else None
-
-
-def _attends(group: Group) -> bool:
-    return any(e.op == "attend" for e in postorder([s.value for s in group.stores]))
 
 
 def _is_contraction(group: Group) -> bool:

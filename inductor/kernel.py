@@ -23,6 +23,7 @@ from .loops import (
     as_index,
     expr,
     is_in_order,
+    points,
     postorder,
     rewrite,
     substitution,
@@ -75,6 +76,11 @@ def substitute_stores(stores: Iterable[Store], values: Mapping[Var, Index]) -> l
     return rewrite_stores(stores, substitution(values))
 
 
+def attends(stores: Iterable[Store]) -> bool:
+    """Whether something is weighed by a softmax on the way (`attend`)."""
+    return any(e.op == "attend" for e in postorder([s.value for s in stores]))
+
+
 def order_matters(stores: Iterable[Store]) -> bool:
     """Whether the order in which r is walked shows in the result: some reductions count positions, scans run along r."""
     return any(map(is_in_order, postorder([s.value for s in stores])))
@@ -104,6 +110,16 @@ def _sizes_in(index: Index) -> Iterator[Dim]:
         if isinstance(atom, (FloorDiv, Mod)):
             yield atom.divisor
             yield from _sizes_in(atom.base)
+
+
+def _touched(b: Buffer, places: Iterable[tuple[str, Index]]) -> Dim:
+    """Bytes of a buffer at which some of these places are."""
+    total: Dim = 0
+    for index in {index for buffer, index in places if buffer == b.name}:
+        total = total + points(index.vars())
+    if isinstance(total, int) and isinstance(b.size, int):
+        total = min(total, b.size)
+    return total * b.dtype.size
 
 
 @dataclass(frozen=True)
@@ -142,19 +158,7 @@ class Kernel:
         loaded = [(e.attr[0], e.attr[1]) for e in values if e.op == "load"]
         stored = [(s.buffer, s.index) for s in self.stores]
         loaded += [(s.buffer, s.index) for s in self.stores if s.mode != "store"]
-        return sum((self._touched(b, places) for b in self.args for places in (loaded, stored)), start=0)
-
-    def _touched(self, b: Buffer, places: Iterable[tuple[str, Index]]) -> Dim:
-        """Bytes of a buffer at which some of these places are."""
-        total: Dim = 0
-        for index in {index for buffer, index in places if buffer == b.name}:
-            points: Dim = 1
-            for v in index.vars():
-                points = points * v.extent
-            total = total + points
-        if isinstance(total, int) and isinstance(b.size, int):
-            total = min(total, b.size)
-        return total * b.dtype.size
+        return sum((_touched(b, places) for b in self.args for places in (loaded, stored)), start=0)
 
     def _store_indirects(self) -> list[Expr]:
         return [e for s in self.stores for e in _read(s.index)]

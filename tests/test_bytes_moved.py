@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch")
 
 from bench.traffic import functions, measure  # noqa: E402
 
-#: what moves more than a tenth beyond the least, and how much
+#: what moves more than a tenth beyond the least, and how much at most
 KNOWN = {
-    "nearest": 53, "stack of turned": 2.4, "smooth cross entropy": 2.1, "kl divergence": 2.1, "rms norm and rotary": 1.9, "gather": 1.5
+    "nearest": 53, "stack of turned": 2.4, "smooth cross entropy": 2.1, "kl divergence": 2.1, "rms norm and rotary": 1.9, "gather": 1.51
 }  # fmt: skip
 
 

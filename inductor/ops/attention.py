@@ -5,16 +5,16 @@ products in, with the scores never in memory.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from .. import dtypes
-from ..dtypes import DType
 from ..graph import GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Attend, Expr, Fn, Index, Var, as_index, expr
-from .common import REQUIRED, args, new_meta, row
+from .common import REQUIRED, args, row
 from .contractions import Labels, element, labelled, meta_contract
 from .dims import same
 from .facts import COMPUTED_IN_PLACE, INVALID, OVER, UNDER, VALUE
-from .promotion import broadcast_shapes, common_device, like_strides
+from .promotion import broadcast_shapes, like_strides
 from .reductions import accumulation_dtype, size_scalar, to
 
 
@@ -104,18 +104,8 @@ def _lower_dots(node: Node, x: Fn, y: Fn) -> Fn:
     return at
 
 
-def _meta_attend(
-    scores: TensorMeta,
-    values: TensorMeta,
-    *,
-    left: Labels,
-    right: Labels,
-    result: Labels,
-    dtype: DType | None,
-    empty: str,
-) -> TensorMeta:
-    made = meta_contract(scores, values, left=left, right=right, result=result, dtype=dtype)
-    return new_meta(made.shape, made.dtype, common_device(scores, values))
+def _meta_attend(scores: TensorMeta, values: TensorMeta, *, empty: str, **labels: Any) -> TensorMeta:
+    return meta_contract(scores, values, **labels)
 
 
 def _lower_attend(node: Node, x: Fn, y: Fn) -> Attend:

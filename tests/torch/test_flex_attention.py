@@ -82,6 +82,14 @@ def several(q):
     return x, y, F.scaled_dot_product_attention(q, q, q)
 
 
+def the_same_again(q):
+    """Leaving the innermost block gives back the choice of the one around it, whatever else was chosen outside."""
+    with sdpa_kernel(SDPBackend.MATH), sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        with sdpa_kernel(SDPBackend.MATH):
+            x = F.scaled_dot_product_attention(q, q, q)
+        return x, F.scaled_dot_product_attention(q, q, q)
+
+
 def left_by_an_error(q):
     try:
         with sdpa_kernel(SDPBackend.MATH):
@@ -101,7 +109,7 @@ def kernels_of(result):
 
 
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
-@pytest.mark.parametrize("program", [one, several, left_by_an_error, cast])
+@pytest.mark.parametrize("program", [one, several, the_same_again, left_by_an_error, cast])
 def test_a_chosen_kernel_runs(program, backend):
     function = compiled(program, backend=backend)
     q = torch.randn(2, 2, 8, 4, requires_grad=True)

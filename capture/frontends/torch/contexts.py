@@ -71,7 +71,7 @@ class KernelsValue(UnnoticedValue):
         if name == "__enter__":
             state_of(ev).attention.append(self.kernels)
         else:
-            state_of(ev).attention.remove(self.kernels)
+            state_of(ev).attention.pop()
         return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ....kernels.cpu.library import unit_texts
 from ...contraction import Attention, Product
-from ...kernel import Kernel, rewrite_stores
+from ...kernel import Kernel, attends, rewrite_stores
 from ...loops import spelled_out
 from ...refusal import Refusal
 from ..strategy import Choice, Emitted, choose
@@ -59,12 +59,12 @@ def emits(asked: Product | Attention) -> str | Refusal:
 
 def _choice(kernel: Kernel, vector_bytes: int, symbols: tuple[str, ...] | None = None) -> Choice[Way]:
     nest = read_nest(kernel, vector_bytes, symbols)
-    stores = tuple(rewrite_stores(kernel.stores, lambda e: spelled_out(e) if e.op == "attend" else None))
-    if stores == kernel.stores:
+    if not attends(kernel.stores):
         return choose(STRATEGIES, nest)
     way = attention.plan(nest)
     if not isinstance(way, Refusal):
         return Choice("attention", way, ())
+    stores = tuple(rewrite_stores(kernel.stores, lambda e: spelled_out(e) if e.op == "attend" else None))
     choice = choose(STRATEGIES, read_nest(replace(kernel, stores=stores), vector_bytes, symbols))
     return replace(choice, refused=(("attention", way), *choice.refused))
 
