@@ -110,6 +110,9 @@ CASES = {
     "positions in dims of one": (
         lambda x, i: (x[:, :, i], x[i, :], x[:, i], x[..., i], x[:, i, i]), randn(1, 4, 1, 3).permute(3, 2, 1, 0), torch.tensor([[0, 0]]),
     ),
+    "powers of two": (
+        lambda x, y, i: (torch.ldexp(x[0, 0], y.T), torch.ldexp(x.T, y.T), torch.ldexp(x[:, :1], i.T), x.ldexp(y)), X, Y, torch.arange(24).reshape(6, 4)
+    ),
     "masked reductions": (lambda x, m: (torch.masked.sum(x, 1, mask=m), torch.masked.softmax(x, 1, mask=m)), X, MASK),
     "windows": (lambda x: x * torch.signal.windows.hann(6), X),
     "gaussian_nll_loss": (lambda x, y: F.gaussian_nll_loss(x, y, x.abs(), full=True), X, Y),
