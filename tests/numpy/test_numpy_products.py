@@ -50,3 +50,24 @@ def test_generated_products_are_numpys(name):
     assert heard_now == warned
     if not warned:  # else NumPy ran it
         assert said.graphs[0].record.calls == 0
+
+
+def attention(q, k, v, mask):
+    scores = q @ np.swapaxes(k, -1, -2) * 0.25 + mask
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True) @ v
+
+
+@pytest.mark.parametrize("last", [0.0, -1.0, -np.inf, np.inf, np.nan, 1e30])
+@pytest.mark.parametrize("dtype", ["f", "d"])
+def test_attention_is_one_kernel(dtype, last):
+    """Rows that may look at nothing, and scores beyond all bounds, make NumPy's warnings."""
+    q, k, v = (R((2, 3, n, 16)).astype(dtype) for n in (48, 50, 50))
+    mask = np.zeros((48, 50), dtype)
+    mask[:, 40:], mask[3] = last, last
+    wanted, warned = heard(attention, q, k, v, mask)
+    said, heard_now = heard(quern.explain(attention), q, k, v, mask)
+    np.testing.assert_allclose(said.result, wanted, rtol=1e-4, atol=1e-5)
+    assert said.result.strides == wanted.strides and heard_now == warned
+    (graph,) = said.graphs
+    assert ([kernel.strategy for kernel in graph.record.plan.kernels], graph.record.calls) == (["attention"], 0)
