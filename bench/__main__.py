@@ -3,8 +3,9 @@
 Every cold figure comes from a fresh process with empty caches, every warm one from a second process with the caches of the
 first; steady times are medians, taken in turns with eager in the same process. Ratios are what to quote.
 
-`python -m bench capture`, `python -m bench calls`, `python -m bench cpu` and `python -m bench bytes` measure capture, the overhead of a call,
-products and kernels against the machine's limits, and what is moved to and from memory beside the least; see there.
+`python -m bench models` compares whole models; `python -m bench capture`, `python -m bench calls`, `python -m bench cpu` and
+`python -m bench bytes` measure capture, the overhead of a call, products and kernels against the machine's limits, and what is moved to and
+from memory beside the least; see there.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from . import call_overhead, capture_speed, cpu, traffic
+from . import call_overhead, capture_speed, cpu, models, traffic
 from .measure import in_fresh_process
 from .workloads import NUMPY, TORCH
 
@@ -51,7 +52,9 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 #: measurements of one stage, by the first argument
-STAGES = {"capture": capture_speed.main, "calls": call_overhead.main, "cpu": cpu.main, "bytes": traffic.main}
+STAGES = {
+    "models": models.main, "capture": capture_speed.main, "calls": call_overhead.main, "cpu": cpu.main, "bytes": traffic.main
+}  # fmt: skip
 
 
 def main() -> None:

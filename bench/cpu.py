@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import cpu_kernels
+from .measure import quartiles
 from .plot import bars
 
 #: fused multiply-adds that wait for nothing but the multipliers: twelve sums in registers, 100 000 steps
@@ -175,7 +176,7 @@ def measure(work: Work, threads: int, seconds: float, with_compile: bool) -> Row
                 call()
             samples[name].append((clock() - begin) / repeats[name])
     medians = {n: statistics.median(s) for n, s in samples.items()}
-    ratios = {n: _quartiles([e / s for e, s in zip(samples["eager"], samples[n])]) for n in systems}
+    ratios = {n: quartiles([e / s for e, s in zip(samples["eager"], samples[n])]) for n in systems}
     return Row(work.name, work.flops, medians, ratios, flops / min(samples["peak"]) * threads)
 
 
@@ -184,11 +185,6 @@ def _once(call: Callable[[], Any], clock: Callable[[], float]) -> float:
     begin = clock()
     call()
     return clock() - begin
-
-
-def _quartiles(values: list[float]) -> tuple[float, float, float]:
-    low, middle, high = statistics.quantiles(values, n=4)
-    return low, middle, high
 
 
 def table(rows: list[Row], threads: int) -> Table:

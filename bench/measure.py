@@ -22,8 +22,8 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def steady(calls: dict[str, Callable[[], Any]], *, budget: float = 2.0, least: int = 5) -> dict[str, float]:
-    """Median seconds of each call, taken in turns so that a drifting machine drifts for all alike.
+def samples(calls: dict[str, Callable[[], Any]], *, budget: float = 2.0, least: int = 5) -> dict[str, list[float]]:
+    """Seconds of each call, one sample a round, taken in turns so that a drifting machine drifts for all alike.
 
     budget: seconds in all; short calls are repeated inside one sample until it lasts about 0.2 ms.
     """
@@ -32,16 +32,26 @@ def steady(calls: dict[str, Callable[[], Any]], *, budget: float = 2.0, least: i
         call()
         once = min(seconds(call) for _ in range(3))
         repeats[name] = max(1, int(2e-4 / max(once, 1e-7)))
-    samples: dict[str, list[float]] = {name: [] for name in calls}
+    found: dict[str, list[float]] = {name: [] for name in calls}
     start = time.perf_counter()
-    while time.perf_counter() - start < budget or len(next(iter(samples.values()))) < least:
+    while time.perf_counter() - start < budget or len(next(iter(found.values()))) < least:
         for name, call in calls.items():
             k = repeats[name]
             begin = time.perf_counter()
             for _ in range(k):
                 call()
-            samples[name].append((time.perf_counter() - begin) / k)
-    return {name: statistics.median(values) for name, values in samples.items()}
+            found[name].append((time.perf_counter() - begin) / k)
+    return found
+
+
+def steady(calls: dict[str, Callable[[], Any]], *, budget: float = 2.0, least: int = 5) -> dict[str, float]:
+    """Median seconds of each call, see `samples`."""
+    return {name: statistics.median(values) for name, values in samples(calls, budget=budget, least=least).items()}
+
+
+def quartiles(values: list[float]) -> tuple[float, float, float]:
+    low, middle, high = statistics.quantiles(values, n=4)
+    return low, middle, high
 
 
 def in_fresh_process(module: str, *args: str, cache: str, timeout: float = 600) -> dict[str, Any]:
