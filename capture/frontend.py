@@ -28,6 +28,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from ..inductor.graph import Graph
 from ..inductor.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -104,9 +105,15 @@ class Frontend(Protocol):
         """
         ...
 
-    def raising_again(self, error: Exception) -> AbstractContextManager[Any]:
-        """Around the plain run of a program whose graph raised: where that was code of the program that the framework called (an
-        operator of its own), it raises the same at its place, and is not run again.
+    def remembering(self, graph: Graph, run: Callable[..., Any]) -> Callable[..., Any]:
+        """`run`, which runs the graph; where it raises, code of the program that the framework called (operators of its own) need
+        not run again for the error's sake (see `repeating`).
+        """
+        ...
+
+    def repeating(self, error: Exception) -> AbstractContextManager[Any]:
+        """Around the plain run of a program whose graph raised: code of the program that the framework called in the graph gives,
+        or raises, the same again.
         """
         ...
 

@@ -1,8 +1,8 @@
 """What eager refuses while it runs, compiled code refuses too: the requirements of a graph's ops (`ops.requires`) become one flag,
 and a graph whose flag is set raises instead of giving results.
 
-The flag is looked at last: until then nothing that the graph did can be seen from outside, and generated code reads no
-memory that is not its own, whatever an index holds. Whoever called the graph then runs the program in plain
+The flag is looked at last, and before each call of the program's own code: until then nothing that the graph did can be seen from
+outside, and generated code reads no memory that is not its own, whatever an index holds. Whoever called the graph then runs the program in plain
 Python (see `capture.entry.dispatch`), which raises eager's own error at its own place. What follows from the graph alone (an
 index that is an arange, a divisor that is a number) costs nothing.
 """
@@ -25,6 +25,11 @@ REFUSED = "a check of the graph failed: eager would refuse an element of an argu
 def may_raise(n: Node) -> bool:
     """Whether running a node may raise for some data: its place in the program matters then, also where nobody reads it."""
     return n.op.raises or bool(n.attrs.get("raises")) or any(True for _ in unproven(n))
+
+
+def runs_own_code(n: Node) -> bool:
+    """Whether a node runs an operator of the program's own, which must not run where something before it raises."""
+    return bool(n.attrs.get("own"))
 
 
 def drawn_before_raising(graph: Graph) -> list[str]:
@@ -68,19 +73,35 @@ def check_requirements(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """
     if graph.boundary.framework == "numpy":
         return graph
-    found = {(n.inputs[r.input], r): n for n in graph.nodes if n.library != "numpy" for r in unproven(n)}
+    found: dict[tuple[Node | None, Requirement], Node] = {}
+    for n in graph.nodes:
+        for r in unproven(n) if n.library != "numpy" else ():
+            found.setdefault((n.inputs[r.input], r), n)
     if not found:
         return graph
     b = GraphBuilder(ops, replace(graph, nodes=list(graph.nodes)))
-    flags: dict[str, Node] = {}
+    b.graph.nodes.clear()
+    waiting: dict[Node, list[tuple[Node, Requirement]]] = {}
     for (x, r), n in found.items():
         assert x is not None
-        b.loc, b.origin = n.loc, f"check_{n.op.name}"
-        flag, device = b.any(_broken(b, x, r)), x.meta.device
-        flags[device] = b.logical_or(flags[device], flag) if device in flags else flag
+        waiting.setdefault(n, []).append((x, r))
+    flags: dict[str, Node] = {}
+    for n in graph.nodes:
+        if runs_own_code(n):
+            _look_at(b, flags)
+        b.graph.nodes.append(n)
+        for x, r in waiting.get(n, ()):
+            b.loc, b.origin = n.loc, f"check_{n.op.name}"
+            flag, device = b.any(_broken(b, x, r)), x.meta.device
+            flags[device] = b.logical_or(flags[device], flag) if device in flags else flag
+    _look_at(b, flags)
+    return b.graph
+
+
+def _look_at(b: GraphBuilder, flags: dict[str, Node]) -> None:
     for flag in flags.values():
         b.check(flag)
-    return b.graph
+    flags.clear()
 
 
 def _broken(b: GraphBuilder, x: Node, r: Requirement) -> Node:

@@ -12,13 +12,14 @@ import itertools
 from dataclasses import dataclass, field, replace
 
 from ..errors import InternalError
+from .checks import runs_own_code
 from .chooser import Chosen
 from .fusion import fuse, group_reads, group_writes, score
 from .graph import Origin
 from .kernel import Buffer, Kernel, Store, rewrite_stores, substitute_stores, symbols_of
 from .loops import Expr, Var, as_index, load, points, postorder
 from .lower import ExternCall, Group, Lowered, StridedBuffer
-from .memory import must_precede, store_whole
+from .memory import must_precede, raises, store_whole
 from .refusal import Refusal
 from .splitting import split_divided
 
@@ -181,6 +182,8 @@ def _units(lowered: Lowered) -> dict[int, Unit]:
             if last_effect is not None:
                 unit.after.add(last_effect)
             last_effect = i
+            if runs_own_code(step.node):
+                unit.after |= {k for k, u in units.items() if raises(u.step)} - {i}
         for k in unit.after:
             unit.above |= units[k].above | 1 << k
         for b in writes:

@@ -338,7 +338,7 @@ class Dispatcher:
             raise error
         if config.on_error != "raise":
             error.__traceback__ = None  # it holds the frames of the graph, and all arrays in them
-        with contextlib.nullcontext() if captured.frontend is None else captured.frontend.raising_again(error):
+        with contextlib.nullcontext() if captured.frontend is None else captured.frontend.repeating(error):
             result = self._run_plain(values)
         # (floating-point errors may be the kernels' own, or be ignored by a filter: see inductor.float_errors)
         if not captured.handled and not isinstance(error, FloatErrors):

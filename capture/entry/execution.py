@@ -7,8 +7,8 @@
     the boundary says why               op by op
     else                                generated kernels
 
-Around all of them: the framework's modes that must not reach the graph are switched off, and random numbers are drawn anew where
-a graph raises and its program is run again.
+Around all of them: the framework's modes that must not reach the graph are switched off; where a graph raises and its program is
+run again, random numbers are drawn anew, and the program's own operators give what they gave.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def executable_of(graph: Graph, backend: Backend, examples: Sequence[Any], conte
     drawn = drawn_before_raising(graph)
     if drawn:
         executable = executable.around(lambda run: runtime.replayable(run, drawn))
-    return executable
+    frontend = context.frontend
+    return executable.around(lambda run: frontend.remembering(graph, run))
 
 
 def does_something(graph: Graph) -> bool:

@@ -256,7 +256,10 @@ class ToyFrontend:
     def raised_by_program(self, error):
         return False
 
-    def raising_again(self, error):
+    def remembering(self, graph, run):
+        return run
+
+    def repeating(self, error):
         return contextlib.nullcontext()
 
     def records_calls(self):

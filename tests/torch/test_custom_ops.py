@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
+import weakref
 
 import pytest
 
@@ -45,6 +47,37 @@ def _(x, how):
 
 
 RAN = []
+
+
+@torch.library.custom_op("quern_custom::counted", mutates_args=())
+def counted(x: torch.Tensor, by: float = 2.0) -> list[torch.Tensor]:
+    RAN.append(by)
+    return [x * by, x + by]
+
+
+@counted.register_fake
+def _(x, by=2.0):
+    return [torch.empty_like(x), torch.empty_like(x)]
+
+
+counted.register_autograd(
+    lambda ctx, grads: (grads[0] * ctx.by + grads[1], None),
+    setup_context=lambda ctx, inputs, output: setattr(ctx, "by", inputs[1]),
+)
+
+
+@torch.library.custom_op("quern_custom::raised_by", mutates_args=("total",))
+def raised_by(total: torch.Tensor, n: int) -> torch.Tensor:
+    RAN.append(n)
+    total += n
+    if total.sum() > 40:
+        raise ValueError("too much")
+    return total.sum(0)
+
+
+@raised_by.register_fake
+def _(total, n):
+    return total.new_empty(total.shape[1:])
 
 
 @torch.library.custom_op("quern_custom::halved", mutates_args=())
@@ -132,6 +165,115 @@ def test_a_custom_op_that_raises_does_so_once_at_its_place(f, backend):
     with torch.no_grad():
         want = outcome(f)
         assert outcome(quern.compile(f, backend=backend)) == want and want[-1] == 1
+
+
+def finished_before_an_index_that_is_not_there(x):
+    a, b = counted(x)
+    c, _ = counted(a + b, 3.0)
+    return torch.arange(5)[c.sum().long()] * c
+
+
+def finished_before_one_that_raises(x):
+    a, b = counted(x * 2)
+    first = raised_by(a, 1)
+    b.sub_(1)
+    second = raised_by(a, 2)
+    return raised_by(a, int(x.numel())) + first + second + b
+
+
+def finished_where_it_is_handled(x):
+    a, _ = counted(x)
+    try:
+        a = a[torch.tensor([7])]
+    except IndexError:
+        a = a + 1
+    return counted(a, 0.5)[1]
+
+
+def one_path_or_another(x):
+    try:
+        a = torch.arange(5.0)[(x * 5).sum(1).long()]
+        return counted(a, 3.0)[0]
+    except IndexError:
+        return counted(x.sum(1), 4.0)[0]
+
+
+def not_reached(x):
+    inverse = torch.linalg.inv(x[:2] - 1)
+    return counted(x)[0], inverse
+
+
+def written_to_when_it_is_finished(x):
+    a, b = counted(x)
+    a.add_(b)
+    c, _ = counted(a, 4.0)
+    c[0] = 7
+    a.relu_()
+    return raised_by(c, 30)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad, torch.inference_mode])
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize(
+    "f",
+    [
+        finished_before_an_index_that_is_not_there,
+        finished_before_one_that_raises,
+        finished_where_it_is_handled,
+        one_path_or_another,
+        not_reached,
+        written_to_when_it_is_finished,
+    ],
+    ids=lambda f: f.__name__,
+)
+def test_custom_ops_that_were_finished_run_once(f, backend, mode):
+    def outcome(call):
+        RAN.clear()
+        x = torch.ones(4, 2)
+        leaf = x.requires_grad_() if mode is torch.enable_grad and f is finished_where_it_is_handled else x
+        with mode():
+            try:
+                result = call(leaf)
+                if leaf.requires_grad:
+                    result.sum().backward()
+                    result = result.tolist(), leaf.grad.tolist()
+                else:
+                    result = result.tolist()
+            except (ValueError, IndexError, RuntimeError) as error:
+                result = str(error)
+        return x.tolist(), result, list(RAN)
+
+    want = outcome(f)
+    compiled = quern.compile(f, backend=backend)
+    assert outcome(compiled) == want
+    assert outcome(compiled) == want
+
+
+def test_what_a_custom_op_gave_is_not_kept():
+    def f(x, at):
+        seen.append(weakref.ref(made := counted(x)[0]))
+        return made[at]
+
+    compiled, seen = quern.compile(f), []
+    with pytest.raises(IndexError) as caught:
+        compiled(torch.ones(3), torch.tensor([5]))
+    assert compiled(torch.ones(3), torch.tensor([1])) == 2
+    del caught
+    gc.collect()
+    assert all(made() is None for made in seen)
+
+
+def test_custom_ops_that_code_of_the_program_calls_are_not_counted():
+    @quern.allow_in_graph
+    def hidden(x):
+        return counted(x, 5.0)[0]
+
+    def f(x):
+        return raised_by(hidden(x) + counted(x, 6.0)[0], 9)
+
+    for call in (f, quern.compile(f)):
+        with pytest.raises(ValueError, match="too much"):
+            call(torch.ones(4, 2))
 
 
 def test_torchs_own_operators():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import UserError
+from ....inductor.graph import Graph
 from ....inductor.runtime import Runtime
 from ...guards.seen import DESCRIBERS
 from ...guards.sources import Source
@@ -98,7 +99,10 @@ class NumpyFrontend:
     def raised_by_program(self, error: Exception) -> bool:
         return False
 
-    def raising_again(self, error: Exception) -> contextlib.AbstractContextManager[Any]:
+    def remembering(self, graph: Graph, run: Callable[..., Any]) -> Callable[..., Any]:
+        return run
+
+    def repeating(self, error: Exception) -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()
 
     def unseen(self) -> contextlib.AbstractContextManager[Any]:

@@ -64,7 +64,7 @@ from .lazy import is_lazy
 from .module import StandsForModule
 from .modules import NNModuleValue
 from .names import attention, convert, create, data, index, legacy, nn, pointwise, reduce, shape  # noqa: F401  imported for the rows they add
-from .own_operators import raising_again
+from .own_operators import remembering, repeating
 from .recording import Program, Recording, Unrecorded, is_public, recorded, recording_handler
 from .results import SizeValue
 from .runtime import TorchRuntime, tensor_meta
@@ -252,8 +252,11 @@ class TorchFrontend:
     def raised_by_program(self, error: Exception) -> bool:
         return saved_tensor_hook_raised(error)
 
-    def raising_again(self, error: Exception) -> contextlib.AbstractContextManager[Any]:
-        return raising_again(error)
+    def remembering(self, graph: Graph, run: Callable[..., Any]) -> Callable[..., Any]:
+        return remembering(graph, run)
+
+    def repeating(self, error: Exception) -> contextlib.AbstractContextManager[Any]:
+        return repeating(error)
 
     def unseen(self) -> contextlib.AbstractContextManager[Any]:
         return torch._C.DisableTorchFunctionSubclass()  # type: ignore[no-any-return]

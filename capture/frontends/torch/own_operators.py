@@ -1,23 +1,31 @@
 """Operators of the program's own (`torch.library`), whose code may do more than compute: print, count, wait.
 
-Where one raises in a graph, the program runs once more as plain Python, in which the error comes at its place. The operator has
-run by then: there it raises what it raised, and is not run again.
+Where a graph raises, the program runs once more as plain Python, in which the error comes at its place. Calls of such operators
+have been made by then, and are not made again: each gives what it gave, and the one that raised raises the same. Which call is
+which is told by counting them, so not in graphs that call code which may hide some.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+import torch.utils._pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ....inductor.graph import ExternRef, Graph, Node
 from .schemas import FRAMEWORK
 
-#: under this name an exception knows the call that raised it
-_CALL = "_quern_call"
+#: under this name an exception knows the calls that its graph made
+_CALLS = "_quern_calls"
+#: bytes that one run keeps for that; a call that would need more is made again
+MOST_BYTES = 1 << 26
 
 
 def own_name(fn: Any) -> str:
@@ -32,31 +40,157 @@ def own_name(fn: Any) -> str:
     return "" if name.partition("::")[0] in FRAMEWORK else name
 
 
-def note_call(error: Exception, own: tuple[str, int]) -> None:
-    """Note which call raised: an operator's name, and how many calls of it came before. Called where it is caught first."""
-    made = error.__traceback__
-    error.__dict__[_CALL] = own, made and made.tb_next
+# --------------------------------------------------------------------------- in the graph
 
 
-def raising_again(error: Exception) -> contextlib.AbstractContextManager[Any]:
-    """Around the program's plain run: what raised in the graph raises at its place."""
-    own, traceback = error.__dict__.pop(_CALL, (None, None))
-    return contextlib.nullcontext() if own is None else _Raising(error, own, traceback)
+class _Meta(NamedTuple):
+    """What is kept of a tensor that a call only read."""
+
+    shape: torch.Size
+    dtype: torch.dtype
 
 
-class _Raising(TorchDispatchMode):
+@dataclass(frozen=True)
+class _Call:
+    """A call that a graph made.
+
+    args, kwargs: what it got, in place of tensors their metas; the tensors themselves where it writes to some
+    made:         what it gave, or raised
+    versions:     of the tensors among these, as they were then
+    traceback:    of what it raised, from the operator's code on
+    """
+
+    args: Any
+    kwargs: Any
+    made: Any
+    versions: tuple[int, ...] = ()
+    traceback: TracebackType | None = None
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        return [x for x in pytree.tree_leaves((self.args, self.kwargs, self.made)) if isinstance(x, torch.Tensor)]
+
+
+@dataclass
+class _Run:
+    """Calls of one run of a graph, by the operator's name and how many of it came before; and how many bytes are kept for them."""
+
+    calls: dict[tuple[str, int], _Call] = field(default_factory=dict)
+    kept: int = 0
+
+
+class _Runs(threading.local):
+    current: _Run | None = None
+
+
+_RUNS = _Runs()
+
+
+def remembering(graph: Graph, run: Callable[..., Any]) -> Callable[..., Any]:
+    """`run`; what it raises knows the calls that were made of the program's own operators."""
+    if not any(n.attrs.get("own") for n in graph.nodes) or not all(map(_hides_none, graph.nodes)):
+        return run
+
+    def remembered(*inputs: Any) -> Any:
+        before, _RUNS.current = _RUNS.current, _Run()
+        try:
+            return run(*inputs)
+        except Exception as error:
+            error.__dict__[_CALLS] = _RUNS.current.calls
+            raise
+        finally:
+            _RUNS.current = before
+
+    return remembered
+
+
+def _hides_none(node: Node) -> bool:
+    """Whether no operator of the program's own is called but by the node itself."""
+    ref = node.attrs.get("ref")
+    if not isinstance(ref, ExternRef) or node.attrs.get("own") or node.library == "numpy":
+        return True
+    return isinstance(ref.target, str) and ref.target.startswith(("torch:", "torch.", __package__))
+
+
+def note_call(own: tuple[str, int], args: Any, kwargs: Any, made: Any, writes: bool) -> None:
+    """Note a call in a graph, and what it gave or raised. Called where that is caught first."""
+    run = _RUNS.current
+    if run is None:
+        return
+    if not writes:
+        args, kwargs = pytree.tree_map_only(torch.Tensor, _meta, (args, kwargs))
+    if isinstance(made, Exception):
+        run.calls[own] = _Call(args, kwargs, made, traceback=made.__traceback__ and made.__traceback__.tb_next)
+        return
+    call = _Call(args, kwargs, made)
+    size = sum(x.nbytes for x in call.tensors)
+    if run.kept + size <= MOST_BYTES:
+        run.kept += size
+        run.calls[own] = _Call(args, kwargs, made, _versions(call.tensors))
+
+
+# --------------------------------------------------------------------------- in the plain run
+
+
+def repeating(error: Exception) -> contextlib.AbstractContextManager[Any]:
+    """Around the program's plain run: calls that the graph made give the same again."""
+    calls = error.__dict__.pop(_CALLS, None)
+    return _Repeating(calls) if calls else contextlib.nullcontext()
+
+
+class _Repeating(TorchDispatchMode):
     supports_higher_order_operators = True
 
-    def __init__(self, error: Exception, own: tuple[str, int], traceback: TracebackType | None) -> None:
+    def __init__(self, calls: dict[tuple[str, int], _Call]) -> None:
         super().__init__()
-        self.error, self.traceback = error, traceback
-        self.name, self.left = own
+        self.calls = calls
+        self.counted: collections.Counter[str] = collections.Counter()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if own_name(func) == self.name:
-            self.left -= 1
-            if self.left == -1:
-                raise self.error.with_traceback(self.traceback)
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        name = own_name(func)
+        call = self.calls.pop((name, self.counted[name]), None)
+        if name:
+            self.counted[name] += 1
+        if call is None:
+            return func(*args, **kwargs)
+        mine, theirs = (_bound(func._schema, *given) for given in ((call.args, call.kwargs), (args, kwargs)))
+        if pytree.tree_map_only(torch.Tensor, _meta, mine) != pytree.tree_map_only(torch.Tensor, _meta, theirs):
+            self.calls.clear()  # the program does not do what it did in the graph
+            return func(*args, **kwargs)
+        return _again(call, func, args, kwargs, mine, theirs)
+
+
+def _again(
+    call: _Call, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], mine: list[Any], theirs: list[Any]
+) -> Any:
+    """What a call gave or raised, written to what it is given now; what it gives now where that is no longer known."""
+    failed = isinstance(call.made, Exception)
+    changed = not failed and call.versions != _versions(call.tensors)
+    if changed or any(r.alias_info is not None for r in func._schema.returns):
+        return func(*args, **kwargs)
+    for argument, old, new in zip(func._schema.arguments, theirs, mine):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            for x, y in zip(pytree.tree_leaves(old), pytree.tree_leaves(new)):
+                if isinstance(x, torch.Tensor):
+                    x.copy_(y)
+    if failed:
+        raise call.made.with_traceback(call.traceback)
+    return pytree.tree_map_only(torch.Tensor, torch.Tensor.detach, call.made)
+
+
+def _meta(x: torch.Tensor) -> _Meta:
+    return _Meta(x.shape, x.dtype)
+
+
+def _versions(tensors: Sequence[torch.Tensor]) -> tuple[int, ...]:
+    """How often each was written to; those of inference mode do not count."""
+    return tuple(0 if x.is_inference() else x._version for x in tensors)
+
+
+def _bound(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    """A call's arguments in the schema's order."""
+    rest = schema.arguments[len(args) :]
+    return [*args, *(kwargs.get(a.name, a.default_value if a.has_default_value() else None) for a in rest)]
