@@ -47,6 +47,10 @@ x.flat[1]; x.flags.owndata; x[1:].flags.owndata; x.T.flags.f_contiguous; np.eins
 np.tile(x, 2); np.tile(x, (1, 1, 1)); np.tile(x, (2, 1, 1)); np.tile(x[:0], 2); np.tile(x[1:1], (3, 1, 1)); np.tile(x[0, 0], 1)
 np.tile(A=[x[0, 0], 2], reps=1); np.tile(x[:, :0], (1, 1, 1)); np.einsum("->", x[0, 0]); np.einsum("...", x[0, 0, ...]); np.einsum(",->", x[0, 0], 2)
 np.einsum("ii->i", x[:0, :0] > 0); np.resize(x[:0], (0, 3)); np.clip(x[:0], None, 1); np.select([x[:0] > 0], [x[:0]])
+np.linspace(0, 1, 3); np.linspace(0, 1, 3, dtype=int); np.linspace(x[0, 0, 1], 9, 70); np.linspace(0, len(x), 70, dtype=int); np.linspace([0, 1], 2, 3)
+np.linspace(0, 1, 3, retstep=True)[0]; np.tile([1, 2], 2); np.repeat([1, 2], 2); np.diag([1, 2]); np.polyfit([0, 1, 2], [0, 1, 4], 1)
+np.unravel_index([1, 2], (2, 2))[1]; np.nonzero(np.eye(3))[1]; np.nonzero([0, 2, 1])[0]; np.tril_indices(3)[0]; np.histogram([1, 2, 3], 2)[1]
+np.logspace(0, 1, 3); np.array([[1, 2], [3, 4]]); np.r_[1, 2, 3]; np.unique([1, 1, 2]); np.hanning(5); np.ogrid[0:3, 0:2][0]; np.ogrid[0:3, 0:2, 0:len(x)][2]
 np.add(x, 1, out=x); np.multiply(x, 2, out=x[::-1]); x.sum(axis=0, out=x[0]); np.maximum(x, 0, out=x[1:], where=x[:-1] == 0)
 """
 
@@ -79,9 +83,10 @@ def outcome(function: Any, x: np.ndarray) -> Any:
 def test_memory_is_shared_where_numpy_shares_it(text):
     function = eval(f"lambda x: {text}", {"np": np, "sliding_window_view": sliding_window_view})
     for name, make in ARRAYS.items():
-        fast = compiled(function, "inductor", fullgraph=False)
-        for _ in range(2):
-            assert outcome(fast, make()) == outcome(function, make()), f"of {name}"
+        for backend in ("inductor", "eager"):
+            fast = compiled(function, backend, fullgraph=False)
+            for _ in range(2):
+                assert outcome(fast, make()) == outcome(function, make()), f"of {name}, {backend}"
 
 
 @pytest.mark.parametrize("backend", ["eager", "inductor"])

@@ -173,7 +173,14 @@ class ArrayBuilder:
         return self.fresh(node, scalar=True)
 
     def constant(self, array: np.ndarray) -> Array:
-        """A fresh array with known elements."""
+        """A fresh array with known elements; a view of one where NumPy gave a view: of all that it made, or of a column."""
+        base = array.base
+        if isinstance(base, np.ndarray) and base.flags.c_contiguous:
+            if array.size == base.size and array.flags.c_contiguous:
+                return self.view(self.constant(base), "reshape", shape=array.shape)
+            if base.ndim == 2 and (array.shape, array.strides) == (base.shape[:1], base.strides[:1]):
+                column = (array.ctypes.data - base.ctypes.data) // base.itemsize
+                return self.view(self.constant(base), "select", dim=1, index=column)
         dtype = self.dtype(array.dtype)
         flat = array.ravel()
         if flat.size and (flat == flat[0]).all() and not _has_negative_zero(flat):

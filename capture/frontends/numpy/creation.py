@@ -175,7 +175,8 @@ def linspace(b: ArrayBuilder, start: Any, stop: Any, num: Any = 50, endpoint: bo
         ramp = b.elementwise("where", at_end, b.cast(last, ramp.dtype), ramp)
     if wanted.kind in "iu":
         ramp = call_ufunc(b, np.floor, ramp)
-    return b.cast(ramp, wanted)
+    # NumPy computes in a view of the ramp, and copies it to another type only
+    return b.view(ramp, "reshape", shape=ramp.shape) if ramp.dtype == wanted else b.cast(ramp, wanted)
 
 
 def eye(b: ArrayBuilder, N: Any, M: Any = None, k: int = 0, dtype: Any = float, order: str = "C", *, device: Any = None,
@@ -267,7 +268,9 @@ def grid(b: ArrayBuilder, key: Any, sparse: bool) -> Any:
     if not isinstance(key, tuple):
         return ramps[0]
     n = len(ramps)
-    axes = [reshape(b, r, (*(1,) * i, r.size, *(1,) * (n - 1 - i))) for i, r in enumerate(ramps)]
+    axes = ramps
+    for d in range(n):
+        axes = [a if i == d else b.view(a, "unsqueeze", dim=d) for i, a in enumerate(axes)]
     if sparse:
         return tuple(axes)
     shape = tuple(r.size for r in ramps)

@@ -130,7 +130,9 @@ def _check(flag: Any) -> Any:
 
 @table_op("constant")
 def _constant(*, value: Sequence[Any], shape: Sequence[int], dtype: DType, device: str) -> Array:
-    return np.array(value, numpy_dtype(dtype)).reshape(shape)
+    made = np.empty(shape, numpy_dtype(dtype))  # of its own memory, no view of a row
+    made.reshape(-1)[:] = np.array(value, made.dtype)
+    return made
 
 
 def _dtype_of(dtype: DType | None, value: Any) -> np.dtype:
