@@ -240,6 +240,7 @@ class Writer:
             self.statement()
 
     # ---------------------------------------------------------------- expressions
+    # What a loop over a list computes may call a function that appends to the list: such loops end after nine turns.
 
     def expression(self, kind: str, deep: int = 2) -> str:
         return getattr(self, "e_" + kind)(deep)
@@ -256,7 +257,7 @@ class Writer:
             f"len({self.var('str')})", f"abs({a} - {b})", f"divmod({a}, 3)[1]", f"{self.var('box')}.n % 6", f"len({self.var('vecs')})",
             f"helper(*{lst}[:2] or (1,), k={b}) % 8", f"({a} and {b})", f"({a} or {b})", f"int({self.e_cond(deep - 1)})",
             f"len({self.var('box')})", f"{self.var('box')}.double % 5", f"next(iter({lst}), {a})", f"helper(**dict(a={a}, b={b}, z=1)) % 13",
-            f"sum(q for q in {lst} if q > {b}) % 10", f"sorted({lst} + [{a}], reverse=True)[0] % 12", f"-{a} % 4", f"{lst}[{b} % len({lst})]",
+            f"sum(q for q in {lst}[:9] if q > {b}) % 10", f"sorted({lst} + [{a}], reverse=True)[0] % 12", f"-{a} % 4", f"{lst}[{b} % len({lst})]",
             f"functools.reduce(lambda p, q: (p * 2 + q) % 7, {lst}, {a})", f"hash({b})", f"{self.var('tuple')}[0]", f"len({self.var('set')})",
         ]  # fmt: skip
         if self.has("fn"):
@@ -277,7 +278,7 @@ class Writer:
             f"{a} {self.pick('<', '>', '==', '!=', '>=')} {b}", f"{a} < {b} <= {self.e_int(0)}", f"{lst}", f"not {lst}", f"{a} in {lst}",
             f"{self.e_key()} in {self.var('dict')}", f"{self.var('list')} is {lst}", f"{self.var('vec')} is {name}", f"{self.var('box')} == {self.var('box')}",
             f"({self.e_cond(deep - 1)} and {self.e_cond(deep - 1)})", f"({self.e_cond(deep - 1)} or {self.e_cond(0)})", f"bool({self.var('box')})",
-            f"{self.var('str')}.startswith('a')", f"isinstance({self.var('box')}, Sub)", f"any(q > {a} for q in {lst})", f"all([q < {b} for q in {lst}])",
+            f"{self.var('str')}.startswith('a')", f"isinstance({self.var('box')}, Sub)", f"any(q > {a} for q in itertools.islice({lst}, 9))", f"all([q < {b} for q in {lst}[:9]])",
             f"{self.var('mat')}.shape[0] > {a}", f"{name}.dim() == 1", f"{a} not in {self.var('set')}", f"{lst} == {self.var('list')}",
             f"(w := {a}) > {b} and w % 2 == 0", f"{self.var('dict')} != {self.var('dict')}", f"{a} in {self.var('box')}", f"{self.var('tuple')} < ({a}, {b})",
         ]  # fmt: skip
@@ -316,8 +317,8 @@ class Writer:
             return f"[{self.e_int(0)}, {self.e_int(0)}]"
         a, b = self.e_int(deep - 1), self.e_int(deep - 1)
         return self.pick(
-            f"[{a}, {b}]", f"[*{lst}, {a}]", f"list(range({a} % 5))", f"[q * {a} % 9 for q in {lst} if q != {b}]", f"sorted({lst})", f"{lst}[::-1]", f"{lst}[1:]", f"{lst} + [{b}]",
-            f"list(map(lambda q: (q + {a}) % 5, {lst}))", f"[p + q for p in {lst}[:3] for q in range(2)]", f"list({self.var('dict')}.values())", f"list(numbers({a} % 3, {self.var('log')}))",
+            f"[{a}, {b}]", f"[*{lst}, {a}]", f"list(range({a} % 5))", f"[q * {a} % 9 for q in itertools.islice({lst}, 9) if q != {b}]", f"sorted({lst})", f"{lst}[::-1]", f"{lst}[1:]", f"{lst} + [{b}]",
+            f"list(map(lambda q: (q + {a}) % 5, {lst}[:9]))", f"[p + q for p in {lst}[:3] for q in range(2)]", f"list({self.var('dict')}.values())", f"list(numbers({a} % 3, {self.var('log')}))",
             f"[i for i, q in enumerate({lst}, {b})]", f"{lst}.copy()", f"list(itertools.accumulate({lst}))", f"list(zip({lst}, {lst}[1:]))[:1] and [1]", f"list(chain({a} % 3, {self.var('log')}))",
             f"list({self.var('box')})", f"sorted({self.var('set')})", f"[j for i in range(2) for j in [{a}] * i]", f"list(reversed({lst}))", f"[{a}] * 2", f"list(itertools.islice({lst}, 2))",
             f"list(filter(lambda q: q % 2, {lst}))", f"list({self.var('tuple')})", f"[(lambda z: z + i)(1) for i in {lst}]", f"list(itertools.chain({lst}[:2], ({a},)))",

@@ -82,6 +82,7 @@ class NumpyArrays:
     parts = GROUND.parts
     joins = frozenset(t for t in TEMPLATES if JOINS.search(t))
     typed = frozenset(t for t in TEMPLATES if TYPED.search(t))
+    running: frozenset[str] = frozenset()
 
     def make(self, spec: ArraySpec) -> np.ndarray:
         shape, layout = spec.shape, spec.layout
@@ -122,6 +123,9 @@ class NumpyArrays:
 
     def unbounded(self, value: Any) -> Any:
         return np.where(np.isinf(np.square(value)), value * np.inf, value)
+
+    def bounded(self, value: Any) -> Any:
+        return value
 
     def disturb(self, value: Any, rng: np.random.Generator, negative: bool) -> Any:
         def write(array: np.ndarray) -> None:

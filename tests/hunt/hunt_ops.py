@@ -82,6 +82,8 @@ JOINS = re.compile(r"sum|mean|std|var|prod|norm|softmax|@|mm\(|matmul|linear|con
                    r"|lp_pool|interpolate|trace|index_add|scatter_add|'mean'|accumulate|lerp|addcmul|addcdiv|alpha| \* k \+ n")  # fmt: skip
 #: functions that read the limits of their operands' type
 TYPED = re.compile(r"nan_to_num|nextafter")
+#: functions that eager computes by a running mean
+RUNNING = re.compile(r"\bvar|\bstd|batch_norm|layer_norm|group_norm|instance_norm")
 #: the integers of the floats' sizes in bytes
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 TEMPLATES = POINTWISE + VIEWS * 2 + REDUCTIONS + BINARY + INDEXING + WRITES * 2
@@ -97,6 +99,7 @@ class TorchArrays:
     parts = GROUND.parts
     joins = frozenset(t for t in TEMPLATES if JOINS.search(t))
     typed = frozenset(t for t in TEMPLATES if TYPED.search(t))
+    running = frozenset(t for t in TEMPLATES if RUNNING.search(t))
 
     def make(self, spec: ArraySpec) -> torch.Tensor:
         return laid_out(spec, _values)
@@ -123,6 +126,10 @@ class TorchArrays:
 
     def unbounded(self, value: torch.Tensor) -> torch.Tensor:
         return torch.where(value.abs().square().isinf(), value * math.inf, value)
+
+    def bounded(self, value: torch.Tensor) -> torch.Tensor:
+        widest = value.dtype in (torch.float64, torch.complex128)
+        return torch.where(value.abs().square().isinf(), torch.ones_like(value), value) if widest else value
 
     def disturb(self, value: torch.Tensor, rng: torch.Generator, negative: bool) -> torch.Tensor:
         if _repeats(value):

@@ -92,6 +92,7 @@ class Arrays(Protocol):
     parts:   what there is to see of its values
     joins:   templates whose results are made of many elements each, joined in an order of the framework's choice
     typed:   templates that read the limits of their operands' type
+    running: templates that keep a running mean, whose differences may leave the range of the widest type where the mean does not
     """
 
     names: dict[str, Any]
@@ -99,6 +100,7 @@ class Arrays(Protocol):
     parts: tuple[Part, ...]
     joins: frozenset[str]
     typed: frozenset[str]
+    running: frozenset[str]
 
     def make(self, spec: ArraySpec) -> Any: ...
     def is_array(self, value: Any) -> bool: ...
@@ -108,6 +110,7 @@ class Arrays(Protocol):
     def copy(self, value: Any, wide: bool = False) -> Any: ...  # wide: floats in their widest type
     def assign(self, value: Any, made: Any) -> Any: ...  # `made` rounded, in place where it can be
     def unbounded(self, value: Any) -> Any: ...  # infinities for elements whose squares are beyond their type
+    def bounded(self, value: Any) -> Any: ...  # ones for these, where there is no wider type
     def disturb(self, value: Any, rng: Any, negative: bool) -> Any: ...  # in place where it can be; the sign of NaNs
     def share(self, one: Any, other: Any) -> bool: ...
     def lent(self, value: Any) -> int: ...  # bytes of the array whose memory it shows; 0 for its own
@@ -258,10 +261,12 @@ class Noise:
     seed: of the disturbances; odd ones make NaNs negative
     wide: nothing is disturbed, but each step computed in the widest type there is and rounded once: how far the framework
           itself is from that, another way may be too. What may leave the range of that type where elements are joined does
+    bounded: nothing leaves the range in a running mean: whether it does there is the framework's choice
     """
 
     seed: int
     wide: bool = False
+    bounded: bool = False
 
     def run(self, steps: Sequence[Step], call: CallSpec, arrays: Arrays) -> Run | None:
         """None where the program shows memory of an array that was resized, which may be anybody's by now: no step runs on it."""
@@ -301,6 +306,8 @@ class Noise:
         if step.template in arrays.typed if self.wide else not joins:
             return None
         copies = [arrays.copy(v, self.wide) for v in operands]
+        if self.bounded and step.template in arrays.running:
+            copies = [arrays.bounded(v) if arrays.is_float(v) else v for v in copies]
         if not self.wide:
             return [arrays.disturb(v, rng, self._negative) if arrays.is_float(v) else v for v in copies]
         return [arrays.unbounded(v) if joins and arrays.is_float(v) else v for v in copies]
@@ -314,7 +321,7 @@ class Noise:
 
 
 #: both signs of NaN, and the exact results
-NOISES = (Noise(0), Noise(1), Noise(2), Noise(3, wide=True))
+NOISES = (Noise(0), Noise(1), Noise(2, bounded=True), Noise(3, wide=True))
 
 
 def _step_text(step: Step, count: int, used: Sequence[int]) -> str:

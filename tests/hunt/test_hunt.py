@@ -81,6 +81,29 @@ FREE = {
 }
 
 
+def two_passes(f, x, *args):
+    """A mean that is the sum by the number of elements, in a range that no element leaves."""
+    return (x, f(x * 2.0**-600, *args)[1] * 2.0**600)
+
+
+def mean_of(dtype, seed, width):
+    call = CallSpec((ArraySpec((8, width), dtype, "plain", seed, special=True),))
+    return Case((Step("torch.var_mean({a}, {d})[1]"),), (call,))
+
+
+def test_whether_a_running_mean_leaves_the_range_is_free_in_the_widest_type():
+    for seed, width in ((0, 4), (4, 5), (15, 5)):
+        check(mean_of("float64", seed, width), Planted(two_passes))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_a_mean_does_with_infinities_is_not_free(dtype):
+    finite = lambda f, x, *args: (x, f(x, *args)[1].nan_to_num(3.0))  # noqa: E731
+    with pytest.raises(Difference):
+        for seed in range(10):
+            check(mean_of(dtype, seed, 3), Planted(finite))
+
+
 @pytest.mark.parametrize("choice", FREE)
 def test_what_is_left_to_the_framework_is_no_fault(choice) -> None:
     case, way = FREE[choice]
