@@ -246,6 +246,27 @@ def concatenate(a: int, b: int, rows: int) -> Case:
     )
 
 
+def joined(widths: tuple[int, ...], rows: int, axis: int) -> Case:
+    """Arrays joined along one of two axes, the last but one repeated along it; and 9 at one place of the axis."""
+    size = sum(widths)
+    p = space(rows, size) if axis else space(size, rows)
+    along, other = p[axis], p[1 - axis]
+    i, value, start, data = L.index_value(as_index(along)), const(0.0), size, {}
+    for k, n in reversed(list(enumerate(widths))):
+        start -= n
+        name, repeated = f"x{k}", k == len(widths) - 2
+        within = as_index(along) - start
+        index = as_index(other)
+        if not repeated:
+            index = index * n + within if axis else within * rows + index
+        inside = op("and", op("ge", i, const(start, int64)), op("lt", i, const(start + n, int64)))
+        value = L.masked(inside, op("add", L.load(name, index, float32), const(1.0)), value)
+        data[name] = (float32, rows if repeated else n * rows)
+    value = op("where", op("eq", i, const(widths[0] + 1, int64)), const(9.0), value)
+    store = Store("out", at(p, p[1].extent, 1), value)
+    return case(p, (), [store], {**dict(reversed(data.items())), "out": (float32, rows * size)})
+
+
 def masked_gather(n: int, table: int) -> Case:
     """An indirect load that would leave its buffer where the mask is off."""
     p = space(n)
@@ -571,6 +592,10 @@ ZOO: dict[str, Callable[[], Case]] = {
     "arange int32": lambda: arange(33, int32),
     "pad": lambda: pad(5, 30, 3, 6),
     "concatenate": lambda: concatenate(5, 40, 7),
+    "joined": lambda: joined((40, 16, 3, 70, 33), 7, 1),
+    "joined evenly": lambda: joined((64, 32, 16, 16, 64), 7, 1),
+    "joined down": lambda: joined((4, 1, 3, 7, 5), 45, 0),
+    "joined long": lambda: joined((30000, 20000, 50000, 1000), 1, 1),
     "masked gather": lambda: masked_gather(300, 20),
     "embedding": lambda: embedding(37, 11, 20),
     "embedding scalar rows": lambda: embedding(37, 11, 1),
@@ -898,16 +923,19 @@ def chosen(c: Case) -> Choice:
 
 #: a kernel for each strategy, and why the strategies before it in the list said no
 CHOICES: dict[str, tuple[Callable[[], Case], str, list[str]]] = {
-    "a row at a time": (lambda: softmax(40, 1000), "rows", ["not-one-sum", "enough-tasks", "no-scan", "lanes-not-along-p", "not-pointwise-in-lanes"]),
-    "few rows": (lambda: middle(50, 9, 64, ("sum",)), "rows", ["no-product", "no-block-of-columns", "no-scan", "few-rows", "not-pointwise-in-lanes"]),
-    "pointwise": (lambda: pointwise(300), "rows", ["not-one-sum", "no-reduction", "no-scan", "no-reduction", "no-strided-load"]),
+    "a row at a time": (lambda: softmax(40, 1000), "rows", ["not-one-sum", "enough-tasks", "no-scan", "lanes-not-along-p", "not-pointwise-in-lanes", "not-pointwise-in-lanes"]),
+    "few rows": (lambda: middle(50, 9, 64, ("sum",)), "rows", ["no-product", "no-block-of-columns", "no-scan", "few-rows", "not-pointwise-in-lanes", "not-pointwise-in-lanes"]),
+    "pointwise": (lambda: pointwise(300), "rows", ["not-one-sum", "no-reduction", "no-scan", "no-reduction", "no-strided-load", "one-piece"]),
     "many rows": (lambda: columns(50, 70, ("sum",)), "columns", ["no-product", "little-work", "no-scan"]),
     "one long sum": (lambda: everything(1 << 20), "split", ["no-product"]),
-    "one short sum": (lambda: everything(1000), "rows", ["no-product", "little-work", "no-scan", "lanes-not-along-p", "not-pointwise-in-lanes"]),
+    "one short sum": (lambda: everything(1000), "rows", ["no-product", "little-work", "no-scan", "lanes-not-along-p", "not-pointwise-in-lanes", "not-pointwise-in-lanes"]),
     "long columns": (lambda: columns(1 << 14, 64, ("sum",)), "split", ["no-product"]),
     "prefixes": (lambda: scan_rows(5, 100, "sum"), "scan", ["runs-in-order", "order-matters"]),
     "a transpose": (lambda: transpose(70, 45), "tiles", ["not-one-sum", "no-reduction", "no-scan", "no-reduction"]),
-    "a thin transpose": (lambda: transpose(300, 3), "rows", ["not-one-sum", "no-reduction", "no-scan", "no-reduction", "too-short"]),
+    "a thin transpose": (lambda: transpose(300, 3), "rows", ["not-one-sum", "no-reduction", "no-scan", "no-reduction", "too-short", "one-piece"]),
+    "parts of a row": (lambda: joined((40, 16, 3, 70, 33), 7, 1), "pieces", ["not-one-sum", "no-reduction", "no-scan", "no-reduction", "no-strided-load"]),
+    "rows from several places": (lambda: joined((4, 1, 3, 7, 5), 45, 0), "pieces", ["not-one-sum", "no-reduction", "no-scan", "no-reduction", "no-strided-load"]),
+    "elements from several places": (lambda: joined((1, 1, 2, 2, 1), 70, 1), "rows", ["not-one-sum", "no-reduction", "no-scan", "no-reduction", "no-strided-load", "short-pieces"]),
 }  # fmt: skip
 
 

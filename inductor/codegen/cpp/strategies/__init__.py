@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...strategy import Strategy
 from ..nest import Nest
-from . import columns, contraction, rows, scan, split, tiles
+from . import columns, contraction, pieces, rows, scan, split, tiles
 from .way import Way
 
 STRATEGIES: tuple[Strategy[Nest, Way], ...] = (
@@ -13,5 +13,6 @@ STRATEGIES: tuple[Strategy[Nest, Way], ...] = (
     Strategy("scan", scan.plan),
     Strategy("columns", columns.plan),
     Strategy("tiles", tiles.plan),
+    Strategy("pieces", pieces.plan),
     Strategy("rows", rows.plan),
 )

@@ -1,0 +1,222 @@
+"""Pointwise kernels whose values are made of parts side by side (arrays joined, borders): a loop for each part, in which nothing is
+left of the conditions that tell the parts apart, nor of the other parts' loads.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ....dtypes import bool_
+from ....kernel import Store
+from ....loops import Expr, Index, Var, as_index, expr, index_interval, postorder, substitute
+from ....refusal import Refusal
+from ..cost import nanoseconds
+from ..indexing import dim_text
+from ..nest import Nest
+from ..sharing import Sharing, close_tasks, open_tasks
+from ..writer import Writer
+from .rows import share_rows
+from .way import Array, Function
+
+#: more parts than this take longer to look at than they save
+_MOST = 256
+#: what it takes to begin a loop, in operations
+_BEGIN = 4
+#: how often as many operations the code may have
+_LONGER = 2
+
+_COMPARISONS: dict[str, Callable[[int, int], bool]] = {
+    name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")
+}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is stored at the points low <= v < high of a variable."""
+
+    low: int
+    high: int
+    stores: tuple[Store, ...]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """along: the variable whose points are cut into pieces"""
+
+    nest: Nest
+    sharing: Sharing
+    along: Var
+    pieces: tuple[Piece, ...]
+
+    @property
+    def note(self) -> str:
+        return f"; {len(self.pieces)} pieces along {self.along}"
+
+    def functions(self) -> list[Function]:
+        return [_emit(self)]
+
+    def arrays(self) -> list[Array]:
+        return []
+
+
+def plan(nest: Nest) -> Pieces | Refusal:
+    """For pointwise kernels that are cheaper piece by piece."""
+    kernel = nest.kernel
+    if not nest.in_lanes or kernel.r:
+        return Refusal("not-pointwise-in-lanes", "heuristic")
+    found = [(v, _pieces(kernel.stores, v)) for v in kernel.p]
+    cut = [(_saved(nest, v, pieces), v, pieces) for v, pieces in found if len(pieces) > 1]
+    if not cut:
+        return Refusal("one-piece", "heuristic", "its values are of one form everywhere")
+    saved, along, pieces = max(cut, key=lambda x: x[0])
+    if saved <= 0:
+        return Refusal("short-pieces", "heuristic", f"{len(pieces)} along {along}")
+    parts = [nanoseconds(replace(kernel, stores=p.stores), nest.vector, nest.lanes) * (p.high - p.low) for p in pieces]
+    assert isinstance(along.extent, int)
+    nest = replace(nest, nanoseconds=sum(parts) / along.extent)
+    return Pieces(nest, share_rows(nest), along, pieces)
+
+
+def _saved(nest: Nest, v: Var, pieces: Sequence[Piece]) -> float:
+    """Operations that are saved along a variable; none where the code gets too long."""
+    lanes = nest.lanes if v == nest.vector else 1
+    whole = _operations(nest.kernel.stores)
+    each = [_operations(p.stores) for p in pieces]
+    if sum(each) > _LONGER * whole:
+        return 0
+    assert isinstance(v.extent, int)
+    return -(-v.extent // lanes) * whole - sum(-(-(p.high - p.low) // lanes) * n + _BEGIN for p, n in zip(pieces, each))
+
+
+def _operations(stores: Iterable[Store]) -> int:
+    return sum(e.op != "const" for e in postorder([s.value for s in stores]))
+
+
+# --------------------------------------------------------------------------- finding the pieces
+
+
+def _pieces(stores: Sequence[Store], v: Var) -> tuple[Piece, ...]:
+    """The stores at the pieces of a variable's range in which they have one form each."""
+    if not isinstance(v.extent, int):
+        return ()
+    conditions = [e.args[0] for e in postorder([s.value for s in stores]) if e.op in ("masked", "where")]
+    ends = sorted({c for e in postorder(conditions) for c in _changes(e, v) if 0 < c < v.extent})
+    if not ends or len(ends) > _MOST:
+        return ()
+    made: list[Piece] = []
+    for low, high in zip((0, *ends), (*ends, v.extent)):
+        values = _where([s.value for s in stores], v, low, high)
+        piece = tuple(replace(s, value=value) for s, value in zip(stores, values))
+        if made and made[-1].stores == piece:
+            low = made.pop().low
+        made.append(Piece(low, high, piece))
+    return tuple(made)
+
+
+def _changes(e: Expr, v: Var) -> Iterator[int]:
+    """The values of a variable from which on a comparison of it with a number may say something else."""
+    sides = _sides(e)
+    if sides is None:
+        return
+    difference = sides[0] - sides[1]
+    step = difference.coefficient(v)
+    if len(difference.terms) != 1 or not isinstance(step, int) or not isinstance(difference.const, int) or not step:
+        return
+    # step * v + const against 0: what is below, equal and above
+    below, above = -(difference.const // step), -difference.const // step + 1
+    yield below
+    yield above
+
+
+def _sides(e: Expr) -> tuple[Index, Index] | None:
+    """Both sides of a comparison of indices and whole numbers."""
+    if e.op not in _COMPARISONS:
+        return None
+    left, right = (_as_index(a) for a in e.args)
+    return None if left is None or right is None else (left, right)
+
+
+def _as_index(e: Expr) -> Index | None:
+    if e.op == "index":
+        index: Index = e.attr
+        return index
+    return as_index(e.attr) if e.op == "const" and type(e.attr) is int else None
+
+
+def _where(roots: Sequence[Expr], v: Var, low: int, high: int) -> list[Expr]:
+    """Expressions at low <= v < high: what is chosen by conditions that are decided there stands in place of the choice."""
+    part = as_index(Var(v.name, high - low)) + low
+    known: dict[Expr, bool | None] = {}
+    new: dict[Expr, Expr] = {}
+    stack = [(e, False) for e in roots]
+    while stack:
+        e, ready = stack.pop()
+        if e in new:
+            continue
+        truth = _decided(e.args[0], v, part, known) if e.op in ("masked", "where") else None
+        needed = e.args if truth is None else (e.args[1 if truth else 2],)
+        if not ready:
+            stack.append((e, True))
+            stack.extend((a, False) for a in needed)
+        elif truth is not None:
+            new[e] = new[needed[0]]
+        else:
+            args = tuple(new[a] for a in e.args)
+            new[e] = e if args == e.args else expr(e.op, *args, dtype=e.dtype, attr=e.attr)
+    return [new[e] for e in roots]
+
+
+def _decided(cond: Expr, v: Var, part: Index, known: dict[Expr, bool | None]) -> bool | None:
+    """Whether a condition holds at all points of a part of a variable (True), or at none (False)."""
+    for e in postorder([cond], known=known):
+        known[e] = _truth(e, v, part, known)
+    return known[cond]
+
+
+def _truth(e: Expr, v: Var, part: Index, known: dict[Expr, bool | None]) -> bool | None:
+    if e.op == "const" and type(e.attr) is bool:
+        return e.attr
+    if e.op in ("and", "or") and e.dtype == bool_:
+        decides = e.op == "or"  # what one operand says alone
+        parts = [known[a] for a in e.args]
+        return decides if decides in parts else None if None in parts else not decides
+    sides = _sides(e)
+    if sides is None:
+        return None
+    difference = index_interval(substitute(sides[0] - sides[1], {v: part}))
+    if difference is None:
+        return None
+    low, high = difference
+    said = {_COMPARISONS[e.op](d, 0) for d in (low, high, *((0,) if low <= 0 <= high else ()))}
+    return said.pop() if len(said) == 1 else None
+
+
+# --------------------------------------------------------------------------- writing them
+
+
+def _emit(way: Pieces) -> Function:
+    nest, along = way.nest, way.along
+    w = Writer(nest)
+    opened = open_tasks(w, way.sharing)
+    if along == nest.vector:
+        blocked = (opened.low, opened.high) != ("0", dim_text(along.extent))
+        for p in way.pieces:
+            low, high = str(p.low), str(p.high)
+            if blocked:
+                low, high = f"max<i64>({opened.low}, {low})", f"min<i64>({opened.high}, {high})"
+            whole = p.low % nest.lanes == 0 and (p.high % nest.lanes == 0 or p.high == along.extent)
+            w.open_lanes(low, high, whole=whole)
+            w.stores(p.stores)
+            w.close_lanes()
+    else:
+        for i, p in enumerate(way.pieces):
+            # the variable is known anew in there: nothing that it is part of is computed outside
+            w.open(f"{'else ' if i else ''}if ({along.name} < {p.high}) {{", along)
+            w.open_lanes(opened.low, opened.high)
+            w.stores(p.stores)
+            w.close_lanes()
+            w.close()
+    close_tasks(w, opened)
+    return Function(w.blocks[0].lines, way.sharing.count)
