@@ -207,6 +207,8 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
         for number, other in ((left, right), (right, left)):
             if isinstance(number, NumberValue) and number.python_type() is other.python_type():
                 number.as_constant()  # which of two equal numbers it is may be seen
+            if number.is_undecided and number.python_type() is other.python_type():
+                raise self.branch_break(f"whether {number.describe()} is another object")
         self._guard_different(left, right)
         return False
 

@@ -7,8 +7,9 @@ from typing import Any
 from ..values.base import Machine, Value
 from ..values.constant import ConstantValue
 from ..values.functions import BoundMethodValue
-from ..values.keys import Identity, MethodKey, NotStatic, UserKey, by_identity, has_identity, static_key
+from ..values.keys import AddressKey, Identity, MethodKey, NotStatic, UserKey, by_identity, has_identity, static_key
 from .type_lookup import message_name, type_find
+from .wrapping import anchor
 
 
 class KeyService:
@@ -41,11 +42,28 @@ class KeyService:
             return obj
 
     def identity_key(self: Machine, value: Value) -> Any:
-        """The key of a Value that is equal to itself alone."""
+        """The key of a Value that is equal to itself alone. Breaks where only the data tell which object that is."""
+        if value.is_undecided:
+            raise self.break_("object-hash", f"hash of {value.describe()}", "only the data tell which object it is")
         if value.source is not None and value not in self.keyed:
             self.keyed.append(value)
         real = self.reals.get(id(value))
         return value if real is None else Identity(real)
+
+    def address_key(self: Machine, value: Value) -> Any:
+        """The key of `id(value)`. That of an object from outside is a number that others may know: the object is guarded."""
+        source, real = value.source, self.reals.get(id(value))
+        if source is None:
+            return AddressKey(value)
+        if real is None or self.policy.is_structural(source):
+            raise self.break_(
+                "object-id",
+                f"id() of {value.describe()} as a key",
+                "it is another object at each call",
+                "use the object as the key",
+            )
+        anchor(self, real, source, by_identity=True)
+        return id(real)
 
     def key_value(self: Machine, key: Any) -> Value:
         """The Value that a key stands for."""

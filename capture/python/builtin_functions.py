@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..breaks import Break, NotConstant, UserRaise
 from ..machine.type_lookup import MISSING, message_name, type_find, type_lookup
+from ..values.address import AddressValue
 from ..values.attribute_text import keywords
 from ..values.base import Args, Kwargs, Value
 from ..values.classes import ClassValue, SuperValue, builtin_new, instantiate, object_new
@@ -20,6 +21,7 @@ from ..values.mappings import DictValue
 from ..values.objects import ObjectValue
 from ..values.sequences import ListValue, SliceValue, TupleValue, sort_values
 from ..values.sets import SetValue
+from ..values.tensor import ArrayValue
 from .builtin_table import TABLE, handles, pure, simple
 
 if TYPE_CHECKING:
@@ -152,10 +154,18 @@ def _hash(ev: Machine, x: Value, /) -> Value:
     return ev.hash_of(x)
 
 
+#: Values of which one is one object
+_ADDRESSED = (ArrayValue, ListValue, DictValue, SetValue, ObjectValue, CellValue)
+
+
 @simple(id)
 def _id(ev: Machine, x: Value, /) -> Value:
     if x.source is not None and x.source.is_const:  # the entry holds the object: it stays where it is
         return ConstantValue(id(x.source.const))
+    if x.is_constant and (x.as_constant() is None or isinstance(x.as_constant(), bool)):
+        return ConstantValue(id(x.as_constant()))
+    if isinstance(x, _ADDRESSED) and not x.is_undecided:
+        return AddressValue(x)
     raise ev.break_("object-id", "calling id()", "addresses change from call to call", "compare with `is`")
 
 

@@ -51,6 +51,13 @@ class WeakKey:
     owner: Any
 
 
+@dataclass(frozen=True, slots=True)
+class AddressKey:
+    """The address of an object that the program made: equal to that of the very same object alone."""
+
+    owner: Value
+
+
 class UserKey:
     """A key whose hash and equality are the program's own."""
 
@@ -121,7 +128,7 @@ def has_identity(key: Any) -> bool:
     """Whether the hash of what `key` stands for depends on where an object is."""
     if isinstance(key, (tuple, frozenset)):
         return any(map(has_identity, key))
-    return isinstance(key, (Value, Identity, MethodKey, WeakKey))
+    return isinstance(key, (Value, Identity, AddressKey, MethodKey, WeakKey))
 
 
 def asks_program(key: Any) -> bool:

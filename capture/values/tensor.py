@@ -185,7 +185,7 @@ class ArrayValue(Value):
         "step",
         "meta",
         "offset",
-        "viewed",
+        "views",
         "relaid",
         "began",
         "one_of_several",
@@ -210,12 +210,12 @@ class ArrayValue(Value):
         self.step = step
         #: first element, counted in elements from the storage's first element
         self.offset = offset
-        #: views were made of it
-        self.viewed = False
+        #: views that were made of it
+        self.views: list[ArrayValue] = []
         #: its parent is itself, as it was laid out before (see `become`)
         self.relaid = False
         if parent is not None:
-            parent.viewed = True
+            parent.views.append(self)
         #: the storage's version when it was made
         self.began = storage.version
         #: it is a view from a call that gives several
@@ -255,7 +255,14 @@ class ArrayValue(Value):
         self.meta, self.parent, self.step, self.offset = view.meta, before, view.step, view.offset
         self._node, self._version = view._node, view._version
         before.relaid, self.relaid = self.relaid, True
-        self.viewed = False
+        self.views = []
+
+    def leave_views(self) -> None:
+        """Its views go on as those of another array in the memory where it is now: it is about to get other memory."""
+        before = type(self)(self.storage, self.meta, self._node, self.parent, self.step, self.offset)
+        before._version, before.began, before.views, self.views = self._version, self.began, self.views, []
+        for view in before.views:
+            view.parent = before
 
     # ------------------------------------------------------------ reading and writing
 

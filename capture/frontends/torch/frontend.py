@@ -30,6 +30,7 @@ from . import (  # noqa: F401  imported for the rows they add
     complex_views,
     contexts,
     control_flow,
+    data_addresses,
     flex_attention,
     functional_call,
     hooks,

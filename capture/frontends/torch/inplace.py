@@ -132,7 +132,7 @@ def _detach(cx: Context, self: Any) -> None:
     storage = self.storage
     is_view = self.call_method(cx.ev, "_is_view", [], {}).truth(cx.ev)
     gives = self.requires_grad(cx.ev)
-    if is_view or gives and (storage.is_input or self.viewed):
+    if is_view or gives and (storage.is_input or self.views):
         raise cx.broken("autograd", "Tensor.detach_ of an input, a view, or a tensor that has views",
                         "it cuts gradients that are recorded", "use x = x.detach()")  # fmt: skip
     if not gives:
@@ -167,7 +167,8 @@ def _relaid(name: str) -> None:
     """
 
     def call(cx: Context, self: ArrayValue, *args: Any, **kwargs: Any) -> None:
-        if self.source is not None or self.storage.is_input or self.viewed or self.storage in state_of(cx.ev).loose:
+        state, refers = state_of(cx.ev), self.views or self.source is not None
+        if refers or self.storage.is_input or self.storage in state.loose or self in state.chosen_from:
             raise cx.broken("unsupported-inplace", f"the in-place method Tensor.{name}",
                             "it changes the layout of a tensor that is an input, or that shares memory", f"use x = x.{name[:-1]}(...)")  # fmt: skip
         view = BY_NAME[name[:-1]](cx, self, *args, **kwargs)
@@ -184,7 +185,6 @@ RELAID = frozenset(f"{_name}_" for _name in BY_NAME)
 for _name in RELAID:
     _relaid(_name)
 for _name in (
-    "set_",
     "resize_",
     "resize_as_",
     "as_strided_",

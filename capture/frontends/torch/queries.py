@@ -381,8 +381,6 @@ _refused("torch.autograd.grad", "autograd", "gradients are not captured")
 _refused(
     "Tensor.backward", "autograd", "gradients are not captured", "call backward() outside of the compiled function"
 )
-_refused("Tensor.data_ptr", "memory-address", "addresses are known only when the graph runs")
-_refused("Tensor.untyped_storage", "memory-address", "storage objects are not tracked")
 
 
 # ------------------------------------------------------------------ torch.distributions

@@ -30,6 +30,8 @@ class TorchState:
     quiet:    what is written now goes through `.data`: autograd does not count it as a change
     pending:  storages with writes that autograd does count and that are still to be made, and how many
     rewritten: how often the program wrote to storages that the graph makes, and to views that count for themselves
+    written_inside: nodes of operators that in eager write to their results several times
+    counted:  how often the program wrote to any storage or such view so far
     """
 
     def __init__(self, builder: GraphBuilder) -> None:
@@ -72,6 +74,8 @@ class TorchState:
         self.quiet = False
         self.pending: dict[Storage, int] = {}
         self.rewritten: dict[Storage | ArrayValue, int] = {}
+        self.written_inside: set[Node] = set()
+        self.counted: dict[Storage | ArrayValue, int] = {}
         #: storages that have loose pieces (see `LooseStep`)
         self.loose: set[Storage] = set()
         #: how many nodes there were when the call or statement began that is captured now
@@ -89,6 +93,10 @@ class TorchState:
         self.registrations: list[Any] = []
         #: segments that are captured as bodies of functions, the innermost last
         self.bodies: list[Any] = []
+        #: tensors of which others are one or the other, which only the data tell
+        self.chosen_from: set[ArrayValue] = set()
+        #: tensors that were given other memory (see `reseating`)
+        self.reseated: set[ArrayValue] = set()
         #: how often the program wrote to a tensor
         self.writes = 0
         self._looked_at = 0

@@ -28,9 +28,9 @@ _DISPATCH = type_find(torch.Tensor, "__torch_dispatch__")
 class SubclassValue(TensorValue):
     """A tensor of a subclass. original: the object itself, when it came from outside."""
 
-    __slots__ = ("cls", "original")
+    __slots__ = ("cls",)
     cls: type
-    original: torch.Tensor | None
+    original: torch.Tensor | None  # type: ignore[assignment]
 
     @property
     def is_overloaded(self) -> bool:  # type: ignore[override]

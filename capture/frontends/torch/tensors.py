@@ -19,7 +19,7 @@ from ...values.functions import BoundMethodValue
 from ...values.item import ItemValue
 from ...values.number import NumberValue
 from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage, ViewStep
-from . import tensor_attributes, training
+from . import reseating, tensor_attributes, training
 from .calls import size_value, unwrap, wrap
 from .context import Context, above
 from .dtypes import LEGACY, from_torch, to_device, to_torch
@@ -52,9 +52,11 @@ _UNARY = {"-": "neg", "+": "positive", "~": "bitwise_not"}
 class TensorValue(ArrayValue):
     """One tensor of the program."""
 
-    __slots__ = ("recorded",)
+    __slots__ = ("recorded", "original")
     #: of a view: whether gradients were on where it was made
     recorded: bool
+    #: the tensor from outside that it is, where its memory does not tell
+    original: torch.Tensor
     framework = "torch"
     #: it was made during capture as a leaf that gradients arrive at
     is_made_leaf = False
@@ -63,10 +65,8 @@ class TensorValue(ArrayValue):
     branches = True
 
     def python_type(self) -> type:
-        storage = self.storage
-        if isinstance(storage, InputStorage) and self.parent is None:
-            return type(storage.real)
-        return torch.Tensor
+        real = tensor_attributes.real_of(self)
+        return torch.Tensor if real is None else type(real)
 
     def describe(self) -> str:
         label = f" `{self.source.label}`" if self.source is not None else ""
@@ -74,13 +74,14 @@ class TensorValue(ArrayValue):
 
     def requires_grad(self, ev: Machine) -> bool:
         """Whether eager's tensor would."""
-        storage = self.storage
-        if isinstance(storage, InputStorage) and self.parent is None and storage.real.requires_grad:
+        real = tensor_attributes.real_of(self)
+        if real is not None and real.requires_grad:
             return True
         return state_of(ev).requires_grad(self.node(ev))
 
     def node(self, ev: Machine) -> Node:
         storage = self.storage
+        reseating.check_read(ev, self)
         if storage.is_input and storage.version and state_of(ev).delivers:
             training.settle(ev, storage)
         if self.parent is not None and storage.version != self.began and state_of(ev).grad:
@@ -106,6 +107,12 @@ class TensorValue(ArrayValue):
         made = super().pick(ev, indices)
         made.recorded = state_of(ev).grad  # type: ignore[attr-defined]
         return made
+
+    def leave_views(self) -> None:
+        views = self.views
+        super().leave_views()
+        if views and self.parent is not None:
+            views[0].parent.recorded = self.recorded  # type: ignore[union-attr]
 
     def become(self, view: ArrayValue) -> None:
         recorded = self.recorded if self.parent is not None else None
@@ -141,6 +148,9 @@ class TensorValue(ArrayValue):
         if name == "requires_grad" and value.is_constant:
             set_requires_grad(Context(ev), self, value.as_constant())
             return
+        if name == "data":
+            reseating.reseat(ev, self, value, "setting the data")
+            return
         if not tensor_attributes.is_free(self, name):
             raise ev.break_("tensor-setattr", f"setting attribute {name!r} of {self.describe()}", "it is torch's own",
                             "set it outside of the compiled function")  # fmt: skip
@@ -153,6 +163,7 @@ class TensorValue(ArrayValue):
         tensor_attributes.delete_own(ev, self, name)
 
     def replay(self, rb: Emitter, target: str) -> None:
+        reseating.replay(rb, self, target)
         tensor_attributes.replay(rb, self, target)
 
     def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
@@ -259,8 +270,7 @@ class TensorValue(ArrayValue):
         if cls in LEGACY:
             return self.meta.dtype == from_torch(LEGACY[cls]) and self.meta.device == "cpu"
         if cls is torch.nn.Parameter:
-            storage = self.storage
-            return isinstance(storage, InputStorage) and self.parent is None and isinstance(storage.real, cls)
+            return isinstance(tensor_attributes.real_of(self), cls)
         return issubclass(self.python_type(), cls)
 
     def shallow_copy(self, ev: Machine) -> Value:
@@ -333,6 +343,7 @@ class ChosenTensor(TensorValue):
     """One of two tensors, which one only the data tell: `max(a, b)`. Outside of the graph it is that very tensor."""
 
     __slots__ = ("condition", "one", "other", "versions")
+    is_undecided = True
     condition: Node
     one: TensorValue
     other: TensorValue
@@ -358,13 +369,19 @@ class ChosenTensor(TensorValue):
     def view(self, ev: Machine, op: str, **attrs: Any) -> ArrayValue:
         return TensorValue.new(self.node(ev), self.storage.frozen).view(ev, op, **attrs)
 
+    def setattr_(self, ev: Machine, name: str, value: Value) -> None:
+        raise ev.break_("tensor-setattr", f"setting attribute {name!r} of {self.describe()}", "only the data tell which tensor it is",
+                        "set it outside of the compiled function")  # fmt: skip
+
     def rebuild(self, rb: Emitter) -> str:
         return f"({rb.value(self.one)} if {rb.output(self.condition)} else {rb.value(self.other)})"
 
 
 def choice(ev: Machine, op: str, one: TensorValue, other: Value) -> Value | None:
     """`one if one op other else other` as a value of the graph: for two tensors that are alike, of one element each."""
-    if not isinstance(other, TensorValue) or one.meta.shape or other.meta.shape:
+    if not isinstance(other, TensorValue) or set(one.meta.shape) - {1} or one.meta.shape != other.meta.shape:
+        return None
+    if one.meta.stride != other.meta.stride:
         return None
     alike = one.meta.dtype == other.meta.dtype and one.meta.device == other.meta.device
     plain = {type(one), type(other)} <= {TensorValue, ChosenTensor}
@@ -375,6 +392,7 @@ def choice(ev: Machine, op: str, one: TensorValue, other: Value) -> Value | None
     condition = METHODS[_COMPARE[op]](ev, [one, other], {})
     made = FUNCTIONS[torch.where](ev, [condition, one, other], {})
     assert isinstance(condition, TensorValue) and isinstance(made, TensorValue)
+    state_of(ev).chosen_from |= {one, other}
     return ChosenTensor.of(made.node(ev), condition.node(ev), one, other)
 
 
@@ -450,9 +468,11 @@ def _matrix_transposed(ev: Machine, x: TensorValue) -> Value:
 
 
 def _grad(ev: Machine, x: TensorValue) -> Value:
-    if not isinstance(x.storage, InputStorage) or x.parent is not None:
+    real = tensor_attributes.real_of(x)
+    if real is None:
         return NONE
-    return ev.wrap(x.storage.real.grad, x.storage.source.attr("grad"))
+    source = x.source if x.source is not None else x.storage.source  # type: ignore[attr-defined]
+    return ev.wrap(real.grad, source.attr("grad"))
 
 
 def _grad_fn(ev: Machine, x: TensorValue) -> Value:
@@ -572,6 +592,7 @@ _ATTRIBUTES: dict[str, Attribute] = {
     "requires_grad": _needs_grad,
     "is_leaf": _is_leaf,
     "_base": _base_of,
+    "_version": training.version_of,
     "is_cpu": _on("cpu"),
     "is_cuda": _on("cuda"),
     "is_xpu": _on("xpu"),

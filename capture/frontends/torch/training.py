@@ -20,6 +20,8 @@ from torch.autograd.graph import increment_version
 from ....inductor.graph import ExternRef, Input, Node
 from ....inductor.ops import OPS
 from ...breaks import Break, Restart
+from ...values.base import Value
+from ...values.constant import ConstantValue
 from ...values.tensor import InputStorage, Storage, with_layout
 from .state import COUNT_A_WRITE, DataStep, LooseStep, gradients, is_cut, state_of
 
@@ -131,6 +133,7 @@ def _count(ev: Machine, storage: Storage) -> None:
     state = state_of(ev)
     counts = state.pending if storage.is_input else state.rewritten
     counts[storage] = counts.get(storage, 0) + 1
+    state.counted[storage] = state.counted.get(storage, 0) + 1
     if state.recorded():
         _tell_of_write(ev, storage)
 
@@ -234,8 +237,30 @@ def count_writes(target: torch.Tensor, count: int) -> None:
 
 
 def _count_alone(ev: Machine, view: Any) -> None:
-    counts = state_of(ev).rewritten
-    counts[view] = counts.get(view, 0) + 1
+    for counts in (state_of(ev).rewritten, state_of(ev).counted):
+        counts[view] = counts.get(view, 0) + 1
+
+
+def version_of(ev: Machine, array: Any) -> Value:
+    """How often eager's tensor was written to. Breaks for what operators make that may write to it themselves."""
+    state, storage = state_of(ev), array.storage
+    own = _counter(array)
+    made = None if storage.is_input or own is not None else storage.made
+    link = array
+    while link is not None and not link.relaid:
+        link = link.parent
+    unknown = (
+        link is not None
+        or made is not None
+        and (made.op.kind in ("composite", "extern") or made in state.written_inside)
+    )
+    if unknown or own is not None and own.source is not None or state.is_inference(storage):
+        raise ev.break_("tensor-version", f"how often {array.describe()} was written to", "the operator that made it may have written to it",
+                        "ask outside of the compiled function")  # fmt: skip
+    writes = ConstantValue(state.counted.get(storage if own is None else own, 0))
+    if own is not None or not storage.is_input:
+        return writes
+    return ev.binary("+", ev.wrap(storage.real._version, storage.source.attr("_version")), writes)
 
 
 def count_relaying(ev: Machine, array: Any) -> None:
@@ -285,6 +310,8 @@ def heed_inference(ev: Machine) -> None:
 def finish_counting(ev: Machine, rb: Emitter) -> None:
     """At the end of a capture: what the program wrote several times is written once, and counted as often as the program did."""
     state = state_of(ev)
+    if state.recording is not None:  # its calls write themselves
+        return
     for storage, writes in state.pending.items():
         assert isinstance(storage, InputStorage)
         made = storage.node is not state.arrays.entries.get(storage)

@@ -269,11 +269,26 @@ def split(cx: Context, tensor: ArrayValue, split_size_or_sections: Any = None, d
         if not same(sum(sections), size):
             raise ValueError(f"split: sections {sections} do not add up to the size {size}")
         return several(_pieces(cx, tensor, sections, dim))
-    size, sections = cx.ev.symbols.specialize(size), cx.ev.symbols.specialize(sections)  # how many pieces there are
-    if sections == 0 and size == 0:
-        return several(_pieces(cx, tensor, [0], dim))
-    count = max(-(-size // sections), 1)
-    return several(_pieces(cx, tensor, [min(sections, size - k * sections) for k in range(count)], dim))
+    lengths = _symbolic_lengths(cx, size, sections)
+    if lengths is None:
+        size, sections = cx.ev.symbols.specialize(size), cx.ev.symbols.specialize(sections)
+        count = max(-(-size // sections), 1) if size or sections else 1
+        lengths = [min(sections, size - k * sections) for k in range(count)]
+    return several(_pieces(cx, tensor, lengths, dim))
+
+
+def _symbolic_lengths(cx: Context, size: Any, length: Any) -> list[Any] | None:
+    """The lengths of the pieces of a size, each but the last of this length, where one of the two is symbolic: as many as there are
+    now, which is guarded. None where values must tell.
+    """
+    hint = cx.ev.symbols.hint
+    if isinstance(size, int) and isinstance(length, int) or hint(size) < 1 or hint(length) < 1:
+        return None
+    count = -(-hint(size) // hint(length))
+    before = (count - 1) * length
+    if not less(before, size) or less(before + length, size):
+        return None
+    return [*[length] * (count - 1), size - before]
 
 
 @name("*split_with_sizes")
