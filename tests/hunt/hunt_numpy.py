@@ -82,7 +82,7 @@ class NumpyArrays:
     parts = GROUND.parts
     joins = frozenset(t for t in TEMPLATES if JOINS.search(t))
     typed = frozenset(t for t in TEMPLATES if TYPED.search(t))
-    running: frozenset[str] = frozenset()
+    leaving: frozenset[str] = frozenset()
 
     def make(self, spec: ArraySpec) -> np.ndarray:
         shape, layout = spec.shape, spec.layout

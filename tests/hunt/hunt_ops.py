@@ -82,8 +82,8 @@ JOINS = re.compile(r"sum|mean|std|var|prod|norm|softmax|@|mm\(|matmul|linear|con
                    r"|lp_pool|interpolate|trace|index_add|scatter_add|'mean'|accumulate|lerp|addcmul|addcdiv|alpha| \* k \+ n")  # fmt: skip
 #: functions that read the limits of their operands' type
 TYPED = re.compile(r"nan_to_num|nextafter")
-#: functions that eager computes by a running mean
-RUNNING = re.compile(r"\bvar|\bstd|batch_norm|layer_norm|group_norm|instance_norm")
+#: functions that eager computes by differences from a running mean, or by a quotient
+LEAVING = re.compile(r"\bvar|\bstd|batch_norm|layer_norm|group_norm|instance_norm|// \{b|% \{b|fmod|remainder|floor")
 #: the integers of the floats' sizes in bytes
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 TEMPLATES = POINTWISE + VIEWS * 2 + REDUCTIONS + BINARY + INDEXING + WRITES * 2
@@ -99,7 +99,7 @@ class TorchArrays:
     parts = GROUND.parts
     joins = frozenset(t for t in TEMPLATES if JOINS.search(t))
     typed = frozenset(t for t in TEMPLATES if TYPED.search(t))
-    running = frozenset(t for t in TEMPLATES if RUNNING.search(t))
+    leaving = frozenset(t for t in TEMPLATES if LEAVING.search(t))
 
     def make(self, spec: ArraySpec) -> torch.Tensor:
         return laid_out(spec, _values)

@@ -92,7 +92,7 @@ class Arrays(Protocol):
     parts:   what there is to see of its values
     joins:   templates whose results are made of many elements each, joined in an order of the framework's choice
     typed:   templates that read the limits of their operands' type
-    running: templates that keep a running mean, whose differences may leave the range of the widest type where the mean does not
+    leaving: templates on whose way something may leave the range of the widest type where the result does not
     """
 
     names: dict[str, Any]
@@ -100,7 +100,7 @@ class Arrays(Protocol):
     parts: tuple[Part, ...]
     joins: frozenset[str]
     typed: frozenset[str]
-    running: frozenset[str]
+    leaving: frozenset[str]
 
     def make(self, spec: ArraySpec) -> Any: ...
     def is_array(self, value: Any) -> bool: ...
@@ -261,7 +261,7 @@ class Noise:
     seed: of the disturbances; odd ones make NaNs negative
     wide: nothing is disturbed, but each step computed in the widest type there is and rounded once: how far the framework
           itself is from that, another way may be too. What may leave the range of that type where elements are joined does
-    bounded: nothing leaves the range in a running mean: whether it does there is the framework's choice
+    bounded: nothing leaves the range of the widest type on the way: whether it does is the framework's choice
     """
 
     seed: int
@@ -302,11 +302,11 @@ class Noise:
 
     def _others(self, step: Step, operands: Sequence[Any], arrays: Arrays, rng: Any) -> list[Any] | None:
         """What the step's elements are computed from in the operands' place, if anything."""
-        joins = step.template in arrays.joins
-        if step.template in arrays.typed if self.wide else not joins:
+        joins, leaves = step.template in arrays.joins, self.bounded and step.template in arrays.leaving
+        if step.template in arrays.typed if self.wide else not joins and not leaves:
             return None
         copies = [arrays.copy(v, self.wide) for v in operands]
-        if self.bounded and step.template in arrays.running:
+        if leaves:
             copies = [arrays.bounded(v) if arrays.is_float(v) else v for v in copies]
         if not self.wide:
             return [arrays.disturb(v, rng, self._negative) if arrays.is_float(v) else v for v in copies]

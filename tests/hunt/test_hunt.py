@@ -96,6 +96,20 @@ def test_whether_a_running_mean_leaves_the_range_is_free_in_the_widest_type():
         check(mean_of("float64", seed, width), Planted(two_passes))
 
 
+def test_whether_a_quotient_leaves_the_range_is_free() -> None:
+    def singly(f, x, y, *args):
+        return (x, y, torch.stack([f(p, q, *args)[2] for p, q in zip(x, y, strict=True)]))
+
+    class Held(Planted):
+        leaving = frozenset()
+
+    call = CallSpec((ArraySpec((16,), "float64", special=True, seed=2), ArraySpec((16,), "float64", seed=1)))
+    case = Case((Step("{a} % {b}", (0, 1, 0)),), (call,))
+    check(case, Planted(singly))
+    with pytest.raises(Difference):
+        check(case, Held(singly))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_what_a_mean_does_with_infinities_is_not_free(dtype):
     finite = lambda f, x, *args: (x, f(x, *args)[1].nan_to_num(3.0))  # noqa: E731
