@@ -423,14 +423,30 @@ def test_whether_eager_has_its_one_kernel_is_asked_at_each_call():
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-def test_an_encoder_that_checks_no_masks_gives_zeros_for_what_is_masked():
+@pytest.mark.parametrize("checks", [True, False])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_an_encoder_gives_zeros_for_what_is_masked(checks, frozen):
     layer = torch.nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
-    encoder = torch.nn.TransformerEncoder(layer, 1, mask_check=False).eval()
-    x, mask = torch.randn(2, 3, 4), torch.tensor([[False, False, False], [False, True, True]])
+    encoder = torch.nn.TransformerEncoder(layer, 1, nn.LayerNorm(4), mask_check=checks).eval()
+    encoder.requires_grad_(not frozen)
+    right = torch.tensor([[False, False, False], [False, True, True]])
+    masks = [right, ~right.flip(0), right.flip(1), None] if checks else [right]
     compiled = quern.compile(encoder)
     for mode in (torch.no_grad, torch.enable_grad):
-        with mode():
-            torch.testing.assert_close(compiled(x, src_key_padding_mask=mask), encoder(x, src_key_padding_mask=mask))
+        for mask in masks:
+            x = torch.randn(2, 3, 4)
+            with mode():
+                found, expected = (f(x, src_key_padding_mask=mask) for f in (compiled, encoder))
+            torch.testing.assert_close(found, expected, equal_nan=True)
+
+
+def test_an_encoder_of_one_graph_looks_at_no_mask():
+    layer = torch.nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    encoder = torch.nn.TransformerEncoder(layer, 1).eval()
+    x, mask = torch.randn(2, 3, 4), torch.tensor([[False, False, False], [False, True, True]])
+    with torch.no_grad():
+        found = quern.compile(encoder, fullgraph=True)(x, src_key_padding_mask=mask)
+        torch.testing.assert_close(found[~mask], encoder(x, src_key_padding_mask=mask)[~mask])
 
 
 class LazyScale(nn.modules.lazy.LazyModuleMixin, nn.Module):

@@ -59,11 +59,27 @@ def _answers(value: Any, *places: str) -> None:
 
 #: asks whether it is captured in order to leave out what it does about exceptions, which capture models
 _MODULE_CALL = torch.nn.Module._call_impl.__code__
+#: asks in order not to look at a mask: in eager what is masked comes out as zeros where the padding is on the right
+_ENCODER = torch.nn.TransformerEncoder.forward.__code__
 
 
 @_query("torch.compiler.is_compiling", "torch.compiler.is_dynamo_compiling", "torch._utils.is_compiling")
 def _is_compiling(ev: Machine) -> Value:
-    return FALSE if ev.frame is not None and ev.frame.view.code is _MODULE_CALL else TRUE
+    code = None if ev.frame is None else ev.frame.view.code
+    return FALSE if code is _MODULE_CALL or code is _ENCODER and _encoder_looks(ev) else TRUE
+
+
+def _encoder_looks(ev: Machine) -> bool:
+    """Whether an encoder looks at its mask, which ends the graph: not where one graph is wanted, nor where gradients are, which
+    eager computes without zeros.
+    """
+    assert ev.frame is not None
+    if ev.engine.fullgraph:
+        return False
+    encoder = getattr(ev.frame.slots.get("self"), "real", None)
+    if not state_of(ev).grad or not isinstance(encoder, torch.nn.TransformerEncoder):
+        return True
+    return not any(p.requires_grad for p in encoder.layers[0].parameters())
 
 
 _answers(
