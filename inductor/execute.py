@@ -22,8 +22,8 @@ from .memory import ALIGN
 from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, attributes_at, decode, is_static
 from .runtime import Runtime, WritesBegun, write_all
 
-#: starts one GPU (or interpreted) kernel: (addresses..., symbol values..., stream=) -> None
-LaunchOne = Callable[..., None]
+#: starts one GPU (or interpreted) kernel: (addresses..., symbol values..., stream=) -> the floating-point errors of an interpreted one
+LaunchOne = Callable[..., Any]
 
 
 def bind(
@@ -88,15 +88,16 @@ class _Binder:
             if position == plan.publishes:
                 indented = self._begin_writes()
             if isinstance(step, RunKernels):
+                final = plan.publishes is not None and position >= plan.publishes
                 for name in step.buffers:
                     if name not in made:
                         self._allocate(self.specs[name])
                         made.add(name)
                 if plan.is_native(step):
-                    self._segment(segment, step, final=plan.publishes is not None and position >= plan.publishes)
+                    self._segment(segment, step, final)
                     segment += 1
                 else:
-                    self._launch_each(step)
+                    self._launch_each(step, final)
             else:
                 self._op(position, step)
                 made.update(step.outputs)
@@ -185,8 +186,11 @@ class _Binder:
         symbols = [s.name for s in self.plan.symbols]
         self.names[f"pack{count}"] = packer(count, len(symbols))
         given = ", ".join([f"segment_{number}", *map(self._pointer, step.buffers), *symbols])
-        call = f"run_segment(pack{count}({given}), {self.threads})"
-        if not self.plan.float_errors or final:
+        self._run(f"run_segment(pack{count}({given}), {self.threads})", noting=not final)
+
+    def _run(self, call: str, noting: bool) -> None:
+        """A call of kernels, which gives the floating-point errors that they met."""
+        if not self.plan.float_errors or not noting:
             self.lines.append(call)
             return
         self.names["FloatErrors"] = FloatErrors
@@ -195,7 +199,7 @@ class _Binder:
             self.lines.append("    arenas.append(arena)")
         self.lines.append("    raise FloatErrors")
 
-    def _launch_each(self, step: RunKernels) -> None:
+    def _launch_each(self, step: RunKernels, final: bool) -> None:
         symbols = {k.name: k.symbols for k in self.plan.kernels}
         for kernel, buffers in step.launches:
             on = "" if step.device in ("cpu", "cuda:0") else f"_on_{step.device.replace(':', '')}"
@@ -203,7 +207,10 @@ class _Binder:
             self.names[launch] = self.launchers[kernel, step.device]
             pointers = list(map(self._pointer, buffers))
             stream = [] if step.device == "cpu" else [f"stream=stream({step.device!r})"]
-            self.lines.append(f"{launch}({', '.join([*pointers, *symbols[kernel], *stream])})")
+            self._run(
+                f"{launch}({', '.join([*pointers, *symbols[kernel], *stream])})",
+                noting=step.device == "cpu" and not final,
+            )
 
     def _op(self, position: int, step: RunOp) -> None:
         args = ", ".join("None" if v is None else self._view(v) for v in step.inputs)

@@ -6,6 +6,8 @@ Works whether or not TRITON_INTERPRET is set. The interpreter is repaired where 
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -57,8 +59,9 @@ class HostPointer:
         return ()
 
 
-def interpret(source: TritonSource) -> Callable[..., None]:
-    """A function `(*pointers, *symbols, stream=0)` that runs the kernel on host memory.
+def interpret(source: TritonSource) -> Callable[..., int]:
+    """A function `(*pointers, *symbols, stream=0)` that runs the kernel on host memory, and gives the floating-point errors that
+    it met, as NumPy's bits. Lanes that are masked meet errors too.
 
     Pointers are addresses; the memory behind them must be alive and large enough. Raises triton's
     InterpreterError for an error inside the kernel.
@@ -78,13 +81,15 @@ def interpret(source: TritonSource) -> Callable[..., None]:
     types = [dtype for _, dtype in source.pointers]
     constants = dict(source.constants)
 
-    def launch(*args: int, stream: int = 0) -> None:
+    def launch(*args: int, stream: int = 0) -> int:
         pointers, symbols = args[: len(types)], args[len(types) :]
         programs = count(*symbols)
         if programs == 0:
-            return
+            return 0
         handles = [HostPointer(address, dtype) for address, dtype in zip(pointers, types)]
-        with TRITON_LOCK, repaired(), np.errstate(all="ignore"):
+        met: set[int] = set()
+        with TRITON_LOCK, repaired(), np.errstate(all="call", call=lambda _, error: met.add(error)):
             kernel[(programs,)](*handles, *symbols, **constants)
+        return functools.reduce(operator.or_, met, 0)
 
     return launch

@@ -33,7 +33,7 @@ from .source import TritonSource
 from .toolchain import CompiledInfo, Gpu, Variant, compile_for
 
 #: (pointers..., symbols..., stream=handle) -> None
-Launcher = Callable[..., None]
+Launcher = Callable[..., Any]
 
 
 def build(source: TritonSource, device: str) -> Launcher:

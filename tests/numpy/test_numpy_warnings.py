@@ -16,6 +16,8 @@ import pytest
 from numpy_compiled import compiled
 from quern.capture.frontends.numpy.errstate import heard_now
 
+import quern
+
 R = np.random.default_rng(3)
 ARGUMENTS = {
     "zeros": np.array([0.0, 1.0, 2.0]),
@@ -62,6 +64,22 @@ def test_warnings_are_numpys(text):
         fast = compiled(function, "inductor", fullgraph=False)
         for _ in range(2):
             assert outcome(fast, x) == outcome(function, x), name
+
+
+TRITON = """
+1 / x; x * 10; np.log(x); np.sqrt(x)[1:]; np.exp(x * 1000).sum(); x / (x * 2).max(); np.cumsum(1 / x); x ** -1.5; x + 1; x.astype("f4") * 2; x > 0
+"""
+
+
+@pytest.mark.parametrize("text", [t.strip() for t in TRITON.split(";")])
+def test_warnings_of_interpreted_kernels_are_numpys(text):
+    pytest.importorskip("triton")
+    function = eval(f"lambda x: {text}", {"np": np})
+    for name in ("zeros", "large", "fine", "nan"):
+        fast = quern.compile(function, options={"cpu_codegen": "triton"})
+        for mode in ("warn", "raise", "ignore"):
+            with np.errstate(all=mode):
+                assert outcome(fast, ARGUMENTS[name]) == outcome(function, ARGUMENTS[name]), name
 
 
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
