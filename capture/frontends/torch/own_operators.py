@@ -24,7 +24,7 @@ from .schemas import FRAMEWORK
 
 #: under this name an exception knows the calls that its graph made
 _CALLS = "_quern_calls"
-#: bytes that one run keeps for that; a call that would need more is made again
+#: bytes that one run keeps for that; calls beyond them are made again
 MOST_BYTES = 1 << 26
 
 
@@ -43,32 +43,22 @@ def own_name(fn: Any) -> str:
 # --------------------------------------------------------------------------- in the graph
 
 
-class _Meta(NamedTuple):
-    """What is kept of a tensor that a call only read."""
-
-    shape: torch.Size
-    dtype: torch.dtype
-
-
-@dataclass(frozen=True)
-class _Call:
+class _Call(NamedTuple):
     """A call that a graph made.
 
-    args, kwargs: what it got, in place of tensors their metas; the tensors themselves where it writes to some
+    metas:        shape and type of each tensor that it got
+    args, kwargs: what it got, where it writes to some of that
     made:         what it gave, or raised
     versions:     of the tensors among these, as they were then
     traceback:    of what it raised, from the operator's code on
     """
 
-    args: Any
-    kwargs: Any
+    metas: list[tuple[torch.Size, torch.dtype]]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
     made: Any
-    versions: tuple[int, ...] = ()
+    versions: list[int]
     traceback: TracebackType | None = None
-
-    @property
-    def tensors(self) -> list[torch.Tensor]:
-        return [x for x in pytree.tree_leaves((self.args, self.kwargs, self.made)) if isinstance(x, torch.Tensor)]
 
 
 @dataclass
@@ -112,21 +102,41 @@ def _hides_none(node: Node) -> bool:
     return isinstance(ref.target, str) and ref.target.startswith(("torch:", "torch.", __package__))
 
 
-def note_call(own: tuple[str, int], args: Any, kwargs: Any, made: Any, writes: bool) -> None:
+def note_call(own: tuple[str, int], arrays: Sequence[Any], args: Any, kwargs: Any, made: Any, writes: bool) -> None:
     """Note a call in a graph, and what it gave or raised. Called where that is caught first."""
     run = _RUNS.current
     if run is None:
         return
     if not writes:
-        args, kwargs = pytree.tree_map_only(torch.Tensor, _meta, (args, kwargs))
+        args, kwargs = (), {}
     if isinstance(made, Exception):
-        run.calls[own] = _Call(args, kwargs, made, traceback=made.__traceback__ and made.__traceback__.tb_next)
+        traceback = made.__traceback__
+        run.calls[own] = _Call(_metas(arrays), args, kwargs, made, [], traceback and traceback.tb_next)
         return
-    call = _Call(args, kwargs, made)
-    size = sum(x.nbytes for x in call.tensors)
-    if run.kept + size <= MOST_BYTES:
-        run.kept += size
-        run.calls[own] = _Call(args, kwargs, made, _versions(call.tensors))
+    kept = _kept(args, kwargs, made)
+    run.kept += sum([x.nbytes for x in kept])
+    if run.kept <= MOST_BYTES:
+        run.calls[own] = _Call(_metas(arrays), args, kwargs, made, _versions(kept))
+
+
+def _metas(arrays: Sequence[Any]) -> list[tuple[torch.Size, torch.dtype]]:
+    return [(x.shape, x.dtype) for x in arrays if isinstance(x, torch.Tensor)]
+
+
+def _kept(args: Any, kwargs: Any, made: Any) -> list[torch.Tensor]:
+    """The tensors among what is kept of a call."""
+    if not args and not kwargs and isinstance(made, torch.Tensor):
+        return [made]
+    return _tensors((args, kwargs, made))
+
+
+def _tensors(tree: Any) -> list[torch.Tensor]:
+    return [x for x in pytree.tree_leaves(tree) if isinstance(x, torch.Tensor)]
+
+
+def _versions(tensors: Sequence[torch.Tensor]) -> list[int]:
+    """How often each was written to; those of inference mode do not count."""
+    return [0 if x.is_inference() else x._version for x in tensors]
 
 
 # --------------------------------------------------------------------------- in the plain run
@@ -156,38 +166,26 @@ class _Repeating(TorchDispatchMode):
             self.counted[name] += 1
         if call is None:
             return func(*args, **kwargs)
-        mine, theirs = (_bound(func._schema, *given) for given in ((call.args, call.kwargs), (args, kwargs)))
-        if pytree.tree_map_only(torch.Tensor, _meta, mine) != pytree.tree_map_only(torch.Tensor, _meta, theirs):
+        if sorted(map(str, call.metas)) != sorted(map(str, _metas(_tensors((args, kwargs))))):
             self.calls.clear()  # the program does not do what it did in the graph
             return func(*args, **kwargs)
-        return _again(call, func, args, kwargs, mine, theirs)
+        return _again(call, func, args, kwargs)
 
 
-def _again(
-    call: _Call, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], mine: list[Any], theirs: list[Any]
-) -> Any:
+def _again(call: _Call, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """What a call gave or raised, written to what it is given now; what it gives now where that is no longer known."""
     failed = isinstance(call.made, Exception)
-    changed = not failed and call.versions != _versions(call.tensors)
+    changed = not failed and call.versions != _versions(_kept(call.args, call.kwargs, call.made))
     if changed or any(r.alias_info is not None for r in func._schema.returns):
         return func(*args, **kwargs)
-    for argument, old, new in zip(func._schema.arguments, theirs, mine):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            for x, y in zip(pytree.tree_leaves(old), pytree.tree_leaves(new)):
-                if isinstance(x, torch.Tensor):
-                    x.copy_(y)
+    written = [i for i, a in enumerate(func._schema.arguments) if a.alias_info is not None and a.alias_info.is_write]
+    if written:
+        mine, theirs = (_bound(func._schema, *given) for given in ((call.args, call.kwargs), (args, kwargs)))
+        for old, new in zip(_tensors([theirs[i] for i in written]), _tensors([mine[i] for i in written])):
+            old.copy_(new)
     if failed:
         raise call.made.with_traceback(call.traceback)
     return pytree.tree_map_only(torch.Tensor, torch.Tensor.detach, call.made)
-
-
-def _meta(x: torch.Tensor) -> _Meta:
-    return _Meta(x.shape, x.dtype)
-
-
-def _versions(tensors: Sequence[torch.Tensor]) -> tuple[int, ...]:
-    """How often each was written to; those of inference mode do not count."""
-    return tuple(0 if x.is_inference() else x._version for x in tensors)
 
 
 def _bound(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
