@@ -73,35 +73,38 @@ def check_requirements(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """
     if graph.boundary.framework == "numpy":
         return graph
-    found: dict[tuple[Node | None, Requirement], Node] = {}
-    for n in graph.nodes:
-        for r in unproven(n) if n.library != "numpy" else ():
-            found.setdefault((n.inputs[r.input], r), n)
-    if not found:
+    if not any(True for n in graph.nodes if n.library != "numpy" for _ in unproven(n)):
         return graph
     b = GraphBuilder(ops, replace(graph, nodes=list(graph.nodes)))
     b.graph.nodes.clear()
-    waiting: dict[Node, list[tuple[Node, Requirement]]] = {}
-    for (x, r), n in found.items():
-        assert x is not None
-        waiting.setdefault(n, []).append((x, r))
-    flags: dict[str, Node] = {}
+    known: set[tuple[Node | None, Requirement]] = set()
+    waiting: list[tuple[Node, Requirement]] = []
     for n in graph.nodes:
         if runs_own_code(n):
-            _look_at(b, flags)
+            _look(b, known, waiting)
+            waiting.clear()
         b.graph.nodes.append(n)
-        for x, r in waiting.get(n, ()):
-            b.loc, b.origin = n.loc, f"check_{n.op.name}"
-            flag, device = b.any(_broken(b, x, r)), x.meta.device
-            flags[device] = b.logical_or(flags[device], flag) if device in flags else flag
-    _look_at(b, flags)
+        waiting += [(n, r) for r in unproven(n)] if n.library != "numpy" else []
+    _look(b, known, waiting)
     return b.graph
 
 
-def _look_at(b: GraphBuilder, flags: dict[str, Node]) -> None:
+def _look(
+    b: GraphBuilder, known: set[tuple[Node | None, Requirement]], waiting: list[tuple[Node, Requirement]]
+) -> None:
+    """Append flags of these requirements, but of those that are known to hold already, and look at them."""
+    flags: dict[str, Node] = {}
+    for n, r in waiting:
+        x = n.inputs[r.input]
+        assert x is not None
+        if (x, r) in known:
+            continue
+        known.add((x, r))
+        b.loc, b.origin = n.loc, f"check_{n.op.name}"
+        flag, device = b.any(_broken(b, x, r)), x.meta.device
+        flags[device] = b.logical_or(flags[device], flag) if device in flags else flag
     for flag in flags.values():
         b.check(flag)
-    flags.clear()
 
 
 def _broken(b: GraphBuilder, x: Node, r: Requirement) -> Node:
