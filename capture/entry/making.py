@@ -83,9 +83,10 @@ def entry(
         names["_raised"] = functools.partial(asking.graph_raised, captured)
     number = next(NUMBERS)
     filename = filename_of(number)
-    exec(compile(source, filename, "exec"), names)  # noqa: S102 - our own text
+    scope: dict[str, Any] = {}  # the entry's globals do not hold it: it goes with its last user
+    exec(compile(source, filename, "exec"), names, scope)  # noqa: S102 - our own text
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-    made = Entry(names["entry"], source, captured, number, tuple(asking.region.names), executable, seconds)
+    made = Entry(scope["entry"], source, captured, number, tuple(asking.region.names), executable, seconds)
     captured.finish()
     owner.note_entry(made)
     ops = 0 if captured.graph is None else captured.graph.op_count

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..machine.type_lookup import own_name
 from .seen import Seen, describe, said_of
-from .sources import Names, Source, fill_places, filled, holes
+from .sources import Names, Source, fill_places, filled, holes, is_local
 from .spelling import spelled, spelled_place
 
 
@@ -95,6 +95,7 @@ class GuardSet:
         self._guards: dict[tuple[Source | None, str, Any], Guard] = {}
         self._registries = _Watched("a registry that is held was changed")
         self._classes = _Watched("a class got or lost attributes")
+        self._watched_local: set[type] = set()
         self._objects = _Watched("an object that is held had another class")
         self._sizes = _Watched("an object that is held got or lost attributes")
         self._hidden: tuple[list[Any], list[str]] = ([], [])
@@ -205,8 +206,24 @@ class GuardSet:
 
     # ------------------------------------------------------------ facts about held objects, many in one test
 
+    def bases(self, cls: type) -> None:
+        """`super`, `isinstance` and lookups that find nothing go by the order of the bases, which can be replaced."""
+        place, bases = self.names.const(cls, label=own_name(cls)).attr("__mro__"), cls.__mro__
+        if not self.names.holds_weakly(cls):
+            self.is_(place, bases)
+            return
+        self.length(place, len(bases))
+        for i, base in enumerate(bases):
+            self.is_(place.item(i), base)
+
     def class_names(self, cls: type) -> None:
         """The class has the attributes that it has: a lookup passed it by. What they are is guarded where they are found."""
+        place = self.names.const(cls, label=own_name(cls))
+        if self.names.holds_weakly(cls):  # its dict holds what holds the class
+            self.test(
+                place, f"[*{{x}}.__dict__] == {self.names.inject(list(cls.__dict__), 'names')}", self._classes.reason
+            )
+            return
         if not self._classes.live:
             live, then = self._classes.inject(self.names)
             self.test(
@@ -253,6 +270,10 @@ class GuardSet:
 
     def steady(self, owner: type | dict[str, Any], name: str, obj: Any, label: str) -> None:
         """A class of a library, or a module of one (given as its dict), holds `obj` under `name`: one test for each of them."""
+        if isinstance(owner, type) and is_local(owner):
+            place = self.names.const(owner, label=label).step("", f".__dict__[{self.names.literal(name)}]", f".{name}")
+            self.is_(place, obj)
+            return
         held = owner.__dict__ if isinstance(owner, type) else owner  # of a class, a new view at each asking
         self._steady.setdefault(id(owner), (held, label, {}))[2][name] = obj
 

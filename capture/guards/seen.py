@@ -1,7 +1,7 @@
 """Objects of the program as entries remember them and reports show them: never the objects themselves.
 
 An entry outlives the call that it was made for. What that call was given must not live as long, so a report that names an
-object later has its class, and a weak reference where the class allows one. Text is made without the program's help: no
+object later has its name, and a weak reference where the class allows one. Text is made without the program's help: no
 `__repr__` of it runs, and no array's elements are read.
 """
 
@@ -27,20 +27,26 @@ _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 class Seen:
     """One object that a capture met."""
 
-    __slots__ = ("cls", "_id", "_literal", "_ref", "_text")
+    __slots__ = ("_cls", "_id", "_literal", "_name", "_ref", "_text")
 
     def __init__(self, obj: Any) -> None:
-        self.cls = type(obj)
+        cls = type(obj)
+        self._cls, self._name = weakref.ref(cls), own_name(cls)
         self._id = id(obj)
-        self._literal = obj if self.cls in LITERAL_TYPES else None
-        self._ref = None if self.cls in LITERAL_TYPES else weak(obj)
+        self._literal = obj if cls in LITERAL_TYPES else None
+        self._ref = None if cls in LITERAL_TYPES else weak(obj)
         self._text = describe(obj) if self._ref is None else ""
+
+    @property
+    def cls(self) -> type | None:
+        """Its class; None when that is gone."""
+        return self._cls()
 
     def is_(self, obj: Any) -> bool:
         """Whether `obj` is the object. For what takes no weak references: as far as its class and its address tell."""
         if type(obj) is not self.cls:
             return False
-        if self.cls in LITERAL_TYPES:
+        if type(obj) in LITERAL_TYPES:
             return obj is self._literal
         return self._ref() is obj if self._ref is not None else id(obj) == self._id
 
@@ -48,7 +54,7 @@ class Seen:
         if self._ref is None:
             return self._text
         obj = self._ref()
-        return describe(obj) if obj is not None else f"a {self.cls.__name__} that is gone"
+        return describe(obj) if obj is not None else f"a {self._name} that is gone"
 
 
 def weak(obj: Any) -> weakref.ref[Any] | None:

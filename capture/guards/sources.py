@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..machine.type_lookup import own_name
+from ..machine.type_lookup import HEAPTYPE, own_name
 from .seen import weak
 
 #: deeper than any path
@@ -24,6 +24,9 @@ LAST = 1000
 _WRITTEN = (str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented))
 #: of longer ints no digits are asked for
 _BITS = 4096
+
+
+_flags, _qualname = type.__dict__["__flags__"].__get__, type.__dict__["__qualname__"].__get__
 
 
 class Source:
@@ -248,6 +251,9 @@ class Names:
     def inject(self, obj: Any, stem: str = "") -> str:
         """The name of `obj` in the entry's globals; `stem` makes it readable."""
         name = self._names.get(id(obj))
+        if name is None and isinstance(obj, type) and is_local(obj):
+            self.weakly(obj, own_name(obj))
+            name = self._names[id(obj)]
         if name is None:
             stem = "".join(c for c in stem if is_name(f"_{c}"))
             name = f"_{stem or 'o'}_{self._count}"  # locals of generated code have no second underscore
@@ -264,6 +270,8 @@ class Names:
     def const(self, obj: Any, label: str | None = None) -> Source:
         """A root source for an object that the entry holds. `label` says how a message calls it."""
         root = self._roots.get(id(obj))
+        if root is None and isinstance(obj, type) and is_local(obj):
+            return self.weakly(obj, own_name(obj) if label is None else label)
         if root is None:
             name = self.inject(obj, _stem(obj))
             root = self._roots[id(obj)] = self._held(None, name, "", name if label is None else label, obj)
@@ -285,6 +293,10 @@ class Names:
         root = self._roots[id(obj)] = self._held(holder, "", "()", label, obj)
         return root
 
+    def holds_weakly(self, obj: Any) -> bool:
+        """Whether the entry has but a weak reference to an object."""
+        return self._names.get(id(obj), "").endswith("()")
+
     def _held(self, holder: Source | None, prefix: str, suffix: str, label: str, obj: Any) -> Source:
         self._labels[label] += 1
         return Source(holder, prefix, suffix, label=label, const=obj, is_const=True, number=self._labels[label])
@@ -293,6 +305,11 @@ class Names:
         """The capture has ended: its places no longer keep the objects alive."""
         for root in self._roots.values():
             root.const = None
+
+
+def is_local(cls: type) -> bool:
+    """Whether a class was made by a function: it lives as long as somebody uses it."""
+    return bool(_flags(cls) & HEAPTYPE) and "<locals>" in _qualname(cls)
 
 
 def _stem(obj: Any) -> str:

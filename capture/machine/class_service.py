@@ -6,6 +6,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..guards.sources import is_local
 from ..values.base import Args, Kwargs, Value
 from ..values.class_info import C_DATA, C_METHODS, ClassInfo
 from ..values.classes import ClassValue
@@ -64,8 +65,7 @@ class ClassService:
             for written, name, value in self._class_writes:
                 self._override(info, written, name, value)
             if not info.steady and cls.__flags__ & HEAPTYPE:
-                # `super`, `isinstance` and lookups that find nothing go by the order of the bases, which can be replaced
-                self.guards.is_(self.names.const(cls, label=cls.__name__).attr("__mro__"), cls.__mro__)
+                self.guards.bases(cls)
         return info
 
     def _passed(self, cls: type) -> None:
@@ -104,6 +104,8 @@ class ClassService:
         if key in self._class_guards:
             return
         self._class_guards.add(key)
+        if is_local(info.cls):
+            self.names.weakly(raw, name)
         if info.steady:
             owner = next((base for base in info.cls.__mro__ if name in base.__dict__), info.cls)
             if owner.__flags__ & HEAPTYPE and not isinstance(raw, Written):

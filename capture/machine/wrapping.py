@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..frontend import Frontend
-from ..guards.sources import Source
+from ..guards.sources import Source, is_local
 from ..values.base import Value
 from ..values.classes import ClassValue, PyModuleValue
 from ..values.constant import FALSE, NONE, TRUE, ConstantValue, constant_of
@@ -143,7 +143,7 @@ def hold(ev: Machine, obj: Any, source: Source) -> Source:
     if source.is_const:
         return source
     ev.guards.is_(source, obj)
-    return ev.names.const(obj, label=source.label)
+    return (ev.names.weakly if is_local(type(obj)) else ev.names.const)(obj, source.label)
 
 
 def _find_wrapper(ev: Machine, cls: type) -> Any:

@@ -197,7 +197,9 @@ class FunctionValue(Value):
             if self.real is not None and self.real.__closure__:
                 assert self.source is not None
                 for i, (cell, name) in enumerate(zip(self.real.__closure__, self.code.co_freevars)):
-                    if self.source.is_const:
+                    # that cell would keep the class, and so the function
+                    own_class = name == "__class__" and ev.names.holds_weakly(self.real)
+                    if self.source.is_const and not own_class:
                         source = ev.names.const(cell, label=name)
                     else:
                         source = self.source.attr("__closure__").item(i)

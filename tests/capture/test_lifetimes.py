@@ -319,3 +319,68 @@ def test_describing_asks_no_object_for_its_text():
     with quern.config.patch(logs=("recompiles",)):
         assert compiled(torch.ones(2), Loud(7)).tolist() == [7, 7]
     assert "thing.n was" in str(compiled.recompiles[-1])
+
+
+def _instance(base=object):
+    class Local(base):
+        scale = 3
+
+        def __init__(self):
+            super().__init__()
+            if base is not object:
+                self.inner = torch.nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.inner(x) if base is not object else x * self.scale
+
+        @property
+        def twice(self):
+            return self.scale * 2
+
+    return Local()
+
+
+def _module():
+    return _instance(torch.nn.Module)
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("grad", [False, True], ids=["no gradients", "gradients"])
+@pytest.mark.parametrize(
+    ("function", "make"),
+    [
+        (lambda o, x: o.forward(x) * o.twice * o.scale, lambda: (_instance(), torch.ones(3))),
+        (lambda cls, x: cls().forward(x) * cls.scale, lambda: (type(_instance()), torch.ones(3))),
+        (lambda cls, x: x * 2 if isinstance(x, cls) else x * 3, lambda: (type(_instance()), torch.ones(3))),
+        (lambda m, x: m(x), lambda: (_module(), torch.ones(3))),
+        (lambda m, x: m.forward(x), lambda: (_module(), torch.ones(3))),
+    ],
+    ids=["instance", "class", "isinstance", "module", "module's method"],
+)
+def test_classes_that_functions_make_are_freed(function, make, grad, backend):
+    with torch.set_grad_enabled(grad):
+        compiled = quern.compile(function, backend=backend)
+        watched = []
+        for _ in range(3):
+            args = make()
+            held = args[0]
+            parts = [held, held if isinstance(held, type) else type(held)]
+            watched += [weakref.ref(part) for part in (*parts, *getattr(held, "_modules", {}).values())]
+            assert torch.equal(compiled(*args), function(*args))
+            del args, held, parts
+            gc.collect()
+    assert [r() for r in watched if r() is not None] == []
+
+
+def test_a_class_that_a_function_makes_may_change():
+    made = _instance()
+    compiled = quern.compile(lambda o, x: o.forward(x) * o.twice, backend="eager", fullgraph=True)
+    x = torch.ones(3)
+    assert compiled(made, x)[0] == 18
+    type(made).scale = 4
+    assert compiled(made, x)[0] == 32
+    type(made).forward = lambda self, x: x
+    assert compiled(made, x)[0] == 8
+    type(made).__getattr__ = lambda self, name: 1
+    type(made).twice = property(lambda self: 5)
+    assert compiled(made, x)[0] == 5
