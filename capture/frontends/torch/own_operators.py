@@ -46,16 +46,15 @@ def own_name(fn: Any) -> str:
 class _Call(NamedTuple):
     """A call that a graph made.
 
-    metas:        shape and type of each tensor that it got
-    args, kwargs: what it got, where it writes to some of that
-    made:         what it gave, or raised
-    versions:     of the tensors among these, as they were then
-    traceback:    of what it raised, from the operator's code on
+    metas:     shape and type of each tensor that it got
+    written:   those that it wrote to, by their places among these
+    made:      what it gave, or raised
+    versions:  of the tensors that it gave or wrote to, as they were then
+    traceback: of what it raised, from the operator's code on
     """
 
     metas: list[tuple[torch.Size, torch.dtype]]
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
+    written: dict[int, torch.Tensor]
     made: Any
     versions: list[int]
     traceback: TracebackType | None = None
@@ -78,7 +77,7 @@ _RUNS = _Runs()
 
 def remembering(graph: Graph, run: Callable[..., Any]) -> Callable[..., Any]:
     """`run`; what it raises knows the calls that were made of the program's own operators."""
-    if not any(n.attrs.get("own") for n in graph.nodes) or not all(map(_hides_none, graph.nodes)):
+    if not any(n.attrs.get("own") for n in graph.nodes) or not all(map(_is_clear, graph.nodes)):
         return run
 
     def remembered(*inputs: Any) -> Any:
@@ -94,40 +93,42 @@ def remembering(graph: Graph, run: Callable[..., Any]) -> Callable[..., Any]:
     return remembered
 
 
-def _hides_none(node: Node) -> bool:
-    """Whether no operator of the program's own is called but by the node itself."""
+def _is_clear(node: Node) -> bool:
+    """Whether it is known which operators of the program's own a node calls, and to which of its tensors they write."""
     ref = node.attrs.get("ref")
-    if not isinstance(ref, ExternRef) or node.attrs.get("own") or node.library == "numpy":
+    if not isinstance(ref, ExternRef) or node.library == "numpy":
         return True
+    if node.attrs.get("own"):
+        return not (node.attrs.get("writes") and ref.kwargs)  # these stand in the program's order
     return isinstance(ref.target, str) and ref.target.startswith(("torch:", "torch.", __package__))
 
 
-def note_call(own: tuple[str, int], arrays: Sequence[Any], args: Any, kwargs: Any, made: Any, writes: bool) -> None:
-    """Note a call in a graph, and what it gave or raised. Called where that is caught first."""
+def note_call(own: tuple[str, int], arrays: Sequence[Any], written: Sequence[int], made: Any) -> None:
+    """Note a call in a graph, and what it gave or raised. Called where that is caught first.
+
+    arrays: the tensors that it got, in the operator's order; written: places of those that it writes to
+    """
     run = _RUNS.current
     if run is None:
         return
-    if not writes:
-        args, kwargs = (), {}
+    new = {i: arrays[i] for i in written}
     if isinstance(made, Exception):
         traceback = made.__traceback__
-        run.calls[own] = _Call(_metas(arrays), args, kwargs, made, [], traceback and traceback.tb_next)
+        run.calls[own] = _Call(_metas(arrays), new, made, [], traceback and traceback.tb_next)
         return
-    kept = _kept(args, kwargs, made)
+    kept = _kept(made, new)
     run.kept += sum([x.nbytes for x in kept])
     if run.kept <= MOST_BYTES:
-        run.calls[own] = _Call(_metas(arrays), args, kwargs, made, _versions(kept))
+        run.calls[own] = _Call(_metas(arrays), new, made, _versions(kept))
 
 
 def _metas(arrays: Sequence[Any]) -> list[tuple[torch.Size, torch.dtype]]:
     return [(x.shape, x.dtype) for x in arrays if isinstance(x, torch.Tensor)]
 
 
-def _kept(args: Any, kwargs: Any, made: Any) -> list[torch.Tensor]:
-    """The tensors among what is kept of a call."""
-    if not args and not kwargs and isinstance(made, torch.Tensor):
-        return [made]
-    return _tensors((args, kwargs, made))
+def _kept(made: Any, written: dict[int, torch.Tensor]) -> list[torch.Tensor]:
+    """The tensors that are kept of a call."""
+    return [*([made] if isinstance(made, torch.Tensor) else _tensors(made)), *written.values()]
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:
@@ -166,29 +167,16 @@ class _Repeating(TorchDispatchMode):
             self.counted[name] += 1
         if call is None:
             return func(*args, **kwargs)
-        if sorted(map(str, call.metas)) != sorted(map(str, _metas(_tensors((args, kwargs))))):
+        arrays = _tensors((args, kwargs))
+        if call.metas != _metas(arrays):
             self.calls.clear()  # the program does not do what it did in the graph
             return func(*args, **kwargs)
-        return _again(call, func, args, kwargs)
-
-
-def _again(call: _Call, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """What a call gave or raised, written to what it is given now; what it gives now where that is no longer known."""
-    failed = isinstance(call.made, Exception)
-    changed = not failed and call.versions != _versions(_kept(call.args, call.kwargs, call.made))
-    if changed or any(r.alias_info is not None for r in func._schema.returns):
-        return func(*args, **kwargs)
-    written = [i for i, a in enumerate(func._schema.arguments) if a.alias_info is not None and a.alias_info.is_write]
-    if written:
-        mine, theirs = (_bound(func._schema, *given) for given in ((call.args, call.kwargs), (args, kwargs)))
-        for old, new in zip(_tensors([theirs[i] for i in written]), _tensors([mine[i] for i in written])):
-            old.copy_(new)
-    if failed:
-        raise call.made.with_traceback(call.traceback)
-    return pytree.tree_map_only(torch.Tensor, torch.Tensor.detach, call.made)
-
-
-def _bound(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
-    """A call's arguments in the schema's order."""
-    rest = schema.arguments[len(args) :]
-    return [*args, *(kwargs.get(a.name, a.default_value if a.has_default_value() else None) for a in rest)]
+        failed = isinstance(call.made, Exception)
+        changed = not failed and call.versions != _versions(_kept(call.made, call.written))
+        if changed or any(r.alias_info is not None for r in func._schema.returns):
+            return func(*args, **kwargs)
+        for i, new in call.written.items():
+            arrays[i].copy_(new)
+        if failed:
+            raise call.made.with_traceback(call.traceback)
+        return pytree.tree_map_only(torch.Tensor, torch.Tensor.detach, call.made)

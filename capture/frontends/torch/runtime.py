@@ -106,10 +106,10 @@ class TorchRuntime:
             results = self.resolve(ref.target)(*args, **kwargs)
         except Exception as error:
             if own is not None:
-                note_call(own, arrays, args, kwargs, error, bool(writes))
+                note_call(own, arrays, writes, error)
             raise
         if own is not None:
-            note_call(own, arrays, args, kwargs, results, bool(writes))
+            note_call(own, arrays, writes, results)
         if isinstance(results, (int, float)):  # a Python number of the program
             return results
         if isinstance(results, torch.Tensor) and not writes:
