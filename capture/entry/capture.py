@@ -465,6 +465,9 @@ def compiled_callee(ev: Evaluator, rb: Rebuilder, value: Value) -> str:
     ):
         compiled = ev.engine.compiled(value.real)
         return rb.inject(compiled, "compiled") if compiled is not None else rb.value(value)
+    own = value.compiled_callee(ev, rb)
+    if own is not None:
+        return own
     method = value
     if isinstance(value, ObjectValue):
         bound = value.special(ev, "__call__")

@@ -39,6 +39,7 @@ from ..frontend import frontends
 from ..locations import of_code
 from ..machine.evaluator import Evaluator
 from ..machine.wrapping import Policy
+from ..switches.function_flags import MARKS_DISABLED
 from ..switches.stance import present, runs_plain
 from . import making
 from .backend import Backend, BackendContext, Callbacks, UserBackend
@@ -529,7 +530,7 @@ class CompiledFunction(CopiedAsOriginal):
 
     def compiled(self, fn: Any) -> CompiledFunction | None:
         """A callee that a break left to plain Python, compiled by itself; None when it is not to be compiled."""
-        if not isinstance(fn, types.FunctionType) or {"_quern_disable", "_torchdynamo_disable"} & fn.__dict__.keys():
+        if not isinstance(fn, types.FunctionType) or not MARKS_DISABLED.isdisjoint(fn.__dict__):
             return None
         if any(f.is_framework_code(fn) and not f.may_inline(fn) for f in frontends()):
             return None

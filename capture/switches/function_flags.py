@@ -19,6 +19,9 @@ REASON = "_quern_disable_reason"
 ALLOW_IN_GRAPH = "_quern_allow_in_graph"
 ASSUME_CONSTANT = "_quern_assume_constant"
 
+#: what functions have that are to be called for real, torch's own mark included
+MARKS_DISABLED = frozenset((DISABLE, "_torchdynamo_disable"))
+
 #: function -> the Python function that is captured in its place, and whether calls on constants are made during capture
 SUBSTITUTES: dict[Any, tuple[Callable[..., Any], bool]] = {}
 

@@ -304,6 +304,10 @@ class Value:
         """
         raise rb.cannot(self)
 
+    def compiled_callee(self, ev: Machine, rb: Emitter) -> str | None:
+        """Code for what compiles a call of it, which a break left to plain Python; None where its `__call__` can be compiled."""
+        return None
+
     def python_number(self, ev: Machine) -> Value | None:
         """A framework's scalar from outside as the Python number that other frameworks take it for; None for another Value."""
         return None

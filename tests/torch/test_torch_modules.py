@@ -478,3 +478,42 @@ def test_lazy_modules_are_initialised_and_compiled(no_grad, make, in_place):
         compare(expected, function(x))
     assert type(module) is type(plain)
     assert sum(len(f.entries) for f in quern.api.functions_of(function)) == 1
+
+
+def _hooked(where, kind):
+    """A model with hooks marked with `disable`, on all of it or on a part."""
+    torch.manual_seed(0)
+    part = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+    model = part if where == "model" else nn.Sequential(nn.Linear(3, 3), part, nn.Tanh())
+    model.seen = []
+
+    def after(module, args, result):
+        model.seen.append(float(result.sum()))
+        return result * 2
+
+    def before(module, args):
+        model.seen.append(len(args))
+        return (args[0] + 1,)
+
+    if "after" in kind:
+        part.register_forward_hook(quern.disable(after))
+    if "before" in kind:
+        part.register_forward_pre_hook(torch.compiler.disable(before))
+    return model
+
+
+@pytest.mark.parametrize("kind", ["after", "before", "before and after"])
+@pytest.mark.parametrize("where", ["model", "part"])
+def test_hooks_marked_with_disable_run_around_compiled_code(where, kind):
+    counter = quern.testing.CompileCounter()
+    model, plain = _hooked(where, kind), _hooked(where, kind)
+    compiled = quern.compile(model, backend=counter)
+    for number in range(3):
+        x = torch.randn(2, 3)
+        torch.testing.assert_close(compiled(x), plain(x))
+        assert model.seen == pytest.approx(plain.seen), number
+    assert counter.frame_count == (1 if where == "model" else 3)
+    for part in model.modules():
+        part._forward_hooks.clear(), part._forward_pre_hooks.clear()
+    torch.testing.assert_close(compiled(x), model(x))
+    assert "forward" not in model.__dict__

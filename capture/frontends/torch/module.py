@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch.nn.modules import module as torch_module
 
+from ...switches.function_flags import MARKS_DISABLED
+
 #: members of a compiled module's class that TorchScript must not look at: it scripts the module itself
 _NOT_SCRIPTED = ["_orig_mod", "dynamo_ctx", "_quern_module", "_quern_call", "_quern_compile"]
 
@@ -62,10 +64,8 @@ def compile_call(module: torch.nn.Module, compile_function: Compile, in_place: b
             return names["_call_impl"](*args, **kwargs)
         replaced = names.get("forward") is not own_forward or cls.forward is not class_forward
         if replaced or any(own_hooks(names)) or any(GLOBAL_HOOKS) or type(module) is not cls:
-            if not replaced and any(
-                map(_gathers, (*module._forward_pre_hooks.values(), *module._forward_hooks.values()))
-            ):
-                return _between_hooks(module, forward, args, kwargs)
+            if not replaced and has_hooks_outside(names):
+                return between_hooks(module, forward, args, kwargs)
             if len(compiled) == 1:
                 compiled.append(compile_function(module._call_impl))
             return compiled[1](*args, **kwargs)
@@ -74,12 +74,23 @@ def compile_call(module: torch.nn.Module, compile_function: Compile, in_place: b
     return _with_parts(call, lambda: list(compiled))
 
 
-def _gathers(hook: Any) -> bool:
-    """Whether it is one of `fully_shard`'s, which gather a module's parameters and scatter them again: never part of a graph."""
-    return getattr(hook, "__module__", "").startswith("torch.distributed.fsdp")
+def has_hooks_outside(names: dict[str, Any]) -> bool:
+    """Whether a module with this `__dict__` has hooks around its `forward` that are never part of a graph."""
+    return any(_stays_outside(hook) for where in FORWARD_HOOKS for hook in names.get(where, {}).values())
 
 
-def _between_hooks(module: Any, forward: Any, args: Any, kwargs: Any) -> Any:
+def _stays_outside(hook: Any) -> bool:
+    """Whether it is marked with `disable`, or one of `fully_shard`'s, which gather a module's parameters and scatter them again."""
+    marks = getattr(getattr(hook, "__func__", hook), "__dict__", {})
+    return not MARKS_DISABLED.isdisjoint(marks) or getattr(hook, "__module__", "").startswith("torch.distributed.fsdp")
+
+
+def forward_compiled(module: Any, forward: Any) -> Callable[..., Any]:
+    """What a call of a module comes to where such hooks run as they are, and its `forward`, a function, is compiled."""
+    return lambda *args, **kwargs: between_hooks(module, forward.__get__(module), args, kwargs)
+
+
+def between_hooks(module: Any, forward: Any, args: Any, kwargs: Any) -> Any:
     """A module's call as plain Python, with the compiled `forward` inside. Who calls the module meanwhile may find either one."""
     names = module.__dict__
     if "forward" in names:

@@ -26,7 +26,7 @@ from ...values.objects import ObjectValue
 from ...values.tensor import ArrayValue
 from .handlers import FUNCTIONS
 from .lazy import initialize, is_lazy
-from .module import FORWARD_HOOKS, GLOBAL_HOOKS, HOOKS, PLAIN_CALL
+from .module import FORWARD_HOOKS, GLOBAL_HOOKS, HOOKS, PLAIN_CALL, forward_compiled, has_hooks_outside
 from .state import state_of
 
 if TYPE_CHECKING:
@@ -169,6 +169,15 @@ class NNModuleValue(ObjectValue):
             return self.getattr_(ev, "forward").call(ev, args, kwargs)
         implementation = ev.wrap(PLAIN_CALL, ev.names.const(PLAIN_CALL))
         return BoundMethodValue(implementation, self).call(ev, args, kwargs)
+
+    def compiled_callee(self, ev: Machine, rb: Emitter) -> str | None:
+        names, function = self.real_dict, type(self.real).forward
+        if names is None or "forward" in names or not has_hooks_outside(names):
+            return None
+        compiled = ev.engine.compiled(function)
+        if compiled is None:
+            return None
+        return f"{rb.inject(forward_compiled, 'forward_compiled')}({rb.value(self)}, {rb.inject(compiled, 'compiled')})"
 
     def is_generated(self, ev: Machine) -> bool:
         """Whether it is a `torch.fx.GraphModule`, whose class has a call and a `forward` of its own, which may be generated anew."""

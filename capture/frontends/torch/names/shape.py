@@ -349,11 +349,34 @@ def as_strided(cx: Context, input: ArrayValue, size: Any, stride: Any, storage_o
     size, stride = sizes(cx, (size,)), sizes(cx, (stride,))
     first = input.offset if storage_offset is None else storage_offset - storage_start(cx, root)
     last = first + sum((n - 1) * s for n, s in zip(size, stride))
+    if not is_dense(root.meta.shape, root.meta.stride):
+        root = _spanned(cx, root)
     end = root.meta.numel
-    outside = 0 not in size and (less(first, 0) or not less(last, end))
-    if outside or not is_dense(root.meta.shape, root.meta.stride):
+    if 0 not in size and (less(first, 0) or not less(last, end)):
         raise cx.broken("as-strided", "torch.as_strided", "it may reach memory that capture does not see")
     return root.view(cx.ev, "as_strided", size=size, stride=stride, storage_offset=first)
+
+
+def _spanned(cx: Context, root: Any) -> ArrayValue:
+    """All that lies between the first and the last element of a tensor from outside, as another tensor from outside."""
+    storage, spans = root.storage, state_of(cx.ev).spans
+    if storage in spans:
+        return spans[storage]
+    if not isinstance(storage, InputStorage) or storage.version or root.meta.is_dynamic or root.requires_grad(cx.ev):
+        raise cx.broken(
+            "as-strided", "torch.as_strided of a tensor with gaps", "it may reach memory that capture does not see"
+        )
+    place = storage.source.step(f"{cx.ev.names.inject(spanned, 'spanned')}(", ")", "")
+    found = spans[storage] = cx.ev.wrap(spanned(storage.real), place)  # type: ignore[assignment]
+    assert isinstance(found, ArrayValue)
+    return found
+
+
+def spanned(x: torch.Tensor) -> torch.Tensor:
+    """What an entry takes for it."""
+    return (
+        x.as_strided((1 + sum((n - 1) * s for n, s in zip(x.shape, x.stride())),), (1,)) if x.numel() else x.flatten()
+    )
 
 
 def storage_start(cx: Context, root: ArrayValue) -> int:
