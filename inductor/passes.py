@@ -89,12 +89,13 @@ def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
 def laid_out(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[Node | None]:
     """The new inputs of a node that reads memory, in the strides of its old ones."""
     return [
-        _in_strides(b, was, new) if n.op.operand(k).memory else new
+        in_strides(b, was, new) if n.op.operand(k).memory else new
         for k, (was, new) in enumerate(zip(n.inputs, inputs))
     ]
 
 
-def _in_strides(b: GraphBuilder, was: Node | None, new: Node | None) -> Node | None:
+def in_strides(b: GraphBuilder, was: Node | None, new: Node | None) -> Node | None:
+    """A node's new input in the strides of its old one."""
     if was is None or new is None or isinstance(new.meta, tuple) or new.meta.stride == was.meta.stride:
         return new
     return b.call("restride", new, stride=was.meta.stride)

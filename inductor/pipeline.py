@@ -1,6 +1,6 @@
 """The pipeline: a captured graph becomes a schedule of kernels. Read `schedule_graph` aloud: that is the compiler.
 
-check requirements -> merge common -> decompose -> move scalars -> merge common -> eliminate dead -> choose runners -> lower
+check requirements -> merge common -> channels last -> decompose -> move scalars -> merge common -> eliminate dead -> choose runners -> lower
 -> parts in place -> fuse and schedule, wholes in place -> canonical form
 """
 
@@ -16,6 +16,7 @@ from .chooser import Emits, choose_runners
 from .contraction import Attention, Product
 from .dtypes import DType
 from .graph import Graph
+from .layouts import channels_last
 from .lower import anything, lower
 from .memory import store_parts
 from .ops import OPS
@@ -24,7 +25,15 @@ from .refusal import Refusal
 from .schedule import Schedule, schedule
 
 #: graph -> graph, in order
-PASSES = (check_requirements, merge_common, decompose_rounded, move_scalars, merge_common, eliminate_dead)
+PASSES = (
+    check_requirements,
+    merge_common,
+    channels_last,
+    decompose_rounded,
+    move_scalars,
+    merge_common,
+    eliminate_dead,
+)
 #: the same where float16 and bfloat16 are rounded only where they are stored
 UNROUNDED = tuple(decompose if p is decompose_rounded else p for p in PASSES)
 

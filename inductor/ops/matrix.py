@@ -212,7 +212,7 @@ def _meta_convolution(
 _CONV_ATTRS: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 # 1, 2 or 3 spatial dims, told by the weight; an input without a batch dim is allowed
 row("convolution", "extern", _meta_convolution, attrs=_CONV_ATTRS, contraction=of_convolution, autocast="lower",
-    measured=True)  # fmt: skip
+    channels_last=("cpu",), measured=True)  # fmt: skip
 
 
 def _meta_conv_transpose(
@@ -240,4 +240,4 @@ def _meta_conv_transpose(
 
 
 row("conv_transpose", "extern", _meta_conv_transpose, attrs={**_CONV_ATTRS, "output_padding": 0}, autocast="lower",
-    measured=True)  # fmt: skip
+    channels_last=("cpu",), measured=True)  # fmt: skip

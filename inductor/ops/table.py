@@ -62,6 +62,7 @@ class Op:
                 effects    random numbers: neither merged, nor dropped, nor moved past each other
                 opaque     equal calls need not give equal results: never merged
                 autocast   what mixed precision makes of its float operands: one of PRECISIONS, or (attrs) -> one of them
+                channels_last  kinds of devices whose library runs it fastest on images that lie channels last
                 measured   whether it lays its result out on a CPU in another way than it says without data
                 heeds_determinism  kinds of devices on which eager takes another way, or refuses, where deterministic
                            algorithms are asked for
@@ -96,6 +97,7 @@ class Op:
     effects: bool = False
     opaque: bool = False
     autocast: str | Callable[[Mapping[str, Any]], str] = ""
+    channels_last: tuple[str, ...] = ()
     measured: bool = False
     heeds_determinism: tuple[str, ...] = ()
 
