@@ -171,7 +171,19 @@ def described(node: Node, ops: Mapping[str, Op], finished: bool = False) -> Prod
     if dots:
         (attend,) = (n for n in sums if n.op is ATTEND)
         return describe(dots[0], attend, node.dtype)
-    return Product(contraction_axes(sums[0]), node.dtype, finished)
+    return Product(contraction_axes(sums[0]), node.dtype, finished, _is_gathered(sums[0]))
+
+
+def _is_gathered(c: Node) -> bool:
+    """Whether a `contract` has windows, several inner axes, and none along which the left operand's elements lie side by side."""
+    image = c.inputs[0]
+    assert image is not None
+    inner = [
+        step
+        for label, n, step in zip(c.attrs["left"], image.shape, image.meta.stride)
+        if n != 1 and label not in c.attrs["result"]
+    ]
+    return len(inner) > 1 and 1 not in inner
 
 
 def contraction_axes(c: Node) -> Axes:

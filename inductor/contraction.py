@@ -38,11 +38,13 @@ class Product:
 
     dtype:    of its elements, which may be summed in a wider type
     finished: whether loops read its result at the places where it is made: they can be its epilogue
+    gathered: whether no elements of a window lie side by side
     """
 
     axes: Axes
     dtype: DType
     finished: bool
+    gathered: bool = False
 
 
 @dataclass(frozen=True)

@@ -66,4 +66,3 @@ def _append(b: GraphBuilder, n: Node, inputs: Sequence[Node | None]) -> Node | N
     if not isinstance(meta, TensorMeta) or (meta.shape, meta.dtype, meta.device) != (n.shape, n.dtype, n.meta.device):
         return None
     return b.append(n.op, inputs, n.attrs, meta)
-

@@ -185,6 +185,8 @@ class Lowering:
             )
         if n in self.parts:
             self._keep_old(n)
+        if n.op.stored and n not in self.leaving and self._lies_so(n):
+            return
         operands = [i for i in n.inputs if i is not None]
         if not n.op.replaces:  # each element of theirs is asked for once
             for k, i in enumerate(n.inputs):
@@ -214,6 +216,16 @@ class Lowering:
             if self._worth_keeping(n, value):
                 self.realize(n)
 
+    def _lies_so(self, n: Node) -> bool:
+        """Whether what is to be stored is in memory already, laid out as asked. Then it is that."""
+        source = n.inputs[0]
+        assert source is not None
+        there = self._strided(source)
+        if there is None or there.stride != n.meta.stride or self._is_unrounded(source):
+            return False
+        self.values[n] = replace(self.values[source], storage=there)
+        return True
+
     def _as_loops(self, n: Node) -> Fn | Reduce | Attend | Scan | Scatter | None:
         """The node's rule applied. None where it needs numbers and there are symbols: the framework has them when it runs."""
         assert n.op.lower is not None
@@ -241,7 +253,7 @@ class Lowering:
             lowered(idx)
 
     def _worth_keeping(self, n: Node, value: _Value) -> bool:
-        if n in self.leaving or n in self.parts or value.ops > _MAX_OPS or value.loads > _MAX_LOADS:
+        if n in self.leaving or n in self.parts or n.op.stored or value.ops > _MAX_OPS or value.loads > _MAX_LOADS:
             return True
         readers = len(self.users[n])
         return readers > 1 and (value.heavy or value.ops > _INLINE_OPS or (value.loads > 1 and value.ops > 1))

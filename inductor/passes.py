@@ -89,8 +89,7 @@ def decompose(graph: Graph, ops: Mapping[str, Op]) -> Graph:
 def laid_out(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[Node | None]:
     """The new inputs of a node that reads memory, in the strides of its old ones."""
     return [
-        in_strides(b, was, new) if n.op.operand(k).memory else new
-        for k, (was, new) in enumerate(zip(n.inputs, inputs))
+        in_strides(b, was, new) if n.op.operand(k).memory else new for k, (was, new) in enumerate(zip(n.inputs, inputs))
     ]
 
 

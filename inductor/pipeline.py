@@ -1,6 +1,7 @@
 """The pipeline: a captured graph becomes a schedule of kernels. Read `schedule_graph` aloud: that is the compiler.
 
-check requirements -> merge common -> channels last -> decompose -> move scalars -> merge common -> eliminate dead -> choose runners -> lower
+check requirements -> merge common -> channels last -> decompose -> move scalars -> merge common -> eliminate dead
+-> choose runners -> lower
 -> parts in place -> fuse and schedule, wholes in place -> canonical form
 """
 

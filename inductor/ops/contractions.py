@@ -15,7 +15,7 @@ from ..loops import Expr, Fn, Index, Reduce, expr
 from .common import REQUIRED, args, broadcast_index, convert, new_meta, row
 from .dims import floor_divide, is_one, same, spread
 from .facts import INVALID, OVER, UNDER
-from .promotion import common_device
+from .promotion import channels_last_strides, common_device, is_channels_last
 from .reductions import accumulation_dtype, to
 
 #: an operand's axes by number: equal numbers are one axis
@@ -148,8 +148,11 @@ def of_convolution(b: GraphBuilder, node: Node) -> Node:
     image = x if x.ndim == weight.ndim else b.unsqueeze(x, dim=0)
     reaches = [gap * (size - 1) + 1 for gap, size in zip(gaps, weight.shape[2:])]
     borders = _borders(node.attrs["padding"], reaches)
-    if any(any(border) for border in borders):
+    if padded := any(any(border) for border in borders):
         image = b.pad(image, pad=tuple(chain.from_iterable(reversed(borders))), value=0.0)
+    last = is_channels_last(node.shape, node.meta.stride, node.ndim)
+    if last and (padded or not all(map(is_one, weight.shape[2:]))):  # windows overlap
+        image = b.stored(image, stride=channels_last_strides(image.shape))
     image = b.unflatten(image, dim=1, sizes=(groups, weight.shape[1]))
     for d, (reach, step, gap) in enumerate(zip(reaches, steps, gaps), 3):
         image = b.unfold(image, dimension=d, size=reach, step=step)
@@ -158,9 +161,13 @@ def of_convolution(b: GraphBuilder, node: Node) -> Node:
     weights = b.unflatten(weight, dim=0, sizes=(groups, floor_divide(weight.shape[0], groups)))
     places, window = tuple(range(4, 4 + n)), tuple(range(4 + n, 4 + 2 * n))
     wide = accumulation_dtype(node.dtype)
+    result = (0, *places, 1, 3) if last else (0, 1, 3, *places)
     product = b.call("contract", image, weights, left=(0, 1, 2, *places, *window), right=(1, 3, 2, *window),
-                     result=(0, 1, 3, *places), dtype=wide)  # fmt: skip
-    total = b.flatten(product, start_dim=1, end_dim=2)
+                     result=result, dtype=wide)  # fmt: skip
+    channels = result.index(1)
+    total = b.flatten(product, start_dim=channels, end_dim=channels + 1)
+    if last:
+        total = b.permute(total, dims=(0, n + 1, *range(1, n + 1)))
     if bias is not None:
         total = b.add(total, b.reshape(to(b, bias, wide), shape=(bias.shape[0], *([1] * n))))
     total = to(b, total, node.dtype)

@@ -82,6 +82,9 @@ def _meta_restride(x: TensorMeta, *, stride: Sequence[Dim]) -> TensorMeta:
 
 # the same values in the given layout: how a pass pins the strides of a result
 row("restride", "pointwise", _meta_restride, attrs={"stride": REQUIRED}, lower=_identity, elements="first")
+# the same in memory, for a reader that reads each element many times over and where it lies
+row("stored", "pointwise", _meta_restride, attrs={"stride": REQUIRED}, lower=_identity, elements="first", stored=True,
+    eager="none")  # fmt: skip
 
 
 def _meta_copy(x: TensorMeta, src: TensorMeta) -> TensorMeta:

@@ -59,6 +59,7 @@ class Op:
                 raises     whether the framework's own kernel raises for some elements
     running     eager      how the framework runs it: one of EAGER_FORMS
                 cost       of evaluating an element again: one of COSTS
+                stored     whether its result always gets memory, laid out as its meta says
                 effects    random numbers: neither merged, nor dropped, nor moved past each other
                 opaque     equal calls need not give equal results: never merged
                 autocast   what mixed precision makes of its float operands: one of PRECISIONS, or (attrs) -> one of them
@@ -94,6 +95,7 @@ class Op:
     raises: bool = False
     eager: str = "function"
     cost: str | None = None
+    stored: bool = False
     effects: bool = False
     opaque: bool = False
     autocast: str | Callable[[Mapping[str, Any]], str] = ""

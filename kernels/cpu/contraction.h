@@ -15,6 +15,14 @@ template <int size_, i64 longer, bool even_> struct Pieces {
   static INLINE bool is_shorter(i64 i) { return !even && i >= longer; }
 };
 
+// The rows of each of `count` lines of `length`, cut into pieces for themselves.
+template <class P, i64 count, i64 length> struct Lines {
+  static constexpr int size = P::size;
+  static constexpr bool even = P::even;
+  static INLINE i64 start(i64 i) { return i / count * length + P::start(i % count); }
+  static INLINE bool is_shorter(i64 i) { return P::is_shorter(i % count); }
+};
+
 // A left operand as blocks read it: steps along the rows and along the inner axis.
 template <class T> struct Left {
   const T* at;
@@ -27,38 +35,56 @@ template <class T> struct Right {
   i64 column, step;
 };
 
-// out[r * pitch + c * N + l] = (fresh ? 0 : what is there) + sum over t < inner of a[r, t] * b[c, t, l] for r < R, c < C and the N lanes l
-// of V. far: the right operand was not laid down, and the processor does not foresee its long steps. One copy serves all calls: those that
-// know a pitch are no faster, and take long to compile.
-template <bool far, class V, int R, int C>
+// The inner axis in one walk.
+struct Walk {
+  i64 inner;
+  template <class F> INLINE void each(F f) const { f(i64(0), i64(0), inner); }
+};
+
+// In one walk at each place of a window: the left operand begins `offsets` further on there, the right one `place` for each.
+struct Windows {
+  const i64* offsets;
+  i64 places, place, inner;
+  template <class F> INLINE void each(F f) const {
+    for (i64 i = 0; i < places; ++i) f(offsets[i], i * place, inner);
+  }
+};
+
+// out[r * pitch + c * N + l] = (fresh ? 0 : what is there) + sum over the points t of the walks of a[r, t] * b[c, t, l] for r < R, c < C and
+// the N lanes l of V. far: the right operand was not laid down, and the processor does not foresee its long steps. One copy serves all
+// calls: those that know a pitch are no faster, and take long to compile.
+template <bool far, class V, int R, int C, class Walks>
 __attribute__((noinline, noclone)) void multiply_block(
-    lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, i64 inner) {
+    lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, Walks walks) {
   constexpr int N = lanes<V>;
   V sum[R][C] = {};
-  // one pointer for three rows, the middle one: an instruction reaches a row to either side of it
-  const lane<V>* middle[(R + 2) / 3];
+  walks.each([&](i64 left_from, i64 right_from, i64 inner) INLINE_BODY {
+    const lane<V>* right_at = b.at + right_from;
+    // one pointer for three rows, the middle one: an instruction reaches a row to either side of it
+    const lane<V>* middle[(R + 2) / 3];
 #pragma GCC unroll 16
-  for (int i = 0; i < (R + 2) / 3; ++i) {
-    middle[i] = a.at + (3 * i + 1) * a.row;
-    asm("" : "+r"(middle[i]));
-  }
-  for (i64 t = 0; t < inner; ++t) {
-    V right[C];
-#pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) {
-      right[c] = load_raw<V>(b.at + c * b.column, full);
-      if constexpr (far) __builtin_prefetch(b.at + c * b.column + 8 * b.step);
+    for (int i = 0; i < (R + 2) / 3; ++i) {
+      middle[i] = a.at + left_from + (3 * i + 1) * a.row;
+      asm("" : "+r"(middle[i]));
     }
-    b.at += b.step;
+    for (i64 t = 0; t < inner; ++t) {
+      V right[C];
+#pragma GCC unroll 8
+      for (int c = 0; c < C; ++c) {
+        right[c] = load_raw<V>(right_at + c * b.column, full);
+        if constexpr (far) __builtin_prefetch(right_at + c * b.column + 8 * b.step);
+      }
+      right_at += b.step;
 #pragma GCC unroll 32
-    for (int r = 0; r < R; ++r) {
-      const V left = splat<V>(middle[r / 3][(r % 3 - 1) * a.row]);
+      for (int r = 0; r < R; ++r) {
+        const V left = splat<V>(middle[r / 3][(r % 3 - 1) * a.row]);
 #pragma GCC unroll 8
-      for (int c = 0; c < C; ++c) sum[r][c] = vector_math::fma(left, right[c], sum[r][c]);
-    }
+        for (int c = 0; c < C; ++c) sum[r][c] = vector_math::fma(left, right[c], sum[r][c]);
+      }
 #pragma GCC unroll 16
-    for (int i = 0; i < (R + 2) / 3; ++i) middle[i] += a.step;
-  }
+      for (int i = 0; i < (R + 2) / 3; ++i) middle[i] += a.step;
+    }
+  });
 #pragma GCC unroll 32
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
@@ -96,12 +122,12 @@ template <class Rows, class Columns, class F> INLINE void each_block(bool shorte
 }
 
 // A block's rows by the columns of a task, which are counted in vectors.
-template <bool far, class V, class Rows, class Columns>
+template <bool far, class V, class Rows, class Columns, class Walks>
 INLINE void multiply_rows(
-    bool shorter, i64 first, i64 last, lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, i64 inner) {
+    bool shorter, i64 first, i64 last, lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, Walks walks) {
   each_block<Rows, Columns>(shorter, first, last, [&](auto rows, auto columns, i64 at) INLINE_BODY {
     const Right<lane<V>> from{b.at + at * b.column, b.column, b.step};
-    multiply_block<far, V, decltype(rows)::value, decltype(columns)::value>(out + at * lanes<V>, pitch, fresh, a, from, inner);
+    multiply_block<far, V, decltype(rows)::value, decltype(columns)::value>(out + at * lanes<V>, pitch, fresh, a, from, walks);
   });
 }
 

@@ -32,7 +32,8 @@ def kernels(b, *outputs) -> list[Kernel]:
 
 
 def only(b, *outputs) -> Contraction:
-    (kernel,) = kernels(b, *outputs)
+    """The one contraction; an image may be laid out for it first."""
+    (kernel,) = [k for k in kernels(b, *outputs) if k.r]
     found = recognise(kernel)
     assert isinstance(found, Contraction), found
     return found
@@ -114,9 +115,9 @@ def test_a_window_stands_in_an_operands_index():
         tensor(b, (2, 4, 7, 8)), tensor(b, (6, 4, 3, 2)), None, stride=2, padding=0, dilation=1, groups=1
     )
     c = only(b, made)
-    assert axes(c) == {"batch": [], "rows": [2, 3, 4], "columns": [6], "inner": [4, 3, 2]}
+    assert axes(c) == {"batch": [], "rows": [2, 3, 4], "columns": [6], "inner": [3, 4, 2]}
     assert c.left.op == "load" and c.left.attr[1].is_affine
-    assert sorted(v for _, v in c.left.attr[1].terms) == sorted([224, 16, 2, 56, 8, 1]), "image strides, and steps of 2"
+    assert sorted(v for _, v in c.left.attr[1].terms) == sorted([224, 64, 8, 1, 32, 4]), "channels last, and steps of 2"
 
 
 def test_groups_are_batches():
@@ -235,7 +236,8 @@ def test_code_generators_are_asked_about_the_axes_of_the_kernel_to_be(name):
     made = ASKED[name](b)
     asked = described(made, OPS)
     b.graph.outputs = [made]
-    (kernel,) = schedule_graph(b.graph, contractions="generated", simplify=False).kernels
+    kernels = schedule_graph(b.graph, contractions="generated", simplify=False).kernels
+    (kernel,) = [k for k in kernels if k.r]  # an image may be laid out for it first
     found = recognise(kernel)
     assert isinstance(found, Contraction) and isinstance(asked, Product) and found.axes == asked.axes
 
@@ -259,7 +261,7 @@ LEFT = {
     "nothing-to-finish": dataclasses.replace(PLAIN, finished=False),
     "nothing-to-block": dataclasses.replace(PLAIN, axes=Axes((), (128,), (), (64,))),
     "halves": dataclasses.replace(PLAIN, dtype=dt.bfloat16),
-    "windows": dataclasses.replace(PLAIN, axes=Axes((), (2, 14, 14), (32,), (16, 3, 3))),
+    "windows": dataclasses.replace(PLAIN, axes=Axes((), (2, 14, 14), (32,), (16, 3, 3)), gathered=True),
     "no-number": dataclasses.replace(PLAIN, axes=Axes((), (M,), (256,), (64,))),
 }
 

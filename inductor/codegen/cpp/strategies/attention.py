@@ -288,7 +288,8 @@ def _score(w: Writer, way: Streaming) -> None:
     w.line("auto panel = keys;")
     into = f"Rows::is_shorter(block), left, right, strip, {width}, true, {left_at(w, way.scores)}"
     multiply = "multiply_rows<false, " if way.scores.right.turned else "dot_rows<"
-    w.line(f"{multiply}{_vector(way)}, Rows, Keys>({into}, {right_at(w, way.scores)}, run);")
+    inner = "Walk{run}" if way.scores.right.turned else "run"
+    w.line(f"{multiply}{_vector(way)}, Rows, Keys>({into}, {right_at(w, way.scores)}, {inner});")
     w.close()
     score = shape.total.args[0]
     if score is shape.dots:
@@ -321,7 +322,7 @@ def _weigh(w: Writer, way: Streaming) -> None:
     _open_values(w, way)
     into = f"Rows::is_shorter(block), 0, {way.sums.blocking.columns.count}, into, {sums}, false, weights"
     far = "false" if way.sums.right.packed or way.scores.right.turned else "true"
-    w.line(f"multiply_rows<{far}, {_vector(way)}, Rows, Columns>({into}, {right_at(w, way.sums)}, run);")
+    w.line(f"multiply_rows<{far}, {_vector(way)}, Rows, Columns>({into}, {right_at(w, way.sums)}, Walk{{run}});")
     w.close()
     w.close()
 

@@ -42,6 +42,10 @@ class Pieces:
         return self.longer == self.count
 
     @property
+    def length(self) -> int:
+        return self.count * self.size - (self.count - self.longer)
+
+    @property
     def lengths(self) -> tuple[tuple[int, int], ...]:
         """Each length with how often it is there."""
         return ((self.size, self.longer), (self.size - 1, self.count - self.longer))
@@ -56,7 +60,7 @@ def pieces(total: int, most: int) -> Pieces:
 
 @dataclass(frozen=True)
 class Blocking:
-    """rows: the blocks of registers that follow each other down; columns: across, in vectors of `lanes`
+    """rows: the blocks of registers that follow each other down, in each of `lines`; columns: across, in vectors of `lanes`
     task_rows, task_columns: how many of these a task computes
     run: how much of the inner axis is summed at a time
     """
@@ -67,11 +71,17 @@ class Blocking:
     task_rows: int
     task_columns: int
     run: int
+    lines: int = 1
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of rows, of all lines."""
+        return self.rows.count * self.lines
 
     @property
     def down(self) -> int:
         """Tasks along the rows."""
-        return -(-self.rows.count // self.task_rows)
+        return -(-self.blocks // self.task_rows)
 
     @property
     def across(self) -> int:
@@ -84,24 +94,29 @@ class Blocking:
         return self.task_columns * self.columns.size * self.lanes
 
 
-def choose_blocking(batch: int, rows: int, columns: int, inner: int, size: int, vector_bytes: int) -> Blocking:
+def choose_blocking(
+    batch: int, rows: int, columns: int, inner: int, size: int, vector_bytes: int, lines: int = 1, places: int = 1
+) -> Blocking:
     """The blocks of a product whose lanes run along the columns.
 
     batch, rows, columns, inner: how many points along each kind of axis; size: bytes of an element of the sums
+    lines:  how many lines of rows there are, each of which is cut for itself; `rows` is the length of one
+    places: of a window, which stay together; `inner` has all of them
     """
     lanes = vector_bytes // size
-    run = pieces(inner, _LONGEST_RUN).size
+    run = pieces(inner // places, max(_LONGEST_RUN // places, 1)).size * places
     vectors = -(-columns // lanes)
     height, width = min(_register_blocks(vector_bytes), key=lambda block: _cycles(rows, vectors, *block))
     down, across = pieces(rows, height), pieces(vectors, width)
     fit = max(_PANEL_BYTES // (run * vector_bytes * across.size), 1)
-    wanted = max(min(_TASKS, batch * rows * columns * inner // _LEAST_TASK), 1)
+    wanted = max(min(_TASKS, batch * lines * rows * columns * inner // _LEAST_TASK), 1)
     most = -(-columns // _SIDE_BY_SIDE)
     panels = max(-(-across.count // fit), min(across.count, most, -(-wanted // batch)))
     task_columns = -(-across.count // panels)
     panels = -(-across.count // task_columns)
-    strips = max(min(-(-wanted // (batch * panels)), down.count // _BLOCKS_PER_PANEL), 1)
-    return Blocking(down, across, lanes, -(-down.count // strips), task_columns, run)
+    blocks = lines * down.count
+    strips = max(min(-(-wanted // (batch * panels)), blocks // _BLOCKS_PER_PANEL), 1)
+    return Blocking(down, across, lanes, -(-blocks // strips), task_columns, run, lines)
 
 
 def choose_dots(batch: int, rows: int, columns: int, inner: int, size: int, vector_bytes: int) -> Blocking:

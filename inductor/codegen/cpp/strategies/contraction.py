@@ -19,15 +19,14 @@ from ....dtypes import float32, float64
 from ....refusal import Refusal
 from ....sizes import size_hint
 from ..nest import Nest
-from ..reductions import know
-from ..sharing import Sharing, is_shareable, take_apart
+from ..sharing import Sharing, is_shareable
 from ..types import SIZES
-from ..writer import Value, Writer
+from ..writer import Writer
 from .blocking import FEW_ROWS, choose_blocking, choose_dots, choose_reading
+from .convolution import Windows, windows
 from .operands import (
     Operands,
     choose_right,
-    close_columns,
     count_points,
     direct_left,
     element_type,
@@ -35,17 +34,13 @@ from .operands import (
     lanes_along,
     lay_down,
     left_at,
-    open_columns,
     packed_left,
-    panel_size,
-    pieces_type,
     right_at,
     runs_along,
 )
+from .tasks import close_tasks, nanoseconds, open_blocks, open_tasks
 from .way import Array, Function
 
-#: nanoseconds of a product and its sum in a lane of 64 bytes, and of an element that is read: for how many threads are worth starting
-_PRODUCT, _READ = 0.01, 0.2
 #: bytes of an operand that no second cache holds
 _FAR = 1 << 22
 
@@ -73,7 +68,7 @@ class Blocks(Operands):
         return [Array("packed", element_type(self.contraction), str(size))] if self.left.packed else []
 
 
-def plan(nest: Nest) -> Blocks | Refusal:
+def plan(nest: Nest) -> Blocks | Windows | Refusal:
     """For contractions whose blocks fit."""
     c = recognise(nest.kernel)
     if isinstance(c, Refusal):
@@ -85,6 +80,9 @@ def plan(nest: Nest) -> Blocks | Refusal:
         return Refusal("colliding-stores", "legality", "two points may write the same element")
     if any(mask is not None for _, mask in nest.reductions):
         return Refusal("under-a-mask", "legality", "its elements are not read everywhere")
+    image = windows(nest, c)
+    if image is not None:
+        return image
     last = nest.kernel.p[-1]
     c = c.turned if last in c.rows else c
     if last not in c.columns:
@@ -101,8 +99,7 @@ def plan(nest: Nest) -> Blocks | Refusal:
         blocking = choose_reading(batch, rows, columns, inner, size, nest.vector_bytes)
     else:
         blocking = choose_blocking(batch, rows, columns, inner, size, nest.vector_bytes)
-    nanoseconds = max(_PRODUCT, _READ / rows) * 64 / nest.vector_bytes * size / 4
-    nest = replace(nest, vector=last, lanes=lanes_along(nest, last, size), nanoseconds=nanoseconds)
+    nest = replace(nest, vector=last, lanes=lanes_along(nest, last, size), nanoseconds=nanoseconds(nest, rows, size))
     return Blocks(nest, c, blocking, left or packed_left(c, turned=runs_along(c.left, c.rows, c.inner)), right)
 
 
@@ -125,7 +122,7 @@ def worthwhile(product: Product) -> Refusal | None:
         return refusal
     if product.dtype not in (float32, float64):
         return Refusal("halves", "heuristic", "the library has instructions of its own for them")
-    if len(axes.inner) > 1:
+    if product.gathered:
         return Refusal("windows", "heuristic", "the library reads an image in better order")
     if not product.finished and not _reads_long(axes, product.dtype.size):
         return Refusal(
@@ -146,65 +143,22 @@ def _reads_long(axes: Axes, size: int) -> bool:
 def _emit_tasks(way: Blocks) -> Function:
     """A task: some columns of some rows, at a point of the batch."""
     c, b = way.contraction, way.blocking
-    columns, inner = count_points(c.columns), count_points(c.inner)
+    inner = count_points(c.inner)
     single = inner == b.run
     element = element_type(c)
     w = Writer(way.nest)
-    height = b.rows.size if single else b.rows.size * b.task_rows
-    w.line(f"typedef {pieces_type(b.rows)} Rows;")
-    w.line(f"typedef {pieces_type(b.columns)} Columns;")
-    w.line(f"Scratch<{element}> panel_memory({panel_size(way)}), sums_memory({height * b.width});")
-    w.line(f"{element} *panel = panel_memory.data, *sums = sums_memory.data;")
-    w.open("for (i64 task = begin; task < end; ++task) {", *c.batch)
-    w.line(
-        f"const i64 left = task % {b.across} * {b.task_columns}, right = min<i64>(left + {b.task_columns}, {b.columns.count});"
-    )
-    w.line(
-        f"const i64 low = Columns::start(left) * {b.lanes}, high = min<i64>(Columns::start(right) * {b.lanes}, {columns});"
-    )
-    w.line(
-        f"const i64 top = task / {b.across} % {b.down} * {b.task_rows}, bottom = min<i64>(top + {b.task_rows}, {b.rows.count});"
-    )
-    take_apart(w, f"task / {b.across * b.down}", c.batch)
+    open_tasks(w, way)
     if single:
         w.line(f"constexpr i64 from = 0, run = {inner};")
     else:
         w.open(f"for (i64 from = 0; from < {inner}; from += {b.run}) {{")
         w.line(f"const i64 run = min<i64>({b.run}, {inner} - from);")
     lay_down(w, way)
-    w.open("for (i64 block = top; block < bottom; ++block) {")
-    w.line("const i64 row = Rows::start(block);")
-    w.line("auto strip = sums;" if single else f"auto strip = sums + (row - Rows::start(top)) * {b.width};")
+    open_blocks(w, way)
     into = f"Rows::is_shorter(block), left, right, strip, {b.width}, from == 0, {left_at(w, way)}"
     vector = f"{element}x{way.nest.vector_bytes // SIZES[element]}"
     multiply = f"multiply_rows<{'false' if way.right.packed else 'true'}, " if way.right.turned else "dot_rows<"
-    w.line(f"{multiply}{vector}, Rows, Columns>({into}, {right_at(w, way)}, run);")
-    if not single:
-        w.open(f"if (from + run == {inner}) {{")
-    _finish(w, way)
-    if not single:
-        w.close()
-        w.close()
-    w.close()
-    w.close()
-    return Function(w.blocks[0].lines, str(count_points(c.batch) * b.across * b.down))
-
-
-# --------------------------------------------------------------------------- what becomes of the sums
-
-
-def _finish(w: Writer, way: Blocks) -> None:
-    """What becomes of the sums in a strip."""
-    c, b = way.contraction, way.blocking
-    element = element_type(c)
-    w.open("for (i64 at = row; at < Rows::start(block + 1); ++at) {", *c.rows)
-    take_apart(w, "at", c.rows)
-    number = open_columns(w, way)
-    kind = w.type_name(element, True)
-    name = w.fresh()
-    w.line(f"{kind} {name} = load_raw<{kind}>(strip + (at - row) * {b.width} + ({number} - low), n);")
-    for x in way.nest.reductions:
-        know(w, x, Value(name, element, True, w.level, is_name=True))
-    w.stores(way.nest.kernel.stores)
-    close_columns(w, way)
-    w.close()
+    w.line(
+        f"{multiply}{vector}, Rows, Columns>({into}, {right_at(w, way)}, {'Walk{run}' if way.right.turned else 'run'});"
+    )
+    return close_tasks(w, way)

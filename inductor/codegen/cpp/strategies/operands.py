@@ -78,9 +78,10 @@ def element_type(c: Contraction) -> str:
     return value_type(c.total, False)
 
 
-def pieces_type(p: Pieces) -> str:
-    """The C++ type that cuts a length so."""
-    return f"Pieces<{p.size}, {p.longer}, {'true' if p.is_even else 'false'}>"
+def pieces_type(p: Pieces, lines: int = 1) -> str:
+    """The C++ type that cuts a length so, or each of several lines of it."""
+    one = f"Pieces<{p.size}, {p.longer}, {'true' if p.is_even else 'false'}>"
+    return one if lines == 1 else f"Lines<{one}, {p.count}, {p.length}>"
 
 
 def lanes_along(nest: Nest, vector: Var, size: int) -> int:
