@@ -211,9 +211,10 @@ def _emit(way: Pieces) -> Function:
             w.stores(p.stores)
             w.close_lanes()
     else:
-        for i, p in enumerate(way.pieces):
-            # the variable is known anew in there: nothing that it is part of is computed outside
-            w.open(f"{'else ' if i else ''}if ({along.name} < {p.high}) {{", along)
+        for p in way.pieces:
+            # the variable is known anew in there: nothing that it is part of is computed outside. Other things are, in front of an
+            # `if`, which therefore stands for itself
+            w.open(f"if ({along.name} >= {p.low} && {along.name} < {p.high}) {{", along)
             w.open_lanes(opened.low, opened.high)
             w.stores(p.stores)
             w.close_lanes()
