@@ -341,6 +341,14 @@ class ArrayValue(Value):
             )
         self.guard_apart(ev, written, other)
 
+    def as_array(self, ev: Machine) -> Value | None:
+        """The array that NumPy's ufuncs take it for; None where they do not."""
+        return None
+
+    def from_array(self, ev: Machine, array: Value) -> Value:
+        """What such a ufunc gives: the array that it made, as one of this framework."""
+        raise ev.break_("mixed-frameworks", f"a NumPy call with {self.describe()}")
+
     if TYPE_CHECKING:  # each front end's arrays bring these
 
         def state(self, ev: Machine) -> ArrayState:

@@ -413,6 +413,13 @@ def call_function(ev: Machine, function: Any, args: Args, kwargs: Kwargs) -> Val
     takes = Takes.ANY
     if function in _MAKE_ARRAYS and args and isinstance(args[0], ArrayValue) and not isinstance(args[0], Array):
         args = [args[0].call_method(ev, "numpy", [], {}), *args[1:]]
+    if isinstance(function, np.ufunc) and function.nout == 1 and not kwargs:
+        taken = [a.as_array(ev) or a if isinstance(a, ArrayValue) else a for a in args]
+        owner = next((a for a, t in zip(args, taken) if a is not t), None)
+        if isinstance(owner, ArrayValue):
+            return owner.from_array(ev, call_function(ev, function, taken, kwargs))
+    if function in _TAKE_ARRAYS:
+        args = [_as_arrays(ev, a) for a in args]
     if ev.symbols.changing:
         if isinstance(function, np.ufunc) and not kwargs:
             made = _scalar_call(ev, function, args)
@@ -508,6 +515,19 @@ def _is_python_number(value: Value) -> bool:
 
 #: functions that make an array of what has an `__array__`
 _MAKE_ARRAYS = frozenset((np.array, np.asarray, np.ascontiguousarray))
+#: functions that compute with what they make of it, and give arrays of NumPy
+_TAKE_ARRAYS = frozenset((np.concatenate, np.stack, np.vstack, np.hstack, np.where, np.dot, np.einsum))
+
+
+def _as_arrays(ev: Machine, value: Value) -> Value:
+    """An argument with NumPy's arrays in the place of other frameworks', also in a sequence."""
+    if isinstance(value, ArrayValue):
+        return value.as_array(ev) or value
+    if type(value) is ListValue or type(value) is TupleValue:
+        items = value.items(ev)
+        taken = [_as_arrays(ev, v) for v in items]
+        return type(value)(taken) if any(t is not v for t, v in zip(taken, items)) else value
+    return value
 
 
 def attempt(ev: Machine, action: Callable[[ArrayBuilder], Any]) -> Value:

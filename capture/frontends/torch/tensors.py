@@ -7,6 +7,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from ....inductor.graph import Dim, Node
@@ -280,6 +281,17 @@ class TensorValue(ArrayValue):
                             "the copy would be a leaf of its own", "use x.detach()")  # fmt: skip
         made = self.view(ev, "detach")
         tensor_attributes.copy_own(ev, self, made)
+        return made
+
+    # ------------------------------------------------------------ NumPy's ufuncs
+
+    def as_array(self, ev: Machine) -> Value:
+        return self.call_method(ev, "numpy", [], {})
+
+    def from_array(self, ev: Machine, array: Value) -> Value:
+        if array.python_type() is np.bool_ or getattr(array, "dtype", None) == np.bool_:
+            array = array.call_method(ev, "astype", [ConstantValue("uint8")], {})  # as Tensor.__array_wrap__ does
+        made: Value = above.with_tensors(ev, array)
         return made
 
     # ------------------------------------------------------------ aliasing

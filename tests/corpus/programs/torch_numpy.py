@@ -325,3 +325,42 @@ def integers_that_decide(x, n):
     for i in range(n):
         x = x + i
     return x + 1 if n > 2 else x - 1, [x, x, x, x][n], {2: "two", 3: "three"}[n]
+
+
+@program(expect=Expect.WHOLE)
+def ufuncs_of_tensors(x):
+    y = np.sin(x)
+    y.add_(1)
+    return y, np.add(x, np.arange(4.0)), np.multiply(np.float64(2), x), np.maximum(x, x.double()), np.sqrt(x.abs())
+
+
+@program(expect=Expect.WHOLE)
+def ufuncs_of_tensors_without_dimensions(x):
+    return np.exp(x[0, 0]), np.negative(x.sum()) + 1, np.add(x[0, 0], 1), np.exp(x.t()), np.exp(x[:, ::2])
+
+
+@program(expect=Expect.WHOLE)
+def truths_of_tensors_by_numpy(x):
+    return np.greater(x, 0), np.isnan(x), np.logical_not(x[0, 0])
+
+
+@program(grad=True, args=lambda: (randn(3).requires_grad_(),))
+def ufuncs_of_tensors_that_record(x):
+    try:
+        return np.sin(x)
+    except RuntimeError:
+        return x * 2
+
+
+@program
+def other_calls_with_tensors(x):
+    out = np.zeros((3, 4), dtype=np.float32)
+    return np.sin(x, out=out), np.add.reduce(x), np.frexp(x), np.reshape(x, (4, 3))
+
+
+@program(expect=Expect.WHOLE)
+def arrays_made_of_tensors(x):
+    joined = np.concatenate([x, x.numpy()])
+    joined[0] = 100
+    chosen = np.where(x.numpy() > 0, x, -x), np.where(x > 0, x, 0)
+    return joined, chosen, np.stack((x, x)), np.hstack([x, x]), np.dot(x, x.t()), np.einsum("ij,kj->ik", x, x)
