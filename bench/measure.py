@@ -22,7 +22,13 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def samples(calls: dict[str, Callable[[], Any]], *, budget: float = 2.0, least: int = 5) -> dict[str, list[float]]:
+def samples(
+    calls: dict[str, Callable[[], Any]],
+    *,
+    budget: float = 2.0,
+    least: int = 5,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Seconds of each call, one sample a round, taken in turns so that a drifting machine drifts for all alike.
 
     budget: seconds in all; short calls are repeated inside one sample until it lasts about 0.2 ms.
@@ -37,10 +43,10 @@ def samples(calls: dict[str, Callable[[], Any]], *, budget: float = 2.0, least: 
     while time.perf_counter() - start < budget or len(next(iter(found.values()))) < least:
         for name, call in calls.items():
             k = repeats[name]
-            begin = time.perf_counter()
+            begin = clock()
             for _ in range(k):
                 call()
-            found[name].append((time.perf_counter() - begin) / k)
+            found[name].append((clock() - begin) / k)
     return found
 
 

@@ -1,10 +1,12 @@
 """`python -m bench models`: inference of whole models on the CPU, float32, against eager and torch.compile.
 
-    python -m bench models [NAME ...] [--systems eager,quern,torch.compile] [--budget S] [--json FILE]
+    python -m bench models [NAME ...] [--systems eager,quern,torch.compile] [--threads N] [--budget S]
+                           [--json FILE]
 
 Each first call is taken in a fresh process with empty caches. Steady times are taken in one more fresh process, in which the systems
 take turns; a ratio is the median over the rounds, with its quartiles. `difference` is the largest difference of a result from eager's, as a
-share of eager's largest element. The models are `bench/model_zoo.py`'s.
+share of eager's largest element. With one thread steady times are the thread's own, so that a busy machine disturbs them less. The
+models are `bench/model_zoo.py`'s.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import platform
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,8 @@ def first(name: str, system: str) -> dict[str, float]:
 
 def steady(name: str, systems: Sequence[str], budget: float) -> dict[str, Any]:
     """Medians and ratios of the systems' times in this process; `quern` over `torch.compile` where both are there."""
+    import torch
+
     model = MODELS[name]()
     runs = {"eager": model.module}
     expected = model.call(model.module).clone()
@@ -48,7 +53,8 @@ def steady(name: str, systems: Sequence[str], budget: float) -> dict[str, Any]:
         runs[system] = compiler(system)(model.module)
         largest = float(expected.abs().max()) or 1.0
         differences[system] = difference(model.call(runs[system]), expected) / largest
-    turns = samples({s: lambda f=f: model.call(f) for s, f in runs.items()}, budget=budget)  # type: ignore[misc]
+    calls = {s: lambda f=f: model.call(f) for s, f in runs.items()}  # type: ignore[misc]
+    turns = samples(calls, budget=budget, clock=time.thread_time if torch.get_num_threads() == 1 else time.perf_counter)
 
     def times_faster(system: str, than: str) -> tuple[float, float, float]:
         return quartiles([slow / fast for slow, fast in zip(turns[than], turns[system])])
@@ -61,13 +67,17 @@ def steady(name: str, systems: Sequence[str], budget: float) -> dict[str, Any]:
     }
 
 
-def run(name: str, systems: Sequence[str], budget: float) -> dict[str, Any]:
+def run(name: str, systems: Sequence[str], threads: int, budget: float) -> dict[str, Any]:
     """All figures of one model, each from a fresh process."""
     with tempfile.TemporaryDirectory() as cache:
         compiled = [s for s in systems if s != "eager"]
-        cold = {s: in_fresh_process("bench.models", "first", name, s, cache=cache)["first"] for s in compiled}
-        found = in_fresh_process("bench.models", "steady", name, ",".join(systems), str(budget), cache=cache)
+        cold = {s: _child("first", name, s, threads, 0.0, cache)["first"] for s in compiled}
+        found = _child("steady", name, ",".join(systems), threads, budget, cache)
     return {"model": name, "cold": cold, **found}
+
+
+def _child(what: str, name: str, systems: str, threads: int, budget: float, cache: str) -> dict[str, Any]:
+    return in_fresh_process("bench.models", what, name, systems, str(threads), str(budget), cache=cache, timeout=1800)
 
 
 def table(rows: Sequence[dict[str, Any]], systems: Sequence[str]) -> Table:
@@ -114,6 +124,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench models", description=__doc__)
     parser.add_argument("models", nargs="*", metavar="NAME", help=f"default: all of {', '.join(MODELS)}")
     parser.add_argument("--systems", default=",".join(SYSTEMS), help=f"default: {','.join(SYSTEMS)}")
+    parser.add_argument("--threads", type=int, default=0, help="default: as many as torch takes")
     parser.add_argument("--budget", type=float, default=10.0, help="seconds of steady timing of each model")
     parser.add_argument("--json", type=Path, help="write the rows there too")
     options = parser.parse_args(argv)
@@ -125,7 +136,7 @@ def main(argv: list[str]) -> None:
     rows = []
     for name in options.models or MODELS:
         try:
-            rows.append(run(name, systems, options.budget))
+            rows.append(run(name, systems, options.threads, options.budget))
         except RuntimeError as error:
             rows.append({"model": name, "error": str(error)})
         print(json.dumps(rows[-1]), file=sys.stderr)
@@ -136,15 +147,20 @@ def main(argv: list[str]) -> None:
             f"quern against {against}: geometric mean {s['mean']:.2f} of {s['models']} models, least {s['least']:.2f} ({s['worst']})"
         )
     if options.json:
-        about = {"python": platform.python_version(), "machine": platform.machine(), "rows": rows, "summary": means}
+        about = {
+            "python": platform.python_version(), "machine": platform.machine(), "threads": options.threads, "rows": rows,
+            "summary": means,
+        }  # fmt: skip
         options.json.write_text(json.dumps(about, indent=1) + "\n")
 
 
-def child(what: str, name: str, systems: str, budget: str = "") -> None:
+def child(what: str, name: str, systems: str, threads: str, budget: str) -> None:
     """One process of `run`: its last line is JSON."""
     import torch
 
     torch.set_grad_enabled(False)
+    if int(threads):
+        torch.set_num_threads(int(threads))
     found = first(name, systems) if what == "first" else steady(name, systems.split(","), float(budget))
     print(json.dumps(found))
 

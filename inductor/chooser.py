@@ -7,6 +7,7 @@ between which there is a softmax are one attention (see `inductor.attention`), i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,12 +16,13 @@ from typing import Any
 from ..errors import InternalError, LoweringError
 from .attention import Streaming, asked, describe, find
 from .contraction import Attention, Axes, Product
-from .graph import Graph, Node, Origin
+from .graph import Dim, Graph, Node, Origin, contiguous_strides
 from .ops.attention import ATTEND, DOTS
 from .ops.contractions import CONTRACT, axis_sizes
 from .ops.table import Op
 from .passes import eliminate_dead, freeze, laid_out, rebuild
 from .refusal import Refusal
+from .sizes import size_hint
 
 #: why a runner was chosen: each code with its text over the reason's operands
 REASONS: Mapping[str, str] = MappingProxyType(
@@ -157,9 +159,26 @@ def _is_product(node: Node) -> bool:
 
 
 def _is_finished(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
-    """Whether loops over its elements read a node's result, all of it: views of another shape are no such loops."""
-    read = users[node]
-    return bool(read) and all(u.op.kind == "pointwise" and u.shape == node.shape for u in read)
+    """Whether loops over its elements, in their order, read a node's result, all of it: as it is, or in another shape."""
+    forms = [node]
+    for form in forms:
+        if not users[form]:
+            return False
+        for u in users[form]:
+            if u.op.kind == "view" and _in_one_run(form) and _in_one_run(u) and _count(u) == _count(form):
+                forms.append(u)
+            elif u.op.kind != "pointwise" or u.shape != form.shape:
+                return False
+    return True
+
+
+def _in_one_run(node: Node) -> bool:
+    """Whether its elements follow each other in memory as they are counted."""
+    return node.meta.stride == contiguous_strides(node.shape)
+
+
+def _count(node: Node) -> Dim:
+    return math.prod(node.shape)
 
 
 def described(node: Node, ops: Mapping[str, Op], finished: bool = False) -> Product | Attention | Refusal | None:
@@ -171,7 +190,7 @@ def described(node: Node, ops: Mapping[str, Op], finished: bool = False) -> Prod
     if dots:
         (attend,) = (n for n in sums if n.op is ATTEND)
         return describe(dots[0], attend, node.dtype)
-    return Product(contraction_axes(sums[0]), node.dtype, finished, _is_gathered(sums[0]))
+    return Product(contraction_axes(sums[0]), node.dtype, finished, _is_gathered(sums[0]), _in_lines(sums[0]))
 
 
 def _is_gathered(c: Node) -> bool:
@@ -199,6 +218,13 @@ def contraction_axes(c: Node) -> Axes:
         columns=tuple(sizes[a] for a in outer if a not in left),
         inner=tuple(n for a, n in sizes.items() if a not in result) or (1,),
     )
+
+
+def _in_lines(c: Node) -> bool:
+    """Whether the elements of a contraction's larger operand follow each other along an axis that is summed over."""
+    operands = [(i.meta, own) for i, own in zip(c.inputs, (c.attrs["left"], c.attrs["right"])) if i is not None]
+    larger, own = max(operands, key=lambda operand: size_hint(math.prod(operand[0].shape)))
+    return any(step == 1 and a not in c.attrs["result"] for step, a in zip(larger.stride, own))
 
 
 def _sums(node: Node, ops: Mapping[str, Op]) -> list[Node] | None:

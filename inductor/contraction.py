@@ -39,12 +39,14 @@ class Product:
     dtype:    of its elements, which may be summed in a wider type
     finished: whether loops read its result at the places where it is made: they can be its epilogue
     gathered: whether no elements of a window lie side by side
+    in_lines: whether the elements of the larger operand follow each other in memory along an inner axis
     """
 
     axes: Axes
     dtype: DType
     finished: bool
     gathered: bool = False
+    in_lines: bool = False
 
 
 @dataclass(frozen=True)

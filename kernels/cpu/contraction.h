@@ -72,7 +72,7 @@ __attribute__((noinline, noclone)) void multiply_block(
 #pragma GCC unroll 8
       for (int c = 0; c < C; ++c) {
         right[c] = load_raw<V>(right_at + c * b.column, full);
-        if constexpr (far) __builtin_prefetch(right_at + c * b.column + 8 * b.step);
+        if constexpr (far) __builtin_prefetch(right_at + c * b.column + 16 * b.step, 0, 2);
       }
       right_at += b.step;
 #pragma GCC unroll 32
@@ -139,14 +139,14 @@ struct Plus {
 // by one along the inner axis. What the processor reads ahead of its own accord is too little where the right operand comes from far.
 template <class V, int R, int C>
 __attribute__((noinline, noclone)) void dot_block(lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, i64 inner) {
-  constexpr int N = lanes<V>, ahead = 2048 / sizeof(lane<V>);
+  constexpr int N = lanes<V>;
   V sum[R][C] = {};
   auto step = [&](i64 t, auto n) INLINE_BODY {
     V right[C];
 #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) {
       right[c] = load_raw<V>(b.at + c * b.column + t, n);
-      __builtin_prefetch(b.at + c * b.column + t + ahead);
+      __builtin_prefetch(b.at + (C + c) * b.column + t, 0, 2);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {

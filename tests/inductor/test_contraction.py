@@ -260,6 +260,7 @@ PLAIN = Product(Axes((), (128,), (256,), (64,)), dt.float32, finished=True)
 LEFT = {
     "nothing-to-finish": dataclasses.replace(PLAIN, finished=False),
     "nothing-to-block": dataclasses.replace(PLAIN, axes=Axes((), (128,), (), (64,))),
+    "nothing-to-block ": Product(Axes((), (), (4096,), (1024,)), dt.float32, finished=True),
     "halves": dataclasses.replace(PLAIN, dtype=dt.bfloat16),
     "windows": dataclasses.replace(PLAIN, axes=Axes((), (2, 14, 14), (32,), (16, 3, 3)), gathered=True),
     "no-number": dataclasses.replace(PLAIN, axes=Axes((), (M,), (256,), (64,))),
@@ -269,10 +270,32 @@ LEFT = {
 @pytest.mark.parametrize("code", LEFT)
 def test_what_cpp_leaves_to_the_library(code):
     assert cpp.emits(PLAIN) == "contraction"
-    few = Axes((), (4,), (4096,), (1024,))
-    assert cpp.emits(Product(few, dt.float32, finished=False)) == "contraction"
     said = cpp.emits(LEFT[code])
-    assert isinstance(said, Refusal) and said.code == code
+    assert isinstance(said, Refusal) and said.code == code.strip()
+
+
+@pytest.mark.parametrize("product", [
+    Product(Axes((), (4,), (4096,), (1024,)), dt.float32, finished=False),
+    Product(Axes((), (), (4096,), (1024,)), dt.float32, finished=False, in_lines=True),
+    Product(Axes((), (4096,), (), (1024,)), dt.float64, finished=True, in_lines=True),
+    Product(Axes((2,), (128,), (512,), (512,)), dt.float32, finished=False),
+])  # fmt: skip
+def test_cpp_emits_what_reads_long_and_what_multiplies_much(product):
+    assert cpp.emits(product) == "contraction"
+
+
+@pytest.mark.parametrize("name", ["linear", "matmul", "mv", "matmul of columns"])
+def test_a_product_says_whether_its_larger_operand_is_read_in_lines(name):
+    b = builder()
+    x, w = tensor(b, (1, 5)), tensor(b, (7, 5))
+    made, wanted = {
+        "linear": lambda: (b.linear(x, w, None), True),
+        "matmul": lambda: (b.matmul(x, tensor(b, (5, 7))), False),
+        "mv": lambda: (b.mv(w, tensor(b, (5,))), True),
+        "matmul of columns": lambda: (b.matmul(x, b.transpose(w, dim0=0, dim1=1)), True),
+    }[name]()
+    asked = described(made, OPS)
+    assert isinstance(asked, Product) and asked.in_lines == wanted
 
 
 @pytest.mark.parametrize(("shapes", "attrs", "batch", "rows"), [
@@ -306,6 +329,24 @@ def test_a_product_is_finished_by_loops_over_its_own_elements():
     b.graph.outputs = [b.exp(b.mm(x, x)), stored, b.exp(turned), both, b.exp(both), b.mm(b.mm(x, b.mm(x, x)), w)]
     schedule_graph(b.graph, emits=note)
     assert asked == {True: 1, False: 1}  # equal ones are asked about once
+
+
+@pytest.mark.parametrize(("shape", "finish", "finished"), [
+    ((3, 14), lambda b, x: b.exp(x), True),
+    ((3, 14), lambda b, x: b.exp(b.view(x, shape=(3, 7, 2))), True),
+    ((3, 14), lambda b, x: b.exp(b.unsqueeze(b.view(x, shape=(6, 7)), dim=0)), True),
+    ((3, 14), lambda b, x: b.mul(b.view(b.exp(x), shape=(42,)), b.view(x, shape=(42,))), True),
+    ((3, 14), lambda b, x: b.exp(b.transpose(x, dim0=0, dim1=1)), False),
+    ((3, 14), lambda b, x: b.exp(b.slice(x, dim=0, start=0, end=2)), False),
+    ((3, 14), lambda b, x: b.exp(b.expand(b.view(x, shape=(1, 3, 14)), shape=(2, 3, 14))), False),
+    ((3, 14), lambda b, x: b.view(x, shape=(14, 3)), False),
+])  # fmt: skip
+def test_a_product_is_finished_in_another_shape(shape, finish, finished):
+    asked = []
+    b = builder()
+    b.graph.outputs = [finish(b, b.mm(tensor(b, (shape[0], 5)), tensor(b, (5, shape[1]))))]
+    schedule_graph(b.graph, emits=lambda product, device: asked.append(product.finished) or no(product, device))
+    assert asked == [finished]
 
 
 def test_equal_layers_are_asked_about_once():

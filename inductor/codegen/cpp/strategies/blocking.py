@@ -124,7 +124,7 @@ def choose_dots(batch: int, rows: int, columns: int, inner: int, size: int, vect
     what takes the time.
     """
     down = pieces(rows, FEW_ROWS)
-    across = pieces(columns, widest(down.size, vector_bytes))
+    across = pieces(columns, widest(down.size, vector_bytes, most=8 if down.size == 1 else 4))
     run = pieces(inner, _LONGEST_RUN * vector_bytes // size).size  # each lane has a sum of its own
     fit = max(_PANEL_BYTES // (run * 8 * across.size), 1)
     return Blocking(down, across, 1, down.count, _task_reads(batch, columns, inner, across, fit), run)

@@ -41,8 +41,10 @@ from .operands import (
 from .tasks import close_tasks, nanoseconds, open_blocks, open_tasks
 from .way import Array, Function
 
-#: bytes of an operand that no second cache holds
-_FAR = 1 << 22
+#: bytes of an operand that is far from the processor when its product begins, whoever had it before
+_FAR = 1 << 20
+#: products that are worth a kernel of their own: it takes a tenth less than the library's, and more where its columns are many
+_MANY_PRODUCTS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,10 @@ def blocks(axes: Axes) -> Refusal | None:
 
 
 def worthwhile(product: Product) -> Refusal | None:
-    """Why a product is better left to the library, which multiplies matrices as fast as blocks do, but does nothing else."""
+    """Why a product is better left to the library, which multiplies small matrices as fast as blocks do, but does nothing else."""
     axes = product.axes
-    if not (axes.rows and axes.columns):
+    reads = _reads_long(product)
+    if not (axes.rows and axes.columns or reads):
         return Refusal("nothing-to-block", "heuristic", "no element of an operand is used twice")
     refusal = blocks(axes)
     if refusal is not None:
@@ -124,17 +127,25 @@ def worthwhile(product: Product) -> Refusal | None:
         return Refusal("halves", "heuristic", "the library has instructions of its own for them")
     if product.gathered:
         return Refusal("windows", "heuristic", "the library reads an image in better order")
-    if not product.finished and not _reads_long(axes, product.dtype.size):
+    if not (product.finished or reads or len(axes.inner) == 1 and _products(axes) >= _MANY_PRODUCTS):
         return Refusal(
             "nothing-to-finish", "heuristic", "no loop follows that its result could be handed to in registers"
         )
     return None
 
 
-def _reads_long(axes: Axes, size: int) -> bool:
-    """Whether it takes as long as reading its larger operand from memory: blocks read further ahead than the library does."""
+def _products(axes: Axes) -> int:
+    return math.prod(size_hint(n) for n in (*axes.batch, *axes.rows, *axes.columns, *axes.inner))
+
+
+def _reads_long(product: Product) -> bool:
+    """Whether it takes as long as reading its larger operand from memory, which blocks read further ahead than the library does; of a
+    single row if that reads line by line.
+    """
+    axes = product.axes
     rows, columns, inner = (size_hint(math.prod(kind)) for kind in (axes.rows, axes.columns, axes.inner))
-    return 1 < min(rows, columns) <= FEW_ROWS and max(rows, columns) * inner * size >= _FAR
+    few = min(rows, columns) <= FEW_ROWS and (product.in_lines or min(rows, columns) > 1)
+    return few and max(rows, columns) * inner * product.dtype.size >= _FAR
 
 
 # --------------------------------------------------------------------------- the tasks
