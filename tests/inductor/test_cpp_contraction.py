@@ -19,7 +19,7 @@ import pytest
 from quern.inductor.canonical import canonical_form
 from quern.inductor.codegen.cpp import emit
 from quern.inductor.codegen.cpp.nest import read_nest
-from quern.inductor.codegen.cpp.strategies import STRATEGIES, blocking, contraction
+from quern.inductor.codegen.cpp.strategies import STRATEGIES, blocking, tasks
 from quern.inductor.codegen.strategy import choose
 from quern.inductor.dtypes import DType, bfloat16, bool_, float16, float32, float64, int8, int32, int64
 from quern.inductor.kernel import Kernel
@@ -463,7 +463,7 @@ def test_small_blocks(
 ) -> None:
     for name, value in SMALL.items():
         monkeypatch.setattr(blocking, name, value)
-    monkeypatch.setattr(contraction, "_PRODUCT", 1e4)  # worth three threads
+    monkeypatch.setattr(tasks, "_PRODUCT", 1e4)  # worth three threads
     chosen = dict(list(prepared.items())[part])
     library = compiled({name: p.case for name, p in chosen.items()}, tmp_path, level)
     for name, p in chosen.items():
