@@ -15,7 +15,7 @@ from typing import Any
 from ...clock import perf_counter
 from ...errors import InternalError, UserError
 from ...inductor.checks import may_raise
-from ...inductor.graph import Graph, Node
+from ...inductor.graph import Graph, Node, symbols_in
 from ...inductor.ops.dims import deciding
 from .. import locations
 from ..breaks import Break, BreakReason, Restart, UserRaise
@@ -558,11 +558,16 @@ def prune(graph: Graph, boundary: BoundaryBuilder) -> list[bool]:
     todo = [*graph.outputs, *(node for write in boundary.writes for node in write)]
     # random numbers are drawn, and errors are raised, whether or not the results are used
     todo += [node for node in graph.nodes if node.effects or may_raise(node)]
+    measured = list(boundary.measured)
     while todo:
         node = todo.pop()
         if node not in needed:
             needed.add(node)
             todo.extend(i for i in node.inputs if i is not None)
+        if not todo and measured:  # what tells the sizes of others
+            used = set(symbols_in([(n.meta, n.attrs) for n in needed]))
+            todo = [node for symbol, node, _ in measured if symbol in used]
+            measured = [m for m in measured if m[0] not in used]
     kept = [node in needed for node in graph.inputs]
     graph.inputs[:] = [node for node in graph.inputs if node in needed]
     graph.nodes[:] = [node for node in graph.nodes if node in needed]

@@ -382,3 +382,54 @@ def test_a_module_converted_to_what_it_is():
 def test_texts_that_print_alike_are_calls_of_their_own():
     for how in ("by   # two", "by   # three", "by   #", "by"):
         check(lambda x, how=how: by(x, how), torch.ones(3))
+
+
+@torch.library.custom_op("quern_custom::places", mutates_args=())
+def places(x: torch.Tensor) -> torch.Tensor:
+    RAN.append("places")
+    return x.nonzero().contiguous()
+
+
+@places.register_fake
+def _(x):
+    return x.new_empty(torch.library.get_ctx().new_dynamic_size(), x.dim(), dtype=torch.long)
+
+
+@torch.library.custom_op("quern_custom::above", mutates_args=())
+def above(x: torch.Tensor, low: float) -> tuple[torch.Tensor, torch.Tensor]:
+    return x[x > low].clone(), x * 2
+
+
+@above.register_fake
+def _(x, low):
+    return x.new_empty(torch.library.get_ctx().new_dynamic_size()), torch.empty_like(x)
+
+
+def _sizes_alone(x):
+    found, _ = above(x, 1.0)
+    return x.new_zeros(found.shape[0], 2)
+
+
+def _sizes_of_several(x):
+    values, counts = torch.unique(x, return_counts=True)
+    return values.new_zeros(values.shape[0], 2), counts
+
+
+@pytest.mark.parametrize(
+    "backend", ["eager", "inductor", quern.testing.CompileCounter()], ids=["eager", "inductor", "recorded"]
+)
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: places(x) * 2, lambda x: torch.ops.quern_custom.places.default(x).t().sum(1),
+        lambda x: [r + 1 for r in above(x, 2.5)], lambda x: x[tuple(places(x).t())], _sizes_alone, _sizes_of_several,
+    ],
+)  # fmt: skip
+def test_sizes_that_custom_ops_take_from_data(f, backend):
+    compiled = quern.compile(f, backend=backend, fullgraph=True)
+    for x in (torch.arange(6.0).reshape(2, 3), torch.ones(2, 3), torch.zeros(2, 3)):
+        got, want = compiled(x), f(x)
+        torch.testing.assert_close(got, want)
+    RAN.clear()
+    compiled(x)
+    assert RAN in ([], ["places"])

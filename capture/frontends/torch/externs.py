@@ -23,7 +23,7 @@ from .dtypes import device_text, from_torch
 from .eager_ops import EAGER
 from .handlers import METHODS
 from .held_numbers import held_number
-from .meta_results import OF_DATA, Foreseen, Unforeseen, leaves
+from .meta_results import OF_DATA, Foreseen, Unforeseen, foresee_sizes, leaves
 from .opaque_calls import Call, Layout, layout_of
 from .own_operators import own_name
 from .places import resolve, target_of
@@ -88,6 +88,8 @@ def call_target(
         held,
         recording,
     )
+    if own and not numbers and not call.symbols and cx.ev.sizes_from_data and not _is_foreseeable(call):
+        return _sized_by_data(cx, call, ExternRef(target, tuple(template), tuple(named.items())), inputs)
     seen = _foreseen(cx, call, ones)
     if numbers:
         other = replace(call, args=tuple(_replaced(template, _another)), kwargs=_replaced(named, _another))
@@ -118,7 +120,7 @@ def call_target(
         if len(picks) < len(tensors):
             attrs["picks"] = picks
         if own:
-            attrs["own"] = own, sum((n.attrs.get("own") or ("",))[0] == own for n in cx.ev.graph.nodes)
+            attrs["own"] = _own_call(cx, own)
         if seen.written:
             attrs["writes"] = tuple(seen.written)
         if seen.measured or call.symbols:
@@ -147,6 +149,64 @@ def call_target(
             view = _view(cx, ref, source, seen.inputs[origin], tensors[k], layouts[k], alone)
             values[k] = loosened(cx.ev, view) if seen.is_loose(tensors[k], origin) else view
     return _rebuilt(cx, target, seen.results, iter(values))
+
+
+def _own_call(cx: Context, own: str) -> tuple[str, int]:
+    """Which call of an operator of the program's own it is."""
+    return own, sum((n.attrs.get("own") or ("",))[0] == own for n in cx.ev.graph.nodes)
+
+
+def _is_foreseeable(call: Call) -> bool:
+    try:
+        call.at({})
+    except Unforeseen:
+        return False
+    return True
+
+
+def _sized_by_data(cx: Context, call: Call, ref: ExternRef, inputs: Sequence[Node]) -> Any:
+    """A call of an operator of the program's own that has results of sizes which only the data tell."""
+    name = call.target.replace(":", ".")
+    try:
+        seen = foresee_sizes(call.fn, call.args, call.kwargs, call.metas)
+    except Unforeseen as error:
+        raise cx.broken(
+            "unknown-function",
+            f"the framework function {name}",
+            f"its result could not be foreseen without data ({error})",
+        ) from error
+    tensors, symbols = list(leaves(seen.results)), cx.ev.symbols
+    if seen.written or seen.resized or any(seen.origin(t)[0] is not None for t in tensors) or not tensors:
+        raise cx.broken(
+            "data-dependent-shape",
+            f"the framework function {name}",
+            "it gives sizes from data, and more than new tensors",
+        )
+    ours: dict[Any, Any] = {}
+
+    def dim(size: Any) -> Any:
+        if isinstance(size, int):
+            return size
+        found = size.node.expr
+        ours.update({s: symbols.foresee() for s in found.free_symbols if s not in ours})
+        return found.xreplace(ours)
+
+    device = _device_of({}, inputs)
+    metas = [_meta(cx, t, Layout(tuple(map(dim, t.shape)), tuple(map(dim, t.stride())), 0), device) for t in tensors]
+    attrs = {"ref": ref, "effects": True, "raises": True, "strides": None, "own": _own_call(cx, own_name(call.fn))}
+    single = isinstance(seen.results, torch.Tensor)
+    node = cx.ev.builder.append(OPS["extern"], tuple(inputs), attrs, metas[0] if single else tuple(metas))  # type: ignore[arg-type]
+    made = [node] if single else [cx.ev.emit("getitem", node, index=i) for i in range(len(metas))]
+    for symbol in ours.values():
+        place = next(((n, n.meta.shape.index(symbol)) for n in made if symbol in n.meta.shape), None)
+        if place is None:
+            raise cx.broken(
+                "data-dependent-shape",
+                f"the framework function {name}",
+                "no size of a result is what the data tell alone",
+            )
+        symbols.tell(symbol, *place)
+    return _rebuilt(cx, call.target, seen.results, iter(made))
 
 
 def _refuse_overlap(cx: Context, target: str, arrays: Sequence[ArrayValue], written: Iterable[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -164,6 +165,19 @@ def foresee(
             return _run(fn, args, kwargs, [stand_in(m, m.device) for m in metas], None, True)
     except Exception:
         raise Unforeseen(first_line(first)) from first
+
+
+@unnoticed()
+def foresee_sizes(
+    fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], metas: Sequence[TensorMeta]
+) -> Foreseen:
+    """As `foresee`, for an operator that says which sizes of its results the data tell: they are symbols of a `ShapeEnv`."""
+    shapes = importlib.import_module("torch.fx.experimental.symbolic_shapes")
+    try:
+        with FakeTensorMode(shape_env=shapes.ShapeEnv()):
+            return _run(fn, args, kwargs, [stand_in(m, m.device) for m in metas], None, False)
+    except Exception as error:
+        raise Unforeseen(first_line(error)) from error
 
 
 def first_line(error: Exception) -> str:
