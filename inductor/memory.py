@@ -14,6 +14,7 @@ content are done, and by kernels that read its old content at most at the very p
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -89,6 +90,8 @@ class _Program:
         self._numbers = itertools.count()
         #: what is computed into memory of its own because the old content is still read: it must stay there
         self.apart: set[str] = set()
+        #: inputs that hold their new content when all steps are done: what else is stored there must be part of that
+        self.settled: set[str] = set()
 
     def result(self) -> Lowered:
         stored = tuple(sorted(self.stored))
@@ -239,6 +242,10 @@ class _Program:
         """
         after = [self._renamed(s, new, old, offset) if new in (self.reads(s) | self.writes(s)) else s for s in steps]
         writers = [t for t, s in enumerate(steps) if new in self.writes(s) and after[t] is not None]
+        if old in self.settled and writers:
+            copies = [t for t, s in enumerate(steps) if after[t] is None and self._is_copy(s, new, old)]
+            if not copies or copies[0] < writers[-1]:
+                return False  # the input's new content does not have all that is stored
         later = [t for t in range(begins, len(steps)) if t not in writers and after[t] is not None]
         if any(old in self.writes(steps[t]) for t in later):
             return False  # others write to the old array, which then is no longer what the new one began as
@@ -266,10 +273,20 @@ class _Program:
         self.steps = [s for t in order if (s := after[t]) is not None]
         if old in self.written:
             self.stored.add(self.written[old])
+            if any(s.name == new for _, s in self.mutations):
+                self.settled.add(old)
             self.mutations = [(i, s) for i, s in self.mutations if s.name != new]
         else:
             self.mutations = [(i, replace(s, name=old) if s.name == new else s) for i, s in self.mutations]
         return True
+
+    def _is_copy(self, step: Step, new: str, old: str) -> bool:
+        """Whether a step copies all elements of `new` into `old`."""
+        if not isinstance(step, Group) or old not in self.writes(step):
+            return False
+        (store,) = step.stores
+        whole = math.prod(v.extent for v in step.p) == math.prod(self.buffers[new].shape)
+        return whole and store.mode == "store" and store.value.op == "load" and store.value.attr[0] == new
 
     def _readers(self, steps: list[Step], old: str) -> tuple[set[int], set[int]]:
         """Steps that read the array; and those that read what a call of the framework gave for it, which may be a view."""

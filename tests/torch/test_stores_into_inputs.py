@@ -305,10 +305,80 @@ def transposed_into_itself(x):
     x.copy_(x.t().clone())
 
 
+def written_with_itself(x):
+    other = x.index_fill(0, torch.tensor([0]), 3)
+    x[...] = x
+    return other * 2
+
+
+def copied_to_itself(x):
+    first, second = x.clone(), x.index_fill(1, torch.tensor([1]), 4)
+    first[1:] = 5
+    x.copy_(x)
+    return first + 1, second + 1
+
+
+def parts_of_it_to_themselves(x):
+    other = x.masked_fill(x > 0, 2)
+    x[1:] = x[1:]
+    x[0] = x[0]
+    return other.sin()
+
+
+def given_its_old_content(x):
+    old, other = x.clone(), x.index_fill(0, torch.tensor([2]), 3)
+    x.mul_(2)
+    x[...] = old
+    return other + 1
+
+
+def given_an_element_of_another(x):
+    other = x.index_fill(0, torch.tensor([1]), 3)
+    x[0] = other[0]
+    return other * 2
+
+
+def given_rows_of_another_part(x):
+    other = x[1:].index_fill(0, torch.tensor([3]), 3)
+    x[1:3] = other[:2]
+    return other + 1
+
+
+def given_another_before_that_changes(x):
+    other = x.clone()
+    other[1] = 5
+    x[:] = other
+    other[2] = 7
+    return other
+
+
+def given_another_in_two_parts(x):
+    other = x.index_fill(0, torch.tensor([1]), 3)
+    x[0] = other[0]
+    x[1:] = other[1:]
+    return other.sum()
+
+
 @pytest.mark.parametrize("settings", BACKENDS, ids=IDS)
 @pytest.mark.parametrize(
     "fn",
-    (turned, shifted, matmul_into, from_old_and_new, old_whole_returned, new_state_kept, transposed_into_itself),
+    (
+        turned,
+        shifted,
+        matmul_into,
+        from_old_and_new,
+        old_whole_returned,
+        new_state_kept,
+        transposed_into_itself,
+        written_with_itself,
+        copied_to_itself,
+        parts_of_it_to_themselves,
+        given_its_old_content,
+        given_an_element_of_another,
+        given_rows_of_another_part,
+        given_another_before_that_changes,
+        given_another_in_two_parts,
+    ),
     ids=lambda f: f.__name__,
 )
 def test_the_old_content_is_read_before_it_goes(fn, settings):
