@@ -18,6 +18,7 @@ from .attention import Streaming, asked, describe, find
 from .contraction import Attention, Axes, Product
 from .graph import Dim, Graph, Node, Origin, contiguous_strides
 from .ops.attention import ATTEND, DOTS
+from .ops.common import args
 from .ops.contractions import CONTRACT, axis_sizes
 from .ops.table import Op
 from .passes import eliminate_dead, freeze, laid_out, rebuild
@@ -190,19 +191,20 @@ def described(node: Node, ops: Mapping[str, Op], finished: bool = False) -> Prod
     if dots:
         (attend,) = (n for n in sums if n.op is ATTEND)
         return describe(dots[0], attend, node.dtype)
-    return Product(contraction_axes(sums[0]), node.dtype, finished, _is_gathered(sums[0]), _in_lines(sums[0]))
+    return Product(contraction_axes(sums[0]), node.dtype, finished, _windows(sums[0]), _in_lines(sums[0]))
 
 
-def _is_gathered(c: Node) -> bool:
-    """Whether a `contract` has windows, several inner axes, and none along which the left operand's elements lie side by side."""
-    image = c.inputs[0]
-    assert image is not None
-    inner = [
-        step
-        for label, n, step in zip(c.attrs["left"], image.shape, image.meta.stride)
-        if n != 1 and label not in c.attrs["result"]
-    ]
-    return len(inner) > 1 and 1 not in inner
+def _windows(c: Node) -> str:
+    """How the windows of a `contract` lie in its left operand (see `contraction.WINDOWS`)."""
+    image, _ = args(c)
+    left, right, result = (c.attrs[k] for k in ("left", "right", "result"))
+    steps = {label: step for label, n, step in zip(left, image.shape, image.meta.stride) if n != 1}
+    beside = next((label for label, step in steps.items() if step == 1), None)
+    if beside in right and beside in result:
+        return "apart"
+    if sum(label not in result for label in steps) < 2:
+        return "none"
+    return "summed" if beside in right else "gathered"
 
 
 def contraction_axes(c: Node) -> Axes:

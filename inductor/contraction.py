@@ -32,20 +32,25 @@ class Axes:
     inner: tuple[Dim, ...]
 
 
+#: one inner axis at most; several, along one of which elements lie side by side; elements lie side by side along an axis that both
+#: operands and the result have; along neither
+WINDOWS = ("none", "summed", "apart", "gathered")
+
+
 @dataclass(frozen=True)
 class Product:
     """What a code generator is asked about before a product is lowered.
 
     dtype:    of its elements, which may be summed in a wider type
     finished: whether loops read its result at the places where it is made: they can be its epilogue
-    gathered: whether no elements of a window lie side by side
+    windows:  whether its left operand is read in windows, and how they lie in memory: one of WINDOWS
     in_lines: whether the elements of the larger operand follow each other in memory along an inner axis
     """
 
     axes: Axes
     dtype: DType
     finished: bool
-    gathered: bool = False
+    windows: str = "none"
     in_lines: bool = False
 
 

@@ -131,6 +131,37 @@ INLINE void multiply_rows(
   });
 }
 
+// strip[r * N + l] = sum over the places of a window of image[r, place, l] * weights[place, l] for r < R and the N lanes l of V, of which n
+// are used: each lane is a channel that is filtered for itself. The last axis of the window has `taps` places. Along it and along the rows
+// the image is read every `unit` elements, `gap` of these from one tap to the next, `step` from one row to the next: what two rows read
+// is loaded once. offsets: where the image begins at each point of the window's other axes.
+template <class V, int R, int taps, int step, int gap, class P>
+INLINE void filter_block(
+    lane<V>* strip, const lane<V>* image, i64 unit, const i64* offsets, i64 lines, const lane<V>* weights, P n) {
+  V sum[R] = {};
+  for (i64 i = 0; i < lines; ++i, weights += taps * lanes<V>) {
+    const lane<V>* at = image + offsets[i];
+#pragma GCC unroll 16
+    for (int t = 0; t < taps; ++t) {
+      const V weight = load_raw<V>(weights + t * lanes<V>, full);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r)
+        sum[r] = vector_math::fma(load_raw<V>(at + (r * step + t * gap) * unit, n), weight, sum[r]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) store_raw(strip + r * lanes<V>, sum[r], full);
+}
+
+// The same for a block's rows, R or one less.
+template <class V, class Rows, int taps, int step, int gap, class P>
+INLINE void filter_rows(
+    bool shorter, lane<V>* strip, const lane<V>* image, i64 unit, const i64* offsets, i64 lines, const lane<V>* weights, P n) {
+  if constexpr (!Rows::even)
+    if (shorter) return filter_block<V, Rows::size - 1, taps, step, gap>(strip, image, unit, offsets, lines, weights, n);
+  filter_block<V, Rows::size, taps, step, gap>(strip, image, unit, offsets, lines, weights, n);
+}
+
 struct Plus {
   template <class V> static INLINE V step(V a, V x) { return a + x; }
 };

@@ -222,6 +222,29 @@ template <int size, class V> INLINE void store_bits(void* p, V v, u64 m) {
 }
 #endif
 
+#if QUERN_AVX2 && !QUERN_AVX512
+// lanes outside of m are 0
+template <class R> INLINE R load_lanes(const void* p, bits<R> m) {
+  typedef vec<long long, sizeof(R) / 8> L;
+  typedef vec<int, sizeof(R) / 4> I;
+  if constexpr (sizeof(R) == 32 && sizeof(lane<R>) == 8) return (R)__builtin_ia32_maskloadq256((const L*)p, (L)m);
+  else if constexpr (sizeof(R) == 32) return (R)__builtin_ia32_maskloadd256((const I*)p, (I)m);
+  else if constexpr (sizeof(lane<R>) == 8) return (R)__builtin_ia32_maskloadq((const L*)p, (L)m);
+  else return (R)__builtin_ia32_maskloadd((const I*)p, (I)m);
+}
+template <class R> INLINE void store_lanes(void* p, R v, bits<R> m) {
+  typedef vec<long long, sizeof(R) / 8> L;
+  typedef vec<int, sizeof(R) / 4> I;
+  if constexpr (sizeof(R) == 32 && sizeof(lane<R>) == 8) __builtin_ia32_maskstoreq256((L*)p, (L)m, (L)v);
+  else if constexpr (sizeof(R) == 32) __builtin_ia32_maskstored256((I*)p, (I)m, (I)v);
+  else if constexpr (sizeof(lane<R>) == 8) __builtin_ia32_maskstoreq((L*)p, (L)m, (L)v);
+  else __builtin_ia32_maskstored((I*)p, (I)m, (I)v);
+}
+template <class R> constexpr bool has_lanes = (sizeof(R) == 32 || sizeof(R) == 16) && sizeof(lane<R>) >= 4;
+template <class R> INLINE bits<R> taking_part(int n) { return narrow_mask<R>(first<lanes<R>>(n)); }
+template <class R> INLINE bits<R> taking_part(mask<lanes<R>> m) { return narrow_mask<R>(m); }
+#endif
+
 // bytes as they lie in memory, any alignment; lanes that take no part are neither read nor written, and read as 0 (as the first
 // lane where errors are noted, see flags.h)
 template <class R> INLINE R load_raw(const void* p, Full) {
@@ -244,8 +267,16 @@ template <class R, class P> INLINE R load_raw(const void* p, P n) {
     return v;
   }
 #endif
+#if QUERN_AVX2 && !QUERN_AVX512
+  if constexpr (has_lanes<R>) {
+    const R v = load_lanes<R>(p, taking_part<R>(n));
+    if constexpr (QUERN_NOTES && same<P, int>) return taking_part<R>(n) ? v : splat<R>(*(const T*)p);
+    return v;
+  }
+#endif
   R v{};
   if constexpr (QUERN_NOTES && same<P, int>) v = splat<R>(*(const T*)p);
+#pragma GCC unroll 64
   for (int l = 0; l < lanes<R>; ++l) {
     bool on;
     if constexpr (same<P, int>) on = l < n; else on = n[l] != 0;
@@ -261,7 +292,11 @@ template <class R, class P> INLINE void store_raw(void* p, R v, P n) {
     __builtin_memcpy(&wide, &v, sizeof v);
     return store_bits<sizeof(T)>(p, wide, mask_bits<lanes<R>>(n));
   }
+#elif QUERN_AVX2
+  if constexpr (has_lanes<R>) return store_lanes(p, v, taking_part<R>(n));
 #endif
+  // written out: of a loop GCC 12 makes one over v's own address, and then takes what is stored to lie in v
+#pragma GCC unroll 64
   for (int l = 0; l < lanes<R>; ++l) {
     bool on;
     if constexpr (same<P, int>) on = l < n; else on = n[l] != 0;
@@ -401,6 +436,7 @@ template <class V, class T, class P> INLINE void store(T* p, V v, P n) {
       store_raw(p, __builtin_convertvector(part<H>(v, 0), W), full);
       store_raw(p + N / 2, __builtin_convertvector(part<H>(v, 1), W), full);
     } else {
+#pragma GCC unroll 64
       for (int l = 0; l < N; ++l) {
         bool on;
         if constexpr (same<P, int>) on = l < n; else on = n[l] != 0;
@@ -433,6 +469,7 @@ template <class V, class P, class F> INLINE V gather(P n, F f) {
   if constexpr (same<P, Full>) {
     for (int l = 0; l < lanes<V>; ++l) v[l] = f(l);
   } else {
+#pragma GCC unroll 16
     for (int l = 0; l < lanes<V>; ++l) {
       bool on;
       if constexpr (same<P, int>) on = l < n; else on = n[l] != 0;
@@ -443,6 +480,7 @@ template <class V, class P, class F> INLINE V gather(P n, F f) {
 }
 // f(lane) for each lane that takes part, in lane order
 template <int N, class P, class F> INLINE void scatter(P n, F f) {
+#pragma GCC unroll 16
   for (int l = 0; l < N; ++l) {
     bool on = true;
     if constexpr (same<P, int>) on = l < n;

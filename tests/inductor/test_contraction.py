@@ -262,7 +262,7 @@ LEFT = {
     "nothing-to-block": dataclasses.replace(PLAIN, axes=Axes((), (128,), (), (64,))),
     "nothing-to-block ": Product(Axes((), (), (4096,), (1024,)), dt.float32, finished=True),
     "halves": dataclasses.replace(PLAIN, dtype=dt.bfloat16),
-    "windows": dataclasses.replace(PLAIN, axes=Axes((), (2, 14, 14), (32,), (16, 3, 3)), gathered=True),
+    "windows": dataclasses.replace(PLAIN, axes=Axes((), (2, 14, 14), (32,), (16, 3, 3)), windows="gathered"),
     "no-number": dataclasses.replace(PLAIN, axes=Axes((), (M,), (256,), (64,))),
 }
 

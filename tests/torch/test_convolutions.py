@@ -82,6 +82,34 @@ def test_each_width_of_vectors(level, monkeypatch):
         assert not calls(plan) and windows(plan)
 
 
+#: channels, image, window, steps, gaps
+DEPTHWISE = {
+    "one vector": (16, (14, 14), (3, 3), 1, 1),
+    "less than a vector": (7, (16, 16), (1, 3), (1, 2), 1),
+    "vectors and a bit": (50, (9, 12), (5, 5), 1, 1),
+    "steps": (48, (17, 15), (3, 3), 2, 1),
+    "gaps": (48, (17, 15), (3, 3), 1, 2),
+    "steps and gaps": (33, (19, 21), (3, 2), 3, 2),
+    "a large window": (32, (13, 12), (7, 7), 1, 1),
+    "too many taps": (16, (4, 40), (2, 19), 1, 1),
+    "one column": (24, (12, 3), (3, 3), 1, 1),
+}
+
+
+@pytest.mark.parametrize("level", ["x86-64-v2", "x86-64-v3", None])
+@pytest.mark.parametrize("name", DEPTHWISE)
+def test_channels_for_themselves(name, level, monkeypatch):
+    monkeypatch.setattr(quern.config, "cpu_level", level)
+    channels, image, window, step, gap = DEPTHWISE[name]
+
+    def f(x, w, b):
+        return torch.relu(F.conv2d(x * 2, w, b, step, 1, gap, channels))
+
+    plan = check(f, T(2, channels, *image), T(channels, 1, *window), T(channels))
+    assert not calls(plan)
+    assert any("filter_rows" in text for text in plan.sources.values()) == (name != "too many taps")
+
+
 @pytest.mark.parametrize("image", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("weights", [torch.contiguous_format, torch.channels_last])
 def test_whatever_the_layouts(image, weights):

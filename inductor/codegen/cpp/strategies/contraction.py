@@ -24,6 +24,7 @@ from ..types import SIZES
 from ..writer import Writer
 from .blocking import FEW_ROWS, choose_blocking, choose_dots, choose_reading
 from .convolution import Windows, windows
+from .depthwise import Depthwise, depthwise
 from .operands import (
     Operands,
     choose_right,
@@ -70,7 +71,7 @@ class Blocks(Operands):
         return [Array("packed", element_type(self.contraction), str(size))] if self.left.packed else []
 
 
-def plan(nest: Nest) -> Blocks | Windows | Refusal:
+def plan(nest: Nest) -> Blocks | Windows | Depthwise | Refusal:
     """For contractions whose blocks fit."""
     c = recognise(nest.kernel)
     if isinstance(c, Refusal):
@@ -82,7 +83,7 @@ def plan(nest: Nest) -> Blocks | Windows | Refusal:
         return Refusal("colliding-stores", "legality", "two points may write the same element")
     if any(mask is not None for _, mask in nest.reductions):
         return Refusal("under-a-mask", "legality", "its elements are not read everywhere")
-    image = windows(nest, c)
+    image = windows(nest, c) or depthwise(nest, c)
     if image is not None:
         return image
     last = nest.kernel.p[-1]
@@ -118,14 +119,14 @@ def worthwhile(product: Product) -> Refusal | None:
     """Why a product is better left to the library, which multiplies small matrices as fast as blocks do, but does nothing else."""
     axes = product.axes
     reads = _reads_long(product)
-    if not (axes.rows and axes.columns or reads):
-        return Refusal("nothing-to-block", "heuristic", "no element of an operand is used twice")
     refusal = blocks(axes)
+    if refusal is None and not (axes.rows and (axes.columns or product.windows == "apart") or reads):
+        refusal = Refusal("nothing-to-block", "heuristic", "no element of an operand is used twice")
     if refusal is not None:
         return refusal
     if product.dtype not in (float32, float64):
         return Refusal("halves", "heuristic", "the library has instructions of its own for them")
-    if product.gathered:
+    if product.windows == "gathered":
         return Refusal("windows", "heuristic", "the library reads an image in better order")
     if not (product.finished or reads or len(axes.inner) == 1 and _products(axes) >= _MANY_PRODUCTS):
         return Refusal(

@@ -11,6 +11,7 @@ Architectures" (2018).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ....contraction import Contraction
@@ -85,15 +86,8 @@ def _as_image(nest: Nest, c: Contraction) -> Contraction | None:
     """The contraction with its axes in the order in which they lie in memory, the inner axis first along which the left operand's
     elements lie side by side. None where the left operand is not there to be read as it is, or has neither lines nor windows.
     """
-    e = c.left
-    if not (c.rows and c.columns):
-        return None
-    if e.op != "load" or e.dtype != c.total.dtype or e.attr[0] in nest.kernel.writes or not e.attr[1].is_affine:
-        return None
-    if steps_of(nest.kernel, c, e, c.rows) is not None:
-        return None
-    index = e.attr[1]
-    if not all(isinstance(index.coefficient(v), int) for v in (*c.rows, *c.inner)):
+    index = image_index(nest, c)
+    if index is None or not c.columns or steps_of(nest.kernel, c, c.left, c.rows) is not None:
         return None
     along = next((v for v in c.inner if index.coefficient(v) == 1), None)
     if along is None:
@@ -104,11 +98,20 @@ def _as_image(nest: Nest, c: Contraction) -> Contraction | None:
     return replace(c, rows=tuple(rows), columns=tuple(columns), inner=(along, *window))
 
 
-def _offsets(way: Windows) -> list[int]:
-    """Where the places of a window are in the image, in the order in which the right operand is laid down."""
-    index = way.contraction.left.attr[1]
-    ranges = [range(count_points([v])) for v in way.window]
-    steps = [index.coefficient(v) for v in way.window]
+def image_index(nest: Nest, c: Contraction) -> Index | None:
+    """The index of the left operand, where it is there to be read as it is, with steps that are numbers."""
+    e = c.left
+    if not c.rows or e.op != "load" or e.dtype != c.total.dtype or e.attr[0] in nest.kernel.writes:
+        return None
+    index: Index = e.attr[1]
+    numbers = all(isinstance(index.coefficient(v), int) for v in (*c.rows, *c.inner))
+    return index if index.is_affine and numbers else None
+
+
+def offsets_of(index: Index, window: Sequence[Var]) -> list[int]:
+    """Where an image is at the points of some of a window's axes, in row-major order."""
+    ranges = [range(count_points([v])) for v in window]
+    steps = [index.coefficient(v) for v in window]
     return [sum(at * step for at, step in zip(place, steps)) for place in itertools.product(*ranges)]
 
 
@@ -118,7 +121,7 @@ def _emit_tasks(way: Windows) -> Function:
     inner, count = count_points(c.inner), count_points([way.along])
     element = element_type(c)
     w = Writer(way.nest)
-    w.line(f"static const i64 offsets[] = {{{', '.join(map(str, _offsets(way)))}}};")
+    w.line(f"static const i64 offsets[] = {{{', '.join(map(str, offsets_of(c.left.attr[1], way.window)))}}};")
     open_tasks(w, way)
     if inner == b.run:
         w.line(f"constexpr i64 start = 0, from = 0, steps = {count}, run = {inner};")

@@ -147,7 +147,7 @@ def emit_left(way: Operands) -> Function:
     for v in along[:-1]:
         w.open(f"for (i64 {v.name} = 0; {v.name} < {dim_text(v.extent)}; ++{v.name}) {{", v)
     w.open_lanes("0", dim_text(vector.extent))
-    value = _operand(w, c.left, element_type(c))
+    value = operand(w, c.left, element_type(c))
     place, _ = w.index(
         position_in(c.batch) * left.whole + position_in(c.rows) * left.row + position_in(c.inner) * left.inner
     )
@@ -158,7 +158,7 @@ def emit_left(way: Operands) -> Function:
     return Function(w.blocks[0].lines, str(count_points(tasks)))
 
 
-def _operand(w: Writer, e: Expr, ctype: str) -> str:
+def operand(w: Writer, e: Expr, ctype: str) -> str:
     """An operand's vector at hand."""
     return w.as_vector(w.as_type(w.value(e), ctype))
 
@@ -228,7 +228,7 @@ def _lay_down_lines(w: Writer, way: Operands) -> None:
     take_apart(w, "at", c.columns)
     w.open_lanes("from", "from + run", whole=way.blocking.run % lanes == 0)
     w.line(
-        f"store(panel + (at - low) * {_pitch(way)} + ({inner.name} - from), {_operand(w, c.right, element_type(c))}, n);"
+        f"store(panel + (at - low) * {_pitch(way)} + ({inner.name} - from), {operand(w, c.right, element_type(c))}, n);"
     )
     w.close_lanes()
     w.close()
@@ -252,7 +252,7 @@ def lay_down(w: Writer, way: Operands) -> None:
         w.open_lanes("low", "high")
         column = c.columns[0].name
         w.line(
-            f"store(panel + ({_place(way, column)}) + at * {way.blocking.lanes}, {_operand(w, c.right, element_type(c))}, full);"
+            f"store(panel + ({_place(way, column)}) + at * {way.blocking.lanes}, {operand(w, c.right, element_type(c))}, full);"
         )
         w.close_lanes()
         w.close()
@@ -294,7 +294,7 @@ def _lay_down_turned(w: Writer, way: Operands, loads: list[Expr]) -> None:
         for e in loads:
             keep_square(w, inner, e)
         open_rows(w, inner)
-        w.line(f"store(vector + ({inner.name} - from) * {lanes}, {_operand(w, c.right, element_type(c))}, full);")
+        w.line(f"store(vector + ({inner.name} - from) * {lanes}, {operand(w, c.right, element_type(c))}, full);")
         w.close()
         for e in loads:
             del w.at_hand[e]
@@ -308,7 +308,7 @@ def _lay_down_by_line(w: Writer, way: Operands) -> None:
     _open_inner(w, c)
     w.line(f"alignas(64) {element_type(c)} line[{b.width + b.lanes}];")
     number = open_columns(w, way)
-    w.line(f"store(line + ({number} - low), {_operand(w, c.right, element_type(c))}, n);")
+    w.line(f"store(line + ({number} - low), {operand(w, c.right, element_type(c))}, n);")
     close_columns(w, way)
     w.line(f"lay_down<{element_type(c)}x{b.lanes}>(panel + at * {b.lanes}, run * {b.lanes}, line, high - low);")
     w.close()
