@@ -89,7 +89,7 @@ class CppTarget(Target):
         return [cpp.emit(k, width) for k in kernels_on(schedule, "cpu")]
 
     def emits(self, product: Product | Attention, device: str) -> str | Refusal:
-        return cpp.emits(product)
+        return cpp.emits(product, host_cpu().vector_bytes)
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
         runs = native_runs(plan)

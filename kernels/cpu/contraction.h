@@ -212,6 +212,12 @@ INLINE void dot_rows(
   });
 }
 
+// Asks for a share of what will be laid down next: `count` lines of memory of `length` elements, `step` elements apart.
+template <class T> INLINE void ask_ahead(const T* at, i64 count, i64 step, i64 length, i64 part, i64 parts) {
+  for (i64 i = count * part / parts; i < count * (part + 1) / parts; ++i)
+    for (i64 t = 0; t < length; t += 64 / sizeof(T)) __builtin_prefetch(at + i * step + t, 0, 2);
+}
+
 // One point of the inner axis of a right operand, a line of `count` columns, cut into vectors that are `group` apart. There is room
 // for a vector behind the line; its last element fills up the last vector, so that it makes no floating-point error of its own.
 template <class V> INLINE void lay_down(lane<V>* panel, i64 group, lane<V>* line, i64 count) {

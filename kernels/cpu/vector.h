@@ -515,11 +515,15 @@ template <class V, class T, class P> INLINE void load_turned(lane<V>* tile, cons
   if constexpr (!same<P, Full>) count = n;
   if constexpr (N <= 16) {
     V m[N];
+    auto read = [&](auto lanes_read) INLINE_BODY {
 #pragma GCC unroll 16
-    for (int l = 0; l < N; ++l) {
-      m[l] = QUERN_NOTES && l ? m[0] : V{};
-      if (l < count) m[l] = rows == N ? load<V>(p + l * stride, full) : load<V>(p + l * stride, rows);
-    }
+      for (int l = 0; l < N; ++l) {
+        m[l] = QUERN_NOTES && l ? m[0] : V{};
+        if (l < count) m[l] = load<V>(p + l * stride, lanes_read);
+      }
+    };
+    if (rows == N) read(full);
+    else read(rows);
     if constexpr (N > 8) exchange<8>(m);
     if constexpr (N > 4) exchange<4>(m);
     if constexpr (N > 2) exchange<2>(m);

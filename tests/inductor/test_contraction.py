@@ -284,6 +284,12 @@ def test_cpp_emits_what_reads_long_and_what_multiplies_much(product):
     assert cpp.emits(product) == "contraction"
 
 
+@pytest.mark.parametrize(("columns", "vector_bytes", "worth"), [(512, 64, True), (512, 32, False), (4096, 32, True)])
+def test_registers_of_64_bytes_multiply_faster_than_the_library(columns, vector_bytes, worth):
+    said = cpp.emits(Product(Axes((2,), (128,), (columns,), (512,)), dt.float32, finished=False), vector_bytes)
+    assert said == "contraction" if worth else said.code == "nothing-to-finish"
+
+
 @pytest.mark.parametrize("name", ["linear", "matmul", "mv", "matmul of columns"])
 def test_a_product_says_whether_its_larger_operand_is_read_in_lines(name):
     b = builder()

@@ -48,12 +48,12 @@ def emit(kernel: Kernel, vector_bytes: int) -> Emitted:
     return Emitted(kernel.name, f"{kernel.name}.cpp", kernel_text(choice.way), choice.strategy, choice.refused)
 
 
-def emits(asked: Product | Attention) -> str | Refusal:
+def emits(asked: Product | Attention, vector_bytes: int = 64) -> str | Refusal:
     """The strategy that emits a contraction in a way made for it, or why there is none."""
     if isinstance(asked, Attention):
         refusal = attention.worthwhile(asked)
         return "attention" if refusal is None else refusal
-    refusal = contraction.worthwhile(asked)
+    refusal = contraction.worthwhile(asked, vector_bytes)
     return "contraction" if refusal is None else refusal
 
 

@@ -27,6 +27,7 @@ from .convolution import Windows, windows
 from .depthwise import Depthwise, depthwise
 from .operands import (
     Operands,
+    ask_ahead,
     choose_right,
     count_points,
     direct_left,
@@ -44,8 +45,9 @@ from .way import Array, Function
 
 #: bytes of an operand that is far from the processor when its product begins, whoever had it before
 _FAR = 1 << 20
-#: products that are worth a kernel of their own: it takes a tenth less than the library's, and more where its columns are many
-_MANY_PRODUCTS = 1 << 26
+#: products that are worth a kernel of their own where it takes a tenth less than the library's: with registers of 64 bytes, or beyond
+#: so many bytes of the larger operand
+_MANY_PRODUCTS, _LARGE = 1 << 26, 1 << 23
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def blocks(axes: Axes) -> Refusal | None:
     return None
 
 
-def worthwhile(product: Product) -> Refusal | None:
+def worthwhile(product: Product, vector_bytes: int) -> Refusal | None:
     """Why a product is better left to the library, which multiplies small matrices as fast as blocks do, but does nothing else."""
     axes = product.axes
     reads = _reads_long(product)
@@ -128,25 +130,35 @@ def worthwhile(product: Product) -> Refusal | None:
         return Refusal("halves", "heuristic", "the library has instructions of its own for them")
     if product.windows == "gathered":
         return Refusal("windows", "heuristic", "the library reads an image in better order")
-    if not (product.finished or reads or len(axes.inner) == 1 and _products(axes) >= _MANY_PRODUCTS):
+    if not (product.finished or reads or _multiplies_much(product, vector_bytes)):
         return Refusal(
             "nothing-to-finish", "heuristic", "no loop follows that its result could be handed to in registers"
         )
     return None
 
 
-def _products(axes: Axes) -> int:
-    return math.prod(size_hint(n) for n in (*axes.batch, *axes.rows, *axes.columns, *axes.inner))
-
-
 def _reads_long(product: Product) -> bool:
     """Whether it takes as long as reading its larger operand from memory, which blocks read further ahead than the library does; of a
     single row if that reads line by line.
     """
+    few = min(_across(product.axes))
+    return few <= FEW_ROWS and (product.in_lines or few > 1) and _larger_bytes(product) >= _FAR
+
+
+def _multiplies_much(product: Product, vector_bytes: int) -> bool:
     axes = product.axes
-    rows, columns, inner = (size_hint(math.prod(kind)) for kind in (axes.rows, axes.columns, axes.inner))
-    few = min(rows, columns) <= FEW_ROWS and (product.in_lines or min(rows, columns) > 1)
-    return few and max(rows, columns) * inner * product.dtype.size >= _FAR
+    products = math.prod(size_hint(n) for n in (*axes.batch, *axes.rows, *axes.columns, *axes.inner))
+    faster = vector_bytes >= 64 or _larger_bytes(product) >= _LARGE
+    return len(axes.inner) == 1 and products >= _MANY_PRODUCTS and faster
+
+
+def _larger_bytes(product: Product) -> int:
+    return max(_across(product.axes)) * size_hint(math.prod(product.axes.inner)) * product.dtype.size
+
+
+def _across(axes: Axes) -> tuple[int, int]:
+    """How many rows and columns there are."""
+    return size_hint(math.prod(axes.rows)), size_hint(math.prod(axes.columns))
 
 
 # --------------------------------------------------------------------------- the tasks
@@ -173,4 +185,5 @@ def _emit_tasks(way: Blocks) -> Function:
     w.line(
         f"{multiply}{vector}, Rows, Columns>({into}, {right_at(w, way)}, {'Walk{run}' if way.right.turned else 'run'});"
     )
+    ask_ahead(w, way)
     return close_tasks(w, way)

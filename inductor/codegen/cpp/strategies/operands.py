@@ -205,6 +205,22 @@ def right_at(w: Writer, way: Operands) -> str:
     return f"{{{start}, {right.column * b.lanes}, {right.inner}}}"
 
 
+def ask_ahead(w: Writer, way: Operands) -> None:
+    """Ask memory for what the next run lays down, a share of it with each block of rows: it comes while these are multiplied. Not
+    where its place is not known beforehand.
+    """
+    c, right = way.contraction, way.right
+    steps = steps_of(way.nest.kernel, c, c.right, c.columns)
+    if steps is None or not right.packed or 1 not in steps:
+        return
+    column, inner = steps
+    w.line(f"const bool ends = from + run == {count_points(c.inner)};")
+    w.line(f"const i64 next_low = ends ? high % {count_points(c.columns)} : low, next_from = ends ? 0 : from + run;")
+    start = f"{_origin(w, c, c.right)} + next_low * {column} + next_from * {inner}"
+    lines = f"high - low, {column}, run" if inner == 1 else f"run, {inner}, high - low"
+    w.line(f"ask_ahead({start}, {lines}, block - top, bottom - top);")
+
+
 def panel_size(way: Operands) -> int:
     """Elements of the right operand that a task lays down at a time, and what is written beyond them: whole squares are."""
     b = way.blocking
