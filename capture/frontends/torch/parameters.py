@@ -13,10 +13,11 @@ import torch
 from ....inductor.graph import ExternRef, Input, Node
 from ....inductor.ops import OPS
 from ...values.base import Args, Kwargs, Value
-from ...values.tensor import ArrayValue, ViewStep
+from ...values.tensor import ArrayValue, ViewStep, with_layout
+from . import training
 from .handlers import register_handler
 from .recording import unrecordable, wants_history
-from .state import state_of
+from .state import gradients, state_of
 from .tensors import TensorValue
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ class ParameterStep(ViewStep):
 class ParameterValue(TensorValue):
     """A parameter that was made during capture."""
 
-    __slots__ = ()
+    __slots__ = ("made",)
     is_made_leaf = True
+    #: the node that is the very object
+    made: Node
 
     def python_type(self) -> type:
         return torch.nn.Parameter
@@ -57,12 +60,37 @@ class ParameterValue(TensorValue):
         assert self._node is not None
         return self._node
 
+    def write(self, ev: Machine, node: Node) -> None:
+        """The very tensor is written to at this place, and its data with it."""
+        state, data = state_of(ev), self.parent
+        assert data is not None
+        if self.requires_grad(ev) and state.grad and not state.quiet:
+            raise ev.framework_error(RuntimeError("a leaf that requires gradients, written to in place"))
+        if self.storage.is_input and not self.requires_grad(
+            ev
+        ):  # it sees what is written to the input when all is done
+            data.write(ev, node)
+            self._node, self._version = data.node(ev), self.storage.version
+            return
+        if self.storage.is_input:
+            raise ev.break_(
+                "parameter-data", f"writing to {self.describe()}, a parameter made of an input", "it shares the input's memory",
+                "make the parameter of a copy",
+            )  # fmt: skip
+        with gradients(ev, False):
+            stored = training.store(ev, self.storage, self.node(ev), with_layout(ev, node, self.meta))
+            state.differentiated[stored] = self.requires_grad(ev)
+            data.write(ev, ev.emit("detach", stored))
+        self._node = self.made = stored
+        self._version = self.storage.version
+
     def isinstance_(self, ev: Machine, cls: type) -> bool:
         return issubclass(torch.nn.Parameter, cls)
 
     def rebuild(self, rb: Emitter) -> str:
         rb.ev.boundary.claim("torch")
-        return rb.output(self.node(rb.ev))
+        self.node(rb.ev)
+        return rb.output(self.made)
 
 
 def made(data: torch.Tensor, requires_grad: bool) -> torch.Tensor:
@@ -89,7 +117,7 @@ def _make_subclass(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     node = step.apply(ev, data.node(ev))
     state_of(ev).differentiated[node] = requires_grad
     found = ParameterValue(data.storage, node.meta, node, parent=data, step=step, offset=data.offset)
-    found.recorded = state_of(ev).grad
+    found.recorded, found.made = state_of(ev).grad, node
     return found
 
 

@@ -7,6 +7,7 @@ import copy
 
 import torch
 import torch.nn.functional as F
+from registry import Expect
 from torch import nn
 from torch_values import on_torch, randn
 
@@ -168,3 +169,96 @@ def copies_share_memory(x):
     z = copy.copy(x * 2)
     y.add_(1)
     return x, y, z, copy.copy(z)
+
+
+@program(grad=True)
+def layers_made_inside(x):
+    linear, norm = torch.nn.Linear(4, 2), torch.nn.BatchNorm1d(2)
+    out = norm(linear(x))
+    return (
+        out,
+        linear.weight,
+        norm.bias,
+        norm.running_mean,
+        linear.weight.is_leaf,
+        isinstance(linear.bias, torch.nn.Parameter),
+    )
+
+
+@program(expect=Expect.WHOLE)
+def layers_made_where_nothing_is_recorded(x):
+    block = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.LayerNorm(4), torch.nn.ReLU(), torch.nn.Dropout(0.5))
+    table = torch.nn.Embedding(5, 4, padding_idx=0)
+    return block(x), table(torch.tensor([0, 1, 4])), table.weight
+
+
+@program(expect=Expect.WHOLE)
+def parameters_written_to(x):
+    w = torch.nn.Parameter(torch.ones(4))
+    with torch.no_grad():
+        w.mul_(2)
+        w[0] = 5
+        w[1:].add_(x[0, 1:])
+    w.data.sub_(1)
+    return x * w, w
+
+
+@program(grad=True, expect=Expect.WHOLE)
+def parameters_initialised(x):
+    w = torch.nn.Parameter(torch.empty(4, 4))
+    torch.nn.init.xavier_uniform_(w)
+    v = torch.nn.Parameter(torch.empty(4))
+    torch.nn.init.zeros_(v)
+    torch.nn.init.constant_(v, 2.0)
+    torch.nn.init.orthogonal_(w) if x is None else w.data.mul_(0.5)
+    return x @ w + v, w, v
+
+
+@program(grad=True)
+def a_leaf_written_to(x):
+    w = torch.nn.Parameter(torch.ones(4))
+    try:
+        w.add_(1)
+    except RuntimeError:
+        return x * 2
+    return w
+
+
+@program
+def a_parameter_and_its_data_written_to(x):
+    data = torch.ones(4)
+    w = torch.nn.Parameter(data)
+    w.add_(1)
+    seen = data * 1
+    data.add_(x[0])
+    return data, w, x * w, seen
+
+
+@program(grad=True)
+def a_parameter_read_between_writes(x):
+    w = torch.nn.Parameter(torch.ones(4))
+    before = w * 1
+    with torch.no_grad():
+        w.add_(1)
+    after = w * x[0]
+    with torch.no_grad():
+        w.zero_()
+    return before.detach(), after.detach(), w
+
+
+@program
+def an_argument_made_a_parameter_and_written_to(x):
+    w = torch.nn.Parameter(x, requires_grad=False)
+    w.add_(1)
+    return w * 2, x
+
+
+@program
+def arguments_seen_through_parameters(x, y):
+    w = torch.nn.Parameter(x, requires_grad=False)
+    v = torch.nn.Parameter(y[0], requires_grad=False)
+    w.add_(1)
+    before = x * 1
+    w[0] = 7
+    v.mul_(3)
+    return w, v, before, x + 0, y, w.data, type(w).__name__
