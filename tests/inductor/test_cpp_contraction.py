@@ -24,7 +24,7 @@ from quern.inductor.codegen.strategy import choose
 from quern.inductor.dtypes import DType, bfloat16, bool_, float16, float32, float64, int8, int32, int64
 from quern.inductor.kernel import Kernel
 from quern.inductor.pipeline import schedule_graph
-from quern.inductor.reference import from_bfloat16_bits
+from quern.inductor.reference import from_bfloat16_bits, run_kernel
 from quern.inductor.schedule import Launch, Schedule
 from quern.kernels.cpu.library import Call, Segment, functions, packer
 from quern.kernels.cpu.toolchain import host_cpu
@@ -115,14 +115,20 @@ def prepare(product: Product, seed: int) -> Prepared:
     s = scheduled(product)
     (launch,) = (step for step in s.steps if isinstance(step, Launch) and is_emitted_in_blocks(step.kernel))
     named = dict(zip(launch.buffers, launch.kernel.args))
-    arrays, doubles = {}, []
+    memory, doubles = {}, []
     for buffer, operand in zip(s.lowered.inputs, product.operands):
         flat = made_up(operand, int(buffer.size), g)
         if operand.values is not None:
             view(flat, operand.shape, operand.stride)[...] = storage(np.asarray(operand.values), operand.dtype)
         doubles.append(view(as_double(flat, operand.dtype), operand.shape, operand.stride))
-        if buffer.name in named:
-            arrays[named[buffer.name].name] = flat
+        memory[buffer.name] = flat
+    for step in s.steps[: s.steps.index(launch)]:  # what is laid out otherwise first
+        assert isinstance(step, Launch)
+        given = dict(zip(step.buffers, step.kernel.args))
+        for name, arg in given.items():
+            memory.setdefault(name, storage(np.zeros(int(arg.size)), arg.dtype))
+        run_kernel(step.kernel, {arg.name: memory[name] for name, arg in given.items()}, {})
+    arrays = {arg.name: memory[name] for name, arg in named.items() if name in memory}
     with np.errstate(all="ignore"):
         wanted = product.wanted(*doubles)
     results = {}
