@@ -571,7 +571,9 @@ def test_blocks_cover_a_product_and_fit_the_registers(vector_bytes: int, size: i
             assert sum(n * often for n, often in b.columns.lengths) == -(-columns // b.lanes) and b.lanes in (1, lanes)
             assert b.rows.size * b.columns.size + b.columns.size < registers
             assert b.down * b.task_rows >= b.rows.count > (b.down - 1) * b.task_rows
-            assert b.across * b.task_columns >= b.columns.count > (b.across - 1) * b.task_columns
+            assert 1 <= b.task_columns <= b.columns.count
+            starts = itertools.accumulate(n for n, often in b.columns.lengths for _ in range(often - 1))
+            assert not b.begins_whole(lanes) or all(n * b.lanes % lanes == 0 for n in starts)
             assert 1 <= b.run <= inner and b.width >= min(columns, b.task_columns * b.lanes)
 
 

@@ -61,7 +61,7 @@ def pieces(total: int, most: int) -> Pieces:
 @dataclass(frozen=True)
 class Blocking:
     """rows: the blocks of registers that follow each other down, in each of `lines`; columns: across, in vectors of `lanes`
-    task_rows, task_columns: how many of these a task computes
+    task_rows, task_columns: how many of these are computed together, at most
     run: how much of the inner axis is summed at a time
     """
 
@@ -83,10 +83,9 @@ class Blocking:
         """Tasks along the rows."""
         return -(-self.blocks // self.task_rows)
 
-    @property
-    def across(self) -> int:
-        """Tasks along the columns."""
-        return -(-self.columns.count // self.task_columns)
+    def begins_whole(self, lanes: int) -> bool:
+        """Whether each piece of the columns begins with a whole vector of so many lanes."""
+        return self.lanes % lanes == 0 or self.columns.is_even and self.columns.size * self.lanes % lanes == 0
 
     @property
     def width(self) -> int:

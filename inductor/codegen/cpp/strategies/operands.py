@@ -345,7 +345,7 @@ def _fill_up(w: Writer, way: Operands) -> None:
 def open_columns(w: Writer, way: Operands) -> str:
     """The loops over a task's columns, the last axis in lanes. Gives the number of the column at hand."""
     *outer, last = way.contraction.columns
-    whole = way.blocking.width % way.nest.lanes == 0
+    whole = way.blocking.begins_whole(way.nest.lanes)
     if not outer:
         w.open_lanes("low", "high", whole=whole)
         return last.name

@@ -28,7 +28,7 @@ def nanoseconds(nest: Nest, rows: int, size: int) -> float:
 
 
 def open_tasks(w: Writer, way: Operands) -> None:
-    """Begin the loop over tasks: the columns and blocks of rows of one, and its memory."""
+    """Begin the loop over tasks, some at a time: their columns and blocks of rows, and the memory that they need."""
     c, b = way.contraction, way.blocking
     element, columns = element_type(c), count_points(c.columns)
     single = count_points(c.inner) == b.run
@@ -37,17 +37,20 @@ def open_tasks(w: Writer, way: Operands) -> None:
     w.line(f"typedef {pieces_type(b.columns)} Columns;")
     w.line(f"Scratch<{element}> panel_memory({panel_size(way)}), sums_memory({height * b.width});")
     w.line(f"{element} *panel = panel_memory.data, *sums = sums_memory.data;")
-    w.open("for (i64 task = begin; task < end; ++task) {", *c.batch)
+    # tasks are pieces of the columns, so that threads get as many each; a thread takes those that follow each other together
+    pieces = b.columns.count
+    w.open("for (i64 task = begin, next; task < end; task = next) {", *c.batch)
     w.line(
-        f"const i64 left = task % {b.across} * {b.task_columns}, right = min<i64>(left + {b.task_columns}, {b.columns.count});"
+        f"const i64 left = task % {pieces}, right = min<i64>(left + min<i64>({b.task_columns}, end - task), {pieces});"
     )
+    w.line("next = task + right - left;")
     w.line(
         f"const i64 low = Columns::start(left) * {b.lanes}, high = min<i64>(Columns::start(right) * {b.lanes}, {columns});"
     )
     w.line(
-        f"const i64 top = task / {b.across} % {b.down} * {b.task_rows}, bottom = min<i64>(top + {b.task_rows}, {b.blocks});"
+        f"const i64 top = task / {pieces} % {b.down} * {b.task_rows}, bottom = min<i64>(top + {b.task_rows}, {b.blocks});"
     )
-    take_apart(w, f"task / {b.across * b.down}", c.batch)
+    take_apart(w, f"task / {pieces * b.down}", c.batch)
 
 
 def open_blocks(w: Writer, way: Operands) -> None:
@@ -79,7 +82,7 @@ def close_tasks(w: Writer, way: Operands) -> Function:
         w.close()
     w.close()
     w.close()
-    return Function(w.blocks[0].lines, str(count_points(c.batch) * b.across * b.down))
+    return Function(w.blocks[0].lines, str(count_points(c.batch) * b.columns.count * b.down))
 
 
 def _finish(w: Writer, way: Operands) -> None:
