@@ -24,8 +24,9 @@ _DTYPES: tuple[DType, ...] = (float32, bfloat16, float16)
 
 def channels_last(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """Give convolutions their images channels last, and what reads those the layouts that follow."""
-    if not any(map(_prefers, graph.nodes)):
-        return graph
+    found = [n for n in graph.nodes if _prefers(n)]
+    if not found or len(found) == 1 and _is_depthwise(found[0]):
+        return graph  # to turn one image around takes as long as to filter it
     return rebuild(graph, ops, _laid_out)
 
 
@@ -39,6 +40,12 @@ def _prefers(n: Node) -> bool:
         and x.ndim in (4, 5)
         and x.dtype in _DTYPES
     )
+
+
+def _is_depthwise(n: Node) -> bool:
+    """Whether each channel is filtered for itself."""
+    weight = n.inputs[1]
+    return weight is not None and weight.shape[1] == 1
 
 
 def _laid_out(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> Node:

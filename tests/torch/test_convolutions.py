@@ -105,9 +105,20 @@ def test_channels_for_themselves(name, level, monkeypatch):
     def f(x, w, b):
         return torch.relu(F.conv2d(x * 2, w, b, step, 1, gap, channels))
 
-    plan = check(f, T(2, channels, *image), T(channels, 1, *window), T(channels))
+    x = T(2, channels, *image)
+    assert calls(check(f, x, T(channels, 1, *window), T(channels))) == ["convolution"], (
+        "nothing is turned around for it alone"
+    )
+    plan = check(f, x.to(memory_format=torch.channels_last), T(channels, 1, *window), T(channels))
     assert not calls(plan)
     assert any("filter_rows" in text for text in plan.sources.values()) == (name != "too many taps")
+
+
+def test_a_channel_filter_that_nothing_follows():
+    def f(x, one, two):
+        return F.conv2d(F.conv2d(x, one, padding=1), two, padding=1, groups=16).permute(0, 2, 3, 1).mean(-1)
+
+    assert calls(check(f, T(2, 8, 12, 12), T(16, 8, 3, 3), T(16, 1, 3, 3))) == ["convolution"]
 
 
 @pytest.mark.parametrize("image", [torch.contiguous_format, torch.channels_last])

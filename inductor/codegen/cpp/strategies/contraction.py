@@ -130,7 +130,7 @@ def worthwhile(product: Product, vector_bytes: int) -> Refusal | None:
         return Refusal("halves", "heuristic", "the library has instructions of its own for them")
     if product.windows == "gathered":
         return Refusal("windows", "heuristic", "the library reads an image in better order")
-    if not (product.finished or reads or _multiplies_much(product, vector_bytes)):
+    if not (product.finished or reads or product.windows == "apart" or _multiplies_much(product, vector_bytes)):
         return Refusal(
             "nothing-to-finish", "heuristic", "no loop follows that its result could be handed to in registers"
         )

@@ -66,7 +66,7 @@ def plan(nest: Nest) -> Pieces | Refusal:
     kernel = nest.kernel
     if not nest.in_lanes or kernel.r:
         return Refusal("not-pointwise-in-lanes", "heuristic")
-    found = [(v, _pieces(kernel.stores, v)) for v in kernel.p]
+    found = [(v, pieces_along(kernel.stores, v)) for v in kernel.p]
     cut = [(_saved(nest, v, pieces), v, pieces) for v, pieces in found if len(pieces) > 1]
     if not cut:
         return Refusal("one-piece", "heuristic", "its values are of one form everywhere")
@@ -97,8 +97,8 @@ def _operations(stores: Iterable[Store]) -> int:
 # --------------------------------------------------------------------------- finding the pieces
 
 
-def _pieces(stores: Sequence[Store], v: Var) -> tuple[Piece, ...]:
-    """The stores at the pieces of a variable's range in which they have one form each."""
+def pieces_along(stores: Sequence[Store], v: Var) -> tuple[Piece, ...]:
+    """The stores at the pieces of a variable's range in which they have one form each; nothing where that is not known."""
     if not isinstance(v.extent, int):
         return ()
     conditions = [e.args[0] for e in postorder([s.value for s in stores]) if e.op in ("masked", "where")]
@@ -162,6 +162,8 @@ def _where(roots: Sequence[Expr], v: Var, low: int, high: int) -> list[Expr]:
             stack.extend((a, False) for a in needed)
         elif truth is not None:
             new[e] = new[needed[0]]
+        elif e in known and _joins(e) and (open_ := [a for a in e.args if known[a] is None]) != list(e.args):
+            new[e] = new[open_[0]] if open_ else e  # of two conditions joined the other has no say
         else:
             args = tuple(new[a] for a in e.args)
             new[e] = e if args == e.args else expr(e.op, *args, dtype=e.dtype, attr=e.attr)
@@ -175,10 +177,14 @@ def _decided(cond: Expr, v: Var, part: Index, known: dict[Expr, bool | None]) ->
     return known[cond]
 
 
+def _joins(e: Expr) -> bool:
+    return e.op in ("and", "or") and e.dtype == bool_
+
+
 def _truth(e: Expr, v: Var, part: Index, known: dict[Expr, bool | None]) -> bool | None:
     if e.op == "const" and type(e.attr) is bool:
         return e.attr
-    if e.op in ("and", "or") and e.dtype == bool_:
+    if _joins(e):
         decides = e.op == "or"  # what one operand says alone
         parts = [known[a] for a in e.args]
         return decides if decides in parts else None if None in parts else not decides

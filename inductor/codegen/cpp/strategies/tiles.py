@@ -4,10 +4,12 @@ square tiles and turned around in registers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from ....loops import Expr, Var
+from ....kernel import Store, rewrite_stores
+from ....loops import Expr, Var, postorder
 from ....refusal import Refusal
 from ....sizes import size_hint
 from ..indexing import dim_text
@@ -16,6 +18,7 @@ from ..reductions import mask_lane
 from ..sharing import Sharing, close_tasks, is_shareable, open_tasks, shared_variables
 from ..types import c_name, value_type
 from ..writer import Value, Writer
+from .pieces import pieces_along
 from .way import Array, Function
 
 #: elements of the tile's variable per task
@@ -25,12 +28,30 @@ _LEAST_SIDE = 4
 
 
 @dataclass(frozen=True)
+class Part:
+    """What is stored at the points from low to high (None: the end), where a condition that is the same for all of them holds or
+    does not (None: always).
+    """
+
+    low: int
+    high: int | None
+    stores: tuple[Store, ...]
+    condition: Expr | None = None
+    holds: bool = True
+
+    @property
+    def values(self) -> list[Expr]:
+        return [s.value for s in self.stores]
+
+
+@dataclass(frozen=True)
 class Tiles:
-    """tile: the variable along which the loads are contiguous."""
+    """tile: the variable along which the loads are contiguous; parts: its points, cut where conditions of borders change."""
 
     nest: Nest
     sharing: Sharing
     tile: Var
+    parts: tuple[Part, ...]
     note: str = ""
 
     def functions(self) -> list[Function]:
@@ -45,8 +66,8 @@ def plan(nest: Nest) -> Tiles | Refusal:
     kernel, vector = nest.kernel, nest.vector
     if vector is None or vector.is_reduction or kernel.r:
         return Refusal("not-pointwise-in-lanes", "heuristic")
-    values = [s.value for s in kernel.stores]
-    counts = {v: len(tiled_loads(nest, v, values)) for v in kernel.p if v != vector}
+    parts = {v: tuple(_parts(nest, v)) for v in kernel.p if v != vector}
+    counts = {v: sum(len(tiled_loads(nest, v, part.values)) for part in parts[v]) for v in parts}
     tile = max(counts, key=lambda v: counts[v], default=None)
     if tile is None or not counts[tile]:
         return Refusal("no-strided-load", "heuristic", "no load is contiguous along another variable")
@@ -56,7 +77,30 @@ def plan(nest: Nest) -> Tiles | Refusal:
         return Refusal("colliding-stores", "legality", f"points along {vector} or {tile} may write the same element")
     tasks = tuple(v for v in shared_variables(kernel, vector) if v != tile)
     block = max(min(size_hint(tile.extent) // 16, _BLOCK) // nest.lanes, 2) * nest.lanes
-    return Tiles(nest, Sharing(tasks, tile, block), tile)
+    return Tiles(nest, Sharing(tasks, tile, block), tile, parts[tile])
+
+
+def _parts(nest: Nest, v: Var) -> Iterator[Part]:
+    """The parts of a variable's range."""
+    stores = nest.kernel.stores
+    whole: list[tuple[int, int | None, tuple[Store, ...]]] = [(0, None, stores)]
+    for low, high, own in [(p.low, p.high, p.stores) for p in pieces_along(stores, v)] or whole:
+        condition = next((c for c in _conditions(own) if not c.vars() & {v, nest.vector}), None)
+        if condition is None:
+            yield Part(low, high, own)
+            continue
+        for holds in (True, False):
+            chosen = partial(_chosen, condition, holds)
+            yield Part(low, high, tuple(rewrite_stores(own, chosen)), condition, holds)
+
+
+def _conditions(stores: Iterable[Store]) -> Iterator[Expr]:
+    return (e.args[0] for e in postorder([s.value for s in stores]) if e.op == "masked")
+
+
+def _chosen(condition: Expr, holds: bool, e: Expr) -> Expr | None:
+    """What stands in place of a choice by this condition."""
+    return e.args[1 if holds else 2] if e.op == "masked" and e.args[0] == condition else None
 
 
 def tiled_loads(nest: Nest, tile: Var, roots: Iterable[Expr]) -> list[Expr]:
@@ -115,17 +159,39 @@ def _emit(way: Tiles) -> Function:
     assert nest.vector is not None
     w = Writer(nest)
     opened = open_tasks(w, way.sharing, (u,))
-    w.open_lanes("0", dim_text(nest.vector.extent))
-    open_squares(w, u, opened.low, opened.high)
-    for e in tiled_loads(nest, u, [s.value for s in nest.kernel.stores]):
-        keep_square(w, u, e)
-    open_rows(w, u)
-    w.stores(nest.final)
-    w.close()
-    w.close()
-    w.close_lanes()
+    for part in way.parts:
+        low, high = opened.low, opened.high
+        if len(way.parts) > 1:
+            end = dim_text(u.extent) if part.high is None else str(part.high)
+            low, high = f"max<i64>({low}, {part.low})", f"min<i64>({high}, {end})"
+        if part.condition is not None:
+            w.open(f"if ({'' if part.holds else '!'}{w.value(part.condition).text}) {{")
+        w.open_lanes("0", dim_text(nest.vector.extent))
+        _emit_part(w, u, part, low, high)
+        w.close_lanes()
+        if part.condition is not None:
+            w.close()
     close_tasks(w, opened)
     return Function(w.blocks[0].lines, way.sharing.count)
+
+
+def _emit_part(w: Writer, u: Var, part: Part, low: str, high: str) -> None:
+    """A part's points for a vector of lanes: in squares where there is something to turn around."""
+    loads = tiled_loads(w.nest, u, part.values)
+    if not loads:
+        w.open(f"for (i64 {u.name} = {low}; {u.name} < {high}; ++{u.name}) {{", u)
+        w.stores(part.stores)
+        w.close()
+        return
+    open_squares(w, u, low, high)
+    for e in loads:
+        keep_square(w, u, e)
+    open_rows(w, u)
+    w.stores(part.stores)
+    w.close()
+    w.close()
+    for e in loads:
+        del w.at_hand[e]
 
 
 def _reader(w: Writer, ctype: str, row: str) -> Callable[[], Value]:
