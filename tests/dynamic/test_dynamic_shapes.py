@@ -499,3 +499,25 @@ def test_what_a_size_must_be_is_asked_of_its_value(program, shapes, dynamic):
             assert str(refused.value) == str(error)
         else:
             torch.testing.assert_close(compiled(x), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+@pytest.mark.parametrize("text", [
+    "x.repeat(n)", "x.repeat(n, 1)", "torch.tile(x, (n,))", "torch.tile(x, (n, 1))", "x.split(n)[0]", "torch.split(x, n)[-1]",
+    "x.split([n, 4 - n])[0]", "x.split_with_sizes((4 - n, n))[1]", "x.unfold(0, n, 1)", "x.narrow(0, 0, n)", "torch.zeros(n, 2)",
+    "x.expand(n, 4)", "x.repeat_interleave(n)", "torch.arange(n)", "x.new_full((2, n), 1)",
+])  # fmt: skip
+def test_a_count_that_goes_below_zero_is_refused(text, dropped):
+    """Also where nobody needs what would have been made."""
+    program = eval(f"lambda x, n: (({text}), x * 2)[{int(dropped)}]", {"torch": torch})
+    compiled = quern.compile(program)
+    for n in (2, 3, -1, 0, -2, 4):
+        x = torch.arange(4.0)
+        try:
+            wanted = program(x, n)
+        except RuntimeError as error:
+            with pytest.raises(RuntimeError) as refused:
+                compiled(x, n)
+            assert str(refused.value) == str(error)
+        else:
+            assert same(compiled(x, n), wanted)

@@ -201,3 +201,17 @@ def test_what_a_number_gives_of_itself_is_a_number():
             got, want = fast(s), f(s)
             assert [type(g) for g in got] == [type(w) for w in want]
             assert [g is s for g in got] == [w is s for w in want]
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+@pytest.mark.parametrize("text", [
+    "np.tile(x, n)", "np.tile(x, (n, 1))", "np.tile(x, (1, n))", "np.tile(x[0], (n, 2))", "np.tile(x[:0], n)", "np.mgrid[0:n, 0:2]",
+    "np.mgrid[0:n:2, 0:2]", "np.mgrid[n:0:-2, 0:n]", "np.mgrid[0:n]", "np.ogrid[0:n, 0:2][0]", "np.zeros((2, n))", "np.repeat(x, n)",
+])  # fmt: skip
+def test_a_count_that_goes_below_zero_is_refused(text, dropped):
+    """Also where nobody needs what would have been made."""
+    function = eval(f"lambda x, n: (({text}), x * 2)[{int(dropped)}]", {"np": np})
+    fast = compiled(function, "inductor", fullgraph=False)
+    for n in (2, 3, 1, -1, 0, -2, -3, 4):
+        x = np.arange(4.0)
+        assert outcome(lambda x: fast(x, n), x) == outcome(lambda x: function(x, n), x), n  # noqa: B023

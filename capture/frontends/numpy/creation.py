@@ -11,7 +11,7 @@ import numpy as np
 from . import layout
 from .arrays import Array, any_array, unsupported
 from .builder import ArrayBuilder
-from .shaping import broadcast_arrays, broadcast_to, reshape, sizes
+from .shaping import broadcast_arrays, broadcast_to, refuse_below_zero, reshape, sizes
 from .ufuncs import call_ufunc, is_weak, operand, resolve
 
 _INT64 = np.dtype(np.int64)
@@ -273,6 +273,10 @@ def grid(b: ArrayBuilder, key: Any, sparse: bool) -> Any:
         axes = [a if i == d else b.view(a, "unsqueeze", dim=d) for i, a in enumerate(axes)]
     if sparse:
         return tuple(axes)
+    for p in parts:
+        step = 1 if p.step is None else p.step
+        reach = p.stop - (p.start or 0) + step  # (an axis has an element for each step that is begun)
+        refuse_below_zero([reach - 1 if layout.less(0, step) else -reach - 1])
     shape = tuple(r.size for r in ramps)
     return b.fresh(b.emit("stack", *[b.node(broadcast_to(b, a, shape)) for a in axes], dim=0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -360,11 +361,19 @@ def tile(b: ArrayBuilder, A: Any, reps: Any) -> Array:
     more = (1,) * (len(times) - x.ndim)
     if all(map(is_one, times)) and isinstance(A, Array) and not A.scalar:
         return _with_axes(b, b.copy(x, "K"), more)
+    if not layout.is_zero(x.size):
+        refuse_below_zero(times)
     x = _with_axes(b, x, more)
     times = (*(1,) * (x.ndim - len(times)), *times)
     if layout.is_zero(x.size):  # no copy is made of no elements
         return reshape(b, x, [n * t for n, t in zip(x.shape, times)])
     return b.view(b.call("repeat", x, scalar=False, repeats=times), "alias")
+
+
+def refuse_below_zero(counts: Iterable[Dim]) -> None:
+    """Raise what NumPy raises for a size below zero; those that change stay where they are."""
+    if any(less(n, 0) for n in counts):
+        raise ValueError("negative dimensions are not allowed")
 
 
 def _with_axes(b: ArrayBuilder, x: Array, more: tuple[int, ...]) -> Array:

@@ -35,6 +35,13 @@ def sizes(cx: Context, args: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(data_size(cx, a, "a size") for a in args)
 
 
+def refuse_below_zero(cx: Context, lengths: Sequence[Any], what: str) -> None:
+    """Raise for a length below zero; those that change stay where they are, and what the data tell is no such."""
+    for n in lengths:
+        if not cx.ev.symbols.is_unbacked(n) and less(n, 0):
+            raise ValueError(f"{what} below zero: {n}")
+
+
 def _rank(x: ArrayValue) -> int:
     return len(x.meta.shape)
 
@@ -239,6 +246,7 @@ def diag(cx: Context, input: ArrayValue, diagonal: int = 0) -> Any:
 
 @name("Tensor.unfold")
 def unfold(cx: Context, self: ArrayValue, dimension: int, size: int, step: int) -> ArrayValue:
+    refuse_below_zero(cx, (size,), "a window")
     return self.view(cx.ev, "unfold", dimension=dimension, size=size, step=step)
 
 
@@ -266,9 +274,11 @@ def split(cx: Context, tensor: ArrayValue, split_size_or_sections: Any = None, d
     if isinstance(sections, (list, tuple)):
         if any(map(cx.ev.symbols.is_unbacked, sections)):
             return several(split_by_data(cx, tensor, sections, dim))
+        refuse_below_zero(cx, sections, "a piece")
         if not same(sum(sections), size):
             raise ValueError(f"split: sections {sections} do not add up to the size {size}")
         return several(_pieces(cx, tensor, sections, dim))
+    refuse_below_zero(cx, (sections,), "a piece")
     lengths = _symbolic_lengths(cx, size, sections)
     if lengths is None:
         size, sections = cx.ev.symbols.specialize(size), cx.ev.symbols.specialize(sections)
@@ -433,12 +443,15 @@ def vstack(cx: Context, tensors: Any) -> Node:
 
 @name("Tensor.repeat")
 def repeat(cx: Context, self: ArrayValue, *repeats: Any, **named: Any) -> Node:
-    return cx.op("repeat", self, repeats=sizes(cx, repeats or (named["repeats"],)))
+    times = sizes(cx, repeats or (named["repeats"],))
+    refuse_below_zero(cx, times, "repeats")
+    return cx.op("repeat", self, repeats=times)
 
 
 @name("*tile")
 def tile(cx: Context, input: ArrayValue, *dims: Any, **named: Any) -> Node:
     times = sizes(cx, dims or (named["dims"],))
+    refuse_below_zero(cx, times, "repeats")
     return cx.op("repeat", input, repeats=(1,) * (_rank(input) - len(times)) + times)
 
 
