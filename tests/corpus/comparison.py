@@ -218,11 +218,14 @@ class Comparison:
     ) -> None:
         """Raises Difference with the path to the first thing that differs.
 
-        disturbed: records of runs whose floats were rounded otherwise: values that are not the same in those need not be here
+        disturbed: records of runs whose floats were rounded otherwise: values that are not the same in those need not be here,
+                   nor what follows where there is something else in one of them
         """
         for i, (w, g) in enumerate(zip(want, got)):
             if (w.path, w.about) != (g.path, g.about):
                 raise Difference(f"{where}{w.path}: {g.about} of {g.path} instead of {w.about}")
+            if any(len(facts) <= i or (facts[i].path, facts[i].about) != (w.path, w.about) for facts in disturbed):
+                return
             if w.about in self.ignore:
                 continue
             others = [facts[i].value for facts in disturbed]
