@@ -218,11 +218,12 @@ class GuardSet:
 
     def class_names(self, cls: type) -> None:
         """The class has the attributes that it has: a lookup passed it by. What they are is guarded where they are found."""
-        place = self.names.const(cls, label=own_name(cls))
-        if self.names.holds_weakly(cls):  # its dict holds what holds the class
-            self.test(
-                place, f"[*{{x}}.__dict__] == {self.names.inject(list(cls.__dict__), 'names')}", self._classes.reason
-            )
+        if is_local(cls):  # its dict holds what holds the class
+            if cls not in self._watched_local:
+                self._watched_local.add(cls)
+                names = self.names.inject(list(cls.__dict__), "names")
+                place = self.names.const(cls, label=own_name(cls))
+                self.test(place, f"[*{{x}}.__dict__] == {names}", self._classes.reason)
             return
         if not self._classes.live:
             live, then = self._classes.inject(self.names)

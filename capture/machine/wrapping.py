@@ -142,8 +142,9 @@ def hold(ev: Machine, obj: Any, source: Source) -> Source:
     """
     if source.is_const:
         return source
+    held = (ev.names.weakly if is_local(type(obj)) else ev.names.const)(obj, source.label)
     ev.guards.is_(source, obj)
-    return (ev.names.weakly if is_local(type(obj)) else ev.names.const)(obj, source.label)
+    return held
 
 
 def _find_wrapper(ev: Machine, cls: type) -> Any:

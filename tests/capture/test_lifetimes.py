@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import functools
 import gc
 import linecache
@@ -344,6 +345,13 @@ def _module():
     return _instance(torch.nn.Module)
 
 
+def _member():
+    class Choice(enum.Enum):
+        ONE = 3
+
+    return Choice.ONE
+
+
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
 @pytest.mark.parametrize("grad", [False, True], ids=["no gradients", "gradients"])
 @pytest.mark.parametrize(
@@ -352,10 +360,11 @@ def _module():
         (lambda o, x: o.forward(x) * o.twice * o.scale, lambda: (_instance(), torch.ones(3))),
         (lambda cls, x: cls().forward(x) * cls.scale, lambda: (type(_instance()), torch.ones(3))),
         (lambda cls, x: x * 2 if isinstance(x, cls) else x * 3, lambda: (type(_instance()), torch.ones(3))),
+        (lambda e, x: x * e.value, lambda: (_member(), torch.ones(3))),
         (lambda m, x: m(x), lambda: (_module(), torch.ones(3))),
         (lambda m, x: m.forward(x), lambda: (_module(), torch.ones(3))),
     ],
-    ids=["instance", "class", "isinstance", "module", "module's method"],
+    ids=["instance", "class", "isinstance", "member of an enum", "module", "module's method"],
 )
 def test_classes_that_functions_make_are_freed(function, make, grad, backend):
     with torch.set_grad_enabled(grad):

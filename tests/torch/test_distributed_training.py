@@ -106,3 +106,22 @@ def test_two_processes(ways):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     torch.multiprocessing.spawn(work, (port, ways), nprocs=2)
+
+
+def test_rank_and_number_of_processes_are_known_in_a_graph():
+    def scaled(x):
+        if dist.is_available() and dist.is_initialized():
+            return x * dist.get_world_size() + dist.get_rank() + len(dist.get_backend())
+        return x
+
+    x = torch.ones(2)
+    compiled = quern.compile(scaled, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(x), x)
+    dist.init_process_group("gloo", rank=0, world_size=1, store=dist.HashStore())
+    try:
+        assert torch.equal(compiled(x), scaled(x)) and compiled(x)[0] == 5
+    finally:
+        dist.destroy_process_group()
+    assert torch.equal(compiled(x), x)
+    with pytest.raises(ValueError, match="process group"):
+        quern.compile(lambda x: x * dist.get_rank(), backend="eager")(x)

@@ -146,7 +146,8 @@ def _watched(*places: str) -> None:
 
 _watched(
     "torch.get_num_threads", "torch.are_deterministic_algorithms_enabled", "torch.get_float32_matmul_precision",
-    "torch.distributed.is_initialized", "torch.backends.cuda.flash_sdp_enabled", "torch.is_anomaly_enabled",
+    "torch.distributed.is_initialized", "torch.distributed.get_rank", "torch.distributed.get_world_size", "torch.distributed.get_backend",
+    "torch.distributed.is_torchelastic_launched", "torch.backends.cuda.flash_sdp_enabled", "torch.is_anomaly_enabled",
     "torch.backends.cuda.mem_efficient_sdp_enabled", "torch.backends.cuda.math_sdp_enabled",
     "torch.is_deterministic_algorithms_warn_only_enabled",
     "torch.get_deterministic_debug_mode", "torch.is_warn_always_enabled", "torch.get_num_interop_threads",
