@@ -5,12 +5,12 @@ left of the conditions that tell the parts apart, nor of the other parts' loads.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ....dtypes import bool_
 from ....kernel import Store
-from ....loops import Expr, Index, Var, as_index, expr, index_interval, postorder, substitute
+from ....loops import Expr, Index, Var, as_index, expr, postorder
 from ....refusal import Refusal
 from ..cost import nanoseconds
 from ..indexing import dim_text
@@ -21,7 +21,7 @@ from .rows import share_rows
 from .way import Array, Function
 
 #: more parts than this take longer to look at than they save
-_MOST = 256
+_MOST = 512
 #: what it takes to begin a loop, in operations
 _BEGIN = 4
 #: how often as many operations the code may have
@@ -102,12 +102,15 @@ def pieces_along(stores: Sequence[Store], v: Var) -> tuple[Piece, ...]:
     if not isinstance(v.extent, int):
         return ()
     conditions = [e.args[0] for e in postorder([s.value for s in stores]) if e.op in ("masked", "where")]
-    ends = sorted({c for e in postorder(conditions) for c in _changes(e, v) if 0 < c < v.extent})
+    found = ((e, _comparison(e, v)) for e in postorder(conditions))
+    comparisons = {e: c for e, c in found if c is not None}
+    ends = sorted({end for c in comparisons.values() for end in c.ends() if 0 < end < v.extent})
     if not ends or len(ends) > _MOST:
         return ()
     made: list[Piece] = []
     for low, high in zip((0, *ends), (*ends, v.extent)):
-        values = _where([s.value for s in stores], v, low, high)
+        known = {e: c.between(low, high) for e, c in comparisons.items()}
+        values = _where([s.value for s in stores], known)
         piece = tuple(replace(s, value=value) for s, value in zip(stores, values))
         if made and made[-1].stores == piece:
             low = made.pop().low
@@ -115,27 +118,41 @@ def pieces_along(stores: Sequence[Store], v: Var) -> tuple[Piece, ...]:
     return tuple(made)
 
 
-def _changes(e: Expr, v: Var) -> Iterator[int]:
-    """The values of a variable from which on a comparison of it with a number may say something else."""
-    sides = _sides(e)
-    if sides is None:
-        return
-    difference = sides[0] - sides[1]
-    step = difference.coefficient(v)
-    if len(difference.terms) != 1 or not isinstance(step, int) or not isinstance(difference.const, int) or not step:
-        return
-    # step * v + const against 0: what is below, equal and above
-    below, above = -(difference.const // step), -difference.const // step + 1
-    yield below
-    yield above
+@dataclass(frozen=True)
+class _Comparison:
+    """step * v + start, compared with 0."""
+
+    op: str
+    step: int
+    start: int
+
+    def ends(self) -> tuple[int, ...]:
+        """The values of the variable from which on it says something else."""
+        at, behind = -(self.start // self.step), -self.start // self.step + 1  # from 0 on, and beyond it
+        if self.op in ("eq", "ne"):
+            return at, behind
+        return (at,) if (self.op in ("lt", "ge")) == (self.step > 0) else (behind,)
+
+    def between(self, low: int, high: int) -> bool | None:
+        """What it says at all points low <= v < high. None where it does not say the same."""
+        first, last = self.step * low + self.start, self.step * (high - 1) + self.start
+        within = (0,) if min(first, last) <= 0 <= max(first, last) else ()
+        said = {_COMPARISONS[self.op](d, 0) for d in (first, last, *within)}
+        return said.pop() if len(said) == 1 else None
 
 
-def _sides(e: Expr) -> tuple[Index, Index] | None:
-    """Both sides of a comparison of indices and whole numbers."""
+def _comparison(e: Expr, v: Var) -> _Comparison | None:
+    """A comparison of a variable with a number."""
     if e.op not in _COMPARISONS:
         return None
     left, right = (_as_index(a) for a in e.args)
-    return None if left is None or right is None else (left, right)
+    if left is None or right is None:
+        return None
+    difference = left - right
+    step, start = difference.coefficient(v), difference.const
+    if len(difference.terms) != 1 or not isinstance(step, int) or not isinstance(start, int) or not step:
+        return None
+    return _Comparison(e.op, step, start)
 
 
 def _as_index(e: Expr) -> Index | None:
@@ -145,17 +162,15 @@ def _as_index(e: Expr) -> Index | None:
     return as_index(e.attr) if e.op == "const" and type(e.attr) is int else None
 
 
-def _where(roots: Sequence[Expr], v: Var, low: int, high: int) -> list[Expr]:
-    """Expressions at low <= v < high: what is chosen by conditions that are decided there stands in place of the choice."""
-    part = as_index(Var(v.name, high - low)) + low
-    known: dict[Expr, bool | None] = {}
+def _where(roots: Sequence[Expr], known: dict[Expr, bool | None]) -> list[Expr]:
+    """Expressions where comparisons say what is known: what is chosen by decided conditions stands in place of the choice."""
     new: dict[Expr, Expr] = {}
     stack = [(e, False) for e in roots]
     while stack:
         e, ready = stack.pop()
         if e in new:
             continue
-        truth = _decided(e.args[0], v, part, known) if e.op in ("masked", "where") else None
+        truth = _decided(e.args[0], known) if e.op in ("masked", "where") else None
         needed = e.args if truth is None else (e.args[1 if truth else 2],)
         if not ready:
             stack.append((e, True))
@@ -170,10 +185,11 @@ def _where(roots: Sequence[Expr], v: Var, low: int, high: int) -> list[Expr]:
     return [new[e] for e in roots]
 
 
-def _decided(cond: Expr, v: Var, part: Index, known: dict[Expr, bool | None]) -> bool | None:
-    """Whether a condition holds at all points of a part of a variable (True), or at none (False)."""
-    for e in postorder([cond], known=known):
-        known[e] = _truth(e, v, part, known)
+def _decided(cond: Expr, known: dict[Expr, bool | None]) -> bool | None:
+    """Whether a condition holds everywhere (True), or nowhere (False)."""
+    if cond not in known:
+        for e in postorder([cond], known=known):
+            known[e] = _truth(e, known)
     return known[cond]
 
 
@@ -181,22 +197,14 @@ def _joins(e: Expr) -> bool:
     return e.op in ("and", "or") and e.dtype == bool_
 
 
-def _truth(e: Expr, v: Var, part: Index, known: dict[Expr, bool | None]) -> bool | None:
+def _truth(e: Expr, known: dict[Expr, bool | None]) -> bool | None:
     if e.op == "const" and type(e.attr) is bool:
         return e.attr
     if _joins(e):
         decides = e.op == "or"  # what one operand says alone
         parts = [known[a] for a in e.args]
         return decides if decides in parts else None if None in parts else not decides
-    sides = _sides(e)
-    if sides is None:
-        return None
-    difference = index_interval(substitute(sides[0] - sides[1], {v: part}))
-    if difference is None:
-        return None
-    low, high = difference
-    said = {_COMPARISONS[e.op](d, 0) for d in (low, high, *((0,) if low <= 0 <= high else ()))}
-    return said.pop() if len(said) == 1 else None
+    return None
 
 
 # --------------------------------------------------------------------------- writing them
