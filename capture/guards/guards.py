@@ -98,6 +98,7 @@ class GuardSet:
         self._watched_local: set[type] = set()
         self._objects = _Watched("an object that is held had another class")
         self._sizes = _Watched("an object that is held got or lost attributes")
+        self._class_sizes = _Watched("a class of a library got or lost attributes")
         self._hidden: tuple[list[Any], list[str]] = ([], [])
         self._hidden_seen: set[tuple[int, str]] = set()
         #: what tests whether places are apart -> a written place -> the places that share no memory with it
@@ -253,6 +254,17 @@ class GuardSet:
                 None, f"[*{self.names.inject(map)}({self.names.inject(len)}, {live})] == {then}", self._sizes.reason
             )
         self._sizes.add(held, len(held), id(held))
+
+    def class_size_stays(self, cls: type) -> None:
+        """A class has as many names as it has now."""
+        if not self._class_sizes.live:
+            live, then = self._class_sizes.inject(self.names)
+            self.test(
+                None,
+                f"[*{self.names.inject(map)}({self.names.inject(len)}, {live})] == {then}",
+                self._class_sizes.reason,
+            )
+        self._class_sizes.add(cls.__dict__, len(cls.__dict__), id(cls))
 
     def not_hidden(self, held: dict[str, Any], name: str) -> None:
         """A held instance's dict lacks `name`, which its class has."""

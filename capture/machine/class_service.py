@@ -79,6 +79,12 @@ class ClassService:
             if not self.trusted_module(cls.__module__):
                 self.guards.steady(cls, name, raw, cls.__name__)
 
+    def guard_unnamed(self, cls: type) -> None:
+        """Neither the class nor a base has a name that was looked for: of those that are taken not to change their number says so."""
+        for base in cls.__mro__:
+            if base.__flags__ & HEAPTYPE and self.trusted_module(base.__module__) and not self.names.holds_weakly(base):
+                self.guards.class_size_stays(base)
+
     def class_value(self, cls: type) -> ClassValue:
         """The Value of a class that is known."""
         found = self._class_values.get(cls)

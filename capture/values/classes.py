@@ -75,6 +75,7 @@ class ClassValue(Value):
             return self._through_metaclass(ev, meta, name, above)
         if meta.getattr is not None:
             return ev.class_function(meta, "__getattr__", meta.getattr).call(ev, [self, ConstantValue(name)], {})
+        ev.guard_unnamed(self.real)
         raise ev.raise_(AttributeError, f"type object '{message_name(self.real)}' has no attribute '{name}'")
 
     def _through_metaclass(self, ev: Machine, meta: ClassInfo, name: str, raw: Any) -> Value:

@@ -102,6 +102,7 @@ class ObjectValue(SpecialMethods):
                 return found
             if self.payload is not None and name in ("__dict__",):
                 return self.instance_dict(ev)
+            ev.guard_unnamed(self.cls)
             return self._missing(ev, name, None) if hook else self._raise_missing(ev, name)
         if is_data_descriptor(raw):
             try:

@@ -517,3 +517,34 @@ def test_hooks_marked_with_disable_run_around_compiled_code(where, kind):
         part._forward_hooks.clear(), part._forward_pre_hooks.clear()
     torch.testing.assert_close(compiled(x), model(x))
     assert "forward" not in model.__dict__
+
+
+class Sized(nn.Linear):
+    pass
+
+
+LOOKUPS = {
+    "getattr": lambda m, x: x * getattr(m, "scale", 1),
+    "hasattr": lambda m, x: x * 2 if hasattr(m, "scale") else x,
+    "of the class": lambda m, x: x * getattr(type(m), "scale", 1),
+    "counted": lambda m, x: setattr(m, "scale", getattr(m, "scale", 0) + 1) or x * m.scale,
+}
+
+
+@pytest.mark.parametrize("lookup", LOOKUPS)
+@pytest.mark.parametrize(
+    ("cls", "changed"), [(nn.Linear, nn.Linear), (nn.Linear, nn.Module), (Sized, nn.Linear), (Sized, Sized)]
+)
+def test_an_attribute_that_a_class_gets_later_is_seen(monkeypatch, cls, changed, lookup):
+    def outcomes(wrap):
+        module, x = cls(3, 3), torch.ones(2)
+        call = wrap(lambda x: LOOKUPS[lookup](module, x))
+        found = [call(x).tolist(), call(x).tolist()]
+        module.__dict__.pop("scale", None)
+        with monkeypatch.context() as patch:
+            patch.setattr(changed, "scale", 5, raising=False)
+            found += [call(x).tolist(), call(x).tolist()]
+        module.__dict__.pop("scale", None)
+        return [*found, call(x).tolist()]
+
+    assert outcomes(lambda f: quern.compile(f, backend="eager")) == outcomes(lambda f: f)
