@@ -321,7 +321,7 @@ def seeded(x):
 
 @program
 def numpy_of_a_tensor(x):
-    return np.sin(x), x  # here
+    return np.frexp(x), x  # here
 
 
 @program
