@@ -238,3 +238,11 @@ def test_sizes_that_change():
             got, wanted = compiled(*args), net(*args).relu()
             assert got.stride() == wanted.stride()
             torch.testing.assert_close(got, wanted, rtol=2e-5, atol=2e-5)
+
+
+def test_zeros_around_an_image_are_factors():
+    x, w = T(1, 16, 8, 8).abs().to(memory_format=torch.channels_last) + 1, T(16, 16, 3, 3).abs() + 1
+    w[3, 0, 0, 0], w[5, 0, 1, 1] = torch.inf, torch.nan
+    check(lambda x, w: torch.relu(F.conv2d(x, w, padding=1)), x, w)
+    apart = quern.compile(lambda x, w: torch.relu(F.conv2d(x, w, padding=1, groups=16)))(x, w[:, :1].contiguous())
+    assert apart[0, 3].isnan().sum() == 15 and apart[0, 5].isnan().all(), "docs/numerics.md says so"
