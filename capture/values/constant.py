@@ -70,6 +70,8 @@ class ConstantValue(Value):
             found = special(ev, args, kwargs)
             if found is not None:
                 return found
+        if name in ("__enter__", "__exit__"):  # what it changes is not in the constant
+            return ev.call(ev.constant(getattr(type(self.value), name)), [self, *args], kwargs)
         try:
             plain = [ev.to_python(a) for a in args]
             named = {k: ev.to_python(v) for k, v in kwargs.items()}

@@ -128,7 +128,9 @@ def test_inner_rows_are_reached() -> None:
             node = run.builder.call(name, *map(run.operand, operands(sample)), **attributes(sample))
             run.run(node)
             seen |= run.seen
-    assert INNER - {"contract", "dots", "attend"} <= seen, "test_contraction_is_eagers reaches these"
+    assert INNER - {"contract", "dots", "attend", "stored"} <= seen, (
+        "test_contraction_is_eagers and convolutions reach these"
+    )
 
 
 @pytest.mark.parametrize("op", sorted(name for name, row in OPS.items() if row.contraction and row.eager != "call"))

@@ -26,7 +26,7 @@ def _modes_are_left():
     def modes():
         torch.autocast_increment_nesting()
         return torch.autocast_decrement_nesting(), torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled(), \
-            torch.is_grad_enabled(), torch.is_inference_mode_enabled()  # fmt: skip
+            torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch._C._len_torch_function_stack()  # fmt: skip
 
     before = modes()
     yield

@@ -278,3 +278,73 @@ def test_objects_with_a_state_are_not_shared_between_calls():
     for _ in range(2):
         assert found(x)[1] == ["aa", "aa"]
         assert scan(x)[1].search().span() == (0, 2)
+
+
+# --------------------------------------------------------------------------- devices as contexts
+
+
+def of_one_graph(x):
+    with torch.device("cpu") as device:
+        y = torch.ones(3) + torch.zeros(3, device="cpu")
+    return y * x.sum(), device
+
+
+def of_another_device(x):
+    with torch.device("meta"):
+        y = torch.ones(3)
+        z = torch.ones(3, device="cpu") + 1
+    return y.device, y.shape, z, torch.ones(2) + x
+
+
+def nested_devices(x):
+    with torch.device("meta"):
+        with torch.device("cpu"):
+            a = torch.ones(2)
+        b = torch.ones(2)
+    return a, b.device, torch.ones(2)
+
+
+def left_by_an_error(x):
+    try:
+        with torch.device("meta"):
+            torch.ones(3)
+            raise ValueError("x")
+    except ValueError:
+        pass
+    return torch.ones(2) + x
+
+
+def broken_inside(x):
+    with torch.device("meta"):
+        a = torch.ones(3)
+        quern.graph_break()
+        b = torch.ones(3)
+    return a.device, b.device, torch.ones(2) + x
+
+
+def broken_and_left_inside(x):
+    with torch.device("cpu"):
+        quern.graph_break()
+        return torch.ones(3) + torch.arange(3)
+
+
+@pytest.mark.parametrize("backend", ["inductor", "eager"])
+@pytest.mark.parametrize(
+    ("f", "whole"),
+    [
+        (of_one_graph, True),
+        (of_another_device, True),
+        (nested_devices, True),
+        (left_by_an_error, True),
+        (broken_inside, False),
+        (broken_and_left_inside, False),
+    ],
+)
+def test_devices_as_contexts(f, whole, backend):
+    """Tensors are made there; nothing is left on behind the block, nor while the function is captured."""
+    compiled = quern.compile(f, backend=backend, fullgraph=whole)
+    for x in (torch.ones(2), torch.full((2,), 3.0)):
+        got, wanted = compiled(x), f(x)
+        assert torch._C._len_torch_function_stack() == 0
+        for g, w in zip(*(v if isinstance(v, tuple) else (v,) for v in (got, wanted))):
+            assert torch.equal(g, w) if isinstance(w, torch.Tensor) else g == w

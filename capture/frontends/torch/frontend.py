@@ -167,7 +167,7 @@ class TorchFrontend:
 
     def may_inline(self, fn: Any) -> bool:
         module = fn.__module__
-        if module in _INLINED or fn.__qualname__.startswith("TorchFunctionMode."):
+        if module in _INLINED or fn.__qualname__.startswith(("TorchFunctionMode.", "DeviceContext.")):
             return True
         return module != "torch" and not any(module == m or module.startswith(m + ".") for m in _NOT_INLINED)
 

@@ -15,6 +15,7 @@ import torch
 import torch._tensor
 import torch.overrides
 from torch.overrides import TorchFunctionMode
+from torch.utils._device import DeviceContext
 
 from ...breaks import NotConstant
 from ...machine.objects import MethodValue
@@ -271,6 +272,17 @@ def _pop(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     return modes.pop()
 
 
+def _enter_device(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    """`with torch.device(...)`: a mode that gives what makes tensors this device."""
+    _push(ev, [ev.call(ev.constant(DeviceContext), args, {})], {})
+    return args[0]
+
+
+def _leave_device(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    _pop(ev, [], {})
+    return NONE
+
+
 class DisabledValue(Value):
     """`torch._C.DisableTorchFunctionSubclass()`."""
 
@@ -344,11 +356,13 @@ def _handle(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
 _UNSEEN = frozenset(
     (torch.is_tensor, torch.is_grad_enabled, torch.get_default_dtype, torch.typename, torch.Tensor.__torch_function__.__func__,  # type: ignore[attr-defined]
      torch._C._has_torch_function, torch._C._has_torch_function_unary, torch._C._has_torch_function_variadic,
-     torch._C.DisableTorchFunctionSubclass)
+     torch._C.DisableTorchFunctionSubclass, torch.device, torch.device.__enter__, torch.device.__exit__)
 )  # fmt: skip
 
 FUNCTIONS[torch.overrides._push_mode] = _push
 FUNCTIONS[torch.overrides._pop_mode] = _pop
+FUNCTIONS[torch.device.__enter__] = _enter_device
+FUNCTIONS[torch.device.__exit__] = _leave_device
 FUNCTIONS[torch._C.DisableTorchFunctionSubclass] = lambda ev, args, kwargs: DisabledValue()
 FUNCTIONS[torch.Tensor.__torch_function__.__func__] = _default  # type: ignore[attr-defined]
 FUNCTIONS[torch.overrides.handle_torch_function] = _handle
