@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 class Registration:
     """One hook: `tensor.method(hook)`, where the tensor is an input (`node` is None) or what the graph has at `node`.
 
+    version: how often its memory had been written to
     name:    what the entry calls the handle
     alive:   it was not removed again
     written: the statement that makes the handle is there
@@ -43,6 +44,7 @@ class Registration:
     method: str
     hook: Value
     name: str
+    version: int
     alive: bool = True
     written: bool = False
 
@@ -94,7 +96,8 @@ def _register(method: str) -> None:
                 raise ev.break_("hook", f"{method} on {tensor.describe()}, which was written to or is a view",
                                 "it is not known which place in its history is meant", "register it before the write")  # fmt: skip
             wants_history(ev, "a hook is registered on what it computes")
-        made = Registration(tensor, node, method, hook, f"_h{len(state.registrations)}")  # type: ignore[arg-type]
+        version = tensor.storage.version  # type: ignore[attr-defined]
+        made = Registration(tensor, node, method, hook, f"_h{len(state.registrations)}", version)  # type: ignore[arg-type]
         state.registrations.append(made)
         return HandleValue(made)
 
@@ -124,7 +127,8 @@ def _retain_grad(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         wants_history(ev, "the gradient of what it computes is kept")
         state = state_of(ev)
         node = None if real_of(tensor) is not None else tensor.node(ev)  # type: ignore[arg-type, attr-defined]
-        state.registrations.append(Registration(tensor, node, "retain_grad", NONE, f"_h{len(state.registrations)}"))  # type: ignore[arg-type]
+        name, version = f"_h{len(state.registrations)}", tensor.storage.version  # type: ignore[attr-defined]
+        state.registrations.append(Registration(tensor, node, "retain_grad", NONE, name, version))  # type: ignore[arg-type]
     return NONE
 
 
@@ -162,6 +166,9 @@ def finish(ev: Machine, rb: Emitter) -> None:
     """At the end of a capture: the statements that register."""
     for made in state_of(ev).registrations:
         if made.alive:
+            if made.node is None and made.tensor.storage.version != made.version:
+                raise ev.break_("hook", f"a write to {made.tensor.describe()}, on which there is a hook already",
+                                "the hook belongs to what was there before")  # fmt: skip
             target = rb.value(made.tensor) if made.node is None else rb.output(made.node)
             hook = "" if made.method == "retain_grad" else rb.value(made.hook)
             rb.effect(f"{made.name} = {target}.{made.method}({hook})")

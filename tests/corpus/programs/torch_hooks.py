@@ -315,6 +315,32 @@ def hook_and_a_write(c):
 
 
 @program.script
+def hook_before_a_write_to_what_came_in(c):
+    def fn(x):
+        y = x * 2
+        torch._dynamo.graph_break()
+        y.register_hook(_double)
+        y.mul_(3)
+        y.register_hook(lambda g: g - 1)
+        return (y * y).sum()
+
+    yield from _backward(c, fn)
+
+
+@program.script
+def gradient_kept_before_a_write_to_what_came_in(c):
+    def fn(x):
+        y = x * 2
+        torch._dynamo.graph_break()
+        y.retain_grad()
+        z = y.exp()
+        y.mul_(3)
+        return (y + z.detach()).sum()
+
+    yield from _backward(c, fn)
+
+
+@program.script
 def hook_counts(c):
     def fn(x):
         n = [0]
