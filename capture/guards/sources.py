@@ -244,6 +244,7 @@ class Names:
         #: what the entry refers to weakly: it is of no use once one of them is gone
         self.references: list[weakref.ref[Any]] = []
         self._names: dict[int, str] = {}
+        self._weak: set[int] = set()
         self._roots: dict[int, Source] = {}
         self._labels: Counter[str] = Counter()
         self._count = 0
@@ -288,6 +289,7 @@ class Names:
             return self.const(obj, label)
         name = self.inject(reference, _stem(obj))
         self._names[id(obj)] = f"{name}()"
+        self._weak.add(id(obj))
         self.references.append(reference)
         holder = Source(None, name, "", label=label, const=reference, is_const=True)
         root = self._roots[id(obj)] = self._held(holder, "", "()", label, obj)
@@ -295,7 +297,7 @@ class Names:
 
     def holds_weakly(self, obj: Any) -> bool:
         """Whether the entry has but a weak reference to an object."""
-        return self._names.get(id(obj), "").endswith("()")
+        return id(obj) in self._weak
 
     def _held(self, holder: Source | None, prefix: str, suffix: str, label: str, obj: Any) -> Source:
         self._labels[label] += 1
