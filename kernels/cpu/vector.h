@@ -345,8 +345,12 @@ template <class To, class From> INLINE To convert(From x) {
     else return where(as_mask(x >= half), (To)high ^ top, (To)low);
   }
   else if constexpr (is_float<S> && !is_float<T>) {
-    if constexpr (is_scalar<From>) return (To)opaque(x);
-    else return __builtin_convertvector(opaque(x), To);
+    // nor of the integer: converted back, it would be taken for x without its fraction, whatever the range
+    if constexpr (is_scalar<From>) {
+      To made = (To)opaque(x);
+      asm("" : "+r"(made));
+      return made;
+    } else return opaque(__builtin_convertvector(opaque(x), To));
   }
   else if constexpr (is_scalar<From>) return (To)x;
   else return __builtin_convertvector(x, To);
