@@ -7,7 +7,6 @@ between which there is a softmax are one attention (see `inductor.attention`), i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,7 +15,7 @@ from typing import Any
 from ..errors import InternalError, LoweringError
 from .attention import Streaming, asked, describe, find
 from .contraction import Attention, Axes, Product
-from .graph import Dim, Graph, Node, Origin, contiguous_strides
+from .graph import Graph, Node, Origin
 from .ops.attention import ATTEND, DOTS
 from .ops.common import args
 from .ops.contractions import CONTRACT, axis_sizes
@@ -166,20 +165,16 @@ def _is_finished(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
         if not users[form]:
             return False
         for u in users[form]:
-            if u.op.kind == "view" and _in_one_run(form) and _in_one_run(u) and _count(u) == _count(form):
+            if (
+                u.op.kind == "view"
+                and form.meta.is_contiguous
+                and u.meta.is_contiguous
+                and u.meta.numel == form.meta.numel
+            ):
                 forms.append(u)
             elif u.op.kind != "pointwise" or u.shape != form.shape:
                 return False
     return True
-
-
-def _in_one_run(node: Node) -> bool:
-    """Whether its elements follow each other in memory as they are counted."""
-    return node.meta.stride == contiguous_strides(node.shape)
-
-
-def _count(node: Node) -> Dim:
-    return math.prod(node.shape)
 
 
 def described(node: Node, ops: Mapping[str, Op], finished: bool = False) -> Product | Attention | Refusal | None:
@@ -224,8 +219,8 @@ def contraction_axes(c: Node) -> Axes:
 
 def _in_lines(c: Node) -> bool:
     """Whether the elements of a contraction's larger operand follow each other along an axis that is summed over."""
-    operands = [(i.meta, own) for i, own in zip(c.inputs, (c.attrs["left"], c.attrs["right"])) if i is not None]
-    larger, own = max(operands, key=lambda operand: size_hint(math.prod(operand[0].shape)))
+    operands = zip((i.meta for i in args(c)), (c.attrs["left"], c.attrs["right"]))
+    larger, own = max(operands, key=lambda operand: size_hint(operand[0].numel))
     return any(step == 1 and a not in c.attrs["result"] for step, a in zip(larger.stride, own))
 
 

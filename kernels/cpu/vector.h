@@ -345,7 +345,8 @@ template <class To, class From> INLINE To convert(From x) {
     else return where(as_mask(x >= half), (To)high ^ top, (To)low);
   }
   else if constexpr (is_float<S> && !is_float<T>) {
-    // nor of the integer: converted back, it would be taken for x without its fraction, whatever the range
+    // the compiler is to know nothing of the integer either: converted back, it would take it for x without its fraction, also
+    // where that is beyond the integer's range
     if constexpr (is_scalar<From>) {
       To made = (To)opaque(x);
       asm("" : "+r"(made));

@@ -32,7 +32,7 @@ from .interpreted import interpret
 from .source import TritonSource
 from .toolchain import CompiledInfo, Gpu, Variant, compile_for
 
-#: (pointers..., symbols..., stream=handle) -> None
+#: (pointers..., symbols..., stream=handle) -> the floating-point errors of an interpreted kernel
 Launcher = Callable[..., Any]
 
 

@@ -501,7 +501,7 @@ def pad(cx: Context, input: ArrayValue, pad: Any, mode: str = "constant", value:
         raise ValueError(f"{mode} padding of shape {shape}: only the batch may be empty")
     out = cx.op("pad", input, pad=amounts, mode=mode, value=value)
     if mode == "circular":
-        cx.ev.states["torch"].written_inside.add(out)
+        state_of(cx.ev).written_inside.add(out)
     if mode in ("reflect", "replicate") and len(amounts) == 2 * len(input.meta.shape) - 4:
         return _as_channels_last(cx, input, out)
     return out

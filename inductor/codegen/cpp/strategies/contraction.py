@@ -19,7 +19,7 @@ from ....dtypes import float32, float64
 from ....refusal import Refusal
 from ....sizes import size_hint
 from ..nest import Nest
-from ..sharing import Sharing, is_shareable
+from ..sharing import is_shareable
 from ..types import SIZES
 from ..writer import Writer
 from .blocking import FEW_ROWS, choose_blocking, choose_dots, choose_reading
@@ -53,10 +53,6 @@ _MANY_PRODUCTS, _LARGE = 1 << 26, 1 << 23
 @dataclass(frozen=True)
 class Blocks(Operands):
     """A product in blocks."""
-
-    @property
-    def sharing(self) -> Sharing:
-        return Sharing()
 
     @property
     def note(self) -> str:

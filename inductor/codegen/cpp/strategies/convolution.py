@@ -18,7 +18,6 @@ from ....contraction import Contraction
 from ....loops import Expr, Index, Var, as_index, load
 from ....sizes import size_hint
 from ..nest import Nest
-from ..sharing import Sharing
 from ..types import SIZES, c_name
 from ..writer import Writer
 from .blocking import choose_blocking
@@ -38,10 +37,6 @@ class Windows(Operands):
     along: Var
     window: tuple[Var, ...]
     image: tuple[str, Index]
-
-    @property
-    def sharing(self) -> Sharing:
-        return Sharing()
 
     @property
     def note(self) -> str:

@@ -15,7 +15,7 @@ from ..cost import lanes_for
 from ..indexing import dim_text
 from ..nest import Nest
 from ..reductions import position_in
-from ..sharing import take_apart
+from ..sharing import Sharing, take_apart
 from ..types import SIZES, c_name, value_type
 from ..writer import Writer
 from .blocking import FEW_ROWS, Blocking, Pieces
@@ -64,6 +64,11 @@ class Operands:
     blocking: Blocking
     left: Left
     right: Right
+
+    @property
+    def sharing(self) -> Sharing:
+        """Tasks are cut by the functions themselves."""
+        return Sharing()
 
 
 def count_points(variables: Iterable[Var]) -> int:

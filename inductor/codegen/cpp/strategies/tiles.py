@@ -66,7 +66,9 @@ def plan(nest: Nest) -> Tiles | Refusal:
     kernel, vector = nest.kernel, nest.vector
     if vector is None or vector.is_reduction or kernel.r:
         return Refusal("not-pointwise-in-lanes", "heuristic")
-    parts = {v: tuple(_parts(nest, v)) for v in kernel.p if v != vector}
+    loads = [e for e in postorder([s.value for s in kernel.stores]) if e.op == "load"]
+    along = [v for v in kernel.p if v != vector and any(_is_turned(e, v, vector) for e in loads)]
+    parts = {v: tuple(_parts(nest, v)) for v in along}
     counts = {v: sum(len(tiled_loads(nest, v, part.values)) for part in parts[v]) for v in parts}
     tile = max(counts, key=lambda v: counts[v], default=None)
     if tile is None or not counts[tile]:
@@ -114,13 +116,17 @@ def tiled_loads(nest: Nest, tile: Var, roots: Iterable[Expr]) -> list[Expr]:
         if e in seen:
             continue
         seen.add(e)
-        if e.op == "load":
-            i = e.attr[1]
-            step = i.coefficient(nest.vector)
-            if i.is_affine and i.coefficient(tile) == 1 and not (isinstance(step, int) and step in (0, 1)):
-                found[e] = None
+        if e.op == "load" and _is_turned(e, tile, nest.vector):
+            found[e] = None
         stack.extend(e.args if e.op != "masked" else (e.args[0], e.args[2]))
     return [e for e in found if e.attr[0] not in nest.kernel.writes]
+
+
+def _is_turned(e: Expr, tile: Var, vector: Var) -> bool:
+    """Whether a load steps by one along `tile`, and further along the lanes."""
+    i = e.attr[1]
+    step = i.coefficient(vector)
+    return i.is_affine and i.coefficient(tile) == 1 and not (isinstance(step, int) and step in (0, 1))
 
 
 def open_squares(w: Writer, u: Var, low: str, high: str) -> None:
