@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import cpu_kernels
-from .measure import quartiles
+from .measure import quartiles, samples
 from .plot import bars
 
 #: fused multiply-adds that wait for nothing but the multipliers: twelve sums in registers, 100 000 steps
@@ -166,25 +166,10 @@ def measure(work: Work, threads: int, seconds: float, with_compile: bool) -> Row
         **{n: (lambda f=f: f(*work.inputs)) for n, f in systems.items()},
     }
     clock = time.thread_time if threads == 1 else time.perf_counter
-    samples: dict[str, list[float]] = {n: [] for n in calls}
-    repeats = {n: max(1, int(2e-3 / max(_once(call, clock), 1e-7))) for n, call in calls.items()}
-    start = time.perf_counter()
-    while time.perf_counter() - start < seconds or len(samples["peak"]) < 5:
-        for name, call in calls.items():
-            begin = clock()
-            for _ in range(repeats[name]):
-                call()
-            samples[name].append((clock() - begin) / repeats[name])
-    medians = {n: statistics.median(s) for n, s in samples.items()}
-    ratios = {n: quartiles([e / s for e, s in zip(samples["eager"], samples[n])]) for n in systems}
-    return Row(work.name, work.flops, medians, ratios, flops / min(samples["peak"]) * threads)
-
-
-def _once(call: Callable[[], Any], clock: Callable[[], float]) -> float:
-    call()
-    begin = clock()
-    call()
-    return clock() - begin
+    taken = samples(calls, budget=seconds, lasting=2e-3, clock=clock)
+    medians = {n: statistics.median(s) for n, s in taken.items()}
+    ratios = {n: quartiles([e / s for e, s in zip(taken["eager"], taken[n])]) for n in systems}
+    return Row(work.name, work.flops, medians, ratios, flops / min(taken["peak"]) * threads)
 
 
 def table(rows: list[Row], threads: int) -> Table:

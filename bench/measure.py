@@ -27,17 +27,18 @@ def samples(
     *,
     budget: float = 2.0,
     least: int = 5,
+    lasting: float = 2e-4,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds of each call, one sample a round, taken in turns so that a drifting machine drifts for all alike.
 
-    budget: seconds in all; short calls are repeated inside one sample until it lasts about 0.2 ms.
+    budget: seconds in all; short calls are repeated inside one sample until it is about `lasting` seconds.
     """
     repeats = {}
     for name, call in calls.items():
         call()
         once = min(seconds(call) for _ in range(3))
-        repeats[name] = max(1, int(2e-4 / max(once, 1e-7)))
+        repeats[name] = max(1, int(lasting / max(once, 1e-7)))
     found: dict[str, list[float]] = {name: [] for name in calls}
     start = time.perf_counter()
     while time.perf_counter() - start < budget or len(next(iter(found.values()))) < least:
