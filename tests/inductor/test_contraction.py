@@ -257,21 +257,21 @@ def test_code_generators_say_why_they_leave_a_product_to_the_library(codegen, bl
 
 
 PLAIN = Product(Axes((), (128,), (256,), (64,)), dt.float32, finished=True)
-LEFT = {
-    "nothing-to-finish": dataclasses.replace(PLAIN, finished=False),
-    "nothing-to-block": dataclasses.replace(PLAIN, axes=Axes((), (128,), (), (64,))),
-    "nothing-to-block ": Product(Axes((), (), (4096,), (1024,)), dt.float32, finished=True),
-    "halves": dataclasses.replace(PLAIN, dtype=dt.bfloat16),
-    "windows": dataclasses.replace(PLAIN, axes=Axes((), (2, 14, 14), (32,), (16, 3, 3)), windows="gathered"),
-    "no-number": dataclasses.replace(PLAIN, axes=Axes((), (M,), (256,), (64,))),
-}
+LEFT = [
+    ("nothing-to-finish", dataclasses.replace(PLAIN, finished=False)),
+    ("nothing-to-block", dataclasses.replace(PLAIN, axes=Axes((), (128,), (), (64,)))),
+    ("nothing-to-block", Product(Axes((), (), (4096,), (1024,)), dt.float32, finished=True)),
+    ("halves", dataclasses.replace(PLAIN, dtype=dt.bfloat16)),
+    ("windows", dataclasses.replace(PLAIN, axes=Axes((), (2, 14, 14), (32,), (16, 3, 3)), windows="gathered")),
+    ("no-number", dataclasses.replace(PLAIN, axes=Axes((), (M,), (256,), (64,)))),
+]
 
 
-@pytest.mark.parametrize("code", LEFT)
-def test_what_cpp_leaves_to_the_library(code):
+@pytest.mark.parametrize(("code", "product"), LEFT)
+def test_what_cpp_leaves_to_the_library(code, product):
     assert cpp.emits(PLAIN) == "contraction"
-    said = cpp.emits(LEFT[code])
-    assert isinstance(said, Refusal) and said.code == code.strip()
+    said = cpp.emits(product)
+    assert isinstance(said, Refusal) and said.code == code
 
 
 @pytest.mark.parametrize("product", [
