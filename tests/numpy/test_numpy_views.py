@@ -157,6 +157,21 @@ def test_an_argument_of_the_function_is_copied_only_where_it_is_asked():
         assert [r is x for r in function(x)] == [True] * 7 + [False]
 
 
+@pytest.mark.parametrize("x", (np.arange(-3.0, 3.0), np.arange(-3, 3), np.array(2.0), np.arange(3) * 1j), ids=str)
+def test_the_conjugate_of_what_a_mask_takes_is_the_array_itself_where_it_is_real(x):
+    def f(x, mask):
+        taken = x[mask]
+        same, copied = taken.conj(), np.conj(taken)
+        taken += 1
+        return taken, same, taken.conjugate(), copied
+
+    for function in (f, compiled(f, "inductor", fullgraph=False)):
+        taken, same, also, copied = function(x.copy(), x.real > 0)
+        real = x.dtype.kind != "c"
+        assert (same is taken, also is taken, copied is taken) == (real, real, False)
+        assert facts((same, copied), x) == facts((f(x.copy(), x.real > 0)[1], f(x.copy(), x.real > 0)[3]), x)
+
+
 def test_a_row_at_a_computed_place_is_a_view():
     def largest(x):
         row = x[x[:, 0].argmax()]

@@ -315,10 +315,9 @@ ATTRIBUTES: dict[str, Maker] = {
 
 def _conjugate(b: ArrayBuilder, a: Any, out: Any) -> Any:
     """`a.conj()`: the array itself where there is nothing to conjugate. (`np.conj(a)` is a copy.)"""
-    real = isinstance(a, Array) and a.kind != "c"
-    if not real or out is not None:
+    if a.dtype.kind == "c" or out is not None:
         return call_ufunc(b, np.conjugate, a, out=out)
-    return b.snapshot(a) if a.scalar else a
+    return b.snapshot(a) if isinstance(a, Array) and a.scalar else a
 
 
 def _reinterpret(b: ArrayBuilder, a: Array, dtype: Any, cls: Any) -> Array:
