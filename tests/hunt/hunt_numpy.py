@@ -116,6 +116,14 @@ class NumpyArrays:
             copied = copied.astype(np.clongdouble if value.dtype.kind == "c" else np.longdouble)
         return copied if isinstance(value, np.ndarray) else copied[()]
 
+    def floating(self, value: Any) -> Any:
+        return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind in "iu" else value
+
+    def cancelled(self, value: Any, made: Any) -> Any:
+        if not self.is_float(made) or made.shape != value.shape:
+            return made
+        return np.where(np.abs(made - value) >= np.abs(value), np.zeros_like(made), made)
+
     def assign(self, value: Any, made: Any) -> Any:
         if not self.is_float(made) or made.shape != value.shape or (made.dtype.kind, value.dtype.kind) == ("c", "f"):
             return value

@@ -120,6 +120,15 @@ class TorchArrays:
         wanted = torch.complex128 if value.is_complex() else torch.float64
         return value.to(wanted, copy=True) if wide and self.is_float(value) else value.clone()
 
+    def floating(self, value: torch.Tensor) -> torch.Tensor:
+        is_integer = not (value.dtype.is_floating_point or value.is_complex() or value.dtype == torch.bool)
+        return value.double() if is_integer else value
+
+    def cancelled(self, value: torch.Tensor, made: Any) -> Any:
+        if not self.is_float(made) or made.shape != value.shape:
+            return made
+        return torch.where((made - value).abs() >= value.abs(), torch.zeros_like(made), made)
+
     def assign(self, value: torch.Tensor, made: Any) -> torch.Tensor:
         alike = self.is_float(made) and made.shape == value.shape and made.is_complex() == value.is_complex()
         return value.copy_(made) if alike and not _repeats(value) else value

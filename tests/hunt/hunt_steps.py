@@ -108,6 +108,8 @@ class Arrays(Protocol):
     def noise(self, seed: int) -> Any: ...  # a generator
     def is_float(self, value: Any) -> bool: ...  # real or complex
     def copy(self, value: Any, wide: bool = False) -> Any: ...  # wide: floats in their widest type
+    def floating(self, value: Any) -> Any: ...  # integers of an array as floats
+    def cancelled(self, value: Any, made: Any) -> Any: ...  # `made`, with zeros for elements that are no larger than they changed by
     def assign(self, value: Any, made: Any) -> Any: ...  # `made` rounded, in place where it can be
     def unbounded(self, value: Any) -> Any: ...  # infinities for elements whose squares are beyond their type
     def bounded(self, value: Any) -> Any: ...  # ones for these, where there is no wider type
@@ -261,7 +263,8 @@ class Noise:
     seed: of the disturbances; odd ones make NaNs negative
     wide: nothing is disturbed, but each step computed in the widest type there is and rounded once: how far the framework
           itself is from that, another way may be too. What may leave the range of that type where elements are joined does
-    bounded: nothing leaves the range of the widest type on the way: whether it does is the framework's choice
+    bounded: nothing leaves the range of the widest type on the way: whether it does is the framework's choice; and what cancels to
+          the last digit where elements are joined is zero, as in another order it may be
     """
 
     seed: int
@@ -289,7 +292,10 @@ class Noise:
         others = self._others(step, [values[i] for i in used], arrays, rng)
         made = function(*(values[i] for i in used), call.n, call.k)
         if arrays.is_float(made) and (step.writes or not any(arrays.share(made, v) for v in values)):
-            made = arrays.assign(made, self._other(function, others, call, arrays)) if others else made
+            other = self._other(function, others, call, arrays) if others else None
+            if other is not None:
+                lost = arrays.cancelled(made, other) if self.bounded else other
+                made = arrays.assign(made, lost)
             made = made if self.wide else arrays.disturb(made, rng, self._negative)
         if step.writes:
             values[target] = made
@@ -309,6 +315,8 @@ class Noise:
         if leaves:
             copies = [arrays.bounded(v) if arrays.is_float(v) else v for v in copies]
         if not self.wide:
+            if joins:  # sums of integers that are floats on the way
+                copies = [arrays.floating(v) for v in copies]
             return [arrays.disturb(v, rng, self._negative) if arrays.is_float(v) else v for v in copies]
         return [arrays.unbounded(v) if joins and arrays.is_float(v) else v for v in copies]
 

@@ -316,3 +316,20 @@ def test_spectra_and_parts_of_numbers_lie_as_what_they_are_made_of(backend):
 
     for x in LAID_OUT:
         agree(f, x, backend=backend)
+
+
+def test_a_product_with_a_scalar_is_row_major_where_numpy_asks_blas():
+    def f(a, x):
+        return np.dot(a, x), np.dot(x, a), x.dot(3), np.inner(a, x), np.multiply(a, x)
+
+    for dtype in ("f4", "f8", "c16", "f2", "i8", "?"):
+        for x in (np.asfortranarray(X2), X2.T, X2[:, ::-1], X3.transpose(1, 0, 2), X2[:, 0]):
+            agree(f, np.array(2).astype(dtype), x.astype(dtype), backend="inductor")
+
+
+def test_an_order_that_is_asked_of_a_ufunc():
+    def f(x):
+        return np.sin(x, order="C"), np.add(x, x, order="C", out=np.empty_like(x)), np.divmod(x, 2.0, order="C")
+
+    for x in (np.asfortranarray(X2), X2.T, X2[:, ::-1], X3.transpose(1, 0, 2)):
+        agree(f, x, backend="inductor")

@@ -60,10 +60,16 @@ def dot(b: ArrayBuilder, a: Any, b_: Any, out: Any = None) -> Any:
     if isinstance(out, Array) and not (out.ndim and layout.is_c_contiguous(out.shape, out.strides)):
         raise unsupported("np.dot with out= of no axes, which it does not return, or not row by row, which it refuses")
     if not x.ndim or not y.ndim:
-        return b.into(out, call_ufunc(b, np.multiply, x, y))
+        return b.into(out, _with_scalar(b, x, y))
     if y.ndim <= 2 and x.ndim <= 2:
         return b.into(out, matmul(b, x, y))
     return b.into(out, tensordot(b, x, y, (x.ndim - 1, max(y.ndim - 2, 0))))
+
+
+def _with_scalar(b: ArrayBuilder, x: Array, y: Array) -> Any:
+    """A product with an array of no axes. NumPy lets BLAS scale matrices of its types, into rows."""
+    by_blas = np.result_type(x.dtype, y.dtype).char in "fdFD" and max(x.ndim, y.ndim) == 2
+    return call_ufunc(b, np.multiply, x, y, order="C" if by_blas else "K")
 
 
 def vdot(b: ArrayBuilder, a: Any, b_: Any) -> Any:
@@ -74,7 +80,7 @@ def vdot(b: ArrayBuilder, a: Any, b_: Any) -> Any:
 def inner(b: ArrayBuilder, a: Any, b_: Any) -> Any:
     x, y = b.lift(a), b.lift(b_)
     if not x.ndim or not y.ndim:
-        return call_ufunc(b, np.multiply, x, y)
+        return _with_scalar(b, x, y)
     return matmul(b, x, y) if x.ndim == y.ndim == 1 else tensordot(b, x, y, (-1, -1))
 
 

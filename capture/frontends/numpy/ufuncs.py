@@ -118,6 +118,8 @@ def call_ufunc(b: ArrayBuilder, ufunc: np.ufunc, *args: Any, out: Any = None, wh
     results = _at_once(b, ufunc, inputs, dtype=dtype, casting=casting) or _results(b, ufunc, inputs, dtype, casting)
     if where is not True:
         results = [_choose(b, where, r, o) for r, o in zip(results, outs)]
+    if order == "C":
+        results = [r if r.scalar or layout.is_c_contiguous(r.shape, r.strides) else b.copy(r, "C") for r in results]
     finished = tuple(b.into(o, r, casting, spreads=True) for o, r in zip(outs, results))
     return finished[0] if len(finished) == 1 else finished
 
