@@ -109,7 +109,9 @@ class Arrays(Protocol):
     def is_float(self, value: Any) -> bool: ...  # real or complex
     def copy(self, value: Any, wide: bool = False) -> Any: ...  # wide: floats in their widest type
     def floating(self, value: Any) -> Any: ...  # integers of an array as floats
-    def cancelled(self, value: Any, made: Any) -> Any: ...  # `made`, with zeros for elements that are no larger than they changed by
+    def cancelled(
+        self, value: Any, made: Any
+    ) -> Any: ...  # `made`, with zeros for elements that are no larger than they changed by
     def assign(self, value: Any, made: Any) -> Any: ...  # `made` rounded, in place where it can be
     def unbounded(self, value: Any) -> Any: ...  # infinities for elements whose squares are beyond their type
     def bounded(self, value: Any) -> Any: ...  # ones for these, where there is no wider type
