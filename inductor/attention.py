@@ -11,7 +11,7 @@ where f works point by point: scales, masks, biases, soft caps.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .contraction import Attention
@@ -159,21 +159,26 @@ class Streaming(Expanding):
         super().__init__(ops, graph)
         #: the row in place of `contract`
         self.sums = CONTRACT
+        #: how the result is to lie in memory
+        self.result: TensorMeta | None = None
 
     def append(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
         if row is CONTRACT and self.sums is not CONTRACT:
             row, attrs = self.sums, self.sums.bind(attrs)
+        if row is ATTEND and self.result is not None and meta.shape == self.result.shape:
+            # laid out as the program's own result: what reads that in another shape finds heads side by side
+            meta = replace(meta, stride=self.result.stride)
         return super().append(row, inputs, attrs, meta)
 
     def put(self, node: Node, inputs: Sequence[Node | None], sums: Op = CONTRACT) -> Node:
         """What a node's row says that it computes, in the node's own strides."""
         assert node.op.contraction is not None
-        outer, self.sums = self.sums, sums
+        outer, self.sums, self.result = self.sums, sums, None if isinstance(node.meta, tuple) else node.meta
         detached = Node(node.op, tuple(inputs), node.attrs, node.meta, node.name, node.loc, node.origin)
         try:
             made: Node = node.op.contraction(self, detached)
         finally:
-            self.sums = outer
+            self.sums, self.result = outer, None
         return made if made.meta.stride == node.meta.stride else self.call("restride", made, stride=node.meta.stride)
 
 

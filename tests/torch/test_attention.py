@@ -268,6 +268,24 @@ def test_what_follows_is_fused_where_it_fits():
     assert strategies[0] == "attention" and len(strategies) == 2 and calls == 0
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_product_behind_finds_heads_side_by_side(bias):
+    """Attention's result lies as eager's: (tokens, heads) by columns, so that the output's product walks one inner axis."""
+    x, w = T(2, 48, 64), T(64, 64)
+    offset = T(64) if bias else None
+
+    def f(x, w):
+        q, k, v = (y.view(2, 48, 4, 16).transpose(1, 2) for y in (x, x * 2, x + 1))
+        mixed = attention(q, k, v).transpose(1, 2).reshape(2, 48, 64)
+        return torch.relu(F.linear(mixed, w, offset))
+
+    with torch.no_grad():
+        said = quern.explain(f)(x, w)
+    torch.testing.assert_close(said.result, f(x, w), rtol=3e-5, atol=3e-5)
+    (product,) = (k for k in said.graphs[0].record.plan.kernels if k.strategy == "contraction")
+    assert "for p0 < 96, p1 < 64, r0 < 64:" in product.loops
+
+
 def test_threads_do_not_show():
     args = QKV(1, 2, rows=300, keys=300)
     f = quern.compile(softmaxed)
