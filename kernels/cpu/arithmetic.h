@@ -50,24 +50,51 @@ template <class T> INLINE T remainder(T a, T b) {
   if (b == 0 || (is_signed<T> && b == (T)-1)) return 0;
   return a % b;
 }
-// C's remainder: the dividend's sign
+// C's remainder of floats: the dividend's sign. Exact: a quotient is off by its last bit at most, so what is left of the dividend is a
+// multiple of the smaller one's last bit, below 2^53 of them; each step takes 53 bits off a quotient that has more, and a step too far is taken back.
+template <class V> INLINE V float_remainder(V a, V b) {
+  const V x = vector_math::abs_float(a), y = vector_math::abs_float(b), first = x / y, inf = splat<V>(__builtin_inff());
+  V r = x, q = first;
+  for (;;) {
+    r = (vector_math::abs_float(r) < y) ? r : vector_math::fma(-vector_math::trunc(q), y, r);
+    if (!any(vector_math::abs_float(r) >= y)) break;
+    q = r / y;
+  }
+  r = vector_math::copysign((r < 0) ? r + y : r, a);
+  auto beyond = (first == inf) & (x < inf) & (y > 0);  // the quotient leaves the range
+  if (__builtin_expect(any(beyond), 0)) {
+    for (int l = 0; l < lanes<V>; ++l)
+      if (beyond[l]) r[l] = same<lane<V>, f32> ? (lane<V>)__builtin_fmodf(a[l], b[l]) : (lane<V>)__builtin_fmod(a[l], b[l]);
+  }
+  return r;
+}
 template <class V> INLINE V fmod(V a, V b) {
-  if constexpr (!is_scalar<V>) return each(a, b, [](lane<V> x, lane<V> y) { return fmod(x, y); });
-  else if constexpr (same<V, f32>) return __builtin_fmodf(a, b);
+  if constexpr (same<V, f32>) return __builtin_fmodf(a, b);
   else if constexpr (same<V, f64>) return __builtin_fmod(a, b);
-  else return remainder(a, b);
+  else if constexpr (is_scalar<V>) return remainder(a, b);
+  else if constexpr (is_float<lane<V>>) return float_remainder(a, b);
+  else return each(a, b, [](lane<V> x, lane<V> y) { return remainder(x, y); });
 }
 // Python's remainder: the divisor's sign
 template <class V> INLINE V mod(V a, V b) {
-  if constexpr (!is_scalar<V>) return each(a, b, [](lane<V> x, lane<V> y) { return mod(x, y); });
-  else {
+  if constexpr (is_scalar<V>) {
     V r = fmod(a, b);
     return r != 0 && (r < 0) != (b < 0) ? (V)(r + b) : r;
-  }
+  } else if constexpr (is_float<lane<V>>) {
+    V r = float_remainder(a, b);
+    return ((r != 0) & ((bits<V>)(r < 0) ^ (bits<V>)(b < 0))) ? r + b : r;
+  } else return each(a, b, [](lane<V> x, lane<V> y) { return mod(x, y); });
 }
 // Python's //. For floats by way of the exact remainder, as eager does: 1 // 0.1 is 9.
 template <class V> INLINE V floordiv(V a, V b) {
-  if constexpr (!is_scalar<V>) return each(a, b, [](lane<V> x, lane<V> y) { return floordiv(x, y); });
+  if constexpr (!is_scalar<V> && is_float<lane<V>>) {
+    V r = float_remainder(a, b), q = (a - r) / b;
+    q = ((r != 0) & ((bits<V>)(b < 0) ^ (bits<V>)(r < 0))) ? q - 1 : q;
+    V whole = vector_math::floor(q);
+    whole = (q - whole > 0.5f) ? whole + 1 : whole;
+    return (b == 0) ? a / b : (q == 0) ? vector_math::copysign(V{}, a / b) : whole;
+  }
+  else if constexpr (!is_scalar<V>) return each(a, b, [](lane<V> x, lane<V> y) { return floordiv(x, y); });
   else if constexpr (is_float<V>) {
     if (b == 0) return a / b;
     V r = fmod(a, b), q = (a - r) / b;
