@@ -232,7 +232,9 @@ def fuse(left: Group, right: Group, shared: list[str]) -> Group | Refusal:
     if not all(reads_where_it_writes(fused, s, s.buffer) for s in forwarded if s.buffer in overwritten):
         return Refusal("overwrites-input", "legality")
     if any(reduces_under_mask(e) for e in postorder([s.value for s in fused.stores])):
-        return Refusal("reduction-under-mask", "legality", "some points of the reduced axis would be left out")
+        return Refusal(
+            "reduction-under-mask", "heuristic", "what it reads would be computed again where the condition holds"
+        )
     refusals = (_ends_contraction(left, right, fused), _too_much(left, right, fused))
     return next((refusal for refusal in refusals if refusal is not None), fused)
 

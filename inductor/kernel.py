@@ -22,13 +22,14 @@ from .loops import (
     Var,
     as_index,
     expr,
+    index_interval,
     is_in_order,
     points,
     postorder,
     rewrite,
     substitution,
 )
-from .loops.legality import malformed
+from .loops.legality import malformed, unconditional
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,12 @@ def _sizes_in(index: Index) -> Iterator[Dim]:
             yield from _sizes_in(atom.base)
 
 
+def _is_beyond(index: Index, size: Dim) -> bool:
+    """Whether an index surely leaves a buffer at some point of its loops, which have points."""
+    found = index_interval(index) if index.is_affine and isinstance(size, int) else None
+    return found is not None and not 0 <= found[0] <= found[1] < size
+
+
 def _touched(b: Buffer, places: Iterable[tuple[str, Index]]) -> Dim:
     """Bytes of a buffer at which some of these places are."""
     total: Dim = 0
@@ -191,13 +198,16 @@ class Kernel:
         """Check legality; raises InternalError with all that is wrong and the kernel's text.
 
         Legal: every buffer touched is an argument, and is loaded and stored as what it holds; one that is both is loaded only
-        where it is stored at; variables belong to p or r, and symbols are arguments. Expressions are those of `loops.Expr`:
+        where it is stored at, and inside its bounds where no condition guards the load; variables belong to p or r, and symbols are arguments. Expressions are those of `loops.Expr`:
         scalar ops take their operands' types, half types are only loaded, cast, chosen and stored, and a reduction or prefix
         is taken over the whole of r.
         """
         args = {b.name: b for b in self.args}
         problems = [f"{name} is an argument twice" for name, n in Counter(b.name for b in self.args).items() if n > 1]
         places: dict[str, list[Index]] = {}
+        has_points = all(v.extent != 0 for v in (*self.p, *self.r))
+        computed = unconditional(root for s in self.stores for root in s.roots) if has_points else ()
+        everywhere = set(map(id, computed))
         for s in self.stores:
             places.setdefault(s.buffer, []).append(s.index)
         for e in postorder([root for s in self.stores for root in s.roots]):
@@ -209,6 +219,8 @@ class Kernel:
                     problems.append(f"{name} is not an argument")
                 elif args[name].dtype != e.dtype:
                     problems.append(f"{name} holds {args[name].dtype} and is loaded as {e.dtype}")
+                elif id(e) in everywhere and _is_beyond(index, args[name].size):
+                    problems.append(f"{name} of {args[name].size} elements is read at {index} at every point")
                 problems += [
                     f"{name} is read at {index} and written at {i}" for i in places.get(name, ()) if i != index
                 ]

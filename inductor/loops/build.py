@@ -51,7 +51,7 @@ def masked(cond: Expr, value: Expr, other: Expr) -> Expr:
 
 
 def reduces_under_mask(e: Expr) -> bool:
-    """Whether a `masked` holds a reduction while its condition differs along r: the reduction would miss points."""
+    """Whether a `masked` holds a reduction while its condition differs along r: what both read is computed with and without it."""
     return e.op == "masked" and e.args[0].varies_in_r and e.args[1].reduce_depth > 0
 
 

@@ -224,6 +224,8 @@ class Expr:
     attend | score, value    | EMPTY_ROWS                | over all of r: the mean of value, weighed by exp(score)
     <name> | values          |                           | a pointwise op (see inductor.ops.scalar); args have its operand dtype
 
+    What runs over r (`reduce`, `scan`, `attend`) does so at every p and over all of r, also where it stands under a condition that does
+    not hold there: nobody but conditions below it guards what it reads.
     `attend` is attention's softmax and the product behind it, as one pass may compute both: sum(exp(score - m) * value) divided by
     sum(exp(score - m)), m being the largest score of the row.
     Half types never appear as operands of arithmetic: lowering inserts casts to float32.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..dtypes import HALVES, DType, bool_, int64
 from ..ops.scalar import SCALAR, ScalarOp
-from .build import reduces_under_mask
-from .language import Expr, FloorDiv, Index, Indirect, Mod
+from .language import Expr, FloorDiv, Index, Indirect, Mod, postorder
 from .reducers import REDUCERS
 
 #: operands of what is no scalar op
@@ -26,8 +25,6 @@ def malformed(e: Expr) -> str:
         return f"{e.op} of {len(e.args)} operands, not {arity}"
     if e.dtype in HALVES and e.op not in _HALF or e.op not in _HALF and any(a.dtype in HALVES for a in e.args):
         return f"arithmetic in a half type: {e.op}"
-    if reduces_under_mask(e):
-        return "a reduction under a condition that varies along r"
     types = [a.dtype for a in e.args]
     if row is not None:
         return _scalar(row, types, e.dtype)
@@ -44,6 +41,19 @@ def malformed(e: Expr) -> str:
     if e.op == "const" and not isinstance(e.attr, (bool, int, float)) and e.dtype != int64:
         return f"a size as {e.dtype}"
     return ""
+
+
+def unconditional(roots: Iterable[Expr]) -> list[Expr]:
+    """What is computed at every point: no condition stands above it, or one above what runs over r, which holds for no part of a row."""
+    roots = list(roots)
+    found: dict[int, Expr] = {}
+    stack = roots + [e for e in postorder(roots) if e.op in ("reduce", "scan", "attend")]
+    while stack:
+        e = stack.pop()
+        if id(e) not in found:
+            found[id(e)] = e
+            stack += (e.args[0], e.args[2]) if e.op == "masked" else e.below()
+    return list(found.values())
 
 
 def _scalar(row: ScalarOp, types: Sequence[DType], result: DType) -> str:

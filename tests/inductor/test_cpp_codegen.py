@@ -478,7 +478,7 @@ def count_true(n: int, m: int) -> Case:
 
 
 def masked_reduction(n: int, m: int) -> Case:
-    """A reduction that exists only for half of the points: no load may happen for the others."""
+    """A reduction that only half of the points ask for."""
     p, r = space(2 * n), space(m, name="r")
     first = op("lt", L.index_value(as_index(p[0])), const(n, int64))
     total = L.reduce("sum", L.load("x", at((*p, *r), m, 1), float32))
@@ -486,7 +486,31 @@ def masked_reduction(n: int, m: int) -> Case:
         p,
         r,
         [Store("out", as_index(p[0]), L.masked(first, total, const(-1.0)))],
-        {"x": (float32, n * m), "out": (float32, 2 * n)},
+        {"x": (float32, 2 * n * m), "out": (float32, 2 * n)},
+        tolerance=1e-5,
+    )
+
+
+def masked_prefix(n: int, m: int, row: int, column: int) -> Case:
+    """A running sum that only half of the points of each row ask for, some under two conditions and some lane by lane."""
+    p, r = space(n), space(m, name="r")
+    where = at((*p, *r), row, column)
+    x, i = L.load("x", where, float32), L.load("i", where, int64)
+    late = op("ge", L.index_value(as_index(r[0])), const(m // 2, int64))
+    even = op("eq", op("mod", L.index_value(as_index(p[0]) + as_index(r[0])), const(2, int64)), const(0, int64))
+    running = L.expr("scan", x, dtype=float32, attr="sum")
+    place = L.expr("scan", i, dtype=int64, attr="sum")
+    value = L.masked(late, L.masked(even, op("mul", running, x), L.load("w", L.indirect(place), float32)), const(-1.0))
+    return case(
+        p,
+        r,
+        [Store("out", where, value)],
+        {
+            "x": (float32, n * m),
+            "i": (int64, np.arange(n * m) % 2),
+            "w": (float32, m + 1),
+            "out": (float32, n * m),
+        },
         tolerance=1e-5,
     )
 
@@ -667,6 +691,8 @@ ZOO: dict[str, Callable[[], Case]] = {
     "causal": lambda: causal(41),
     "count true": lambda: count_true(6, 100),
     "masked reduction": lambda: masked_reduction(4, 50),
+    "masked prefix": lambda: masked_prefix(5, 100, 100, 1),
+    "masked prefix columns": lambda: masked_prefix(50, 41, 1, 50),
     "gathered rows": lambda: gathered_rows(40, 30, 9),
     "index of max": lambda: index_of_max(20, 50),
     "cumsum": lambda: scan_rows(5, 100, "sum"),

@@ -254,9 +254,18 @@ KERNELS = {
     "reduction without space": Broken(
         "reduce without a reduction space", out(reduce("sum", load("x", ROW, float32)), ROW), (("r", ()),)
     ),
-    "reduction under a condition along r": Broken(
-        "a reduction under a condition that varies along r",
-        out(masked(load("truth", AT, bool_), reduce("sum", X), X)),
+    "read behind the end": Broken("x of 32 elements is read at", out(load("x", AT + 1, float32))),
+    "read before the beginning": Broken("x of 32 elements is read at", out(load("x", AT + -1, float32))),
+    "read behind the end where no condition holds": Broken(
+        "x of 32 elements is read at", out(masked(load("truth", AT, bool_), X, load("x", AT + 1, float32)))
+    ),
+    "row that leaves its buffer under a condition": Broken(
+        "x of 32 elements is read at",
+        out(masked(load("truth", ROW, bool_), reduce("sum", load("x", AT + 1, float32)), X)),
+    ),
+    "prefix that leaves its buffer under a condition": Broken(
+        "x of 32 elements is read at",
+        out(masked(load("truth", AT, bool_), expr("scan", load("x", AT + 1, float32), dtype=float32, attr="sum"), X)),
     ),
     "reduction of another type": Broken("reduce.sum of float32 as int64", out(expr("reduce", X, dtype=int64, attr="sum"))),
     "unknown reduction": Broken("an unknown reduction median", out(expr("reduce", X, dtype=float32, attr="median"))),
@@ -276,6 +285,19 @@ KERNELS = {
 
 def test_the_kernel_is_legal() -> None:
     WHOLE.verify()
+
+
+GUARDED = masked(load("truth", AT, bool_), load("x", AT + 1, float32), X)
+LEGAL = {
+    "guarded load": GUARDED,
+    "row of guarded loads": masked(load("truth", ROW, bool_), reduce("sum", GUARDED), X),
+    "reduction under a condition along r": masked(load("truth", AT, bool_), reduce("sum", X), X),
+}
+
+
+@pytest.mark.parametrize("name", LEGAL)
+def test_a_condition_guards_what_is_read_at_its_own_point(name: str) -> None:
+    replace(WHOLE, stores=out(LEGAL[name])).verify()
 
 
 @pytest.mark.parametrize("rule", KERNELS)

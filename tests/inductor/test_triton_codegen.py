@@ -309,17 +309,22 @@ def test_names_that_would_clash_are_changed() -> None:
     np.testing.assert_array_equal(out, x + y)
 
 
-def test_a_masked_reduction_is_refused() -> None:
+def test_a_row_under_a_condition_is_read_whole() -> None:
     p, r = Var("p0", 8), Var("r0", 4, True)
-    total = L.reduce("sum", L.load("x", as_index(p) * 4 + as_index(r), float32))
-    inside = L.expr("lt", L.index_value(as_index(p)), L.const(5, int64), dtype=bool_)
-    value = L.masked(inside, total, L.const(0.0, float32))
-    kernel = Kernel(
-        "m", (p,), (r,), (Store("out", as_index(p), value),), (Buffer("x", float32, 20), Buffer("out", float32, 8))
-    )
-    for options in (TritonOptions(), TritonOptions(persistent=False, row_block=4)):
-        with pytest.raises(InternalError, match="a reduce that reads memory stands under a mask"):
-            generate(kernel, options)
+    at = as_index(p) * 4 + as_index(r)
+    x = L.load("x", at, float32)
+    prefix = L.expr("scan", x, dtype=float32, attr="sum")
+    inside = L.expr("lt", L.index_value(as_index(p) + as_index(r)), L.const(5, int64), dtype=bool_)
+    value = L.masked(inside, L.expr("sub", prefix, L.reduce("max", x), dtype=float32), L.const(0.0, float32))
+    args = (Buffer("x", float32, 32), Buffer("out", float32, 32))
+    given = np.random.default_rng(0).standard_normal((8, 4)).astype("f")
+    expected = given.cumsum(1) - given.max(1, keepdims=True)
+    expected[np.add.outer(np.arange(8), np.arange(4)) >= 5] = 0
+    for options in (TritonOptions(), TritonOptions(persistent=False, row_block=2)):
+        out = np.empty((8, 4), "f")
+        source = generate(Kernel("m", (p,), (r,), (Store("out", at, value),), args), options)
+        interpret(source)(given.ctypes.data, out.ctypes.data)
+        np.testing.assert_allclose(out, expected, rtol=1e-6)
 
 
 def test_softmax_of_a_long_row_reads_it_twice() -> None:

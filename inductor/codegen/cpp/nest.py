@@ -7,21 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ...dtypes import bool_
 from ...kernel import Kernel, Store
-from ...loops import Expr, Indirect, Var, expr, postorder
+from ...loops import Expr, Indirect, Var, postorder
 from .cost import accumulator_types, choose_vector, lanes_for, nanoseconds
 from .indexing import index_vars
-
-#: a reduction and the condition under which its loads may happen (None: always)
-Reduction = tuple[Expr, "Expr | None"]
 
 
 @dataclass(frozen=True)
 class Pass:
     """One run over r: the reductions that it completes and the stores that it does on the way."""
 
-    reductions: tuple[Reduction, ...]
+    reductions: tuple[Expr, ...]
     stores: tuple[Store, ...]
 
 
@@ -56,7 +52,7 @@ class Nest:
         return self.vector is not None and not self.vector.is_reduction
 
     @property
-    def reductions(self) -> tuple[Reduction, ...]:
+    def reductions(self) -> tuple[Expr, ...]:
         """Of all passes, in order."""
         return tuple(x for one in self.passes for x in one.reductions)
 
@@ -96,11 +92,11 @@ def find_passes(kernel: Kernel) -> tuple[tuple[Pass, ...], tuple[Store, ...]]:
     for s in kernel.stores:
         (along if _varies_in_r(s) else final).append(s)
     depths = [_store_depth(s) for s in along]
-    last = max([e.reduce_depth - 1 for e, _ in reductions] + depths, default=-1)
+    last = max([e.reduce_depth - 1 for e in reductions] + depths, default=-1)
     when = [last if s.buffer in kernel.reads else d for s, d in zip(along, depths)]
     passes = tuple(
         Pass(
-            tuple(x for x in reductions if x[0].reduce_depth - 1 == d),
+            tuple(e for e in reductions if e.reduce_depth - 1 == d),
             tuple(s for s, at in zip(along, when) if at == d),
         )
         for d in range(last + 1)
@@ -117,33 +113,6 @@ def _store_depth(s: Store) -> int:
     return max([s.value.reduce_depth, *inside])
 
 
-def find_reductions(kernel: Kernel) -> list[Reduction]:
-    """Every reduction below the stores with the mask it stands under, operands before users."""
-    found: dict[Reduction, None] = {}
-    seen: set[Reduction] = set()
-    reading: dict[Expr, bool] = {}
-
-    def reads(e: Expr) -> bool:
-        for x in postorder([e], known=reading):
-            reading[x] = x.op == "load" or any(reading[b] for b in x.below())
-        return reading[e]
-
-    def below(e: Expr, mask: Expr | None) -> list[Reduction]:
-        if e.op == "masked":
-            cond, inner, other = e.args
-            both = cond if mask is None else expr("and", mask, cond, dtype=bool_)
-            return [(cond, mask), (inner, both), (other, mask)]
-        return [(b, mask) for b in e.below()]
-
-    roots = [root for s in kernel.stores for root in s.roots]
-    stack: list[tuple[Reduction, bool]] = [((e, None), False) for e in reversed(roots)]
-    while stack:
-        (e, mask), ready = stack.pop()
-        if ready:
-            if e.op == "reduce":
-                found[e, mask if reads(e) else None] = None
-        elif (e, mask) not in seen:
-            seen.add((e, mask))
-            stack.append(((e, mask), True))
-            stack.extend((x, False) for x in reversed(below(e, mask)))
-    return list(found)
+def find_reductions(kernel: Kernel) -> list[Expr]:
+    """Every reduction below the stores, operands before users."""
+    return [e for e in postorder(root for s in kernel.stores for root in s.roots) if e.op == "reduce"]

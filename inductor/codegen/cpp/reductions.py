@@ -12,7 +12,7 @@ from ...loops import Expr, Index, Var, linearize, points
 from ...loops.reducers import REDUCERS, reducer
 from .emit import reducer_name
 from .indexing import dim_text
-from .nest import Nest, Reduction
+from .nest import Nest
 from .writer import Value, Writer
 
 
@@ -64,17 +64,17 @@ def declare(w: Writer, e: Expr, unroll: int = 1, start: str = "") -> str:
     return state
 
 
-def accumulate(w: Writer, states: Sequence[str], reductions: Sequence[Reduction], stores: Sequence[Store]) -> None:
+def accumulate(w: Writer, states: Sequence[str], reductions: Sequence[Expr], stores: Sequence[Store]) -> None:
     """What happens at one point of r: every state takes its value in, and the pass's stores are done."""
-    for state, (e, mask) in zip(states, reductions):
-        _take(w, state, e, mask)
+    for state, e in zip(states, reductions):
+        _take(w, state, e)
     w.stores(stores)
 
 
-def _take(w: Writer, state: str, e: Expr, mask: Expr | None) -> None:
+def _take(w: Writer, state: str, e: Expr) -> None:
     nest = w.nest
     types = nest.accumulator_types(e)
-    value = w.as_type(w.value(e.args[0], mask), types[0])
+    value = w.as_type(w.value(e.args[0]), types[0])
     text = w.as_vector(value) if nest.vector is not None else value.text
     active = "n" if nest.along_r else "full"
     if not is_position(e):
@@ -97,20 +97,18 @@ def result_type(nest: Nest, e: Expr) -> str:
     return types[0]
 
 
-def finish(w: Writer, state: str, x: Reduction) -> None:
+def finish(w: Writer, state: str, e: Expr) -> None:
     """Name a finished reduction in the block around its loops."""
-    e = x[0]
     ctype, lanes = result_type(w.nest, e), w.nest.in_lanes
     part = (".at" if is_position(e) else ".all()") if lanes else ".truth()" if ctype == "bool" else ".value()"
     name = w.fresh()
     w.line(f"{w.type_name(ctype, lanes)} {name} = {state}{part};")
-    know(w, x, Value(name, ctype, lanes, w.level, is_name=True))
+    know(w, e, Value(name, ctype, lanes, w.level, is_name=True))
 
 
-def know(w: Writer, x: Reduction, value: Value) -> None:
+def know(w: Writer, e: Expr, value: Value) -> None:
     """Make a finished reduction known in its block."""
-    e, mask = x
-    w.blocks[value.level].values[e, mask if w.has_loads(e) else None] = value
+    w.blocks[value.level].values[e, None] = value
 
 
 def position_in(r: tuple[Var, ...]) -> Index:

@@ -228,10 +228,11 @@ class Writer:
         return value
 
     def has_loads(self, e: Expr) -> bool:
-        """Whether `e` reads memory: only then does a mask matter to it."""
+        """Whether `e` reads memory where it stands: only then does a mask matter to it. What joins a row reads all of it."""
         if e not in self._loads:
             for x in postorder([e], known=self._loads):
-                self._loads[x] = x.op == "load" or any(self._loads[b] for b in x.below())
+                at_hand = x.op in ("reduce", "scan", "attend")
+                self._loads[x] = x.op == "load" or not at_hand and any(self._loads[b] for b in x.below())
         return self._loads[e]
 
     def _compute(self, e: Expr, mask: Expr | None) -> Value:
@@ -249,7 +250,7 @@ class Writer:
         if e.op == "masked":
             return self._masked(e, mask)
         if e.op == "scan":
-            raise InternalError(f"[cpp] {e} is read {'under a mask' if mask is not None else 'outside its loop'}")
+            raise InternalError(f"[cpp] {e} is read outside its loop")
         if e.op == "dot":
             return self._dot(e, mask)
         if e.op in ("reduce", "attend"):

@@ -7,7 +7,7 @@ from ...contraction import Attention, Product
 from ...kernel import Kernel
 from ...refusal import Refusal
 from ..strategy import Choice, Emitted, choose
-from .module import module_source, refuse_masked_rows
+from .module import module_source
 from .strategies import STRATEGIES, contraction
 from .strategies.way import Request, Way
 from .tiling import TritonOptions
@@ -37,5 +37,4 @@ def emits(asked: Product | Attention) -> str | Refusal:
 
 
 def _choice(kernel: Kernel, options: TritonOptions) -> Choice[Way]:
-    refuse_masked_rows(kernel)
     return choose(STRATEGIES, Request(kernel, options))

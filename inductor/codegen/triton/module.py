@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ....errors import InternalError
 from ....kernels.gpu.library import LIBDEVICE, helpers
 from ....kernels.gpu.source import ENTRY, TritonSource
-from ...kernel import Kernel
-from .reading import below, has_load
 from .sizes import size_text
 from .tiling import Tiling
 from .writer import Writer
@@ -38,15 +35,6 @@ def module_source(w: Writer) -> TritonSource:
         num_warps=tiling.num_warps,
         num_stages=tiling.num_stages,
     )
-
-
-def refuse_masked_rows(kernel: Kernel) -> None:
-    """Reductions run outside any mask. One that reads memory and stands only under masks might read out of bounds."""
-    roots = [e for s in kernel.stores for e in below(s.value, s.index)]
-    free = {id(e) for s in kernel.stores for e in below(s.value, s.index, through_masks=False)}
-    for e in roots:
-        if e.op in ("reduce", "scan") and id(e) not in free and has_load(e):
-            raise InternalError(f"[triton] a {e.op} that reads memory stands under a mask: {e}\n{kernel}")
 
 
 def _space_comment(tiling: Tiling) -> Iterator[str]:

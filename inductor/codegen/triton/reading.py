@@ -34,22 +34,10 @@ def emission_order(root: Expr) -> list[Expr]:
     return out
 
 
-def below(value: Expr, index: Index | None = None, *, through_masks: bool = True) -> list[Expr]:
-    """Every expression below a value and an index; optionally not the values of `masked` expressions."""
+def below(value: Expr, index: Index | None = None) -> list[Expr]:
+    """Every expression below a value and an index."""
     from_index = [a.value for a in index.atoms() if isinstance(a, Indirect)] if index is not None else []
-    if through_masks:
-        return postorder([value, *from_index])
-    seen: dict[int, Expr] = {}
-    stack = [value, *from_index]
-    while stack:
-        e = stack.pop()
-        if id(e) in seen:
-            continue
-        seen[id(e)] = e
-        stack += (e.args[0], e.args[2]) if e.op == "masked" else e.args
-        where = e.attr if e.op == "index" else e.attr[1] if e.op == "load" else None
-        stack += [a.value for a in where.atoms() if isinstance(a, Indirect)] if where is not None else []
-    return list(seen.values())
+    return postorder([value, *from_index])
 
 
 def unique(exprs: list[Expr]) -> list[Expr]:

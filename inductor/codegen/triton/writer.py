@@ -195,7 +195,7 @@ class Writer:
             inner = self.value(e.args[0], conds)
             self.know(e, conds, Value(cast_text(inner.text, e.args[0].dtype, e.dtype), inner.axes))
         elif e.op in ("reduce", "scan") and conds:
-            self.remember(e, conds, self.value(e))  # `module.refuse_masked_rows` made sure that it may run unmasked
+            self.remember(e, conds, self.value(e))  # it runs over whole rows, whatever it stands under
         elif e.op == "reduce":
             self.joining.reduce(self, e)
         elif e.op == "scan":

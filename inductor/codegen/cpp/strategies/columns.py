@@ -1,4 +1,4 @@
-"""Reductions over many rows with the lanes along p: running values of a block of columns lie in an array, and memory is walked
+"""Exprs over many rows with the lanes along p: running values of a block of columns lie in an array, and memory is walked
 row by row, a few rows at a time, so that it streams.
 """
 
@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ....loops import points
+from ....loops import Expr, points
 from ....refusal import Refusal
 from ....sizes import size_hint
 from ..indexing import dim_text
-from ..nest import Nest, Pass, Reduction
+from ..nest import Nest, Pass
 from ..reductions import accumulate, declare, is_float_sum, know, lane_types, result_type, state_type
 from ..sharing import Cut, Range, Sharing, close_tasks, is_shareable, open_tasks, shared_variables
 from ..writer import Value, Writer
@@ -41,9 +41,9 @@ class Columns:
         opened = open_tasks(w, self.sharing)
         block = ColumnBlock(w, self.sharing, opened)
         for one in self.nest.passes:
-            for x in one.reductions:
-                block.arrays[x] = block.on_stack(x)
-                block.clear(x)
+            for e in one.reductions:
+                block.arrays[e] = block.on_stack(e)
+                block.clear(e)
             block.emit_rows(one)
         block.emit_final()
         close_tasks(w, opened)
@@ -80,7 +80,7 @@ class ColumnBlock:
     w: Writer
     sharing: Sharing
     range: Range
-    arrays: dict[Reduction, list[str]]
+    arrays: dict[Expr, list[str]]
 
     def __init__(self, w: Writer, sharing: Sharing, opened: Range) -> None:
         self.w, self.sharing, self.range, self.arrays = w, sharing, opened, {}
@@ -92,21 +92,21 @@ class ColumnBlock:
         assert v is not None
         return dim_text(self.sharing.block or v.extent)
 
-    def on_stack(self, x: Reduction) -> list[str]:
+    def on_stack(self, e: Expr) -> list[str]:
         """Declare a reduction's arrays."""
         names = []
-        for ctype in lane_types(self.w.nest, x[0]):
+        for ctype in lane_types(self.w.nest, e):
             names.append(self.w.fresh("acc"))
             self.w.line(f"alignas(64) {ctype} {names[-1]}[{self.width}];")
         return names
 
-    def clear(self, x: Reduction) -> None:
+    def clear(self, e: Expr) -> None:
         """Begin with the neutral element in every column."""
         v, low = self.w.nest.vector, self.range.low
         assert v is not None
         self._open_lanes()
-        at = ", ".join(f"{name} + ({v.name} - {low})" for name in self.arrays[x])
-        self.w.line(f"{state_type(self.w, x[0])}().save({at}, n);")
+        at = ", ".join(f"{name} + ({v.name} - {low})" for name in self.arrays[e])
+        self.w.line(f"{state_type(self.w, e)}().save({at}, n);")
         self.w.close_lanes()
 
     def emit_rows(self, one: Pass, cut: Cut | None = None) -> None:
@@ -121,26 +121,26 @@ class ColumnBlock:
         start, stop = r_range(last, cut)
         length = cut.length if cut is not None and last == cut.var else last.extent
         long = not isinstance(length, int) or length > 2 * _RUN
-        runs = [x for x in one.reductions if long and is_float_sum(x[0])]
-        totals = {x: self.arrays[x] for x in runs}
+        runs = [e for e in one.reductions if long and is_float_sum(e)]
+        totals = {e: self.arrays[e] for e in runs}
         if runs:
             w.open(f"for (i64 run = {start}; run < {stop}; run += {_RUN}) {{")
             start, stop = "run", f"min<i64>(run + {_RUN}, {stop})"
-            for x in runs:
-                self.arrays[x] = self.on_stack(x)
-                self.clear(x)
+            for e in runs:
+                self.arrays[e] = self.on_stack(e)
+                self.clear(e)
         w.open(f"for (i64 rows = {start}; rows < {stop}; rows += {ROWS}) {{")
         w.line(f"const i64 rows_end = min<i64>(rows + {ROWS}, {stop});")
         self._open_lanes()
         self._read_arrays(skip=one.reductions)
         states = declare_states(w, one, cut)
-        for state, x in zip(states, one.reductions):
-            w.line(f"{state}.resume({self._at(x)}, n);")
+        for state, e in zip(states, one.reductions):
+            w.line(f"{state}.resume({self._at(e)}, n);")
         w.open(f"for (i64 {last.name} = rows; {last.name} < rows_end; ++{last.name}) {{", last)
         accumulate(w, states, one.reductions, one.stores)
         w.close()
-        for state, x in zip(states, one.reductions):
-            w.line(f"{state}.save({self._at(x)}, n);")
+        for state, e in zip(states, one.reductions):
+            w.line(f"{state}.save({self._at(e)}, n);")
         w.close_lanes()
         w.close()
         if runs:
@@ -149,16 +149,16 @@ class ColumnBlock:
         for _ in outer:
             w.close()
 
-    def _absorb(self, runs: Sequence[Reduction], totals: Mapping[Reduction, list[str]]) -> None:
+    def _absorb(self, runs: Sequence[Expr], totals: Mapping[Expr, list[str]]) -> None:
         """Add what a run of rows summed to the totals, which take its place."""
         w = self.w
         self._open_lanes()
-        for x in runs:
-            state, run = declare(w, x[0]), self._at(x)
-            self.arrays[x] = totals[x]
+        for e in runs:
+            state, run = declare(w, e), self._at(e)
+            self.arrays[e] = totals[e]
             w.line(f"{state}.resume({run}, n);")
-            w.line(f"{state}.absorb({self._at(x)}, n);")
-            w.line(f"{state}.save({self._at(x)}, n);")
+            w.line(f"{state}.absorb({self._at(e)}, n);")
+            w.line(f"{state}.save({self._at(e)}, n);")
         w.close_lanes()
 
     def emit_final(self) -> None:
@@ -172,24 +172,24 @@ class ColumnBlock:
     def _open_lanes(self) -> None:
         self.w.open_lanes(self.range.low, self.range.high)
 
-    def _at(self, x: Reduction) -> str:
-        return ", ".join(self._places(x))
+    def _at(self, e: Expr) -> str:
+        return ", ".join(self._places(e))
 
-    def _places(self, x: Reduction) -> list[str]:
+    def _places(self, e: Expr) -> list[str]:
         """Where the lanes at hand lie in a reduction's arrays."""
         v, low = self.w.nest.vector, self.range.low
         assert v is not None
         offset = v.name if low == "0" else f"({v.name} - {low})"
-        return [f"{name} + {offset}" for name in self.arrays[x]]
+        return [f"{name} + {offset}" for name in self.arrays[e]]
 
-    def _read_arrays(self, skip: tuple[Reduction, ...] = ()) -> None:
+    def _read_arrays(self, skip: tuple[Expr, ...] = ()) -> None:
         """Make finished reductions known to the lanes at hand."""
         w = self.w
-        for x in self.arrays:
-            if x in skip:
+        for e in self.arrays:
+            if e in skip:
                 continue
-            ctype = result_type(w.nest, x[0])
+            ctype = result_type(w.nest, e)
             name = w.fresh()
             kind = w.type_name(ctype, True)
-            w.line(f"{kind} {name} = load_raw<{kind}>({self._places(x)[-1]}, n);")
-            know(w, x, Value(name, ctype, True, w.level, is_name=True))
+            w.line(f"{kind} {name} = load_raw<{kind}>({self._places(e)[-1]}, n);")
+            know(w, e, Value(name, ctype, True, w.level, is_name=True))

@@ -79,8 +79,6 @@ def plan(nest: Nest) -> Blocks | Windows | Depthwise | Refusal:
         return refusal
     if not all(is_shareable(nest.kernel, v) for v in nest.kernel.p):
         return Refusal("colliding-stores", "legality", "two points may write the same element")
-    if any(mask is not None for _, mask in nest.reductions):
-        return Refusal("under-a-mask", "legality", "its elements are not read everywhere")
     image = windows(nest, c) or depthwise(nest, c)
     if image is not None:
         return image

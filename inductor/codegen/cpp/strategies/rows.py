@@ -93,7 +93,7 @@ def emit_passes(w: Writer) -> None:
 def declare_states(w: Writer, one: Pass, cut: Cut | None = None) -> list[str]:
     """Declare the running states of a pass over r, or over the chunk at hand of it."""
     start = first_position(w.nest.kernel.r, cut.var) if cut is not None else ""
-    return [declare(w, e, _unroll(w.nest, one), start) for e, _ in one.reductions]
+    return [declare(w, e, _unroll(w.nest, one), start) for e in one.reductions]
 
 
 def emit_pass(
@@ -106,6 +106,10 @@ def emit_pass(
     for v in scalar:
         open_r(w, v, cut)
     runs = _open_row(w, one, inner, cut) if inner is not None else False
+    for e in scans_of(
+        one
+    ):  # each takes its step here, whoever reads it: under a condition, lane by lane, in a loop of its own
+        w.value(e)
     accumulate(w, states, one.reductions, one.stores)
     for e, row in (keep or {}).items():
         position, _ = w.index(position_in(r))
@@ -114,7 +118,7 @@ def emit_pass(
     if inner is not None:
         w.close_lanes()
     if runs:
-        for state, (e, _) in zip(states, one.reductions):
+        for state, e in zip(states, one.reductions):
             if not REDUCERS[e.attr].exact:
                 w.line(f"{state}.flush();")
         w.close()
@@ -135,7 +139,7 @@ def open_r(w: Writer, v: Var, cut: Cut | None) -> None:
 
 def _open_row(w: Writer, one: Pass, v: Var, cut: Cut | None) -> bool:
     """Open the loop of lanes along r; a long run with float sums is cut into runs of bounded length."""
-    sums = any(is_float_sum(e) for e, _ in one.reductions)
+    sums = any(is_float_sum(e) for e in one.reductions)
     length = cut.length if cut is not None and v == cut.var else v.extent
     run, unroll = _RUN * w.nest.lanes, _unroll(w.nest, one)
     long = sums and (not isinstance(length, int) or length > 2 * run)
@@ -151,9 +155,9 @@ def _open_row(w: Writer, one: Pass, v: Var, cut: Cut | None) -> bool:
 
 def _unroll(nest: Nest, one: Pass) -> int:
     """Independent accumulators hide the latency of additions; costly bodies hide it by themselves."""
-    if not nest.along_r or not one.reductions or scans_of(one) or any(is_position(e) for e, _ in one.reductions):
+    if not nest.along_r or not one.reductions or scans_of(one) or any(is_position(e) for e in one.reductions):
         return 1
-    exprs = postorder([e.args[0] for e, _ in one.reductions] + [s.value for s in one.stores], through_indirect=False)
+    exprs = postorder([e.args[0] for e in one.reductions] + [s.value for s in one.stores], through_indirect=False)
     cost = sum(1 + HEAVY.get(e.op, 0) / 5 for e in exprs if e.op not in ("const", "reduce"))
     return 4 if cost <= 8 else 2 if cost <= 16 else 1
 
@@ -198,7 +202,7 @@ def _reader(w: Writer, e: Expr, row: str) -> Callable[[], Value]:
 
 def _roots(one: Pass) -> list[Expr]:
     """What a pass evaluates at each point of r."""
-    return [e.args[0] for e, _ in one.reductions] + [s.value for s in one.stores]
+    return [e.args[0] for e in one.reductions] + [root for s in one.stores for root in s.roots]
 
 
 def _needed(one: Pass, under_masks: bool = True) -> dict[Expr, None]:
@@ -209,7 +213,7 @@ def _needed(one: Pass, under_masks: bool = True) -> dict[Expr, None]:
         e = stack.pop()
         if e not in found and e.op != "reduce":
             found[e] = None
-            stack.extend(e.args if under_masks or e.op != "masked" else (e.args[0], e.args[2]))
+            stack.extend(e.below() if under_masks or e.op != "masked" else (e.args[0], e.args[2]))
     return found
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ....loops import points
+from ....loops import Expr, points
 from ....refusal import Refusal
 from ....sizes import size_hint
 from ..indexing import dim_text
-from ..nest import Nest, Pass, Reduction
+from ..nest import Nest, Pass
 from ..reductions import direction, is_position, joiner, know, lane_types, result_type, state_type
 from ..sharing import Cut, Sharing, close_tasks, is_shareable, open_tasks
 from ..writer import Value, Writer
@@ -48,10 +48,10 @@ class Split:
 
     def functions(self) -> list[Function]:
         made: list[Function] = []
-        earlier: list[Reduction] = []
+        earlier: list[Expr] = []
         for one in self.nest.passes:
             lines = self._columns(one, earlier) if self.nest.in_lanes else self._rows(one, earlier)
-            made.append(Function(lines, self.sharing.count, tuple(self._combination(x) for x in one.reductions)))
+            made.append(Function(lines, self.sharing.count, tuple(self._combination(e) for e in one.reductions)))
             earlier += one.reductions
         if self.nest.final:
             lines = self._columns(None, earlier) if self.nest.in_lanes else self._rows(None, earlier)
@@ -60,8 +60,8 @@ class Split:
 
     def arrays(self) -> list[Array]:
         made = []
-        for x in self.nest.reductions:
-            for partial, total, ctype in zip(self._partial(x), self._total(x), lane_types(self.nest, x[0])):
+        for e in self.nest.reductions:
+            for partial, total, ctype in zip(self._partial(e), self._total(e), lane_types(self.nest, e)):
                 made.append(Array(partial, ctype, f"{self._points} * {self.cut.count}"))
                 made.append(Array(total, ctype, self._points))
         return made
@@ -78,69 +78,69 @@ class Split:
         columns = f" * {dim_text(vector.extent)}" if self.nest.in_lanes and vector is not None else ""
         return dim_text(points(self.sharing.tasks)) + columns
 
-    def _partial(self, x: Reduction) -> list[str]:
+    def _partial(self, e: Expr) -> list[str]:
         """The names of the arrays with all chunks' results of a reduction: values, and positions if it has them."""
-        stem = f"partial{self.nest.reductions.index(x)}"
-        return [stem, f"{stem}_at"][: len(lane_types(self.nest, x[0]))]
+        stem = f"partial{self.nest.reductions.index(e)}"
+        return [stem, f"{stem}_at"][: len(lane_types(self.nest, e))]
 
-    def _total(self, x: Reduction) -> list[str]:
+    def _total(self, e: Expr) -> list[str]:
         """The names of the arrays with the finished reduction, one element per point of p."""
-        stem = f"total{self.nest.reductions.index(x)}"
-        return [stem, f"{stem}_at"][: len(lane_types(self.nest, x[0]))]
+        stem = f"total{self.nest.reductions.index(e)}"
+        return [stem, f"{stem}_at"][: len(lane_types(self.nest, e))]
 
-    def _rows(self, one: Pass | None, earlier: list[Reduction]) -> list[str]:
+    def _rows(self, one: Pass | None, earlier: list[Expr]) -> list[str]:
         """A pass over a chunk of a row, or the final stores of a row."""
         sharing = self._whole if one is None else self.sharing
         w = Writer(self.nest)
         opened = open_tasks(w, sharing)
-        for x in earlier:
-            ctype = result_type(self.nest, x[0])
+        for e in earlier:
+            ctype = result_type(self.nest, e)
             name = w.fresh()
-            w.line(f"{ctype} {name} = {self._total(x)[-1]}[{sharing.point}]{' != 0' if ctype == 'bool' else ''};")
-            know(w, x, Value(name, ctype, False, w.level, is_name=True))
+            w.line(f"{ctype} {name} = {self._total(e)[-1]}[{sharing.point}]{' != 0' if ctype == 'bool' else ''};")
+            know(w, e, Value(name, ctype, False, w.level, is_name=True))
         if one is None:
             w.stores(self.nest.final)
         else:
             states = declare_states(w, one, self.cut)
             emit_pass(w, one, states, cut=self.cut)
-            for state, x in zip(states, one.reductions):
-                left = [f"{name}[task]" for name in self._partial(x)]
+            for state, e in zip(states, one.reductions):
+                left = [f"{name}[task]" for name in self._partial(e)]
                 w.line(f"{state}.fold({', '.join(left)});" if len(left) == 2 else f"{left[0]} = {state}.value();")
         close_tasks(w, opened)
         return w.blocks[0].lines
 
-    def _columns(self, one: Pass | None, earlier: list[Reduction]) -> list[str]:
+    def _columns(self, one: Pass | None, earlier: list[Expr]) -> list[str]:
         """A pass over a chunk of rows, or the final stores of all columns."""
         sharing = self._whole if one is None else self.sharing
         w = Writer(self.nest)
         opened = open_tasks(w, sharing)
         block = ColumnBlock(w, sharing, opened)
-        for x in earlier:
+        for e in earlier:
             row = f"({sharing.point}) * {block.width}"
-            block.arrays[x] = self._place(w, x, "const ", self._total(x), row)
+            block.arrays[e] = self._place(w, e, "const ", self._total(e), row)
         if one is None:
             block.emit_final()
         else:
-            for x in one.reductions:
-                block.arrays[x] = self._place(w, x, "", self._partial(x), f"task * {block.width}")
-                block.clear(x)
+            for e in one.reductions:
+                block.arrays[e] = self._place(w, e, "", self._partial(e), f"task * {block.width}")
+                block.clear(e)
             block.emit_rows(one, self.cut)
         close_tasks(w, opened)
         return w.blocks[0].lines
 
-    def _place(self, w: Writer, x: Reduction, const: str, arrays: list[str], offset: str) -> list[str]:
+    def _place(self, w: Writer, e: Expr, const: str, arrays: list[str], offset: str) -> list[str]:
         """Name a reduction's part of some arrays."""
         names = []
-        for ctype, array in zip(lane_types(self.nest, x[0]), arrays):
+        for ctype, array in zip(lane_types(self.nest, e), arrays):
             names.append(w.fresh("acc"))
             w.line(f"{const}{ctype}* {names[-1]} = {array} + {offset};")
         return names
 
-    def _combination(self, x: Reduction) -> str:
+    def _combination(self, e: Expr) -> str:
         """A statement that makes a reduction's total of its partial results."""
-        arrays = ", ".join((*self._partial(x), *self._total(x)))
+        arrays = ", ".join((*self._partial(e), *self._total(e)))
         counts = f"{dim_text(points(self.sharing.tasks))}, {self.cut.count}"
-        e, vector = x[0], self.nest.vector
+        vector = self.nest.vector
         if self.nest.in_lanes and vector is not None:
             kind = state_type(Writer(self.nest), e)
             return f"combine_columns<{kind}>({arrays}, {counts}, {dim_text(vector.extent)});"
