@@ -7,7 +7,7 @@ between which there is a softmax are one attention (see `inductor.attention`), i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -80,16 +80,19 @@ class Chosen:
         return f"{self.origin}: {self.choice}"
 
 
-def choose(node: Node, ops: Mapping[str, Op], contractions: str, emits: Emits, finished: bool = False) -> Choice:
+def choose(
+    node: Node, ops: Mapping[str, Op], contractions: str, emits: Emits, finished: bool = False, kept: bool = False
+) -> Choice:
     """Who runs a node whose row has a contraction.
 
     contractions: "auto", or "generated" where all that can be are to be (`config.Options`)
     emits: asks the code generator about the contraction as it is, before anything is fused with it
     finished: whether there is something to fuse behind it
+    kept:     whether an operand is made of inputs that seldom change
     """
     if not node.dtype.is_float:
         return Choice("library", Reason("dtype", (node.dtype.name,)))
-    subject = described(node, ops, finished)
+    subject = described(node, ops, finished, kept)
     if subject is None:
         return Choice("library", Reason("symbolic"))
     if contractions == "generated" and isinstance(subject, Product):
@@ -105,10 +108,14 @@ def _chosen(subject: Product | Attention | Refusal, emits: Emits, device: str) -
 
 
 def choose_runners(
-    graph: Graph, ops: Mapping[str, Op], contractions: str, emits: Emits
+    graph: Graph, ops: Mapping[str, Op], contractions: str, emits: Emits, weights: Collection[int] = ()
 ) -> tuple[Graph, tuple[Chosen, ...]]:
-    """The graph with contractions where generated code was chosen, and each choice."""
+    """The graph with contractions where generated code was chosen, and each choice.
+
+    weights: positions of the inputs of which copies may be kept
+    """
     products = [n for n in graph.nodes if _is_product(n)]
+    seldom = {graph.inputs[i] for i in weights}
     users = graph.users() if products else {}
     known: dict[Any, Choice] = {}  # repeated layers are asked about once
     choices: dict[Node, Choice] = {}
@@ -124,10 +131,10 @@ def choose_runners(
             scores[f.total] = f.scores
     for n in products:
         if n not in choices:
-            finished = _is_finished(n, users)
-            key = _asks(n), finished
+            finished, kept = _is_finished(n, users), _reads_weight(n, seldom)
+            key = _asks(n), finished, kept
             if key not in known:
-                known[key] = choose(n, ops, contractions, emits, finished)
+                known[key] = choose(n, ops, contractions, emits, finished, kept)
             choices[n] = known[key]
     chosen = tuple(Chosen(Origin(n.name, n.origin or n.op.name, n.loc), choices[n]) for n in products)
     if not any(c.generated for c in choices.values()):
@@ -158,6 +165,16 @@ def _is_product(node: Node) -> bool:
     return node.op.contraction is not None and (node.op.eager != "call" or node.attrs.get("axes") is not None)
 
 
+def _reads_weight(node: Node, seldom: Collection[Node]) -> bool:
+    """Whether a factor of a product is an input that seldom changes, or a view of one."""
+    for i in node.inputs:
+        while i is not None and i.op.kind == "view":
+            i = i.inputs[0]
+        if i in seldom and i is not None and i.meta.ndim > 1:
+            return True
+    return False
+
+
 def _is_finished(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
     """Whether loops over its elements, in their order, read a node's result, all of it: as it is, or in another shape."""
     forms = [node]
@@ -177,7 +194,9 @@ def _is_finished(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
     return True
 
 
-def described(node: Node, ops: Mapping[str, Op], finished: bool = False) -> Product | Attention | Refusal | None:
+def described(
+    node: Node, ops: Mapping[str, Op], finished: bool = False, kept: bool = False
+) -> Product | Attention | Refusal | None:
     """What is asked of a code generator about a node. None where its rule needs numbers and there are symbols."""
     sums = _sums(node, ops)
     if sums is None:
@@ -186,7 +205,7 @@ def described(node: Node, ops: Mapping[str, Op], finished: bool = False) -> Prod
     if dots:
         (attend,) = (n for n in sums if n.op is ATTEND)
         return describe(dots[0], attend, node.dtype)
-    return Product(contraction_axes(sums[0]), node.dtype, finished, _windows(sums[0]), _in_lines(sums[0]))
+    return Product(contraction_axes(sums[0]), node.dtype, finished, _windows(sums[0]), _in_lines(sums[0]), kept)
 
 
 def _windows(c: Node) -> str:

@@ -9,7 +9,7 @@ import functools
 import hashlib
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from .codegen.target import Target
 from .executable import CompileRecord, Executable
 from .execute import bind
 from .graph import Graph
+from .kept import Keeping
 from .keys import graph_data
 from .ops.dims import listening
 from .pipeline import schedule_graph, timed
@@ -33,16 +34,29 @@ from .sizes import Relations
 COUNTERS = {"graphs": 0, "lowerings": 0, "plans_loaded": 0}
 
 
-def compile_graph(graph: Graph, runtime: Runtime, options: Options, *, label: str = "", origin: str = "") -> Executable:
+def compile_graph(
+    graph: Graph,
+    runtime: Runtime,
+    options: Options,
+    *,
+    label: str = "",
+    origin: str = "",
+    weights: Collection[int] = (),
+) -> Executable:
     """Compile a graph for a framework. The call takes the graph's inputs (and symbol ints) and returns a tuple of its outputs.
+
+    weights: positions of the inputs that seldom change, of which copies may be kept
 
     Raises LoweringError, CompilerNotFound or CompilerFailed.
     """
     COUNTERS["graphs"] += 1
     times: dict[str, float] = {}
     target = target_for(graph, options)
+    most = config.kept_bytes if options.keep_weights else 0
+    written = {i for i, _ in graph.boundary.writes}
+    weights = tuple(i for i in weights if i not in written) if most else ()
     with timed(times, "key"):
-        key = plan_key(graph, runtime, options, target)
+        key = plan_key(graph, runtime, options, target, weights, most)
     store = default_store()
     with timed(times, "load"):
         entry = store.get(key)
@@ -50,7 +64,7 @@ def compile_graph(graph: Graph, runtime: Runtime, options: Options, *, label: st
     cached = plan is not None
     if plan is None:
         with listening() as asked:
-            plan = _make(graph, options, target, times)
+            plan = _make(graph, options, target, times, weights, most)
         if _follows_from_ranges(asked, graph):
             store.put(key, {"plan.json": plan.to_json().encode()}, {"label": label or graph.name, "origin": origin})
     else:
@@ -59,10 +73,19 @@ def compile_graph(graph: Graph, runtime: Runtime, options: Options, *, label: st
     with timed(times, "kernels"):
         built = target.build(plan, runtime, label or graph.name)
     with timed(times, "bind"):
-        run, source = bind(plan, runtime, built.segments, built.launchers, options.threads)
+        run, source = bind(plan, runtime, built.segments, built.launchers, options.threads, built.fills)
     record = CompileRecord(plan, key.digest, cached, times, source)
     _log(graph, record)
-    return Executable(run, record)
+    if not plan.fills:
+        return Executable(run, record)
+
+    def without(why: str) -> Callable[..., Any]:
+        made = compile_graph(graph, runtime, replace(options, keep_weights=False), label=label, origin=origin)
+        assert made.record is not None
+        record.plan, record.source, record.not_kept = made.record.plan, made.record.source, why
+        return made.call
+
+    return Executable(Keeping(run, without), record)
 
 
 def _follows_from_ranges(asked: Sequence[Any], graph: Graph) -> bool:
@@ -75,7 +98,9 @@ def _follows_from_ranges(asked: Sequence[Any], graph: Graph) -> bool:
     return all(relations.decided(r) is not None for r in asked)
 
 
-def _make(graph: Graph, options: Options, target: Target, times: dict[str, float]) -> Plan:
+def _make(
+    graph: Graph, options: Options, target: Target, times: dict[str, float], weights: Collection[int], most: int
+) -> Plan:
     COUNTERS["lowerings"] += 1
     scheduled = schedule_graph(
         graph,
@@ -87,9 +112,14 @@ def _make(graph: Graph, options: Options, target: Target, times: dict[str, float
         adds_atomically=target.adds_atomically,
         contractions=options.contractions,
         emits=target.emits,
+        weights=weights,
     )
     with timed(times, "codegen"):
         scheduled = target.adapt(scheduled)
+        if weights:
+            scheduled = target.keep(scheduled, [scheduled.lowered.inputs[i].name for i in weights], most)
+            if config.verify:
+                scheduled.verify()
         return _with_code(make_plan(graph, scheduled, {}, target.name), target.emit(scheduled))
 
 
@@ -100,12 +130,15 @@ def _with_code(plan: Plan, emitted: Sequence[Emitted]) -> Plan:
     return replace(plan, sources={e.file: e.text for e in emitted}, kernels=tuple(kernels))
 
 
-def plan_key(graph: Graph, runtime: Runtime, options: Options, target: Target) -> CacheKey:
+def plan_key(
+    graph: Graph, runtime: Runtime, options: Options, target: Target, weights: Collection[int] = (), most: int = 0
+) -> CacheKey:
     """Everything that can change the plan, and nothing of this process or machine beyond the target's features."""
     return CacheKey.make(
         "plan",
         {
             "graph": graph_data(graph),
+            "kept": [list(weights), most if weights else 0],
             "options": {k: v for k, v in options.key()},
             "framework": f"{runtime.name} {runtime.version()}",
             "target": target.key(),

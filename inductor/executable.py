@@ -15,6 +15,7 @@ class CompileRecord:
 
     kernels: generated kernels; loops_before: loop nests before fusion; launches and calls: steps of one run
     times: seconds by stage; cached: True when the plan came from the disk; source: the plan as Python
+    not_kept: why runs go on without the copies of weights that they had ("": they did not have to); the plan is the present one
     """
 
     plan: Plan
@@ -22,6 +23,7 @@ class CompileRecord:
     cached: bool
     times: dict[str, float] = field(default_factory=dict)
     source: str = ""
+    not_kept: str = ""
 
     @property
     def kernels(self) -> int:

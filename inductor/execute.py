@@ -18,6 +18,7 @@ from typing import Any
 from ..kernels.cpu.library import Segment, packer
 from . import dtypes
 from .float_errors import FloatErrors
+from .kept import Keeper
 from .memory import ALIGN
 from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, attributes_at, decode, is_static
 from .runtime import Runtime, WritesBegun, write_all
@@ -32,14 +33,18 @@ def bind(
     segments: Sequence[Segment],
     launchers: Mapping[tuple[str, str], LaunchOne],
     threads: int | None = None,
+    fills: Sequence[Segment] = (),
 ) -> tuple[Callable[..., tuple[Any, ...]], str]:
     """The plan as a callable `(*arrays, *ints) -> tuple of arrays`, and its source; mutated inputs have been written when it returns.
 
     segments:  for CPU C++ code, the native call of each RunKernels step in order
     launchers: for Triton, each kernel's launcher by name and device
     threads:   of C++ kernels; None: as many as the runtime says at each call
+    fills:     the native call of each of the plan's fills; where there are any, the callable raises `kept.NotKept` before it has done
+        anything if copies cannot be kept
     """
-    return _Binder(plan, runtime, segments, launchers, threads).build()
+    keeper = Keeper(plan, runtime, fills, threads) if fills else None
+    return _Binder(plan, runtime, segments, launchers, threads, keeper).build()
 
 
 class _Binder:
@@ -50,8 +55,10 @@ class _Binder:
         segments: Sequence[Segment],
         launchers: Mapping[tuple[str, str], LaunchOne],
         threads: int | None,
+        keeper: Keeper | None,
     ) -> None:
         self.plan = plan
+        self.keeper = keeper
         self.runtime = runtime
         self.segments = segments
         self.launchers = launchers
@@ -79,9 +86,11 @@ class _Binder:
         for s in plan.symbols:
             if s.dim is not None:
                 self.lines.append(f"{s.name} = {plan.inputs[s.input]}.shape[{s.dim}]")
+        if self.keeper is not None:
+            self._keep(self.keeper)
         for device, size in plan.arenas:
             self._open_arena(device, size)
-        made: set[str] = {*plan.inputs, *(b.name for b in plan.buffers if b.place is not None)}
+        made: set[str] = {*plan.inputs, *(b.name for b in plan.buffers if b.place is not None or b.role == "kept")}
         segment = 0
         indented = len(self.lines)
         for position, step in enumerate(plan.steps):
@@ -122,6 +131,12 @@ class _Binder:
         if plan.float_errors and any(isinstance(step, RunOp) for step in plan.steps):
             run = self.runtime.noting(run, plan.float_errors)
         return run, source
+
+    def _keep(self, keeper: Keeper) -> None:
+        """Get the copies of weights, which the run holds, and their addresses."""
+        self.names.update(kept=keeper)
+        addresses = "".join(f"{f.buffers[-1]}, " for f in self.plan.fills)
+        self.lines.append(f"copies, ({addresses}) = kept({', '.join(keeper.inputs)})")
 
     def _begin_writes(self) -> int:
         """From here on steps store into inputs. Where the lines begin that cannot be taken back."""
@@ -172,6 +187,8 @@ class _Binder:
 
     def _pointer(self, name: str) -> str:
         spec = self.specs[name]
+        if spec.role == "kept":
+            return name
         if spec.place is None:
             return f"ptr({name})"
         base = self.arenas[spec.device]

@@ -139,6 +139,8 @@ class Lowering:
         self.last_user = {n: users[-1] for n, users in self.users.items() if users} if self.written else {}
         self.position = {n: k for k, n in enumerate(graph.nodes)} if self.written else {}
         self.leaving: set[Node] = set(graph.outputs)
+        #: products, and what becomes of their elements, one by one
+        self.finishing: set[Node] = set()
 
     # ---- the walk
 
@@ -183,6 +185,8 @@ class Lowering:
                 f"op {n.op.name!r} has no lowering and no decomposition{_where(n)}\n"
                 "  add one to its row in inductor/ops (see CONTRIBUTING.md), or run with backend='eager'"
             )
+        if self._finishes(n):
+            self.finishing.add(n)
         if n in self.parts:
             self._keep_old(n)
         if n.op.stored and n not in self.leaving and self._lies_so(n):
@@ -196,6 +200,8 @@ class Lowering:
         if lowered is None:
             self._extern(n)
         elif isinstance(lowered, (Reduce, Attend)):
+            if n.op.kind == "contraction":
+                self.finishing.add(n)
             self._reduction(n, lowered)
         elif isinstance(lowered, Scan):
             self._scan(n, lowered)
@@ -255,8 +261,27 @@ class Lowering:
     def _worth_keeping(self, n: Node, value: _Value) -> bool:
         if n in self.leaving or n in self.parts or n.op.stored or value.ops > _MAX_OPS or value.loads > _MAX_LOADS:
             return True
+        if n in self.finishing and n.op.kind == "pointwise" and not self._goes_on(n):
+            return True  # a product is kept in any case: it is as well kept finished
         readers = len(self.users[n])
         return readers > 1 and (value.heavy or value.ops > _INLINE_OPS or (value.loads > 1 and value.ops > 1))
+
+    def _finishes(self, n: Node) -> bool:
+        """Whether a node is made of each element of a product that nobody else reads."""
+        if n.op.kind not in ("pointwise", "view"):
+            return False
+        return any(
+            i in self.finishing
+            and len(self.users[i]) == 1
+            and not isinstance(n.meta, tuple)
+            and i.meta.numel == n.meta.numel
+            for i in n.inputs
+            if i is not None
+        )
+
+    def _goes_on(self, n: Node) -> bool:
+        """Whether all that reads a node does so point by point, in loops over the same elements."""
+        return all(u.op.kind == "pointwise" and u.shape == n.shape for u in self.users[n])
 
     def _realize_before_reuse(self, reader: Node, n: Node) -> None:
         """A costly value that the reader would evaluate many times over (broadcast, gather, product) is kept."""

@@ -7,7 +7,7 @@ check requirements -> merge common -> channels last -> decompose -> move scalars
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from ..clock import perf_counter
@@ -58,6 +58,7 @@ def schedule_graph(
     adds_atomically: Callable[[DType, str], bool] = anything,
     contractions: str = "auto",
     emits: Emits = emits_none,
+    weights: Collection[int] = (),
 ) -> Schedule:
     """All stages.
 
@@ -65,6 +66,7 @@ def schedule_graph(
     verify: whether the legality specs are checked at every border; times: collects seconds by stage
     adds_atomically: what the code generator can do (see `lower`)
     contractions, emits: who runs products of matrices (see `chooser.choose`)
+    weights: positions of the inputs of which copies may be kept
 
     Raises LoweringError for an op that cannot be lowered, InternalError where a stage broke its contract.
     """
@@ -80,7 +82,7 @@ def schedule_graph(
             if verify:
                 graph.verify(OPS, decomposed=decomposed)
     with timed(times, "choose runners"):
-        graph, chosen = choose_runners(graph, OPS, contractions, emits)
+        graph, chosen = choose_runners(graph, OPS, contractions, emits, weights)
         if verify:
             graph.verify(OPS, decomposed=True)
     with timed(times, "lower"):

@@ -24,7 +24,7 @@ from .schedule import Launch, NotFused, Schedule
 from .sizes import python_size
 
 #: bumped when the meaning of a stored plan changes
-PLAN_FORMAT = 5
+PLAN_FORMAT = 6
 
 #: a size in a plan: an int, or a Python expression over symbol names
 Size = int | str
@@ -37,7 +37,8 @@ def size(d: Dim) -> Size:
 
 @dataclass(frozen=True)
 class BufferSpec:
-    """Memory of the plan. role: "input", "output", "tensor" (read or written by a framework op), "scratch", "result" (made by a framework op).
+    """Memory of the plan. role: "input", "output", "tensor" (read or written by a framework op), "scratch", "result" (made by a framework op), "kept" (filled
+    once for many runs).
 
     place:   where it lies in its device's arena, in bytes; None for memory of its own
     instead: a buffer of the same layout, dead by then, whose memory it takes over ("": none)
@@ -125,6 +126,7 @@ class Plan:
     freed:    for each step, the buffers that nobody needs after it
     sources: generated code by file name: one "<kernel>.cpp" or "<kernel>.py" each
     codegen: what made the code of steps on the CPU, "cpp" or "triton" (interpreted); on GPUs it is Triton
+    fills:   a launch for each buffer that is kept from run to run, its last, of inputs that seldom change, the others
     """
 
     steps: tuple[RunKernels | RunOp, ...]
@@ -146,6 +148,12 @@ class Plan:
     publishes: int | None = None
     arenas: tuple[tuple[str, int], ...] = ()
     freed: tuple[tuple[str, ...], ...] = ()
+    fills: tuple[RunKernels, ...] = ()
+
+    @property
+    def bytes_kept(self) -> int:
+        """Bytes of the buffers that are kept from run to run."""
+        return sum(int(b.numel) * dtypes.get(b.dtype).size for b in self.buffers if b.role == "kept")
 
     def bytes_moved(self, sizes: Mapping[str, int] | None = None) -> int:
         """Bytes that one run reads and writes, each place once a step. `sizes`: those of the symbols."""
@@ -198,7 +206,7 @@ class Plan:
         steps: list[RunKernels | RunOp] = []
         for s in data["steps"]:
             if s.pop("kind") == "RunKernels":
-                steps.append(RunKernels(tuple((k, tuple(b)) for k, b in s["launches"]), s["device"]))
+                steps.append(_run_kernels(s))
             else:
                 views = tuple(None if v is None else _view(v) for v in s["inputs"])
                 steps.append(RunOp(s["op"], views, tuple(s["outputs"]), s["attrs"], s["single"]))
@@ -232,6 +240,7 @@ class Plan:
             publishes=data["publishes"],
             arenas=tuple((device, size) for device, size in data["arenas"]),
             freed=tuple(map(tuple, data["freed"])),
+            fills=tuple(_run_kernels(s) for s in data["fills"]),
         )
 
     def located(self, graph: Graph) -> Plan:
@@ -261,6 +270,10 @@ def _origin(data: Any) -> Origin:
 def _choice(data: Any) -> Choice:
     why = data["reason"]
     return Choice(data["runner"], Reason(why["code"], tuple(why["operands"])))
+
+
+def _run_kernels(s: Mapping[str, Any]) -> RunKernels:
+    return RunKernels(tuple((k, tuple(b)) for k, b in s["launches"]), s["device"])
 
 
 def _view(v: Mapping[str, Any]) -> View:
@@ -377,9 +390,10 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
     lowered = schedule.lowered
     steps: list[RunKernels | RunOp] = []
     touched: dict[str, str] = {s.name: "input" for s in lowered.inputs}
+    touched |= {name: "kept" for fill in schedule.fills for name in fill.writes}
 
     def touch(name: str, role: str) -> None:
-        rank = {"scratch": 0, "tensor": 1, "result": 2, "input": 3}
+        rank = {"scratch": 0, "tensor": 1, "result": 2, "input": 3, "kept": 4}
         if rank[role] >= rank.get(touched.get(name, "scratch"), 0):
             touched[name] = role
 
@@ -441,6 +455,7 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
         publishes=publishes,
         arenas=arenas,
         freed=freed,
+        fills=tuple(RunKernels(((f.kernel.name, f.buffers),), "cpu") for f in schedule.fills),
     )
 
 
@@ -456,7 +471,7 @@ def _memory(
             in_arena.setdefault(b.device, {})[b.name] = b.numel * dtypes.get(b.dtype).size
     arenas = [memory.place(device, sizes, moments) for device, sizes in in_arena.items()]
     places = {name: at for arena in arenas for name, at in arena.places.items()}
-    kept = {*returned, *places, *(b.name for b in buffers if b.role == "input")}
+    kept = {*returned, *places, *(b.name for b in buffers if b.role in ("input", "kept"))}
     whole = memory.lifetimes(set().union(*step) for step in touched)
     loose = {
         b.name: (b.shape, b.stride, b.dtype, b.device) for b in buffers if b.role == "scratch" and b.name not in kept

@@ -62,6 +62,16 @@ class Runtime(Protocol):
         """Shape, strides (elements), dtype and device of an array."""
         ...
 
+    def not_kept(self, array: Any) -> str:
+        """Why no copy of an array may be kept from run to run; "" where it seldom changes and its writes are counted."""
+        ...
+
+    def stamps(self, arrays: Sequence[Any]) -> tuple[Any, ...] | None:
+        """The states of arrays: where an array is the same object and its stamp is equal, the framework has not written to it.
+        None where it does not count the writes to one of them.
+        """
+        ...
+
     def copy_(self, target: Any, source: Any) -> None:
         """Write `source` into `target`, as an in-place copy."""
         ...

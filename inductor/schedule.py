@@ -73,6 +73,7 @@ class Schedule:
     refused:   for each pair of neighbours why they were not fused
     canonical: whether the kernels' loops are in canonical form (`inductor.canonical`)
     chosen:    who runs each product of matrices
+    fills:     what fills buffers that are kept from run to run, of inputs that seldom change: no steps
     """
 
     steps: list[Launch | ExternCall]
@@ -81,6 +82,7 @@ class Schedule:
     refused: list[NotFused] = field(default_factory=list)
     canonical: bool = False
     chosen: tuple[Chosen, ...] = ()
+    fills: tuple[Launch, ...] = ()
 
     @property
     def kernels(self) -> list[Kernel]:
@@ -93,9 +95,13 @@ class Schedule:
         Legal: what a step reads is an input or was written before it; a kernel is given the buffers that its arguments
         describe, each once; what leaves the graph was written.
         """
-        for kernel in self.kernels:
+        for kernel in (*self.kernels, *(f.kernel for f in self.fills)):
             kernel.verify()
         known = {s.name for s in self.lowered.inputs}
+        for fill in self.fills:
+            if problem := self._misfit(fill, known):
+                raise InternalError(f"[schedule] {_titled(fill)}, which fills a buffer that is kept, {problem}")
+        known |= {name for fill in self.fills for name in fill.writes}
         for position, step in enumerate(self.steps):
             if isinstance(step, Launch):
                 problem = self._misfit(step, known)

@@ -51,6 +51,8 @@ class Config:
     cache_dir: str | None = None
     #: bytes kept in the cache before the least recently used entries go
     cache_max_bytes: int = 4 << 30
+    #: bytes of copies of weights, laid out for the kernels that read them, that the process keeps at most; 0: none
+    kept_bytes: int = 64 << 20
     #: C++ compiler command; None means `$CXX`, else g++, clang++
     cxx: str | None = None
     #: generate code for this level of the x86-64 instruction set ("x86-64-v3" is AVX2) although the CPU may have more;
@@ -120,6 +122,7 @@ def _from_environment() -> Config:
         mode=env.get("QUERN_MODE") or None,
         dynamic=_flag("QUERN_DYNAMIC", False) if env.get("QUERN_DYNAMIC") else None,
         unsupported_python=env.get("QUERN_UNSUPPORTED_PYTHON", "raise"),
+        kept_bytes=int(env.get("QUERN_KEPT_BYTES") or Config.kept_bytes),
         cpu_level=env.get("QUERN_CPU_LEVEL") or None,
         logs=tuple(part.strip() for part in env.get("QUERN_LOGS", "").split(",") if part.strip()),
         verify=_flag("QUERN_VERIFY", False),
@@ -143,6 +146,8 @@ class Options:
     round_halves: round float16 and bfloat16 after every op, as eager does; False keeps float32 inside a kernel
     contractions: "auto": products of matrices and convolutions are run by the library's kernels unless a strategy of the code
         generator takes them; "generated": all of floats become generated kernels, which fuse with what is around them
+    keep_weights: whether copies of module parameters may be kept from call to call, laid out for the kernels that read them
+        (`config.kept_bytes` bounds them); what the copies rest on is in docs/numerics.md
     threads: of the generated C++ kernels; None: `config.threads`, else the framework's own number
 
     Raises InvalidOption for a value that a field does not take.
@@ -153,17 +158,18 @@ class Options:
     simplify: bool = True
     round_halves: bool = True
     contractions: str = "auto"
+    keep_weights: bool = True
     threads: int | None = None
 
     #: the fields that can change generated code, in key order
-    KEY = ("cpu_codegen", "fuse", "simplify", "round_halves", "contractions")
+    KEY = ("cpu_codegen", "fuse", "simplify", "round_halves", "contractions", "keep_weights")
 
     def __post_init__(self) -> None:
         if self.cpu_codegen not in ("cpp", "triton"):
             raise InvalidOption(f"option cpu_codegen must be 'cpp' or 'triton', not {self.cpu_codegen!r}")
         if self.contractions not in ("auto", "generated"):
             raise InvalidOption(f"option contractions must be 'auto' or 'generated', not {self.contractions!r}")
-        for name in ("fuse", "simplify", "round_halves"):
+        for name in ("fuse", "simplify", "round_halves", "keep_weights"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidOption(f"option {name} must be True or False, not {getattr(self, name)!r}")
         if self.threads is not None and (type(self.threads) is not int or self.threads < 1):

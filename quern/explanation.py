@@ -109,6 +109,13 @@ class Explanation:
                 if not r.plan.symbols:
                     moved, held = (f"{n / 1024:.1f} KiB" for n in (r.plan.bytes_moved(), r.plan.bytes_held()))
                     lines.append(f"  moves {moved} to and from memory; its inputs and results are {held}")
+                if r.plan.fills:
+                    fills = count(len(r.plan.fills), "weight")
+                    lines.append(
+                        f"  keeps copies of {fills}, {r.plan.bytes_kept / 1024:.1f} KiB, for all calls until a weight changes"
+                    )
+                elif r.not_kept:
+                    lines.append(f"  keeps no copies of weights any more: {r.not_kept}")
                 for k in r.plan.kernels:
                     lines.append(f"    {k.name}: {'; '.join(map(str, k.origins))}")
                     lines.append(

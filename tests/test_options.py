@@ -78,6 +78,18 @@ def test_contractions():
     assert steps["auto"][0] == 1 and steps["generated"] == (0, 1)
 
 
+def test_keep_weights():
+    torch = pytest.importorskip("torch")
+    model, x = torch.nn.Linear(256, 512), torch.randn(64, 256)
+    kept = {}
+    with torch.no_grad():
+        for keep in (True, False):
+            said = quern.explain(model, options={"keep_weights": keep})(x)
+            torch.testing.assert_close(said.result, model(x), rtol=1e-4, atol=1e-4)
+            kept[keep] = said.graphs[0].record.plan.bytes_kept
+    assert kept == {True: 256 * 512 * 4, False: 0}
+
+
 def test_threads(monkeypatch):
     asked = []
     monkeypatch.setattr(NumpyRuntime, "num_threads", lambda self: asked.append(1) or 1)
@@ -105,10 +117,14 @@ REFUSED = {
     "fuse": (1, "True or False"),
     "simplify": (None, "True or False"),
     "round_halves": ("no", "True or False"),
+    "keep_weights": (0, "True or False"),
     "contractions": (True, "'auto' or 'generated'"),
     "threads": (0, "at least 1"),
     "cpu_codegen": ("fortran", "'cpp' or 'triton'"),
-    "cudagraphs": (True, "Known options: cpu_codegen, fuse, simplify, round_halves, contractions, threads"),
+    "cudagraphs": (
+        True,
+        "Known options: cpu_codegen, fuse, simplify, round_halves, contractions, keep_weights, threads",
+    ),
     "max_autotune": (True, "Known options"),
     "device": ("cuda", "Known options"),
 }

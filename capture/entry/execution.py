@@ -71,7 +71,9 @@ def inductor_backend(graph: Graph, example_inputs: Sequence[Any], context: Backe
         return eager_backend(graph, example_inputs, context)
     if graph.boundary.op_by_op:
         return eager_backend(graph, example_inputs, context)
-    return compile_graph(graph, context.frontend.runtime, context.options, label=context.name)
+    runtime = context.frontend.runtime
+    weights = [i for i, x in enumerate(example_inputs[: len(graph.inputs)]) if not runtime.not_kept(x)]
+    return compile_graph(graph, runtime, context.options, label=context.name, weights=weights)
 
 
 def eager_backend(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Executable:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -40,6 +40,13 @@ class Target(Protocol):
         """The schedule with what this target wants different (long reductions in pieces, say)."""
         ...
 
+    def keep(self, schedule: Schedule, inputs: Collection[str], most: int) -> Schedule:
+        """The schedule with copies of inputs that seldom change, laid out for its kernels (`Schedule.fills`).
+
+        inputs: their buffers; most: bytes of copies that it may have
+        """
+        return schedule
+
     def emit(self, schedule: Schedule) -> list[Emitted]:
         """Each kernel's source file, and how it came about."""
         ...
@@ -67,10 +74,12 @@ class Built:
 
     segments:  the native call of each run of C++ kernels (`native_runs`), in order
     launchers: by kernel name and device, for Triton
+    fills:     the native call of each of the plan's `fills`
     """
 
     segments: Sequence[Segment] = ()
     launchers: Mapping[tuple[str, str], Callable[..., None]] = field(default_factory=dict)
+    fills: Sequence[Segment] = ()
 
 
 class CppTarget(Target):
@@ -84,9 +93,13 @@ class CppTarget(Target):
     def adapt(self, schedule: Schedule) -> Schedule:
         return schedule
 
+    def keep(self, schedule: Schedule, inputs: Collection[str], most: int) -> Schedule:
+        return cpp.keep(schedule, inputs, most, host_cpu().vector_bytes)
+
     def emit(self, schedule: Schedule) -> list[Emitted]:
         width = host_cpu().vector_bytes
-        return [cpp.emit(k, width) for k in kernels_on(schedule, "cpu")]
+        fills = dict.fromkeys(f.kernel for f in schedule.fills)
+        return [cpp.emit(k, width) for k in (*kernels_on(schedule, "cpu"), *fills)]
 
     def emits(self, product: Product | Attention, device: str) -> str | Refusal:
         return cpp.emits(product, host_cpu().vector_bytes)
@@ -95,10 +108,14 @@ class CppTarget(Target):
         runs = native_runs(plan)
         if not runs:
             return Built()
-        texts = {kernel: plan.sources[f"{kernel}.cpp"] for step in runs for kernel, _ in step.launches}
+        texts = {kernel: plan.sources[f"{kernel}.cpp"] for step in (*runs, *plan.fills) for kernel, _ in step.launches}
         notes_errors = bool(plan.float_errors)
         made = functions(texts.values(), notes_errors=notes_errors, label=label)
-        return Built([_segment(step, plan, {name: made[text] for name, text in texts.items()}) for step in runs])
+        kernels = {name: made[text] for name, text in texts.items()}
+        return Built(
+            [_segment(step, plan, kernels) for step in runs],
+            fills=[_segment(step, plan, kernels) for step in plan.fills],
+        )
 
     def adds_atomically(self, dtype: DType, device: str) -> bool:
         return True
@@ -122,6 +139,9 @@ class MixedTarget(Target):
     def adapt(self, schedule: Schedule) -> Schedule:
         return self.gpu.adapt(self.cpu.adapt(schedule))
 
+    def keep(self, schedule: Schedule, inputs: Collection[str], most: int) -> Schedule:
+        return self.cpu.keep(schedule, inputs, most)
+
     def emit(self, schedule: Schedule) -> list[Emitted]:
         return self.cpu.emit(schedule) + self.gpu.emit(schedule)
 
@@ -130,7 +150,7 @@ class MixedTarget(Target):
 
     def build(self, plan: Plan, runtime: Runtime, label: str) -> Built:
         host, device = self.cpu.build(plan, runtime, label), self.gpu.build(plan, runtime, label)
-        return Built(host.segments, {**host.launchers, **device.launchers})
+        return Built(host.segments, {**host.launchers, **device.launchers}, host.fills)
 
     def adds_atomically(self, dtype: DType, device: str) -> bool:
         return self._on(device).adds_atomically(dtype, device)
@@ -157,7 +177,7 @@ def _segment(step: RunKernels, plan: Plan, kernels: Mapping[str, Function]) -> S
     symbols = {s.name: i for i, s in enumerate(plan.symbols, len(buffers))}
     own = {k.name: k.symbols for k in plan.kernels}
     calls = [
-        Call(kernels[kernel], (*(buffers[b] for b in names), *(symbols[s] for s in own[kernel])))
+        Call(kernels[kernel], (*(buffers[b] for b in names), *(symbols[s] for s in own.get(kernel, ()))))
         for kernel, names in step.launches
     ]
     return Segment(calls, bool(plan.float_errors))

@@ -51,8 +51,9 @@ struct Windows {
 };
 
 // out[r * pitch + c * N + l] = (fresh ? 0 : what is there) + sum over the points t of the walks of a[r, t] * b[c, t, l] for r < R, c < C and
-// the N lanes l of V. far: the right operand was not laid down, and the processor does not foresee its long steps. One copy serves all
-// calls: those that know a pitch are no faster, and take long to compile.
+// the N lanes l of V. far: the right operand was not laid down, and the processor does not foresee its long steps; what was laid down
+// comes from the second cache or, where that was long ago, from memory. One copy serves all calls: those that know a pitch are no
+// faster, and take long to compile.
 template <bool far, class V, int R, int C, class Walks>
 __attribute__((noinline, noclone)) void multiply_block(
     lane<V>* out, i64 pitch, bool fresh, Left<lane<V>> a, Right<lane<V>> b, Walks walks) {
@@ -73,6 +74,7 @@ __attribute__((noinline, noclone)) void multiply_block(
       for (int c = 0; c < C; ++c) {
         right[c] = load_raw<V>(right_at + c * b.column, full);
         if constexpr (far) __builtin_prefetch(right_at + c * b.column + 16 * b.step, 0, 2);
+        else __builtin_prefetch(right_at + c * b.column + 8 * b.step, 0, 3);
       }
       right_at += b.step;
 #pragma GCC unroll 32

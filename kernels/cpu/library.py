@@ -8,6 +8,7 @@ segment: calls of such functions, from whatever libraries they come.
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import itertools
 import json
@@ -207,3 +208,28 @@ class Segment:
         self._kept = (places, calls)
         self.address = ctypes.addressof(self._data)
         self.run: Callable[[bytes, int], int] = calls[0].kernel.library.quern_run
+        self.library = calls[0].kernel.library
+
+
+class _Seen(ctypes.Structure):
+    """struct Seen of segment.h."""
+
+    _fields_ = [("at", ctypes.c_void_p), ("bytes", ctypes.c_longlong)]
+
+
+class Glance:
+    """A look at a few places in memory: a call gives a number, which is another one, most likely, where much of it changed.
+
+    addresses, sizes: of what is looked at, in bytes; it must be there when it is looked at. segment: of a library to look with
+    """
+
+    def __init__(self, addresses: Sequence[int], sizes: Sequence[int], segment: Segment) -> None:
+        self._seen = (_Seen * len(addresses))(*(_Seen(at, size) for at, size in zip(addresses, sizes)))
+        look = segment.library.quern_glance
+        look.restype = ctypes.c_ulonglong
+        look.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        self._kept = segment
+        self._look = functools.partial(look, ctypes.addressof(self._seen), len(addresses))
+
+    def __call__(self) -> int:
+        return int(self._look())

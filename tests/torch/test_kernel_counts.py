@@ -79,7 +79,7 @@ COUNTS = {
     (MLP, "cpp", "auto"): (2, 0), (MLP, "cpp", "generated"): (2, 0),
     (MLP, "triton", "auto"): (2, 2), (MLP, "triton", "generated"): (2, 0),
     (Attention, "cpp", "auto"): (3, 1), (Attention, "cpp", "generated"): (4, 0),
-    (Attention, "triton", "auto"): (3, 3), (Attention, "triton", "generated"): (6, 1),
+    (Attention, "triton", "auto"): (3, 3), (Attention, "triton", "generated"): (3, 1),
     (Residual, "cpp", "auto"): (6, 0), (Residual, "cpp", "generated"): (6, 0),
     (Residual, "triton", "auto"): (5, 2), (Residual, "triton", "generated"): (6, 0),
     (Llama, "cpp", "auto"): (9, 3), (Llama, "cpp", "generated"): (12, 0),

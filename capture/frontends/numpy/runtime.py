@@ -86,6 +86,13 @@ class NumpyRuntime:
     def copy_(self, target: Any, source: Any) -> None:
         target[...] = source
 
+    def not_kept(self, array: Any) -> str:
+        return "NumPy counts no writes"
+
+    def stamps(self, arrays: Sequence[Any]) -> None:
+        """NumPy counts no writes."""
+        return None
+
     def begin_writes(self, stored: Sequence[np.ndarray], copied: Sequence[np.ndarray]) -> None:
         if not all(x.flags.writeable for x in (*stored, *copied)):
             raise ValueError("assignment destination is read-only")

@@ -57,6 +57,29 @@ class TorchRuntime:
     def meta_of(self, array: torch.Tensor) -> TensorMeta:
         return tensor_meta(array)
 
+    def not_kept(self, array: Any) -> str:
+        """Parameters of modules seldom change. Of what is shared with other processes, or set up by a distributed wrapper, which writes
+        uncounted, no copy is good.
+        """
+        if not isinstance(array, torch.nn.Parameter):
+            return "it is no parameter of a module"
+        if array.is_inference():
+            return "tensors of inference mode do not count what is written to them"
+        if array.device.type != "cpu" or array.layout is not torch.strided:
+            return "it is not in plain memory"
+        if array.untyped_storage().is_shared():
+            return "other processes may write to its memory"
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            return "distributed wrappers write to weights without counting"
+        return ""
+
+    def stamps(self, arrays: Sequence[torch.Tensor]) -> tuple[Any, ...] | None:
+        """Where each one's memory is, and how often it was written to."""
+        try:
+            return tuple([(x.data_ptr(), x._version) for x in arrays])
+        except RuntimeError:  # a tensor of inference mode
+            return None
+
     def copy_(self, target: torch.Tensor, source: torch.Tensor) -> None:
         """In-place copy. Autograd does not see it: plans run where no gradient is asked for."""
         with torch.no_grad():

@@ -138,7 +138,7 @@ def plan(nest: Nest) -> Streaming | Refusal:
     batch, rows, keys, columns = (count_points(v) for v in (shape.batch, shape.rows, (shape.key,), shape.columns))
     inner = count_points(products.inner)
     right = choose_right(kernel, products, vector)
-    left = direct_left(kernel, products)
+    left = direct_left(kernel, products, rows)
     if right.turned:
         blocks = choose_blocking(batch, rows, keys, inner, size, nest.vector_bytes)
         left = left or packed_left(products, turned=runs_along(products.left, shape.rows, products.inner))

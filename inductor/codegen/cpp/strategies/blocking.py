@@ -21,6 +21,10 @@ _PANEL_BYTES = 1 << 18
 _LEAST_TASK = 1 << 21
 #: tasks enough for the threads of most machines to end together
 _TASKS = 32
+#: the same where each further one reads the right operand from memory once more
+_FEW_TASKS = 16
+#: bytes of sums that wait for the next run of the inner axes
+_SUMS_BYTES = 1 << 19
 #: columns that are laid down side by side, where there are so many: memory is read in long pieces
 _SIDE_BY_SIDE = 128
 #: blocks of rows for which a task lays the right operand down for itself
@@ -94,28 +98,39 @@ class Blocking:
 
 
 def choose_blocking(
-    batch: int, rows: int, columns: int, inner: int, size: int, vector_bytes: int, lines: int = 1, places: int = 1
-) -> Blocking:
+    batch: int, rows: int, columns: int, inner: int, size: int, vector_bytes: int, lines: int = 1, places: int = 1,
+    kept: bool = False,
+) -> Blocking:  # fmt: skip
     """The blocks of a product whose lanes run along the columns.
 
     batch, rows, columns, inner: how many points along each kind of axis; size: bytes of an element of the sums
     lines:  how many lines of rows there are, each of which is cut for itself; `rows` is the length of one
     places: of a window, which stay together; `inner` has all of them
+    kept:   whether the right operand was laid down for many runs: then a task is as many rows as can be, which read it once
     """
     lanes = vector_bytes // size
-    run = pieces(inner // places, max(_LONGEST_RUN // places, 1)).size * places
+    run = choose_run(inner, places)
     vectors = -(-columns // lanes)
     height, width = min(_register_blocks(vector_bytes), key=lambda block: _cycles(rows, vectors, *block))
     down, across = pieces(rows, height), pieces(vectors, width)
     fit = max(_PANEL_BYTES // (run * vector_bytes * across.size), 1)
-    wanted = max(min(_TASKS, batch * lines * rows * columns * inner // _LEAST_TASK), 1)
-    most = -(-columns // _SIDE_BY_SIDE)
-    panels = max(-(-across.count // fit), min(across.count, most, -(-wanted // batch)))
-    task_columns = -(-across.count // panels)
-    panels = -(-across.count // task_columns)
     blocks = lines * down.count
+    wanted = max(min(_FEW_TASKS if kept else _TASKS, batch * lines * rows * columns * inner // _LEAST_TASK), 1)
+    if kept:
+        sums = max(_SUMS_BYTES // (lines * rows * vector_bytes * across.size), 1)
+        task_columns, panels = min(fit, sums, across.count), across.count
+    else:
+        most = -(-columns // _SIDE_BY_SIDE)
+        panels = max(-(-across.count // fit), min(across.count, most, -(-wanted // batch)))
+        task_columns = -(-across.count // panels)
+        panels = -(-across.count // task_columns)
     strips = max(min(-(-wanted // (batch * panels)), blocks // _BLOCKS_PER_PANEL), 1)
     return Blocking(down, across, lanes, -(-blocks // strips), task_columns, run, lines)
+
+
+def choose_run(inner: int, places: int = 1) -> int:
+    """How much of the inner axes is summed at a time, whatever the rest of the product."""
+    return pieces(inner // places, max(_LONGEST_RUN // places, 1)).size * places
 
 
 def choose_dots(batch: int, rows: int, columns: int, inner: int, size: int, vector_bytes: int) -> Blocking:

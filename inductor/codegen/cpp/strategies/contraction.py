@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from ....contraction import Axes, Product, recognise
 from ....dtypes import float32, float64
+from ....loops import Var
 from ....refusal import Refusal
 from ....sizes import size_hint
 from ..nest import Nest
@@ -40,6 +41,7 @@ from .operands import (
     right_at,
     runs_along,
 )
+from .panels import in_panels
 from .tasks import close_tasks, nanoseconds, open_blocks, open_tasks
 from .way import Array, Function
 
@@ -48,6 +50,8 @@ _FAR = 1 << 20
 #: products that are worth a kernel of their own where it takes a tenth less than the library's: with registers of 64 bytes, or beyond
 #: so many bytes of the larger operand
 _MANY_PRODUCTS, _LARGE = 1 << 26, 1 << 23
+#: the same of products whose right operand is laid down once for many runs
+_KEPT_PRODUCTS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -82,24 +86,37 @@ def plan(nest: Nest) -> Blocks | Windows | Depthwise | Refusal:
     image = windows(nest, c) or depthwise(nest, c)
     if image is not None:
         return image
-    last = nest.kernel.p[-1]
-    c = c.turned if last in c.rows else c
+    kept = in_panels(nest.kernel, c, nest.vector_bytes // SIZES[element_type(c)])
+    last = _side_by_side(nest) if kept is None else kept.columns[-1]
+    c = kept or (c.turned if last in c.rows else c)
     if last not in c.columns:
         return Refusal(
             "batch-innermost", "heuristic", f"results lie side by side along {last}, which both operands have"
         )
+    c = replace(c, columns=(*(v for v in c.columns if v != last), last))
     size = SIZES[element_type(c)]
     batch, rows, columns, inner = (count_points(kind) for kind in (c.batch, c.rows, c.columns, c.inner))
-    right, left = choose_right(nest.kernel, c, nest.vector_bytes // size), direct_left(nest.kernel, c)
+    lanes = nest.vector_bytes // size
+    right = choose_right(nest.kernel, c, lanes, kept is not None)
     if not right.turned:
         blocking = choose_dots(batch, rows, columns, inner, size, nest.vector_bytes)
-        left = left if left is not None and left.inner == 1 else packed_left(c, turned=False)
-    elif not right.packed:
+    elif not right.packed and right.panels is None:
         blocking = choose_reading(batch, rows, columns, inner, size, nest.vector_bytes)
     else:
-        blocking = choose_blocking(batch, rows, columns, inner, size, nest.vector_bytes)
-    nest = replace(nest, vector=last, lanes=lanes_along(nest, last, size), nanoseconds=nanoseconds(nest, rows, size))
+        blocking = choose_blocking(batch, rows, columns, inner, size, nest.vector_bytes, kept=kept is not None)
+    left = direct_left(nest.kernel, c, blocking.rows.size)
+    if not right.turned and (left is None or left.inner != 1):
+        left = packed_left(c, turned=False)
+    p = (*(v for v in nest.kernel.p if v != last), last)
+    nest = replace(nest, kernel=replace(nest.kernel, p=p), vector=last)
+    nest = replace(nest, lanes=lanes_along(nest, last, size), nanoseconds=nanoseconds(nest, rows, size))
     return Blocks(nest, c, blocking, left or packed_left(c, turned=runs_along(c.left, c.rows, c.inner)), right)
+
+
+def _side_by_side(nest: Nest) -> Var:
+    """The axis along which results lie side by side."""
+    place = nest.kernel.stores[0].index
+    return next((v for v in nest.kernel.p if place.coefficient(v) == 1), nest.kernel.p[-1])
 
 
 def blocks(axes: Axes) -> Refusal | None:
@@ -124,7 +141,8 @@ def worthwhile(product: Product, vector_bytes: int) -> Refusal | None:
         return Refusal("halves", "heuristic", "the library has instructions of its own for them")
     if product.windows == "gathered":
         return Refusal("windows", "heuristic", "the library reads an image in better order")
-    if not (product.finished or reads or product.windows == "apart" or _multiplies_much(product, vector_bytes)):
+    much = _multiplies_much(product, vector_bytes) or _reads_kept(product)
+    if not (product.finished or reads or product.windows == "apart" or much):
         return Refusal(
             "nothing-to-finish", "heuristic", "no loop follows that its result could be handed to in registers"
         )
@@ -140,10 +158,19 @@ def _reads_long(product: Product) -> bool:
 
 
 def _multiplies_much(product: Product, vector_bytes: int) -> bool:
-    axes = product.axes
-    products = math.prod(size_hint(n) for n in (*axes.batch, *axes.rows, *axes.columns, *axes.inner))
     faster = vector_bytes >= 64 or _larger_bytes(product) >= _LARGE
-    return len(axes.inner) == 1 and products >= _MANY_PRODUCTS and faster
+    return len(product.axes.inner) == 1 and _products(product) >= _MANY_PRODUCTS and faster
+
+
+def _reads_kept(product: Product) -> bool:
+    """Whether it reads what was laid down once, where the library lays it down each time, and is worth a kernel of its own."""
+    few, _ = _across(product.axes)
+    return product.kept and few > FEW_ROWS and len(product.axes.inner) == 1 and _products(product) >= _KEPT_PRODUCTS
+
+
+def _products(product: Product) -> int:
+    axes = product.axes
+    return math.prod(size_hint(n) for n in (*axes.batch, *axes.rows, *axes.columns, *axes.inner))
 
 
 def _larger_bytes(product: Product) -> int:
@@ -175,7 +202,8 @@ def _emit_tasks(way: Blocks) -> Function:
     open_blocks(w, way)
     into = f"Rows::is_shorter(block), left, right, strip, {b.width}, from == 0, {left_at(w, way)}"
     vector = f"{element}x{way.nest.vector_bytes // SIZES[element]}"
-    multiply = f"multiply_rows<{'false' if way.right.packed else 'true'}, " if way.right.turned else "dot_rows<"
+    as_it_lies = not way.right.packed and way.right.panels is None
+    multiply = f"multiply_rows<{'true' if as_it_lies else 'false'}, " if way.right.turned else "dot_rows<"
     w.line(
         f"{multiply}{vector}, Rows, Columns>({into}, {right_at(w, way)}, {'Walk{run}' if way.right.turned else 'run'});"
     )

@@ -19,13 +19,14 @@ from ..sharing import Sharing, take_apart
 from ..types import SIZES, c_name, value_type
 from ..writer import Writer
 from .blocking import FEW_ROWS, Blocking, Pieces
+from .panels import Panels, panels_of
 from .tiles import keep_square, open_rows, open_squares, tiled_loads, turn_square
 from .way import Function
 
 #: elements to whose multiples lines are filled up
 _ALIGNED = 16
-#: an operand whose rows are so many bytes apart has them all in the same few places of the first cache
-_SAME_PLACE = 4096
+#: an operand whose rows are so many bytes apart has them all in the same few places of the first cache, where so many find room together
+_SAME_PLACE, _ROOM = 4096, 6
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class Right:
 
     turned: as vectors of columns, panel[vector][inner][lane]; else as lines along the inner axis, panel[column][inner]
     packed: whether it is laid down first; where it is not, its steps along the columns and along the inner axis are these
+    panels: as what it was laid down once for many runs (None: it was not); it is not laid down then
     """
 
     turned: bool
     packed: bool = True
     column: int = 0
     inner: int = 0
+    panels: Panels | None = None
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,16 @@ def lanes_along(nest: Nest, vector: Var, size: int) -> int:
 # --------------------------------------------------------------------------- the left operand
 
 
-def direct_left(kernel: Kernel, c: Contraction) -> Left | None:
-    """The left operand read where it lies: a load with one step along all rows, and one along all inner axes."""
+def direct_left(kernel: Kernel, c: Contraction, together: int) -> Left | None:
+    """The left operand read where it lies: a load with one step along all rows, and one along all inner axes.
+
+    together: rows that are read at a time
+    """
     steps = steps_of(kernel, c, c.left, c.rows)
     if steps is None:
         return None
     row, inner = steps
-    if 1 not in steps or (row and row * c.total.dtype.size % _SAME_PLACE == 0):
+    if 1 not in steps or (together > _ROOM and row and row * c.total.dtype.size % _SAME_PLACE == 0):
         return None
     return Left(False, row, inner)
 
@@ -189,8 +195,13 @@ def _origin(w: Writer, c: Contraction, e: Expr) -> str:
 # --------------------------------------------------------------------------- the right operand
 
 
-def choose_right(kernel: Kernel, c: Contraction, lanes: int) -> Right:
-    """Few rows are no reason to turn the right operand around, or to lay it down where it can be read as it lies."""
+def choose_right(kernel: Kernel, c: Contraction, lanes: int, in_panels: bool = False) -> Right:
+    """Few rows are no reason to turn the right operand around, or to lay it down where it can be read as it lies.
+
+    in_panels: it lies in panels
+    """
+    if in_panels:
+        return Right(turned=True, packed=False, panels=panels_of(c, lanes))
     if count_points(c.rows) > FEW_ROWS or len(c.inner) > 1:
         return Right(turned=True)
     turned = not runs_along(c.right, c.inner, c.columns)
@@ -206,8 +217,18 @@ def right_at(w: Writer, way: Operands) -> str:
     c, b, right = way.contraction, way.blocking, way.right
     if right.packed:
         return f"{{panel, run * {b.lanes}, {b.lanes}}}" if right.turned else f"{{panel, {_pitch(way)}, 1}}"
+    if right.panels is not None:
+        return f"{{{_panel_at(w, way, 'low', 'from')}, {right.panels.run * b.lanes}, {b.lanes}}}"
     start = f"{_origin(w, c, c.right)} + low * {right.column} + from * {right.inner}"
     return f"{{{start}, {right.column * b.lanes}, {right.inner}}}"
+
+
+def _panel_at(w: Writer, way: Operands, low: str, start: str) -> str:
+    """Where the panel of a run begins that was laid down once, at a column that begins a vector."""
+    c, panels = way.contraction, way.right.panels
+    assert panels is not None
+    point, _ = w.index(position_in(c.batch) * panels.whole)
+    return f"{c_name(c.right.attr[0])} + ({point}) + {start} / {panels.run} * {panels.step} + {low} * {panels.run}"
 
 
 def ask_ahead(w: Writer, way: Operands) -> None:
