@@ -284,7 +284,7 @@ class ArrayValue(Value):
         """
         node = with_layout(ev, node, self.meta)
         if self.parent is None:
-            if _repeats(self.meta):
+            if repeats(self.meta):
                 raise ev.break_("repeated-elements", f"writing to {self.describe()}, some elements of which are one",
                                 "the framework may refuse it", "write to a copy (.clone())")  # fmt: skip
             self._before_write(ev)
@@ -292,7 +292,7 @@ class ArrayValue(Value):
             self.storage.version += 1
         else:
             assert self.step is not None
-            whole = None if _repeats(self.meta) else self.step.undo(ev, self.parent.node(ev), node)
+            whole = None if repeats(self.meta) else self.step.undo(ev, self.parent.node(ev), node)
             if whole is None:
                 raise ev.break_(
                     "write-through-view",
@@ -318,7 +318,7 @@ class ArrayValue(Value):
         state = self.state(ev)
         if storage in state.entries:
             return
-        if _repeats(self.meta):
+        if repeats(self.meta):
             raise ev.break_(
                 "write-through-view",
                 f"writing to the input `{storage.source.label}`, which repeats its elements",
@@ -410,6 +410,6 @@ def _same_layout(a: TensorMeta, b: TensorMeta) -> bool:
     return all(x == y or n == 1 for n, x, y in zip(a.shape, a.stride, b.stride)) or 0 in a.shape
 
 
-def _repeats(meta: TensorMeta) -> bool:
+def repeats(meta: TensorMeta) -> bool:
     """Whether some dim of more than one element does not move in memory."""
     return any(s == 0 and n != 1 for n, s in zip(meta.shape, meta.stride))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..graph import Dim, Node
+from .promotion import is_dense
 
 Emit = Callable[..., Node]
 Undo = Callable[[Emit, Mapping[str, Any], Node, Node], Node | None]
@@ -46,13 +47,15 @@ def sliced(emit: Emit, attrs: Mapping[str, Any], old: Node, new: Node) -> Node:
 
 
 def restrided(emit: Emit, attrs: Mapping[str, Any], old: Node, new: Node) -> Node | None:
-    if _overlaps(attrs["size"], attrs["stride"]):
+    if overlaps(attrs["size"], attrs["stride"]):
         return None
     return emit("as_strided_scatter", old, new, **attrs)
 
 
-def _overlaps(shape: tuple[Dim, ...], stride: tuple[Dim, ...]) -> bool:
+def overlaps(shape: tuple[Dim, ...], stride: tuple[Dim, ...]) -> bool:
     """Whether two elements may stand at one place."""
+    if is_dense(shape, stride):
+        return False
     if not all(isinstance(n, int) for n in (*shape, *stride)):
         return True
     span: Any = 0

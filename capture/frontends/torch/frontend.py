@@ -289,7 +289,7 @@ class OperatorValue(FrameworkConstant):
     __slots__ = ()
 
     def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
-        found = self._known(ev, args, kwargs) or self._relaid(ev, args, kwargs)
+        found = self._known(ev, args, kwargs) or self._of_memory(ev, args, kwargs)
         if found is not None:
             return found
         if not isinstance(self.value, _CALLING):
@@ -325,10 +325,14 @@ class OperatorValue(FrameworkConstant):
         attrs = {"value": made.item(), "dtype": FROM_TORCH[made.dtype], "device": "cpu"}
         return TensorValue.new(Context(ev).op("full", shape=(), **attrs))
 
-    def _relaid(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value | None:
-        """The tensor, of which it changes the layout in place."""
-        if self._aten in RELAID and args and isinstance(args[0], TensorValue):
+    def _of_memory(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value | None:
+        """What is a matter of where the tensor stands in its memory, as torch's own functions have it."""
+        if not args or not isinstance(args[0], TensorValue):
+            return None
+        if self._aten in RELAID:
             return args[0].call_method(ev, self._aten, args[1:], kwargs)
+        handler = function_handler(getattr(torch, self._aten)) if self._aten in index.OF_MEMORY else None
+        return None if handler is None else recording_handler(self.value, handler)(ev, args, kwargs)
         return None
 
     def getattr_(self, ev: Machine, name: str) -> Value:

@@ -93,8 +93,8 @@ class TorchState:
         self.registrations: list[Any] = []
         #: segments that are captured as bodies of functions, the innermost last
         self.bodies: list[Any] = []
-        #: of tensors from outside that have gaps: all the memory that they span, as tensors of their own
-        self.spans: dict[Storage, ArrayValue] = {}
+        #: of tensors from outside that have gaps: all the memory that they span and some before it, as tensors of their own
+        self.spans: dict[tuple[Storage, int], ArrayValue] = {}
         #: tensors of which others are one or the other, which only the data tell
         self.chosen_from: set[ArrayValue] = set()
         #: tensors that were given other memory (see `reseating`)

@@ -10,8 +10,9 @@ from .....inductor.dtypes import bool_, int64, uint8
 from .....inductor.graph import Node
 from .....inductor.ops import OPS
 from .....inductor.ops.dims import same
+from .....inductor.ops.view_writes import overlaps
 from ....values.overlap import Overlap, arrays_in, overlap
-from ....values.tensor import ArrayValue
+from ....values.tensor import ArrayValue, repeats
 from .. import eager_ops
 from ..calls import assign, eager_error
 from ..context import Context, Declined
@@ -22,6 +23,8 @@ from ..state import state_of
 from ..training import write_again
 from .create import tensor_from
 from .data import data_size, is_mask, open_slice, positions
+from .shape import as_strided, memory_of
+from .shape import storage_offset as storage_begin
 
 # ------------------------------------------------------------------ subscripts
 
@@ -341,27 +344,65 @@ def masked_scatter(cx: Context, input: ArrayValue, mask: ArrayValue, source: Arr
     return cx.op("masked_scatter", input, mask, source)
 
 
-def _replaced(cx: Context, part: str, input: ArrayValue, src: ArrayValue, **attrs: Any) -> Node:
-    """`input` with the part that the view `part` shows replaced by `src`, which eager does not expand."""
+def _replaced(cx: Context, part: str, input: ArrayValue, src: ArrayValue, **attrs: Any) -> Any:
+    """`input` with the part that the view `part` shows replaced by `src`, which eager does not expand. What begins further on in its
+    memory, eager copies with the memory before it, and gives a tensor that begins there.
+    """
     shape, given = OPS[part].meta(input.meta, **attrs).shape, src.meta.shape
     if len(given) != len(shape) or not all(map(same, given, shape)):
         raise ValueError(f"{part}_scatter: a source of shape {given} for a part of shape {shape}")
-    return cx.op(f"{part}_scatter", input, src, **attrs)
+    start = storage_begin(cx, input)
+    if repeats(input.meta) or same(start, 0) and not overlaps(input.meta.shape, input.meta.stride):
+        return cx.op(f"{part}_scatter", input, src, **attrs)
+    _, made = _copied_memory(cx, input, start)
+    fill(cx, made.view(cx.ev, part, **attrs), src)
+    return made
+
+
+#: functions that look at the memory in which a tensor lies: where it begins, and what lies around it
+OF_MEMORY = frozenset(
+    ("as_strided", "as_strided_copy", "as_strided_scatter", "select_scatter", "slice_scatter", "diagonal_scatter")
+)
+
+
+def _copied_memory(cx: Context, x: ArrayValue, start: Any) -> tuple[ArrayValue, ArrayValue]:
+    """A copy of all the memory up to the end of a tensor that begins `start` elements into it, and the tensor in the copy."""
+    memory = cx.array(cx.op("clone", memory_of(cx, x, start)))
+    shape, stride = x.meta.shape, x.meta.stride
+    return memory, memory.view(cx.ev, "as_strided", size=shape, stride=stride, storage_offset=start)
+
+
+@name("*as_strided_scatter")
+def as_strided_scatter(
+    cx: Context, input: ArrayValue, src: ArrayValue, size: Any, stride: Any, storage_offset: Any = None
+) -> Any:
+    """The part is one of the memory, of which eager copies all unless elements of `input` repeat."""
+    begins = storage_begin(cx, input)
+    if repeats(input.meta):
+        memory = made = cx.array(cx.op("clone", input, memory_format="preserve"))
+        begins = 0
+    else:
+        memory, made = _copied_memory(cx, input, begins)
+    part = as_strided(cx, memory, size, stride, begins if storage_offset is None else storage_offset)
+    if not (len(part.meta.shape) == src.meta.ndim and all(map(same, src.meta.shape, part.meta.shape))):
+        raise eager_error(cx.ev, "a source of another shape than the part")
+    fill(cx, part, src)
+    return made
 
 
 @name("*slice_scatter")
 def slice_scatter(cx: Context, input: ArrayValue, src: ArrayValue, dim: int = 0, start: Any = None, end: Any = None,
-                  step: int = 1) -> Node:  # fmt: skip
+                  step: int = 1) -> Any:  # fmt: skip
     return _replaced(cx, "slice", input, src, dim=dim, start=start, end=end, step=step)
 
 
 @name("*select_scatter")
-def select_scatter(cx: Context, input: ArrayValue, src: ArrayValue, dim: int, index: int) -> Node:
+def select_scatter(cx: Context, input: ArrayValue, src: ArrayValue, dim: int, index: int) -> Any:
     return _replaced(cx, "select", input, src, dim=dim, index=index)
 
 
 @name("*diagonal_scatter")
 def diagonal_scatter(
     cx: Context, input: ArrayValue, src: ArrayValue, offset: int = 0, dim1: int = 0, dim2: int = 1
-) -> Node:
+) -> Any:
     return _replaced(cx, "diagonal", input, src, offset=offset, dim1=dim1, dim2=dim2)

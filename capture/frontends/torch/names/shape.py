@@ -13,6 +13,7 @@ from .....inductor.ops.dims import less, same
 from .....inductor.ops.promotion import broadcast_shapes as broadcast
 from .....inductor.ops.promotion import is_channels_last, is_dense
 from .....inductor.ops.views import flattened_shape, resolve_shape, view_strides
+from ....breaks import Break
 from ....values.tensor import ArrayValue, InputStorage
 from ..calls import size_value
 from ..context import Context, Declined
@@ -345,19 +346,15 @@ def unbind(cx: Context, input: ArrayValue, dim: int = 0) -> Any:
 @name("torch.as_strided Tensor.as_strided")
 def as_strided(cx: Context, input: ArrayValue, size: Any, stride: Any, storage_offset: Any = None) -> Any:
     """torch counts the offset from the storage's start, and reaches whatever lies there; the graph reaches what the storage's
-    first tensor spans.
+    first tensor spans, or the view that counts other elements than the tensor it was made of, or stands at a place that data tell.
     """
-    root = input
-    while root.parent is not None:
-        if root.framework != root.parent.framework:
-            raise cx.broken(
-                "as-strided",
-                "torch.as_strided of a tensor over a NumPy array",
-                "it counts from the array's first element",
-            )
-        root = root.parent
+    root = _counted_from(cx, input)
     size, stride = sizes(cx, (size,)), sizes(cx, (stride,))
-    first = input.offset if storage_offset is None else storage_offset - storage_start(cx, root)
+    first = input.offset - root.offset
+    if root.parent is not None and not (storage_offset is None and is_dense(root.meta.shape, root.meta.stride)):
+        raise _not_placed(cx, "torch.as_strided")
+    if storage_offset is not None:
+        first = storage_offset - storage_start(cx, root)
     last = first + sum((n - 1) * s for n, s in zip(size, stride))
     if not is_dense(root.meta.shape, root.meta.stride):
         root = _spanned(cx, root)
@@ -367,26 +364,65 @@ def as_strided(cx: Context, input: ArrayValue, size: Any, stride: Any, storage_o
     return root.view(cx.ev, "as_strided", size=size, stride=stride, storage_offset=first)
 
 
-def _spanned(cx: Context, root: Any) -> ArrayValue:
-    """All that lies between the first and the last element of a tensor from outside, as another tensor from outside."""
+def _counted_from(cx: Context, x: ArrayValue) -> ArrayValue:
+    """The tensor from which a view's place is known, in elements of its own type: its storage's first, or the nearest that has none."""
+    while x.parent is not None and x.step is not None and x.step.is_placed:
+        if x.framework != x.parent.framework:
+            raise cx.broken(
+                "as-strided",
+                "torch.as_strided of a tensor over a NumPy array",
+                "it counts from the array's first element",
+            )
+        x = x.parent
+    return x
+
+
+def _not_placed(cx: Context, what: str) -> Break:
+    return cx.broken(
+        "as-strided",
+        f"{what} of a view of other elements, or at a place that a tensor tells",
+        "where it stands in its memory is not known",
+    )
+
+
+@name("*as_strided_copy")
+def as_strided_copy(cx: Context, input: ArrayValue, size: Any, stride: Any, storage_offset: Any = None) -> Node:
+    return cx.op("clone", as_strided(cx, input, size, stride, storage_offset), memory_format="contiguous")
+
+
+def memory_of(cx: Context, x: ArrayValue, start: Any) -> ArrayValue:
+    """The memory of a tensor that begins `start` elements into it, from the memory's first element to the tensor's last."""
+    root = _counted_from(cx, x)
+    before = storage_start(cx, root)
+    if before:
+        root = _spanned(cx, root, before)
+    last = start + sum((n - 1) * s for n, s in zip(x.meta.shape, x.meta.stride))
+    return as_strided(cx, root, (0 if 0 in x.meta.shape else last + 1,), (1,), 0)
+
+
+def _spanned(cx: Context, root: Any, before: int = 0) -> ArrayValue:
+    """All that lies between the first and the last element of a tensor from outside, as another tensor from outside; with it
+    what lies `before` the first.
+    """
     storage, spans = root.storage, state_of(cx.ev).spans
-    if storage in spans:
-        return spans[storage]
+    if (storage, before) in spans:
+        return spans[storage, before]
     if not isinstance(storage, InputStorage) or storage.version or root.meta.is_dynamic or root.requires_grad(cx.ev):
         raise cx.broken(
             "as-strided", "torch.as_strided of a tensor with gaps", "it may reach memory that capture does not see"
         )
-    place = storage.source.step(f"{cx.ev.names.inject(spanned, 'spanned')}(", ")", "")
-    found = spans[storage] = cx.ev.wrap(spanned(storage.real), place)  # type: ignore[assignment]
+    place = storage.source.step(f"{cx.ev.names.inject(spanned, 'spanned')}(", f", {before})", "")
+    found = spans[storage, before] = cx.ev.wrap(spanned(storage.real, before), place)  # type: ignore[assignment]
     assert isinstance(found, ArrayValue)
     return found
 
 
-def spanned(x: torch.Tensor) -> torch.Tensor:
+def spanned(x: torch.Tensor, before: int) -> torch.Tensor:
     """What an entry takes for it."""
-    return (
-        x.as_strided((1 + sum((n - 1) * s for n, s in zip(x.shape, x.stride())),), (1,)) if x.numel() else x.flatten()
-    )
+    if not x.numel():
+        return x.flatten()
+    count = before + 1 + sum((n - 1) * s for n, s in zip(x.shape, x.stride()))
+    return x.as_strided((count,), (1,), x.storage_offset() - before)
 
 
 def storage_start(cx: Context, root: ArrayValue) -> int:
@@ -411,9 +447,9 @@ def dim_order(cx: Context, self: ArrayValue, ambiguity_check: Any = False) -> An
 
 @name("Tensor.storage_offset")
 def storage_offset(cx: Context, self: ArrayValue) -> Any:
-    root = self
-    while root.parent is not None:
-        root = root.parent
+    root = _counted_from(cx, self)
+    if root.parent is not None:
+        raise _not_placed(cx, "the offset")
     return storage_start(cx, root) + self.offset
 
 
