@@ -483,6 +483,36 @@ template <class V, class P, class F> INLINE V gather(P n, F f) {
   }
   return v;
 }
+// p[l * stride] in lane l, for strides of a few elements: what lies between is read too, and shuffled out; nothing before the first
+// lane's element or behind the last one's is. stride -1: backwards.
+template <int stride, class V, class T, class P> INLINE V load_every(const T* p, P n) {
+  constexpr int N = lanes<V>;
+  constexpr bool halves = same<T, bf16> || same<T, f16>;
+  if constexpr (same<P, Full> && (halves || same<T, lane<V>>) && (sizeof(T) > 1 || N <= 16)) {
+    typedef vec<typename choose<halves, u16, lane<V>>::type, N> R;
+    typedef bits<R> B;
+    const B l = iota<B>();
+    R v;
+    if constexpr (stride == -1) {
+      v = load_raw<R>(p - (N - 1), full);
+      v = __builtin_shuffle(v, N - 1 - l);
+    } else {
+      const B at = l * (lane<B>)stride;
+      v = load_raw<R>(p, full);
+#pragma GCC unroll 4
+      for (int k = 1; k < stride; ++k) {  // lanes from k N on come from the next piece; the last piece ends with the last lane
+        const int start = k < stride - 1 ? k * N : (N - 1) * stride + 1 - N;
+        const B before = k == 1 ? at : l;
+        v = __builtin_shuffle(v, load_raw<R>(p + start, full), at >= (lane<B>)(k * N) ? at + (lane<B>)(N - start) : before);
+      }
+    }
+    if constexpr (same<T, bf16>) return widen_bf16<V>(v);
+    else if constexpr (same<T, f16>) return widen_f16<V>(v);
+    else return v;
+  } else {
+    return gather<V>(n, [&](int l) INLINE_BODY { return load<lane<V>>(p + l * stride); });
+  }
+}
 // f(lane) for each lane that takes part, in lane order
 template <int N, class P, class F> INLINE void scatter(P n, F f) {
 #pragma GCC unroll 16

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ...dtypes import bool_, int64
+from ...graph import Dim
 from ...kernel import Kernel, Store, order_matters
 from ...loops import Expr, Index, Var, points, postorder
 from ...loops.reducers import REDUCERS
 from ...sizes import size_hint
 from .emit import HEAVY, LARGE, MOST_IN_PLACE
-from .indexing import Memo, free_vars, stride_along
+from .indexing import Memo, free_vars, is_near, stride_along
 from .ranges import sum_fits_i32
 from .types import SIZES, value_type
 
@@ -67,9 +68,9 @@ def choose_vector(kernel: Kernel, vector_bytes: int, reduces: bool) -> Var | Non
 def _accesses(kernel: Kernel) -> list[tuple[Index, float]]:
     """Every load and store with its weight."""
     exprs = postorder([s.value for s in kernel.stores], through_indirect=False)
-    # a store once per p, after all of r, weighs nothing beside the loads
+    run = max(size_hint(points(kernel.r)), 1)  # a store after all of r comes once for so many loads
     stores = [
-        (s.index, 2.0 if s.mode == "store" else 4.0) for s in kernel.stores if not kernel.r or s.value.varies_in_r
+        (s.index, (2.0 if s.mode == "store" else 4.0) / (1 if s.value.varies_in_r else run)) for s in kernel.stores
     ]
     return [(e.attr[1], 1.0) for e in exprs if e.op == "load"] + stores
 
@@ -82,15 +83,23 @@ def _cost(kernel: Kernel, v: Var | None, N: int) -> float:
         return 4 * ops + sum(weight for _, weight in _accesses(kernel))
     total = float(ops)
     memo: Memo = {}
-    for index, weight in _accesses(kernel):
+    loads = sum(1 for e in exprs if e.op == "load")
+    for number, (index, weight) in enumerate(_accesses(kernel)):
         stride = stride_along(index, v, memo)
-        total += weight * (1 if stride == 1 else 0.5 if stride is not None and stride == 0 else 1.5 * N)
+        total += weight * _access_cost(stride, N, is_load=number < loads)
     extent = size_hint(v.extent)
     cost = total * math.ceil(extent / N) / extent
     if v.is_reduction:
         run = size_hint(points(kernel.r))
         cost += 25 * sum(1 for e in exprs if e.op == "reduce") / max(run, 1)
     return cost
+
+
+def _access_cost(stride: Dim | None, N: int, *, is_load: bool) -> float:
+    """Instructions for the lanes of one load or store."""
+    if stride is not None and (stride == 0 or stride == 1):
+        return 0.5 if stride == 0 else 1
+    return min(2.0 * abs(stride), 1.5 * N) if is_load and is_near(stride) else 1.5 * N  # type: ignore[arg-type]
 
 
 def nanoseconds(kernel: Kernel, vector: Var | None, N: int) -> float:

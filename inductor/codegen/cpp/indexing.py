@@ -106,3 +106,8 @@ def stride_along(index: Index, v: Var, memo: Memo) -> Dim | None:
         if not isinstance(atom, Var) and v in index_vars(Index(((atom, 1),)), memo):
             return None
     return index.coefficient(v)
+
+
+def is_near(stride: Dim | None) -> bool:
+    """Whether lanes that are `stride` apart are read as whole vectors and shuffled (`load_every` in kernels/cpu/vector.h)."""
+    return isinstance(stride, int) and (stride == -1 or 2 <= stride <= 4)

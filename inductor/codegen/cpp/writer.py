@@ -19,7 +19,7 @@ from ...kernel import Store
 from ...loops import Atom, Expr, Index, Indirect, Var, expr, postorder
 from .cost import called_functions
 from .emit import template
-from .indexing import dim_text, free_vars, index_text, index_vars, stride_along
+from .indexing import dim_text, free_vars, index_text, index_vars, is_near, stride_along
 from .nest import Nest
 from .ranges import fits_i32
 from .types import CTYPES, c_name, literal, storage_type, value_type
@@ -365,6 +365,12 @@ class Writer:
         pointer = c_name(name)
         stride = self._stride(i)
         vector_mask = mask is not None and self.varies(mask)
+        if is_near(stride) and mask is None and name not in self.written and ctype != "bool":
+            text, level = self.index(i)
+            level = max(level, self._lanes_level()) if self.may_hoist_loads else self.level
+            return Value(
+                f"load_every<{stride}, {self.type_name(ctype, True)}>({pointer} + ({text}), n)", ctype, True, level
+            )
         if stride is None or (stride not in (0, 1)):
             return self._by_lane(
                 ctype, lambda: self._element(pointer, ctype, i, mask, vector_mask), mask if vector_mask else None

@@ -52,6 +52,8 @@ _FAR = 1 << 20
 _MANY_PRODUCTS, _LARGE = 1 << 26, 1 << 23
 #: the same of products whose right operand is laid down once for many runs
 _KEPT_PRODUCTS = 1 << 22
+#: sums of so many terms are made faster where they are needed than in blocks, if each factor of the large operand is used once
+_FEW_TERMS = 4
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def plan(nest: Nest) -> Blocks | Windows | Depthwise | Refusal:
     c = replace(c, columns=(*(v for v in c.columns if v != last), last))
     size = SIZES[element_type(c)]
     batch, rows, columns, inner = (count_points(kind) for kind in (c.batch, c.rows, c.columns, c.inner))
+    if kept is None and rows == 1 and inner <= _FEW_TERMS:
+        return Refusal("few-terms", "heuristic", f"each sum has {inner} terms, and nothing is read twice")
     lanes = nest.vector_bytes // size
     right = choose_right(nest.kernel, c, lanes, kept is not None)
     if not right.turned:
