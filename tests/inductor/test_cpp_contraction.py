@@ -34,7 +34,7 @@ from test_cpp_codegen import Case, Library, call, compiled, guarded, storage
 #: blocks so small that products of a few elements have many
 SMALL = {
     "_LONGEST_RUN": 40, "_LEAST_READ": 1 << 6, "_PANEL_BYTES": 1 << 11, "_LEAST_TASK": 1 << 8,
-    "_SIDE_BY_SIDE": 16, "_BLOCKS_PER_PANEL": 2,
+    "_BLOCKS_PER_PANEL": 2, "_SUMS_BYTES": 1 << 12, "_MOST_SUMS_BYTES": 1 << 13,
 }  # fmt: skip
 #: of the largest value of a result
 TOLERANCE = {float64: 1e-14, float32: 3e-6, float16: 2e-3, bfloat16: 1.6e-2}

@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 from quern.inductor.refusal import Refusal  # noqa: E402
+from quern.kernels.cpu.toolchain import host_cpu  # noqa: E402
 
 import quern  # noqa: E402
 from quern.config import Options  # noqa: E402
@@ -381,3 +382,19 @@ def test_how_products_are_run_is_part_of_a_plan_s_key():
         for options in ({}, GENERATED):
             keys.add(quern.explain(torch.nn.Linear(5, 9), options=options)(T(7, 5)).graphs[0].record.key)
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_more_rows_than_sums_are_kept_of(threads):
+    """The sums of all rows would take too much memory while the inner axis is walked: strips of rows are done one after the other."""
+    x, w = T(30000, 300), T(80, 300)
+
+    def f(x, w):
+        return torch.relu(F.linear(x, w))
+
+    with torch.no_grad():
+        said = quern.explain(f, options={**GENERATED, "threads": threads})(x, w)
+        wanted = torch.relu(F.linear(x.double(), w.double())).float()
+    torch.testing.assert_close(said.result, wanted, rtol=1e-5, atol=1e-4)
+    if "x86-64" in host_cpu().name:
+        assert "whole = 0;" in "".join(said.graphs[0].record.plan.sources.values())

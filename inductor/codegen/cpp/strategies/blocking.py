@@ -21,12 +21,8 @@ _PANEL_BYTES = 1 << 18
 _LEAST_TASK = 1 << 21
 #: tasks enough for the threads of most machines to end together
 _TASKS = 32
-#: the same where each further one reads the right operand from memory once more
-_FEW_TASKS = 16
-#: bytes of sums that wait for the next run of the inner axes
-_SUMS_BYTES = 1 << 19
-#: columns that are laid down side by side, where there are so many: memory is read in long pieces
-_SIDE_BY_SIDE = 128
+#: bytes of sums that wait for the next run of the inner axes, where there is a choice, and at most
+_SUMS_BYTES, _MOST_SUMS_BYTES = 1 << 19, 1 << 22
 #: blocks of rows for which a task lays the right operand down for itself
 _BLOCKS_PER_PANEL = 16
 #: fused steps in flight that hide their latency
@@ -67,6 +63,7 @@ class Blocking:
     """rows: the blocks of registers that follow each other down, in each of `lines`; columns: across, in vectors of `lanes`
     task_rows, task_columns: how many of these are computed together, at most
     run: how much of the inner axis is summed at a time
+    joined: whether a thread takes pieces of the columns for all their rows together, where it can
     """
 
     rows: Pieces
@@ -76,6 +73,7 @@ class Blocking:
     task_columns: int
     run: int
     lines: int = 1
+    joined: bool = True
 
     @property
     def blocks(self) -> int:
@@ -98,15 +96,13 @@ class Blocking:
 
 
 def choose_blocking(
-    batch: int, rows: int, columns: int, inner: int, size: int, vector_bytes: int, lines: int = 1, places: int = 1,
-    kept: bool = False,
-) -> Blocking:  # fmt: skip
+    batch: int, rows: int, columns: int, inner: int, size: int, vector_bytes: int, lines: int = 1, places: int = 1
+) -> Blocking:
     """The blocks of a product whose lanes run along the columns.
 
     batch, rows, columns, inner: how many points along each kind of axis; size: bytes of an element of the sums
     lines:  how many lines of rows there are, each of which is cut for itself; `rows` is the length of one
     places: of a window, which stay together; `inner` has all of them
-    kept:   whether the right operand was laid down for many runs: then a task is as many rows as can be, which read it once
     """
     lanes = vector_bytes // size
     run = choose_run(inner, places)
@@ -115,16 +111,13 @@ def choose_blocking(
     down, across = pieces(rows, height), pieces(vectors, width)
     fit = max(_PANEL_BYTES // (run * vector_bytes * across.size), 1)
     blocks = lines * down.count
-    wanted = max(min(_FEW_TASKS if kept else _TASKS, batch * lines * rows * columns * inner // _LEAST_TASK), 1)
-    if kept:
-        sums = max(_SUMS_BYTES // (lines * rows * vector_bytes * across.size), 1)
-        task_columns, panels = min(fit, sums, across.count), across.count
-    else:
-        most = -(-columns // _SIDE_BY_SIDE)
-        panels = max(-(-across.count // fit), min(across.count, most, -(-wanted // batch)))
-        task_columns = -(-across.count // panels)
-        panels = -(-across.count // task_columns)
-    strips = max(min(-(-wanted // (batch * panels)), blocks // _BLOCKS_PER_PANEL), 1)
+    wanted = max(min(_TASKS, batch * lines * rows * columns * inner // _LEAST_TASK), 1)
+    strips = max(min(-(-wanted // (batch * across.count)), blocks // _BLOCKS_PER_PANEL), 1)
+    waiting = 0 if run == inner else lines * rows * vector_bytes * across.size
+    if waiting > _MOST_SUMS_BYTES:
+        strips = max(strips, -(-waiting // _SUMS_BYTES))
+        return Blocking(down, across, lanes, -(-blocks // strips), 1, run, lines, joined=False)
+    task_columns = max(min(fit, across.count, _SUMS_BYTES // max(waiting, 1)), 1)
     return Blocking(down, across, lanes, -(-blocks // strips), task_columns, run, lines)
 
 

@@ -107,7 +107,7 @@ def plan(nest: Nest) -> Blocks | Windows | Depthwise | Refusal:
     elif not right.packed and right.panels is None:
         blocking = choose_reading(batch, rows, columns, inner, size, nest.vector_bytes)
     else:
-        blocking = choose_blocking(batch, rows, columns, inner, size, nest.vector_bytes, kept=kept is not None)
+        blocking = choose_blocking(batch, rows, columns, inner, size, nest.vector_bytes)
     left = direct_left(nest.kernel, c, blocking.rows.size)
     if not right.turned and (left is None or left.inner != 1):
         left = packed_left(c, turned=False)

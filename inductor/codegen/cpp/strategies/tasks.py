@@ -32,24 +32,25 @@ def open_tasks(w: Writer, way: Operands) -> None:
     c, b = way.contraction, way.blocking
     element, columns = element_type(c), count_points(c.columns)
     single = count_points(c.inner) == b.run
-    height = b.rows.size if single else b.rows.size * b.task_rows
+    height = b.rows.size if single else b.rows.size * (b.blocks if b.joined else b.task_rows)
     w.line(f"typedef {pieces_type(b.rows, b.lines)} Rows;")
     w.line(f"typedef {pieces_type(b.columns)} Columns;")
     w.line(f"Scratch<{element}> panel_memory({panel_size(way)}), sums_memory({height * b.width});")
     w.line(f"{element} *panel = panel_memory.data, *sums = sums_memory.data;")
-    # tasks are pieces of the columns, so that threads get as many each; a thread takes those that follow each other together
-    pieces = b.columns.count
+    # tasks are pieces of the columns by strips of the rows, so that threads get as many each; a thread takes pieces together of which
+    # it has all strips
+    pieces, strips = b.columns.count, b.down
     w.open("for (i64 task = begin, next; task < end; task = next) {", *c.batch)
-    w.line(
-        f"const i64 left = task % {pieces}, right = min<i64>(left + min<i64>({b.task_columns}, end - task), {pieces});"
-    )
-    w.line("next = task + right - left;")
+    w.line(f"const i64 left = task / {strips} % {pieces}, part = task % {strips};")
+    whole = f"part ? 0 : min<i64>((end - task) / {strips}, {pieces} - left)" if b.joined else "0"
+    w.line(f"const i64 whole = {whole};")
+    w.line(f"const i64 right = left + (whole ? min<i64>(whole, {b.task_columns}) : 1);")
+    w.line(f"const i64 parts = whole ? {strips} : min<i64>({'end - task' if b.joined else '1'}, {strips} - part);")
+    w.line("next = task + parts * (right - left);")
     w.line(
         f"const i64 low = Columns::start(left) * {b.lanes}, high = min<i64>(Columns::start(right) * {b.lanes}, {columns});"
     )
-    w.line(
-        f"const i64 top = task / {pieces} % {b.down} * {b.task_rows}, bottom = min<i64>(top + {b.task_rows}, {b.blocks});"
-    )
+    w.line(f"const i64 top = part * {b.task_rows}, bottom = min<i64>((part + parts) * {b.task_rows}, {b.blocks});")
     take_apart(w, f"task / {pieces * b.down}", c.batch)
 
 
