@@ -94,3 +94,24 @@ def test_lanes_run_along_what_is_stored_side_by_side(rows, columns):
     a, b = np.random.default_rng(0).standard_normal((rows, 3)), np.random.default_rng(1).standard_normal((columns, 3))
     fast = compiled(f)
     np.testing.assert_allclose(fast(a, b), f(a, b), rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "bool"])
+def test_large_arrays_are_turned_around_in_runs(dtype):
+    """More elements than caches hold, sides that no square divides, with a part that is read as it lies."""
+
+    def f(x, y):
+        return x.T + y, x[:, 5:].T
+
+    x = anything((1501, 1433), dtype)
+    y = anything((1433, 1501), dtype)
+    for got, want in zip(compiled(f)(x, y), f(x, y)):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_turned_around_beside_something_else():
+    def f(x, y):
+        return np.concatenate([x.T, y[:, :1501]]) * 2
+
+    x, y = anything((1501, 1433), "float32"), anything((200, 2000), "float32")
+    np.testing.assert_array_equal(compiled(f)(x, y), f(x, y))

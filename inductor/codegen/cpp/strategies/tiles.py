@@ -23,6 +23,8 @@ from .way import Array, Function
 
 #: elements of the tile's variable per task
 _BLOCK = 256
+#: vectors of lanes in a run, where there are more elements than the caches near a core hold
+_RUN, _LARGE = 8, 1 << 21
 #: fewer elements than this make no side of a tile
 _LEAST_SIDE = 4
 
@@ -172,9 +174,7 @@ def _emit(way: Tiles) -> Function:
             low, high = f"max<i64>({low}, {part.low})", f"min<i64>({high}, {end})"
         if part.condition is not None:
             w.open(f"if ({'' if part.holds else '!'}{w.value(part.condition).text}) {{")
-        w.open_lanes("0", dim_text(nest.vector.extent))
         _emit_part(w, u, part, low, high)
-        w.close_lanes()
         if part.condition is not None:
             w.close()
     close_tasks(w, opened)
@@ -182,20 +182,40 @@ def _emit(way: Tiles) -> Function:
 
 
 def _emit_part(w: Writer, u: Var, part: Part, low: str, high: str) -> None:
-    """A part's points for a vector of lanes: in squares where there is something to turn around."""
+    """A part's points: in squares where there is something to turn around. Where memory is far, squares are taken one beside the other for a
+    run of lanes, so that each row is stored some lines at a time.
+    """
+    assert w.vector is not None
+    extent = w.vector.extent
     loads = tiled_loads(w.nest, u, part.values)
     if not loads:
+        w.open_lanes("0", dim_text(extent))
         w.open(f"for (i64 {u.name} = {low}; {u.name} < {high}; ++{u.name}) {{", u)
         w.stores(part.stores)
         w.close()
+        w.close_lanes()
         return
-    open_squares(w, u, low, high)
+    run = _RUN * w.N
+    in_runs = size_hint(extent) >= 2 * run and size_hint(extent) * size_hint(u.extent) >= _LARGE
+    if in_runs:
+        w.open(f"for (i64 run = 0; run < {dim_text(extent)}; run += {run}) {{")
+        open_squares(w, u, low, high)
+        w.open_lanes("run", f"min<i64>(run + {run}, {dim_text(extent)})")
+    else:
+        w.open_lanes("0", dim_text(extent))
+        open_squares(w, u, low, high)
     for e in loads:
         keep_square(w, u, e)
     open_rows(w, u)
     w.stores(part.stores)
     w.close()
-    w.close()
+    if in_runs:
+        w.close_lanes()
+        w.close()
+        w.close()
+    else:
+        w.close()
+        w.close_lanes()
     for e in loads:
         del w.at_hand[e]
 
