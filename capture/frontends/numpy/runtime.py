@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import os
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -14,8 +15,9 @@ from ....config import config
 from ....inductor.dtypes import ALL, DType
 from ....inductor.float_errors import FloatErrors
 from ....inductor.graph import TensorMeta
+from ....kernels.cpu.pool import LEAST
 from ....kernels.device import usable_cpus
-from . import layout, memory
+from . import layout, memory, pooled
 from .errstate import BITS
 
 #: bytes before the fields of every Python object; an ndarray's first field is the address of its data
@@ -71,7 +73,7 @@ class NumpyRuntime:
     def empty(self, shape: tuple[int, ...], stride: tuple[int, ...], dtype: DType, device: str) -> np.ndarray:
         kind = _KINDS[dtype.name]
         if _is_row_major(shape, stride):
-            return np.empty(shape, kind)
+            return (pooled.empty if math.prod(shape) * kind.itemsize >= LEAST else np.empty)(shape, kind)
         return memory.empty_strided(shape, stride, kind)
 
     def as_strided(self, array: Any, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> np.ndarray:
