@@ -74,7 +74,7 @@ __attribute__((noinline, noclone)) void multiply_block(
       for (int c = 0; c < C; ++c) {
         right[c] = load_raw<V>(right_at + c * b.column, full);
         if constexpr (far) __builtin_prefetch(right_at + c * b.column + 16 * b.step, 0, 2);
-        else __builtin_prefetch(right_at + c * b.column + 8 * b.step, 0, 3);
+        else if constexpr (sizeof(V) == 64) __builtin_prefetch(right_at + c * b.column + 8 * b.step, 0, 3);
       }
       right_at += b.step;
 #pragma GCC unroll 32

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sympy
 from quern.inductor import dtypes as dt
-from quern.inductor.chooser import REASONS, Choice, Reason, choose, described
+from quern.inductor.chooser import REASONS, Choice, Reason, choose, choose_runners, described
 from quern.inductor.codegen import cpp, triton
 from quern.inductor.contraction import Attention, Axes, Contraction, Product, recognise
 from quern.inductor.graph import TensorMeta, contiguous_strides
@@ -288,6 +288,33 @@ def test_cpp_emits_what_reads_long_and_what_multiplies_much(product):
 def test_registers_of_64_bytes_multiply_faster_than_the_library(columns, vector_bytes, worth):
     said = cpp.emits(Product(Axes((2,), (128,), (columns,), (512,)), dt.float32, finished=False), vector_bytes)
     assert said == "contraction" if worth else said.code == "nothing-to-finish"
+
+
+@pytest.mark.parametrize(("rows", "kept", "vector_bytes", "worth"), [
+    (64, True, 64, True), (64, False, 64, False), (64, True, 32, False), (8, True, 64, False),
+])  # fmt: skip
+def test_what_is_laid_down_once_is_multiplied_faster_than_the_library(rows, kept, vector_bytes, worth):
+    product = Product(Axes((), (rows,), (512,), (256,)), dt.float32, finished=False, kept=kept)
+    said = cpp.emits(product, vector_bytes)
+    assert said == "contraction" if worth else said.code == "nothing-to-finish"
+
+
+def test_a_product_reads_a_weight_through_views():
+    told = {}
+
+    def note(product, device):
+        told[product.axes.columns] = product.kept
+        return Refusal("none", "heuristic")
+
+    b = builder()
+    x, w, other = tensor(b, (9, 5)), tensor(b, (7, 5)), tensor(b, (5, 8))
+    b.graph.outputs = [
+        b.matmul(x, b.transpose(w, dim0=0, dim1=1)),
+        b.matmul(x, other),
+        b.linear(x, tensor(b, (6, 5)), None),
+    ]
+    choose_runners(b.graph, OPS, "auto", note, weights=(1, 3))
+    assert told == {(7,): True, (8,): False, (6,): True}
 
 
 @pytest.mark.parametrize("name", ["linear", "matmul", "mv", "matmul of columns"])

@@ -387,7 +387,7 @@ def test_how_products_are_run_is_part_of_a_plan_s_key():
 @pytest.mark.parametrize("threads", [1, 2])
 def test_more_rows_than_sums_are_kept_of(threads):
     """The sums of all rows would take too much memory while the inner axis is walked: strips of rows are done one after the other."""
-    x, w = T(30000, 300), T(80, 300)
+    x, w = T(50000, 300), T(80, 300)
 
     def f(x, w):
         return torch.relu(F.linear(x, w))

@@ -145,7 +145,7 @@ def worthwhile(product: Product, vector_bytes: int) -> Refusal | None:
         return Refusal("halves", "heuristic", "the library has instructions of its own for them")
     if product.windows == "gathered":
         return Refusal("windows", "heuristic", "the library reads an image in better order")
-    much = _multiplies_much(product, vector_bytes) or _reads_kept(product)
+    much = _multiplies_much(product, vector_bytes) or _reads_kept(product, vector_bytes)
     if not (product.finished or reads or product.windows == "apart" or much):
         return Refusal(
             "nothing-to-finish", "heuristic", "no loop follows that its result could be handed to in registers"
@@ -166,10 +166,18 @@ def _multiplies_much(product: Product, vector_bytes: int) -> bool:
     return len(product.axes.inner) == 1 and _products(product) >= _MANY_PRODUCTS and faster
 
 
-def _reads_kept(product: Product) -> bool:
-    """Whether it reads what was laid down once, where the library lays it down each time, and is worth a kernel of its own."""
+def _reads_kept(product: Product, vector_bytes: int) -> bool:
+    """Whether it reads what was laid down once, where the library lays it down each time, and is worth a kernel of its own. With
+    registers of 32 bytes products take so much longer that it makes no difference.
+    """
     few, _ = _across(product.axes)
-    return product.kept and few > FEW_ROWS and len(product.axes.inner) == 1 and _products(product) >= _KEPT_PRODUCTS
+    return (
+        product.kept
+        and vector_bytes >= 64
+        and few > FEW_ROWS
+        and len(product.axes.inner) == 1
+        and _products(product) >= _KEPT_PRODUCTS
+    )
 
 
 def _products(product: Product) -> int:
