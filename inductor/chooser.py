@@ -81,14 +81,14 @@ class Chosen:
 
 
 def choose(
-    node: Node, ops: Mapping[str, Op], contractions: str, emits: Emits, finished: bool = False, kept: bool = False
+    node: Node, ops: Mapping[str, Op], contractions: str, emits: Emits, finished: bool = False, kept: int = 0
 ) -> Choice:
     """Who runs a node whose row has a contraction.
 
     contractions: "auto", or "generated" where all that can be are to be (`config.Options`)
     emits: asks the code generator about the contraction as it is, before anything is fused with it
     finished: whether there is something to fuse behind it
-    kept:     whether an operand is made of inputs that seldom change
+    kept:     bytes of an operand that is an input that seldom changes; 0: none is
     """
     if not node.dtype.is_float:
         return Choice("library", Reason("dtype", (node.dtype.name,)))
@@ -165,14 +165,15 @@ def _is_product(node: Node) -> bool:
     return node.op.contraction is not None and (node.op.eager != "call" or node.attrs.get("axes") is not None)
 
 
-def _reads_weight(node: Node, seldom: Collection[Node]) -> bool:
-    """Whether a factor of a product is an input that seldom changes, or a view of one."""
+def _reads_weight(node: Node, seldom: Collection[Node]) -> int:
+    """Bytes of a factor of a product that is an input that seldom changes, or a view of one; 0 where none is."""
     for i in node.inputs:
-        while i is not None and i.op.kind == "view":
-            i = i.inputs[0]
-        if i in seldom and i is not None and i.meta.ndim > 1:
-            return True
-    return False
+        source = i
+        while source is not None and source.op.kind == "view":
+            source = source.inputs[0]
+        if i is not None and source in seldom and i.meta.ndim > 1:
+            return size_hint(i.meta.numel) * i.dtype.size
+    return 0
 
 
 def _is_finished(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
@@ -195,7 +196,7 @@ def _is_finished(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
 
 
 def described(
-    node: Node, ops: Mapping[str, Op], finished: bool = False, kept: bool = False
+    node: Node, ops: Mapping[str, Op], finished: bool = False, kept: int = 0
 ) -> Product | Attention | Refusal | None:
     """What is asked of a code generator about a node. None where its rule needs numbers and there are symbols."""
     sums = _sums(node, ops)

@@ -45,7 +45,7 @@ class Product:
     finished: whether loops read its result at the places where it is made: they can be its epilogue
     windows:  whether its left operand is read in windows, and how they lie in memory: one of WINDOWS
     in_lines: whether the elements of the larger operand follow each other in memory along an inner axis
-    kept:     whether an operand may be laid down once for many runs
+    kept:     bytes of an operand that may be laid down once for many runs; 0: none may
     """
 
     axes: Axes
@@ -53,7 +53,7 @@ class Product:
     finished: bool
     windows: str = "none"
     in_lines: bool = False
-    kept: bool = False
+    kept: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 from quern.inductor import kept  # noqa: E402
+from quern.inductor.codegen.cpp import keeping  # noqa: E402
 
 import quern  # noqa: E402
 
@@ -63,6 +64,11 @@ def explained(model, x, **options):
     with torch.no_grad():
         (graph,) = quern.explain(model, options={**GENERATED, **options})(x).graphs
     return graph.record
+
+
+@pytest.fixture(autouse=True)
+def _small_ones_too(monkeypatch):
+    monkeypatch.setattr(keeping, "LEAST_BYTES", 0)
 
 
 @pytest.fixture
@@ -310,6 +316,13 @@ def test_what_is_no_parameter_is_not_kept():
     assert not graph.record.plan.fills
 
 
+def test_small_weights_are_not_worth_a_look(monkeypatch):
+    monkeypatch.undo()
+    model, large = Layer(50, 60), Layer(300, 400)
+    assert not explained(model, T(20, 50)).plan.fills
+    assert explained(large, T(20, 300)).plan.fills
+
+
 def test_parameters_of_inference_mode():
     with torch.inference_mode():
         model = Layer()
@@ -332,6 +345,20 @@ def test_memory_of_other_processes():
         model.linear.weight.data.view(-1)[7] = 3  # as another process would
     check(f, model, x)
     assert not explained(Layer().share_memory(), x).plan.fills
+
+
+def test_process_groups_write_uncounted(tmp_path):
+    model, x = Layer(), T(20, 40)
+    f = compiled(model)
+    check(f, model, x)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    try:
+        with torch.autograd._unsafe_preserve_version_counter(model.linear.weight), torch.no_grad():
+            model.linear.weight[2, 3] = 9
+        check(f, model, x)
+        assert not explained(Layer(), x).plan.fills
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_copies_go_with_the_weights():

@@ -69,14 +69,14 @@ class TorchRuntime:
             return "it is not in plain memory"
         if array.untyped_storage().is_shared():
             return "other processes may write to its memory"
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        if _is_distributed():
             return "distributed wrappers write to weights without counting"
         return ""
 
     def stamps(self, arrays: Sequence[torch.Tensor]) -> tuple[Any, ...] | None:
         """Where each one's memory is, and how often it was written to."""
         try:
-            return tuple([(x.data_ptr(), x._version) for x in arrays])
+            return None if _is_distributed() else tuple([(x.data_ptr(), x._version) for x in arrays])
         except RuntimeError:  # a tensor of inference mode
             return None
 
@@ -201,6 +201,11 @@ class TorchRuntime:
         if device_of(device).kind != "cuda":
             return 0
         return torch.cuda.current_stream(to_device(device)).cuda_stream
+
+
+def _is_distributed() -> bool:
+    """Whether there is a process group."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def _generator(device: str) -> torch.Generator:

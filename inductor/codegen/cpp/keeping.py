@@ -19,7 +19,7 @@ from .nest import read_nest
 from .strategies import contraction
 from .strategies.contraction import Blocks
 from .strategies.operands import count_points
-from .strategies.panels import Panels, filling, loaded, panels_of
+from .strategies.panels import LEAST_BYTES, Panels, filling, loaded, panels_of
 
 #: rows beside which laying down is nothing
 _MANY_ROWS = 1 << 12
@@ -65,7 +65,7 @@ def keep(schedule: Schedule, inputs: Collection[str], most: int, vector_bytes: i
         size = target.size * target.dtype.size
         key = filler, weights
         if key not in kept:
-            if size > most:
+            if size > most or size < LEAST_BYTES:
                 continue
             most -= size
             kept[key] = name = f"kept{len(kept)}"

@@ -41,7 +41,7 @@ from .operands import (
     right_at,
     runs_along,
 )
-from .panels import in_panels
+from .panels import LEAST_BYTES, in_panels
 from .tasks import close_tasks, nanoseconds, open_blocks, open_tasks
 from .way import Array, Function
 
@@ -172,7 +172,7 @@ def _reads_kept(product: Product, vector_bytes: int) -> bool:
     """
     few, _ = _across(product.axes)
     return (
-        product.kept
+        product.kept >= LEAST_BYTES
         and vector_bytes >= 64
         and few > FEW_ROWS
         and len(product.axes.inner) == 1

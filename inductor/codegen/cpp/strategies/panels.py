@@ -35,6 +35,9 @@ from ....loops import (
 from ..reductions import position_in
 from .blocking import choose_run
 
+#: bytes of a copy that are worth being looked after before each run, which takes some microseconds
+LEAST_BYTES = 1 << 17
+
 
 @dataclass(frozen=True)
 class Panels:
