@@ -32,7 +32,7 @@ from .lower import Group
 from .refusal import Refusal
 
 _MAX_OPS = 300
-_MAX_BUFFERS = 28
+_MAX_BUFFERS = 80
 _MAX_DEPTH = 4
 #: with fewer rows than this, work along a long reduced axis is not put under the row loop
 _FEW_ROWS = 16
