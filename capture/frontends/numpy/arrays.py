@@ -240,6 +240,16 @@ class Masked:
     def dtype(self) -> np.dtype:
         return self.array.dtype
 
+    def __getattr__(self, name: str) -> Any:
+        """A handler takes it for an array, or NumPy is about to make one of it."""
+        raise of_unknown_size("a NumPy call")
+
+
+def of_unknown_size(what: str) -> Unsupported:
+    """The refusal of what cannot be done to elements chosen by a mask."""
+    return unsupported(f"{what} on elements chosen by a mask", why="their number depends on the data",
+                       rewrite="use np.where(mask, x, 0)", code="data-dependent-shape")  # fmt: skip
+
 
 def same_mask(one: Masked, other: Masked, ev: Machine) -> bool:
     """Whether two selections choose by the same condition: one node, or two that compute the same."""

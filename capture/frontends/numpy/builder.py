@@ -17,7 +17,7 @@ from ....inductor.graph import Dim, ExternRef, Input, Node, TensorMeta
 from ....inductor.ops.dims import same
 from ...values.tensor import Storage
 from . import layout
-from .arrays import Array, Masked, PartStorage, any_array, same_layout, unsupported
+from .arrays import Array, Masked, PartStorage, any_array, of_unknown_size, same_layout, unsupported
 from .errstate import Settings
 
 if TYPE_CHECKING:
@@ -199,8 +199,7 @@ class ArrayBuilder:
         if isinstance(value, Array):
             return value
         if isinstance(value, Masked):
-            raise unsupported("a NumPy call on elements chosen by a mask", why="their number depends on the data",
-                              rewrite="use np.where(mask, x, 0)", code="data-dependent-shape")  # fmt: skip
+            raise of_unknown_size("a NumPy call")
         if isinstance(value, np.generic):
             return self.number(value, value.dtype)
         if isinstance(value, (bool, int, float, complex)):
