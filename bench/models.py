@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,6 @@ def first(name: str, system: str) -> dict[str, float]:
 
 def steady(name: str, systems: Sequence[str], budget: float) -> dict[str, Any]:
     """Medians and ratios of the systems' times in this process; `quern` over `torch.compile` where both are there."""
-    import torch
-
     model = MODELS[name]()
     runs = {"eager": model.module}
     expected = model.call(model.module).clone()
@@ -53,36 +51,42 @@ def steady(name: str, systems: Sequence[str], budget: float) -> dict[str, Any]:
         runs[system] = compiler(system)(model.module)
         largest = float(expected.abs().max()) or 1.0
         differences[system] = difference(model.call(runs[system]), expected) / largest
-    calls = {s: lambda f=f: model.call(f) for s, f in runs.items()}  # type: ignore[misc]
+    return in_turns({s: lambda f=f: model.call(f) for s, f in runs.items()}, differences, budget)  # type: ignore[misc]
+
+
+def in_turns(calls: dict[str, Callable[[], Any]], differences: dict[str, float], budget: float) -> dict[str, Any]:
+    """The systems' times, and how often they are faster than others."""
+    import torch
+
     turns = samples(calls, budget=budget, clock=time.thread_time if torch.get_num_threads() == 1 else time.perf_counter)
 
     def times_faster(system: str, than: str) -> tuple[float, float, float]:
         return quartiles([slow / fast for slow, fast in zip(turns[than], turns[system])])
 
     return {
-        "seconds": {s: statistics.median(turns[s]) for s in runs},
+        "seconds": {s: statistics.median(turns[s]) for s in calls},
         "difference": differences,
         "against eager": {s: times_faster(s, "eager") for s in differences},
         "against torch.compile": times_faster("quern", "torch.compile") if len(differences) == 2 else None,
     }
 
 
-def run(name: str, systems: Sequence[str], threads: int, budget: float) -> dict[str, Any]:
-    """All figures of one model, each from a fresh process."""
+def run(bench: str, name: str, systems: Sequence[str], threads: int, budget: float) -> dict[str, Any]:
+    """All figures of one model, each from a fresh process of this bench's."""
     with tempfile.TemporaryDirectory() as cache:
         compiled = [s for s in systems if s != "eager"]
-        cold = {s: _child("first", name, s, threads, 0.0, cache)["first"] for s in compiled}
-        found = _child("steady", name, ",".join(systems), threads, budget, cache)
+        cold = {s: _child(bench, "first", name, s, threads, 0.0, cache)["first"] for s in compiled}
+        found = _child(bench, "steady", name, ",".join(systems), threads, budget, cache)
     return {"model": name, "cold": cold, **found}
 
 
-def _child(what: str, name: str, systems: str, threads: int, budget: float, cache: str) -> dict[str, Any]:
-    return in_fresh_process("bench.models", what, name, systems, str(threads), str(budget), cache=cache, timeout=1800)
+def _child(bench: str, what: str, name: str, systems: str, threads: int, budget: float, cache: str) -> dict[str, Any]:
+    return in_fresh_process(f"bench.{bench}", what, name, systems, str(threads), str(budget), cache=cache, timeout=1800)
 
 
-def table(rows: Sequence[dict[str, Any]], systems: Sequence[str]) -> Table:
+def table(what: str, rows: Sequence[dict[str, Any]], systems: Sequence[str]) -> Table:
     compiled = [s for s in systems if s != "eager"]
-    made = Table(title="models, inference (x: times faster, medians over the rounds, with quartiles)")
+    made = Table(title=f"models, {what} (x: times faster, medians over the rounds, with quartiles)")
     per_system = [h for s in compiled for h in (f"{s} cold s", "ms", "x eager", "difference")]
     for heading in ("model", "eager ms", *per_system, "x torch.compile"):
         made.add_column(heading, justify="left" if heading == "model" else "right")
@@ -121,37 +125,42 @@ def _quern(row: dict[str, Any], against: str) -> float | None:
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench models", description=__doc__)
-    parser.add_argument("models", nargs="*", metavar="NAME", help=f"default: all of {', '.join(MODELS)}")
+    report("models", "inference", tuple(MODELS), argv, __doc__)
+
+
+def report(bench: str, what: str, names: Sequence[str], argv: list[str], about: str | None) -> None:
+    """Run a bench of models as its command line asks, print its table, and write it as JSON where that is asked."""
+    parser = argparse.ArgumentParser(prog=f"python -m bench {bench}", description=about)
+    parser.add_argument("models", nargs="*", metavar="NAME", help=f"default: all of {', '.join(names)}")
     parser.add_argument("--systems", default=",".join(SYSTEMS), help=f"default: {','.join(SYSTEMS)}")
     parser.add_argument("--threads", type=int, default=0, help="default: as many as torch takes")
     parser.add_argument("--budget", type=float, default=10.0, help="seconds of steady timing of each model")
     parser.add_argument("--json", type=Path, help="write the rows there too")
     options = parser.parse_args(argv)
     systems = options.systems.split(",")
-    for kind, asked, known in (("model", options.models, MODELS), ("system", systems, SYSTEMS)):
+    for kind, asked, known in (("model", options.models, names), ("system", systems, SYSTEMS)):
         unknown = [a for a in asked if a not in known]
         if unknown:
             parser.error(f"no {kind} {unknown[0]!r}; known: {', '.join(known)}")
     rows = []
-    for name in options.models or MODELS:
+    for name in options.models or names:
         try:
-            rows.append(run(name, systems, options.threads, options.budget))
+            rows.append(run(bench, name, systems, options.threads, options.budget))
         except RuntimeError as error:
             rows.append({"model": name, "error": str(error)})
         print(json.dumps(rows[-1]), file=sys.stderr)
-    Console(width=200).print(table(rows, systems))
+    Console(width=200).print(table(what, rows, systems))
     means = summary(rows)
     for against, s in means.items():
         print(
             f"quern against {against}: geometric mean {s['mean']:.2f} of {s['models']} models, least {s['least']:.2f} ({s['worst']})"
         )
     if options.json:
-        about = {
+        found = {
             "python": platform.python_version(), "machine": platform.machine(), "threads": options.threads, "rows": rows,
             "summary": means,
         }  # fmt: skip
-        options.json.write_text(json.dumps(about, indent=1) + "\n")
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def child(what: str, name: str, systems: str, threads: str, budget: str) -> None:

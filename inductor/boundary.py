@@ -65,6 +65,7 @@ class Boundary:
     isolated:     what the framework does around it and must not do to it ("gradients", "autocast")
     framework:    the front end that captured it ("torch", "numpy"), for backends that run it with the framework
     float_errors: floating-point errors that its run must note, a sum of `float_errors.BITS`
+    checked:      what its ops require of elements was looked at already, or its nodes look at it
     """
 
     returned: int | None = None
@@ -78,6 +79,7 @@ class Boundary:
     isolated: frozenset[str] = frozenset()
     framework: str = ""
     float_errors: int = 0
+    checked: bool = False
 
     def misplaced(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> str:
         """The first of its positions that is out of range of a graph's inputs and outputs, or nothing."""

@@ -206,7 +206,8 @@ def described(
     if dots:
         (attend,) = (n for n in sums if n.op is ATTEND)
         return describe(dots[0], attend, node.dtype)
-    return Product(contraction_axes(sums[0]), node.dtype, finished, _windows(sums[0]), _in_lines(sums[0]), kept)
+    c = sums[0]
+    return Product(contraction_axes(c), node.dtype, finished, _windows(c), _in_lines(c), kept, _across(c))
 
 
 def _windows(c: Node) -> str:
@@ -242,6 +243,15 @@ def _in_lines(c: Node) -> bool:
     operands = zip((i.meta for i in args(c)), (c.attrs["left"], c.attrs["right"]))
     larger, own = max(operands, key=lambda operand: size_hint(operand[0].numel))
     return any(step == 1 and a not in c.attrs["result"] for step, a in zip(larger.stride, own))
+
+
+def _across(c: Node) -> bool:
+    """Whether the elements of a contraction's left operand follow each other along an axis that the right one lacks."""
+    left = args(c)[0].meta
+    return any(
+        step == 1 and n != 1 and a not in c.attrs["right"]
+        for step, n, a in zip(left.stride, left.shape, c.attrs["left"])
+    )
 
 
 def _sums(node: Node, ops: Mapping[str, Op]) -> list[Node] | None:

@@ -46,6 +46,7 @@ class Product:
     windows:  whether its left operand is read in windows, and how they lie in memory: one of WINDOWS
     in_lines: whether the elements of the larger operand follow each other in memory along an inner axis
     kept:     bytes of an operand that may be laid down once for many runs; 0: none may
+    across:   whether those of the left operand do along its rows' axis instead: a row's are far apart
     """
 
     axes: Axes
@@ -54,6 +55,7 @@ class Product:
     windows: str = "none"
     in_lines: bool = False
     kept: int = 0
+    across: bool = False
 
 
 @dataclass(frozen=True)

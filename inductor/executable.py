@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -42,15 +42,42 @@ class CompileRecord:
         return sum(1 for s in self.plan.steps if not hasattr(s, "launches"))
 
 
+@dataclass(frozen=True)
+class Differentiated:
+    """Who differentiates a graph's ops.
+
+    parts:     generated functions, each with a backward function of its own
+    generated: ops in these through which gradients flow
+    framework: the others, by name: calls between parts
+    why:       why it is all the framework's, "" where it is not
+    records:   how its parts were compiled; their backward functions come when they are first asked for
+    """
+
+    parts: int
+    generated: int
+    framework: tuple[str, ...]
+    why: str = ""
+    records: list[CompileRecord] = field(default_factory=list)
+
+
 class Executable(NamedTuple):
     """A graph that runs.
 
-    call:   takes the graph's inputs, then its symbols' ints; gives a sequence of its outputs, and has written its mutations
-    record: how it was compiled; None where it was not
+    call:      takes the graph's inputs, then its symbols' ints; gives a sequence of its outputs, and has written its mutations
+    record:    how it was compiled; None where it was not
+    gradients: who differentiates it; None where no gradients are wanted, or no one asked
     """
 
     call: Callable[..., Any]
     record: CompileRecord | None = None
+    gradients: Differentiated | None = None
+
+    @property
+    def records(self) -> Sequence[CompileRecord]:
+        """How everything in it was compiled so far."""
+        if self.record is not None:
+            return (self.record,)
+        return () if self.gradients is None else self.gradients.records
 
     @property
     def plan(self) -> Plan | None:

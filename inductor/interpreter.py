@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import LoweringError
@@ -13,19 +14,65 @@ from .runtime import Runtime, write_all
 from .sizes import evaluator
 
 
+@dataclass(frozen=True)
+class Step:
+    """A part of a run.
+
+    grad:    False where the program had turned gradient recording off
+    run:     (values by node, sizes by symbol) -> the value that it makes, or a sequence of them
+    several: whether it gives a sequence
+    """
+
+    makes: tuple[Node, ...]
+    reads: tuple[Node, ...]
+    grad: bool
+    run: Callable[[dict[Node, Any], dict[str, int]], Any]
+    several: bool = False
+
+
 def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
     """A callable over the graph's inputs (arrays, then ints). It writes the graph's mutations into them and returns the
     outputs in order. Raises LoweringError at once for an op that the framework does not have.
     """
+    return run_in_steps(graph, runtime, _steps_of(graph, runtime))
+
+
+def call_of(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
+    """As `interpret`, where the caller decides whether gradients are recorded. The graph writes to nothing."""
+    return _computing(graph, runtime, _steps_of(graph, runtime), False)
+
+
+def _steps_of(graph: Graph, runtime: Runtime) -> list[Step]:
+    return [
+        Step((n,), tuple(i for i in n.inputs if i is not None), n.grad, step_of(n, runtime))
+        for n in graph.nodes
+        if n.op.kind != "input"
+    ]
+
+
+def run_in_steps(graph: Graph, runtime: Runtime, steps: Sequence[Step]) -> Callable[..., list[Any]]:
+    """As `interpret`, in these steps, each of which comes behind those that make what it reads."""
+    records = graph.boundary.gradients is not None
+    compute = _computing(graph, runtime, steps, records)
+
+    def run(*inputs: Any) -> list[Any]:
+        before = runtime.set_grad(records)
+        try:
+            return compute(*inputs)
+        finally:
+            runtime.set_grad(before)
+
+    return runtime.noting(run, graph.boundary.float_errors)
+
+
+def _computing(graph: Graph, runtime: Runtime, steps: Sequence[Step], records: bool) -> Callable[..., list[Any]]:
+    """What runs the steps. records: whether each is run with gradients on or off, as it says"""
     boundary = graph.boundary
-    records = boundary.gradients is not None
     symbols = {info.symbol.name: info for info in boundary.symbols}
-    steps = [(node, step_of(node, runtime)) for node in graph.nodes if node.op.kind != "input"]
-    last_use = {}
-    for position, (node, _) in enumerate(steps):
-        for used in node.inputs:
-            if used is not None:
-                last_use[used] = position
+    last_use: dict[Node, int] = {}
+    for position, step in enumerate(steps):
+        for used in (*step.reads, *step.makes):
+            last_use[used] = position
     measured: dict[Node, list[tuple[str, int | None]]] = {}
     for m in boundary.measured:
         measured.setdefault(graph.outputs[m.output], []).append((m.symbol.name, m.dim))
@@ -35,30 +82,29 @@ def interpret(graph: Graph, runtime: Runtime) -> Callable[..., list[Any]]:
     for node, position in last_use.items():
         if node not in keep:
             dead.setdefault(position, []).append(node)
+    alone = [step.makes[0] if len(step.makes) == 1 and not step.several else None for step in steps]
 
-    def run(*inputs: Any) -> list[Any]:
-        before = runtime.set_grad(records)
-        try:
-            return compute(inputs)
-        finally:
-            runtime.set_grad(before)
-
-    def compute(inputs: Sequence[Any]) -> list[Any]:
+    def compute(*inputs: Any) -> list[Any]:
         values: dict[Node, Any] = dict(zip(graph.inputs, inputs))
         sizes = {name: _size(info, inputs) for name, info in symbols.items()}
-        for position, (node, step) in enumerate(steps):
+        for position, step in enumerate(steps):
             if records:
-                runtime.set_grad(node.grad)
-            values[node] = step(values, sizes)
-            for name, dim in measured.get(node, ()):
-                sizes[name] = values[node] if dim is None else values[node].shape[dim]
+                runtime.set_grad(step.grad)
+            made = step.run(values, sizes)
+            node = alone[position]
+            if node is None:
+                values.update(zip(step.makes, made))
+            else:
+                values[node] = made
+                for name, dim in measured.get(node, ()):
+                    sizes[name] = made if dim is None else made.shape[dim]
             for gone in dead.get(position, ()):
                 values.pop(gone, None)
         outputs = [values[node] for node in returned]
         write_all(runtime.copy_, [(inputs[position], values[node]) for position, node in mutations])
         return outputs
 
-    return runtime.noting(run, boundary.float_errors)
+    return compute
 
 
 def _size(info: SymbolInfo, inputs: Sequence[Any]) -> int:
@@ -67,10 +113,10 @@ def _size(info: SymbolInfo, inputs: Sequence[Any]) -> int:
     return inputs[info.input].shape[info.dim]
 
 
-Step = Callable[[dict[Node, Any], dict[str, int]], Any]
+Run = Callable[[dict[Node, Any], dict[str, int]], Any]
 
 
-def step_of(node: Node, runtime: Runtime) -> Step:
+def step_of(node: Node, runtime: Runtime) -> Run:
     """How one node is computed from the values before it, and from the sizes' symbols by name."""
     if node.op.eager == "call":
         return _extern_step(node, runtime)
@@ -88,7 +134,7 @@ def step_of(node: Node, runtime: Runtime) -> Step:
     return _called(node, call)
 
 
-def _called(node: Node, call: Callable[..., Any]) -> Step:
+def _called(node: Node, call: Callable[..., Any]) -> Run:
     attrs = dict(node.attrs)
     inputs = node.inputs
     if any(_symbolic(v) for v in attrs.values()):
@@ -96,7 +142,7 @@ def _called(node: Node, call: Callable[..., Any]) -> Step:
     return lambda values, sizes: call(*[None if i is None else values[i] for i in inputs], **attrs)
 
 
-def _settled(step: Step, node: Node, runtime: Runtime) -> Step:
+def _settled(step: Run, node: Node, runtime: Runtime) -> Run:
     """A step whose result is laid out as the graph says, should the framework have chosen otherwise."""
     if isinstance(node.meta, tuple):
         several = [m.stride for m in node.meta]
@@ -109,7 +155,7 @@ def _settled(step: Step, node: Node, runtime: Runtime) -> Step:
     return lambda values, sizes: runtime.laid_out(step(values, sizes), stride)
 
 
-def _extern_step(node: Node, runtime: Runtime) -> Step:
+def _extern_step(node: Node, runtime: Runtime) -> Run:
     call = runtime.run_op("extern")
     attrs, inputs = dict(node.attrs), node.inputs
     fixed = not any(_symbolic(v) for v in attrs.values())

@@ -23,7 +23,7 @@ def rebuild(
     b = builder(ops, new)
     env: dict[Node, Node] = {}
     for n in graph.nodes:
-        b.loc, b.origin = n.loc, n.origin or n.op.name
+        b.loc, b.origin, b.grad = n.loc, n.origin or n.op.name, n.grad
         if n.op.kind == "input":
             env[n] = b.input(n.meta, n.name)
         else:
@@ -48,8 +48,7 @@ class Expanding(GraphBuilder):
         if row.eager == "pick" and inputs[0] in self.several:
             return self.several[inputs[0]][attrs["index"]]
         if row.decompose is None:
-            made = super().append(row, inputs, attrs, meta)
-            return _rounded(self, made) if self.stepwise else made
+            return self.kept(row, inputs, attrs, meta)
         # the composite stays out of the graph: its decomposition reads a detached node
         composite = Node(row, tuple(inputs), dict(attrs), meta, row.name, self.loc, self.origin)
         outer, self.stepwise = self.stepwise, row.rounding.steps and self.rounds
@@ -70,8 +69,13 @@ class Expanding(GraphBuilder):
             return composite
         return _rounded(self, made) if outer else made
 
+    def kept(self, row: Op, inputs: Sequence[Node | None], attrs: Mapping[str, Any], meta: TensorMeta) -> Node:
+        """An op that stays."""
+        made = super().append(row, inputs, attrs, meta)
+        return _rounded(self, made) if self.stepwise else made
 
-class _Rounding(Expanding):
+
+class Rounding(Expanding):
     """The same, with halves rounded wherever eager rounds them."""
 
     rounds = True
@@ -104,6 +108,11 @@ def decompose_rounded(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """As `decompose`. Kernels compute in float32 where the program says float16 or bfloat16, and inside a composite nothing is
     rounded; what an op of the program gives is.
     """
+    return decompose_with(graph, ops, Rounding)
+
+
+def decompose_with(graph: Graph, ops: Mapping[str, Op], builder: type[Rounding]) -> Graph:
+    """As `decompose_rounded`, down to what the builder keeps."""
 
     def visit(b: Any, n: Node, inputs: list[Node | None]) -> Node:
         made = b.append(n.op, laid_out(b, n, _half_numbers(b, n, inputs)), n.attrs, n.meta)
@@ -111,7 +120,7 @@ def decompose_rounded(graph: Graph, ops: Mapping[str, Op]) -> Graph:
             b.several[made] = tuple(_rounded(b, part) for part in b.several[made])
         return _rounded(b, made)
 
-    return rebuild(graph, ops, visit, _Rounding)
+    return rebuild(graph, ops, visit, builder)
 
 
 def _half_numbers(b: GraphBuilder, n: Node, inputs: list[Node | None]) -> list[Node | None]:

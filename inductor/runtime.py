@@ -115,6 +115,10 @@ class Runtime(Protocol):
         """`run`; where it raises, the random numbers of these devices are drawn anew by who runs the program again."""
         ...
 
+    def differentiable(self, part: Any) -> Callable[..., Sequence[Any]]:
+        """A part of a graph (`training.Generated`) as a function that the framework differentiates: (tensors, ints) -> outputs."""
+        ...
+
     def noting(self, run: Callable[..., Any], errors: int) -> Callable[..., Any]:
         """`run`, which calls the framework. A floating-point error of such a call raises FloatErrors where `errors` has it,
         and is ignored otherwise.

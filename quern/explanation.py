@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,21 +11,31 @@ from .capture.breaks import BreakReason
 from .capture.entry.dispatch import CompiledFunction, Entry, Recompile
 from .clock import perf_counter
 from .inductor.chooser import Choice, Chosen
-from .inductor.executable import CompileRecord
+from .inductor.executable import CompileRecord, Differentiated
 from .inductor.graph import Graph
 from .words import count
 
 
 @dataclass(frozen=True)
 class GraphReport:
-    """One compiled graph. kernels and the rest are empty for backends other than inductor."""
+    """One compiled graph.
+
+    records:   how it was compiled, forward and so far backward: empty for backends other than inductor
+    gradients: who differentiates it; None where no gradients are wanted
+    """
 
     name: str
     graph: Graph
     guards: tuple[str, ...]
     entry_source: str
     seconds: float
-    record: CompileRecord | None
+    records: tuple[CompileRecord, ...]
+    gradients: Differentiated | None = None
+
+    @property
+    def record(self) -> CompileRecord | None:
+        """How it was compiled, where it is one plan."""
+        return self.records[0] if len(self.records) == 1 else None
 
     @property
     def ops(self) -> int:
@@ -79,14 +90,14 @@ class Explanation:
     @property
     def kernels(self) -> int:
         """Distinct generated kernels in all graphs."""
-        return sum(g.record.kernels for g in self.graphs if g.record is not None)
+        return sum(r.kernels for g in self.graphs for r in g.records)
 
     @property
     def compile_times(self) -> dict[str, float]:
         """Seconds by stage, over all graphs."""
         total: dict[str, float] = {}
-        for g in self.graphs:
-            for stage, seconds in (g.record.times if g.record is not None else {}).items():
+        for r in [r for g in self.graphs for r in g.records]:
+            for stage, seconds in r.times.items():
                 total[stage] = total.get(stage, 0.0) + seconds
         total["capture and the rest"] = max(0.0, self.first_seconds - sum(total.values()))
         return total
@@ -99,29 +110,10 @@ class Explanation:
         for g in self.graphs:
             lines.append(f"\ngraph {g.name}: {count(g.ops, 'op')}, {count(len(g.guards), 'guard')}")
             lines += [f"  {line}" for line in str(g.graph).splitlines()]
-            if g.record is not None:
-                r = g.record
-                origin = "found in the cache" if r.cached else "made now"
-                lines.append(
-                    f"  {count(r.loops_before, 'loop nest')} -> {count(r.launches, 'kernel launch', 'kernel launches')} of "
-                    f"{count(r.kernels, 'kernel')}, {count(r.calls, 'framework call')}; plan {r.key[:12]} {origin}"
-                )
-                if not r.plan.symbols:
-                    moved, held = (f"{n / 1024:.1f} KiB" for n in (r.plan.bytes_moved(), r.plan.bytes_held()))
-                    lines.append(f"  moves {moved} to and from memory; its inputs and results are {held}")
-                if r.plan.fills:
-                    fills = count(len(r.plan.fills), "weight")
-                    lines.append(
-                        f"  keeps copies of {fills}, {r.plan.bytes_kept / 1024:.1f} KiB, for all calls until a weight changes"
-                    )
-                elif r.not_kept:
-                    lines.append(f"  keeps no copies of weights any more: {r.not_kept}")
-                for k in r.plan.kernels:
-                    lines.append(f"    {k.name}: {'; '.join(map(str, k.origins))}")
-                    lines.append(
-                        "      " + "; ".join([f"emitted by {k.strategy}", *(f"not {s}: {r}" for s, r in k.refused)])
-                    )
-                lines += [f"    {line}" for line in _products(r.plan.chosen)]
+            if g.gradients is not None:
+                lines.append(f"  {_differentiation(g.gradients)}")
+            for r in g.records:
+                lines += [f"  {line}" for line in _plan(r)]
         for i, reason in enumerate(self.breaks):
             lines.append(f"\nbreak {i + 1}: {reason}")
         for recompile in self.recompiles:
@@ -130,6 +122,37 @@ class Explanation:
             parts = ", ".join(f"{k} {v * 1e3:.1f}" for k, v in self.compile_times.items())
             lines.append(f"\ntimes in ms: {parts}")
         return "\n".join(lines)
+
+
+def _differentiation(g: Differentiated) -> str:
+    """Who computes gradients."""
+    if g.why:
+        return f"differentiated op by op by the framework: {g.why}"
+    named = ", ".join(name if n == 1 else f"{n} x {name}" for name, n in Counter(g.framework).items())
+    ours = f"{count(g.parts, 'generated part')} with the gradients of {count(g.generated, 'op')}"
+    return f"{ours}; differentiated by the framework: {named or 'nothing'}"
+
+
+def _plan(r: CompileRecord) -> list[str]:
+    """One plan: what it runs, moves, and how its kernels were emitted."""
+    origin = "found in the cache" if r.cached else "made now"
+    lines = [
+        f"{count(r.loops_before, 'loop nest')} -> {count(r.launches, 'kernel launch', 'kernel launches')} of "
+        f"{count(r.kernels, 'kernel')}, {count(r.calls, 'framework call')}; plan {r.key[:12]} {origin}"
+    ]
+    if not r.plan.symbols:
+        moved, held = (f"{n / 1024:.1f} KiB" for n in (r.plan.bytes_moved(), r.plan.bytes_held()))
+        lines.append(f"moves {moved} to and from memory; its inputs and results are {held}")
+    if r.plan.fills:
+        fills = count(len(r.plan.fills), "weight")
+        kept = f"{r.plan.bytes_kept / 1024:.1f} KiB"
+        lines.append(f"keeps copies of {fills}, {kept}, for all calls until a weight changes")
+    elif r.not_kept:
+        lines.append(f"keeps no copies of weights any more: {r.not_kept}")
+    for k in r.plan.kernels:
+        lines.append(f"  {k.name}: {'; '.join(map(str, k.origins))}")
+        lines.append("    " + "; ".join([f"emitted by {k.strategy}", *(f"not {s}: {why}" for s, why in k.refused)]))
+    return lines + [f"  {line}" for line in _products(r.plan.chosen)]
 
 
 def _products(chosen: Sequence[Chosen]) -> list[str]:
@@ -166,5 +189,6 @@ def _report(entry: Entry) -> GraphReport:
         guards=entry.captured.readable(),
         entry_source=entry.source,
         seconds=entry.compile_seconds,
-        record=entry.executable.record if entry.executable is not None else None,
+        records=() if entry.executable is None else tuple(entry.executable.records),
+        gradients=None if entry.executable is None else entry.executable.gradients,
     )

@@ -26,8 +26,10 @@ class Compiled:
 
     @classmethod
     def of(cls, function: str, location: str, ops: int, made: Executable, seconds: float) -> Compiled:
-        record = made.record
-        kernels, cached = (0, False) if record is None else (record.kernels, record.cached)
+        kernels, cached = (
+            sum(r.kernels for r in made.records),
+            bool(made.records) and all(r.cached for r in made.records),
+        )
         return cls(function, location, ops, kernels, cached, seconds)
 
 

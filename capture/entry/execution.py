@@ -3,8 +3,8 @@
     nothing to compute                  no executable, or one that hands inputs on
     a backend of the user's             what that gives; it is asked for each graph with a call of the framework
     another backend than "inductor"     what that backend gives
-    gradients are wanted                op by op, through the framework's own differentiable ops
     the boundary says why               op by op
+    gradients are wanted                generated parts, each a function that the framework differentiates (`inductor.training`)
     else                                generated kernels
 
 Around all of them: the framework's modes that must not reach the graph are switched off; where a graph raises and its program is
@@ -13,8 +13,6 @@ run again, random numbers are drawn anew, and the program's own operators give w
 
 from __future__ import annotations
 
-import functools
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +23,7 @@ from ...inductor.executable import Executable
 from ...inductor.graph import Graph
 from ...inductor.interpreter import interpret
 from ...inductor.ops import OPS
+from ...inductor.training import compile_for_gradients
 from .backend import Backend, BackendContext
 
 
@@ -66,12 +65,11 @@ def handing_on(graph: Graph) -> Executable | None:
 def inductor_backend(graph: Graph, example_inputs: Sequence[Any], context: BackendContext) -> Executable:
     """The compiling backend. Raises LoweringError, CompilerNotFound or CompilerFailed."""
     assert context.frontend is not None
-    if graph.boundary.gradients is not None:
-        say_once_about_gradients()
-        return eager_backend(graph, example_inputs, context)
     if graph.boundary.op_by_op:
         return eager_backend(graph, example_inputs, context)
     runtime = context.frontend.runtime
+    if graph.boundary.gradients is not None:
+        return compile_for_gradients(graph, runtime, context.options, label=context.name)
     weights = [i for i, x in enumerate(example_inputs[: len(graph.inputs)]) if not runtime.not_kept(x)]
     return compile_graph(graph, runtime, context.options, label=context.name, weights=weights)
 
@@ -80,13 +78,3 @@ def eager_backend(graph: Graph, example_inputs: Sequence[Any], context: BackendC
     """The debug backend: the framework's own functions, op by op. Raises LoweringError for an op that the framework lacks."""
     assert context.frontend is not None
     return Executable(interpret(graph, context.frontend.runtime))
-
-
-@functools.cache
-def say_once_about_gradients() -> None:
-    """Warn that gradients are computed by the framework. Once in a process."""
-    warnings.warn(
-        "quern: gradients are asked for, so graphs run op by op through the framework's autograd; "
-        "call under torch.no_grad() for generated kernels",
-        stacklevel=2,
-    )

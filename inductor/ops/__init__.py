@@ -25,4 +25,7 @@ from . import (  # noqa: F401  imported for the rows they add
 )
 from .table import OPS, REQUIRED, Op, OpTable
 
+# isort: split
+from . import gradients  # noqa: F401  its rules speak of the rows above
+
 __all__ = ["OPS", "REQUIRED", "Op", "OpTable"]

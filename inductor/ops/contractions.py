@@ -104,6 +104,20 @@ def of_product(b: GraphBuilder, node: Node) -> Node:
     return b.call("contract", x, y, left=left, right=right, result=result)
 
 
+def of_turned_product(b: GraphBuilder, node: Node) -> Node:
+    """As `of_product`, with the last two axes of an operand in the other order where its attribute says so."""
+    x, y = args(node)
+    batch = max(x.ndim, y.ndim) - 2
+    axis, column, inner = batch, batch + 1, batch + 2
+    one, other = (
+        ((inner, axis) if node.attrs["left"] else (axis, inner)),
+        ((column, inner) if node.attrs["right"] else (inner, column)),
+    )
+    left = (*range(batch - (x.ndim - 2), batch), *one)
+    right = (*range(batch - (y.ndim - 2), batch), *other)
+    return b.call("contract", x, y, left=left, right=right, result=(*range(batch), axis, column))
+
+
 def of_call(b: GraphBuilder, node: Node) -> Node:
     """A call of the framework that says of itself which axes it sums over. One tensor may be both of its operands."""
     left, right, result = node.attrs["axes"]

@@ -25,10 +25,12 @@ def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
 # picks: positions, among its results, of those that are needed (None: all)
 # own: the operator of the program's own that it calls, and how many calls of it come before (None: it is the framework's)
 # library: the framework whose function it is, where that is not the graph's own
+# stores: what it does to the very tensors that it gets, which the framework's history sees: "content": it writes to the first, which is
+#         its result; "count": it notes that they are written to; "": nothing
 # below: the call checked its result: integers from 0 to below - 1 (None: nothing is known of them)
 row("extern", "extern", _meta_extern,
     attrs={"ref": REQUIRED, "effects": False, "raises": False, "strides": None, "shapes": None, "writes": (), "picks": None,
-           "below": None, "axes": None, "own": None, "library": ""},
+           "stores": "", "below": None, "axes": None, "own": None, "library": ""},
     operands=(MEMORY,), bounds=of_checked_call, below=below_checked, eager="call", opaque=True,
     contraction=of_call)  # fmt: skip
 

@@ -67,7 +67,8 @@ COSTS = ("free", "cheap", "heavy", "call")
 #: how the framework runs it: its function for the op, the call that the node describes, by picking one of several results; or it
 #: has no such op: a step of decompositions
 EAGER_FORMS = ("function", "call", "pick", "none")
-#: who differentiates it: the framework, as it runs the same op; or nobody: gradients end here
-GRADIENTS = ("framework", "stopped")
+#: who differentiates it, where it has no rule: the framework, as it runs the same op; its decomposition does; or nobody: gradients
+#: end here
+GRADIENTS = ("framework", "decomposition", "stopped")
 #: what mixed precision makes of float operands: nothing, the lower precision, float32, the widest of their types
 PRECISIONS = ("", "lower", "float32", "widest")

@@ -9,7 +9,7 @@ from typing import Any
 from ..dtypes import bool_
 from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from .common import args, fresh, new_meta, row
-from .contractions import of_added_product, of_convolution, of_linear, of_product
+from .contractions import of_added_product, of_convolution, of_linear, of_product, of_turned_product
 from .dims import floor_divide, less, same, spread
 from .promotion import (
     broadcast_shapes,
@@ -60,6 +60,20 @@ def _meta_matmul(a: TensorMeta, b: TensorMeta) -> TensorMeta:
 
 
 row("matmul", "extern", _meta_matmul, contraction=of_product, autocast="lower")
+
+
+def _meta_turned(a: TensorMeta, b: TensorMeta, *, left: bool, right: bool) -> TensorMeta:
+    if a.ndim < 2 or b.ndim < 2:
+        raise ValueError(f"matmul_turned: both tensors need at least 2 dimensions, got {a.shape} and {b.shape}")
+    return _meta_matmul(_turned(a) if left else a, _turned(b) if right else b)
+
+
+def _turned(m: TensorMeta) -> TensorMeta:
+    return replace(m, shape=(*m.shape[:-2], *m.shape[:-3:-1]), stride=(*m.stride[:-2], *m.stride[:-3:-1]))
+
+
+# matmul of matrices of which some are turned around: gradients of products. They are read as they lie
+row("matmul_turned", "extern", _meta_turned, attrs={"left": False, "right": False}, contraction=of_turned_product)
 
 
 def _meta_mm(a: TensorMeta, b: TensorMeta) -> TensorMeta:

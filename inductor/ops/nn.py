@@ -258,4 +258,4 @@ def _decompose_batch_norm_train(b: GraphBuilder, node: Node) -> tuple[Node, ...]
 
 # training: results (normalised, new running_mean, new running_var); a None running statistic gives the batch's own
 row("batch_norm_train", "composite", _meta_batch_norm_train, attrs={"momentum": 0.1, "eps": 1e-5},
-    decompose=_decompose_batch_norm_train)  # fmt: skip
+    decompose=_decompose_batch_norm_train, differentiable=(0,))  # fmt: skip

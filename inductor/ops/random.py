@@ -8,9 +8,9 @@ from typing import Any
 
 from .. import dtypes
 from ..dtypes import DType
-from ..graph import Dim, TensorMeta
-from .common import REQUIRED, new_meta, row
-from .facts import LAYOUT, VALUE, Operand
+from ..graph import Dim, GraphBuilder, Node, TensorMeta
+from .common import REQUIRED, args, new_meta, row
+from .facts import ALL_ERRORS, LAYOUT, VALUE, Operand
 from .promotion import DEFAULT_FLOAT, like_strides, pointwise_meta
 
 
@@ -64,8 +64,24 @@ def _meta_dropout(x: TensorMeta, *, p: float) -> TensorMeta:
     return pointwise_meta(x, dtype=x.dtype)
 
 
+def _meta_noise(*, shape: Sequence[Dim], stride: Sequence[Dim], dtype: DType, device: str, p: float) -> TensorMeta:
+    return TensorMeta(tuple(shape), tuple(stride), dtype, device)
+
+
+# what dropout multiplies by: 1 / (1 - p) for elements that stay, else 0
+_random("dropout_noise", _meta_noise, operands=(LAYOUT,), shape=REQUIRED, stride=REQUIRED, dtype=REQUIRED, device=REQUIRED,
+        p=REQUIRED)  # fmt: skip
+
+
+def _decompose_dropout(b: GraphBuilder, node: Node) -> Node:
+    m = node.meta
+    noise = b.dropout_noise(shape=m.shape, stride=m.stride, dtype=m.dtype, device=m.device, p=node.attrs["p"])
+    return b.mul(args(node)[0], noise)
+
+
 # training only: in evaluation front ends record nothing
-_random("dropout", _meta_dropout, p=0.5)
+row("dropout", "composite", _meta_dropout, attrs={"p": 0.5}, decompose=_decompose_dropout, effects=True, errors=ALL_ERRORS,
+    gradient="decomposition")  # fmt: skip
 
 
 def _meta_multinomial(x: TensorMeta, *, num_samples: int, replacement: bool) -> TensorMeta:

@@ -38,7 +38,9 @@ class Op:
                 lower      (Node, *Fn) -> Fn | Reduce | Attend | Scan | Scatter: the op as loops (see `inductor.loops`)
                 contraction  (GraphBuilder, Node) -> Node: what a library's kernel runs as sums of products (`contract`), for
                            where generated code is chosen in its place
-                gradient   who differentiates it: one of GRADIENTS
+                gradient   its rule (see `ops.gradients`), which is filled in when all rows are there; or who differentiates it:
+                           one of GRADIENTS
+                differentiable  which of its several results gradients flow through; None: all floats
                 batching   its rule under a map over one more axis: (GraphBuilder, Node, axes) -> Node
     values      operands   what it takes of each input; the last holds for all that follow
                 elements   where its elements come from: one of ELEMENTS
@@ -76,7 +78,8 @@ class Op:
     decompose: Callable[..., Any] | None = None
     lower: Callable[..., Any] | None = None
     contraction: Callable[..., Any] | None = None
-    gradient: str = "framework"
+    gradient: str | Callable[..., Any] = "framework"
+    differentiable: tuple[int, ...] | None = None
     batching: Callable[..., Any] | None = None
     operands: tuple[Operand, ...] = (VALUE,)
     elements: str = "computed"
@@ -125,7 +128,7 @@ class Op:
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "kind": KINDS, "elements": ELEMENTS, "cost": COSTS, "eager": EAGER_FORMS, "gradient": GRADIENTS,
+    "kind": KINDS, "elements": ELEMENTS, "cost": COSTS, "eager": EAGER_FORMS,
 }  # fmt: skip
 
 
@@ -136,6 +139,8 @@ def empty_cells(row: Op) -> list[str]:
         empty.append("decompose or lower")
     if not callable(row.autocast) and row.autocast not in PRECISIONS:
         empty.append("autocast")
+    if not callable(row.gradient) and row.gradient not in GRADIENTS:
+        empty.append("gradient")
     if row.errors is None:
         empty.append("errors")
     if not row.operands or any(o.role not in ROLES for o in row.operands):
@@ -144,7 +149,9 @@ def empty_cells(row: Op) -> list[str]:
 
 
 class OpTable(Mapping[str, Op]):
-    """Name -> row. Rows are added at import and never replaced."""
+    """Name -> row. Rows are added at import and never replaced. Their gradients, which are written in terms of other rows, are filled
+    in when all are there.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[str, Op] = {}
@@ -169,6 +176,13 @@ class OpTable(Mapping[str, Op]):
             raise InternalError(f"[ops] the row of {row.name!r} does not say: {', '.join(empty)}")
         self._rows[row.name] = row
         return row
+
+    def differentiate(self, name: str, gradient: str | Callable[..., Any]) -> None:
+        """Fill in a row's gradient. Raises InternalError for a name without a row, or a row that says it already."""
+        row = self._rows.get(name)
+        if row is None or row.gradient != "framework":
+            raise InternalError(f"[ops] there is no row {name!r} whose gradient is open")
+        object.__setattr__(row, "gradient", gradient)
 
 
 #: the table

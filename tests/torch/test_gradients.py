@@ -130,13 +130,3 @@ def test_a_training_loop_equals_eager():
         return losses
 
     assert train(True) == pytest.approx(train(False), rel=1e-5)
-
-
-def test_said_once(recwarn):
-    from quern.capture.entry.execution import say_once_about_gradients
-
-    say_once_about_gradients.cache_clear()
-    for _ in range(3):
-        quern.compile(lambda x: x * 2)(torch.ones(2, requires_grad=True))
-    said = [w for w in recwarn if "gradients are asked for" in str(w.message)]
-    assert len(said) == 1 and "torch.no_grad()" in str(said[0].message)

@@ -44,7 +44,8 @@ def captures():
 class Block(nn.Module):
     def __init__(self, norm=True):
         super().__init__()
-        self.norm, self.linear, self.drop = nn.LayerNorm(8), nn.Linear(8, 8), nn.Dropout(0.25)
+        # in front of a batch norm a bias has no gradient but roundings, of whose signs Adam makes steps
+        self.norm, self.linear, self.drop = nn.LayerNorm(8), nn.Linear(8, 8, bias=not norm), nn.Dropout(0.25)
         self.batch = nn.BatchNorm1d(8) if norm else nn.Identity()
 
     def forward(self, x):
@@ -289,7 +290,7 @@ def test_a_checkpoint_ends_the_recomputation_in_the_midst_of_a_graph():
 
     def pack(tensor):
         packed.append(tensor.shape)
-        if len(packed) % 3 == 0:
+        if len(packed) % 2 == 0:
             raise ValueError("enough")
         return tensor
 
@@ -303,7 +304,7 @@ def test_a_checkpoint_ends_the_recomputation_in_the_midst_of_a_graph():
             packed.clear()
             with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), pytest.raises(ValueError, match="enough"):
                 compiled(x)
-            assert len(packed) == 3, called
+            assert len(packed) == 2, called
 
 
 # ---------------------------------------------------------------- checkpoints and exports

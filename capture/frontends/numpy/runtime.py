@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ....config import config
+from ....errors import LoweringError
 from ....inductor.dtypes import ALL, DType
 from ....inductor.float_errors import FloatErrors
 from ....inductor.graph import TensorMeta
@@ -135,6 +136,9 @@ class NumpyRuntime:
                 return run(*inputs)
 
         return call
+
+    def differentiable(self, part: Any) -> Callable[..., Sequence[Any]]:
+        raise LoweringError("[numpy] arrays have no gradients")
 
     def set_grad(self, mode: bool) -> bool:
         """False: NumPy records no gradients."""

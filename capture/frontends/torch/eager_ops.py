@@ -306,6 +306,7 @@ def attention_by(kernels: Sequence[int], in_order: bool, *args: Any, **kwargs: A
 
 # ------------------------------------------------------------------ products
 
+EAGER["matmul_turned"] = lambda x, y, *, left, right: torch.matmul(x.mT if left else x, y.mT if right else y)
 _named("matmul mm bmm mv dot addmm baddbmm outer", torch)
 _named("linear", F)
 
@@ -534,6 +535,9 @@ def _random_fill(name: str) -> None:
 _random_fill("rand")
 _random_fill("randn")
 _named("bernoulli multinomial", torch)
+EAGER["dropout_noise"] = lambda *, shape, stride, dtype, device, p: F.dropout(
+    torch.empty_strided(shape, stride, dtype=to_torch(dtype), device=to_device(device)).fill_(1), p, training=True
+)
 EAGER["dropout"] = lambda x, *, p: F.dropout(x, p, training=True)
 
 

@@ -15,6 +15,7 @@ from ....inductor.graph import ExternRef, Input, Named, Number, TensorMeta
 from ....kernels.device import device_of
 from .array_memory import by_numpy, numpy_runtime
 from .autocast import switched_off
+from .differentiable import differentiable
 from .dtypes import device_text, from_torch, to_device, to_torch
 from .eager_ops import EAGER, copied
 from .own_operators import note_call
@@ -104,7 +105,7 @@ class TorchRuntime:
     def _run_extern(
         self, *arrays: Any, ref: ExternRef, effects: bool = False, strides: Any = None, shapes: Any = None,
         writes: tuple[int, ...] = (), picks: tuple[int, ...] | None = None, raises: bool = False, axes: Any = None,
-        own: tuple[str, int] | None = None, copies: bool = True, library: str = "", below: Any = None,
+        own: tuple[str, int] | None = None, copies: bool = True, library: str = "", stores: str = "", below: Any = None,
     ) -> Any:  # fmt: skip
         """The call that `ref` describes; results are laid out in `strides`, on which the plan relies.
 
@@ -114,6 +115,7 @@ class TorchRuntime:
         axes:   the compiler's business: what the call sums over
         own:    the operator of the program's own that it calls, and how many calls of it come before
         library: "numpy": it is a function of NumPy
+        stores: the compiler's business: whether it writes to the very tensors that it gets
         below:  the compiler's business: a bound of the results
         picks:  positions, among the results, of those that the graph needs (the others alias arguments); None: all
         shapes: what the results' shapes must be, where that was not certain
@@ -191,6 +193,9 @@ class TorchRuntime:
                 raise
 
         return replayed
+
+    def differentiable(self, part: Any) -> Callable[..., Sequence[Any]]:
+        return differentiable(part)
 
     def noting(self, run: Callable[..., Any], errors: int) -> Callable[..., Any]:
         """torch notes none; NumPy's functions in the graph do."""

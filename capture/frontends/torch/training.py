@@ -153,7 +153,8 @@ def _tell_of_write(ev: Machine, storage: Storage) -> None:
         old[storage.current(ev)] = None
     if old:
         ref = ExternRef(COUNT_A_WRITE, (tuple(Input(i) for i in range(len(old))),))
-        ev.builder.append(OPS["extern"], tuple(old), {"ref": ref, "effects": True, "strides": ()}, ())  # type: ignore[arg-type]
+        attrs = {"ref": ref, "effects": True, "strides": (), "stores": "count"}
+        ev.builder.append(OPS["extern"], tuple(old), attrs, ())  # type: ignore[arg-type]
         ev.graph.nodes.insert(state.began, ev.graph.nodes.pop())
 
 
@@ -190,7 +191,7 @@ def store(ev: Machine, storage: Storage, target: Node, node: Node) -> Node:
     function = write_data_of if quiet else write_into
     uncounted = writes if quiet else writes - 1
     ref = ExternRef(f"{__name__}:{function.__name__}", (Input(0), Input(1), *([uncounted] if uncounted else [])))
-    attrs = {"ref": ref, "effects": True, "strides": (target.meta.stride,)}
+    attrs = {"ref": ref, "effects": True, "strides": (target.meta.stride,), "stores": "content"}
     stored = ev.builder.append(OPS["extern"], (target, node), attrs, target.meta)
     state_of(ev).stored.add(stored)
     return stored

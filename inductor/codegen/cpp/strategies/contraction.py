@@ -145,6 +145,8 @@ def worthwhile(product: Product, vector_bytes: int) -> Refusal | None:
         return Refusal("halves", "heuristic", "the library has instructions of its own for them")
     if product.windows == "gathered":
         return Refusal("windows", "heuristic", "the library reads an image in better order")
+    if product.across and product.windows == "none" and not (product.finished or reads):
+        return Refusal("across", "heuristic", "the library is faster where a row's elements are far apart")
     much = _multiplies_much(product, vector_bytes) or _reads_kept(product, vector_bytes)
     if not (product.finished or reads or product.windows == "apart" or much):
         return Refusal(

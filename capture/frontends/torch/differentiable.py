@@ -1,0 +1,93 @@
+"""A generated part of a graph as one function of autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from ....inductor.training import Generated
+
+
+def differentiable(part: Generated) -> Callable[..., Sequence[Any]]:
+    """(tensors, then ints) -> the part's outputs, with their place in autograd's history."""
+
+    def call(*arguments: Any) -> Sequence[Any]:
+        return _Part.apply(part, *arguments)  # type: ignore[no-any-return, no-untyped-call]
+
+    return call
+
+
+class _Part(torch.autograd.Function):
+    """Its context holds what the backward function reads, as saved tensors: their hooks see them, and a write to one of them is
+    refused as in eager. The inputs it holds beside that, for derivatives of derivatives, are the program's own.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, part: Generated, *arguments: Any) -> tuple[torch.Tensor, ...]:
+        results = part.forward(*arguments)
+        outputs = tuple(results[: part.outputs])
+        sources = {"input": arguments, "output": outputs, "more": results[part.outputs :]}
+        ctx.save_for_backward(*(sources[s.kind][s.position] for s in part.saved))
+        ctx.part, ctx.arguments = part, arguments
+        ctx.strides = [x.stride() for x in outputs]
+        ctx.versions = [a._version if isinstance(a, torch.Tensor) and not a.is_inference() else 0 for a in arguments]
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*(x for i, x in enumerate(outputs) if i not in part.given))
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor | None) -> tuple[Any, ...]:
+        part: Generated = ctx.part
+        saved = ctx.saved_tensors  # refuses what was freed or written to
+        arguments = ctx.arguments
+        none: list[Any] = [None] * (1 + len(arguments))
+        given = tuple(i for i, g in enumerate(gradients) if g is not None and i in part.given)
+        if not given:
+            return tuple(none)
+        compiled = None if torch.is_grad_enabled() else part.backward(given)
+        if compiled is None:
+            return (None, *_by_autograd(ctx, [gradients[i] for i in given], given))
+        call, inputs = compiled
+        ints = [a for a in arguments if not isinstance(a, torch.Tensor)]
+        made = call(*saved, *(_laid_out(gradients[i], ctx.strides[i]) for i in given), *ints)
+        for position, g in zip(inputs, made):
+            none[1 + position] = g
+        return tuple(none)
+
+
+def _laid_out(g: Any, stride: tuple[int, ...]) -> torch.Tensor:
+    """A gradient in its output's layout, on which the compiled function relies."""
+    if g.stride() == stride or 0 in g.shape:
+        return g  # type: ignore[no-any-return]
+    return torch.empty_strided(g.shape, stride, dtype=g.dtype, device=g.device).copy_(g)
+
+
+def _by_autograd(ctx: Any, gradients: Sequence[Any], given: Sequence[int]) -> list[Any]:
+    """The gradients by the framework, which can differentiate them again: the part runs once more, op by op."""
+    part: Generated = ctx.part
+    arguments = ctx.arguments
+    for a, version in zip(arguments, ctx.versions):
+        if isinstance(a, torch.Tensor) and not a.is_inference() and a._version != version:
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"a tensor of shape {tuple(a.shape)} is at version {a._version}; expected version {version} instead"
+            )
+    create = torch.is_grad_enabled()
+    wanted = [i for i in part.wants if arguments[i].requires_grad]
+    with torch.enable_grad():
+        # stands for the inputs: gradients of this function alone, whose history goes on behind it
+        own = list(arguments)
+        for i in wanted:
+            own[i] = arguments[i].view_as(arguments[i]) if create else arguments[i].detach().requires_grad_()
+        results = part.again(*own)
+        outputs = [results[i] for i in given]
+        live = [(o, g) for o, g in zip(outputs, gradients) if o.requires_grad]
+        found = torch.autograd.grad(
+            [o for o, _ in live], [own[i] for i in wanted], [g for _, g in live], create_graph=create, allow_unused=True
+        ) if live else [None] * len(wanted)  # fmt: skip
+    made: list[Any] = [None] * len(arguments)
+    for i, g in zip(wanted, found):
+        made[i] = g
+    return made

@@ -1,0 +1,336 @@
+"""Gradients that generated code computes: eager's values, and autograd as its users know it around them."""
+
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from quern.capture.entry import execution
+from quern.inductor import training
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+import quern
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Who differentiates what was compiled, in order."""
+    seen = []
+
+    def compile_for_gradients(*args, **kwargs):
+        executable = training.compile_for_gradients(*args, **kwargs)
+        seen.append(executable.gradients)
+        return executable
+
+    monkeypatch.setattr(execution, "compile_for_gradients", compile_for_gradients)
+    return seen
+
+
+def leaf(*shape, dtype=torch.float64, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
+
+
+def weighted(result):
+    """A number that depends on each element in its own way."""
+    outs = result if isinstance(result, (tuple, list)) else [result]
+    return sum((o * torch.arange(1.0, o.numel() + 1, dtype=o.dtype).reshape(o.shape).cos()).sum() for o in outs)
+
+
+def agree(f, *inputs, **kwargs):
+    """Results and gradients of both; returns the compiled function."""
+    compiled = quern.compile(f, **kwargs)
+    found = []
+    for call in (f, compiled):
+        given = [
+            x.detach().clone().requires_grad_(x.requires_grad) if isinstance(x, torch.Tensor) else x for x in inputs
+        ]
+        torch.manual_seed(0)
+        result = call(*given)
+        weighted(result).backward()
+        outs = [o.detach() for o in (result if isinstance(result, (tuple, list)) else [result])]
+        found.append((outs, [x.grad for x in given if isinstance(x, torch.Tensor)]))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-6, atol=1e-9, check_stride=True)
+    return compiled
+
+
+# ---------------------------------------------------------------- what is generated
+
+W, B = leaf(6, seed=1), leaf(6, seed=2)
+LINEAR, TABLE = leaf(5, 6, seed=3), leaf(7, 6, seed=4)
+INDEX = torch.tensor([[0, 3, 3], [6, 1, 0]])
+
+#: programs of which every op has a rule
+PROGRAMS = {
+    "pointwise": lambda x: (x.sin() * x.exp() + torch.sigmoid(x) / (x * x + 1)).tanh(),
+    "kinks": lambda x: torch.relu(x) + F.leaky_relu(x) + F.hardtanh(x) + F.elu(x) + F.softplus(x) + F.hardswish(x),
+    "extrema": lambda x: torch.maximum(x, x.flip(0)) + x.clamp(-0.5, 0.5) + x.amax(1, keepdim=True) + x.min(0).values,
+    "softmax": lambda x: F.softmax(x, -1) + F.log_softmax(x, 0) + torch.logsumexp(x, 1, keepdim=True),
+    "norms": lambda x: F.layer_norm(x, (6,), W, B) + F.rms_norm(x, (6,), W, 1e-5) + x.var(1, keepdim=True) + x.norm(dim=0),
+    "products": lambda x: F.linear(torch.tanh(x), LINEAR) @ LINEAR + (x.T @ x).sum(0),
+    "places": lambda x: torch.cat([x[1:], x[:1]]) + torch.stack([x[0], x[1], x[2], x[3]]) + x.roll(1, 0).cumsum(1),
+    "positions": lambda x: F.embedding(INDEX, TABLE).sum((0, 1)) + x.gather(1, INDEX[:, :2].repeat(2, 3) % 6) + x[INDEX[0, 1:] % 4].sum(0),
+    "written": lambda x: torch.zeros(4, 6, dtype=x.dtype).index_add(0, INDEX[0] % 4, x[:3].exp()) + x.exp(),
+    "losses": lambda x: F.cross_entropy(x, INDEX.flatten()[:4] % 6) + F.mse_loss(x, x.flip(1)) + F.smooth_l1_loss(x, x * 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_gradients_are_eagers_and_all_generated(name, made):
+    agree(PROGRAMS[name], leaf(4, 6), fullgraph=True)
+    (who,) = made
+    assert who.parts == 1 and not who.framework and who.generated >= 2
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
+def test_gradients_in_narrow_types(dtype):
+    def f(x, w):
+        return F.gelu(F.layer_norm(x, (16,)) @ w).mean()
+
+    def gradients(call, dtype):
+        x, w = leaf(8, 16, dtype=dtype), leaf(16, 4, dtype=dtype, seed=1)
+        call(x, w).backward()
+        return [x.grad, w.grad]
+
+    exact = gradients(f, torch.float64)
+    eager, ours = gradients(f, dtype), gradients(quern.compile(f), dtype)
+    for best, theirs, own in zip(exact, eager, ours):
+        allowed = 2 * (theirs - best).abs().max() + torch.finfo(dtype).eps * best.abs().max()
+        assert own.dtype == dtype and (own - best).abs().max() <= allowed
+
+
+def test_what_has_no_rule_stays_a_call_between_parts(made):
+    w = leaf(3, 2, 3, 3, seed=1)
+    agree(lambda x: F.conv2d(torch.tanh(x) * 2, w).relu().square(), leaf(1, 2, 6, 6), fullgraph=True)
+    (who,) = made
+    assert who.parts == 2 and who.framework == ("convolution",)
+
+
+# ---------------------------------------------------------------- in autograd
+
+
+def test_inputs_on_which_nothing_that_was_asked_for_depends_have_no_gradient():
+    def heads(x, v, w):
+        h = x.tanh() * 2
+        return (h * v).exp(), (h * w).sin() + 1
+
+    compiled = quern.compile(heads)
+    for take in (0, 1):
+        x, v, w = (leaf(3, 4, seed=s) for s in range(3))
+        expected = torch.autograd.grad(heads(x, v, w)[take].sum(), (x, v, w), allow_unused=True)
+        found = torch.autograd.grad(compiled(x, v, w)[take].sum(), (x, v, w), allow_unused=True)
+        assert [g is None for g in found] == [g is None for g in expected]
+        assert all(torch.allclose(a, b) for a, b in zip(found, expected) if a is not None)
+
+
+def test_a_result_that_another_depends_on_has_its_place_in_history():
+    """Its gradient can be asked for, kept and hooked, as eager's."""
+
+    def f(x):
+        hidden = x.sin() * 2
+        return hidden, (hidden.exp() + x).sum()
+
+    x = leaf(5)
+    seen = []
+    for call in (f, quern.compile(f, fullgraph=True)):
+        hidden, loss = call(x)
+        hidden.retain_grad()
+        hidden.register_hook(lambda g: g * 2)
+        (of_hidden,) = torch.autograd.grad(loss, hidden, retain_graph=True)
+        loss.backward()
+        seen.append((of_hidden, hidden.grad, x.grad))
+        x.grad = None
+    torch.testing.assert_close(*seen)
+
+
+def test_passes_again_and_into_what_is_there():
+    def f(x):
+        return (x.exp() * x).sum()
+
+    x, y = leaf(6), leaf(6)
+    for t, call in ((x, f), (y, quern.compile(f))):
+        loss = call(t)
+        loss.backward(retain_graph=True)
+        kept = t.grad
+        loss.backward()
+        assert t.grad is kept  # added to, in its memory
+        with pytest.raises(RuntimeError, match="second time"):
+            loss.backward()
+    torch.testing.assert_close(x.grad, y.grad)
+
+
+def test_derivatives_of_derivatives():
+    """A gradient penalty, with random numbers inside: those of the first pass."""
+
+    def f(x, w):
+        return F.dropout(torch.tanh(x @ w) * 3, 0.4).square().sum()
+
+    found = []
+    for call in (f, quern.compile(f, fullgraph=True)):
+        x, w = leaf(4, 3), leaf(3, 5, seed=1)
+        torch.manual_seed(3)
+        (g,) = torch.autograd.grad(call(x, w), x, create_graph=True)
+        (g.square().sum() + g.sum()).backward()
+        found.append((g.detach(), x.grad, w.grad))
+    torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize("write", ("input", "result", "other input"))
+def test_a_write_to_what_is_saved_is_refused_where_eager_refuses_it(write):
+    def f(x, other):
+        return (x * 2 + other).exp() * 1.5
+
+    raised = []
+    for call in (f, quern.compile(f)):
+        a, b = leaf(4), leaf(4, seed=1)
+        x, other = a * 1, b * 1
+        y = call(x, other)
+        with torch.no_grad():
+            {"input": x, "result": y, "other input": other}[write].add_(1)
+        try:
+            y.sum().backward()
+            raised.append((a.grad, b.grad))
+        except RuntimeError as error:
+            raised.append("modified by an inplace operation" in str(error))
+    torch.testing.assert_close(raised[1], raised[0])
+
+
+def test_no_more_is_saved_than_eager_saves():
+    def f(x, w, b):
+        return F.gelu(F.layer_norm(x, (64,), w, b) * 2 + 1).square() + x.sigmoid()
+
+    def saved(call):
+        sizes = {}
+
+        def pack(t):
+            sizes[t.data_ptr()] = t.nbytes
+            return t
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            call(leaf(32, 64), leaf(64, seed=1), leaf(64, seed=2))
+        return sum(sizes.values())
+
+    assert saved(quern.compile(f)) <= saved(f) / 1.9
+
+
+def test_hooks_of_saved_tensors_can_move_them():
+    moved = []
+
+    def pack(t):
+        moved.append(t.shape)
+        return t.clone()
+
+    compiled = quern.compile(lambda x: (x.exp() * x.sin()).sum())
+    x = leaf(7)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        loss = compiled(x)
+    loss.backward()
+    assert moved
+    torch.testing.assert_close(x.grad, x.detach().exp() * (x.detach().sin() + x.detach().cos()))
+
+
+# ---------------------------------------------------------------- what a program may do
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.norm, self.two = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        return self.two(F.dropout(self.act(self.norm(self.one(x))), 0.25, self.training))
+
+
+@pytest.mark.parametrize("frozen", ("", "one", "norm", "two"))
+def test_layers_that_are_frozen_and_not_again(frozen):
+    def gradients(wrap):
+        torch.manual_seed(0)
+        net = Net().double()
+        call, found = wrap(net), []
+        for turn in range(4):
+            if frozen:
+                getattr(net, frozen).requires_grad_(turn % 2 == 0)
+            net.zero_grad()
+            torch.manual_seed(turn)
+            F.cross_entropy(call(leaf(5, 6, seed=turn).detach()), torch.tensor([0, 1, 2, 1, 0])).backward()
+            found.append([None if p.grad is None else p.grad.clone() for p in net.parameters()])
+        return found, [b.clone() for b in net.buffers()]
+
+    torch.testing.assert_close(gradients(quern.compile), gradients(lambda net: net))
+
+
+def test_parts_of_it_without_gradients():
+    def f(x, w):
+        with torch.no_grad():
+            scale = (x * x).mean() + 1
+        return x.exp() * scale * w.detach().sin() + (w * scale).tanh()
+
+    agree(f, leaf(4, 3), leaf(4, 3, seed=1), fullgraph=True)
+
+
+def test_results_of_all_kinds():
+    def f(x):
+        y = x.exp() * 2
+        return y.argmax(1), y.sum(0), x.shape[0], y > 1, y.detach() * 2, y.T
+
+    x, z = leaf(3, 4), leaf(3, 4)
+    e, q = f(x), quern.compile(f)(z)
+    assert [getattr(r, "requires_grad", None) for r in q] == [getattr(r, "requires_grad", None) for r in e]
+    assert q[5]._is_view() == e[5]._is_view() and q[5].stride() == e[5].stride()
+    for given, (_, a, _, _, _, b) in ((x, e), (z, q)):
+        (a.sum() + b[0].sum()).backward()
+        assert given.grad.stride() == (4, 1)
+    torch.testing.assert_close(x.grad, z.grad)
+
+
+@pytest.mark.parametrize("dynamic", (None, True))
+def test_sizes_that_change(dynamic, made):
+    compiled = quern.compile(lambda x, w: F.softmax(F.layer_norm(x @ w, (5,)), -1).square(), dynamic=dynamic)
+    for n in (3, 7, 11, 4):
+        x, w = leaf(n, 6), leaf(6, 5, seed=1)
+        compiled(x, w).sum().backward()
+        found = x.grad, w.grad
+        x, w = leaf(n, 6), leaf(6, 5, seed=1)
+        F.softmax(F.layer_norm(x @ w, (5,)), -1).square().sum().backward()
+        torch.testing.assert_close(found, (x.grad, w.grad))
+    assert len(made) == (1 if dynamic else 2) and all(who.parts for who in made)
+
+
+def test_checkpointed_blocks():
+    w = leaf(6, 6, seed=1)
+
+    def block(x):
+        return F.dropout(torch.tanh(x @ w) * 2, 0.3)
+
+    agree(lambda x: checkpoint(block, x, use_reentrant=False).exp() + x, leaf(4, 6))
+
+
+def test_a_class_out_of_range_is_eagers_error():
+    def loss(x, y):
+        return F.cross_entropy(x * 2, y)
+
+    compiled = quern.compile(loss)
+    good, bad = torch.tensor([0, 1, 2]), torch.tensor([0, 9, 2])
+    compiled(leaf(3, 4), good).backward()
+    with pytest.raises(IndexError, match="out of bounds"):
+        compiled(leaf(3, 4), bad)
+    x = leaf(3, 4)
+    compiled(x, good).backward()
+    assert x.grad is not None
+
+
+def test_threads_do_not_show():
+    x, w = leaf(64, 128, dtype=torch.float32), leaf(128, 96, dtype=torch.float32, seed=1)
+    compiled = quern.compile(lambda x, w: F.gelu(F.layer_norm(x, (128,)) @ w).square().sum())
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(torch.autograd.grad(compiled(x, w), (x, w)))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other))
