@@ -178,6 +178,37 @@ def test_derivatives_of_derivatives():
     torch.testing.assert_close(found[1], found[0])
 
 
+def test_gradients_in_batches_and_of_functions_that_torch_transforms():
+    def f(x):
+        return (x.sin() * x.exp()).tanh()
+
+    compiled, x = quern.compile(f), leaf(4)
+    expected = torch.autograd.functional.jacobian(f, x)
+    torch.testing.assert_close(torch.autograd.functional.jacobian(compiled, x, vectorize=True), expected)
+    torch.testing.assert_close(torch.autograd.functional.jacobian(compiled, x), expected)
+    (batched,) = torch.autograd.grad(compiled(x), x, torch.eye(4, dtype=x.dtype), is_grads_batched=True)
+    torch.testing.assert_close(batched, expected)
+    for transform in (torch.func.jacrev, torch.func.jacfwd, lambda g: torch.func.hessian(lambda v: g(v).sum())):
+        torch.testing.assert_close(transform(compiled)(x.detach()), transform(f)(x.detach()))
+
+
+def test_what_was_made_on_the_way_goes_with_the_backward_pass():
+    held = []
+
+    def f(x, y):
+        return torch.relu(x + y) * 1.5
+
+    compiled, x = quern.compile(f), leaf(5)
+    loss = compiled(x * 1, x * 2).sum()
+    held.append(loss.grad_fn.next_functions[0][0])
+    loss.backward()
+    assert all(not isinstance(a, torch.Tensor) for a in held[0].arguments)
+    again = x.grad.clone()
+    x.grad = None
+    f(x * 1, x * 2).sum().backward()
+    torch.testing.assert_close(again, x.grad)
+
+
 @pytest.mark.parametrize("write", ("input", "result", "other input"))
 def test_a_write_to_what_is_saved_is_refused_where_eager_refuses_it(write):
     def f(x, other):

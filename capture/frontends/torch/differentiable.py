@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch._C._functorch import is_functorch_wrapped_tensor, is_legacy_batchedtensor
 
 from ....inductor.training import Generated
 
@@ -46,15 +48,28 @@ class _Part(torch.autograd.Function):
         given = tuple(i for i, g in enumerate(gradients) if g is not None and i in part.given)
         if not given:
             return tuple(none)
-        compiled = None if torch.is_grad_enabled() else part.backward(given)
+        by_framework = torch.is_grad_enabled() or any(map(_stands_for_several, gradients))
+        compiled = None if by_framework else part.backward(given)
         if compiled is None:
             return (None, *_by_autograd(ctx, [gradients[i] for i in given], given))
         call, inputs = compiled
-        ints = [a for a in arguments if not isinstance(a, torch.Tensor)]
+        ints = [a for a in arguments if isinstance(a, int)]
         made = call(*saved, *(_laid_out(gradients[i], ctx.strides[i]) for i in given), *ints)
         for position, g in zip(inputs, made):
             none[1 + position] = g
+        # what the program does not hold goes as the pass goes on, as what eager saves does
+        ctx.arguments = tuple(weakref.ref(a) if _is_passing(a) else a for a in arguments)
         return tuple(none)
+
+
+def _stands_for_several(g: torch.Tensor | None) -> bool:
+    """Whether it is a stand-in of one of torch's function transforms, without memory of its own."""
+    return g is not None and (is_functorch_wrapped_tensor(g) or is_legacy_batchedtensor(g))
+
+
+def _is_passing(argument: Any) -> bool:
+    """Whether it is a tensor that was made on the way."""
+    return isinstance(argument, torch.Tensor) and not argument.is_leaf
 
 
 def _laid_out(g: Any, stride: tuple[int, ...]) -> torch.Tensor:
@@ -67,7 +82,11 @@ def _laid_out(g: Any, stride: tuple[int, ...]) -> torch.Tensor:
 def _by_autograd(ctx: Any, gradients: Sequence[Any], given: Sequence[int]) -> list[Any]:
     """The gradients by the framework, which can differentiate them again: the part runs once more, op by op."""
     part: Generated = ctx.part
-    arguments = ctx.arguments
+    arguments = [a() if isinstance(a, weakref.ref) else a for a in ctx.arguments]
+    if any(a is None for a in arguments):
+        raise RuntimeError(
+            "a value that derivatives of derivatives need was freed by the backward pass before: pass create_graph=True to the first"
+        )
     for a, version in zip(arguments, ctx.versions):
         if isinstance(a, torch.Tensor) and not a.is_inference() and a._version != version:
             raise RuntimeError(
