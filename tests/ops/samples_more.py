@@ -401,6 +401,11 @@ def _products() -> Iterator[Sample]:
         yield Sample("matmul", (T((3, 4), layout=layout), T((4, 5), layout=layout)))
         yield Sample("matmul", (T((2, 3, 4), layout=layout), T((4, 5), layout=layout)))
         yield Sample("mm", (T((3, 4), layout=layout), T((4, 5), layout=layout)))
+    for a, c, left, right in (((4, 3), (4, 5), True, False), ((3, 4), (5, 4), False, True), ((4, 3), (5, 4), True, True),
+                              ((2, 4, 3), (4, 5), True, False), ((2, 3, 4), (2, 5, 4), False, True), ((3, 4), (4, 5), False, False)):  # fmt: skip
+        for layout in ("contiguous", "transposed"):
+            yield Sample("matmul_turned", (T(a, layout=layout), T(c, layout=layout)), {"left": left, "right": right})
+    yield Sample("matmul_turned", (T((4,)), T((4, 5))), {"left": True})
     yield Sample("matmul", (T((3, 4), i64), T((4, 5), i64)))
     yield Sample("matmul", (T((3, 4)), T((4, 5), f64)))
     yield Sample("mm", (T((3, 4)), T((5, 5))))
@@ -462,4 +467,7 @@ def _random() -> Iterator[Sample]:
     yield Sample("bernoulli", (T((3, 4), layout="transposed", values="probability"),))
     yield Sample("dropout", (T((3, 4), layout="transposed"),), {"p": 0.25})
     yield Sample("dropout", (T((3, 4)),), {"p": 1.5})
+    yield Sample(
+        "dropout_noise", (), {"shape": (3, 4), "stride": (1, 3), "dtype": "float32", "device": "cpu", "p": 0.25}
+    )
     yield Sample("multinomial", (T((2, 4), values="positive"),), {"num_samples": 2})
