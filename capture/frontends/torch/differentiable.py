@@ -82,7 +82,7 @@ def _laid_out(g: Any, stride: tuple[int, ...]) -> torch.Tensor:
 def _by_autograd(ctx: Any, gradients: Sequence[Any], given: Sequence[int]) -> list[Any]:
     """The gradients by the framework, which can differentiate them again: the part runs once more, op by op."""
     part: Generated = ctx.part
-    arguments = [a() if isinstance(a, weakref.ref) else a for a in ctx.arguments]
+    arguments: list[Any] = [a() if isinstance(a, weakref.ref) else a for a in ctx.arguments]
     if any(a is None for a in arguments):
         raise RuntimeError(
             "a value that derivatives of derivatives need was freed by the backward pass before: pass create_graph=True to the first"
