@@ -113,7 +113,7 @@ def agrees(seed):
 
 @pytest.mark.parametrize("part", range(4))
 def test_random_programs(part):
-    for seed in range(40 * part, 40 * part + 40):
+    for seed in range(20 * part, 20 * part + 20):
         agrees(seed)
 
 
