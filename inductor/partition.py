@@ -99,6 +99,7 @@ def partition(joint: Joint, ops: Mapping[str, Op], boundary: Boundary) -> tuple[
         places.setdefault(n, Saved("output", i))
     more = [n for n in saved if n not in places]
     places |= {n: Saved("more", i) for i, n in enumerate(more)}
+    forward, results = _apart(ops, forward, results)
     whole = Graph(
         graph.inputs[: joint.inputs],
         forward,
@@ -109,6 +110,17 @@ def partition(joint: Joint, ops: Mapping[str, Op], boundary: Boundary) -> tuple[
     behind, gradients = _backward(graph, joint, ops, saved, boundary)
     parts = Parts(eliminate_dead(whole, ops), tuple(places[n] for n in saved), behind, gradients)
     return parts, tuple(named[n] for n in saved), names
+
+
+def _apart(ops: Mapping[str, Op], nodes: Sequence[Node], results: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+    """The nodes, with others for results that are computed as one: the caller gets as many tensors."""
+    b = GraphBuilder(ops, Graph(nodes=list(nodes)))
+    seen: set[Node] = set()
+    found = []
+    for n in results:
+        found.append(b.restride(n, stride=n.meta.stride) if n in seen else n)
+        seen.add(n)
+    return b.graph.nodes, found
 
 
 def backward_from(joint: Joint, ops: Mapping[str, Op], boundary: Boundary, saved: Sequence[int], names: Names) -> Graph:

@@ -318,6 +318,22 @@ def test_results_of_all_kinds():
     torch.testing.assert_close(x.grad, z.grad)
 
 
+def test_equal_results_are_tensors_of_their_own():
+    def f(x):
+        return [x.exp() * 3 for _ in range(3)] + [x.exp()]
+
+    found = []
+    for call in (f, quern.compile(f)):
+        x = leaf(5)
+        results = call(x)
+        with torch.no_grad():
+            results[0].add_(1)
+        (results[1].sum() + results[2].sum() * 2).backward()
+        found.append(([r.detach() for r in results], x.grad))
+        assert len({r.data_ptr() for r in results}) == 4
+    torch.testing.assert_close(*found)
+
+
 @pytest.mark.parametrize("dynamic", (None, True))
 def test_sizes_that_change(dynamic, made):
     compiled = quern.compile(lambda x, w: F.softmax(F.layer_norm(x @ w, (5,)), -1).square(), dynamic=dynamic)
