@@ -92,9 +92,14 @@ def wanting(graph: Graph) -> set[Node]:
     for n in graph.nodes:
         if n.op.kind == "input":
             continue
-        if records(n, wants) or (n.op.eager == "call" and n.grad and _is_float(n)):
+        if records(n, wants) or _is_unrecorded(n, wants) or (n.op.eager == "call" and n.grad and _is_float(n)):
             wants.add(n)
     return wants
+
+
+def _is_unrecorded(n: Node, wants: set[Node]) -> bool:
+    """Whether it is a view that was made where nothing is recorded: like its base it requires gradients, but they end at it."""
+    return n.op.kind == "view" and not n.grad and n.op.gradient != "stopped" and n.inputs[0] in wants
 
 
 def _is_float(n: Node) -> bool:
@@ -119,6 +124,8 @@ def is_generated(n: Node, wants: set[Node], fixed: frozenset[Any], raises: bool)
         return False
     if n.op.eager == "pick":
         return True  # with what it picks from
+    if _is_unrecorded(n, wants):
+        return False
     if n in wants:
         return callable(n.op.gradient) or n.op.gradient == "decomposition"
     if n.op.kind == "extern":

@@ -303,6 +303,23 @@ def test_parts_of_it_without_gradients():
     agree(f, leaf(4, 3), leaf(4, 3, seed=1), fullgraph=True)
 
 
+def test_a_view_that_was_made_unrecorded_requires_gradients_that_end_at_it():
+    def f(x):
+        y = x * 1
+        with torch.no_grad():
+            v = y.flatten()
+        return (v[::2] * 2).exp().flip(0), y.sin() * 2
+
+    found = []
+    for call in (f, quern.compile(f, fullgraph=True)):
+        x = leaf(4, 4)
+        a, b = call(x)
+        (a.sum() + b.sum()).backward()
+        found.append((a.requires_grad, a.detach(), x.grad))
+    assert found[0][0] and found[1][0]
+    torch.testing.assert_close(found[0][1:], found[1][1:])
+
+
 def test_results_of_all_kinds():
     def f(x):
         y = x.exp() * 2
