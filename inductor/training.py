@@ -85,14 +85,18 @@ def _differentiated(
 
 
 def wanting(graph: Graph) -> set[Node]:
-    """The nodes through which gradients flow, or may: what a framework's call gives is not known."""
+    """The nodes through which gradients flow. A call with effects may make what requires gradients out of nothing; of the graph's
+    results it is known.
+    """
     gradients = graph.boundary.gradients
     assert gradients is not None
     wants = {graph.inputs[i] for i in gradients.inputs}
+    without = {n for i, n in enumerate(graph.outputs) if i not in gradients.outputs and n not in wants}
     for n in graph.nodes:
-        if n.op.kind == "input":
+        if n.op.kind == "input" or n in without:
             continue
-        if records(n, wants) or _is_unrecorded(n, wants) or (n.op.eager == "call" and n.grad and _is_float(n)):
+        made_inside = n.op.eager == "call" and n.effects and n.grad and _is_float(n)
+        if made_inside or records(n, wants) or _is_unrecorded(n, wants):
             wants.add(n)
     return wants
 
@@ -246,43 +250,71 @@ def _bases(n: Node) -> Node:
 
 
 def _parts(graph: Graph, turn: Mapping[Node, int], generated: set[Node]) -> list[Part]:
-    members: dict[int, list[Node]] = {}
+    """What is computed in one turn and has a value in common is one part; what has not is another, with a history of its own: a
+    backward pass through one leaves the other. Views and numbers are made in each part that reads them.
+    """
+    order = {n: k for k, n in enumerate(graph.nodes)}
+    own = _Groups()
+    above: dict[Node, list[Node]] = {}  # the computed values of its turn that a node reads, itself or through views
     for n in graph.nodes:
-        if n in generated:
-            members.setdefault(turn[n], []).append(n)
-    worth = {
-        at: nodes for at, nodes in sorted(members.items()) if sum(n.op.kind not in _FREE for n in nodes) >= WORTH
-    }  # fmt: skip
-    inside = {n: at for at, nodes in worth.items() for n in nodes}
-    needed = set(graph.outputs)
-    for n in reversed(graph.nodes):
-        # views and numbers are made again by whoever needs them
-        for i in n.inputs:
-            if i is not None and inside.get(i) is not None and inside.get(i) != inside.get(n):
-                needed.add(i)
-        if n in needed and n in inside and n.op.kind in _FREE:
-            needed.update(i for i in n.inputs if i is not None)
-    found = []
-    for at, nodes in worth.items():
-        within = dict.fromkeys(nodes)
-        outputs = [n for n in nodes if n in needed and n.op.kind not in _FREE]
-        inputs: dict[Node, None] = {}
-        for n in nodes:
+        if n not in generated:
+            continue
+        near = [i for i in n.inputs if i is not None and i in generated and turn[i] == turn[n]]
+        above[n] = [c for i in near for c in ([i] if i.op.kind not in _FREE else above[i])]
+        if n.op.kind not in _FREE:
+            for c in above[n]:
+                own.join(n, c)
+    groups: dict[Node, list[Node]] = {}
+    for n in above:
+        if n.op.kind not in _FREE:
+            groups.setdefault(own.of(n), []).append(n)
+    worth = {root: nodes for root, nodes in groups.items() if len(nodes) >= WORTH}
+    inside = {n: root for root, nodes in worth.items() for n in nodes}
+    within = {root: dict.fromkeys(nodes) for root, nodes in worth.items()}
+    inputs: dict[Node, dict[Node, None]] = {root: {} for root in worth}
+    for root, nodes in worth.items():
+        todo = list(nodes)
+        while todo:
+            n = todo.pop()
             for i in n.inputs:
-                if i is not None and i not in within:
-                    _gather(i, within, inputs)
+                if i is None or i in within[root]:
+                    continue
+                again = i.op.kind in _FREE and i in generated and turn[i] == turn[root]
+                if again or i.op.kind in ("literal", "constant"):
+                    within[root][i] = None
+                    todo.append(i)
+                else:
+                    inputs[root][i] = None
+    needed = {*graph.outputs, *(i for found in inputs.values() for i in found)}
+    for n in reversed(graph.nodes):
+        if n not in inside and (n in needed or n.op.kind not in _FREE):
+            needed.update(i for i in n.inputs if i is not None)
+    parts = []
+    for root, nodes in worth.items():
+        outputs = tuple(n for n in nodes if n in needed)
         if outputs:
-            order = {n: k for k, n in enumerate(graph.nodes)}
-            found.append(Part(at, tuple(sorted(within, key=order.__getitem__)), tuple(inputs), tuple(outputs)))
-    return found
+            members = tuple(sorted(within[root], key=order.__getitem__))
+            read = tuple(sorted(inputs[root], key=order.__getitem__))
+            parts.append(Part(turn[root], members, read, outputs))
+    return parts
 
 
-def _gather(n: Node, within: dict[Node, None], inputs: dict[Node, None]) -> None:
-    """A value from before: numbers are made inside, others come in."""
-    if n.op.kind in ("literal", "constant"):
-        within[n] = None
-    else:
-        inputs[n] = None
+class _Groups:
+    """Disjoint groups of nodes, which can be joined."""
+
+    def __init__(self) -> None:
+        self._above: dict[Node, Node] = {}
+
+    def of(self, n: Node) -> Node:
+        """The node that stands for a node's group."""
+        while n in self._above:
+            n = self._above[n]
+        return n
+
+    def join(self, one: Node, other: Node) -> None:
+        a, b = self.of(one), self.of(other)
+        if a is not b:
+            self._above[a] = b
 
 
 # --------------------------------------------------------------------------- what runs

@@ -398,3 +398,19 @@ def test_threads_do_not_show():
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other))
+
+
+def test_results_that_have_nothing_in_common_have_histories_of_their_own():
+    """A backward pass through one leaves the other."""
+
+    def f(x, y):
+        v = x.T
+        return v.exp() * 2, (v * y).sin().cos()
+
+    found = []
+    for call in (f, quern.compile(f, fullgraph=True)):
+        x, y = leaf(3, 4), leaf(4, 3, seed=1)
+        for result in call(x, y):
+            result.sum().backward()
+        found.append((x.grad, y.grad))
+    torch.testing.assert_close(*found)
