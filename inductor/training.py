@@ -328,7 +328,7 @@ class Generated:
     saved:    what the backward function needs, in order
     outputs:  how many outputs it has
     given:    the outputs that gradients may come for
-    wants:    the inputs that gradients may go to
+    wants:    the inputs that gradients go to
     again:    (tensors, ints) -> the outputs, op by op through the framework, which differentiates that to any order
     """
 
@@ -401,7 +401,7 @@ def _compiled(
         saved=parts.saved,
         outputs=len(part.outputs),
         given=given,
-        wants=inputs,
+        wants=joint.gradients,
         again=call_of(own, runtime),
         _compile=_backward_compiler(checked, inputs, joint, parts, saved, names, closed, compiling),
     )

@@ -414,3 +414,16 @@ def test_results_that_have_nothing_in_common_have_histories_of_their_own():
             result.sum().backward()
         found.append((x.grad, y.grad))
     torch.testing.assert_close(*found)
+
+
+def test_a_backward_pass_leaves_the_history_of_what_is_detached():
+    def f(x, p):
+        return (p * x.detach()).exp().sum(), x.sin()
+
+    for call in (f, quern.compile(f, fullgraph=True)):
+        given, p = leaf(4), leaf(4, seed=1)
+        x = given.exp()  # what this keeps is freed by a pass through it
+        loss, other = call(x, p)
+        loss.backward()
+        other.sum().backward()
+        assert given.grad is not None and p.grad is not None

@@ -15,8 +15,12 @@ from ....inductor.training import Generated
 def differentiable(part: Generated) -> Callable[..., Sequence[Any]]:
     """(tensors, then ints) -> the part's outputs, with their place in autograd's history."""
 
+    flowing = frozenset(part.wants)
+
     def call(*arguments: Any) -> Sequence[Any]:
-        return _Part.apply(part, *arguments)  # type: ignore[no-any-return, no-untyped-call]
+        # where no gradient goes, the history behind an input is none of the part's: a backward pass must leave it alone
+        given = [a if i in flowing or isinstance(a, int) else a.detach() for i, a in enumerate(arguments)]
+        return _Part.apply(part, *given)  # type: ignore[no-any-return, no-untyped-call]
 
     return call
 
