@@ -81,7 +81,7 @@ def compile_graph(
 
     def without(why: str) -> Callable[..., Any]:
         made = compile_graph(graph, runtime, replace(options, keep_weights=False), label=label, origin=origin)
-        assert made.record is not None
+        assert isinstance(made.record, CompileRecord)
         record.plan, record.source, record.not_kept = made.record.plan, made.record.source, why
         return made.call
 

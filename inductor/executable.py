@@ -63,26 +63,29 @@ class Differentiated:
 class Executable(NamedTuple):
     """A graph that runs.
 
-    call:      takes the graph's inputs, then its symbols' ints; gives a sequence of its outputs, and has written its mutations
-    record:    how it was compiled; None where it was not
-    gradients: who differentiates it; None where no gradients are wanted, or no one asked
+    call:   takes the graph's inputs, then its symbols' ints; gives a sequence of its outputs, and has written its mutations
+    record: how it was compiled, or who differentiates it and how its parts were; None where it was not
     """
 
     call: Callable[..., Any]
-    record: CompileRecord | None = None
-    gradients: Differentiated | None = None
+    record: CompileRecord | Differentiated | None = None
+
+    @property
+    def gradients(self) -> Differentiated | None:
+        """Who differentiates it; None where no gradients are wanted, or no one asked."""
+        return self.record if isinstance(self.record, Differentiated) else None
 
     @property
     def records(self) -> Sequence[CompileRecord]:
         """How everything in it was compiled so far."""
-        if self.record is not None:
+        if isinstance(self.record, CompileRecord):
             return (self.record,)
-        return () if self.gradients is None else self.gradients.records
+        return () if self.record is None else self.record.records
 
     @property
     def plan(self) -> Plan | None:
-        """The compiled plan; None where there is none."""
-        return None if self.record is None else self.record.plan
+        """The compiled plan; None where there is none, or are several."""
+        return self.record.plan if isinstance(self.record, CompileRecord) else None
 
     def around(self, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Executable:
         """The same with `wrap` around its call."""

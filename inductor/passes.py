@@ -184,6 +184,26 @@ def _on_cpu(n: Node) -> bool:
     return not isinstance(n.meta, tuple) and n.meta.device == "cpu"
 
 
+def draw_apart(graph: Graph, ops: Mapping[str, Op]) -> Graph:
+    """The graph with random numbers drawn by nodes of their own, in the order of their memory that eager has: whatever becomes of the
+    layout of what is computed from them, and that can be computed again.
+    """
+    if not any(n.effects and n.op.decompose for n in graph.nodes):
+        return graph
+    b = GraphBuilder(ops, replace(graph, nodes=[]))
+    b._taken.update(n.name for n in graph.nodes)
+    env: dict[Node, Node] = {}
+    for n in graph.nodes:
+        inputs = tuple(None if i is None else env[i] for i in n.inputs)
+        if n.effects and n.op.decompose is not None:
+            b.loc, b.origin, b.grad, b.library = n.loc, n.origin or n.op.name, n.grad, n.library
+            env[n] = n.op.decompose(b, replace(n, inputs=inputs))
+        else:
+            env[n] = n if inputs == n.inputs else replace(n, inputs=inputs)
+            b.graph.nodes.append(env[n])
+    return replace(b.graph, inputs=list(graph.inputs), outputs=[env[n] for n in graph.outputs], boundary=graph.boundary)
+
+
 def eliminate_dead(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """Drop nodes that reach no output. Random ops stay: they move the generator's state; and calls that may raise."""
     live: set[Node] = {*graph.outputs, *graph.inputs}

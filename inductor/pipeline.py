@@ -1,6 +1,6 @@
 """The pipeline: a captured graph becomes a schedule of kernels. Read `schedule_graph` aloud: that is the compiler.
 
-check requirements -> merge common -> channels last -> decompose -> move scalars -> merge common -> eliminate dead
+check requirements -> draw apart -> merge common -> channels last -> decompose -> move scalars -> merge common -> eliminate dead
 -> choose runners -> lower
 -> parts in place -> fuse and schedule, wholes in place -> canonical form
 """
@@ -21,13 +21,14 @@ from .layouts import channels_last
 from .lower import anything, lower
 from .memory import store_parts
 from .ops import OPS
-from .passes import decompose, decompose_rounded, eliminate_dead, merge_common, move_scalars
+from .passes import decompose, decompose_rounded, draw_apart, eliminate_dead, merge_common, move_scalars
 from .refusal import Refusal
 from .schedule import Schedule, schedule
 
 #: graph -> graph, in order
 PASSES = (
     check_requirements,
+    draw_apart,
     merge_common,
     channels_last,
     decompose_rounded,

@@ -22,6 +22,7 @@ from .graph import Graph, GraphBuilder, Node, symbols_in
 from .interpreter import Step, call_of, interpret, run_in_steps, step_of
 from .ops import OPS
 from .partition import Names, Parts, Saved, Unsaved, backward_from, partition
+from .passes import draw_apart
 from .runtime import Runtime
 
 #: a part is worth its call where it computes as many values; fewer are the framework's, one by one
@@ -48,17 +49,16 @@ def compile_for_gradients(graph: Graph, runtime: Runtime, options: Options, *, l
     """What runs a graph whose boundary wants gradients. Raises LoweringError, CompilerNotFound or CompilerFailed."""
     refused: set[Node] = set()
     records: list[CompileRecord] = []
-    graph = draw_apart(graph)
+    graph = draw_apart(graph, OPS)
 
     def compiling(part: Graph) -> Callable[..., Sequence[Any]]:
         made = compile_graph(part, runtime, options, label=label)
-        assert made.record is not None
-        records.append(made.record)
+        records.extend(made.records)
         return made.call
 
     reason = unordered(graph)
     if reason:
-        return Executable(interpret(graph, runtime), gradients=_differentiated(graph, (), wanting(graph), [], reason))
+        return Executable(interpret(graph, runtime), _differentiated(graph, (), wanting(graph), [], reason))
     while True:
         parts, wants, turn = split(graph, refused)
         try:
@@ -68,7 +68,7 @@ def compile_for_gradients(graph: Graph, runtime: Runtime, options: Options, *, l
             records.clear()
             continue
         steps = _in_order(graph, parts, made, turn, runtime)
-        return Executable(run_in_steps(graph, runtime, steps), gradients=_differentiated(graph, parts, wants, records))
+        return Executable(run_in_steps(graph, runtime, steps), _differentiated(graph, parts, wants, records))
 
 
 def _differentiated(
@@ -135,24 +135,6 @@ def is_generated(n: Node, wants: set[Node], fixed: frozenset[Any], raises: bool)
     if n.op.kind == "extern":
         return callable(n.op.gradient)
     return n.op.decompose is not None or n.op.lower is not None
-
-
-def draw_apart(graph: Graph) -> Graph:
-    """The graph with random numbers drawn by nodes of their own: what is computed from them can be computed again."""
-    if not any(n.effects and n.op.decompose for n in graph.nodes):
-        return graph
-    b = GraphBuilder(OPS, replace(graph, nodes=[]))
-    b._taken.update(n.name for n in graph.nodes)
-    env: dict[Node, Node] = {}
-    for n in graph.nodes:
-        inputs = tuple(None if i is None else env[i] for i in n.inputs)
-        if n.effects and n.op.decompose is not None:
-            b.loc, b.origin, b.grad, b.library = n.loc, n.origin or n.op.name, n.grad, n.library
-            env[n] = n.op.decompose(b, replace(n, inputs=inputs))
-        else:
-            env[n] = n if inputs == n.inputs else replace(n, inputs=inputs)
-            b.graph.nodes.append(env[n])
-    return replace(b.graph, inputs=list(graph.inputs), outputs=[env[n] for n in graph.outputs], boundary=graph.boundary)
 
 
 def unordered(graph: Graph) -> str:

@@ -437,7 +437,7 @@ for _ in range(3):
     optimizer.step()
     print(f"{loss.item():.5f}")
 other = copy.deepcopy(model)
-print(other(torch.ones(1, 3)), list(model.state_dict()))
+print(other(torch.ones(1, 3)).detach(), list(model.state_dict()))
 buffer = io.BytesIO()
 torch.save(model.state_dict(), buffer)
 print(torch.export.export(torch.nn.Linear(3, 2), (torch.ones(1, 3),)).module()(torch.ones(1, 3)).shape)
