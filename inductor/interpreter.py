@@ -130,7 +130,7 @@ def step_of(node: Node, runtime: Runtime) -> Run:
         raise LoweringError(f"[interpreter] the framework has no {node.op.name!r}; node: {node}") from None
     decides = runtime.graph_decides_layouts or foreign
     if node.op.kind == "extern" or (decides and node.op.kind != "view"):
-        return _settled(_called(node, call), node, runtime)
+        return settled(_called(node, call), node, runtime)
     return _called(node, call)
 
 
@@ -142,13 +142,13 @@ def _called(node: Node, call: Callable[..., Any]) -> Run:
     return lambda values, sizes: call(*[None if i is None else values[i] for i in inputs], **attrs)
 
 
-def _settled(step: Run, node: Node, runtime: Runtime) -> Run:
-    """A step whose result is laid out as the graph says, should the framework have chosen otherwise."""
+def settled(step: Run, node: Node, runtime: Runtime) -> Run:
+    """A step whose result lies in memory as the graph says, should the framework have chosen otherwise."""
     if isinstance(node.meta, tuple):
         several = [m.stride for m in node.meta]
         return lambda values, sizes: tuple(map(runtime.laid_out, step(values, sizes), concrete(several, sizes)))
     stride = node.meta.stride
-    if not stride:
+    if node.meta.weak:  # a Python number
         return step
     if _symbolic(stride):
         return lambda values, sizes: runtime.laid_out(step(values, sizes), concrete(stride, sizes))

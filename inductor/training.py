@@ -19,7 +19,7 @@ from .compile import compile_graph
 from .differentiate import Joint, Undifferentiable, differentiate, records
 from .executable import CompileRecord, Differentiated, Executable
 from .graph import Graph, GraphBuilder, Node, symbols_in
-from .interpreter import Step, call_of, interpret, run_in_steps, step_of
+from .interpreter import Step, call_of, interpret, run_in_steps, settled, step_of
 from .ops import OPS
 from .partition import Names, Parts, Saved, Unsaved, backward_from, partition
 from .passes import draw_apart
@@ -430,14 +430,18 @@ def _in_order(
     """Parts, and what the framework runs, by turns: within one, a part before the views of what it makes."""
     inside = {n for part in parts for n in part.nodes if n.op.kind not in _FREE}
     own: list[tuple[tuple[int, int, int], Step]] = []
-    needed = {*graph.outputs, *(i for part in parts for i in part.inputs)}
+    read = {i for part in parts for i in part.inputs}
+    needed = {*graph.outputs, *read}
     order = {n: k for k, n in enumerate(graph.nodes)}
     for n in reversed(graph.nodes):
         if n.op.kind == "input" or n in inside:
             continue
         if n in needed or n.effects or n.op.raises or n.attrs.get("raises") or n.op.kind not in _FREE:
             needed.update(i for i in n.inputs if i is not None)
-            step = Step((n,), tuple(i for i in n.inputs if i is not None), n.grad, step_of(n, runtime))
+            run = step_of(n, runtime)
+            if n in read and n.op.kind not in _FREE and n.op.eager != "call":
+                run = settled(run, n, runtime)
+            step = Step((n,), tuple(i for i in n.inputs if i is not None), n.grad, run)
             own.append(((turn[n], 1, order[n]), step))
     for part, (call, symbols) in zip(parts, made):
         step = Step(part.outputs, part.inputs, True, _part_step(part, call, symbols), True)

@@ -427,3 +427,37 @@ def test_a_backward_pass_leaves_the_history_of_what_is_detached():
         loss.backward()
         other.sum().backward()
         assert given.grad is not None and p.grad is not None
+
+
+class _Negated(torch.autograd.Function):
+    """The identity, of which the gradient arrives with its sign still to be turned."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return torch._neg_view(g.neg().contiguous())
+
+
+def test_gradients_and_values_that_lie_in_memory_with_the_other_sign():
+    def f(x):
+        return (x.exp() * 2).sin()
+
+    found = []
+    for call in (f, quern.compile(f)):
+        gradients = []
+        for between in (_Negated.apply, lambda r: _Negated.apply(r.sum()), lambda r: _Negated.apply(r.T)):
+            x = leaf(3, 4)
+            weighted(between(call(x))).backward()
+            gradients.append(x.grad)
+        x = leaf(3, 4)
+        with torch.autograd.graph.saved_tensors_hooks(torch.neg, torch._neg_view):
+            weighted(call(x)).backward()
+        gradients.append(x.grad)
+        z = leaf(3, 4).detach().to(torch.complex128)
+        v = (z * 1j).conj().imag.requires_grad_()  # its sign is turned as it is read
+        weighted(call(v)).backward()
+        found.append([*gradients, v.grad])
+    torch.testing.assert_close(*found)

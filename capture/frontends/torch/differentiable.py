@@ -10,6 +10,7 @@ import torch
 from torch._C._functorch import is_functorch_wrapped_tensor, is_legacy_batchedtensor
 
 from ....inductor.training import Generated
+from .layouts import laid_out
 
 
 def differentiable(part: Generated) -> Callable[..., Sequence[Any]]:
@@ -35,16 +36,17 @@ class _Part(torch.autograd.Function):
         results = part.forward(*arguments)
         outputs = tuple(results[: part.outputs])
         sources = {"input": arguments, "output": outputs, "more": results[part.outputs :]}
-        ctx.save_for_backward(*(sources[s.kind][s.position] for s in part.saved))
+        saved = [sources[s.kind][s.position] for s in part.saved]
+        ctx.save_for_backward(*saved)
         ctx.part, ctx.arguments = part, arguments
-        ctx.strides = [x.stride() for x in outputs]
+        ctx.strides, ctx.saved_strides = [x.stride() for x in outputs], [x.stride() for x in saved]
         ctx.versions = [a._version if isinstance(a, torch.Tensor) and not a.is_inference() else 0 for a in arguments]
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*(x for i, x in enumerate(outputs) if i not in part.given))
         return outputs
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor | None) -> tuple[Any, ...]:
+    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
         part: Generated = ctx.part
         saved = ctx.saved_tensors  # refuses what was freed or written to
         arguments = ctx.arguments
@@ -58,7 +60,8 @@ class _Part(torch.autograd.Function):
             return (None, *_by_autograd(ctx, [gradients[i] for i in given], given))
         call, inputs = compiled
         ints = [a for a in arguments if isinstance(a, int)]
-        made = call(*saved, *(_laid_out(gradients[i], ctx.strides[i]) for i in given), *ints)
+        kept = map(laid_out, saved, ctx.saved_strides)  # hooks give back what they like
+        made = call(*kept, *(laid_out(gradients[i], ctx.strides[i]) for i in given), *ints)
         for position, g in zip(inputs, made):
             none[1 + position] = g
         # what the program does not hold goes as the pass goes on, as what eager saves does
@@ -74,13 +77,6 @@ def _stands_for_several(g: torch.Tensor | None) -> bool:
 def _is_passing(argument: Any) -> bool:
     """Whether it is a tensor that was made on the way."""
     return isinstance(argument, torch.Tensor) and not argument.is_leaf
-
-
-def _laid_out(g: Any, stride: tuple[int, ...]) -> torch.Tensor:
-    """A gradient in its output's layout, on which the compiled function relies."""
-    if g.stride() == stride or 0 in g.shape:
-        return g  # type: ignore[no-any-return]
-    return torch.empty_strided(g.shape, stride, dtype=g.dtype, device=g.device).copy_(g)
 
 
 def _by_autograd(ctx: Any, gradients: Sequence[Any], given: Sequence[int]) -> list[Any]:

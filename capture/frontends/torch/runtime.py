@@ -18,6 +18,7 @@ from .autocast import switched_off
 from .differentiable import differentiable
 from .dtypes import device_text, from_torch, to_device, to_torch
 from .eager_ops import EAGER, copied
+from .layouts import laid_out
 from .own_operators import note_call
 from .places import resolve_name
 
@@ -49,8 +50,8 @@ class TorchRuntime:
         return torch.as_strided(array, shape, stride, array.storage_offset() + offset)
 
     def laid_out(self, array: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
-        """`array` itself, or a copy with these strides."""
-        return array if array.stride() == stride else _laid_out(array, stride)
+        """`array` itself, or a copy with these strides; either as its memory is read."""
+        return laid_out(array, stride)
 
     def data_ptr(self, array: torch.Tensor) -> int:
         return array.data_ptr()
@@ -147,7 +148,7 @@ class TorchRuntime:
         if shapes is not None:
             _check_shapes(ref, found, shapes)
         if strides is not None:
-            found = _apart(list(map(_laid_out, found, strides)))
+            found = _apart(list(map(laid_out, found, strides)))
         return found[0] if len(found) == 1 and isinstance(results, torch.Tensor) else tuple(found)
 
     def resolve(self, target: str) -> Callable[..., Any]:
@@ -220,15 +221,6 @@ def _generator(device: str) -> torch.Generator:
     torch.cuda.init()
     found = to_device(device)
     return torch.cuda.default_generators[torch.cuda.current_device() if found.index is None else found.index]
-
-
-def _laid_out(x: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
-    """`x` with these strides: itself, or a copy (meta kernels and real ones do not always agree)."""
-    if x.is_conj() or x.is_neg():
-        x = x.resolve_conj().resolve_neg()  # kernels read the memory as it is
-    if 0 in x.shape or all(have == want or n == 1 for n, have, want in zip(x.shape, x.stride(), stride)):
-        return x
-    return torch.empty_strided(x.shape, stride, dtype=x.dtype, device=x.device).copy_(x)
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:
