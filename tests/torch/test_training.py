@@ -587,3 +587,30 @@ def test_without_gradients_pieces_are_written_to_in_one_graph():
     z = x.detach().clone().requires_grad_() * 1
     result, expected = quern.compile(f, backend="eager", fullgraph=True)(x), f(z)
     assert result.tolist() == expected.tolist() and x.tolist() == z.tolist() and result.requires_grad
+
+
+def test_a_view_that_autograd_does_not_know_is_refused_when_it_is_given_back():
+    """Its base was written to: eager's tells as it is looked at, so the write is the program's own."""
+
+    def base_written(x):
+        y = x * 1
+        with torch.no_grad():
+            v = y[..., -1]
+        y.mul_(2)
+        return v
+
+    def view_written(x):
+        v = (x * 1).unbind(0)[0]
+        v.detach().mul_(1)
+        return v
+
+    for f in (base_written, view_written):
+        seen = []
+        for call in (f, quern.compile(f)):
+            x = torch.arange(6.0).reshape(2, 3).requires_grad_()
+            try:
+                result = call(x)
+                seen.append((result.detach(), str(result.grad_fn)))
+            except RuntimeError as error:
+                seen.append(str(error))
+        assert isinstance(seen[0], str) and seen[1] == seen[0]

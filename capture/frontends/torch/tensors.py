@@ -335,6 +335,7 @@ class TensorValue(ArrayValue):
         return rb.temp(f"{rb.inject(made_in_mode)}({mode}, {text})")
 
     def rebuild_view(self, rb: Emitter, base: str, offset: Dim = 0) -> str:
+        training.refuse_stale(rb.ev, self)
         restore = rb.inject(*training.view_maker(rb.ev, self))
         shape, stride = rb.sizes(self.meta.shape), rb.sizes(self.meta.stride)
         made = f"{restore}({base}, {shape}, {stride}, {rb.size(self.offset - offset)})"
