@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import LoweringError
 from .graph import Dim, Graph, GraphBuilder, Node, TensorMeta, contiguous_strides
 from .ops.dims import is_one, same
 from .ops.gradients import NoRule
@@ -19,11 +20,11 @@ from .ops.table import Op
 from .passes import Rounding, decompose_with
 
 
-class Undifferentiable(Exception):
-    """A node of the graph has no rule: the framework must differentiate it. node: of the graph that was given"""
+class Undifferentiable(LoweringError):
+    """A node of the graph has no rule: the framework must differentiate it. node: of the graph down to what has rules"""
 
     def __init__(self, node: Node) -> None:
-        super().__init__(str(node))
+        super().__init__(f"[differentiate] {node} has no rule")
         self.node = node
 
 

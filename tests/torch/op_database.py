@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import sys
-import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from comparison import Comparison, Difference, Numbers, Tolerance
 from torch_values import GROUND
 
 import quern
+from bench.coverage import entries as database  # noqa: F401
 from quern.errors import Unsupported
 
 #: results whose content is not defined
@@ -38,24 +37,6 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.entry} {self.form} {self.dtype} {self.sample}"
-
-
-def database() -> dict[str, Any]:
-    """All entries by name. The database's modules ask for `expecttest`, which none of the entries uses."""
-    if "expecttest" not in sys.modules:
-        stand_in: Any = types.ModuleType("expecttest")
-        stand_in.TestCase = type("TestCase", (__import__("unittest").TestCase,), {})
-        sys.modules["expecttest"] = stand_in
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from torch.testing._internal import common_methods_invocations as invocations
-    # entries that draw random numbers save and restore the generator's state around the call: the driver seeds it instead
-    invocations.wrapper_set_seed = lambda op, *args, **kwargs: op(*args, **kwargs)
-    found: dict[str, Any] = {}
-    for op in invocations.op_db:
-        name = op.name + (f".{op.variant_test_name}" if op.variant_test_name else "")
-        found[name] = op
-    return found
 
 
 def samples(op: Any, dtype: str, count: int) -> list[tuple[int, Any]]:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import quern
+from quern.errors import LoweringError
 
 
 @pytest.fixture
@@ -461,3 +464,25 @@ def test_gradients_and_values_that_lie_in_memory_with_the_other_sign():
         weighted(call(v)).backward()
         found.append([*gradients, v.grad])
     torch.testing.assert_close(*found)
+
+
+def test_a_backward_pass_that_is_not_compiled_is_the_frameworks(monkeypatch):
+    compile_graph = training.compile_graph
+
+    def failing(graph, *args, **kwargs):
+        if graph.name.endswith("_backward"):
+            raise LoweringError("out of ideas")
+        return compile_graph(graph, *args, **kwargs)
+
+    def f(x):
+        return (x.exp() * x).sin()
+
+    monkeypatch.setattr(training, "compile_graph", failing)
+    with quern.config.patch(on_error="warn"):
+        with pytest.warns(UserWarning, match="left to the framework(?s:.*)out of ideas"):
+            compiled = agree(f, leaf(3, 4))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # it is said once
+            compiled(leaf(3, 4)).sum().backward()
+    with quern.config.patch(on_error="raise"), pytest.raises(LoweringError):
+        quern.compile(lambda x: f(x))(leaf(3, 4)).sum().backward()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -51,17 +51,20 @@ class _Part(torch.autograd.Function):
         saved = ctx.saved_tensors  # refuses what was freed or written to
         arguments = ctx.arguments
         none: list[Any] = [None] * (1 + len(arguments))
-        given = tuple(i for i, g in enumerate(gradients) if g is not None and i in part.given)
-        if not given:
+        asked = {i: g for i, g in enumerate(gradients) if g is not None and i in part.given}
+        if not asked:
             return tuple(none)
-        by_framework = torch.is_grad_enabled() or any(map(_stands_for_several, gradients))
-        compiled = None if by_framework else part.backward(given)
+        by_framework = torch.is_grad_enabled() or any(map(_stands_for_several, asked.values()))
+        compiled = None if by_framework else part.backward(tuple(asked))
         if compiled is None:
-            return (None, *_by_autograd(ctx, [gradients[i] for i in given], given))
+            return (None, *_by_autograd(ctx, asked))
         call, inputs = compiled
-        ints = [a for a in arguments if isinstance(a, int)]
         kept = map(laid_out, saved, ctx.saved_strides)  # hooks give back what they like
-        made = call(*kept, *(laid_out(gradients[i], ctx.strides[i]) for i in given), *ints)
+        made = call(
+            *kept,
+            *(laid_out(g, ctx.strides[i]) for i, g in asked.items()),
+            *(a for a in arguments if isinstance(a, int)),
+        )
         for position, g in zip(inputs, made):
             none[1 + position] = g
         # what the program does not hold goes as the pass goes on, as what eager saves does
@@ -69,9 +72,9 @@ class _Part(torch.autograd.Function):
         return tuple(none)
 
 
-def _stands_for_several(g: torch.Tensor | None) -> bool:
+def _stands_for_several(g: torch.Tensor) -> bool:
     """Whether it is a stand-in of one of torch's function transforms, without memory of its own."""
-    return g is not None and (is_functorch_wrapped_tensor(g) or is_legacy_batchedtensor(g))
+    return is_functorch_wrapped_tensor(g) or is_legacy_batchedtensor(g)
 
 
 def _is_passing(argument: Any) -> bool:
@@ -79,7 +82,7 @@ def _is_passing(argument: Any) -> bool:
     return isinstance(argument, torch.Tensor) and not argument.is_leaf
 
 
-def _by_autograd(ctx: Any, gradients: Sequence[Any], given: Sequence[int]) -> list[Any]:
+def _by_autograd(ctx: Any, asked: Mapping[int, torch.Tensor]) -> list[Any]:
     """The gradients by the framework, which can differentiate them again: the part runs once more, op by op."""
     part: Generated = ctx.part
     arguments: list[Any] = [a() if isinstance(a, weakref.ref) else a for a in ctx.arguments]
@@ -101,8 +104,7 @@ def _by_autograd(ctx: Any, gradients: Sequence[Any], given: Sequence[int]) -> li
         for i in wanted:
             own[i] = arguments[i].view_as(arguments[i]) if create else arguments[i].detach().requires_grad_()
         results = part.again(*own)
-        outputs = [results[i] for i in given]
-        live = [(o, g) for o, g in zip(outputs, gradients) if o.requires_grad]
+        live = [(results[i], g) for i, g in asked.items() if results[i].requires_grad]
         found = torch.autograd.grad(
             [o for o, _ in live], [own[i] for i in wanted], [g for _, g in live], create_graph=create, allow_unused=True
         ) if live else [None] * len(wanted)  # fmt: skip

@@ -29,13 +29,8 @@ def _matmul(b: GraphBuilder, node: Node, g: Node) -> tuple[Node, Node]:
             raise NoRule
         return b.matmul(y, g), b.mul(b.unsqueeze(x, dim=-1), g)
     if y.ndim == 2:
-        return _times_turned(b, g, y), b.matmul_turned(_rows(b, x), _rows(b, g), left=True)
+        return b.linear(g, y, None), b.matmul_turned(_rows(b, x), _rows(b, g), left=True)
     return b.matmul_turned(g, y, right=True), b.matmul_turned(x, g, left=True)
-
-
-def _times_turned(b: GraphBuilder, g: Node, y: Node) -> Node:
-    """g @ y.T, of a matrix y."""
-    return b.linear(g, y, None)
 
 
 @gradient("matmul_turned")

@@ -31,10 +31,10 @@ def _sum(b: GraphBuilder, node: Node, g: Node) -> tuple[Node]:
 def _extremum(b: GraphBuilder, node: Node, g: Node) -> tuple[Node]:
     """Those that are equal to it share the gradient."""
     (x,) = args(node)
-    found = b.eq(x, kept(b, node, node))
-    count = b.sum(b.cast(found, dtype=g.dtype), dim=node.attrs["dim"], keepdim=True)
     if not x.ndim:
         return (g,)
+    found = b.eq(x, kept(b, node, node))
+    count = b.sum(b.cast(found, dtype=g.dtype), dim=node.attrs["dim"], keepdim=True)
     return (only_where(b, found, b.div(kept(b, g, node), count)),)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from typing import Any
 
@@ -75,14 +76,10 @@ def _roll(b: GraphBuilder, node: Node, g: Node) -> tuple[Node]:
 @gradient("repeat")
 def _repeat(b: GraphBuilder, node: Node, g: Node) -> tuple[Node]:
     (x,) = args(node)
-    lead = node.ndim - x.ndim
-    counts = [1] * lead + [1] * x.ndim
-    counts = [r for r in node.attrs["repeats"]]
-    shape: list[Any] = []
-    for r, s in zip(counts, (1,) * lead + tuple(x.shape)):
-        shape += [r, s]
-    if any(isinstance(r, int) and r == 0 for r in counts) or math.prod(x.shape) == 0:
+    counts = node.attrs["repeats"]
+    if 0 in counts or math.prod(x.shape) == 0:
         return (zeros(b, x),)
+    shape = itertools.chain.from_iterable(zip(counts, (*(1,) * (node.ndim - x.ndim), *x.shape)))
     summed = b.sum(b.reshape(g, shape=tuple(shape)), dim=tuple(range(0, 2 * node.ndim, 2)))
     return (b.reshape(summed, shape=x.shape),)
 
