@@ -20,7 +20,8 @@ def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
 # raises: the call may raise for some elements of its arguments
 # axes: the call gives sums of products of its two arguments over these axes: (left, right, result) of `contract`
 # effects: it must run in its place, as ops with effects do
-# strides, shapes: of its results, as capture promised them (None: nothing is promised)
+# strides: of its results, as capture promised them (None: nothing is promised)
+# shapes, dtypes: of its results, to be checked where code of the program says what they are (None: the framework vouches for them)
 # writes: positions of the arrays that it writes to; copies of them follow the results
 # picks: positions, among its results, of those that are needed (None: all)
 # own: the operator of the program's own that it calls, and how many calls of it come before (None: it is the framework's)
@@ -29,7 +30,7 @@ def _meta_extern(*_: TensorMeta, ref: Any, **more: Any) -> TensorMeta:
 #         its result; "count": it notes that they are written to; "": nothing
 # below: the call checked its result: integers from 0 to below - 1 (None: nothing is known of them)
 row("extern", "extern", _meta_extern,
-    attrs={"ref": REQUIRED, "effects": False, "raises": False, "strides": None, "shapes": None, "writes": (), "picks": None,
+    attrs={"ref": REQUIRED, "effects": False, "raises": False, "strides": None, "shapes": None, "dtypes": None, "writes": (), "picks": None,
            "stores": "", "below": None, "axes": None, "own": None, "library": ""},
     operands=(MEMORY,), bounds=of_checked_call, below=below_checked, eager="call", opaque=True,
     contraction=of_call)  # fmt: skip

@@ -374,14 +374,14 @@ def _call(
 
 
 def _refusal(error: BaseException | None) -> Any:
-    """What a backward pass raised. Where autograd refuses a tensor that changed, it names the node that made it and counts the changes
-    of that one intermediate tensor, which nobody can ask for: those are the graph's own. (Writes to the program's tensors are
-    compared by themselves.)
+    """What a backward pass raised. Where autograd refuses a tensor that changed, it gives the shape of what was kept, names the node
+    that made it and counts its changes. That is an intermediate tensor (a layer keeps a vector as a matrix of one row), which
+    nobody can ask for: those are the graph's own. (Writes to the program's tensors are compared by themselves.)
     """
     if error is None or "modified by an inplace operation" not in str(error):
         return error
     return type(error), re.sub(
-        r"which is output \d+ of [\w:]+, is at version \d+; expected version \d+", "...", str(error)
+        r"\[[\d, ]*\]\], which is output \d+ of [\w:]+, is at version \d+; expected version \d+", "...", str(error)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import traceback
+import warnings
 import weakref
 
 import pytest
@@ -258,8 +259,6 @@ def test_custom_ops_that_were_finished_run_once(f, backend, mode):
 
     want = outcome(f)
     compiled = quern.compile(f, backend=backend)
-    if f is under_autocast:  # capture runs them in order to see the types that come out
-        outcome(compiled)
     assert outcome(compiled) == want
     assert outcome(compiled) == want
 
@@ -274,6 +273,111 @@ def test_arguments_by_name_are_written_to_whatever_their_order():
         with pytest.raises(IndexError):
             call(first, second)
         assert first.tolist() == [1.0] * 4 and second.tolist() == [8.0] * 4
+
+
+def test_arguments_by_name_are_written_to_once():
+    def f(x, total):
+        y, _ = counted(by=3.0, x=x)
+        raised_by(n=2, total=total)
+        both(written=y, read=total)
+        return raised_by(total=y, n=int(x.numel()))
+
+    def outcome(call):
+        RAN.clear()
+        total = torch.ones(4, 2)
+        with pytest.raises(ValueError, match="too much"):
+            call(torch.ones(4, 2), total)
+        return total.tolist(), list(RAN)
+
+    want = outcome(f)
+    assert want[1] == [3.0, 2, 8]
+    assert outcome(quern.compile(f)) == want
+
+
+@torch.library.custom_op("quern_custom::squared", mutates_args=())
+def squared(x: torch.Tensor) -> torch.Tensor:
+    RAN.append("squared")
+    return x @ x
+
+
+@squared.register_fake
+def _(x):
+    return torch.empty_like(x)
+
+
+@torch.library.custom_op("quern_custom::halves", mutates_args=())
+def halves(x: torch.Tensor) -> torch.Tensor:
+    RAN.append(x.dtype)
+    return x @ x
+
+
+halves.register_autocast("cpu", torch.bfloat16)
+
+
+@halves.register_fake
+def _(x):
+    return torch.empty_like(x)
+
+
+@torch.library.custom_op("quern_custom::misdeclared", mutates_args=())
+def misdeclared(x: torch.Tensor, doubled: bool) -> torch.Tensor:
+    RAN.append("misdeclared")
+    return x.double() if doubled else x[1:].clone()
+
+
+@misdeclared.register_fake
+def _(x, doubled):
+    return torch.empty_like(x)
+
+
+def autocast_inside(x, at):
+    with torch.autocast("cpu", torch.bfloat16):
+        return squared(x) + 1
+
+
+def autocast_around(x, at):
+    with torch.autocast("cpu", torch.bfloat16):
+        return halves(x) + 1
+
+
+def autocast_inside_behind_an_error(x, at):
+    with torch.autocast("cpu", torch.bfloat16):
+        y = halves(x)
+        try:
+            y = y[at]
+        except IndexError:
+            y = squared(x)
+        return y + 1
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        autocast_inside, autocast_around, autocast_inside_behind_an_error,
+        lambda x, at: misdeclared(x, True) + 1, lambda x, at: misdeclared(x, False) + 1,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_what_a_custom_op_gives_is_what_its_code_gives(f, backend, monkeypatch):
+    monkeypatch.setattr(quern.config, "on_error", "warn")
+    compiled, x, at = quern.compile(f, backend=backend), torch.arange(16.0).reshape(4, 4), torch.tensor([9])
+    RAN.clear()
+    want, ran = f(x, at), list(RAN)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(5):
+            RAN.clear()
+            got = compiled(x, at)
+            torch.testing.assert_close(got, want)
+            assert RAN == ran
+
+
+def test_a_custom_op_that_gives_another_type_than_its_fake_is_named():
+    compiled = quern.compile(lambda x: misdeclared(x, True) + 1)
+    with pytest.raises(
+        quern.errors.InternalError, match=r"misdeclared\.default gave a result of torch\.float64 where torch\.float32"
+    ):
+        compiled(torch.ones(3))
 
 
 def test_what_a_custom_op_gave_is_not_kept():

@@ -2,7 +2,8 @@
 
 torch casts by lists of operators: some run in the lower precision, some in float32, some in the widest type of their
 arguments. What stands in no list keeps its types, but a function that is composed of others may call listed ones: such
-a function runs under autocast as a whole, and its results' types are found by running it once.
+a function runs under autocast as a whole, and its results' types are found by running it once; those of the program's own
+operators are what their fake implementations say, and checked when the graph runs.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ def treat_call(cx: Any, target: str, inputs: list[Node], template: list[Any]) ->
         return None
     state = _state(cx.ev).autocast
     lower = from_torch(state.lower[0])
-    return f"{__name__}:under_autocast", [target, lower, *template]
+    return UNDER_AUTOCAST, [target, lower, *template]
 
 
 @functools.cache
@@ -208,6 +209,10 @@ def _is_composed(name: str) -> bool:
         return True
     names = [f"aten::{name}" if o == "default" else f"aten::{name}.{o}" for o in packet.overloads()]
     return any(torch._C._dispatch_has_kernel_for_dispatch_key(n, "CompositeImplicitAutograd") for n in names)
+
+
+#: where graphs find what follows; the first argument is what is called
+UNDER_AUTOCAST = f"{__name__}:under_autocast"
 
 
 def under_autocast(target: str, lower: torch.dtype, *args: Any, **kwargs: Any) -> Any:

@@ -56,12 +56,15 @@ def call_target(
     raises: bool = True,
     axes: Any = None,
     held: bool = False,
+    unsure: bool = False,
 ) -> Any:
     """As `extern_call`, for a function and the "module:name" under which a fresh process finds it.
 
     held: the graph holds the function itself, whose `foresee` says what it gives, and `target` is what messages call it
     raises: it may raise for some elements, so it is called in any case
     axes: those that it sums products over, where that is all it does (see `inductor.ops.extern`)
+    unsure: it is code of the program's, whose results may be others than stand-ins say: they are checked when the graph runs, as
+        are those of what the graph holds, and of the program's own operators
     """
     arrays: list[ArrayValue] = []
     state = cx.ev.states["torch"]
@@ -73,9 +76,11 @@ def call_target(
     own = own_name(fn)
     cx.ev.boundary.claim("torch")
     wrapped = autocast.treat_call(cx, target, inputs, template) if state.casts else None
+    theirs = bool(own) or held or unsure
     ones = None
     if wrapped is not None:
-        ones = autocast.stand_ins(cx, target, inputs)
+        if not theirs:
+            ones = autocast.stand_ins(cx, target, inputs)
         target, template = wrapped
         fn = autocast.under_autocast
     recording = [state.requires_grad(n) for n in inputs] if held and state.grad else None
@@ -86,6 +91,7 @@ def call_target(
         _with_hints(named),
         [n.meta for n in inputs],
         held,
+        held or theirs and wrapped is not None,  # on the meta device autocast casts nothing
         recording,
     )
     if own and not numbers and not call.symbols and cx.ev.sizes_from_data and not _is_foreseeable(call):
@@ -123,8 +129,10 @@ def call_target(
             attrs["own"] = _own_call(cx, own)
         if seen.written:
             attrs["writes"] = tuple(seen.written)
-        if seen.measured or call.symbols:
+        if seen.measured or call.symbols or theirs:
             attrs["shapes"] = tuple(m.shape for m in metas)
+        if theirs:
+            attrs["dtypes"] = tuple(m.dtype for m in metas)
         single = len(metas) == 1 and isinstance(seen.results, torch.Tensor)
         node = cx.ev.builder.append(OPS["extern"], tuple(inputs), attrs, metas[0] if single else tuple(metas))  # type: ignore[arg-type]
         made = [node] if single else [cx.ev.emit("getitem", node, index=i) for i in range(len(metas))]
@@ -193,7 +201,13 @@ def _sized_by_data(cx: Context, call: Call, ref: ExternRef, inputs: Sequence[Nod
 
     device = _device_of({}, inputs)
     metas = [_meta(cx, t, Layout(tuple(map(dim, t.shape)), tuple(map(dim, t.stride())), 0), device) for t in tensors]
-    attrs = {"ref": ref, "effects": True, "raises": True, "strides": None, "own": _own_call(cx, own_name(call.fn))}
+    attrs = {
+        "ref": ref,
+        "effects": True,
+        "raises": True,
+        "dtypes": tuple(m.dtype for m in metas),
+        "own": _own_call(cx, own_name(call.fn)),
+    }
     single = isinstance(seen.results, torch.Tensor)
     node = cx.ev.builder.append(OPS["extern"], tuple(inputs), attrs, metas[0] if single else tuple(metas))  # type: ignore[arg-type]
     made = [node] if single else [cx.ev.emit("getitem", node, index=i) for i in range(len(metas))]
@@ -440,7 +454,7 @@ def opaque_call(ev: Machine, fn: Any, target: str, args: Any, kwargs: Any) -> An
     held = "<" in target
     if held:
         ev.boundary.op_by_op = f"{target.replace(':', '.')} is held by the graph"
-    return wrap(ev, call_target(Context(ev), target, fn, plain, named, False, held=held))
+    return wrap(ev, call_target(Context(ev), target, fn, plain, named, False, held=held, unsure=True))
 
 
 #: operators: an overload, all overloads of a name, a user's `torch.library.custom_op`

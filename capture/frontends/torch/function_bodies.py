@@ -115,7 +115,7 @@ class _Inside(TorchRuntime):
         return super().run_op(op, library) if own is None else own
 
     def _run_extern(self, *arrays: Any, writes: tuple[int, ...] = (), **attrs: Any) -> Any:
-        attrs["strides"] = attrs["shapes"] = attrs["own"] = None
+        attrs["strides"] = attrs["shapes"] = attrs["dtypes"] = attrs["own"] = None
         if attrs["ref"].target == "torch:Tensor.item":
             return _number(*arrays)
         arrays = tuple(x.clone() if i in writes else x for i, x in enumerate(arrays))

@@ -33,6 +33,7 @@ class Call:
     """fn, and the "module:name" under which a fresh process finds it; the call's template (see `ExternRef`); its tensors.
 
     held: fn is not to be found elsewhere: the graph holds it
+    faked: stand-ins must be on the device of the call's tensors
     recording: which of its tensors require gradients, where it is held and these are recorded
     """
 
@@ -42,6 +43,7 @@ class Call:
     kwargs: Mapping[str, Any]
     metas: Sequence[TensorMeta]
     held: bool = False
+    faked: bool = False
     recording: Sequence[bool] | None = None
 
     @cached_property
@@ -63,7 +65,7 @@ class Call:
             if any(size < 0 for m in metas for size in m.shape):
                 raise Unforeseen("a size below zero")
         given = measurable(self.target, metas) if stand_ins is None else stand_ins
-        return foresee(self.fn, args, kwargs, metas, given, self.held, self.recording)
+        return foresee(self.fn, args, kwargs, metas, given, self.faked, self.recording)
 
     def gives_the_same_layouts(self, other: Call, point: Point) -> bool:
         """Whether the results of another call of the function are laid out as this one's."""

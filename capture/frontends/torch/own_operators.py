@@ -20,7 +20,9 @@ import torch.utils._pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ....inductor.graph import ExternRef, Graph, Node
-from .schemas import FRAMEWORK
+from .autocast import UNDER_AUTOCAST
+from .places import resolve_name
+from .schemas import FRAMEWORK, bound
 
 #: under this name an exception knows the calls that its graph made
 _CALLS = "_quern_calls"
@@ -46,14 +48,16 @@ def own_name(fn: Any) -> str:
 class _Call(NamedTuple):
     """A call that a graph made.
 
-    metas:     shape and type of each tensor that it got
+    shapes:    of the tensors that it got, in the operator's order
+    dtypes:    of these; None where autocast may have changed them
     written:   those that it wrote to, by their places among these
     made:      what it gave, or raised
     versions:  of the tensors that it gave or wrote to, as they were then
     traceback: of what it raised, from the operator's code on
     """
 
-    metas: list[tuple[torch.Size, torch.dtype]]
+    shapes: list[torch.Size]
+    dtypes: list[torch.dtype] | None
     written: dict[int, torch.Tensor]
     made: Any
     versions: list[int]
@@ -99,31 +103,53 @@ def _is_clear(node: Node) -> bool:
     if not isinstance(ref, ExternRef) or node.library == "numpy":
         return True
     if node.attrs.get("own"):
-        return not (node.attrs.get("writes") and ref.kwargs)  # these stand in the program's order
+        return not (node.attrs.get("writes") and ref.kwargs) or _overload_of(ref) is not None
     return isinstance(ref.target, str) and ref.target.startswith(("torch:", "torch.", __package__))
 
 
-def note_call(own: tuple[str, int], arrays: Sequence[Any], written: Sequence[int], made: Any) -> None:
+def _overload_of(ref: ExternRef) -> Any:
+    """The operator that a graph calls; None where its arguments decide between several of one name."""
+    target = ref.args[0] if ref.target == UNDER_AUTOCAST else ref.target
+    fn = target if callable(target) else resolve_name(target)
+    fn = getattr(fn, "_opoverload", fn)
+    if isinstance(fn, torch._ops.OpOverloadPacket) and len(fn.overloads()) == 1:
+        fn = getattr(fn, fn.overloads()[0])
+    return fn if isinstance(fn, torch._ops.OpOverload) else None
+
+
+def note_call(
+    own: tuple[str, int], ref: ExternRef, args: Sequence[Any], kwargs: Mapping[str, Any], written: Sequence[Any], made: Any
+) -> None:  # fmt: skip
     """Note a call in a graph, and what it gave or raised. Called where that is caught first.
 
-    arrays: the tensors that it got, in the operator's order; written: places of those that it writes to
+    written: those of the tensors that it got that it writes to
     """
     run = _RUNS.current
     if run is None:
         return
-    new = {i: arrays[i] for i in written}
+    cast = ref.target == UNDER_AUTOCAST
+    arrays = _given(_overload_of(ref), args[2:] if cast else args, kwargs)
+    dtypes = None if cast else [x.dtype for x in arrays]
+    new = {i: x for i, x in enumerate(arrays) if any(x is w for w in written)}
     if isinstance(made, Exception):
         traceback = made.__traceback__
-        run.calls[own] = _Call(_metas(arrays), new, made, [], traceback and traceback.tb_next)
+        run.calls[own] = _Call(_shapes(arrays), dtypes, new, made, [], traceback and traceback.tb_next)
         return
     kept = _kept(made, new)
     run.kept += sum([x.nbytes for x in kept])
     if run.kept <= MOST_BYTES:
-        run.calls[own] = _Call(_metas(arrays), new, made, _versions(kept))
+        run.calls[own] = _Call(_shapes(arrays), dtypes, new, made, _versions(kept))
 
 
-def _metas(arrays: Sequence[Any]) -> list[tuple[torch.Size, torch.dtype]]:
-    return [(x.shape, x.dtype) for x in arrays if isinstance(x, torch.Tensor)]
+def _given(overload: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
+    """The tensors of a call, in the operator's order where it is known which one is called."""
+    if overload is None:
+        return _tensors((args, tuple(kwargs.values())))
+    return _tensors([value for _, value in bound(overload._schema, args, kwargs)])
+
+
+def _shapes(arrays: Sequence[torch.Tensor]) -> list[torch.Size]:
+    return [x.shape for x in arrays]
 
 
 def _kept(made: Any, written: dict[int, torch.Tensor]) -> list[torch.Tensor]:
@@ -162,21 +188,31 @@ class _Repeating(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         name = own_name(func)
+        if not name:
+            return func(*args, **kwargs)
         call = self.calls.pop((name, self.counted[name]), None)
-        if name:
-            self.counted[name] += 1
+        self.counted[name] += 1
         if call is None:
-            return func(*args, **kwargs)
-        arrays = _tensors((args, kwargs))
-        if call.metas != _metas(arrays):
+            return _run(func, args, kwargs)
+        arrays = _given(func, args, kwargs)
+        if call.shapes != _shapes(arrays) or call.dtypes not in (None, [x.dtype for x in arrays]):
             self.calls.clear()  # the program does not do what it did in the graph
-            return func(*args, **kwargs)
+            return _run(func, args, kwargs)
         failed = isinstance(call.made, Exception)
         changed = not failed and call.versions != _versions(_kept(call.made, call.written))
         if changed or any(r.alias_info is not None for r in func._schema.returns):
-            return func(*args, **kwargs)
+            return _run(func, args, kwargs)
         for i, new in call.written.items():
             arrays[i].copy_(new)
         if failed:
             raise call.made.with_traceback(call.traceback)
         return pytree.tree_map_only(torch.Tensor, torch.Tensor.detach, call.made)
+
+
+def _run(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """An operator as outside of the mode: where autocast passes it by, what its code calls is cast. In a mode nothing is."""
+    with contextlib.ExitStack() as stack:
+        for key in (torch._C.DispatchKey.AutocastCPU, torch._C.DispatchKey.AutocastCUDA):
+            if not torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key):
+                stack.enter_context(torch._C._SetExcludeDispatchKeyGuard(key, False))
+        return func(*args, **kwargs)

@@ -14,7 +14,7 @@ from ....inductor.dtypes import DType
 from ....inductor.graph import ExternRef, Input, Named, Number, TensorMeta
 from ....kernels.device import device_of
 from .array_memory import by_numpy, numpy_runtime
-from .autocast import switched_off
+from .autocast import UNDER_AUTOCAST, switched_off
 from .differentiable import differentiable
 from .dtypes import device_text, from_torch, to_device, to_torch
 from .eager_ops import EAGER, copied
@@ -104,7 +104,7 @@ class TorchRuntime:
         return EAGER[op]
 
     def _run_extern(
-        self, *arrays: Any, ref: ExternRef, effects: bool = False, strides: Any = None, shapes: Any = None,
+        self, *arrays: Any, ref: ExternRef, effects: bool = False, strides: Any = None, shapes: Any = None, dtypes: Any = None,
         writes: tuple[int, ...] = (), picks: tuple[int, ...] | None = None, raises: bool = False, axes: Any = None,
         own: tuple[str, int] | None = None, copies: bool = True, library: str = "", stores: str = "", below: Any = None,
     ) -> Any:  # fmt: skip
@@ -119,7 +119,7 @@ class TorchRuntime:
         stores: the compiler's business: whether it writes to the very tensors that it gets
         below:  the compiler's business: a bound of the results
         picks:  positions, among the results, of those that the graph needs (the others alias arguments); None: all
-        shapes: what the results' shapes must be, where that was not certain
+        shapes, dtypes: what the results' must be, where that was not certain
         """
         if library == "numpy":
             return by_numpy(numpy_runtime().run_op("extern"))(*arrays, ref=ref)
@@ -132,10 +132,10 @@ class TorchRuntime:
             results = self.resolve(ref.target)(*args, **kwargs)
         except Exception as error:
             if own is not None:
-                note_call(own, arrays, writes, error)
+                note_call(own, ref, args, kwargs, [arrays[i] for i in writes], error)
             raise
         if own is not None:
-            note_call(own, arrays, writes, results)
+            note_call(own, ref, args, kwargs, [arrays[i] for i in writes], results)
         if isinstance(results, (int, float)):  # a Python number of the program
             return results
         if isinstance(results, torch.Tensor) and not writes:
@@ -145,6 +145,8 @@ class TorchRuntime:
             if picks is not None:
                 found = [found[i] for i in picks]
             found += [arrays[i] for i in writes]
+        if dtypes is not None:
+            _check_dtypes(ref, found, dtypes)
         if shapes is not None:
             _check_shapes(ref, found, shapes)
         if strides is not None:
@@ -245,9 +247,24 @@ def _check_shapes(ref: ExternRef, found: list[torch.Tensor], shapes: Any) -> Non
     for x, shape in zip(found, shapes):
         if tuple(x.shape) != tuple(shape):
             raise RuntimeError(
-                f"{ref.target.replace(':', '.')} gave a result of shape {tuple(x.shape)} where {tuple(shape)} was foreseen: "
-                "the size of its result depends on the data; wrap the call in quern.disable"
+                f"{_called(ref)} gave a result of shape {tuple(x.shape)} where {tuple(shape)} was foreseen: "
+                "the size of its result depends on the data, or its fake implementation gives another; wrap the call in quern.disable"
             )
+
+
+def _check_dtypes(ref: ExternRef, found: list[torch.Tensor], dtypes: Any) -> None:
+    for x, dtype in zip(found, dtypes):
+        if x.dtype != to_torch(dtype):
+            raise RuntimeError(
+                f"{_called(ref)} gave a result of {x.dtype} where {to_torch(dtype)} was foreseen, as its fake implementation gives: "
+                "let the two agree, or wrap the call in quern.disable"
+            )
+
+
+def _called(ref: ExternRef) -> str:
+    """What messages call the function."""
+    target = ref.args[0] if ref.target == UNDER_AUTOCAST else ref.target
+    return str(target).replace(":", ".")
 
 
 class _Template:

@@ -72,7 +72,7 @@ class Watch(TorchDispatchMode):
         if not isinstance(func, torch._ops.OpOverload):
             return func(*args, **kwargs)
         schema = func._schema
-        given = list(_bound(schema, args, kwargs))
+        given = list(bound(schema, args, kwargs))
         beside = _WRITTEN.get(func, ())
         if any(argument.name == "training" and not value for argument, value in given):
             beside = ()
@@ -89,8 +89,8 @@ class Watch(TorchDispatchMode):
         return _as_declared(func, given, result) if own else result
 
 
-def _bound(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
-    """The schema's arguments with what was given for them."""
+def bound(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """The schema's arguments in order, with what was given for them."""
     for i, argument in enumerate(schema.arguments):
         if i < len(args) and not argument.kwarg_only:
             yield argument, args[i]
