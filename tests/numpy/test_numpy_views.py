@@ -63,7 +63,8 @@ def facts(result: Any, x: np.ndarray) -> Any:
         strides = [s for s, n in zip(result.strides, result.shape) if n > 1]
         shared = np.shares_memory(result, x)
         place = result.__array_interface__["data"][0] - x.__array_interface__["data"][0] if shared else None
-        return type(result), result.dtype, result.shape, strides, flags, result is x, shared, place, result.tobytes()
+        kinds = type(result), type(result.base).__name__
+        return kinds, result.dtype, result.shape, strides, flags, result is x, shared, place, result.tobytes()
     return type(result), repr(result)
 
 

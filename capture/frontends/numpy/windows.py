@@ -126,9 +126,8 @@ VIEWS: dict[str, NumpyView] = {
     ),
     "unfold": NumpyView(
         _window_unfold,
-        lambda np, dimension, size, step: (
-            f"{np}.lib.stride_tricks.sliding_window_view(", f", {size}, {dimension})[{':, ' * int(dimension)}::{step}]",
-        ),
+        # (NumPy's own windows stand at each place)
+        lambda np, dimension, size, step: (f"{np}.lib.stride_tricks.sliding_window_view(", f", {size}, {dimension})"),
         read_only=True,
     ),
 }  # fmt: skip
