@@ -65,6 +65,7 @@ class Boundary:
     isolated:     what the framework does around it and must not do to it ("gradients", "autocast")
     framework:    the front end that captured it ("torch", "numpy"), for backends that run it with the framework
     float_errors: floating-point errors that its run must note, a sum of `float_errors.BITS`
+    trains:       it is half of a graph with gradients: what it makes is kept for the other half, laid out as the framework does
     checked:      what its ops require of elements was looked at already, or its nodes look at it
     """
 
@@ -79,6 +80,7 @@ class Boundary:
     isolated: frozenset[str] = frozenset()
     framework: str = ""
     float_errors: int = 0
+    trains: bool = False
     checked: bool = False
 
     def misplaced(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> str:

@@ -17,7 +17,7 @@ from .ops.dims import is_one, same
 from .ops.gradients import NoRule
 from .ops.promotion import is_dense
 from .ops.table import Op
-from .passes import Rounding, decompose_with
+from .passes import Rounding, decompose_with, rebuild
 
 
 class Undifferentiable(LoweringError):
@@ -79,12 +79,9 @@ def differentiate(graph: Graph, ops: Mapping[str, Op], inputs: Collection[int], 
 
     Raises Undifferentiable where a node on the way has no rule.
     """
-    forward = decompose_with(graph, ops, _Ruled)
+    forward = decompose_with(_recording(graph, ops, inputs), ops, _Ruled)
     b = GraphBuilder(ops, replace(forward, inputs=list(forward.inputs), nodes=list(forward.nodes)))
-    wants = {forward.inputs[i] for i in inputs}
-    for n in forward.nodes:
-        if n.op.kind != "input" and records(n, wants):
-            wants.add(n)
+    wants = _wanting(forward, inputs)
     adjoints = _Adjoints(b, wants)
     for position in given:
         output = forward.outputs[position]
@@ -111,6 +108,32 @@ def differentiate(graph: Graph, ops: Mapping[str, Op], inputs: Collection[int], 
         frozenset(i for i, n in enumerate(forward.inputs) if n in used),
         frozenset(i for i, n in enumerate(forward.outputs) if n in used),
     )
+
+
+def _wanting(graph: Graph, inputs: Collection[int]) -> set[Node]:
+    """The nodes through which gradients flow to these inputs."""
+    wants = {graph.inputs[i] for i in inputs}
+    for n in graph.nodes:
+        if n.op.kind != "input" and records(n, wants):
+            wants.add(n)
+    return wants
+
+
+def _recording(graph: Graph, ops: Mapping[str, Op], inputs: Collection[int]) -> Graph:
+    """The graph with ops that keep what their gradients read in place of those that do not."""
+    if not any(n.op.recording for n in graph.nodes):
+        return graph
+    wants = _wanting(graph, inputs)
+
+    def visit(b: GraphBuilder, n: Node, given: list[Node | None]) -> Node:
+        if n.op.recording is not None and n in wants:
+            wanted = [k for k, i in enumerate(n.inputs) if i in wants]
+            made = n.op.recording(b, replace(n, inputs=tuple(given)), wanted)
+            if made is not None:
+                return made if made.meta.stride == n.meta.stride else b.restride(made, stride=n.meta.stride)
+        return b.append(n.op, given, n.attrs, n.meta)
+
+    return rebuild(graph, ops, visit)
 
 
 class _Adjoints:

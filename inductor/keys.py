@@ -40,6 +40,7 @@ def _boundary(b: Boundary) -> Data:
         "measured": [[m.symbol.name, m.output, m.dim] for m in b.measured],
         "framework": b.framework,
         "errors": b.float_errors,
+        "trains": b.trains,
         "checked": b.checked,
     }
 

@@ -23,7 +23,11 @@ _DTYPES: tuple[DType, ...] = (float32, bfloat16, float16)
 
 
 def channels_last(graph: Graph, ops: Mapping[str, Op]) -> Graph:
-    """Give convolutions their images channels last, and what reads those the layouts that follow."""
+    """Give convolutions their images channels last, and what reads those the layouts that follow. Where gradients are wanted images
+    stay as they are: the libraries' backward kernels gain little by it or lose, and what is kept for them would lie in memory twice.
+    """
+    if graph.boundary.trains:
+        return graph
     found = [n for n in graph.nodes if _prefers(n)]
     if not found or len(found) == 1 and _is_depthwise(found[0]):
         return graph  # to turn one image around takes as long as to filter it

@@ -216,6 +216,5 @@ def _backward(
 def _closed(boundary: Boundary, tensors: int) -> Boundary:
     """What is known of sizes, which come as ints behind this many tensors."""
     symbols = tuple(replace(s, input=tensors + k, dim=None) for k, s in enumerate(boundary.symbols))
-    return Boundary(
-        symbols=symbols, int_inputs=tuple(s.symbol.name for s in symbols), framework=boundary.framework, checked=True
-    )
+    ints = tuple(s.symbol.name for s in symbols)
+    return Boundary(symbols=symbols, int_inputs=ints, framework=boundary.framework, trains=True, checked=True)

@@ -172,7 +172,7 @@ def _is_generated(n: Node, wants: set[Node], derivatives: Derivatives, fixed: fr
     if _is_unrecorded(n, wants):
         return False
     if n in wants:
-        ruled = callable(n.op.gradient) or n.op.gradient == "decomposition"
+        ruled = callable(n.op.gradient) or n.op.gradient == "decomposition" or n.op.recording is not None
         return ruled and derivatives.of(n) is not None
     if n.op.kind == "extern":
         return callable(n.op.gradient)

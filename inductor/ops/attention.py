@@ -5,6 +5,7 @@ products in, with the scores never in memory.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from .. import dtypes
@@ -14,7 +15,7 @@ from .common import REQUIRED, args, row
 from .contractions import Labels, element, labelled, meta_contract
 from .dims import same
 from .facts import COMPUTED_IN_PLACE, INVALID, OVER, UNDER, VALUE
-from .promotion import broadcast_shapes, like_strides
+from .promotion import broadcast_shapes, like_strides, permuted_strides
 from .reductions import accumulation_dtype, size_scalar, to
 
 
@@ -84,6 +85,33 @@ def _is_past(b: GraphBuilder, q: Node, k: Node) -> Node:
 # no dropout: front ends keep attention with dropout out of this row
 row("scaled_dot_product_attention", "extern", _meta_attention, contraction=of_attention,
     attrs={"is_causal": False, "scale": None, "enable_gqa": False}, autocast="lower")  # fmt: skip
+
+
+def _meta_with_logsumexp(
+    q: TensorMeta, k: TensorMeta, v: TensorMeta, mask: TensorMeta | None, *, is_causal: bool, scale: float | None
+) -> tuple[TensorMeta, TensorMeta]:
+    if not q.ndim == k.ndim == v.ndim == 4:
+        raise ValueError(f"attention with its logsumexp needs 4 dimensions, got {q.shape}, {k.shape} and {v.shape}")
+    out = _meta_attention(q, k, v, mask, is_causal=is_causal, scale=scale, enable_gqa=False)
+    rows = (q.shape[0], q.shape[1], q.shape[2])
+    return replace(out, stride=like_strides(q)), TensorMeta(
+        rows, permuted_strides(rows, (1, 2, 0)), accumulation_dtype(q.dtype), q.device
+    )
+
+
+def _meta_attention_backward(
+    g: TensorMeta, q: TensorMeta, k: TensorMeta, v: TensorMeta, out: TensorMeta, logsumexp: TensorMeta, mask: TensorMeta | None, *,
+    is_causal: bool, scale: float | None,
+) -> tuple[TensorMeta, ...]:  # fmt: skip
+    return tuple(TensorMeta(t.shape, permuted_strides(t.shape, (3, 1, 2, 0)), t.dtype, t.device) for t in (q, k, v))
+
+
+# attention as its gradient needs it, on CPUs: results (the values, the logarithm of each row's sum of exponentials). The mask is
+# added to the scores, in the others' type
+row("attention_with_logsumexp", "extern", _meta_with_logsumexp, attrs={"is_causal": False, "scale": None},
+    differentiable=(0,))  # fmt: skip
+# the gradients of query, key and value, from the gradient of the values, these three, both results and the mask
+row("attention_backward", "extern", _meta_attention_backward, attrs={"is_causal": False, "scale": None})
 
 
 # --------------------------------------------------------------------------- as one kernel computes it

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from ..dtypes import bool_
-from ..graph import Dim, GraphBuilder, Node, TensorMeta
-from .common import args, fresh, new_meta, row
+from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
+from .common import REQUIRED, args, fresh, new_meta, row
 from .contractions import of_added_product, of_convolution, of_linear, of_product, of_turned_product
 from .dims import floor_divide, less, same, spread
 from .promotion import (
     broadcast_shapes,
+    channels_last_strides,
     common_device,
     expands_to,
     prefers_channels_last,
@@ -255,3 +256,30 @@ def _meta_conv_transpose(
 
 row("conv_transpose", "extern", _meta_conv_transpose, attrs={**_CONV_ATTRS, "output_padding": 0}, autocast="lower",
     channels_last=("cpu",), measured=True)  # fmt: skip
+
+
+def _meta_convolution_backward(
+    g: TensorMeta, x: TensorMeta, weight: TensorMeta, *, of: str, transposed: bool, groups: int, **_: Any
+) -> TensorMeta:
+    if g.ndim != weight.ndim or x.ndim != weight.ndim:
+        raise ValueError(f"convolution_backward: {g.shape}, {x.shape} and {weight.shape} differ in their dimensions")
+    inner, outer = (
+        (weight.shape[0], weight.shape[1] * groups) if transposed else (weight.shape[1] * groups, weight.shape[0])
+    )
+    if not same(x.shape[1], inner) or not same(g.shape[1], outer):
+        raise ValueError(
+            f"convolution_backward: weight {weight.shape} does not fit channels of {x.shape} and {g.shape}"
+        )
+    if weight.ndim == 3:  # computed as an image of height 1
+        images = (unsqueezed(t, 2) for t in (g, x, weight))
+        image = _meta_convolution_backward(*images, of=of, transposed=transposed, groups=groups)
+        return replace(image, shape=(*image.shape[:2], image.shape[3]), stride=(*image.stride[:2], image.stride[3]))
+    like = {"input": x, "weight": weight}[of]
+    last = prefers_channels_last(x) or prefers_channels_last(weight)
+    strides = channels_last_strides(like.shape) if last else contiguous_strides(like.shape)
+    return TensorMeta(like.shape, strides, like.dtype, like.device)
+
+
+# the gradient of an input ("input" or "weight"), from those of the result: of batches, with numbers for the padding
+row("convolution_backward", "extern", _meta_convolution_backward,
+    attrs={**_CONV_ATTRS, "of": REQUIRED, "transposed": False, "output_padding": 0})  # fmt: skip

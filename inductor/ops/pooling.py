@@ -6,17 +6,18 @@ output's index and vectorises along it; large ones become a reduction over an un
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType, bool_, compute_dtype, float32, float64, int64
+from ..dtypes import DType, bool_, compute_dtype, float32, float64, int32, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
-from ..loops import Expr, Fn, Index, expr, floordiv, index_value, indirect, masked
+from ..loops import Expr, Fn, Index, as_index, expr, floordiv, index_value, indirect, masked
 from .common import REQUIRED, TRUE, args, both, compare, convert, int_op, new_meta, number, row, size_value, wrap_dim
 from .dims import floor_divide, less, same, spread
 from .facts import ALL_ERRORS
@@ -127,33 +128,78 @@ def _meta_window(x: TensorMeta, *, kind: str, kernel: Sequence[int], stride: Any
     return _spatial_meta(x, len(kernel), sizes)
 
 
-def _lower_window(node: Node, fn: Fn) -> Fn:
+@dataclass(frozen=True)
+class _Place:
+    """A place of the window around a point: how far it lies from the window's first in memory, whether it lies inside the tensor, and
+    what is there (outside: the fill).
+    """
+
+    distance: Dim
+    inside: Expr
+    value: Expr
+
+
+def _places(node: Node, fn: Fn, fill: Expr) -> Callable[[tuple[Index, ...]], tuple[Index, list[_Place]]]:
+    """Of a point of the result: where its window begins among the spatial elements, and the window's places in memory's order."""
     a = node.attrs
     n = len(a["kernel"])
     shape = args(node)[0].shape
     lead, spatial = len(shape) - n, shape[len(shape) - n :]
-    dtype = compute_dtype(node.dtype)
-    fill = number(0, dtype) if a["kind"] == "sum" else number(-math.inf if dtype.is_float else _lowest(node), dtype)
-    op = "add" if a["kind"] == "sum" else "max"
+    steps = contiguous_strides(spatial)
 
-    def term(index: tuple[Index, ...], at: tuple[int, ...]) -> Expr:
-        inside, point = TRUE, list(index[:lead])
-        for d, k in enumerate(at):
-            step, offset = a["stride"][d], k * a["dilation"][d] - a["padding"][d]
-            moved = index[lead + d] * step + offset
-            if offset < 0:
-                inside = both(inside, compare("ge", index_value(moved), number(0, int64)))
-            if not _certainly_inside((a["sizes"][d] - 1) * step + offset, spatial[d]):
-                inside = both(inside, compare("lt", index_value(moved), size_value(spatial[d])))
-            point.append(moved)
-        return masked(inside, fn(tuple(point)), fill)
+    def at(index: tuple[Index, ...]) -> tuple[Index, list[_Place]]:
+        begin = as_index(0)
+        for d in range(n):
+            begin = begin + (index[lead + d] * a["stride"][d] - a["padding"][d]) * steps[d]
+        places = []
+        for window in itertools.product(*map(range, a["kernel"])):
+            inside, point, distance = TRUE, list(index[:lead]), 0
+            for d, k in enumerate(window):
+                step, offset = a["stride"][d], k * a["dilation"][d] - a["padding"][d]
+                moved = index[lead + d] * step + offset
+                if offset < 0:
+                    inside = both(inside, compare("ge", index_value(moved), number(0, int64)))
+                if not _certainly_inside((a["sizes"][d] - 1) * step + offset, spatial[d]):
+                    inside = both(inside, compare("lt", index_value(moved), size_value(spatial[d])))
+                point.append(moved)
+                distance = distance + k * a["dilation"][d] * steps[d]
+            places.append(_Place(distance, inside, masked(inside, fn(tuple(point)), fill)))
+        return begin, places
+
+    return at
+
+
+def _lower_window(node: Node, fn: Fn) -> Fn:
+    dtype = compute_dtype(node.dtype)
+    is_sum = node.attrs["kind"] == "sum"
+    at = _places(node, fn, number(0 if is_sum else -math.inf if dtype.is_float else _lowest(node), dtype))
+    op = "add" if is_sum else "max"
+    return lambda index: functools.reduce(
+        lambda out, place: expr(op, out, place.value, dtype=dtype), at(index)[1][1:], at(index)[1][0].value
+    )
+
+
+def _lower_window_place(node: Node, fn: Fn) -> Fn:
+    """The first of several largest elements, or the last NaN."""
+    dtype = compute_dtype(args(node)[0].dtype)
+    at = _places(node, fn, number(-math.inf, dtype))
 
     def value(index: tuple[Index, ...]) -> Expr:
-        terms = [term(index, at) for at in itertools.product(*map(range, a["kernel"]))]
-        out = terms[0]
-        for t in terms[1:]:
-            out = expr(op, out, t, dtype=dtype)
-        return out
+        begin, places = at(index)
+        narrow = all(isinstance(p.distance, int) for p in places) and places[-1].distance < 2**31
+        kind = int32 if narrow else int64
+
+        def distance(p: _Place) -> Expr:
+            return number(p.distance, kind) if isinstance(p.distance, int) else size_value(p.distance)
+
+        found, best = distance(places[-1]), places[0].value
+        for p in reversed(places):  # the first inside
+            found = distance(p) if p.inside is TRUE else expr("where", p.inside, distance(p), found, dtype=kind)
+        for p in places[1:]:
+            larger = compare("or", compare("gt", p.value, best), expr("isnan", p.value, dtype=bool_))
+            found = expr("where", larger, distance(p), found, dtype=kind)
+            best = expr("where", larger, p.value, best, dtype=dtype)
+        return int_op("add", index_value(begin), convert(found, int64))
 
     return value
 
@@ -166,6 +212,16 @@ def _certainly_inside(last: Dim, size: Dim) -> bool:
 row("window", "index", _meta_window,
     attrs={k: REQUIRED for k in ("kind", "kernel", "stride", "padding", "dilation", "sizes")},
     lower=_lower_window, errors=ALL_ERRORS, eager="none")  # fmt: skip
+
+
+def _meta_window_place(x: TensorMeta, *, kernel: Sequence[int], sizes: Sequence[Dim], **_: Any) -> TensorMeta:
+    return replace(_spatial_meta(x, len(kernel), sizes), dtype=int64)
+
+
+# where the maximum of the window around every point is, counted through the spatial dims (an inner step of the pools)
+row("window_place", "index", _meta_window_place,
+    attrs={k: REQUIRED for k in ("kernel", "stride", "padding", "dilation", "sizes")}, lower=_lower_window_place,
+    eager="none", errors=ALL_ERRORS)  # fmt: skip
 
 
 # --------------------------------------------------------------------------- pools
@@ -192,8 +248,17 @@ def _max_pool(n: int) -> None:
         x = args(node)[0]
         return _Windows(name, x.meta, n, node.attrs).window(b, x, "max")
 
+    def decompose_with_places(b: GraphBuilder, node: Node) -> tuple[Node, Node]:
+        x = args(node)[0]
+        w = _Windows(name, x.meta, n, node.attrs)
+        return w.window(b, x, "max"), b.window_place(
+            x, kernel=w.kernel, stride=w.stride, padding=w.padding, dilation=w.dilation, sizes=tuple(w.sizes)
+        )
+
     attrs = {**_POOL_ATTRS, "dilation": 1, "ceil_mode": False}
     row(name, "composite", meta, attrs=attrs, decompose=decompose, autocast=_AUTOCAST[n])
+    if n > 1:  # as with indices, of floats and windows of at most UNROLL elements
+        row(f"{name}_with_places", "composite", meta_with_indices, attrs=attrs, decompose=decompose_with_places)
     row(f"{name}_with_indices", "extern", meta_with_indices, attrs=attrs, autocast=_AUTOCAST[n])
 
 
@@ -344,6 +409,27 @@ def _adaptive_max_pool(n: int) -> None:
     row(name, "extern", meta, attrs={"output_size": REQUIRED}, autocast=_AUTOCAST[n])
 
 
+def _pool_backward(n: int) -> None:
+    """The gradients of pooled inputs, from those of the results; of inputs with a batch dim."""
+
+    def meta(g: TensorMeta, x: TensorMeta, *indices: TensorMeta, **attrs: Any) -> TensorMeta:
+        if x.ndim != n + 2 or g.ndim != n + 2:
+            raise ValueError(f"a pool's gradient needs {n + 2} dimensions, got {g.shape} and {x.shape}")
+        return layout(x, n, x.shape[2:])
+
+    layout = _spatial_meta
+    attrs = {**_POOL_ATTRS, "ceil_mode": False}
+    row(f"max_pool{n}d_backward", "extern", meta, attrs={**attrs, "dilation": 1})
+    row(f"avg_pool{n}d_backward", "extern", meta if n == 2 else _contiguous_like,
+        attrs={**attrs, "count_include_pad": True, "divisor_override": None})  # fmt: skip
+
+
+def _contiguous_like(g: TensorMeta, x: TensorMeta, **_: Any) -> TensorMeta:
+    return new_meta(x.shape, x.dtype, x.device)
+
+
+for _n in (2, 3):
+    _pool_backward(_n)
 for _n in (1, 2, 3):
     _max_pool(_n)
     _avg_pool(_n)

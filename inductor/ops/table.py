@@ -40,6 +40,8 @@ class Op:
                            where generated code is chosen in its place
                 gradient   its rule (see `ops.gradients`), which is filled in when all rows are there; or who differentiates it:
                            one of GRADIENTS
+                recording  (GraphBuilder, Node, positions of the inputs that gradients go to) -> Node: the same value from ops that
+                           have more results, which their gradients read; None: not for such inputs
                 differentiable  which of its several results gradients flow through; None: all floats
                 batching   its rule under a map over one more axis: (GraphBuilder, Node, axes) -> Node
     values      operands   what it takes of each input; the last holds for all that follow
@@ -79,6 +81,7 @@ class Op:
     lower: Callable[..., Any] | None = None
     contraction: Callable[..., Any] | None = None
     gradient: str | Callable[..., Any] = "framework"
+    recording: Callable[..., Any] | None = None
     differentiable: tuple[int, ...] | None = None
     batching: Callable[..., Any] | None = None
     operands: tuple[Operand, ...] = (VALUE,)
@@ -183,6 +186,10 @@ class OpTable(Mapping[str, Op]):
         if row is None or row.gradient != "framework":
             raise InternalError(f"[ops] there is no row {name!r} whose gradient is open")
         object.__setattr__(row, "gradient", gradient)
+
+    def record(self, name: str, recording: Callable[..., Any]) -> None:
+        """Fill in how a row is computed where gradients are wanted."""
+        object.__setattr__(self._rows[name], "recording", recording)
 
 
 #: the table

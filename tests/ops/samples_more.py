@@ -324,6 +324,10 @@ def _attention() -> Iterator[Sample]:
     yield Sample(name, (T((4, 6, 8)), T((4, 5, 8)), T((4, 5, 8)), None))
     yield Sample(name, (q, T((2, 2, 5, 8)), T((2, 2, 5, 8)), None), {"enable_gqa": True})
     yield Sample(name, (T((2, 4, 6, 8), bf16), T((2, 4, 5, 8), bf16), T((2, 4, 5, 8), bf16), None))
+    for t, mask in ((q, None), (q, T((6, 6)))):
+        yield Sample("attention_with_logsumexp", (t, t, t, mask), {"scale": 0.3})
+        rows = T(t.shape[:3])
+        yield Sample("attention_backward", (t, t, t, t, t, rows, None), {"is_causal": True})
 
 
 def _losses() -> Iterator[Sample]:
@@ -365,6 +369,9 @@ def _pools() -> Iterator[Sample]:
                 yield Sample(f"max_pool{n}d", (t,), attrs)
                 yield Sample(f"avg_pool{n}d", (t,), attrs)
             yield Sample(f"max_pool{n}d_with_indices", (x,), attrs)
+            if n > 1 and attrs["kernel_size"] < 5:
+                for values in ("normal", "small", "special"):
+                    yield Sample(f"max_pool{n}d_with_places", (T(x.shape, values=values),), attrs)
             yield Sample(f"avg_pool{n}d", (x,), {**attrs, "count_include_pad": False})
         yield Sample(f"max_pool{n}d", (x,), {"kernel_size": 2, "stride": 1, "dilation": 2})
         yield Sample(f"max_pool{n}d", (x,), {"kernel_size": 2, "padding": 2})
@@ -372,7 +379,16 @@ def _pools() -> Iterator[Sample]:
         for size in (1, 2, 3, 5):
             yield Sample(f"adaptive_avg_pool{n}d", (x,), {"output_size": (size,) * n})
             yield Sample(f"adaptive_max_pool{n}d", (x,), {"output_size": (size,) * n})
+    for n, g, x in ((2, T((2, 3, 4, 5)), images[2]), (3, T((1, 2, 3, 3, 4)), images[3])):
+        attrs = {"kernel_size": 3, "stride": 2, "padding": 1}
+        for layout in ("contiguous", "channels_last"):
+            given = T(g.shape, layout=layout), T(x.shape, layout=layout)
+            yield Sample(f"max_pool{n}d_backward", (*given, T(g.shape, i64, layout, ("index", 60))), attrs)
+            yield Sample(f"avg_pool{n}d_backward", given, {**attrs, "count_include_pad": False})
     last = T((2, 3, 8, 9), layout="channels_last")
+    yield Sample(
+        "max_pool2d_with_places", (last,), {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0), "dilation": 2}
+    )
     yield Sample("max_pool2d", (last,), {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0)})
     yield Sample("max_pool2d", (T((16, 16)),), {"kernel_size": 2})
     yield Sample("max_pool2d", (T((1, 16, 16)),), {"kernel_size": 7, "stride": 2, "padding": 3, "dilation": 2})
@@ -437,6 +453,18 @@ def _products() -> Iterator[Sample]:
     yield Sample("convolution", (T((2, 3, 7, 8)), T((6, 4, 3, 3)), None))
     yield Sample("convolution", (T((2, 4, 2, 2)), T((6, 4, 3, 3)), None))
     yield Sample("conv_transpose", (T((2, 4, 9)), T((4, 3, 3)), T((6,))), {"groups": 2, "dilation": 2})
+    for of in ("input", "weight"):
+        for layout in ("contiguous", "channels_last"):
+            g, x = T((2, 6, 4, 4)), T((2, 4, 7, 8), layout=layout)
+            yield Sample("convolution_backward", (g, x, T((6, 4, 3, 3))), {"of": of, "stride": 2, "padding": 1})
+            yield Sample(
+                "convolution_backward", (g, x, T((6, 4, 3, 3), layout=layout)), {"of": of, "stride": 2, "padding": 1}
+            )
+        yield Sample("convolution_backward", (T((2, 6, 7)), T((2, 4, 9)), T((6, 2, 3))), {"of": of, "groups": 2})
+        yield Sample("convolution_backward", (T((2, 6, 7)), T((2, 4, 9)), T((6, 4, 3))), {"of": of, "groups": 2})
+        yield Sample(
+            "convolution_backward", (T((2, 6, 5, 5)), T((2, 4, 3, 3)), T((4, 6, 3, 3))), {"of": of, "transposed": True}
+        )
 
 
 def _sorting() -> Iterator[Sample]:

@@ -106,10 +106,63 @@ def test_gradients_in_narrow_types(dtype):
 
 
 def test_what_has_no_rule_stays_a_call_between_parts(made):
-    w = leaf(3, 2, 3, 3, seed=1)
-    agree(lambda x: F.conv2d(torch.tanh(x) * 2, w).relu().square(), leaf(1, 2, 6, 6), fullgraph=True)
+    agree(lambda x: torch.cumprod(torch.tanh(x) * 2, 0).relu().square(), leaf(4, 6), fullgraph=True)
     (who,) = made
-    assert who.parts == 2 and who.framework == ("convolution",)
+    assert who.parts == 2 and who.framework == ("cumprod",)
+
+
+FILTER, TURNED, SIDE = leaf(4, 2, 3, 3, seed=1), leaf(4, 2, 2, 2, seed=2), leaf(4, seed=3)
+LINE = leaf(4, 8, 3, seed=4)
+HALF_MASK = torch.ones(5, 5, dtype=torch.bool).tril()
+
+#: programs that the library computes, forward and backward, inside of parts: over images, and over heads
+LIBRARY = {
+    "convolutions": lambda x: F.conv_transpose2d(F.conv2d(x.tanh(), FILTER, SIDE, 2, 1).relu(), TURNED, stride=2) * 2,
+    "convolution that keeps sizes": lambda x: F.conv2d(x.tanh(), FILTER, padding="same", dilation=2) * 2,
+    "of one image": lambda x: F.max_pool2d(F.conv2d(x[0].tanh(), FILTER, SIDE).relu(), 2),
+    "in one dim": lambda x: F.avg_pool1d(F.max_pool1d(F.conv1d(x[0].exp(), LINE, padding=1), 3, 2, 1), 2) + 1,
+    "in three dims": lambda x: F.avg_pool3d(F.max_pool3d(x.unsqueeze(0).sin(), (1, 2, 2)), 2, 1) * 2,
+    "pools that overlap": lambda x: F.avg_pool2d(F.max_pool2d(x.relu(), 3, 1, 1), 3, 2, 1, True, False) * 2,
+    "pools over all": lambda x: F.adaptive_avg_pool2d(F.max_pool2d(x.relu(), 6, 1), 1).square(),
+    "attention": lambda x: F.scaled_dot_product_attention(x.sin(), x * 2, x.exp()).tanh(),
+    "attention to what comes before": lambda x: F.scaled_dot_product_attention(x.sin(), x * 2, x, is_causal=True, scale=0.2) + 1,
+    "attention with masks": lambda x: F.scaled_dot_product_attention(x.sin(), x * 2, x, HALF_MASK[:2, :2]) * 2,
+    "attention of shared heads": lambda x: F.scaled_dot_product_attention(x.sin(), x[:, :1] * 2, x[:, 1:], enable_gqa=True) * 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+@pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("rows", "channels last"))
+def test_what_the_library_differentiates_is_inside_of_parts(name, layout, made):
+    x = leaf(2, 2, 8, 8).detach().contiguous(memory_format=layout).requires_grad_()
+    if name.startswith("attention"):
+        if layout == torch.channels_last:
+            pytest.skip("the library's fused kernel does not take it")
+        x = leaf(3, 2, 2, 8)
+    agree(LIBRARY[name], x, fullgraph=True)
+    (who,) = made
+    assert who.parts == 1 and not who.framework
+
+
+def test_attention_to_a_learned_bias_is_the_frameworks(made):
+    def f(x, bias):
+        return F.scaled_dot_product_attention(x.sin() * 2, x * 2, x, bias * 2) * 2
+
+    agree(f, leaf(2, 2, 5, 8), leaf(2, 1, 5, 5, seed=1), fullgraph=True)
+    assert "scaled_dot_product_attention" in made[0].framework
+
+
+def test_maxima_of_equal_elements_and_of_nan_are_eagers():
+    x = torch.tensor(
+        [[1.0, 1.0, float("nan"), 2.0], [1.0, 1.0, 2.0, float("nan")], [-float("inf")] * 4, [-float("inf")] * 4]
+    )
+    for settings in ((2,), (3, 1, 1), (2, 2, 1)):
+        found = []
+        for call in (F.max_pool2d, quern.compile(lambda x, *s: F.max_pool2d(x * 1, *s))):
+            given = x.clone().reshape(1, 1, 4, 4).requires_grad_()
+            weighted(call(given * 1, *settings)).backward()
+            found.append(given.grad)
+        torch.testing.assert_close(found[1].nan_to_num(7.0), found[0].nan_to_num(7.0))
 
 
 # ---------------------------------------------------------------- in autograd

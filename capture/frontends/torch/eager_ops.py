@@ -492,6 +492,7 @@ def _pools(n: int) -> None:
     with_indices = getattr(F, f"max_pool{n}d_with_indices")
     adaptive = getattr(F, f"adaptive_max_pool{n}d_with_indices")
     EAGER[f"max_pool{n}d_with_indices"] = lambda x, **attrs: tuple(with_indices(x, **attrs))
+    EAGER[f"max_pool{n}d_with_places"] = EAGER[f"max_pool{n}d_with_indices"]
     EAGER[f"adaptive_max_pool{n}d"] = lambda x, *, output_size: tuple(adaptive(x, output_size))
 
 

@@ -17,7 +17,8 @@ from .array_memory import by_numpy, numpy_runtime
 from .autocast import UNDER_AUTOCAST, switched_off
 from .differentiable import differentiable
 from .dtypes import device_text, from_torch, to_device, to_torch
-from .eager_ops import EAGER, copied
+from .eager_gradients import EAGER
+from .eager_ops import copied
 from .layouts import laid_out
 from .own_operators import note_call
 from .places import resolve_name

@@ -9,7 +9,7 @@ Rules give eager's gradients, at kinks and at special values too: what they are 
 calculus, or where rounding or a convention decides, of torch's own table of derivatives (tools/autograd/derivatives.yaml).
 """
 
-from . import activations, indexing, pointwise, products, reductions, shapes  # noqa: F401  imported for the rules they add
+from . import activations, indexing, library, pointwise, products, reductions, shapes  # noqa: F401  imported for the rules they add
 from .common import NoRule
 
 __all__ = ["NoRule"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ...graph import Dim, GraphBuilder, Node
@@ -10,6 +10,8 @@ from ..table import OPS
 
 #: (b, node, gradient of its result) -> gradients of its inputs
 Rule = Callable[[GraphBuilder, Node, Any], Sequence[Node | None]]
+#: (b, node, the inputs that gradients go to) -> the same value, or None
+Recording = Callable[[GraphBuilder, Node, Collection[int]], Node | None]
 
 
 class NoRule(Exception):
@@ -23,6 +25,17 @@ def gradient(*names: str) -> Callable[[Rule], Rule]:
         for name in names:
             OPS.differentiate(name, rule)
         return rule
+
+    return fill
+
+
+def recording(*names: str) -> Callable[[Recording], Recording]:
+    """What these ops become where gradients are wanted."""
+
+    def fill(made: Recording) -> Recording:
+        for name in names:
+            OPS.record(name, made)
+        return made
 
     return fill
 
