@@ -2,11 +2,16 @@
 
     def run(in0, in1):
         buf2 = empty((4, 8), (8, 1), float32, 'cpu')
-        run_segment(pack4(segment_0, ptr(in0), ptr(in1), ptr(buf2)), threads())
+        held = [memory_of(in0), memory_of(in1)]
+        given = pack4(segment_0, ptr(in0), ptr(in1), ptr(buf2))
+        while held != (held := [memory_of(in0), memory_of(in1)]):
+            given = pack4(segment_0, ptr(in0), ptr(in1), ptr(buf2))
+        run_segment(given, threads())
         buf3 = op_1(buf2, in1)
         return (buf3,)
 
-Where buffers lie and how long they live, the plan says (`inductor.memory`). Arenas of the CPU are reused from call to call and never
+Another thread may give an input other memory meanwhile (`parameter.data = ...`): what lies where its address says is held until the
+native call is over. Where buffers lie and how long they live, the plan says (`inductor.memory`). Arenas of the CPU are reused from call to call and never
 returned; a GPU's, whose work goes on after the call, come from its allocator each time.
 """
 
@@ -203,7 +208,15 @@ class _Binder:
         symbols = [s.name for s in self.plan.symbols]
         self.names[f"pack{count}"] = packer(count, len(symbols))
         given = ", ".join([f"segment_{number}", *map(self._pointer, step.buffers), *symbols])
-        self._run(f"run_segment(pack{count}({given}), {self.threads})", noting=not final)
+        packed = f"pack{count}({given})"
+        inputs = [n for n in dict.fromkeys(step.buffers) if n in self.plan.inputs]
+        if inputs and self.runtime.memory_of is not None:
+            self.names["memory_of"] = self.runtime.memory_of
+            held = f"[{', '.join(f'memory_of({n})' for n in inputs)}]"
+            self.lines += [f"held = {held}", f"given = {packed}"]
+            self.lines += [f"while held != (held := {held}):", f"    given = {packed}"]
+            packed = "given"
+        self._run(f"run_segment({packed}, {self.threads})", noting=not final)
 
     def _run(self, call: str, noting: bool) -> None:
         """A call of kernels, which gives the floating-point errors that they met."""

@@ -3,7 +3,8 @@
 A copy is good for the very arrays that it was made of (weak references), in the state that the framework says they are in
 (`Runtime.stamps`: where their memory is, how often it was written to), as long as a look at some of their content finds what was
 there. What is good for one plan is good for all of the process; it goes with the last of them, or with the arrays. Threads may call
-at once: a copy is never written to again once others can see it, and a run holds what it uses.
+at once: a copy is never written to again once others can see it, and a run holds what it uses. They may also give an array other
+memory meanwhile: what is looked at or copied is held, so that nothing else comes to lie there.
 """
 
 from __future__ import annotations
@@ -109,6 +110,7 @@ class Keeper:
 
     def __call__(self, *arrays: Any) -> tuple[tuple[Copy, ...], tuple[int, ...]]:
         """Raises NotKept."""
+        held = self._hold(arrays)  # noqa: F841 - until it was looked at
         state = self._state
         if state is not None and all(map(is_, map(call, state.arrays), arrays)):
             if self._runtime.stamps(arrays) == state.stamps and state.look() == state.glance:
@@ -117,6 +119,10 @@ class Keeper:
         with self._lock:
             return self._renew(arrays)
 
+    def _hold(self, arrays: Sequence[Any]) -> list[Any]:
+        memory_of = self._runtime.memory_of
+        return [] if memory_of is None else list(map(memory_of, arrays))
+
     def _renew(self, arrays: Sequence[Any]) -> tuple[tuple[Copy, ...], tuple[int, ...]]:
         self._renewals += 1
         if self._renewals > _CHANGES and self._runs < _RUNS * self._renewals:
@@ -124,10 +130,14 @@ class Keeper:
         reasons = filter(None, map(self._runtime.not_kept, arrays))
         if why := next(reasons, ""):
             raise NotKept(why)
-        stamps = self._runtime.stamps(arrays)
+        held = self._hold(arrays)
+        while True:
+            stamps = self._runtime.stamps(arrays)
+            pointers = list(map(self._runtime.data_ptr, arrays))
+            if held == (held := self._hold(arrays)):
+                break
         if stamps is None:
             raise NotKept("writes to its weights are not counted")
-        pointers = list(map(self._runtime.data_ptr, arrays))
         old: list[Copy | None] = [None] * len(self._fills) if self._state is None else list(self._state.copies)
         self._state = None
         copies = tuple(self._copy(f, arrays, stamps, pointers, old, i) for i, f in enumerate(self._fills))

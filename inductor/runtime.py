@@ -36,6 +36,13 @@ class Runtime(Protocol):
     #: whether the framework's own functions, given a graph's ops, may lay results out otherwise than the graph says
     graph_decides_layouts: bool
 
+    @property
+    def memory_of(self) -> Callable[[Any], Any] | None:
+        """Gives an array's memory, which stays there while that is held, whatever another thread gives the array in its place. None
+        where arrays keep theirs.
+        """
+        ...
+
     def version(self) -> str:
         """The framework's version; enters plan keys."""
         ...

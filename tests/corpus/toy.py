@@ -116,6 +116,7 @@ class ToyRuntime:
 
     name = "toy"
     graph_decides_layouts = False
+    memory_of = None
 
     def run_op(self, op: str) -> Any:
         fn = _RUN[op]

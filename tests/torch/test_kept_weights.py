@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import sys
 import threading
 
 import pytest
@@ -426,10 +427,22 @@ def test_symbols():
 # ---------------------------------------------------------------- threads
 
 
-def test_threads_that_write_and_call():
-    """Each thread's results are those of a state that the weights had: all of it, or all of another one."""
+@pytest.fixture
+def eager_threads():
+    """Threads that take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("keep_weights", [True, False])
+def test_threads_that_write_and_call(keep_weights, eager_threads):
+    """Each thread's results are those of a state that the weights had: all of it, or all of another one. What a run reads stays
+    there meanwhile, though the parameter has other memory by then.
+    """
     model, x = Layer(), T(20, 40)
-    f = compiled(model)
+    f = compiled(model, keep_weights=keep_weights)
     model.linear.bias.data.zero_()
     with torch.no_grad():
         states = [T(36, 40, seed=s) for s in range(2)]
@@ -440,7 +453,7 @@ def test_threads_that_write_and_call():
         try:
             torch.set_grad_enabled(False)
             start.wait()
-            for k in range(40):
+            for k in range(200):
                 if i == 0:
                     model.linear.weight.data = states[k % 2].clone()
                 got = f(x)

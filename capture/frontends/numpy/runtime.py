@@ -62,6 +62,7 @@ class NumpyRuntime:
 
     name = "numpy"
     graph_decides_layouts = True
+    memory_of = None
 
     def __init__(self) -> None:
         self.data_ptr: Callable[[Any], int] = _fastest_address()

@@ -34,6 +34,7 @@ class TorchRuntime:
 
     name = "torch"
     graph_decides_layouts = False
+    memory_of = staticmethod(torch._C.TensorBase.untyped_storage)
 
     def version(self) -> str:
         return str(torch.__version__)
