@@ -20,8 +20,8 @@ from .passes import freeze
 
 #: a part is worth its call where it computes as many values; fewer are the framework's, one by one
 WORTH = 2
-#: what is no work of its own
-FREE = ("view", "literal", "constant")
+#: what is no work of its own, beside arithmetic on numbers
+_FREE = ("view", "literal", "constant")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,16 @@ def split(graph: Graph) -> Split:
     wants = wanting(graph)
     turns, generated = _turns(graph, wants)
     return Split(tuple(_parts(graph, turns, generated)), frozenset(wants), turns)
+
+
+def is_free(n: Node) -> bool:
+    """Whether it is no work of its own: parts make it for themselves."""
+    return n.op.kind in _FREE or n.op.kind == "pointwise" and _is_number(n)
+
+
+def _is_number(n: Node) -> bool:
+    """Whether it is a Python number where the framework computes it. Parts are given tensors."""
+    return n.op.kind != "input" and not isinstance(n.meta, tuple) and n.meta.weak
 
 
 # --------------------------------------------------------------------------- what gradients flow through
@@ -219,9 +229,8 @@ def _turns(graph: Graph, wants: set[Node]) -> tuple[dict[Node, int], set[Node]]:
         if n.op.kind == "input":
             continue
         inputs = [i for i in n.inputs if i is not None]
-        ours = _is_generated(n, wants, derivatives, fixed, not least) and (
-            n.op.eager != "pick" or inputs[0] in generated
-        )
+        given = all(i in generated for i in inputs if n.op.eager == "pick" or _is_number(i))
+        ours = given and _is_generated(n, wants, derivatives, fixed, not least)
         # what a caller can see ends a part
         after = [turns[i] + 2 * (ours and i in seen and i in generated) for i in inputs]
         turn = max([least if ours else max(least, counted), *after])
@@ -260,20 +269,20 @@ def _parts(graph: Graph, turns: Mapping[Node, int], generated: set[Node]) -> lis
         if n not in generated:
             continue
         near = [i for i in n.inputs if i is not None and i in generated and turns[i] == turns[n]]
-        above[n] = [c for i in near for c in ([i] if i.op.kind not in FREE else above[i])]
-        if n.op.kind not in FREE:
+        above[n] = [c for i in near for c in ([i] if not is_free(i) else above[i])]
+        if not is_free(n):
             for c in above[n]:
                 own.join(n, c)
     groups: dict[Node, list[Node]] = {}
     for n in above:
-        if n.op.kind not in FREE:
+        if not is_free(n):
             groups.setdefault(own.of(n), []).append(n)
     worth = [nodes for nodes in groups.values() if len(nodes) >= WORTH]
     found = [(nodes, *_within(nodes, turns, generated)) for nodes in worth]
     inside = {n for nodes in worth for n in nodes}
     needed = {*graph.outputs, *(i for _, _, inputs in found for i in inputs)}
     for n in reversed(graph.nodes):
-        if n not in inside and (n in needed or n.op.kind not in FREE):
+        if n not in inside and (n in needed or not is_free(n)):
             needed.update(i for i in n.inputs if i is not None)
     parts = []
     for nodes, members, inputs in found:
@@ -291,8 +300,8 @@ def _within(nodes: list[Node], turns: Mapping[Node, int], generated: set[Node]) 
         for i in todo.pop().inputs:
             if i is None or i in members:
                 continue
-            again = i.op.kind in FREE and i in generated and turns[i] == turns[nodes[0]]
-            if again or i.op.kind in ("literal", "constant"):
+            again = is_free(i) and i in generated and turns[i] == turns[nodes[0]]
+            if again or i.op.kind in ("literal", "constant") or _is_number(i):
                 members.add(i)
                 todo.append(i)
             else:

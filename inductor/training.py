@@ -21,7 +21,7 @@ from .graph import Graph, Node, symbols_in
 from .interpreter import Step, call_of, interpret, run_in_steps, settled, step_of
 from .ops import OPS
 from .partition import Names, Parts, Saved, Unsaved, backward_from, partition
-from .parts import FREE, Part, Split, graph_of, is_float, split, unordered, wanting
+from .parts import Part, Split, graph_of, is_float, is_free, split, unordered, wanting
 from .passes import draw_apart
 from .runtime import Runtime
 
@@ -51,7 +51,9 @@ def compile_for_gradients(graph: Graph, runtime: Runtime, options: Options, *, l
 
 def _differentiated(graph: Graph, found: Split, records: list[CompileRecord], why: str = "") -> Differentiated:
     inside = {n for part in found.parts for n in part.nodes}
-    ops = [n for n in graph.nodes if n in found.wants and n.op.kind not in ("input", *FREE) and n.op.eager != "pick"]
+    ops = [
+        n for n in graph.nodes if n in found.wants and n.op.kind != "input" and not is_free(n) and n.op.eager != "pick"
+    ]
     return Differentiated(
         len(found.parts), sum(n in inside for n in ops), tuple(n.op.name for n in ops if n not in inside), why, records
     )
@@ -182,7 +184,7 @@ def _part_step(graph: Graph, part: Part, found: Split, runtime: Runtime, compili
 
 def _in_order(graph: Graph, found: Split, parts: Sequence[Step], runtime: Runtime) -> list[Step]:
     """Parts, and what the framework runs, by turns: within one, a part before the views of what it makes."""
-    inside = {n for part in found.parts for n in part.nodes if n.op.kind not in FREE}
+    inside = {n for part in found.parts for n in part.nodes if not is_free(n)}
     read = {i for part in found.parts for i in part.inputs}
     needed = {*graph.outputs, *read}
     order = {n: k for k, n in enumerate(graph.nodes)}
@@ -190,11 +192,11 @@ def _in_order(graph: Graph, found: Split, parts: Sequence[Step], runtime: Runtim
     for n in reversed(graph.nodes):
         if n.op.kind == "input" or n in inside:
             continue
-        if n in needed or n.effects or n.op.raises or n.attrs.get("raises") or n.op.kind not in FREE:
+        if n in needed or n.effects or n.op.raises or n.attrs.get("raises") or not is_free(n):
             inputs = tuple(i for i in n.inputs if i is not None)
             needed.update(inputs)
             run = step_of(n, runtime)
-            if n in read and n.op.kind not in FREE and n.op.eager != "call":
+            if n in read and not is_free(n) and n.op.eager != "call":
                 run = settled(run, n, runtime)
             steps.append(((found.turns[n], 1, order[n]), Step((n,), inputs, n.grad, run)))
     return [step for _, step in sorted(steps, key=lambda item: item[0])]

@@ -420,6 +420,51 @@ def test_sizes_that_change(dynamic, made):
     assert len(made) == (1 if dynamic else 2) and all(who.parts for who in made)
 
 
+def test_results_can_be_written_to():
+    """Also those that the framework's kernels give as views, as a layer over a vector does."""
+
+    def f(x):
+        y = F.linear(torch.tanh(F.linear(x, LINEAR)), LINEAR.T, W)
+        return y, y.exp() * 2
+
+    for shape in ((6,), (2, 6), (2, 3, 6)):
+        found = []
+        for call in (f, quern.compile(f)):
+            x = leaf(*shape)
+            y, z = call(x)
+            y += 1
+            z[..., :2].mul_(y[..., :2])
+            weighted((y, z)).backward()
+            found.append((y, z, x.grad, y._version, z._version))
+        torch.testing.assert_close(found[1], found[0])
+
+
+def test_numbers_that_change():
+    """What is computed of numbers alone is a number to the framework, and each part makes its own."""
+
+    class Schedule:
+        step, scale = 1, 0.1
+
+    def f(x):
+        Schedule.step += 1
+        Schedule.scale *= 1.1
+        y = torch.tanh(x) * 2
+        z = y.exp() * Schedule.scale + Schedule.step
+        return y, z, z * (Schedule.step * 2) + y * Schedule.scale, (z * z.sum().item()).sin() * 3
+
+    compiled = quern.compile(f, fullgraph=True)
+    for _ in range(4):
+        found = []
+        for call in (f, compiled):
+            x, before = leaf(4, 6), (Schedule.step, Schedule.scale)
+            results = call(x)
+            weighted(results).backward()
+            found.append((results, x.grad))
+            if call is f:
+                Schedule.step, Schedule.scale = before
+        torch.testing.assert_close(found[1], found[0], rtol=1e-9, atol=1e-12)
+
+
 def test_checkpointed_blocks():
     w = leaf(6, 6, seed=1)
 

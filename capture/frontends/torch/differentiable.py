@@ -34,7 +34,8 @@ class _Part(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part: Generated, *arguments: Any) -> tuple[torch.Tensor, ...]:
         results = part.forward(*arguments)
-        outputs = tuple(results[: part.outputs])
+        # (what some kernels of the framework give are views; autograd refuses writes to a function's results that are)
+        outputs = tuple(x.data if x._is_view() else x for x in results[: part.outputs])
         sources = {"input": arguments, "output": outputs, "more": results[part.outputs :]}
         saved = [sources[s.kind][s.position] for s in part.saved]
         ctx.save_for_backward(*saved)
