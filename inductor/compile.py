@@ -42,10 +42,12 @@ def compile_graph(
     label: str = "",
     origin: str = "",
     weights: Collection[int] = (),
+    consumes: bool = False,
 ) -> Executable:
     """Compile a graph for a framework. The call takes the graph's inputs (and symbol ints) and returns a tuple of its outputs.
 
     weights: positions of the inputs that seldom change, of which copies may be kept
+    consumes: the call takes a list of them, and empties it (see `execute.bind`)
 
     Raises LoweringError, CompilerNotFound or CompilerFailed.
     """
@@ -73,7 +75,7 @@ def compile_graph(
     with timed(times, "kernels"):
         built = target.build(plan, runtime, label or graph.name)
     with timed(times, "bind"):
-        run, source = bind(plan, runtime, built.segments, built.launchers, options.threads, built.fills)
+        run, source = bind(plan, runtime, built.segments, built.launchers, options.threads, built.fills, consumes)
     record = CompileRecord(plan, key.digest, cached, times, source)
     _log(graph, record)
     if not plan.fills:

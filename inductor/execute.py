@@ -39,6 +39,7 @@ def bind(
     launchers: Mapping[tuple[str, str], LaunchOne],
     threads: int | None = None,
     fills: Sequence[Segment] = (),
+    consumes: bool = False,
 ) -> tuple[Callable[..., tuple[Any, ...]], str]:
     """The plan as a callable `(*arrays, *ints) -> tuple of arrays`, and its source; mutated inputs have been written when it returns.
 
@@ -47,9 +48,10 @@ def bind(
     threads:   of C++ kernels; None: as many as the runtime says at each call
     fills:     the native call of each of the plan's fills; where there are any, the callable raises `kept.NotKept` before it has done
         anything if copies cannot be kept
+    consumes:  the callable gets all in one list, which it empties, and lets go of each array behind the last step that reads it
     """
     keeper = Keeper(plan, runtime, fills, threads) if fills else None
-    return _Binder(plan, runtime, segments, launchers, threads, keeper).build()
+    return _Binder(plan, runtime, segments, launchers, threads, keeper, consumes).build()
 
 
 class _Binder:
@@ -61,8 +63,10 @@ class _Binder:
         launchers: Mapping[tuple[str, str], LaunchOne],
         threads: int | None,
         keeper: Keeper | None,
+        consumes: bool,
     ) -> None:
         self.plan = plan
+        self.consumes = consumes
         self.keeper = keeper
         self.runtime = runtime
         self.segments = segments
@@ -87,7 +91,10 @@ class _Binder:
 
     def build(self) -> tuple[Callable[..., tuple[Any, ...]], str]:
         plan = self.plan
-        ints = [s.name for s in plan.symbols if s.dim is None]
+        parameters = [*plan.inputs, *(s.name for s in plan.symbols if s.dim is None)]
+        last = _last_reads(plan) if self.consumes else {}
+        if self.consumes:
+            self.lines += [f"{''.join(f'{name}, ' for name in parameters)} = given", "given.clear()"]
         for s in plan.symbols:
             if s.dim is not None:
                 self.lines.append(f"{s.name} = {plan.inputs[s.input]}.shape[{s.dim}]")
@@ -115,8 +122,9 @@ class _Binder:
             else:
                 self._op(position, step)
                 made.update(step.outputs)
-            if plan.freed[position]:
-                self.lines.append("del " + ", ".join(plan.freed[position]))
+            gone = [*plan.freed[position], *last.get(position, ())]
+            if gone:
+                self.lines.append("del " + ", ".join(gone))
         pairs = [f"({plan.inputs[i]}, {name}), " for i, name in plan.mutations]
         if plan.publishes is not None:
             self.lines += [f"copy_({plan.inputs[i]}, {name})" for i, name in plan.mutations]
@@ -129,7 +137,8 @@ class _Binder:
         if "cpu" in self.arenas:
             self.lines.append("arenas.append(arena)")
         self.lines.append(f"return ({''.join(n + ', ' for n in plan.outputs)})")
-        source = f"def run({', '.join([*plan.inputs, *ints])}):\n" + "\n".join("    " + line for line in self.lines)
+        takes = "given" if self.consumes else ", ".join(parameters)
+        source = f"def run({takes}):\n" + "\n".join("    " + line for line in self.lines)
         scope = dict(self.names)
         exec(compile(source, "<quern plan>", "exec"), scope)
         run = scope["run"]
@@ -270,6 +279,19 @@ class _Binder:
             return lambda *arrays: run(*arrays, **attrs)
         attributes = attributes_at(step.attrs, [s.name for s in self.plan.symbols])
         return lambda *arrays, sizes: run(*arrays, **attributes(**sizes))
+
+
+def _last_reads(plan: Plan) -> dict[int, list[str]]:
+    """The inputs that nobody needs behind each step."""
+    last: dict[str, int] = {}
+    for position, step in enumerate(plan.steps):
+        read = step.buffers if isinstance(step, RunKernels) else [v.buffer for v in step.inputs if v is not None]
+        last.update((name, position) for name in read)
+    found: dict[int, list[str]] = {}
+    for name in plan.inputs:
+        if name in last and name not in plan.outputs:
+            found.setdefault(last[name], []).append(name)
+    return found
 
 
 def _tuple(sizes: Sequence[Size]) -> str:

@@ -27,6 +27,8 @@ from .runtime import Runtime
 
 #: what runs a graph: (tensors, ints) -> its outputs
 Call = Callable[..., Sequence[Any]]
+#: (graph, whether its call takes a list and empties it) -> its call
+Compiling = Callable[..., Call]
 
 
 def compile_for_gradients(graph: Graph, runtime: Runtime, options: Options, *, label: str = "") -> Executable:
@@ -34,8 +36,8 @@ def compile_for_gradients(graph: Graph, runtime: Runtime, options: Options, *, l
     records: list[CompileRecord] = []
     graph = draw_apart(graph, OPS)
 
-    def compiling(part: Graph) -> Call:
-        made = compile_graph(part, runtime, options, label=label)
+    def compiling(part: Graph, consumes: bool = False) -> Call:
+        made = compile_graph(part, runtime, options, label=label, consumes=consumes)
         records.extend(made.records)
         return made.call
 
@@ -84,8 +86,8 @@ class Generated:
     _backward: dict[tuple[int, ...], tuple[Call, tuple[int, ...]] | None] = field(default_factory=dict)
 
     def backward(self, given: tuple[int, ...]) -> tuple[Call, tuple[int, ...]] | None:
-        """For gradients of these outputs: (saved tensors, then these gradients, then ints) -> gradients of inputs, and which
-        inputs these are. None where only the framework can do it, from `again`.
+        """For gradients of these outputs: (a list of saved tensors, then these gradients, then ints, which is emptied) -> gradients of
+        inputs, and which inputs these are. None where only the framework can do it, from `again`.
         """
         if given not in self._backward:
             self._backward[given] = self.compile_backward(given)
@@ -119,11 +121,11 @@ class _Source:
     parts: Parts
     saved: tuple[int, ...]
     names: Names
-    compiling: Callable[[Graph], Call]
+    compiling: Compiling
 
     def backward(self, given: tuple[int, ...]) -> tuple[Call, tuple[int, ...]] | None:
         if given == self.joint.given:
-            return self.compiling(self.parts.backward), self.parts.gradients
+            return self.compiling(self.parts.backward, True), self.parts.gradients
         boundary = self.graph.boundary
         if boundary.symbols:
             return None
@@ -132,11 +134,11 @@ class _Source:
             behind = backward_from(fewer, OPS, boundary, self.saved, self.names)
         except Unsaved:
             return None
-        return self.compiling(behind), fewer.gradients
+        return self.compiling(behind, True), fewer.gradients
 
 
 def _generated(
-    own: Graph, inputs: tuple[int, ...], given: tuple[int, ...], runtime: Runtime, compiling: Callable[[Graph], Call]
+    own: Graph, inputs: tuple[int, ...], given: tuple[int, ...], runtime: Runtime, compiling: Compiling
 ) -> Generated:
     """A part's graph as what runs it."""
     checked = check_requirements(own, OPS)
@@ -153,7 +155,7 @@ def _generated(
     )
 
 
-def _part_step(graph: Graph, part: Part, found: Split, runtime: Runtime, compiling: Callable[[Graph], Call]) -> Step:
+def _part_step(graph: Graph, part: Part, found: Split, runtime: Runtime, compiling: Compiling) -> Step:
     own = graph_of(graph, part)
     used = {s for n in own.nodes for s in symbols_in((n.meta, n.attrs))}
     symbols = [s for s in graph.boundary.symbols if s.symbol in used]

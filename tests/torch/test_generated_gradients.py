@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+import weakref
 
 import pytest
 import torch
 import torch.nn.functional as F
 from quern.capture.entry import execution
+from quern.capture.frontends.torch.eager_ops import EAGER
 from quern.inductor import training
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -301,6 +304,35 @@ def test_no_more_is_saved_than_eager_saves():
         return sum(sizes.values())
 
     assert saved(quern.compile(f)) <= saved(f) / 1.9
+
+
+def test_what_is_saved_goes_once_the_backward_pass_has_read_it(monkeypatch):
+    seen, alive = [], []
+    backward = EAGER["convolution_backward"]
+
+    def unpack(t):
+        seen.append(weakref.ref(made := t.clone()))
+        return made
+
+    def convolution_backward(*args, **kwargs):
+        alive.append(sum(x() is not None for x in seen))
+        return backward(*args, **kwargs)
+
+    def f(x):
+        for _ in range(3):
+            x = F.conv2d(x, FILTER[:2], padding=1).tanh()
+        return x
+
+    monkeypatch.setitem(EAGER, "convolution_backward", convolution_backward)
+    compiled = quern.compile(f)
+    for keep in (False, True):
+        seen.clear(), alive.clear()
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
+            result = compiled(leaf(1, 2, 6, 6)).sum()
+        result.backward(retain_graph=keep)
+        assert alive[-1] < alive[0] <= len(seen)
+        with contextlib.nullcontext() if keep else pytest.raises(RuntimeError, match="second time"):
+            result.backward()
 
 
 def test_hooks_of_saved_tensors_can_move_them():

@@ -60,12 +60,13 @@ class _Part(torch.autograd.Function):
         if compiled is None:
             return (None, *_by_autograd(ctx, asked))
         call, inputs = compiled
-        kept = map(laid_out, saved, ctx.saved_strides)  # hooks give back what they like
-        made = call(
-            *kept,
-            *(laid_out(g, ctx.strides[i]) for i, g in asked.items()),
-            *(a for a in arguments if isinstance(a, int)),
-        )
+        given: list[Any] = list(map(laid_out, saved, ctx.saved_strides))  # hooks give back what they like
+        given += [laid_out(g, ctx.strides[i]) for i, g in asked.items()]
+        given += [a for a in arguments if isinstance(a, int)]
+        # from here on the list alone holds them, unless the program keeps the history: each goes once it was read
+        del saved, asked
+        ctx.maybe_clear_saved_tensors()
+        made = call(given)
         for position, g in zip(inputs, made):
             none[1 + position] = g
         # what the program does not hold goes as the pass goes on, as what eager saves does
