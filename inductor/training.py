@@ -178,7 +178,9 @@ def _part_step(graph: Graph, part: Part, found: Split, runtime: Runtime, compili
     def run(values: Mapping[Node, Any], sizes: Mapping[str, int]) -> Sequence[Any]:
         return call(*[values[i] for i in part.inputs], *[sizes[name] for name in names])
 
-    return Step(part.outputs, part.inputs, True, run, True)
+    # what the program computed unrecorded is so here too, though what it reads requires gradients
+    recorded = bool(given) or all(n.grad for n in part.nodes)
+    return Step(part.outputs, part.inputs, recorded, run, True)
 
 
 # --------------------------------------------------------------------------- all of them

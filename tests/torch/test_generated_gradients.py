@@ -471,6 +471,26 @@ def test_results_can_be_written_to():
         torch.testing.assert_close(found[1], found[0])
 
 
+def test_what_is_computed_unrecorded_requires_no_gradients():
+    layers = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6))
+
+    def f(x):
+        y = x.exp() * 2
+        with torch.no_grad():
+            z = layers(x)
+            v = layers(y[0])
+        return y, z, v, layers[1](v)
+
+    found = []
+    for call in (f, quern.compile(f)):
+        layers.zero_grad()
+        results = call(leaf(4, 6, dtype=torch.float32))
+        weighted(results).backward()
+        grads = [p.grad for p in layers.parameters()]
+        found.append((results, [r.requires_grad for r in results], [g for g in grads if g is not None]))
+    torch.testing.assert_close(found[1], found[0])
+
+
 def test_numbers_that_change():
     """What is computed of numbers alone is a number to the framework, and each part makes its own."""
 
