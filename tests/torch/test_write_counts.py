@@ -213,6 +213,35 @@ def test_writes_to_tensors_that_are_made_are_counted_as_in_eager(f):
     assert counts(quern.compile(f)) == counts(f)
 
 
+def test_what_takes_no_part_in_differentiation_is_counted():
+    w = torch.ones(4, requires_grad=True)
+
+    def f(x):
+        y, z, v = torch.zeros(4), x.clone(), x + 1
+        y[0] = 1
+        y.add_(x)
+        z.t_()
+        z.mul_(2)
+        v.mul_(3)
+        quern.graph_break()
+        return y._version, z._version, z._is_view(), v[1:], y, z, (w * x).sum()
+
+    def f_together(x):
+        y, z = torch.zeros(4), x.clone()
+        y[0] = 1
+        y.fill_(2)
+        z.t_()
+        z.mul_(2)
+        return y, z, (w * x).exp()
+
+    for program in (f, f_together):
+        found = []
+        for call in (program, quern.compile(program)):
+            results = call(torch.arange(4.0))
+            found.append([(r._version, r._is_view()) if isinstance(r, torch.Tensor) else r for r in results])
+        assert found[1] == found[0]
+
+
 def test_counting_does_not_disturb_what_autograd_saved():
     def f(x, w):
         y = (x * 2).exp_()  # its result is saved

@@ -274,14 +274,32 @@ def count_relaying(ev: Machine, array: Any) -> None:
 
 
 def counted(ev: Machine, rb: Emitter, storage: Storage, text: str, array: Any = None) -> str:
-    """Code for a tensor that the graph made, or for a view that may count for itself, written to as often as the program did. Where
-    gradients are recorded some node may have saved it, content and count: it stays as it is.
+    """Code for a tensor that the graph made, or for a view that may count for itself, written to as often as the program did. What
+    autograd may have saved, content and count, stays as it is.
     """
     state = state_of(ev)
     writes = state.rewritten.get(storage if array is None else _counter(array), 0)
-    if not writes or state.recorded() or state.is_inference(storage):
+    if not writes or state.is_inference(storage) or _may_be_saved(ev, storage):
         return text
     return rb.temp(f"{rb.inject(written, 'written')}({text}, {writes})")
+
+
+def _may_be_saved(ev: Machine, storage: Storage) -> bool:
+    """Whether a node that records gradients makes or reads what the storage's tensor holds, or a view of it."""
+    state = state_of(ev)
+    if not state.recorded():
+        return False
+    root = storage.current(ev)
+    while root.op.kind == "view" and root.inputs[0] is not None:
+        root = root.inputs[0]
+    held = {root}
+    for n in ev.graph.nodes:
+        if n is root or not held.isdisjoint(n.inputs):
+            if n.op.kind == "view":
+                held.add(n)
+            elif state.records_gradients(n):
+                return True
+    return False
 
 
 def written(made: torch.Tensor, count: int) -> torch.Tensor:
