@@ -32,6 +32,7 @@ from ..inductor.graph import Graph
 from ..inductor.runtime import Runtime
 
 if TYPE_CHECKING:
+    from .bytecode.instructions import Loop
     from .guards.sources import Source
     from .values.base import Emitter, Handler, Machine, Value
 
@@ -91,6 +92,13 @@ class Frontend(Protocol):
 
     def take(self, ev: Machine, inputs: list[tuple[Source, Any]]) -> list[tuple[Source, Any]]:
         """The inputs of a graph that this front end runs, those of a framework that it hosts made its own."""
+        ...
+
+    def roll(self, ev: Machine, frame: Any, loop: Loop, start: int, top: list[Value], region: frozenset[int]) -> bool:
+        """Whether a loop became one node of the graph; then its variables have their values, and the frame stands behind it.
+
+        start: the instruction at which it begins, of `region`, its instructions; top: what it finds on the stack there
+        """
         ...
 
     def records_calls(self) -> bool:

@@ -135,6 +135,8 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
         self.frame: Frame | None = None
         self.root: Frame | None = None
         self.depth = 0
+        #: loops that could not be made one node, by their code and where they begin: how often that was tried
+        self.rolled: dict[Any, int] = {}
         #: the exception that the program is handling
         self.handled: Value | None = None
         #: places guarded by identity, and what they held, by label
@@ -415,14 +417,15 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
     def guard_builtin(self, name: str, obj: Any) -> None:
         self.guards.is_(self.names.const(_BUILTINS, label="builtins").step("", f"[{name!r}]", f".{name}"), obj)
 
-    def count_iteration(self, frame: Frame, target: int) -> None:
-        """Called at each jump backwards: gives up on loops that would unroll without end."""
+    def count_iteration(self, frame: Frame, target: int) -> int:
+        """Called at each jump backwards: how many there were; gives up on loops that would unroll without end."""
         key = (id(frame), target)
         count = self._iterations[key] = self._iterations.get(key, 0) + 1
         if count > MAX_ITERATIONS:
             raise self.break_(
                 "long-loop", f"a loop ran {MAX_ITERATIONS} times", "capture unrolls loops", "write the loop over arrays"
             )
+        return count
 
     # ------------------------------------------------------------ graph
 

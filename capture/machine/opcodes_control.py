@@ -18,6 +18,7 @@ from ..values.mappings import DictValue
 from ..values.sequences import ListValue, TupleValue
 from .frames import NULL, Frame, op
 from .opcodes import take
+from .rolling import roll_for, roll_rest, roll_test
 from .type_lookup import inherits, message_name
 
 if TYPE_CHECKING:
@@ -29,46 +30,47 @@ if TYPE_CHECKING:
 
 @op("JUMP")
 def jump(ev: Machine, frame: Frame, target: int) -> None:
-    if target < frame.pc:
-        ev.count_iteration(frame, target)
+    if target < frame.pc and roll_rest(ev, frame, target, ev.count_iteration(frame, target)):
+        return
     frame.pc = target
 
 
 @op("POP_JUMP_IF_TRUE")
 def pop_jump_if_true(ev: Machine, frame: Frame, target: int) -> None:
-    if frame.stack[-1].truth(ev):
-        _jump(ev, frame, target)
+    if ev.branches_itself(frame.stack[-1]) and roll_test(ev, frame):
+        return
+    jumps = frame.stack[-1].truth(ev)  # a break in there finds it on the stack
     frame.stack.pop()
+    if jumps:
+        jump(ev, frame, target)
 
 
 @op("POP_JUMP_IF_FALSE")
 def pop_jump_if_false(ev: Machine, frame: Frame, target: int) -> None:
-    if not frame.stack[-1].truth(ev):
-        _jump(ev, frame, target)
+    if ev.branches_itself(frame.stack[-1]) and roll_test(ev, frame):
+        return
+    jumps = not frame.stack[-1].truth(ev)
     frame.stack.pop()
+    if jumps:
+        jump(ev, frame, target)
 
 
 @op("POP_JUMP_IF_NONE")
 def pop_jump_if_none(ev: Machine, frame: Frame, target: int) -> None:
     if ev.is_none(frame.stack.pop()):
-        _jump(ev, frame, target)
+        jump(ev, frame, target)
 
 
 @op("POP_JUMP_IF_NOT_NONE")
 def pop_jump_if_not_none(ev: Machine, frame: Frame, target: int) -> None:
     if not ev.is_none(frame.stack.pop()):
-        _jump(ev, frame, target)
-
-
-def _jump(ev: Machine, frame: Frame, target: int) -> None:
-    if target < frame.pc:
-        ev.count_iteration(frame, target)
-    frame.pc = target
+        jump(ev, frame, target)
 
 
 @op("GET_ITER")
 def get_iter(ev: Machine, frame: Frame, arg: Any) -> None:
-    frame.stack[-1] = frame.stack[-1].iter_(ev)
+    if not roll_for(ev, frame):
+        frame.stack[-1] = frame.stack[-1].iter_(ev)
 
 
 @op("FOR_ITER")

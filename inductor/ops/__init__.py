@@ -11,6 +11,7 @@ from . import (  # noqa: F401  imported for the rows they add
     extern,
     indexing,
     literals,
+    loop,
     losses,
     matrix,
     nn,

@@ -24,6 +24,7 @@ from .kinds import CALLABLES, is_numpy, is_of_numpy
 from .state import NumpyState
 
 if TYPE_CHECKING:
+    from ...bytecode.instructions import Loop
     from ...values.base import Emitter, Machine
 
 _FOLDER = os.path.dirname(np.__file__) + os.sep
@@ -51,6 +52,12 @@ class NumpyFrontend:
         from . import objects
 
         return objects
+
+    @functools.cached_property
+    def _rolling(self) -> Any:
+        from .rolling import entry
+
+        return entry
 
     # ------------------------------------------------------------ objects
 
@@ -88,6 +95,9 @@ class NumpyFrontend:
 
     def take(self, ev: Machine, inputs: list[tuple[Source, Any]]) -> list[tuple[Source, Any]]:
         return inputs
+
+    def roll(self, ev: Machine, frame: Any, loop: Loop, start: int, top: list[Value], region: frozenset[int]) -> bool:
+        return bool(self._rolling.roll(ev, frame, loop, start, top, region))
 
     def compute_at_once(self, ev: Machine, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """As `function(*args)`. Breaks for a floating-point error that the program wants to hear of."""

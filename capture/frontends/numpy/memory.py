@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,29 @@ from ....inductor.graph import TensorMeta
 from .layout import element_strides, graph_dtype
 
 Array = Any
+
+#: bytes before the fields of every Python object; an ndarray's first field is the address of its data
+#: (PyArrayObject_fields in NumPy's C API, unchanged since NumPy 1.7 and part of its ABI)
+_HEADER = object.__basicsize__
+_word_at = ctypes.c_size_t.from_address
+
+
+def _address(array: np.ndarray) -> int:
+    return _word_at(id(array) + _HEADER).value
+
+
+def _address_by_protocol(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+def _fastest_address() -> Callable[[Any], int]:
+    """Reading the field takes 0.25 us, the documented way 2 us. Where they disagree the documented way stands."""
+    probe = np.zeros(3)
+    return _address if _address(probe[1:]) == _address_by_protocol(probe[1:]) else _address_by_protocol
+
+
+#: the address of an array's first element
+data_pointer = _fastest_address()
 
 
 def empty_strided(shape: Sequence[int], stride: Sequence[int], dtype: np.dtype) -> Array:

@@ -21,6 +21,7 @@ from ....inductor.graph import ExternRef, Graph, GraphBuilder, Input, Node, Numb
 from ....inductor.ops import OPS
 from .layout import numpy_dtype
 from .memory import meta_of, restride, strided
+from .rolling.run import run as run_loop
 
 Array = Any
 Function = Callable[..., Any]
@@ -466,6 +467,9 @@ def _extern(*arrays: Any, ref: ExternRef, below: int | None = None, raises: bool
     if found is None:
         found = _externs[ref.target] = resolve(ref.target)
     return found(*[_filled(a, arrays) for a in ref.args], **{k: _filled(v, arrays) for k, v in ref.kwargs})
+
+
+TABLE["loop"] = run_loop
 
 
 def _filled(value: Any, arrays: Sequence[Any]) -> Any:

@@ -19,6 +19,7 @@ from ...machine.type_lookup import MISSING
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import NONE, ConstantValue
 from ...values.functions import BuiltinValue
+from ...values.iterators import IteratorValue
 from ...values.mappings import DictValue
 from ...values.number import NumberValue, changing, place_of_call
 from ...values.sequences import ListValue, SliceValue, TupleValue
@@ -171,10 +172,7 @@ class NumpyArray(Array):
     def iter_(self, ev: Machine) -> Value:
         if not self.ndim:
             raise ev.type_error("iteration over a 0-d array")
-        if not isinstance(self.shape[0], int):
-            raise ev.break_("dynamic-iteration", f"iterating over {self.describe()}", "its length is dynamic")
-        rows = range(self.shape[0])
-        return ev.iterator_of([call_handler(ev, self._item, [ConstantValue(i)], {}) for i in rows])
+        return RowIterator(self)
 
     def _item(self, b: ArrayBuilder, key: Any) -> Any:
         return names.METHODS["__getitem__"](b, self, key)
@@ -305,6 +303,38 @@ def _foreign(ev: Machine, mine: Array | MaskedValue, op: str, other: Value) -> V
     raise ev.break_("numpy-operand", f"`{op}` between {mine.describe()} and {other.describe()}",
                     f"NumPy makes an array of the {cls.__name__} object, or asks its class what to do",
                     "convert it before")  # fmt: skip
+
+
+class RowIterator(IteratorValue):
+    """Over an array along its first axis: each item is taken when it is asked for, and sees what was written before."""
+
+    __slots__ = ("owner", "position")
+
+    def __init__(self, owner: NumpyArray) -> None:
+        super().__init__()
+        self.owner = owner
+        self.position = 0
+
+    def _take(self, ev: Machine, place: int) -> Value:
+        return self.owner.getitem(ev, ConstantValue(place))
+
+    def _size(self, ev: Machine) -> int:
+        size = self.owner.shape[0]
+        if not isinstance(size, int):
+            raise ev.break_("dynamic-iteration", f"iterating over {self.owner.describe()}", "its length is dynamic")
+        return size
+
+    def next_(self, ev: Machine) -> Value | None:
+        if self.position >= self._size(ev):
+            return None
+        self.position += 1
+        return self._take(ev, self.position - 1)
+
+    def rebuild(self, rb: Emitter) -> str:
+        name = rb.temp(f"iter({rb.value(self.owner)})")
+        if self.position:
+            rb.emit(f"{name}.__setstate__({self.position})")
+        return name
 
 
 class MaskedValue(Value):

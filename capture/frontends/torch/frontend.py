@@ -247,6 +247,9 @@ class TorchFrontend:
     def take(self, ev: Machine, inputs: list[tuple[Source, Any]]) -> list[tuple[Source, Any]]:
         return arrays.take_arrays(ev, inputs)
 
+    def roll(self, ev: Machine, frame: Any, loop: Any, start: int, top: list[Value], region: frozenset[int]) -> bool:
+        return False
+
     def records_calls(self) -> bool:
         return torch._C._is_tracing()
 

@@ -99,7 +99,7 @@ class TorchRuntime:
 
     def run_op(self, op: str, library: str = "") -> Callable[..., Any]:
         """Eager's implementation of a table op; Python numbers may stand for `scalar` inputs. Raises KeyError."""
-        if library == "numpy":
+        if library == "numpy" or op == "loop":
             return by_numpy(numpy_runtime().run_op(op))
         if op == "extern":
             return self._run_extern

@@ -1,0 +1,812 @@
+"""Arrays inside of a rolled loop: expressions over elements that are put into memory where the program would, views, reductions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .....inductor.codegen.cpp.sequential import heavy_parts
+from .....inductor.sequential.program import (
+    ONE,
+    ZERO,
+    Accumulate,
+    Apply,
+    ArrayRef,
+    Check,
+    Choose,
+    Expr,
+    Fill,
+    Literal,
+    New,
+    Product,
+    Reduce,
+    Store,
+    Var,
+    View,
+)
+from . import numbers
+from .kinds import (
+    INT,
+    NONE,
+    CannotRoll,
+    Chosen,
+    Elements,
+    Extent,
+    Fixed,
+    InMemory,
+    Number,
+    Part,
+    Several,
+    Size,
+    Trace,
+    literal,
+    step_of,
+)
+from .ufuncs import cast
+
+_I = "int64"
+
+
+def small(op: str, *args: Expr) -> Expr:
+    """Arithmetic of sizes and places: they are small, so nothing overflows."""
+    a, b = args[0], args[-1]
+    if isinstance(a, Literal) and isinstance(b, Literal) and op in ("add", "sub", "mul"):
+        x, y = int(a.value), int(b.value)  # type: ignore[arg-type]
+        return Literal({"add": x + y, "sub": x - y, "mul": x * y}[op], _I)
+    if op == "mul" and ONE in args:
+        return b if a == ONE else a
+    if op == "mul" and ZERO in args:
+        return ZERO
+    if op in ("add", "sub") and b == ZERO:
+        return a
+    if op == "add" and a == ZERO:
+        return b
+    return Apply(op, args, _I)
+
+
+# --------------------------------------------------------------------------- memory
+
+
+def contiguous(t: Trace, sizes: Sequence[Extent]) -> tuple[Expr, ...]:
+    """Strides of an array that lies row by row."""
+    strides: list[Expr] = []
+    row: Expr = ONE
+    for size in reversed(sizes):
+        strides.insert(0, row)
+        row = t.let(small("mul", row, size.expr))
+    return tuple(strides)
+
+
+def new(t: Trace, sizes: Sequence[Extent], dtype: np.dtype, zeroed: bool = False) -> InMemory:
+    """A new array."""
+    ref = ArrayRef(t.name("a"), dtype.name, tuple(s.expr for s in sizes), contiguous(t, sizes))
+    t.emit(New(ref, zeroed))
+    return InMemory.of(ref, dtype, tuple(sizes), frozenset((t.site(),)))
+
+
+def full(t: Trace, sizes: Sequence[Extent], dtype: np.dtype, value: Any) -> InMemory:
+    """A new array with one value everywhere; None: any value."""
+    zero = value == 0 and not isinstance(value, Number)
+    made = new(t, sizes, dtype, zeroed=zero)
+    if value is not None and not zero:
+        assign(t, made, value if isinstance(value, Number) else literal(value))
+    return made
+
+
+def in_memory(t: Trace, a: Elements, fresh: bool = False) -> InMemory:
+    """The array in memory: as it is, or computed now. fresh: in memory of its own"""
+    if isinstance(a, InMemory) and not fresh:
+        return a
+    made = new(t, a.sizes, a.dtype)
+    _fill(t, made, a, apart=True)
+    return made
+
+
+def _fill(t: Trace, target: InMemory, a: Elements, apart: bool) -> None:
+    index = t.index(target.ndim)
+    t.emit(Fill(target.ref, index, cast(a.at(index), target.dtype), a.guards(index), apart))
+
+
+def assign(t: Trace, target: Elements, value: Any) -> None:
+    """`target[...] = value`."""
+    if not isinstance(target, InMemory) or not target.writeable:
+        raise CannotRoll("writing to an array that is none in memory, or read-only")
+    if isinstance(value, Number):
+        e = _assigned(t, value, target.dtype)
+        source = Elements(target.dtype, target.sizes, lambda index: e)
+        apart = True
+    else:
+        if value.kind == "c" and target.kind != "c" or value.kind == "f" and target.kind in "iu":
+            # assignment casts unsafely, with a word where a number does not fit
+            raise CannotRoll(f"writing {value.dtype} into {target.dtype}")
+        source = spread(t, value, target.sizes)
+        apart = not (source.bases & target.bases)
+    t.written(target)
+    _fill(t, target, source, apart)
+
+
+def _assigned(t: Trace, value: Number, dtype: np.dtype) -> Expr:
+    if value.kind == "c" and dtype.kind != "c":
+        raise CannotRoll("writing a complex number into a real array")
+    if value.kind == "f" and dtype.kind in "iu":
+        if not value.python and dtype.itemsize < 8:
+            raise CannotRoll(f"writing a float into {dtype}")
+        whole = numbers.converted(t, value, int)
+        return numbers.fitting(t, whole, dtype)
+    return t.let(numbers.fitting(t, value, dtype))
+
+
+def of_numbers(t: Trace, items: Sequence[Any], dtype: np.dtype | None) -> InMemory:
+    """`np.array([a, b, c])` of numbers."""
+    if not items or not all(isinstance(i, Number) for i in items):
+        raise CannotRoll("np.array of this")
+    found = dtype or np.result_type(*[i.dtype for i in items])
+    made = new(t, (Extent(Literal(len(items), _I), Size.of(len(items))),), found)
+    for k, item in enumerate(items):
+        t.emit(Store(made.ref, (Literal(k, _I),), _assigned(t, item, found)))
+    return made
+
+
+# --------------------------------------------------------------------------- broadcasting
+
+
+def broadcast(t: Trace, operands: Sequence[Any]) -> tuple[tuple[Extent, ...], list[Any]]:
+    """The common sizes of arrays (and expressions of numbers), and the operands spread to them."""
+    arrays = [o for o in operands if isinstance(o, Elements)]
+    ndim = max(a.ndim for a in arrays)
+    sizes = []
+    for d in range(ndim):
+        axis = [a.sizes[d - ndim + a.ndim] for a in arrays if d - ndim + a.ndim >= 0]
+        sizes.append(_joined(t, axis))
+    made = tuple(sizes)
+    return made, [spread(t, o, made, checked=True) if isinstance(o, Elements) else o for o in operands]
+
+
+def _joined(t: Trace, axis: list[Extent]) -> Extent:
+    """The size that sizes broadcast to."""
+    found = axis[0]
+    for other in axis[1:]:
+        if other.is_one or agree(t, found, other):
+            continue
+        if found.is_one:
+            found = other
+        elif found.known is not None and other.known is not None:
+            if 1 not in (found.known.hint, other.known.hint):
+                raise CannotRoll("sizes that do not broadcast")
+            # a size that is one now: the program is made for that
+            one, found = (found, other) if found.known.hint == 1 else (other, found)
+            t.emit(Check(Apply("eq", (one.expr, ONE), "bool")))
+        else:
+            one_there = Apply("eq", (found.expr, ONE), "bool")
+            one_here = Apply("eq", (other.expr, ONE), "bool")
+            alike = Apply("eq", (found.expr, other.expr), "bool")
+            t.emit(Check(Apply("either", (alike, Apply("either", (one_there, one_here), "bool")), "bool")))
+            found = Extent(t.let(Apply("where", (one_there, other.expr, found.expr), _I)))
+    return found
+
+
+def agree(t: Trace, x: Extent, y: Extent) -> bool:
+    """Whether two sizes are equal: surely, or now, and then the program bails where they are not."""
+    if x.expr != y.expr:
+        if x.known is None or x.known != y.known:
+            return False
+        t.emit(Check(Apply("eq", (x.expr, y.expr), "bool")))
+    return True
+
+
+def spread(t: Trace, a: Elements, sizes: Sequence[Extent], checked: bool = False) -> Elements:
+    """The array with these sizes, its axes of size one repeated. checked: it is known to broadcast to them"""
+    extra = a.ndim - len(sizes)
+    if extra > 0:
+        if not all(s.is_one for s in a.sizes[:extra]):
+            raise CannotRoll("an array with more axes than what it is written into")
+        a = dropped(a, range(extra))
+    own = a.sizes
+    lead = len(sizes) - len(own)
+    if not lead and all(agree(t, x, y) for x, y in zip(own, sizes)):
+        return a
+    repeated: list[Expr | None] = []  # None: not repeated; else whether it is
+    for mine, wanted in zip(own, sizes[lead:]):
+        if agree(t, mine, wanted):
+            repeated.append(None)
+        elif mine.is_one or mine.known is not None and mine.known.hint == 1:
+            if not mine.is_one:
+                t.emit(Check(Apply("eq", (mine.expr, ONE), "bool")))
+            repeated.append(Literal(True, "bool"))
+        else:
+            one = t.let(Apply("ne", (mine.expr, wanted.expr), "bool"))
+            if not checked:
+                t.emit(
+                    Check(
+                        Apply(
+                            "either",
+                            (Apply("eq", (mine.expr, wanted.expr), "bool"), Apply("eq", (mine.expr, ONE), "bool")),
+                            "bool",
+                        )
+                    )
+                )
+            repeated.append(one)
+    if any(r is not None and not isinstance(r, Literal) for r in repeated):
+        # whether an axis is repeated is known at run time: then its stride is zero
+        stored = in_memory(t, a)
+        strides = []
+        for r, stride in zip(repeated, stored.ref.strides):
+            strides.append(
+                stride
+                if r is None
+                else ZERO
+                if isinstance(r, Literal)
+                else t.let(Apply("where", (r, ZERO, stride), _I))
+            )
+        ref = ArrayRef(t.name("a"), stored.ref.type, tuple(s.expr for s in sizes), (*[ZERO] * lead, *strides))
+        t.emit(View(ref, stored.ref, ZERO))
+        return InMemory.of(ref, a.dtype, tuple(sizes), a.bases, False)
+
+    def place(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        return tuple(ZERO if r is not None else i for i, r in zip(index[lead:], repeated))
+
+    return Elements(a.dtype, tuple(sizes), lambda i: a.at(place(i)), lambda i: a.guards(place(i)), a.bases)
+
+
+# --------------------------------------------------------------------------- views
+
+
+def view(t: Trace, a: InMemory, sizes: Sequence[Extent], strides: Sequence[Expr], offset: Expr) -> InMemory:
+    ref = ArrayRef(t.name("a"), a.ref.type, tuple(s.expr for s in sizes), tuple(strides))
+    t.emit(View(ref, a.ref, offset))
+    return InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.writeable)
+
+
+def new_axis(a: Elements, axis: int) -> Elements:
+    """The array with an axis of size one at `axis`."""
+    sizes = (*a.sizes[:axis], Extent(ONE, Size.of(1)), *a.sizes[axis:])
+
+    def place(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        return (*index[:axis], *index[axis + 1 :])
+
+    return Elements(a.dtype, sizes, lambda i: a.at(place(i)), lambda i: a.guards(place(i)), a.bases)
+
+
+def dropped(a: Elements, axes: Iterable[int]) -> Elements:
+    """The array without axes of size one."""
+    gone = set(axes)
+    sizes = tuple(s for d, s in enumerate(a.sizes) if d not in gone)
+
+    def place(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        given = iter(index)
+        return tuple(ZERO if d in gone else next(given) for d in range(a.ndim))
+
+    return Elements(a.dtype, sizes, lambda i: a.at(place(i)), lambda i: a.guards(place(i)), a.bases)
+
+
+def flipped(t: Trace, a: InMemory, axes: Iterable[int]) -> InMemory:
+    strides = list(a.ref.strides)
+    offset: Expr = ZERO
+    for d in axes:
+        last = small("sub", a.sizes[d].expr, ONE)
+        offset = small("add", offset, small("mul", last, strides[d]))
+        strides[d] = t.let(small("sub", ZERO, strides[d]))
+    return view(t, a, a.sizes, strides, offset)
+
+
+def transposed(a: InMemory, order: list[int]) -> InMemory:
+    sizes = tuple(a.sizes[d] for d in order)
+    ref = ArrayRef(a.ref.name, a.ref.type, tuple(s.expr for s in sizes), tuple(a.ref.strides[d] for d in order))
+    return InMemory.of(ref, a.dtype, sizes, a.bases, a.writeable)
+
+
+def _product(known: Iterable[Size | None]) -> Size | None:
+    """The product of sizes; None where one is not known."""
+    made = Size.of(1)
+    for k in known:
+        if k is None:
+            return None
+        made *= k
+    return made
+
+
+def is_contiguous(t: Trace, a: InMemory) -> bool:
+    """Whether the array is known to lie row by row."""
+    return a.ref.strides == contiguous(t, a.sizes)
+
+
+def raveled(t: Trace, a: Elements) -> InMemory:
+    stored = in_memory(t, a)
+    if not is_contiguous(t, stored):
+        raise CannotRoll("ravel of an array that need not lie row by row")
+    known = _product([s.known for s in a.sizes])
+    count: Expr = ONE
+    for s in a.sizes:
+        count = t.let(small("mul", count, s.expr))
+    return view(t, stored, (Extent(count, known),), (ONE,), ZERO)
+
+
+def reshaped(t: Trace, a: Elements, sizes: tuple[Extent, ...]) -> InMemory:
+    flat = raveled(t, a)
+    count: Expr = ONE
+    open_axes = [d for d, s in enumerate(sizes) if s.expr == Literal(-1, _I)]
+    for d, s in enumerate(sizes):
+        if d not in open_axes:
+            count = t.let(small("mul", count, s.expr))
+    if len(open_axes) > 1:
+        raise CannotRoll("reshape with several -1")
+    if open_axes:
+        t.emit(Check(Apply("ne", (count, ZERO), "bool")))
+        rest = t.let(Apply("div", (flat.sizes[0].expr, count), _I))
+        known = None
+        others = _product(s.known for d, s in enumerate(sizes) if d not in open_axes)
+        every = flat.sizes[0].known
+        if every is not None and others is not None and every.number is not None and others.number:
+            known = Size.of(every.number // others.number)
+        sizes = tuple(Extent(rest, known) if d in open_axes else s for d, s in enumerate(sizes))
+        count = t.let(small("mul", count, rest))
+    t.emit(Check(Apply("eq", (count, flat.sizes[0].expr), "bool")))
+    return view(t, flat, sizes, contiguous(t, sizes), ZERO)
+
+
+def part_of(t: Trace, a: Any, part: str) -> Any:
+    """`x.real`, `x.imag`: computed, and so not to be written to."""
+    if isinstance(a, Number):
+        if a.kind != "c":
+            return a if part == "real" else Number(cast(Literal(0, _I), a.dtype), a.dtype, a.python)
+        real = np.dtype("float32" if a.dtype == np.complex64 else "float64")
+        return Number(t.let(Apply(part, (a.expr,), real.name)), real, a.python)
+    if a.kind != "c":
+        if part == "real":
+            return a
+        raise CannotRoll("the imaginary part of real numbers")
+    real = np.dtype("float32" if a.dtype == np.complex64 else "float64")
+    return Elements(real, a.sizes, lambda i: Apply(part, (a.at(i),), real.name), a.guards, a.bases)
+
+
+# --------------------------------------------------------------------------- indexing
+
+
+def place(t: Trace, index: Any, size: Extent) -> Expr:
+    """An index along an axis as a place that is inside; bails where it is not."""
+    number = numbers.as_index(t, index)
+    e = number.expr
+    if isinstance(e, Literal) and e.value < 0:  # type: ignore[operator]
+        at = t.let(small("add", size.expr, e))
+        t.emit(Check(Apply("ge", (at, ZERO), "bool")))
+        return at
+    if not number.natural:
+        e = t.let(Apply("wrapped", (e, size.expr), _I))
+    t.emit(Check(Apply("inside", (e, size.expr), "bool")))
+    return e
+
+
+def _bounds(t: Trace, part: Part, size: Extent) -> tuple[Expr, Extent, Expr]:
+    """(first place, size, step) of a slice along an axis."""
+    number = literal(1) if part.step == NONE else numbers.as_index(t, part.step)
+    step = number.expr
+    if isinstance(step, Literal):
+        forward = step_of(number, "a slice") > 0
+    else:
+        forward = True
+        t.emit(Check(Apply("gt", (step, ZERO), "bool")))
+    start, stop = (None if p == NONE else numbers.as_index(t, p) for p in (part.start, part.stop))
+    known = _known_length(start, stop, number, size)
+    if start is None and stop is None:
+        first: Expr = ZERO if forward else t.let(small("sub", size.expr, ONE))
+        if step == ONE:
+            return ZERO, size, ONE
+        if step == Literal(-1, _I):
+            return first, size, step
+    clip = "clipped" if forward else "clipped_down"
+
+    def clipped(n: Number | None, default: Expr) -> Expr:
+        if n is None:
+            return default
+        if n.expr == ZERO and forward:
+            return ZERO
+        if forward and n.expr == size.expr:
+            return size.expr
+        return t.let(Apply(clip, (n.expr, size.expr), _I))
+
+    first = clipped(start, ZERO if forward else t.let(small("sub", size.expr, ONE)))
+    last = clipped(stop, size.expr if forward else Literal(-1, _I))
+    if step == ONE:
+        count = last if first == ZERO else t.let(Apply("max", (small("sub", last, first), ZERO), _I))
+    else:
+        count = t.let(Apply("length", (first, last, step), _I))
+    return first, Extent(count, known), step
+
+
+def _known_length(start: Number | None, stop: Number | None, step: Number, size: Extent) -> Size | None:
+    """What capture knows of the size of a slice. Where its bounds are clipped may change from call to call."""
+    whole = size.known
+    if whole is None or step.known is None or any(n is not None and n.known is None for n in (start, stop)):
+        return None
+    low, high = (None if n is None else n.known for n in (start, stop))
+    hint = len(range(*slice(*(None if k is None else k.hint for k in (low, high, step.known))).indices(whole.hint)))
+    known = [k.number for k in (low, high, step.known, whole) if k is not None]
+    if None not in known or step.known.hint != 1 or hint == 0:
+        return Size(hint, hint)
+
+    def place(k: Size | None, default: Size) -> Size:
+        if k is None:
+            return default
+        at = k + whole if k.hint < 0 else k
+        return Size.of(0) if at.hint < 0 else whole if at.hint > whole.hint else at
+
+    return place(high, whole) - place(low, Size.of(0))
+
+
+def _items(key: Any, ndim: int) -> list[Any]:
+    """An index with one item for each axis; an ellipsis is spelled out."""
+    items = list(key.items) if isinstance(key, Several) else [key]
+    used = sum(1 if not isinstance(i, Elements) or i.kind != "b" else i.ndim for i in items
+               if i != NONE and i != Fixed(...))  # fmt: skip
+    if used > ndim:
+        raise CannotRoll("more indices than axes")
+    whole = Part(NONE, NONE, NONE)
+    dots = [k for k, i in enumerate(items) if i == Fixed(...)]
+    if len(dots) > 1:
+        raise CannotRoll("several ellipses")
+    if dots:
+        items[dots[0] : dots[0] + 1] = [whole] * (ndim - used)
+    else:
+        items += [whole] * (ndim - used)
+    return items
+
+
+def getitem(t: Trace, a: Any, key: Any) -> Any:
+    """`a[key]`."""
+    if isinstance(a, Several):
+        k = (
+            t.constant(key)
+            if not isinstance(key, Part)
+            else slice(*(t.constant(p) for p in (key.start, key.stop, key.step)))
+        )
+        try:
+            return Several(a.items[k]) if isinstance(k, slice) else a.items[k]
+        except (IndexError, TypeError) as error:
+            raise CannotRoll("an index of a tuple that is out of range") from error
+    if not isinstance(a, Elements):
+        raise CannotRoll(f"indexing {type(a).__name__}")
+    if isinstance(key, Elements) and key.kind == "b":
+        return _chosen(t, a, key)
+    if isinstance(key, Chosen):
+        key = settled(t, key)
+    items = _items(key, a.ndim)
+    if any(isinstance(i, Elements) for i in items):
+        return _gathered(t, a, items)
+    if len(items) == a.ndim and all(isinstance(i, Number) for i in items):
+        index = tuple(place(t, i, s) for i, s in zip(items, a.sizes))
+        for guard in a.guards(index):
+            t.emit(Check(guard))
+        return Number(t.let(a.at(index), reads=True), a.dtype)
+    return _sliced(t, in_memory(t, a), items)
+
+
+def _sliced(t: Trace, a: InMemory, items: list[Any]) -> InMemory:
+    offset: Expr = ZERO
+    sizes: list[Extent] = []
+    strides: list[Expr] = []
+    axis = 0
+    for item in items:
+        if item == NONE:
+            sizes.append(Extent(ONE, Size.of(1)))
+            strides.append(ZERO)
+            continue
+        stride, size = a.ref.strides[axis], a.sizes[axis]
+        axis += 1
+        if isinstance(item, Part):
+            first, extent, step = _bounds(t, item, size)
+            sizes.append(extent)
+            strides.append(stride if step == ONE else t.let(small("mul", stride, step)))
+            offset = small("add", offset, small("mul", first, stride))
+        elif isinstance(item, Number):
+            offset = small("add", offset, small("mul", place(t, item, size), stride))
+        else:
+            raise CannotRoll(f"an index of kind {type(item).__name__}")
+    return view(t, a, sizes, strides, offset)
+
+
+def _gathered(t: Trace, a: Elements, items: list[Any]) -> Elements:
+    """`a[i]` with arrays of integers: elements as they are asked for."""
+    arrays = [i for i in items if isinstance(i, Elements)]
+    if any(i.kind not in "iu" for i in arrays) or any(isinstance(i, Part) for i in items[: len(arrays)]) or any(
+        not isinstance(i, (Elements, Part)) or isinstance(i, Part) and i != Part(NONE, NONE, NONE) for i in items
+    ):  # fmt: skip
+        raise CannotRoll("arrays of indices beside slices")
+    sizes, parts = broadcast(t, arrays)
+    count = len(sizes)
+    rest = a.sizes[len(arrays) :]
+
+    def places(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        picked = (Apply("wrapped", (cast(p.at(index[:count]), INT), s.expr), _I) for p, s in zip(parts, a.sizes))
+        return (*picked, *index[count:])
+
+    def guards(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        at = places(index)
+        own = tuple(Apply("inside", (i, s.expr), "bool") for i, s in zip(at, a.sizes[: len(arrays)]))
+        return (*(g for p in parts for g in p.guards(index[:count])), *own)
+
+    bases = a.bases.union(*(p.bases for p in parts))
+    # a copy is taken now: what it is taken of may be written to before it is used
+    return in_memory(t, Elements(a.dtype, (*sizes, *rest), lambda i: a.at(places(i)), guards, bases), fresh=True)
+
+
+def _chosen(t: Trace, a: Elements, mask: Elements) -> Chosen:
+    """`a[mask]`."""
+    if mask.ndim != a.ndim:
+        raise CannotRoll("a mask of fewer axes than the array")
+    _same_sizes(t, a.sizes, mask.sizes)
+    return Chosen(a, in_memory(t, mask))
+
+
+def settled(t: Trace, chosen: Chosen) -> InMemory:
+    """The chosen elements as an array."""
+    a, mask = chosen.whole, chosen.mask
+    index = t.index(a.ndim)
+    if a.guards(index):
+        a = in_memory(t, a)
+    size = t.variable(_I)
+    ref = ArrayRef(t.name("a"), a.dtype.name, (size,), (ONE,))
+    t.emit(Choose(ref, index, tuple(s.expr for s in a.sizes), mask.at(index), a.at(index)))
+    return InMemory.of(ref, a.dtype, (Extent(size),), frozenset((t.site(),)))
+
+
+def where_chosen(chosen: Chosen, other: Expr) -> Elements:
+    """The elements where they are chosen, elsewhere a number."""
+    a, mask = chosen.whole, chosen.mask
+
+    def at(index: tuple[Expr, ...]) -> Expr:
+        return Apply("where", (mask.at(index), a.at(index), other), a.dtype.name)
+
+    def guards(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        return tuple(Apply("either", (Apply("not", (mask.at(index),), "bool"), g), "bool") for g in a.guards(index))
+
+    return Elements(a.dtype, a.sizes, at, guards, chosen.bases)
+
+
+def count_chosen(t: Trace, chosen: Chosen) -> Number:
+    """How many elements are chosen."""
+    index = t.index(chosen.mask.ndim)
+    var = t.variable(_I)
+    sizes = tuple(s.expr for s in chosen.mask.sizes)
+    t.emit(Reduce(var, "add", index, sizes, cast(chosen.mask.at(index), INT)))
+    return Number(var, INT, True, None, 47, True)
+
+
+def _same_sizes(t: Trace, sizes: Sequence[Extent], others: Sequence[Extent]) -> None:
+    for x, y in zip(sizes, others):
+        if x.expr != y.expr:
+            t.emit(Check(Apply("eq", (x.expr, y.expr), "bool")))
+
+
+def setitem(t: Trace, a: Any, key: Any, value: Any) -> None:
+    """`a[key] = value`."""
+    if isinstance(value, Chosen) and not (isinstance(key, InMemory) and key.ref == value.mask.ref):
+        value = settled(t, value)
+    if not isinstance(a, InMemory) or not isinstance(value, (Number, Elements, Chosen)):
+        raise CannotRoll(f"an assignment to an item of {type(a).__name__}")
+    if isinstance(key, Elements) and key.kind == "b":
+        _assign_chosen(t, a, key, value)
+        return
+    items = _items(key, a.ndim)
+    if any(isinstance(i, Elements) for i in items):
+        raise CannotRoll("writing to places that an array tells")
+    if len(items) == a.ndim and all(isinstance(i, Number) for i in items):
+        if not a.writeable:
+            raise CannotRoll("writing to a read-only array")
+        if isinstance(value, Elements):
+            value = item(t, value, ())
+        index = tuple(place(t, i, s) for i, s in zip(items, a.sizes))
+        e = _assigned(t, value, a.dtype)
+        t.written(a)
+        t.emit(Store(a.ref, index, e))
+        return
+    assign(t, _sliced(t, a, items), value)
+
+
+def _assign_chosen(t: Trace, a: InMemory, mask: Elements, value: Any) -> None:
+    """`a[mask] = value`: the value where the mask holds, elsewhere what is there. value: a number, or elements of the same choice"""
+    if isinstance(value, Elements) or mask.ndim != a.ndim or not a.writeable:
+        raise CannotRoll("writing an array to places that a mask tells")
+    _same_sizes(t, a.sizes, mask.sizes)
+    if isinstance(value, Chosen):
+        if value.kind == "c" and a.kind != "c" or value.kind == "f" and a.kind in "iu":
+            raise CannotRoll(f"writing {value.dtype} into {a.dtype}")
+        _same_sizes(t, a.sizes, value.whole.sizes)
+        whole, guarded = value.whole, where_chosen(value, Literal(0, value.dtype.name))
+    else:
+        e = _assigned(t, value, a.dtype)
+        whole = guarded = Elements(a.dtype, a.sizes, lambda index: e)
+
+    def at(index: tuple[Expr, ...]) -> Expr:
+        return Apply("where", (mask.at(index), cast(whole.at(index), a.dtype), a.at(index)), a.dtype.name)
+
+    def guards(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        return (*mask.guards(index), *guarded.guards(index))
+
+    t.written(a)
+    bases = mask.bases | guarded.bases
+    _fill(t, a, Elements(a.dtype, a.sizes, at, guards, bases), apart=not (bases & a.bases))
+
+
+def item(t: Trace, a: Elements, index: Sequence[Any]) -> Number:
+    """`a.item()`, or an array of one element as a number."""
+    if index:
+        made = getitem(t, a, Several(tuple(index)))
+        if not isinstance(made, Number):
+            raise CannotRoll("item() of a part")
+    else:
+        for s in a.sizes:
+            if not s.is_one:
+                t.emit(Check(Apply("eq", (s.expr, ONE), "bool")))
+        made = (
+            getitem(t, a, Several(tuple(literal(0) for _ in a.sizes)))
+            if a.ndim
+            else Number(t.let(a.at(()), reads=True), a.dtype)
+        )
+    if (
+        made.kind in "fc"
+        and made.dtype.itemsize == (8 if made.kind == "f" else 16)
+        or made.dtype == INT
+        or made.kind == "b"
+    ):
+        return Number(made.expr, made.dtype, True)
+    raise CannotRoll(f"item() of {made.dtype}")
+
+
+# --------------------------------------------------------------------------- reductions
+
+_JOINS = {
+    "sum": "add",
+    "prod": "mul",
+    "max": "max",
+    "min": "min",
+    "any": "or",
+    "all": "and",
+    "argmax": "argmax",
+    "argmin": "argmin",
+}
+
+
+def reduced(t: Trace, name: str, a: Elements, axes: tuple[int, ...] | None, keep: bool) -> Any:
+    """`a.sum(axis)` and its kin. Numbers for all axes."""
+    dtype = a.dtype
+    if name in ("any", "all"):
+        dtype = np.dtype(bool)
+    elif name in ("argmax", "argmin"):
+        dtype = INT
+    elif name in ("sum", "prod") and a.kind in "biu":
+        dtype = np.dtype(np.uint64 if a.kind == "u" else np.int64)
+    if a.kind == "c" and name != "sum" or a.dtype == np.float16:
+        raise CannotRoll(f"{name} of {a.dtype}")
+
+    def value(index: tuple[Expr, ...]) -> Expr:
+        e = a.at(index)
+        if dtype.kind == "b" and a.kind != "b":
+            return Apply("ne", (e, cast(Literal(0, _I), a.dtype)), "bool")
+        return e if name.startswith("arg") else cast(e, dtype)
+
+    if name in ("max", "min", "argmax", "argmin"):
+        for d, s in enumerate(a.sizes):
+            if (axes is None or d in axes) and not (isinstance(s.expr, Literal) and s.expr.value):
+                t.emit(Check(Apply("gt", (s.expr, ZERO), "bool")))
+    if not isinstance(a, InMemory) and is_heavy(a):
+        a = in_memory(t, a)
+    join = _JOINS[name]
+    whole = axes is None or len(axes) == a.ndim
+    index = t.index(a.ndim)
+    sizes = tuple(s.expr for s in a.sizes)
+    if whole:
+        var = t.variable(dtype.name)
+        t.emit(Reduce(var, join, index, sizes, value(index), a.guards(index)))
+        made: Any = Number(var, dtype)
+        if keep:
+            made = full(t, [Extent(ONE, Size.of(1))] * a.ndim, dtype, made)
+        return made
+    assert axes is not None
+    if name.startswith("arg"):
+        raise CannotRoll(f"{name} along an axis")
+    kept = [d for d in range(a.ndim) if d not in axes]
+    last = a.ndim - 1 in axes
+    if last and len(axes) == 1 and name == "sum" and dtype.kind in "fc":
+        made = _summed_rows(t, a, dtype)
+    else:
+        made = full(t, [a.sizes[d] for d in kept], dtype, _beginning(join, dtype))
+        t.emit(Accumulate(made.ref, join, index, sizes, tuple(kept), value(index), a.guards(index)))
+    if keep:
+        for d in sorted(axes):
+            made = new_axis(made, d)
+    return made
+
+
+def is_heavy(a: Elements) -> bool:
+    """Whether an expression has functions that are better computed strip by strip, into memory."""
+    return bool(heavy_parts(a.at(tuple(Var(f"probe{d}", _I) for d in range(a.ndim)))))
+
+
+def _beginning(join: str, dtype: np.dtype) -> Any:
+    if join in ("add", "or"):
+        return 0
+    if join in ("mul", "and"):
+        return 1
+    if dtype.kind == "f":
+        return Number(Literal(-math.inf if join == "max" else math.inf, dtype.name), dtype)
+    if dtype.kind == "b":
+        return Number(Literal(join == "min", "bool"), dtype)
+    info = np.iinfo(dtype)
+    return Number(Literal(int(info.min if join == "max" else info.max), dtype.name), dtype)
+
+
+def _summed_rows(t: Trace, a: Elements, dtype: np.dtype) -> InMemory:
+    """Sums along the last axis: each as a sum of all."""
+    made = new(t, a.sizes[:-1], dtype)
+    index = t.index(a.ndim)
+    inner = SumOf(a.sizes[-1].expr, index[-1], cast(a.at(index), dtype), dtype.name)
+    t.emit(Fill(made.ref, index[:-1], inner.expr(), tuple(inner.over(g) for g in a.guards(index))))
+    return made
+
+
+class SumOf:
+    """A sum over one more index, as an expression of the others."""
+
+    def __init__(self, size: Expr, index: Var, value: Expr, dtype: str) -> None:
+        self.size, self.index, self.value, self.dtype = size, index, value, dtype
+
+    def expr(self) -> Expr:
+        return Apply("sum_over", (self.size, self.index, self.value), self.dtype)
+
+    def over(self, guard: Expr) -> Expr:
+        return Apply("all_over", (self.size, self.index, guard), "bool")
+
+
+def matmul(t: Trace, a: Elements, b: Elements) -> Any:
+    """`a @ b` of vectors and matrices."""
+    if not a.ndim or not b.ndim or a.ndim > 2 or b.ndim > 2:
+        raise CannotRoll("a product of stacks of matrices")
+    dtype = np.result_type(a.dtype, b.dtype)
+    if dtype.kind == "b" or dtype == np.float16:
+        raise CannotRoll(f"a product of {dtype}")
+    if a.ndim == b.ndim == 2 or is_heavy(a) or is_heavy(b):
+        a, b = in_memory(t, a), in_memory(t, b)
+    left, right = (a, b) if a.ndim >= b.ndim else (in_memory(t, a), b)  # a vector is read again for each row
+    if a.ndim > b.ndim:
+        right = in_memory(t, b)
+    _same_sizes(t, left.sizes[-1:], right.sizes[:1])
+
+    def product(x: Expr, y: Expr) -> Expr:
+        return Apply("mul", (cast(x, dtype), cast(y, dtype)), dtype.name)
+
+    if left.ndim == right.ndim == 1:
+        var = t.variable(dtype.name)
+        index = t.index(1)
+        guards = (*left.guards(index), *right.guards(index))
+        t.emit(Reduce(var, "add", index, (left.sizes[0].expr,), product(left.at(index), right.at(index)), guards))
+        return Number(var, dtype)
+    if left.ndim == 2 and right.ndim == 1:
+        made = new(t, left.sizes[:1], dtype)
+        i, k = t.index(2)
+        total = SumOf(left.sizes[1].expr, k, product(left.at((i, k)), right.at((k,))), dtype.name)
+        t.emit(Fill(made.ref, (i,), total.expr(), tuple(total.over(g) for g in left.guards((i, k)))))
+        return made
+    if left.ndim == 1:
+        made = full(t, right.sizes[1:], dtype, 0)
+        k, j = t.index(2)
+        t.emit(
+            Accumulate(
+                made.ref,
+                "add",
+                (k, j),
+                tuple(s.expr for s in right.sizes),
+                (1,),
+                product(left.at((k,)), right.at((k, j))),
+                right.guards((k, j)),
+            )
+        )
+        return made
+    if not left.dtype == right.dtype == dtype:
+        raise CannotRoll("a product of matrices of two types")
+    assert isinstance(left, InMemory) and isinstance(right, InMemory)
+    made = new(t, (left.sizes[0], right.sizes[1]), dtype)
+    t.emit(Product(made.ref, left.ref, right.ref))
+    return made

@@ -1,0 +1,316 @@
+"""What each instruction of a loop's bytecode does to the stack and the variables of its abstract evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .....inductor.sequential.program import Apply, Expr, Literal
+from ....bytecode.instructions import CodeView
+from ....bytecode.instructions import callee as callee_of
+from . import elements, functions, numbers
+from .kinds import (
+    NONE,
+    NULL,
+    CannotRoll,
+    Chosen,
+    Elements,
+    Fixed,
+    Number,
+    Part,
+    Several,
+    Trace,
+    literal,
+    plain,
+)
+
+
+@dataclass
+class Frame:
+    """An activation: of the function with the loop, or of one that is called in it."""
+
+    view: CodeView
+    scope: Any
+    slots: dict[str, Any]
+    stack: list[Any]
+    pc: int
+    #: variables that instructions of the loop assign
+    stored: frozenset[str]
+
+
+class Evaluation(Trace, Protocol):
+    """The evaluation as instructions see it: see `tracer.Tracer`."""
+
+    frames: list[Frame]
+
+    def jump(self) -> None: ...
+    def branch(self, condition: Expr, frame: Frame, jump: int, on: bool) -> None: ...
+    def loop(self, it: Any, frame: Frame, ended: int) -> None: ...
+    def call(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any: ...
+    def attribute(self, owner: Any, name: str) -> Any: ...
+    def global_of(self, frame: Frame, name: str) -> Any: ...
+    def cell(self, cell: Any) -> Any: ...
+
+
+Handler = Callable[[Evaluation, Frame, Any], None]
+HANDLERS: dict[str, Handler] = {}
+
+
+def _op(*names: str) -> Callable[[Handler], Handler]:
+    def add(handler: Handler) -> Handler:
+        for name in names:
+            HANDLERS[name] = handler
+        return handler
+
+    return add
+
+
+@_op("LOAD_CONST")
+def _load_const(t: Evaluation, frame: Frame, value: Any) -> None:
+    frame.stack.append(plain(value))
+
+
+@_op("LOAD_FAST")
+def _load_fast(t: Evaluation, frame: Frame, name: str) -> None:
+    if name not in frame.slots:
+        raise CannotRoll(f"the variable {name}, which may have no value")
+    frame.stack.append(frame.slots[name])
+
+
+@_op("STORE_FAST")
+def _store_fast(t: Evaluation, frame: Frame, name: str) -> None:
+    value = frame.stack.pop()
+    frame.slots[name] = _object(t, value)
+
+
+def _object(t: Evaluation, value: Any) -> Any:
+    """An expression as the array that it would be in Python."""
+    if isinstance(value, Chosen):
+        return elements.settled(t, value)
+    return elements.in_memory(t, value) if isinstance(value, Elements) else value
+
+
+@_op("DELETE_FAST")
+def _delete_fast(t: Evaluation, frame: Frame, name: str) -> None:
+    frame.slots.pop(name, None)
+
+
+@_op("LOAD_GLOBAL")
+def _load_global(t: Evaluation, frame: Frame, name: str) -> None:
+    frame.stack.append(t.global_of(frame, name))
+
+
+@_op("LOAD_DEREF")
+def _load_deref(t: Evaluation, frame: Frame, name: str) -> None:
+    frame.stack.append(t.cell(frame.slots[name]))
+
+
+@_op("LOAD_ATTR")
+def _load_attr(t: Evaluation, frame: Frame, name: str) -> None:
+    frame.stack[-1] = t.attribute(frame.stack[-1], name)
+
+
+@_op("BINARY_SUBSCR")
+def _binary_subscr(t: Evaluation, frame: Frame, arg: Any) -> None:
+    key = frame.stack.pop()
+    frame.stack[-1] = elements.getitem(t, frame.stack[-1], key)
+
+
+@_op("STORE_SUBSCR")
+def _store_subscr(t: Evaluation, frame: Frame, arg: Any) -> None:
+    key, owner, value = (frame.stack.pop() for _ in range(3))
+    elements.setitem(t, owner, key, value)
+
+
+@_op("BINARY_OP")
+def _binary_op(t: Evaluation, frame: Frame, symbol: str) -> None:
+    right = frame.stack.pop()
+    left = frame.stack.pop()
+    made = (
+        functions.inplace(t, symbol[:-1], left, right)
+        if symbol[-1] == "="
+        else functions.binary(t, symbol, left, right)
+    )
+    frame.stack.append(made)
+
+
+@_op("COMPARE_OP")
+def _compare_op(t: Evaluation, frame: Frame, symbol: str) -> None:
+    right = frame.stack.pop()
+    left = frame.stack.pop()
+    if isinstance(left, Fixed) and isinstance(right, Fixed) and symbol in ("==", "!="):
+        frame.stack.append(literal(bool((left.value == right.value) == (symbol == "=="))))
+        return
+    frame.stack.append(functions.binary(t, symbol, left, right))
+
+
+@_op("IS_OP")
+def _is_op(t: Evaluation, frame: Frame, symbol: str) -> None:
+    right = frame.stack.pop()
+    left = frame.stack.pop()
+    if not (isinstance(right, Fixed) and right.value is None):
+        raise CannotRoll("`is` of values")
+    same = isinstance(left, Fixed) and left.value is None
+    frame.stack.append(literal(same == (symbol == "is")))
+
+
+def _unary(symbol: str, ufunc: np.ufunc) -> Handler:
+    def apply(t: Evaluation, frame: Frame, arg: Any) -> None:
+        a = frame.stack.pop()
+        if isinstance(a, Number):
+            frame.stack.append(numbers.unary(t, symbol, a))
+        else:
+            frame.stack.append(functions.apply_ufunc(t, ufunc, [a], {}))
+
+    return apply
+
+
+HANDLERS["UNARY_NEGATIVE"] = _unary("-", np.negative)
+HANDLERS["UNARY_POSITIVE"] = _unary("+", np.positive)
+HANDLERS["UNARY_INVERT"] = _unary("~", np.invert)
+
+
+def _truth(t: Evaluation, value: Any) -> Expr:
+    if isinstance(value, Number):
+        return numbers.truth(t, value)
+    if isinstance(value, Fixed) and (value.value is None or isinstance(value.value, (str, bool))):
+        return Literal(bool(value.value), "bool")
+    if isinstance(value, Several):
+        return Literal(bool(value.items), "bool")
+    if isinstance(value, Elements):
+        return numbers.truth(t, elements.item(t, value, ()))
+    raise CannotRoll(f"the truth of {type(value).__name__}")
+
+
+@_op("UNARY_NOT")
+def _unary_not(t: Evaluation, frame: Frame, arg: Any) -> None:
+    e = _truth(t, frame.stack.pop())
+    made = (
+        literal(not e.value)
+        if isinstance(e, Literal)
+        else Number(t.let(Apply("not", (e,), "bool")), np.dtype(bool), True)
+    )
+    frame.stack.append(made)
+
+
+@_op("TO_BOOL")
+def _to_bool(t: Evaluation, frame: Frame, arg: Any) -> None:
+    e = _truth(t, frame.stack.pop())
+    frame.stack.append(literal(bool(e.value)) if isinstance(e, Literal) else Number(e, np.dtype(bool), True))
+
+
+@_op("JUMP")
+def _jump(t: Evaluation, frame: Frame, target: int) -> None:
+    frame.pc = target
+    t.jump()
+
+
+@_op("POP_JUMP_IF_TRUE")
+def _jump_if_true(t: Evaluation, frame: Frame, target: int) -> None:
+    t.branch(_truth(t, frame.stack.pop()), frame, target, True)
+
+
+@_op("POP_JUMP_IF_FALSE")
+def _jump_if_false(t: Evaluation, frame: Frame, target: int) -> None:
+    t.branch(_truth(t, frame.stack.pop()), frame, target, False)
+
+
+@_op("POP_JUMP_IF_NONE", "POP_JUMP_IF_NOT_NONE")
+def _jump_if_none(t: Evaluation, frame: Frame, target: int) -> None:
+    value = frame.stack.pop()
+    is_none = isinstance(value, Fixed) and value.value is None
+    wanted = frame.view.instructions[frame.pc - 1].op == "POP_JUMP_IF_NONE"
+    if is_none == wanted:
+        frame.pc = target
+
+
+@_op("GET_ITER")
+def _get_iter(t: Evaluation, frame: Frame, arg: Any) -> None:
+    frame.stack[-1] = t.iterator(frame.stack[-1])
+
+
+@_op("FOR_ITER")
+def _for_iter(t: Evaluation, frame: Frame, target: int) -> None:
+    it = frame.stack.pop()
+    t.loop(it, frame, target)
+
+
+@_op("COPY")
+def _copy(t: Evaluation, frame: Frame, n: int) -> None:
+    value = frame.stack[-n] = _object(t, frame.stack[-n])
+    frame.stack.append(value)
+
+
+@_op("SWAP")
+def _swap(t: Evaluation, frame: Frame, n: int) -> None:
+    frame.stack[-1], frame.stack[-n] = frame.stack[-n], frame.stack[-1]
+
+
+@_op("POP_TOP")
+def _pop_top(t: Evaluation, frame: Frame, arg: Any) -> None:
+    _object(t, frame.stack.pop())
+
+
+@_op("PUSH_NULL")
+def _push_null(t: Evaluation, frame: Frame, arg: Any) -> None:
+    frame.stack.append(NULL)
+
+
+def _take(frame: Frame, n: int) -> list[Any]:
+    found = frame.stack[len(frame.stack) - n :]
+    del frame.stack[len(frame.stack) - n :]
+    return found
+
+
+@_op("CALL")
+def _call(t: Evaluation, frame: Frame, arg: Any) -> None:
+    args = _take(frame, arg.count)
+    second, first = frame.stack.pop(), frame.stack.pop()
+    function, lead = callee_of(first, second, NULL)
+    args = [*lead, *args]
+    named = dict(zip(arg.names, args[len(args) - len(arg.names) :])) if arg.names else {}
+    if named:
+        del args[len(args) - len(named) :]
+    made = t.call(function, args, named)
+    if made is not None:
+        frame.stack.append(made)
+
+
+@_op("BUILD_TUPLE", "BUILD_LIST")
+def _build_tuple(t: Evaluation, frame: Frame, n: int) -> None:
+    if frame.view.instructions[frame.pc - 1].op == "BUILD_LIST" and not n:
+        raise CannotRoll("a list that grows")
+    items = _take(frame, n)
+    frame.stack.append(Several(tuple(_object(t, i) for i in items)))
+
+
+@_op("LIST_EXTEND")
+def _list_extend(t: Evaluation, frame: Frame, n: int) -> None:
+    raise CannotRoll("a list that grows")
+
+
+@_op("UNPACK_SEQUENCE")
+def _unpack(t: Evaluation, frame: Frame, n: int) -> None:
+    value = frame.stack.pop()
+    if not isinstance(value, Several) or len(value.items) != n:
+        raise CannotRoll("unpacking of this")
+    frame.stack += reversed(value.items)
+
+
+@_op("BUILD_SLICE")
+def _build_slice(t: Evaluation, frame: Frame, n: int) -> None:
+    parts = _take(frame, n)
+    frame.stack.append(Part(*parts, *[NONE] * (3 - n)))
+
+
+@_op("RETURN_VALUE")
+def _return(t: Evaluation, frame: Frame, arg: Any) -> None:
+    value = frame.stack.pop()
+    if len(t.frames) == 1:
+        raise CannotRoll("a return out of the loop")
+    value = _object(t, value)
+    t.frames.pop()
+    t.frames[-1].stack.append(value)

@@ -1,0 +1,645 @@
+"""The abstract evaluation of a loop's bytecode: blocks of a sequential program, one for each combination of kinds that arrives.
+
+A block is entered with its frames in *canonical* form: every number and array that changes from round to round is in a variable that is
+named after its place (frame, slot). So two ways that arrive with the same kinds share the block, and an edge is an assignment of those
+variables. Kinds are never joined: a variable that is an int at first and a float from the second round on makes a second version of
+the loop, which is the one that stays ("Simple and effective type check removal through lazy basic block versioning", Chevalier-Boisvert and
+Feeley, 2015).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .....inductor.sequential.program import (
+    ONE,
+    ZERO,
+    Apply,
+    ArrayRef,
+    Block,
+    Branch,
+    Check,
+    Edge,
+    Expr,
+    Literal,
+    Program,
+    Return,
+    Set,
+    Statement,
+    Sweep,
+    Var,
+)
+from ....bytecode.instructions import CodeView, live_locals
+from . import elements, functions, numbers
+from .given import Given
+from .instructions import HANDLERS, Frame
+from .kinds import (
+    LARGE,
+    NONE,
+    SMALL_BITS,
+    CannotRoll,
+    Chosen,
+    Counted,
+    Counting,
+    Elements,
+    Extent,
+    Fixed,
+    InMemory,
+    Method,
+    Null,
+    Number,
+    Outside,
+    Part,
+    Pending,
+    Rows,
+    Several,
+    Size,
+    Walk,
+    Zipped,
+    literal,
+    unknown,
+)
+
+if TYPE_CHECKING:
+    from ....values.base import Machine
+
+#: blocks before a loop is thought to have no end of kinds
+MOST_BLOCKS = 400
+MOST_FRAMES = 12
+
+
+@dataclass
+class Exit:
+    """Where the loop is left: the block that returns, and the variables that live on."""
+
+    block: int
+    values: dict[str, Any]
+    key: Any = None
+
+
+@dataclass
+class _Block:
+    frames: list[Frame]
+    depth: int = 1
+    statements: list[Statement] = field(default_factory=list)
+    end: Branch | Return | None = None
+
+
+class Tracer:
+    """Traces one loop. `given` makes numbers and arrays of what the loop finds outside."""
+
+    def __init__(self, ev: Machine, given: Given, region: frozenset[int], leave: int) -> None:
+        self.ev = ev
+        self.given = given
+        self.region = region
+        self.leave = leave
+        self.blocks: list[_Block] = []
+        self.keys: dict[Any, int] = {}
+        self.exits: dict[Any, Exit] = {}
+        self.names = itertools.count()
+        self.block: _Block
+        self.frames: list[Frame] = []
+        self.memo: dict[Expr, Var] = {}
+        self.index_of: dict[tuple[int, str], str] = {}
+        #: the instruction of the function with the loop at which a block begins
+        self.places: dict[int, int] = {}
+        #: whether single elements are read, which are numbers: outside of a program they would be arrays, or break the graph
+        self.by_elements = False
+        #: arrays from outside that the program writes to
+        self.writes: set[str] = set()
+
+    # ------------------------------------------------------------ what rules use
+
+    def name(self, stem: str) -> str:
+        return f"{stem}{next(self.names)}"
+
+    def variable(self, dtype: str) -> Var:
+        return Var(self.name("t"), dtype)
+
+    def index(self, ndim: int) -> tuple[Var, ...]:
+        return tuple(Var(self.name("i"), "int64") for _ in range(ndim))
+
+    def emit(self, statement: Statement) -> None:
+        if isinstance(statement, Check) and isinstance(statement.condition, Literal):
+            if statement.condition.value:
+                return
+            raise CannotRoll("what Python would refuse")
+        self.block.statements.append(statement)
+
+    def let(self, e: Expr, reads: bool = False) -> Expr:
+        """The expression as a variable or literal. reads: it reads memory, and is another one each time"""
+        if isinstance(e, (Var, Literal)):
+            return e
+        if not reads and e in self.memo:
+            return self.memo[e]
+        var = self.variable(e.type)
+        self.emit(Set(var, e))
+        self.by_elements |= reads
+        if not reads:
+            self.memo[e] = var
+        return var
+
+    def site(self) -> str:
+        """What the memory that this place of the program takes is called."""
+        return f"new:{len(self.frames)}:{self.frames[-1].pc}:{id(self.frames[-1].view)}:{len(self.block.statements)}"
+
+    def written(self, target: InMemory) -> None:
+        """An array is about to be written to: expressions that wait for their turn must not see it."""
+        for frame in self.frames:
+            for value in frame.stack:
+                if (
+                    isinstance(value, (Elements, Chosen))
+                    and not isinstance(value, InMemory)
+                    and value.bases & target.bases
+                ):
+                    raise CannotRoll("an expression that is used behind a write to what it reads")
+        self.writes |= target.bases
+
+    def constant(self, value: Any) -> Any:
+        """What is known of a number or object. Raises CannotRoll for what is not."""
+        if isinstance(value, Fixed):
+            return value.value
+        if isinstance(value, Number) and isinstance(value.expr, Literal):
+            return value.expr.value
+        if isinstance(value, Number) and value.known is not None and value.known.number is not None:
+            return value.known.number
+        if isinstance(value, Several):
+            return tuple(self.constant(v) for v in value.items)
+        raise CannotRoll("a number that decides about shapes and is computed in the loop")
+
+    def axes(self, axis: Any, ndim: int) -> tuple[int, ...] | None:
+        found = self.constant(axis)
+        if found is None:
+            return None
+        axes = found if isinstance(found, tuple) else (found,)
+        if not all(isinstance(a, int) and -ndim <= a < ndim for a in axes):
+            raise CannotRoll("an axis that is out of range")
+        return tuple(sorted({a % ndim for a in axes}))
+
+    def shape(self, shape: Any) -> tuple[Extent, ...]:
+        items = shape.items if isinstance(shape, Several) else (shape,)
+        made = []
+        for item in items:
+            n = numbers.as_index(self, item)
+            if not n.natural and not isinstance(n.expr, Literal):
+                self.emit(Check(Apply("ge", (n.expr, Literal(0, "int64")), "bool")))
+                self.emit(Check(Apply("lt", (n.expr, Literal(1 << 40, "int64")), "bool")))
+            made.append(Extent(n.expr, n.known))
+        return tuple(made)
+
+    def dtype(self, given: Any, default: np.dtype | None) -> np.dtype:
+        if given == NONE:
+            if default is None:
+                raise CannotRoll("a type that is not given")
+            return default
+        wanted = given.value if isinstance(given, Fixed) else None
+        if isinstance(given, Outside):
+            wanted = self.given.object_of(given.value)
+        try:
+            found = np.dtype(wanted)
+        except TypeError as error:
+            raise CannotRoll("a type that is not known") from error
+        if (
+            wanted is None
+            or found.kind not in "biufc"
+            or found == np.float16
+            or found.itemsize > 16
+            or not found.isnative
+        ):
+            raise CannotRoll(f"arrays of {found}")
+        return found
+
+    def extent_of_range(self, start: Number, stop: Number, step: int) -> Extent:
+        """How many numbers a range has."""
+        if start.expr == ZERO and step == 1 and stop.natural:
+            return Extent(stop.expr, stop.known)
+        known = None
+        if start.known is not None and stop.known is not None:
+            numbers_known = start.known.number is not None and stop.known.number is not None
+            known = Size.of(len(range(start.known.hint, stop.known.hint, step))) if numbers_known else None
+        return Extent(self.let(Apply("length", (start.expr, stop.expr, Literal(step, "int64")), "int64")), known)
+
+    # ------------------------------------------------------------ iterators
+
+    def iterator(self, value: Any) -> Any:
+        """`iter(value)`."""
+        if isinstance(value, (Walk, Rows, Counted, Zipped)):
+            return value
+        if isinstance(value, Counting):
+            for n in (value.start, value.stop):
+                if n.bits > SMALL_BITS:
+                    self.emit(Check(Apply("lt", (n.expr, Literal(LARGE, "int64")), "bool")))
+                    self.emit(Check(Apply("gt", (n.expr, Literal(-LARGE, "int64")), "bool")))
+            start, stop = (replace(unknown(n), bits=SMALL_BITS) for n in (value.start, value.stop))
+            return Walk(start, stop, value.step)
+        if isinstance(value, Elements) and value.ndim:
+            return Rows(elements.in_memory(self, value), literal(0))
+        raise CannotRoll(f"iterating over {type(value).__name__}")
+
+    def more(self, it: Any) -> Expr:
+        """Whether an iterator has an item left."""
+        if isinstance(it, Walk):
+            forward = it.step > 0
+            return self.let(Apply("lt" if forward else "gt", (it.at.expr, it.stop.expr), "bool"))
+        if isinstance(it, Rows):
+            return self.let(Apply("lt", (it.at.expr, it.array.sizes[0].expr), "bool"))
+        if isinstance(it, Counted):
+            return self.more(it.inner)
+        if isinstance(it, Zipped) and it.parts:
+            first, *others = (self.more(p) for p in it.parts)
+            for other in others:
+                first = self.let(Apply("both", (first, other), "bool"))
+            return first
+        raise CannotRoll(f"iterating over {type(it).__name__}")
+
+    def item(self, it: Any) -> tuple[Any, Any]:
+        """(the next item, the iterator behind it)."""
+        if isinstance(it, Walk):
+            after = self.let(Apply("add", (it.at.expr, Literal(it.step, "int64")), "int64"))
+            stop = it.stop.expr
+            to_zero = isinstance(stop, Literal) and isinstance(stop.value, int) and stop.value >= -1
+            natural = it.at.natural if it.step > 0 else to_zero
+            return replace(it.at, natural=natural), Walk(replace(it.at, expr=after), it.stop, it.step)
+        if isinstance(it, Rows):
+            after = self.let(Apply("add", (it.at.expr, ONE), "int64"))
+            array = it.array
+            if array.ndim == 1:
+                row: Any = Number(self.let(array.at((it.at.expr,)), reads=True), array.dtype)
+            else:
+                row = elements.view(self, array, array.sizes[1:], array.ref.strides[1:],
+                                     elements.small("mul", it.at.expr, array.ref.strides[0]))  # fmt: skip
+            return row, Rows(array, replace(it.at, expr=after))
+        if isinstance(it, Counted):
+            row, inner = self.item(it.inner)
+            place = self.let(Apply("add", (it.at.expr, ONE), "int64"))
+            return Several((it.at, row)), Counted(inner, replace(it.at, expr=place, bits=SMALL_BITS, known=None))
+        assert isinstance(it, Zipped)
+        items, parts = zip(*(self.item(p) for p in it.parts))
+        return Several(tuple(items)), Zipped(tuple(parts))
+
+    # ------------------------------------------------------------ canonical form
+
+    def canonical(self, value: Any, path: str, keep: bool, moves: _Moves) -> tuple[Any, Any]:
+        """(key, value in canonical form); what has to be assigned is added to `moves`. keep: its numbers do not change"""
+        if isinstance(value, Number):
+            if keep and self.given.is_invariant(value.expr):
+                return (value,), value
+            plain = unknown(value)
+            var = Var(f"{path}_{value.dtype.name}", value.dtype.name)
+            moves.numbers.append((var, value.expr))
+            made = replace(plain, expr=var)
+            return (made,), made
+        if isinstance(value, Chosen):
+            value = elements.settled(self, value)
+        if isinstance(value, Elements):
+            return self._canonical_array(elements.in_memory(self, value), path, keep, moves)
+        if isinstance(value, (Fixed, Null)):
+            return _key(value), value
+        if isinstance(value, Outside):
+            return ("outside", id(value.value)), value
+        parts = _PARTS.get(type(value))
+        if parts is None:
+            raise CannotRoll(f"{type(value).__name__} that lives from one round to the next")
+        keys: list[Any] = []
+        fields: dict[str, Any] = {}
+        for name in parts:
+            child = getattr(value, name)
+            fixed = keep or isinstance(value, (Walk, Counting)) and name != "at"
+            if isinstance(child, tuple):
+                pairs = [self.canonical(c, f"{path}_{name}{i}", fixed, moves) for i, c in enumerate(child)]
+                keys.append(tuple(k for k, _ in pairs))
+                fields[name] = tuple(c for _, c in pairs)
+            elif isinstance(child, (str, int)):
+                keys.append(child)
+                fields[name] = child
+            else:
+                key, fields[name] = self.canonical(child, f"{path}_{name}", fixed, moves)
+                keys.append(key)
+        return (type(value).__name__, *keys), type(value)(**fields)
+
+    def _canonical_array(self, a: InMemory, path: str, keep: bool, moves: _Moves) -> tuple[Any, Any]:
+        invariant = self.given.is_invariant
+        if keep and self.given.is_array(a.ref) and all(invariant(e) for e in (*a.ref.sizes, *a.ref.strides)):
+            return ("array", a.ref, tuple(s.known for s in a.sizes), a.bases, a.writeable, a.identity), a
+        sizes, strides = [], []
+        for d, (size, stride) in enumerate(zip(a.sizes, a.ref.strides)):
+            if not invariant(size.expr):
+                var = Var(f"{path}_n{d}", "int64")
+                moves.numbers.append((var, size.expr))
+                size = Extent(var, size.known)
+            if not isinstance(stride, Literal) and not invariant(stride):
+                var = Var(f"{path}_s{d}", "int64")
+                moves.numbers.append((var, stride))
+                stride = var
+            sizes.append(size)
+            strides.append(stride)
+        ref = ArrayRef(f"{path}_{a.ref.type}", a.ref.type, tuple(s.expr for s in sizes), tuple(strides))
+        moves.arrays.append((ref, a.ref))
+        made = InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.writeable, a.identity)
+        return ("array", ref, tuple(s.known for s in sizes), a.bases, a.writeable, a.identity), made
+
+    def edge(self, frames: list[Frame]) -> Edge:
+        """A jump to where the innermost of the frames stands."""
+        depth = len(frames)
+        if depth == 1 and frames[0].pc not in self.region:
+            return self._leave(frames[0])
+        moves = _Moves()
+        keys: list[Any] = []
+        made: list[Frame] = []
+        for level, frame in enumerate(frames):
+            # a caller stands behind its call: what it keeps on its stack is live, and so are its variables there
+            live = live_locals(frame.view, frame.pc)
+            slots: dict[str, Any] = {}
+            for name in sorted(frame.slots):
+                if name not in live:
+                    continue
+                place = frame.view.slot_names.index(name)
+                key, slots[name] = self.canonical(
+                    frame.slots[name], f"v{level}_{place}", name not in frame.stored, moves
+                )
+                keys.append((name, key))
+            stack = []
+            for place, value in enumerate(frame.stack):
+                key, canonical = self.canonical(value, f"s{level}_{place}", False, moves)
+                keys.append(key)
+                stack.append(canonical)
+            keys.append((id(frame.view), frame.pc, len(stack)))
+            made.append(Frame(frame.view, frame.scope, slots, stack, frame.pc, frame.stored))
+        found = self.keys.get(tuple(keys))
+        if found is None:
+            found = self.keys[tuple(keys)] = len(self.blocks)
+            if found >= MOST_BLOCKS:
+                raise CannotRoll("too many combinations of types")
+            self.places[found] = frames[0].pc
+            self.blocks.append(_Block(made, depth))
+        backward = found <= self.current
+        sweep = None
+        if backward:
+            arrays = [v for f in made for v in (*f.slots.values(), *f.stack)]
+            sweep = Sweep(tuple(a.ref for a in _arrays(arrays)))
+        return Edge(found, tuple(moves.numbers), tuple(moves.arrays), sweep)
+
+    def _leave(self, frame: Frame) -> Edge:
+        if frame.pc != self.leave:
+            raise CannotRoll("a loop that is left at several places")
+        moves = _Moves()
+        keys: list[Any] = []
+        values: dict[str, Any] = {}
+        for name in sorted(self.given.results):
+            if name in frame.slots:
+                place = frame.view.slot_names.index(name)
+                key, values[name] = self.canonical(frame.slots[name], f"v0_{place}", name not in frame.stored, moves)
+                keys.append((name, key))
+        found = self.exits.get(tuple(keys))
+        if found is None:
+            number = len(self.blocks)
+            self.blocks.append(_Block([]))
+            found = self.exits[tuple(keys)] = Exit(number, values, tuple(keys))
+        return Edge(found.block, tuple(moves.numbers), tuple(moves.arrays))
+
+    # ------------------------------------------------------------ evaluation
+
+    def trace(self, frame: Frame) -> None:
+        """Trace all blocks that are reached from a frame."""
+        self.blocks.append(_Block([frame]))
+        self.places[0] = frame.pc
+        self.current = 0
+        while self.current < len(self.blocks):
+            block = self.blocks[self.current]
+            if block.frames:
+                self.block, self.frames, self.memo = block, block.frames, {}
+                self._run()
+            self.current += 1
+
+    def _run(self) -> None:
+        # what handles errors here is never reached: where Python would raise, the program bails
+        first = True
+        stack = self.frames[-1].stack
+        if stack and isinstance(stack[-1], Pending):
+            item, stack[-1] = self.item(stack[-1].it)
+            stack.append(item)
+        while self.block.end is None:
+            frame = self.frames[-1]
+            if not first and (len(self.frames) == 1 and frame.pc not in self.region or frame.pc in _joins(frame.view)):
+                self.jump()
+                return
+            first = False
+            instr = frame.view.instructions[frame.pc]
+            handler = HANDLERS.get(instr.op)
+            if handler is None:
+                raise CannotRoll(f"the instruction {instr.op}")
+            frame.pc += 1
+            handler(self, frame, instr.arg)
+
+    def branch(self, condition: Expr, frame: Frame, jump: int, on: bool) -> None:
+        """Go to `jump` where the condition is `on`, else on."""
+        if isinstance(condition, Literal):
+            if bool(condition.value) == on:
+                frame.pc = jump
+            return
+        ahead = self.edge(self._at(jump))
+        beside = self.edge(self._at(frame.pc))
+        self.block.end = Branch(condition, ahead if on else beside, beside if on else ahead)
+
+    def _at(self, pc: int) -> list[Frame]:
+        frames = [replace(f, slots=dict(f.slots), stack=list(f.stack)) for f in self.frames]
+        frames[-1].pc = pc
+        return frames
+
+    def jump(self) -> None:
+        """Go to where the innermost frame stands."""
+        self.block.end = Branch(None, self.edge(self.frames))
+
+    def loop(self, it: Any, frame: Frame, ended: int) -> None:
+        """Go on with the next item of an iterator, or to `ended`. The item is read where one is known to be left: behind the edge."""
+        more = self.more(it)
+        leave = self.edge(self._at(ended))
+        frame.stack.append(Pending(it))
+        self.block.end = Branch(more, self.edge(self._at(frame.pc)), leave)
+
+    def global_of(self, frame: Frame, name: str) -> Any:
+        return self.given.global_of(frame.scope, name)
+
+    def cell(self, cell: Any) -> Any:
+        return self.given.cell(cell)
+
+    # ------------------------------------------------------------ calls and attributes
+
+    def call(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """The result of a call; None where the callee's frame is entered."""
+        if isinstance(function, Method):
+            return self._call_method(function, args, kwargs)
+        if isinstance(function, Outside):
+            inlined = self.given.python_function(function.value)
+            if inlined is not None:
+                return self._enter(inlined, args, kwargs)
+            function = Fixed(self.given.object_of(function.value))
+        if not isinstance(function, Fixed):
+            raise CannotRoll(f"a call of {type(function).__name__}")
+        real = function.value
+        try:
+            if isinstance(real, np.ufunc):
+                return functions.apply_ufunc(self, real, args, kwargs)
+            if isinstance(real, type) and issubclass(real, np.number) or real is np.bool_:
+                return functions.scalar_of(self, np.dtype(real), *args)
+            rule = functions.BUILTINS.get(real) or functions.FUNCTIONS.get(real)
+        except TypeError:
+            rule = None
+        if rule is None:
+            owner = getattr(real, "__self__", None)
+            if isinstance(owner, np.ufunc) and getattr(real, "__name__", "") == "outer":
+                return functions._outer(owner)(self, *args, **kwargs)
+            raise CannotRoll(f"a call of {getattr(real, '__name__', type(real).__name__)}")
+        return _applied(rule, self, args, kwargs)
+
+    def _call_method(self, method: Method, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        owner = method.owner
+        if isinstance(owner, Number):
+            if method.name == "item" and not args:
+                return elements.item(self, Elements(owner.dtype, (), lambda i: owner.expr), ())
+            if method.name in ("conjugate", "conj") and not args:
+                return owner if owner.kind != "c" else functions.apply_ufunc(self, np.conjugate, [owner], {})
+            if method.name == "astype" and not owner.python:
+                return _applied(functions._astype, self, [owner, *args], kwargs)
+        elif isinstance(owner, (Elements, Chosen)) and method.name in functions.METHODS:
+            return _applied(functions.METHODS[method.name], self, [owner, *args], kwargs)
+        raise CannotRoll(f"the method {method.name} of {type(owner).__name__}")
+
+    def _enter(self, inlined: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
+        if len(self.frames) >= MOST_FRAMES:
+            raise CannotRoll("calls inside of calls without end")
+        view, scope, slots = self.given.bound(inlined, args, kwargs)
+        stored = frozenset(i.arg for i in view.instructions if i.op in ("STORE_FAST", "DELETE_FAST"))
+        self.frames.append(Frame(view, scope, slots, [], 0, stored))
+
+    def attribute(self, owner: Any, name: str) -> Any:
+        if isinstance(owner, Outside):
+            return self.given.attribute(owner.value, name)
+        if isinstance(owner, Fixed):
+            return self.given.attribute_of_object(owner.value, name)
+        if isinstance(owner, Chosen):
+            if name in functions.CHOSEN_METHODS:
+                return Method(owner, name)
+            owner = elements.settled(self, owner)
+        if isinstance(owner, Elements):
+            reader = _ATTRIBUTES.get(name)
+            return reader(self, owner) if reader is not None else Method(owner, name)
+        if isinstance(owner, Number):
+            if name in ("real", "imag"):
+                return elements.part_of(self, owner, name)
+            return Method(owner, name)
+        raise CannotRoll(f"the attribute {name} of {type(owner).__name__}")
+
+    # ------------------------------------------------------------ the program
+
+    def next_heads(self, block: int, header: int, inside: bool = False) -> set[int]:
+        """The blocks at the loop's head that control may come to next from a block. inside: from a head, through its body"""
+        end = self.blocks[block].end
+        todo = [end.then.target] if inside and isinstance(end, Branch) else [block]
+        seen: set[int] = set()
+        heads: set[int] = set()
+        while todo:
+            at = todo.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            found = self.blocks[at]
+            if self.places.get(at) == header and found.depth == 1:
+                heads.add(at)
+            elif isinstance(found.end, Branch):
+                todo += [e.target for e in (found.end.then, found.end.other) if e is not None]
+        return heads
+
+    def exit_of(self, head: int) -> Exit | None:
+        """Where control goes when the iterator of a head has no item left."""
+        end = self.blocks[head].end
+        if not isinstance(end, Branch) or end.other is None:
+            return None
+        return next((e for e in self.exits.values() if e.block == end.other.target), None)
+
+    def program(self, exit: Exit, numbers: list[Expr], arrays: list[ArrayRef]) -> Program:
+        """The program that returns these where it takes the exit; at the others it bails."""
+        ends = {exit.block: Return(tuple(numbers), tuple(arrays))}
+        blocks = [
+            Block(tuple(block.statements), ends.get(number, block.end)) for number, block in enumerate(self.blocks)
+        ]
+        return Program(
+            tuple(self.given.numbers),
+            tuple(self.given.arrays),
+            tuple(blocks),
+            tuple(n.type for n in numbers),
+            tuple((a.type, a.ndim) for a in arrays),
+        )
+
+
+@dataclass
+class _Moves:
+    numbers: list[tuple[Var, Expr]] = field(default_factory=list)
+    arrays: list[tuple[ArrayRef, ArrayRef]] = field(default_factory=list)
+
+
+_PARTS: dict[type, tuple[str, ...]] = {
+    Several: ("items",), Part: ("start", "stop", "step"), Method: ("owner", "name"), Counting: ("start", "stop", "step"),
+    Walk: ("at", "stop", "step"), Rows: ("array", "at"), Counted: ("inner", "at"), Zipped: ("parts",), Pending: ("it",),
+}  # fmt: skip
+
+
+def _key(value: Any) -> Any:
+    return ("null",) if isinstance(value, Null) else ("fixed", type(value.value), id(value.value))
+
+
+def _arrays(values: Iterable[Any]) -> list[InMemory]:
+    found: list[InMemory] = []
+    for value in values:
+        if isinstance(value, InMemory):
+            found.append(value)
+        else:
+            for name in _PARTS.get(type(value), ()):
+                child = getattr(value, name)
+                found += _arrays(child if isinstance(child, tuple) else [child])
+    return found
+
+
+_joined: dict[int, tuple[CodeView, frozenset[int]]] = {}
+
+
+def _joins(view: CodeView) -> frozenset[int]:
+    """Instructions to which something jumps."""
+    found = _joined.get(id(view))
+    if found is None:
+        jumps = frozenset(i.arg for i in view.instructions if i.op.startswith(("JUMP", "POP_JUMP", "FOR_ITER")))
+        found = _joined[id(view)] = (view, jumps)
+    return found[1]
+
+
+def _applied(rule: Callable[..., Any], t: Tracer, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """A rule's result; arguments that it does not have are none that it knows."""
+    try:
+        return rule(t, *args, **kwargs)
+    except TypeError as error:
+        if "argument" in str(error):
+            raise CannotRoll(f"a call with arguments that are not known here ({error})") from error
+        raise
+
+
+_ATTRIBUTES: dict[str, Callable[[Tracer, Elements], Any]] = {
+    "shape": lambda t, a: Several(tuple(s.number() for s in a.sizes)),
+    "ndim": lambda t, a: literal(a.ndim),
+    "size": lambda t, a: _size(t, a),
+    "dtype": lambda t, a: Fixed(a.dtype),
+    "T": lambda t, a: elements.transposed(elements.in_memory(t, a), list(range(a.ndim))[::-1]),
+    "real": lambda t, a: elements.part_of(t, a, "real"),
+    "imag": lambda t, a: elements.part_of(t, a, "imag"),
+}
+
+
+def _size(t: Tracer, a: Elements) -> Number:
+    made = literal(1)
+    for s in a.sizes:
+        made = numbers.binary(t, "*", made, s.number())
+    return replace(made, bits=SMALL_BITS)

@@ -1,0 +1,469 @@
+"""Loops over NumPy's numbers and arrays that become one op of the graph."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import warnings
+
+import numpy as np
+import pytest
+from loop_programs import PROGRAMS
+from numpy_compiled import compiled
+from numpy_values import equal
+
+import quern
+
+run = importlib.import_module("quern.capture.frontends.numpy.rolling.run")
+build = run.build
+
+
+def both(program, fast, arguments):
+    """One call of both, each with its own copies: results, arguments, or errors and what was done before."""
+    own, theirs = copy.deepcopy(arguments), copy.deepcopy(arguments)
+    outcome = []
+    for call, given in ((program, theirs), (fast, own)):
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            try:
+                result = call(*given)
+            except Exception as error:
+                result = type(error), str(error)
+        outcome.append((result, given, [(w.category, str(w.message)) for w in heard]))
+    (expected, _, heard_there), (found, _, heard_here) = outcome
+    equal((found, own), (expected, theirs), 1e-10, True, identity=False)
+    assert heard_here == heard_there
+    return found
+
+
+def agree(program, *arguments, fullgraph=True):
+    fast = compiled(program, "inductor", fullgraph=fullgraph)
+    for _ in range(2):
+        both(program, fast, arguments)
+    return fast
+
+
+def loops_of(fast):
+    """How many loop ops the plans of a compiled function have."""
+    plans = [e.executable.record.plan for e in fast.explain_records if e.executable is not None]
+    return sum(getattr(step, "op", "") == "loop" for plan in plans for step in plan.steps)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs(name, monkeypatch):
+    program, arguments = PROGRAMS[name]
+    fast = agree(program, *arguments(15))
+    assert loops_of(fast) >= 1
+    built = []
+    monkeypatch.setattr(run, "build", lambda *a, **k: built.append(a) or build(*a, **k))
+    both(program, fast, arguments(23))
+    both(program, fast, arguments(31))
+    assert not built, "another length must not compile a loop again"
+
+
+# --------------------------------------------------------------------------- control flow
+
+
+def left_by_break(x, limit):
+    total = 0.0
+    for i in range(len(x)):
+        if total > limit:
+            break
+        total += x[i]
+    return total, i
+
+
+def with_else(x, wanted):
+    found = -1.0
+    for v in x:
+        if v == wanted:
+            found = v
+            break
+    else:
+        found = 7.0
+    return found
+
+
+def continued(x):
+    s = 0.0
+    for i in range(len(x)):
+        if i % 3 == 0 or x[i] < 0.2:
+            continue
+        s += x[i]
+    return s
+
+
+def counted_down(x):
+    for i in range(len(x) - 1, 0, -2):
+        x[i - 1] += x[i] * 0.5
+    return x
+
+
+def two_conditions(x):
+    n = 0
+    i = 0
+    while i < len(x) and x[i] < 0.9:
+        if not (x[i] > 0.3):
+            n += 1
+        i += 1
+    return n, i
+
+
+def chained_comparison(x):
+    n = 0
+    for v in x:
+        if 0.2 < v <= 0.7:
+            n += 1
+    return n
+
+
+def returned_in_a_function(x):
+    def first_above(row, limit):
+        for j in range(len(row)):
+            if row[j] > limit:
+                return j
+        return -1
+
+    out = np.zeros(len(x), np.int64)
+    for i in range(len(x)):
+        out[i] = first_above(x, x[i])
+    return out
+
+
+CONTROL = (
+    left_by_break,
+    with_else,
+    continued,
+    counted_down,
+    two_conditions,
+    chained_comparison,
+    returned_in_a_function,
+)
+
+
+@pytest.mark.parametrize("program", CONTROL, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("size", [1, 2, 20])
+def test_control_flow(program, size):
+    x = np.random.default_rng(1).random(size)
+    extra = {left_by_break: (2.0,), with_else: (x[-1],)}.get(program, ())
+    agree(program, x, *extra, fullgraph=False)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 40])
+def test_no_rounds_and_few(size):
+    def program(x):
+        last = -1.0
+        for i in range(len(x)):
+            last = x[i]
+            x[i] = last * 2
+        return last
+
+    agree(program, np.random.default_rng(1).random(size), fullgraph=False)
+
+
+# --------------------------------------------------------------------------- kinds of numbers
+
+
+def test_a_variable_may_become_another_kind_in_the_first_round():
+    def program(x):
+        s = 0
+        t = 1
+        for v in x:
+            s = s + v
+            t = t * 2
+        return s, t
+
+    agree(program, np.arange(20, dtype=np.float32))
+    agree(program, np.arange(20))
+
+
+def test_integers_of_python_do_not_overflow():
+    def program(x):
+        k = 1
+        for _ in range(len(x)):
+            k = k * 3 + 1
+        return k
+
+    agree(program, np.zeros(30), fullgraph=False)
+    agree(program, np.zeros(90), fullgraph=False)
+
+
+def test_integers_of_numpy_wrap_or_warn_as_they_do():
+    def arrays(x):
+        for _ in range(20):
+            x[:] = x * 3
+        return x
+
+    def scalars(x):
+        s = x[0]
+        for i in range(1, len(x)):
+            s = s + x[i]
+        return s
+
+    agree(arrays, np.arange(5, dtype=np.int8) + 100)
+    agree(scalars, np.full(20, 100, np.int8), fullgraph=False)
+    agree(scalars, np.full(20, 2, np.int8), fullgraph=False)
+
+
+@pytest.mark.parametrize("op", ["//", "%", "/", "**", "<<", ">>", "&", "|", "^"])
+@pytest.mark.parametrize("kind", ["python", "numpy"])
+def test_operators_of_integers(op, kind):
+    scope: dict = {"np": np}
+    left = "a[i]" if kind == "numpy" else "int(a[i])"
+    right = "b[i]" if kind == "numpy" else "int(b[i])"
+    if op == "**":
+        left = "2" if kind == "python" else left
+    exec(f"def program(a, b, out):\n    for i in range(len(a)):\n        out[i] = {left} {op} {right}\n", scope)
+    a = np.array([7, -7, 5, -5, 0, 9, 1, 12, 3, 8, 100, -100, 6, 7])
+    b = np.array([2, 2, 3, 3, 5, 4, 1, 5, 2, 2, 7, 7, 3, 4])
+    out = np.zeros(len(a), np.float64 if op == "/" else np.int64)
+    agree(scope["program"], a, b, out, fullgraph=False)
+    if op in ("//", "%", "/"):
+        b = b.copy()
+        b[3] = 0
+        agree(scope["program"], a, b, out, fullgraph=False)
+        agree(scope["program"], a, -np.abs(b) - 1, out, fullgraph=False)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "int16", "int32", "uint8", "uint32", "uint64", "float32", "complex64", "complex128"]
+)
+def test_types_of_elements(dtype):
+    def program(x, out):
+        for i in range(len(x)):
+            v = x[i] + x[len(x) - 1 - i]
+            out[i] = v
+        return v
+
+    x = (np.arange(20) % 5).astype(dtype)
+    agree(program, x, np.zeros_like(x), fullgraph=False)
+
+
+def test_complex_numbers():
+    def program(z, w):
+        s = 0j
+        for i in range(len(z)):
+            s += z[i] * w[i].conjugate() / (1 + z[i])
+            w[i] = abs(z[i]) + 1j * z[i].imag
+        return s
+
+    r = np.random.default_rng(0)
+    z, w = (r.random(20) + 1j * r.random(20) for _ in range(2))
+    agree(program, z, w, fullgraph=False)
+
+
+def test_not_a_number_and_infinity():
+    def program(x):
+        largest = -np.inf
+        n = 0
+        for v in x:
+            if v > largest:
+                largest = v
+            if v != v:
+                n += 1
+        return largest, n, np.maximum(x, 0.5)
+
+    agree(program, np.array([1.0, np.nan, np.inf, -np.inf, 2.0] * 4))
+
+
+# --------------------------------------------------------------------------- errors and warnings
+
+
+def test_an_index_that_is_out_of_bounds_raises_at_its_place():
+    def program(x, places):
+        for i in range(len(places)):
+            x[places[i]] += 1.0
+        return x
+
+    agree(program, np.zeros(10), np.arange(10))
+    agree(program, np.zeros(10), np.arange(-10, 0))
+    agree(program, np.zeros(10), np.array([*range(10), 10, 3]))
+    agree(program, np.zeros(10), np.array([*range(10), -11, 3]))
+
+
+def test_shapes_that_do_not_broadcast_raise_at_their_place():
+    def program(x, y, n):
+        for i in range(n):
+            x[i : i + 3] = y[i:]
+        return x
+
+    agree(program, np.zeros(20), np.arange(20.0), 15, fullgraph=False)
+
+
+def test_a_division_of_python_raises_and_one_of_numpy_warns():
+    def of_python(x):
+        s = 0.0
+        for i in range(20):
+            s += 1.0 / (10 - i)
+            x[i] = s
+
+    def of_numpy(x):
+        for i in range(len(x)):
+            x[i] = 1.0 / x[i]
+
+    agree(of_python, np.zeros(20), fullgraph=False)
+    agree(of_numpy, np.arange(20.0))
+    agree(of_numpy, np.arange(20.0) + 1)
+
+
+def test_errors_that_are_ignored_are_no_reason_to_leave_the_program():
+    def program(x):
+        with np.errstate(all="ignore"):
+            for i in range(len(x)):
+                x[i] = 1.0 / x[i]
+        return x
+
+    fast = agree(program, np.arange(20.0))
+    assert loops_of(fast) == 1
+
+
+# --------------------------------------------------------------------------- memory
+
+
+def test_what_lies_upon_what_is_read_is_as_in_numpy():
+    def forward(x):
+        for _ in range(12):
+            x[1:] = x[:-1]
+
+    def backward(x):
+        for _ in range(12):
+            x[:-1] += x[1:] * 0.5
+
+    def flipped(x):
+        for i in range(13):
+            x[:] = x[::-1] + i
+
+    def columns(a):
+        for j in range(1, a.shape[1]):
+            a[:, j] += a[:, j - 1]
+
+    for program in (forward, backward, flipped):
+        agree(program, np.random.default_rng(0).random(30))
+    agree(columns, np.random.default_rng(0).random((20, 20)))
+    agree(columns, np.asfortranarray(np.random.default_rng(0).random((20, 20))))
+
+
+def test_views_of_what_is_written_see_it():
+    def program(a):
+        row = a[3]
+        other = a.T
+        for i in range(a.shape[0]):
+            a[i, 0] = i
+            a[i] *= 2
+        return row, other.sum(), row.sum()
+
+    agree(program, np.random.default_rng(0).random((20, 6)), fullgraph=False)
+
+
+def test_arguments_that_share_memory():
+    def program(a, b):
+        for i in range(len(b)):
+            a[i] = b[i] + 1
+        return a
+
+    base, theirs = np.arange(30.0), np.arange(30.0)
+    fast = compiled(program, "inductor", fullgraph=False)
+    for _ in range(2):
+        fast(base[1:], base[:-1])
+        program(theirs[1:], theirs[:-1])
+        np.testing.assert_array_equal(base, theirs)
+
+
+def test_strided_and_reversed_arguments():
+    def program(a, b):
+        for i in range(a.shape[0]):
+            a[i] = b[i] * 2
+        return a
+
+    r = np.random.default_rng(0)
+    for a in (r.random((40, 6))[::2], r.random((6, 20)).T, r.random((20, 6))[::-1], r.random((20, 12))[:, ::2]):
+        agree(program, a, r.random((20, 6)))
+
+
+def test_a_read_only_argument_raises():
+    def program(x):
+        for i in range(len(x)):
+            x[i] = i
+
+    x = np.zeros(20)
+    x.flags.writeable = False
+    fast = compiled(program, "inductor", fullgraph=False)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="read-only"):
+            fast(x)
+
+
+def test_an_array_that_is_made_in_each_round_is_its_own():
+    def program(x):
+        last = x
+        for i in range(20):
+            y = last * 0.5
+            y[0] = i
+            last = y + x
+        return last
+
+    agree(program, np.random.default_rng(0).random(50))
+
+
+def test_items_are_taken_when_they_are_asked_for():
+    def program(x):
+        out = np.zeros_like(x)
+        for i, v in enumerate(x):
+            if i + 1 < len(x):
+                x[i + 1] += v
+            out[i] = v
+        return out
+
+    agree(program, np.arange(20.0), fullgraph=False)
+    agree(program, np.arange(3.0), fullgraph=False)
+
+
+# --------------------------------------------------------------------------- what is left to unrolling, or to Python
+
+
+def test_what_a_program_cannot_say_is_as_before():
+    def appended(x):
+        out = []
+        for i in range(10):
+            out.append(x[i] * 2)
+        return np.stack(out)
+
+    def objects(x, parts):
+        for p in parts:
+            x = x + p["scale"]
+        return x
+
+    agree(appended, np.arange(20.0))
+    agree(objects, np.arange(20.0), [{"scale": k} for k in range(15)])
+
+
+def test_without_a_compiler_loops_are_unrolled(monkeypatch):
+    from quern.errors import CompilerNotFound
+
+    entry = importlib.import_module("quern.capture.frontends.numpy.rolling.entry")
+
+    def missing(attrs):
+        raise CompilerNotFound("there is none")
+
+    monkeypatch.setattr(entry, "prepare", missing)
+
+    def program(x):
+        for i in range(x.shape[0]):
+            x[i] = x[i] * 2
+        return x
+
+    fast = agree(program, np.random.default_rng(0).random((6, 4)))
+    assert loops_of(fast) == 0
+
+
+@pytest.mark.parametrize("name", ["gauss_seidel", "bodies", "folding"])
+def test_a_loop_has_one_text(name):
+    program, arguments = PROGRAMS[name]
+    texts = []
+    for _ in range(2):
+        quern.reset()
+        fast = compiled(program, "inductor")
+        fast(*arguments(12))
+        (graph,) = [e.graph for e in fast.explain_records if e.graph is not None]
+        texts.append([n.attrs["text"] for n in graph.nodes if n.op.name == "loop"])
+    assert texts[0] and texts[0] == texts[1]
