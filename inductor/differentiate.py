@@ -17,7 +17,7 @@ from .ops.dims import is_one, same
 from .ops.gradients import NoRule
 from .ops.promotion import is_dense
 from .ops.table import Op
-from .passes import Rounding, decompose_with, rebuild
+from .passes import Rounding, decompose_with, outputs_in_strides, rebuild
 
 
 class Undifferentiable(LoweringError):
@@ -79,7 +79,7 @@ def differentiate(graph: Graph, ops: Mapping[str, Op], inputs: Collection[int], 
 
     Raises Undifferentiable where a node on the way has no rule.
     """
-    forward = decompose_with(_recording(graph, ops, inputs), ops, _Ruled)
+    forward = outputs_in_strides(graph, decompose_with(_recording(graph, ops, inputs), ops, _Ruled), ops)
     b = GraphBuilder(ops, replace(forward, inputs=list(forward.inputs), nodes=list(forward.nodes)))
     wants = _wanting(forward, inputs)
     adjoints = _Adjoints(b, wants)

@@ -20,7 +20,7 @@ from .differentiate import Joint
 from .graph import Graph, GraphBuilder, Node
 from .maximum_flow import Network
 from .ops.table import Op
-from .passes import decompose_rounded, eliminate_dead, freeze, merge_common
+from .passes import decompose_rounded, eliminate_dead, freeze, merge_common, outputs_in_strides
 
 #: the cost of a result that eager does not keep: whoever has it may write to it
 _UNWANTED = 1e30
@@ -80,7 +80,8 @@ class Names:
 
 def prepared(joint: Joint, ops: Mapping[str, Op]) -> Graph:
     """The joint graph down to primitives, without what is common or dead."""
-    return eliminate_dead(merge_common(decompose_rounded(merge_common(joint.graph, ops), ops), ops), ops)
+    made = eliminate_dead(merge_common(decompose_rounded(merge_common(joint.graph, ops), ops), ops), ops)
+    return outputs_in_strides(joint.graph, made, ops)
 
 
 def partition(joint: Joint, ops: Mapping[str, Op], boundary: Boundary) -> tuple[Parts, tuple[int, ...], Names]:

@@ -104,6 +104,13 @@ def in_strides(b: GraphBuilder, was: Node | None, new: Node | None) -> Node | No
     return b.call("restride", new, stride=was.meta.stride)
 
 
+def outputs_in_strides(was: Graph, graph: Graph, ops: Mapping[str, Op]) -> Graph:
+    """A graph that was made of another, with outputs in the strides that the other's had: where nobody lowers it and remembers."""
+    b = GraphBuilder(ops, replace(graph, nodes=list(graph.nodes)))
+    b.graph.outputs = [n for pair in zip(was.outputs, graph.outputs) if (n := in_strides(b, *pair)) is not None]
+    return b.graph
+
+
 def decompose_rounded(graph: Graph, ops: Mapping[str, Op]) -> Graph:
     """As `decompose`. Kernels compute in float32 where the program says float16 or bfloat16, and inside a composite nothing is
     rounded; what an op of the program gives is.
