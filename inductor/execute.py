@@ -26,7 +26,7 @@ from .float_errors import FloatErrors
 from .kept import Keeper
 from .memory import ALIGN
 from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, attributes_at, decode, is_static
-from .runtime import Runtime, WritesBegun, write_all
+from .runtime import Runtime, WritesBegun, memory_of, write_all
 
 #: starts one GPU (or interpreted) kernel: (addresses..., symbol values..., stream=) -> the floating-point errors of an interpreted one
 LaunchOne = Callable[..., Any]
@@ -219,8 +219,9 @@ class _Binder:
         given = ", ".join([f"segment_{number}", *map(self._pointer, step.buffers), *symbols])
         packed = f"pack{count}({given})"
         inputs = [n for n in dict.fromkeys(step.buffers) if n in self.plan.inputs]
-        if inputs and self.runtime.memory_of is not None:
-            self.names["memory_of"] = self.runtime.memory_of
+        hold = memory_of(self.runtime)
+        if inputs and hold is not None:
+            self.names["memory_of"] = hold
             held = f"[{', '.join(f'memory_of({n})' for n in inputs)}]"
             self.lines += [f"held = {held}", f"given = {packed}"]
             self.lines += [f"while held != (held := {held}):", f"    given = {packed}"]

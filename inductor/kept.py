@@ -21,7 +21,7 @@ from ..kernels.cpu.library import Glance, Segment, packer
 from . import dtypes
 from .memory import ALIGN
 from .plan import Plan
-from .runtime import Runtime
+from .runtime import Runtime, memory_of
 
 #: how often copies are made before it is asked whether that is too often, and runs that are worth making them
 _CHANGES, _RUNS = 4, 4
@@ -103,6 +103,7 @@ class Keeper:
             text = plan.sources[f"{kernel}.cpp"]
             self._fills.append(_Fill(text, segment, takes, target.dtype, int(target.numel), target.device))
         self._runtime = runtime
+        self._memory_of = memory_of(runtime)
         self._threads = threads
         self._state: _State | None = None
         self._lock = threading.RLock()
@@ -120,8 +121,7 @@ class Keeper:
             return self._renew(arrays)
 
     def _hold(self, arrays: Sequence[Any]) -> list[Any]:
-        memory_of = self._runtime.memory_of
-        return [] if memory_of is None else list(map(memory_of, arrays))
+        return [] if self._memory_of is None else list(map(self._memory_of, arrays))
 
     def _renew(self, arrays: Sequence[Any]) -> tuple[tuple[Copy, ...], tuple[int, ...]]:
         self._renewals += 1

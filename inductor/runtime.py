@@ -28,6 +28,13 @@ def write_all(copy_: Callable[[Any, Any], None], pairs: Sequence[tuple[Any, Any]
             raise WritesBegun from error
 
 
+def memory_of(runtime: Runtime) -> Callable[[Any], Any] | None:
+    """Gives an array's memory, which stays there while that is held, whatever another thread gives the array in its place. None for
+    frameworks whose arrays keep theirs: their runtimes have no method of this name.
+    """
+    return getattr(runtime, "memory_of", None)
+
+
 class Runtime(Protocol):
     """The framework as seen from a plan."""
 
@@ -35,13 +42,6 @@ class Runtime(Protocol):
     name: str
     #: whether the framework's own functions, given a graph's ops, may lay results out otherwise than the graph says
     graph_decides_layouts: bool
-
-    @property
-    def memory_of(self) -> Callable[[Any], Any] | None:
-        """Gives an array's memory, which stays there while that is held, whatever another thread gives the array in its place. None
-        where arrays keep theirs.
-        """
-        ...
 
     def version(self) -> str:
         """The framework's version; enters plan keys."""

@@ -116,7 +116,6 @@ class ToyRuntime:
 
     name = "toy"
     graph_decides_layouts = False
-    memory_of = None
 
     def run_op(self, op: str) -> Any:
         fn = _RUN[op]

@@ -42,7 +42,6 @@ class NumpyRuntime:
 
     name = "numpy"
     graph_decides_layouts = True
-    memory_of = None
 
     def __init__(self) -> None:
         self.data_ptr: Callable[[Any], int] = memory.data_pointer

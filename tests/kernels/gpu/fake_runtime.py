@@ -62,7 +62,6 @@ class FakeRuntime:
 
     name = "torch"
     graph_decides_layouts = False
-    memory_of = None
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[str, ...]]] = []
