@@ -56,8 +56,9 @@ template <class T> inline Complex<T>& operator*=(Complex<T>& a, Complex<T> b) { 
 template <class T> inline T abs_of(Complex<T> a) {
   constexpr bool single = sizeof(T) == 4;
   constexpr T large = single ? T(0x1p60) : T(0x1p500), small = single ? T(0x1p-60) : T(0x1p-500);
+  constexpr T up = single ? T(0x1p90) : T(0x1p600), down = single ? T(0x1p-90) : T(0x1p-600);
   T re = fabs_of(a.re), im = fabs_of(a.im), most = re > im ? re : im;
-  T by = most > large ? small : most < small ? large : T(1), back = most > large ? large : most < small ? small : T(1);
+  T by = most > large ? down : most < small ? up : T(1), back = most > large ? up : most < small ? down : T(1);
   T x = re * by, y = im * by, found = sqrt_of(x * x + y * y) * back;
   const T infinite = T(__builtin_inf());
   return re == infinite || im == infinite ? infinite : found;
@@ -68,6 +69,20 @@ template <class T> inline Complex<T> exp_of(Complex<T> a) {
   T r = T(exp_of(a.re));
   return a.im == 0 ? Complex<T>{r, a.im} : Complex<T>{r * T(cos_of(a.im)), r * T(sin_of(a.im))};
 }
+
+// A number is computed here, whoever needs it: what it notes of errors is asked for.
+#if defined(__x86_64__)
+#define QUERN_FLOAT_REGISTER "x"
+#else
+#define QUERN_FLOAT_REGISTER "w"
+#endif
+inline void computed(f64 x) { __asm__ volatile("" : : QUERN_FLOAT_REGISTER(x)); }
+inline void computed(f32 x) { __asm__ volatile("" : : QUERN_FLOAT_REGISTER(x)); }
+template <class T> inline void computed(Complex<T> x) {
+  computed(x.re);
+  computed(x.im);
+}
+#undef QUERN_FLOAT_REGISTER
 
 // ---------------------------------------------------------------- numbers
 
@@ -86,6 +101,7 @@ template <class T> inline T mod_float(T a, T b) {
   return T(copysign_of(T(0), b));
 }
 template <class T> inline T floordiv_float(T a, T b) {
+  if (b == 0) return a / b;
   T r = T(fmod_of(a, b)), q = (a - r) / b;
   if (r != 0 && (b < 0) != (r < 0)) q -= 1;
   if (q == 0) return T(copysign_of(T(0), a / b));

@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from loop_meanings import MEANINGS
 from loop_programs import PROGRAMS
 from numpy_compiled import compiled
 from numpy_values import equal
@@ -59,6 +60,12 @@ def test_programs(name, monkeypatch):
     both(program, fast, arguments(23))
     both(program, fast, arguments(31))
     assert not built, "another length must not compile a loop again"
+
+
+@pytest.mark.parametrize("name", MEANINGS)
+def test_meanings(name):
+    program, arguments = MEANINGS[name]
+    agree(program, *arguments, fullgraph=False)
 
 
 # --------------------------------------------------------------------------- control flow

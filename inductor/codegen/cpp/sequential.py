@@ -304,6 +304,13 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
 
     def set(self, s: Set) -> None:
         self.emit(f"const {type_name(s.var.type)} {s.var.name} = {self.expr(s.value)};")
+        if isinstance(s.value, Apply) and s.value.op not in _QUIET:
+            self.computed(s.var)
+
+    def computed(self, var: Var) -> None:
+        """A number that may note an error is computed where it stands, even if nobody reads it."""
+        if var.type.startswith(("float", "complex")):
+            self.emit(f"computed({var.name});")
 
     def checked(self, s: Checked) -> None:
         left, right = (self.expr(a) for a in s.args)
@@ -489,6 +496,7 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
         self.emit(f"{kind} {name};")
         if s.op == "add" and not s.var.type.startswith(("int", "uint", "bool")) and s.index:
             self.versions((e.array for e in loads(s.value)), lambda: self._sum_of(s, kind))
+            self.computed(s.var)
             return
         if s.op in ("argmax", "argmin"):
             self._place(s)
@@ -499,6 +507,7 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
             self.nest(s.index, s.sizes, lambda: self.emit(f"{name} = {_join(s.op, name, self.expr(s.value))};"))
 
         self.versions((e.array for e in loads(s.value)), write)
+        self.computed(s.var)
 
     def _sum_of(self, s: Reduce, kind: str) -> None:
         text = self.expr(s.value)
@@ -589,6 +598,8 @@ _STATEMENTS: dict[type, Callable[..., None]] = {
     Product: _Writer.product, Choose: _Writer.choose, Sweep: _Writer.sweep,
 }  # fmt: skip
 _SMALL = frozenset(("bool", "int8", "int16", "uint8", "uint16"))
+#: operations on floats that note no error
+_QUIET = frozenset("neg fabs max min copysign sign where real imag conj complex floor ceil trunc".split())
 
 
 #: functions of many instructions, which are vectors where a strip of values is computed

@@ -39,6 +39,7 @@ from .kinds import (
     InMemory,
     Number,
     Part,
+    PartOf,
     Several,
     Size,
     Trace,
@@ -80,17 +81,17 @@ def contiguous(t: Trace, sizes: Sequence[Extent]) -> tuple[Expr, ...]:
     return tuple(strides)
 
 
-def new(t: Trace, sizes: Sequence[Extent], dtype: np.dtype, zeroed: bool = False) -> InMemory:
-    """A new array."""
+def new(t: Trace, sizes: Sequence[Extent], dtype: np.dtype, zeroed: bool = False, by_rows: bool = True) -> InMemory:
+    """A new array. by_rows: as NumPy would lay it out (it lies so here)"""
     ref = ArrayRef(t.name("a"), dtype.name, tuple(s.expr for s in sizes), contiguous(t, sizes))
     t.emit(New(ref, zeroed))
-    return InMemory.of(ref, dtype, tuple(sizes), frozenset((t.site(),)))
+    return InMemory.of(ref, dtype, tuple(sizes), frozenset((t.site(),)), by_rows or len(sizes) < 2)
 
 
-def full(t: Trace, sizes: Sequence[Extent], dtype: np.dtype, value: Any) -> InMemory:
+def full(t: Trace, sizes: Sequence[Extent], dtype: np.dtype, value: Any, by_rows: bool = True) -> InMemory:
     """A new array with one value everywhere; None: any value."""
     zero = value == 0 and not isinstance(value, Number)
-    made = new(t, sizes, dtype, zeroed=zero)
+    made = new(t, sizes, dtype, zero, by_rows)
     if value is not None and not zero:
         assign(t, made, value if isinstance(value, Number) else literal(value))
     return made
@@ -100,7 +101,7 @@ def in_memory(t: Trace, a: Elements, fresh: bool = False) -> InMemory:
     """The array in memory: as it is, or computed now. fresh: in memory of its own"""
     if isinstance(a, InMemory) and not fresh:
         return a
-    made = new(t, a.sizes, a.dtype)
+    made = new(t, a.sizes, a.dtype, by_rows=a.by_rows)
     _fill(t, made, a, apart=True)
     return made
 
@@ -243,12 +244,12 @@ def spread(t: Trace, a: Elements, sizes: Sequence[Extent], checked: bool = False
             )
         ref = ArrayRef(t.name("a"), stored.ref.type, tuple(s.expr for s in sizes), (*[ZERO] * lead, *strides))
         t.emit(View(ref, stored.ref, ZERO))
-        return InMemory.of(ref, a.dtype, tuple(sizes), a.bases, False)
+        return InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.by_rows, False)
 
     def place(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
         return tuple(ZERO if r is not None else i for i, r in zip(index[lead:], repeated))
 
-    return Elements(a.dtype, tuple(sizes), lambda i: a.at(place(i)), lambda i: a.guards(place(i)), a.bases)
+    return Elements(a.dtype, tuple(sizes), lambda i: a.at(place(i)), lambda i: a.guards(place(i)), a.bases, a.by_rows)
 
 
 # --------------------------------------------------------------------------- views
@@ -257,7 +258,7 @@ def spread(t: Trace, a: Elements, sizes: Sequence[Extent], checked: bool = False
 def view(t: Trace, a: InMemory, sizes: Sequence[Extent], strides: Sequence[Expr], offset: Expr) -> InMemory:
     ref = ArrayRef(t.name("a"), a.ref.type, tuple(s.expr for s in sizes), tuple(strides))
     t.emit(View(ref, a.ref, offset))
-    return InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.writeable)
+    return InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.by_rows or len(sizes) < 2, a.writeable)
 
 
 def new_axis(a: Elements, axis: int) -> Elements:
@@ -267,7 +268,7 @@ def new_axis(a: Elements, axis: int) -> Elements:
     def place(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
         return (*index[:axis], *index[axis + 1 :])
 
-    return Elements(a.dtype, sizes, lambda i: a.at(place(i)), lambda i: a.guards(place(i)), a.bases)
+    return Elements(a.dtype, sizes, lambda i: a.at(place(i)), lambda i: a.guards(place(i)), a.bases, a.by_rows)
 
 
 def dropped(a: Elements, axes: Iterable[int]) -> Elements:
@@ -279,7 +280,7 @@ def dropped(a: Elements, axes: Iterable[int]) -> Elements:
         given = iter(index)
         return tuple(ZERO if d in gone else next(given) for d in range(a.ndim))
 
-    return Elements(a.dtype, sizes, lambda i: a.at(place(i)), lambda i: a.guards(place(i)), a.bases)
+    return Elements(a.dtype, sizes, lambda i: a.at(place(i)), lambda i: a.guards(place(i)), a.bases, a.by_rows)
 
 
 def flipped(t: Trace, a: InMemory, axes: Iterable[int]) -> InMemory:
@@ -295,7 +296,8 @@ def flipped(t: Trace, a: InMemory, axes: Iterable[int]) -> InMemory:
 def transposed(a: InMemory, order: list[int]) -> InMemory:
     sizes = tuple(a.sizes[d] for d in order)
     ref = ArrayRef(a.ref.name, a.ref.type, tuple(s.expr for s in sizes), tuple(a.ref.strides[d] for d in order))
-    return InMemory.of(ref, a.dtype, sizes, a.bases, a.writeable)
+    by_rows = a.by_rows if order == sorted(order) else a.ndim < 2
+    return InMemory.of(ref, a.dtype, sizes, a.bases, by_rows, a.writeable)
 
 
 def _product(known: Iterable[Size | None]) -> Size | None:
@@ -315,7 +317,7 @@ def is_contiguous(t: Trace, a: InMemory) -> bool:
 
 def raveled(t: Trace, a: Elements) -> InMemory:
     stored = in_memory(t, a)
-    if not is_contiguous(t, stored):
+    if not is_contiguous(t, stored) or not stored.by_rows:
         raise CannotRoll("ravel of an array that need not lie row by row")
     known = _product([s.known for s in a.sizes])
     count: Expr = ONE
@@ -348,7 +350,7 @@ def reshaped(t: Trace, a: Elements, sizes: tuple[Extent, ...]) -> InMemory:
 
 
 def part_of(t: Trace, a: Any, part: str) -> Any:
-    """`x.real`, `x.imag`: computed, and so not to be written to."""
+    """`x.real`, `x.imag`."""
     if isinstance(a, Number):
         if a.kind != "c":
             return a if part == "real" else Number(cast(Literal(0, _I), a.dtype), a.dtype, a.python)
@@ -359,7 +361,7 @@ def part_of(t: Trace, a: Any, part: str) -> Any:
             return a
         raise CannotRoll("the imaginary part of real numbers")
     real = np.dtype("float32" if a.dtype == np.complex64 else "float64")
-    return Elements(real, a.sizes, lambda i: Apply(part, (a.at(i),), real.name), a.guards, a.bases)
+    return PartOf(real, a.sizes, lambda i: Apply(part, (a.at(i),), real.name), a.guards, a.bases, a.by_rows)
 
 
 # --------------------------------------------------------------------------- indexing
@@ -438,7 +440,9 @@ def _known_length(start: Number | None, stop: Number | None, step: Number, size:
 
 def _items(key: Any, ndim: int) -> list[Any]:
     """An index with one item for each axis; an ellipsis is spelled out."""
-    items = list(key.items) if isinstance(key, Several) else [key]
+    items = list(key.items) if type(key) is Several else [key]
+    if any(isinstance(i, Number) and i.kind == "b" for i in items):
+        raise CannotRoll("a truth value as an index, which makes an axis")
     used = sum(1 if not isinstance(i, Elements) or i.kind != "b" else i.ndim for i in items
                if i != NONE and i != Fixed(...))  # fmt: skip
     if used > ndim:
@@ -463,7 +467,7 @@ def getitem(t: Trace, a: Any, key: Any) -> Any:
             else slice(*(t.constant(p) for p in (key.start, key.stop, key.step)))
         )
         try:
-            return Several(a.items[k]) if isinstance(k, slice) else a.items[k]
+            return type(a)(a.items[k]) if isinstance(k, slice) else a.items[k]
         except (IndexError, TypeError) as error:
             raise CannotRoll("an index of a tuple that is out of range") from error
     if not isinstance(a, Elements):
@@ -528,8 +532,10 @@ def _gathered(t: Trace, a: Elements, items: list[Any]) -> Elements:
         return (*(g for p in parts for g in p.guards(index[:count])), *own)
 
     bases = a.bases.union(*(p.bases for p in parts))
+    by_rows = a.by_rows and all(p.by_rows for p in parts)
+    made = Elements(a.dtype, (*sizes, *rest), lambda i: a.at(places(i)), guards, bases, by_rows)
     # a copy is taken now: what it is taken of may be written to before it is used
-    return in_memory(t, Elements(a.dtype, (*sizes, *rest), lambda i: a.at(places(i)), guards, bases), fresh=True)
+    return in_memory(t, made, fresh=True)
 
 
 def _chosen(t: Trace, a: Elements, mask: Elements) -> Chosen:
@@ -549,7 +555,7 @@ def settled(t: Trace, chosen: Chosen) -> InMemory:
     size = t.variable(_I)
     ref = ArrayRef(t.name("a"), a.dtype.name, (size,), (ONE,))
     t.emit(Choose(ref, index, tuple(s.expr for s in a.sizes), mask.at(index), a.at(index)))
-    return InMemory.of(ref, a.dtype, (Extent(size),), frozenset((t.site(),)))
+    return InMemory.of(ref, a.dtype, (Extent(size),), frozenset((t.site(),)), True)
 
 
 def where_chosen(chosen: Chosen, other: Expr) -> Elements:
@@ -596,6 +602,8 @@ def setitem(t: Trace, a: Any, key: Any, value: Any) -> None:
         if not a.writeable:
             raise CannotRoll("writing to a read-only array")
         if isinstance(value, Elements):
+            if value.ndim:
+                raise CannotRoll("writing an array with axes to one place")
             value = item(t, value, ())
         index = tuple(place(t, i, s) for i, s in zip(items, a.sizes))
         e = _assigned(t, value, a.dtype)
@@ -630,6 +638,13 @@ def _assign_chosen(t: Trace, a: InMemory, mask: Elements, value: Any) -> None:
     _fill(t, a, Elements(a.dtype, a.sizes, at, guards, bases), apart=not (bases & a.bases))
 
 
+def scalar(t: Trace, a: Elements) -> Number:
+    """What an operation makes of arrays without axes: a number."""
+    for guard in a.guards(()):
+        t.emit(Check(guard))
+    return Number(t.let(a.at(()), reads=True), a.dtype)
+
+
 def item(t: Trace, a: Elements, index: Sequence[Any]) -> Number:
     """`a.item()`, or an array of one element as a number."""
     if index:
@@ -640,11 +655,7 @@ def item(t: Trace, a: Elements, index: Sequence[Any]) -> Number:
         for s in a.sizes:
             if not s.is_one:
                 t.emit(Check(Apply("eq", (s.expr, ONE), "bool")))
-        made = (
-            getitem(t, a, Several(tuple(literal(0) for _ in a.sizes)))
-            if a.ndim
-            else Number(t.let(a.at(()), reads=True), a.dtype)
-        )
+        made = getitem(t, a, Several(tuple(literal(0) for _ in a.sizes))) if a.ndim else scalar(t, a)
     if (
         made.kind in "fc"
         and made.dtype.itemsize == (8 if made.kind == "f" else 16)
@@ -702,7 +713,7 @@ def reduced(t: Trace, name: str, a: Elements, axes: tuple[int, ...] | None, keep
         t.emit(Reduce(var, join, index, sizes, value(index), a.guards(index)))
         made: Any = Number(var, dtype)
         if keep:
-            made = full(t, [Extent(ONE, Size.of(1))] * a.ndim, dtype, made)
+            made = full(t, [Extent(ONE, Size.of(1))] * a.ndim, dtype, made, a.by_rows)
         return made
     assert axes is not None
     if name.startswith("arg"):
@@ -712,7 +723,7 @@ def reduced(t: Trace, name: str, a: Elements, axes: tuple[int, ...] | None, keep
     if last and len(axes) == 1 and name == "sum" and dtype.kind in "fc":
         made = _summed_rows(t, a, dtype)
     else:
-        made = full(t, [a.sizes[d] for d in kept], dtype, _beginning(join, dtype))
+        made = full(t, [a.sizes[d] for d in kept], dtype, _beginning(join, dtype), a.by_rows)
         t.emit(Accumulate(made.ref, join, index, sizes, tuple(kept), value(index), a.guards(index)))
     if keep:
         for d in sorted(axes):
@@ -740,7 +751,7 @@ def _beginning(join: str, dtype: np.dtype) -> Any:
 
 def _summed_rows(t: Trace, a: Elements, dtype: np.dtype) -> InMemory:
     """Sums along the last axis: each as a sum of all."""
-    made = new(t, a.sizes[:-1], dtype)
+    made = new(t, a.sizes[:-1], dtype, by_rows=a.by_rows)
     index = t.index(a.ndim)
     inner = SumOf(a.sizes[-1].expr, index[-1], cast(a.at(index), dtype), dtype.name)
     t.emit(Fill(made.ref, index[:-1], inner.expr(), tuple(inner.over(g) for g in a.guards(index))))

@@ -74,9 +74,9 @@ def _roll(
         if name in activation.slots:
             value = activation.slots[name]
             slots[name] = value if isinstance(value, CellValue) else given.of(value)
-            if value in top and isinstance(value, IteratorValue):
-                raise CannotRoll("an iterator that has a name")
-    begun = [given.of(v) for v in top]
+    if any(isinstance(v, IteratorValue) for v in top) and view.instructions[start - 1].op != "CALL":
+        raise CannotRoll("an iterator that others may have")
+    begun = [given.iterator_of(v) if isinstance(v, IteratorValue) else given.of(v) for v in top]
     rounds = _rounds(begun[0]) if begun else None
     if rounds == 0:
         raise CannotRoll("a loop of no rounds")
@@ -166,6 +166,8 @@ def _outputs(values: dict[str, Any]) -> tuple[list[Expr], list[ArrayRef], list[I
             arrays.append(value)
     seen: set[str] = set()
     for array in arrays:
+        if not array.by_rows:
+            raise CannotRoll("an array behind the loop that does not lie row by row")
         if any(b.startswith("given:") for b in array.bases):
             raise CannotRoll("a view that is used behind the loop")
         if array.bases & seen:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from .kinds import (
     FALSE,
     FLOAT,
     INT,
+    LARGE,
     NONE,
+    SMALL_BITS,
     CannotRoll,
     Chosen,
     Counted,
@@ -41,7 +44,7 @@ from .ufuncs import cast, expression, truth_of
 def apply_ufunc(t: Trace, ufunc: np.ufunc, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """`ufunc(*args, out=...)` on numbers and arrays."""
     out = kwargs.pop("out", None)
-    if isinstance(out, Several) and len(out.items) == 1:
+    if type(out) is Several and len(out.items) == 1:
         (out,) = out.items
     if kwargs or ufunc.nout != 1 or not ufunc.nin <= len(args) <= ufunc.nin + 1:
         raise CannotRoll(f"np.{ufunc.__name__} with these arguments")
@@ -62,12 +65,21 @@ def apply_ufunc(t: Trace, ufunc: np.ufunc, args: Sequence[Any], kwargs: dict[str
         made: Any = numbers.of_ufunc(t, ufunc, operands)
     else:
         made = _elementwise(t, ufunc, operands)
+        if not made.ndim:
+            made = elements.scalar(t, made)
     if out is None or out == NONE:
         return made
     if not isinstance(out, InMemory) or not np.can_cast(made.dtype, out.dtype, "same_kind"):
         raise CannotRoll("out= of a number, or of another kind")
-    elements.assign(t, out, made)
+    _put(t, out, made)
     return out
+
+
+def _put(t: Trace, out: Elements, made: Any) -> None:
+    """A ufunc's result into an array: this must have all its axes."""
+    if isinstance(made, Elements) and made.ndim > out.ndim:
+        raise CannotRoll("a result with more axes than the array that it is for")
+    elements.assign(t, out, made)
 
 
 def _operand(value: Any) -> Any:
@@ -80,19 +92,21 @@ def _elementwise(t: Trace, ufunc: np.ufunc, operands: list[Any]) -> Elements:
     *types, result = numbers.ufunc_types(ufunc, operands)
     given = [numbers.fitting(t, o, d) if isinstance(o, Number) else o for o, d in zip(operands, types)]
     sizes, parts = elements.broadcast(t, given)
+    single = not isinstance(parts[-1], Elements)
 
     def at(index: tuple[Expr, ...]) -> Expr:
         args = tuple(cast(p.at(index), d) if isinstance(p, Elements) else p for p, d in zip(parts, types))
-        return expression(ufunc, args, types, result)[0]
+        return expression(ufunc, args, types, result, single)[0]
 
     def guards(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
         args = tuple(cast(p.at(index), d) if isinstance(p, Elements) else p for p, d in zip(parts, types))
-        own = expression(ufunc, args, types, result)[1]
+        own = expression(ufunc, args, types, result, single)[1]
         return (*(g for p in parts if isinstance(p, Elements) for g in p.guards(index)), *own)
 
     at(tuple(Literal(0, "int64") for _ in sizes))  # whether the ufunc is known at all
-    bases = frozenset().union(*(p.bases for p in parts if isinstance(p, Elements)))
-    return Elements(result, sizes, at, guards, bases)
+    arrays = [p for p in parts if isinstance(p, Elements)]
+    bases = frozenset().union(*(p.bases for p in arrays))
+    return Elements(result, sizes, at, guards, bases, all(a.by_rows for a in arrays))
 
 
 def binary(t: Trace, op: str, a: Any, b: Any) -> Any:
@@ -103,8 +117,8 @@ def binary(t: Trace, op: str, a: Any, b: Any) -> Any:
         return numbers.binary(t, op, a, b)
     if isinstance(a, (Number, Elements, Chosen)) and isinstance(b, (Number, Elements, Chosen)):
         return apply_ufunc(t, numbers.UFUNCS[op], [a, b], {})
-    if isinstance(a, Several) and isinstance(b, Several) and op == "+":
-        return Several((*a.items, *b.items))
+    if isinstance(a, Several) and type(a) is type(b) and op == "+":
+        return type(a)((*a.items, *b.items))
     raise CannotRoll(f"`{op}` of {type(a).__name__} and {type(b).__name__}")
 
 
@@ -117,7 +131,7 @@ def inplace(t: Trace, op: str, a: Any, b: Any) -> Any:
     made = binary(t, op, a, b)
     if not np.can_cast(made.dtype, a.dtype, "same_kind"):
         raise CannotRoll(f"`{op}=` of {made.dtype} into {a.dtype}")
-    elements.assign(t, a, made)
+    _put(t, a, made)
     return a
 
 
@@ -186,7 +200,7 @@ def _moment(t: Trace, name: str, a: Elements, axes: tuple[int, ...] | None, keep
         raise CannotRoll(f"{name} of {a.dtype}")
     if a.kind in "biu":
         given = a
-        a = Elements(FLOAT, a.sizes, lambda i: cast(given.at(i), FLOAT), a.guards, a.bases)
+        a = Elements(FLOAT, a.sizes, lambda i: cast(given.at(i), FLOAT), a.guards, a.bases, a.by_rows)
     elif not isinstance(a, InMemory):
         a = elements.in_memory(t, a) if name != "mean" else a
     count = _count(t, a, axes)
@@ -220,6 +234,19 @@ def _dot(t: Trace, a: Any, b: Any) -> Any:
     raise CannotRoll("np.dot of stacks of matrices")
 
 
+def _inner(t: Trace, a: Any, b: Any) -> Any:
+    """`np.inner(a, b)` of vectors: of matrices it is another sum than np.dot's."""
+    if any(isinstance(x, Elements) and x.ndim != 1 for x in (a, b)):
+        raise CannotRoll("np.inner of matrices")
+    return _dot(t, a, b)
+
+
+def _vdot(t: Trace, a: Any, b: Any) -> Any:
+    if "c" in (a.kind, b.kind):
+        raise CannotRoll("np.vdot of complex numbers")
+    return _inner(t, a, b)
+
+
 def _outer(ufunc: np.ufunc) -> Rule:
     def apply(t: Trace, a: Any, b: Any) -> Any:
         left, right = _array(t, a), _array(t, b)
@@ -247,7 +274,8 @@ def _new(value: Any) -> Rule:
 
 def _new_like(value: Any) -> Rule:
     def apply(t: Trace, a: Any, dtype: Any = NONE) -> Any:
-        return elements.full(t, _array(t, a).sizes, t.dtype(dtype, _array(t, a).dtype), value)
+        like = _array(t, a)
+        return elements.full(t, like.sizes, t.dtype(dtype, like.dtype), value, like.by_rows)
 
     return apply
 
@@ -294,8 +322,9 @@ def _where(t: Trace, condition: Any, *choices: Any) -> Any:
     def guards(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
         return tuple(g for p in parts if isinstance(p, Elements) for g in p.guards(index))
 
-    bases = frozenset().union(*(p.bases for p in parts if isinstance(p, Elements)))
-    return Elements(dtype, sizes, at, guards, bases)
+    arrays = [p for p in parts if isinstance(p, Elements)]
+    bases = frozenset().union(*(p.bases for p in arrays))
+    return Elements(dtype, sizes, at, guards, bases, all(a.by_rows for a in arrays))
 
 
 def _clip(t: Trace, a: Any, low: Any = NONE, high: Any = NONE) -> Any:
@@ -305,7 +334,13 @@ def _clip(t: Trace, a: Any, low: Any = NONE, high: Any = NONE) -> Any:
 
 
 def _copy(t: Trace, a: Any) -> Any:
+    """`np.copy(a)`, which keeps the order of the axes in memory."""
     return elements.in_memory(t, _array(t, a), fresh=True)
+
+
+def _copy_by_rows(t: Trace, a: Any) -> Any:
+    """`a.copy()`."""
+    return elements.in_memory(t, replace(_array(t, a), by_rows=True), fresh=True)
 
 
 def _array_of(t: Trace, a: Any, dtype: Any = NONE) -> Any:
@@ -319,11 +354,31 @@ def _astype(t: Trace, a: Any, dtype: Any, copy: Any = None) -> Any:
     wanted = t.dtype(dtype, None)
     if isinstance(a, Number):
         return scalar_of(t, wanted, a)
+    if copy is not None and not t.constant(copy) and wanted == a.dtype:
+        return a
     if a.kind == "c" != wanted.kind or a.kind == "f" and wanted.kind in "iu":
         raise CannotRoll(f"a cast from {a.dtype} to {wanted}")
     return elements.in_memory(
-        t, Elements(wanted, a.sizes, lambda i: cast(a.at(i), wanted), a.guards, a.bases), fresh=True
+        t, Elements(wanted, a.sizes, lambda i: cast(a.at(i), wanted), a.guards, a.bases, a.by_rows), fresh=True
     )
+
+
+def _as_array(t: Trace, a: Any, dtype: Any = NONE) -> Any:
+    """`np.asarray(a)`: the array itself where it is one of the type."""
+    same = isinstance(a, Elements) and t.dtype(dtype, a.dtype) == a.dtype
+    return a if same else _array_of(t, a, dtype)
+
+
+def _conjugate(t: Trace, a: Any) -> Any:
+    """`a.conj()`: an array of real numbers itself, unlike `np.conj(a)`."""
+    return a if a.kind != "c" else apply_ufunc(t, np.conjugate, [a], {})
+
+
+def _round(t: Trace, a: Any) -> Any:
+    """`a.round()`, to whole numbers."""
+    if a.kind == "b":
+        raise CannotRoll("round() of truth values")
+    return _copy(t, a) if a.kind in "iu" else apply_ufunc(t, np.rint, [a], {})
 
 
 def _flip(t: Trace, a: Any, axis: Any = NONE) -> Any:
@@ -357,12 +412,12 @@ _REDUCTIONS = "sum prod max min mean any all std var argmax argmin".split()
 FUNCTIONS: dict[Any, Rule] = {
     **{getattr(np, name): _reduction(name) for name in _REDUCTIONS},
     np.amax: _reduction("max"), np.amin: _reduction("min"),
-    np.dot: _dot, np.matmul: lambda t, a, b: binary(t, "@", a, b), np.vdot: _dot, np.inner: _dot,
+    np.dot: _dot, np.matmul: lambda t, a, b: binary(t, "@", a, b), np.vdot: _vdot, np.inner: _inner,
     np.outer: _outer_product,
     np.zeros: _new(0), np.empty: _new(None), np.ones: _new(1), np.full: _full,
     np.zeros_like: _new_like(0), np.empty_like: _new_like(None), np.ones_like: _new_like(1),
     np.arange: _arange, np.where: _where, np.clip: _clip, np.copy: _copy, np.array: _array_of,
-    np.asarray: lambda t, a, dtype=NONE: a if isinstance(a, Elements) and dtype == NONE else _array_of(t, a, dtype),
+    np.asarray: _as_array,
     np.flip: _flip, np.transpose: _transpose,
     np.real: lambda t, a: elements.part_of(t, a, "real"), np.imag: lambda t, a: elements.part_of(t, a, "imag"),
     np.reshape: lambda t, a, shape: elements.reshaped(t, _array(t, a), t.shape(shape)),
@@ -374,14 +429,13 @@ CHOSEN_METHODS = frozenset(_REDUCTIONS)
 
 METHODS: dict[str, Rule] = {
     **{name: _reduction(name) for name in _REDUCTIONS},
-    "dot": _dot, "copy": _copy, "astype": _astype, "transpose": _transpose, "clip": _clip,
+    "dot": _dot, "copy": _copy_by_rows, "astype": _astype, "transpose": _transpose, "clip": _clip,
     "fill": lambda t, a, value: _fill(t, a, value),
     "item": lambda t, a, *i: elements.item(t, a, i),
-    "conj": lambda t, a: apply_ufunc(t, np.conjugate, [a], {}),
-    "conjugate": lambda t, a: apply_ufunc(t, np.conjugate, [a], {}),
+    "conj": _conjugate, "conjugate": _conjugate,
     "reshape": lambda t, a, *shape: elements.reshaped(t, a, t.shape(shape[0] if len(shape) == 1 else Several(shape))),
     "ravel": lambda t, a: elements.raveled(t, a), "flatten": lambda t, a: _copy(t, elements.raveled(t, a)),
-    "round": lambda t, a: apply_ufunc(t, np.rint, [a], {}),
+    "round": _round,
 }  # fmt: skip
 
 
@@ -427,7 +481,7 @@ def _abs(t: Trace, a: Any) -> Any:
 
 def _convert(wanted: type) -> Rule:
     def apply(t: Trace, a: Any = None) -> Any:
-        if isinstance(a, Elements):
+        if isinstance(a, Elements) and not a.ndim:
             a = elements.item(t, a, ())
         if not isinstance(a, Number):
             raise CannotRoll(f"{wanted.__name__}() of this")
@@ -437,7 +491,10 @@ def _convert(wanted: type) -> Rule:
 
 
 def _enumerate(t: Trace, a: Any, start: Any = None) -> Any:
-    return Counted(t.iterator(a), literal(0) if start is None else numbers.as_index(t, start))
+    count = literal(0) if start is None else numbers.as_index(t, start)
+    if count.bits > SMALL_BITS:
+        t.emit(Check(Apply("inside", (count.expr, Literal(LARGE, "int64")), "bool")))
+    return Counted(t.iterator(a), replace(count, bits=min(count.bits, SMALL_BITS)))
 
 
 def _pow(t: Trace, a: Any, b: Any) -> Any:

@@ -14,11 +14,11 @@ from ....machine.frames import view_of
 from ....values.base import Value
 from ....values.constant import ConstantValue
 from ....values.functions import CellValue, FunctionValue
-from ....values.iterators import EnumerateValue, RangeIterator, ZipValue
+from ....values.iterators import EnumerateValue, IteratorValue, RangeIterator, ZipValue
 from ....values.number import NumberValue
 from ....values.sequences import TupleValue
 from ....values.symint import SymIntValue
-from ..arrays import Array
+from ..arrays import Array, PartStorage
 from ..inputs import number_array
 from ..values import RowIterator, UfuncValue
 from . import functions
@@ -85,6 +85,8 @@ class Given:
 
     def of(self, value: Value) -> Any:
         """A Value as the tracer knows it."""
+        if isinstance(value, IteratorValue):
+            raise CannotRoll("an iterator that has a name")
         found = self._made.get(value)
         if found is None:
             found = self._made[value] = self._convert(value)
@@ -94,6 +96,8 @@ class Given:
         if isinstance(value, Array):
             if value.parent is not None and not isinstance(value.parent, Array):
                 raise CannotRoll("memory of another framework")
+            if isinstance(value.storage, PartStorage):
+                raise CannotRoll("a view of the parts of complex numbers")
             return self._scalar(value) if value.scalar else self._array(value)
         if isinstance(value, NumberValue):
             if type(value.hint) is int and value.can_be_size:
@@ -105,6 +109,12 @@ class Given:
             return Several(tuple(self.of(v) for v in value.items(self.ev)))
         if type(value) is ConstantValue:
             return self._constant(value.value)
+        if isinstance(value, Value):
+            return Outside(value)
+        return value
+
+    def iterator_of(self, value: Value) -> Any:
+        """An iterator that nobody else has."""
         if isinstance(value, RangeIterator):
             left = value.left
             return Walk(self._int(left.start), self._int(left.stop), left.step)
@@ -112,12 +122,10 @@ class Given:
             array = self.of(value.owner)
             return Rows(array, literal(value.position))
         if isinstance(value, EnumerateValue):
-            return Counted(self.of(value.inner), literal(value.count))
+            return Counted(self.iterator_of(value.inner), literal(value.count))
         if isinstance(value, ZipValue) and not value.strict:
-            return Zipped(tuple(self.of(v) for v in value.inner))
-        if isinstance(value, Value):
-            return Outside(value)
-        return value
+            return Zipped(tuple(self.iterator_of(v) for v in value.inner))
+        raise CannotRoll(f"iterating over {value.describe()}")
 
     def _constant(self, value: Any) -> Any:
         if type(value) is int:
@@ -166,7 +174,13 @@ class Given:
         base = f"given:{len(self.arrays)}"
         self.arrays.append(ref)
         self.array_args.append(value)
-        return InMemory.of(ref, dtype, sizes, frozenset((base,)), value.writeable, base)
+        by_rows = len(sizes) < 2 or self._by_rows(value)
+        return InMemory.of(ref, dtype, sizes, frozenset((base,)), by_rows, value.writeable, base)
+
+    def _by_rows(self, value: Array) -> bool:
+        """Whether the axes are ordered in memory as they are counted, and arrays like this one will be laid out row by row."""
+        steps = [abs(self.ev.hint(step)) for size, step in zip(value.shape, value.strides) if size != 1]
+        return 0 not in steps and steps == sorted(steps, reverse=True)
 
     # ------------------------------------------------------------ objects
 

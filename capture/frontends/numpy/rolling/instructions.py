@@ -17,12 +17,18 @@ from .kinds import (
     NULL,
     CannotRoll,
     Chosen,
+    Counted,
     Elements,
     Fixed,
+    Listed,
     Number,
     Part,
+    PartOf,
+    Rows,
     Several,
     Trace,
+    Walk,
+    Zipped,
     literal,
     plain,
 )
@@ -87,7 +93,11 @@ def _store_fast(t: Evaluation, frame: Frame, name: str) -> None:
 
 
 def _object(t: Evaluation, value: Any) -> Any:
-    """An expression as the array that it would be in Python."""
+    """What a value is once it has a name: an expression is the array that it would be in Python."""
+    if isinstance(value, (Walk, Rows, Counted, Zipped)):
+        raise CannotRoll("an iterator that has a name")
+    if isinstance(value, PartOf):
+        raise CannotRoll("a view of the parts of complex numbers")
     if isinstance(value, Chosen):
         return elements.settled(t, value)
     return elements.in_memory(t, value) if isinstance(value, Elements) else value
@@ -251,7 +261,9 @@ def _swap(t: Evaluation, frame: Frame, n: int) -> None:
 
 @_op("POP_TOP")
 def _pop_top(t: Evaluation, frame: Frame, arg: Any) -> None:
-    _object(t, frame.stack.pop())
+    value = frame.stack.pop()
+    if isinstance(value, (Elements, Chosen)):
+        _object(t, value)
 
 
 @_op("PUSH_NULL")
@@ -283,8 +295,9 @@ def _call(t: Evaluation, frame: Frame, arg: Any) -> None:
 def _build_tuple(t: Evaluation, frame: Frame, n: int) -> None:
     if frame.view.instructions[frame.pc - 1].op == "BUILD_LIST" and not n:
         raise CannotRoll("a list that grows")
+    kind = Several if frame.view.instructions[frame.pc - 1].op == "BUILD_TUPLE" else Listed
     items = _take(frame, n)
-    frame.stack.append(Several(tuple(_object(t, i) for i in items)))
+    frame.stack.append(kind(tuple(_object(t, i) for i in items)))
 
 
 @_op("LIST_EXTEND")

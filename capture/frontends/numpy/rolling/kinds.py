@@ -101,6 +101,7 @@ class Elements:
 
     guards: what must hold at an index for the expression to be defined there
     bases:  the arrays that it reads (see `InMemory`)
+    by_rows: whether NumPy would lay it out row by row; else in an order that is not followed
     """
 
     dtype: np.dtype
@@ -108,6 +109,7 @@ class Elements:
     at: Callable[[Index], Expr]
     guards: Callable[[Index], tuple[Expr, ...]] = lambda index: ()
     bases: frozenset[str] = frozenset()
+    by_rows: bool = True
 
     @property
     def ndim(self) -> int:
@@ -130,9 +132,16 @@ class InMemory(Elements):
     identity: str = ""
 
     @staticmethod
-    def of(ref: ArrayRef, dtype: np.dtype, sizes: tuple[Extent, ...], bases: frozenset[str], writeable: bool = True,
-           identity: str = "") -> InMemory:  # fmt: skip
-        return InMemory(dtype, sizes, lambda index: Load(ref, index), lambda index: (), bases, ref, writeable, identity)
+    def of(ref: ArrayRef, dtype: np.dtype, sizes: tuple[Extent, ...], bases: frozenset[str], by_rows: bool,
+           writeable: bool = True, identity: str = "") -> InMemory:  # fmt: skip
+        return InMemory(
+            dtype, sizes, lambda index: Load(ref, index), lambda index: (), bases, by_rows, ref, writeable, identity
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PartOf(Elements):
+    """The real or imaginary parts of complex numbers: computed here, in NumPy a view of the memory of these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +186,11 @@ class Several:
     """A tuple."""
 
     items: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Listed(Several):
+    """A list, which nothing is done to: as an index it is no tuple."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ What Python or NumPy would raise, warn of, or answer with another type is checke
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -62,6 +61,9 @@ def fitting(t: Trace, number: Number, dtype: np.dtype) -> Expr:
                     )
                 )
             )
+    if number.python and isinstance(number.expr, Literal) and dtype in (np.float32, np.complex64):
+        if np.isfinite(number.expr.value) and not abs(number.expr.value) <= np.finfo(np.float32).max:
+            raise CannotRoll(f"a number that is beyond {dtype}")  # NumPy warns
     return cast(number.expr, dtype)
 
 
@@ -69,6 +71,10 @@ def binary(t: Trace, op: str, a: Number, b: Number) -> Number:
     """`a op b` of two numbers."""
     if a.python and b.python:
         return _python_binary(t, op, a, b)
+    if op == "**":
+        x, y, result = ufunc_types(np.power, [a, b])
+        if result.kind == "f":  # np.power is a square root where the exponent is a half, this is not
+            return Number(t.let(Apply("pow", (fitting(t, a, x), fitting(t, b, y)), result.name)), result)
     return of_ufunc(t, UFUNCS[op], [a, b])
 
 
@@ -273,6 +279,8 @@ def converted(t: Trace, a: Number, wanted: type) -> Number:
         return Number(truth(t, a), BOOL, True)
     if a.kind == "c":
         raise CannotRoll(f"{wanted.__name__}() of a complex number")
+    if a.python and a.kind == "i" and wanted is int:
+        return a
     if wanted is float:
         return a if a.python and a.kind == "f" else Number(t.let(cast(a.expr, FLOAT)), FLOAT, True)
     if a.kind in "ib":
@@ -297,7 +305,7 @@ def converted(t: Trace, a: Number, wanted: type) -> Number:
 def as_index(t: Trace, value: Any) -> Number:
     """A number as an index or a size. Raises CannotRoll for what is none."""
     if isinstance(value, Number) and value.kind in "iu" and (value.python or value.dtype.itemsize <= 8):
-        return value if value.dtype == INT else converted(t, value, int)
+        return converted(t, value, int)
     if isinstance(value, Number) and value.kind == "b" and value.python:
         return converted(t, value, int)
     raise CannotRoll("an index that is no integer")
@@ -319,6 +327,9 @@ def smallest(t: Trace, numbers: list[Number], largest: bool) -> Number:
 def absolute(t: Trace, a: Number) -> Number:
     """`abs(a)`."""
     if not a.python:
+        if a.kind == "i":  # of the smallest there is none, of which NumPy's scalars warn
+            smallest = Literal(int(np.iinfo(a.dtype).min), a.dtype.name)
+            t.emit(Check(Apply("ne", (a.expr, smallest), "bool")))
         return of_ufunc(t, np.absolute, [a])
     if a.kind == "f":
         return Number(t.let(Apply("fabs", (a.expr,), "float64")), FLOAT, True)
@@ -333,8 +344,8 @@ def absolute(t: Trace, a: Number) -> Number:
 
 def of_math(t: Trace, name: str, a: Number) -> Number:
     """A function of Python's math module: it raises where C gives NaN or infinity."""
-    if a.kind == "c" or not math.__dict__.get(name):
-        raise CannotRoll(f"math.{name} of a complex number")
+    if not isinstance(a, Number) or a.kind == "c":
+        raise CannotRoll(f"math.{name} of what is no real number")
     e = t.let(Apply({"fabs": "fabs"}.get(name, name), (cast(a.expr, FLOAT),), "float64"))
     t.emit(Check(Apply("isfinite", (e,), "bool")))
     return Number(e, FLOAT, True)

@@ -50,11 +50,13 @@ from .kinds import (
     Extent,
     Fixed,
     InMemory,
+    Listed,
     Method,
     Null,
     Number,
     Outside,
     Part,
+    PartOf,
     Pending,
     Rows,
     Several,
@@ -168,7 +170,7 @@ class Tracer:
             return value.expr.value
         if isinstance(value, Number) and value.known is not None and value.known.number is not None:
             return value.known.number
-        if isinstance(value, Several):
+        if type(value) is Several:
             return tuple(self.constant(v) for v in value.items)
         raise CannotRoll("a number that decides about shapes and is computed in the loop")
 
@@ -237,7 +239,7 @@ class Tracer:
                     self.emit(Check(Apply("gt", (n.expr, Literal(-LARGE, "int64")), "bool")))
             start, stop = (replace(unknown(n), bits=SMALL_BITS) for n in (value.start, value.stop))
             return Walk(start, stop, value.step)
-        if isinstance(value, Elements) and value.ndim:
+        if isinstance(value, Elements) and value.ndim and not isinstance(value, PartOf):
             return Rows(elements.in_memory(self, value), literal(0))
         raise CannotRoll(f"iterating over {type(value).__name__}")
 
@@ -296,6 +298,8 @@ class Tracer:
             return (made,), made
         if isinstance(value, Chosen):
             value = elements.settled(self, value)
+        if isinstance(value, PartOf):
+            raise CannotRoll("a view of the parts of complex numbers")
         if isinstance(value, Elements):
             return self._canonical_array(elements.in_memory(self, value), path, keep, moves)
         if isinstance(value, (Fixed, Null)):
@@ -325,7 +329,7 @@ class Tracer:
     def _canonical_array(self, a: InMemory, path: str, keep: bool, moves: _Moves) -> tuple[Any, Any]:
         invariant = self.given.is_invariant
         if keep and self.given.is_array(a.ref) and all(invariant(e) for e in (*a.ref.sizes, *a.ref.strides)):
-            return ("array", a.ref, tuple(s.known for s in a.sizes), a.bases, a.writeable, a.identity), a
+            return ("array", a.ref, tuple(s.known for s in a.sizes), a.bases, a.by_rows, a.writeable, a.identity), a
         sizes, strides = [], []
         for d, (size, stride) in enumerate(zip(a.sizes, a.ref.strides)):
             if not invariant(size.expr):
@@ -338,10 +342,10 @@ class Tracer:
                 stride = var
             sizes.append(size)
             strides.append(stride)
-        ref = ArrayRef(f"{path}_{a.ref.type}", a.ref.type, tuple(s.expr for s in sizes), tuple(strides))
+        ref = ArrayRef(f"{path}_{a.ref.type}s", a.ref.type, tuple(s.expr for s in sizes), tuple(strides))
         moves.arrays.append((ref, a.ref))
-        made = InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.writeable, a.identity)
-        return ("array", ref, tuple(s.known for s in sizes), a.bases, a.writeable, a.identity), made
+        made = InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.by_rows, a.writeable, a.identity)
+        return ("array", ref, tuple(s.known for s in sizes), a.bases, a.by_rows, a.writeable, a.identity), made
 
     def edge(self, frames: list[Frame]) -> Edge:
         """A jump to where the innermost of the frames stands."""
@@ -568,6 +572,7 @@ class Tracer:
         blocks = [
             Block(tuple(block.statements), ends.get(number, block.end)) for number, block in enumerate(self.blocks)
         ]
+        blocks[0] = replace(blocks[0], statements=(*self.given.assumed, *blocks[0].statements))
         return Program(
             tuple(self.given.numbers),
             tuple(self.given.arrays),
@@ -584,7 +589,7 @@ class _Moves:
 
 
 _PARTS: dict[type, tuple[str, ...]] = {
-    Several: ("items",), Part: ("start", "stop", "step"), Method: ("owner", "name"), Counting: ("start", "stop", "step"),
+    Several: ("items",), Listed: ("items",), Part: ("start", "stop", "step"), Method: ("owner", "name"), Counting: ("start", "stop", "step"),
     Walk: ("at", "stop", "step"), Rows: ("array", "at"), Counted: ("inner", "at"), Zipped: ("parts",), Pending: ("it",),
 }  # fmt: skip
 

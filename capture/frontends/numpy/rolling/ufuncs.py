@@ -44,9 +44,12 @@ _FLOAT_BINARY = {
 
 
 def expression(
-    ufunc: np.ufunc, args: tuple[Expr, ...], types: Sequence[np.dtype], result: np.dtype
+    ufunc: np.ufunc, args: tuple[Expr, ...], types: Sequence[np.dtype], result: np.dtype, single: bool = True
 ) -> tuple[Expr, tuple[Expr, ...]]:
-    """What a ufunc computes of operands of its types, and what must hold for it. Raises CannotRoll for one that is in no table."""
+    """What a ufunc computes of operands of its types, and what must hold for it. Raises CannotRoll for one that is in no table.
+
+    single: the last operand is a number
+    """
     kind, name = types[0].kind, result.name
     zero = Literal(0, types[-1].name)
 
@@ -60,6 +63,8 @@ def expression(
     if ufunc in _ORDER:
         if kind == "c" and ufunc not in (np.equal, np.not_equal):
             raise CannotRoll("the order of complex numbers")
+        if types[0] != types[1]:
+            raise CannotRoll(f"the order of {types[0]} and {types[1]}")
         return made(_ORDER[ufunc])
     if ufunc is np.true_divide and kind in "fc":
         return made("div")
@@ -116,7 +121,7 @@ def expression(
     if ufunc in _FLOAT_BINARY and kind == "f":
         return made(_FLOAT_BINARY[ufunc])
     if ufunc is np.power:
-        return _power(args, types, name)
+        return _power(args, types, name, single)
     if ufunc is np.conjugate:
         return (args[0], ()) if kind != "c" else made("conj")
     raise CannotRoll(f"np.{ufunc.__name__} of {types[0]}")
@@ -127,7 +132,7 @@ def truth_of(e: Expr, dtype: np.dtype) -> Expr:
     return e if dtype.kind == "b" else Apply("ne", (e, cast(Literal(0, "int64"), dtype)), "bool")
 
 
-def _power(args: tuple[Expr, ...], types: Sequence[np.dtype], name: str) -> tuple[Expr, tuple[Expr, ...]]:
+def _power(args: tuple[Expr, ...], types: Sequence[np.dtype], name: str, single: bool) -> tuple[Expr, tuple[Expr, ...]]:
     base, exponent = args
     kind = types[0].kind
     if isinstance(exponent, Literal) and kind in "ifuc":
@@ -141,7 +146,13 @@ def _power(args: tuple[Expr, ...], types: Sequence[np.dtype], name: str) -> tupl
         if value == -1 and kind == "f":
             return Apply("div", (Literal(1.0, name), base), name), ()
     if kind == "f":
-        return Apply("pow", args, name), ()
+        power = Apply("pow", args, name)
+        if not single or isinstance(exponent, Literal):
+            return power, ()
+        # of infinity and of -0.0 a square root is another number
+        half = Apply("eq", (exponent, Literal(0.5, name)), "bool")
+        root = Apply("sqrt", (Apply("where", (half, base, Literal(1.0, name)), name),), name)
+        return Apply("where", (half, root, power), name), ()
     if kind in "iu":
         natural = (Apply("ge", (exponent, Literal(0, types[1].name)), "bool"),) if kind == "i" else ()
         return Apply("power_int", args, name), natural
