@@ -165,7 +165,8 @@ def _cheapest(
         elif isinstance(n.meta, tuple):
             cost = math.inf
         else:
-            cost = 0.0 if n in kept else _UNWANTED if n in outputs else 1.0 + size(n)
+            # a view is made again from what it shows, which lies in memory anyway
+            cost = 0.0 if n in kept else _UNWANTED if n in outputs else 1.0 + (n.op.kind == "view") + size(n)
         network.connect(2 * k, 2 * k + 1, cost)
         if not is_repeatable(n) or n in kept:
             network.connect(source, 2 * k)
