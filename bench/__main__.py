@@ -3,7 +3,8 @@
 Every cold figure comes from a fresh process with empty caches, every warm one from a second process with the caches of the
 first; steady times are medians, taken in turns with eager in the same process. Ratios are what to quote.
 
-`python -m bench models` compares whole models, `python -m bench train` steps of their training, `python -m bench functions` NumPy functions; `python -m bench capture`, `python -m bench calls`, `python -m bench cpu` and
+`python -m bench models` compares whole models, `python -m bench train` steps of their training, `python -m bench functions` NumPy functions,
+`python -m bench numpy` NumPy programs with loops; `python -m bench capture`, `python -m bench calls`, `python -m bench cpu` and
 `python -m bench bytes` measure capture, the overhead of a call, products and kernels against the machine's limits, and what is moved to and
 from memory beside the least; see there.
 """
@@ -11,6 +12,7 @@ from memory beside the least; see there.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import json
 import platform
@@ -53,7 +55,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 #: measurements of one stage, by the first argument
 STAGES = {
-    "models": models.main, "train": train.main, "functions": functions.main, "coverage": coverage.main, "capture": capture_speed.main, "calls": call_overhead.main, "cpu": cpu.main, "bytes": traffic.main
+    "models": models.main, "train": train.main, "functions": functions.main, "numpy": functools.partial(functions.main, zoo="numpy"), "coverage": coverage.main, "capture": capture_speed.main, "calls": call_overhead.main, "cpu": cpu.main, "bytes": traffic.main
 }  # fmt: skip
 
 

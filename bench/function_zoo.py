@@ -18,11 +18,14 @@ MILLION = 1 << 20
 
 @dataclass(frozen=True)
 class Program:
-    """inputs: the arguments, from a generator of random numbers; numexpr: the same in numexpr's language, "" where it has none"""
+    """inputs: the arguments, from a generator of random numbers; numexpr: the same in numexpr's language, "" where it has none
+    writes: it may write to its arguments: each call gets copies
+    """
 
     function: Callable[..., Any]
     inputs: Callable[[np.random.Generator], tuple[Any, ...]]
     numexpr: str = ""
+    writes: bool = False
 
 
 #: by name

@@ -1,9 +1,11 @@
 """`python -m bench functions`: NumPy functions over one to eight million elements, against NumPy, numexpr, Numba and JAX.
+`python -m bench numpy`: NumPy programs with loops, against NumPy and Numba.
 
-    python -m bench functions [NAME ...] [--systems numexpr,numba,jax,...] [--threads N[,N...]] [--budget S] [--json FILE]
+    python -m bench functions|numpy [NAME ...] [--systems numexpr,numba,jax,...] [--threads N[,N...]] [--budget S] [--json FILE]
 
-The programs are `bench/function_zoo.py`'s, and every system gets the same one: Numba with `@njit(parallel=True)`, JAX jitted, with 64-bit
-types and its arguments on its side beforehand, numexpr the string that stands beside it. A system that is not installed, or cannot run a program, is
+The programs are those of `bench/function_zoo.py` and `bench/loop_zoo.py`, and every system gets the same one: Numba with `@njit(parallel=True)` (loops
+in order: without `parallel`), JAX jitted, with 64-bit types and its arguments on its side beforehand, numexpr the string that stands beside it. What
+a program of the second kind may write to is copied for each call, which every system's time has in it. A system that is not installed, or cannot run a program, is
 left out and named. Each program runs in a fresh process that may use as many processors as it has threads, and in which the systems
 take turns; a ratio is the median over the rounds, with its quartiles. With one thread times are processor time of the whole process, so that
 a busy machine disturbs them less. `difference` is the largest from NumPy's result, as a share of its largest element.
@@ -30,11 +32,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from .function_zoo import PROGRAMS, Program
+from . import function_zoo, loop_zoo
+from .function_zoo import Program
 from .measure import in_fresh_process, quartiles, samples, seconds
 
 #: besides NumPy itself
-SYSTEMS = ("quern", "numba", "jax", "numexpr")
+SYSTEMS = {"functions": ("quern", "numba", "jax", "numexpr"), "numpy": ("quern", "numba")}
+ZOOS = {"functions": function_zoo.PROGRAMS, "numpy": loop_zoo.PROGRAMS}
 
 
 #: how far a result may be from NumPy's, as a share of its largest element: float32 sums of millions
@@ -45,18 +49,31 @@ class CannotRun(Exception):
     """A system has no way to say a program, or means something else by it."""
 
 
+def _given(program: Program, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of one call."""
+    return tuple(x.copy() if isinstance(x, np.ndarray) else x for x in inputs) if program.writes else inputs
+
+
 def _quern(program: Program, inputs: tuple[Any, ...], threads: int) -> Callable[[], Any]:
     import quern
 
     compiled = quern.compile(program.function, fullgraph=True, options={"threads": threads})
-    return lambda: compiled(*inputs)
+    return lambda: compiled(*_given(program, inputs))
 
 
 def _numba(program: Program, inputs: tuple[Any, ...], threads: int) -> Callable[[], Any]:
     import numba
 
-    compiled = numba.njit(parallel=True, fastmath=False)(program.function)
-    return lambda: compiled(*inputs)
+    function = program.function
+    helpers = {
+        k: numba.njit(v)
+        for k, v in function.__globals__.items()
+        if k in function.__code__.co_names and inspect.isfunction(v)
+    }
+    if helpers:
+        function = types.FunctionType(function.__code__, {**function.__globals__, **helpers})
+    compiled = numba.njit(parallel=not program.writes, fastmath=False)(function)
+    return lambda: compiled(*_given(program, inputs))
 
 
 def _jax(program: Program, inputs: tuple[Any, ...], threads: int) -> Callable[[], Any]:
@@ -84,19 +101,21 @@ MAKE = {"quern": _quern, "numba": _numba, "jax": _jax, "numexpr": _numexpr}
 
 def difference(got: Any, wanted: Any) -> float:
     """Largest absolute difference as a share of the largest element, over all parts of the results. NaN where shapes differ."""
+    if wanted is None:
+        return 0.0
     if isinstance(wanted, tuple):
         return max((difference(g, w) for g, w in zip(got, wanted, strict=True)), default=0.0)
-    g, w = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
+    g, w = (np.asarray(x, np.result_type(x, np.float64)) for x in (got, wanted))
     if g.shape != w.shape:
         return float("nan")
     return float(np.abs(g - w).max() / (np.abs(w).max() or 1.0))
 
 
-def measure(name: str, systems: Sequence[str], threads: int, budget: float) -> dict[str, Any]:
+def measure(zoo: str, name: str, systems: Sequence[str], threads: int, budget: float) -> dict[str, Any]:
     """One program in this process: first calls, medians, NumPy's time over each system's, quern's speed over each system's."""
-    program = PROGRAMS[name]
+    program = ZOOS[zoo][name]
     inputs = program.inputs(np.random.default_rng(0))
-    calls: dict[str, Callable[[], Any]] = {"numpy": lambda: program.function(*inputs)}
+    calls: dict[str, Callable[[], Any]] = {"numpy": lambda: program.function(*_given(program, inputs))}
     wanted = calls["numpy"]()
     cold, differences, cannot = {}, {}, {}
     for system in systems:
@@ -127,10 +146,10 @@ def measure(name: str, systems: Sequence[str], threads: int, budget: float) -> d
     }
 
 
-def run(name: str, systems: Sequence[str], threads: int, budget: float) -> dict[str, Any]:
+def run(zoo: str, name: str, systems: Sequence[str], threads: int, budget: float) -> dict[str, Any]:
     """The figures of one program from a fresh process with empty caches."""
     with tempfile.TemporaryDirectory() as cache:
-        arguments = (name, ",".join(systems), str(threads), str(budget))
+        arguments = (zoo, name, ",".join(systems), str(threads), str(budget))
         return {
             "program": name,
             "threads": threads,
@@ -181,16 +200,17 @@ def summary(rows: Sequence[dict[str, Any]], systems: Sequence[str]) -> dict[str,
     return made
 
 
-def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench functions", description=__doc__)
-    parser.add_argument("programs", nargs="*", metavar="NAME", help=f"default: all of {', '.join(PROGRAMS)}")
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help=f"default: {','.join(SYSTEMS)}")
+def main(argv: list[str], zoo: str = "functions") -> None:
+    programs, systems_known = ZOOS[zoo], SYSTEMS[zoo]
+    parser = argparse.ArgumentParser(prog=f"python -m bench {zoo}", description=__doc__)
+    parser.add_argument("programs", nargs="*", metavar="NAME", help=f"default: all of {', '.join(programs)}")
+    parser.add_argument("--systems", default=",".join(systems_known), help=f"default: {','.join(systems_known)}")
     parser.add_argument("--threads", default="1,2", help="one run for each number; default: 1,2")
     parser.add_argument("--budget", type=float, default=2.0, help="seconds of steady timing of each program")
     parser.add_argument("--json", type=Path, help="write the rows there too")
     options = parser.parse_args(argv)
     asked = ["quern", *(s for s in options.systems.split(",") if s != "quern")]
-    for kind, names, known in (("program", options.programs, PROGRAMS), ("system", asked, MAKE)):
+    for kind, names, known in (("program", options.programs, programs), ("system", asked, MAKE)):
         unknown = [a for a in names if a not in known]
         if unknown:
             parser.error(f"no {kind} {unknown[0]!r}; known: {', '.join(known)}")
@@ -199,9 +219,9 @@ def main(argv: list[str]) -> None:
     rows, means = [], {}
     for threads in map(int, options.threads.split(",")):
         here = []
-        for name in options.programs or PROGRAMS:
+        for name in options.programs or programs:
             try:
-                here.append(run(name, systems, threads, options.budget))
+                here.append(run(zoo, name, systems, threads, options.budget))
             except RuntimeError as error:
                 here.append({"program": name, "threads": threads, "error": str(error)})
             print(json.dumps(here[-1]), file=sys.stderr)
@@ -223,12 +243,12 @@ def main(argv: list[str]) -> None:
         options.json.write_text(json.dumps(about, indent=1) + "\n")
 
 
-def child(name: str, systems: str, threads: str, budget: str) -> None:
+def child(zoo: str, name: str, systems: str, threads: str, budget: str) -> None:
     """One process of `run`: its last line is JSON."""
     if hasattr(os, "sched_setaffinity"):  # JAX takes as many threads as there are processors
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(threads)])
     os.environ.update({"NUMBA_NUM_THREADS": threads, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"})
-    print(json.dumps(measure(name, systems.split(","), int(threads), float(budget))))
+    print(json.dumps(measure(zoo, name, systems.split(","), int(threads), float(budget))))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from . import dtypes
 from .float_errors import FloatErrors
 from .kept import Keeper
 from .memory import ALIGN
+from .ops import OPS
 from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, attributes_at, decode, is_static
 from .runtime import Runtime, WritesBegun, memory_of, write_all
 
@@ -260,10 +261,26 @@ class _Binder:
             args = ", ".join(
                 x for x in (args, f"sizes=dict({', '.join(f'{s.name}={s.name}' for s in self.plan.symbols)})") if x
             )
+        if OPS[step.op].consumes:
+            args += f", own={self._own(position, step)!r}"
         target = step.outputs[0] if step.single else "".join(o + ", " for o in step.outputs)
         self.lines.append(f"{target} = {name}({args})" if target else f"{name}({args})")
         for output in step.outputs:
             self.lines.append(f"{output} = laid_out({output}, {_tuple(self.specs[output].stride)})")
+
+    def _own(self, position: int, step: RunOp) -> tuple[bool, ...]:
+        """Which inputs of a step lie in memory that nobody looks at afterwards: made by kernels or by steps like this one, for it alone."""
+        makers = {name for s in self.plan.steps if isinstance(s, RunKernels) for name in s.buffers}
+        shared: set[str] = set()
+        for other in self.plan.steps:
+            if isinstance(other, RunOp):
+                if OPS[other.op].consumes:
+                    makers.update(other.outputs)
+                else:  # its results may lie in the memory of its inputs
+                    shared.update(v.buffer for v in other.inputs if v is not None)
+        names = [None if v is None or not v.whole else v.buffer for v in step.inputs]
+        gone = (makers - shared) & set(self.plan.freed[position])
+        return tuple(n in gone and names.count(n) == 1 for n in names)
 
     def _view(self, v: View) -> str:
         if v.whole:
@@ -277,9 +294,9 @@ class _Binder:
             attrs = decode(step.attrs, {})
             if not attrs:
                 return run
-            return lambda *arrays: run(*arrays, **attrs)
+            return lambda *arrays, **more: run(*arrays, **attrs, **more)
         attributes = attributes_at(step.attrs, [s.name for s in self.plan.symbols])
-        return lambda *arrays, sizes: run(*arrays, **attributes(**sizes))
+        return lambda *arrays, sizes, **more: run(*arrays, **attributes(**sizes), **more)
 
 
 def _last_reads(plan: Plan) -> dict[int, list[str]]:

@@ -20,7 +20,7 @@ def small(monkeypatch):
 
 
 def test_a_program_is_measured_and_what_a_system_cannot_do_is_said(small):
-    found = functions.measure("doubled", ["quern", "numexpr"], 1, budget=0.0)
+    found = functions.measure("functions", "doubled", ["quern", "numexpr"], 1, budget=0.0)
     assert found["seconds"].keys() == {"numpy", "quern"} and min(found["seconds"].values()) > 0
     low, middle, high = found["against numpy"]["quern"]
     assert 0 < low <= middle <= high and found["difference"]["quern"] == 0
@@ -29,7 +29,7 @@ def test_a_program_is_measured_and_what_a_system_cannot_do_is_said(small):
 
 def test_a_system_with_another_result_is_left_out(small, monkeypatch):
     monkeypatch.setitem(functions.MAKE, "other", lambda program, inputs, threads: lambda: inputs[0] * 3)
-    found = functions.measure("doubled", ["quern", "other"], 1, budget=0.0)
+    found = functions.measure("functions", "doubled", ["quern", "other"], 1, budget=0.0)
     assert "another result" in found["cannot"]["other"] and "other" not in found["seconds"]
 
 

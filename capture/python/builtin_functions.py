@@ -19,6 +19,7 @@ from ..values.functions import BoundMethodValue, BuiltinValue, CellValue, Functi
 from ..values.iterators import CallIterator, EnumerateValue, FilterValue, MapValue, RangeIterator, ZipValue
 from ..values.mappings import DictValue
 from ..values.objects import ObjectValue
+from ..values.ranges import RangeValue
 from ..values.sequences import ListValue, SliceValue, TupleValue, sort_values
 from ..values.sets import SetValue
 from ..values.tensor import ArrayValue
@@ -473,7 +474,8 @@ def _slice(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
 
 @handles(range)
 def _range(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
-    return ev.fold(lambda: range(*[ev.index(a) for a in args]))
+    changing = None if kwargs else RangeValue.of(ev, args)
+    return changing if changing is not None else ev.fold(lambda: range(*[ev.index(a) for a in args]))
 
 
 @simple(sorted)
@@ -483,6 +485,10 @@ def _sorted(ev: Machine, iterable: Value, /, *, key: Value | None = None, revers
 
 @simple(reversed)
 def _reversed(ev: Machine, x: Value, /) -> Value:
+    if isinstance(x, RangeValue):
+        return x.backward(ev)
+    if type(x) is ConstantValue and type(x.value) is range:
+        return ev.range_iterator(x.value[::-1])
     if isinstance(x, ConstantValue):
         return ev.iterator_of([ev.from_python(v) for v in ev.fold_raw(lambda: list(reversed(x.value)))])
     hook = type_find(x.python_type(), "__reversed__")

@@ -27,4 +27,4 @@ def _meta_loop(*given: TensorMeta, values: tuple[Any, ...], written: tuple[bool,
 # errors: the floating-point errors that it raises for
 row("loop", "extern", _meta_loop,
     attrs={"text": REQUIRED, "types": (), "values": (), "written": (), "ranks": (), "numbers": (), "arrays": (), "errors": 0},
-    operands=(MEMORY,), bounds=None, errors=QUIET, raises=True, eager="function")  # fmt: skip
+    operands=(MEMORY,), bounds=None, errors=QUIET, raises=True, eager="function", consumes=True)  # fmt: skip

@@ -64,6 +64,7 @@ class Op:
     running     eager      how the framework runs it: one of EAGER_FORMS
                 cost       of evaluating an element again: one of COSTS
                 stored     whether its result always gets memory, laid out as its meta says
+                consumes   whether it may compute in the memory of inputs: it is told (`own=`) which of them nobody reads any more
                 effects    random numbers: neither merged, nor dropped, nor moved past each other
                 opaque     equal calls need not give equal results: never merged
                 autocast   what mixed precision makes of its float operands: one of PRECISIONS, or (attrs) -> one of them
@@ -102,6 +103,7 @@ class Op:
     eager: str = "function"
     cost: str | None = None
     stored: bool = False
+    consumes: bool = False
     effects: bool = False
     opaque: bool = False
     autocast: str | Callable[[Mapping[str, Any]], str] = ""

@@ -9,11 +9,11 @@ import warnings
 import numpy as np
 import pytest
 from loop_meanings import MEANINGS
-from loop_programs import PROGRAMS
 from numpy_compiled import compiled
 from numpy_values import equal
 
 import quern
+from bench.loop_zoo import ARGUMENTS, PROGRAMS
 
 run = importlib.import_module("quern.capture.frontends.numpy.rolling.run")
 build = run.build
@@ -52,7 +52,7 @@ def loops_of(fast):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_programs(name, monkeypatch):
-    program, arguments = PROGRAMS[name]
+    program, arguments = PROGRAMS[name].function, ARGUMENTS[name]
     fast = agree(program, *arguments(15))
     assert loops_of(fast) >= 1
     built = []
@@ -465,7 +465,7 @@ def test_without_a_compiler_loops_are_unrolled(monkeypatch):
 
 @pytest.mark.parametrize("name", ["gauss_seidel", "bodies", "folding"])
 def test_a_loop_has_one_text(name):
-    program, arguments = PROGRAMS[name]
+    program, arguments = PROGRAMS[name].function, ARGUMENTS[name]
     texts = []
     for _ in range(2):
         quern.reset()

@@ -11,7 +11,6 @@ from .....inductor.sequential.program import ArrayRef, Expr
 from ....breaks import Break, UserRaise
 from ....bytecode.instructions import CodeView, Loop, live_locals, loops
 from ....values.base import Value
-from ....values.functions import CellValue
 from ....values.iterators import IteratorValue
 from ..arrays import Array
 from ..values import attempt
@@ -73,7 +72,7 @@ def _roll(
     for name in needed:
         if name in activation.slots:
             value = activation.slots[name]
-            slots[name] = value if isinstance(value, CellValue) else given.of(value)
+            slots[name] = value
     if any(isinstance(v, IteratorValue) for v in top) and view.instructions[start - 1].op != "CALL":
         raise CannotRoll("an iterator that others may have")
     begun = [given.iterator_of(v) if isinstance(v, IteratorValue) else given.of(v) for v in top]

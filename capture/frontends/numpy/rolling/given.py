@@ -16,6 +16,7 @@ from ....values.constant import ConstantValue
 from ....values.functions import CellValue, FunctionValue
 from ....values.iterators import EnumerateValue, IteratorValue, RangeIterator, ZipValue
 from ....values.number import NumberValue
+from ....values.ranges import OpenRangeIterator, RangeValue
 from ....values.sequences import TupleValue
 from ....values.symint import SymIntValue
 from ..arrays import Array, PartStorage
@@ -39,7 +40,6 @@ from .kinds import (
     Rows,
     Several,
     Size,
-    Walk,
     Zipped,
     literal,
     plain,
@@ -109,15 +109,18 @@ class Given:
             return Several(tuple(self.of(v) for v in value.items(self.ev)))
         if type(value) is ConstantValue:
             return self._constant(value.value)
+        if isinstance(value, RangeValue):
+            return Counting(self._bound(value.start), self._bound(value.stop), value.step)
         if isinstance(value, Value):
             return Outside(value)
         return value
 
     def iterator_of(self, value: Value) -> Any:
         """An iterator that nobody else has."""
+        if isinstance(value, OpenRangeIterator) and value.begun is None:
+            return self._convert(value.values)
         if isinstance(value, RangeIterator):
-            left = value.left
-            return Walk(self._int(left.start), self._int(left.stop), left.step)
+            return self._constant(value.left)
         if isinstance(value, RowIterator):
             array = self.of(value.owner)
             return Rows(array, literal(value.position))
@@ -127,14 +130,20 @@ class Given:
             return Zipped(tuple(self.iterator_of(v) for v in value.inner))
         raise CannotRoll(f"iterating over {value.describe()}")
 
+    def _bound(self, value: Value) -> Any:
+        """A bound of a range. The usual ones are part of the program."""
+        if type(value) is ConstantValue and value.value in (0, 1, -1):
+            return literal(value.value)
+        return self.of(value)
+
     def _constant(self, value: Any) -> Any:
         if type(value) is int:
             if not -(1 << 62) < value < 1 << 62:
                 raise CannotRoll("an integer beyond 64 bits")
             return self._int(value)
         if type(value) is range:
-            start, stop = self._constant(value.start), self._constant(value.stop)
-            return Counting(literal(0) if value.start == 0 else start, stop, value.step)
+            start, stop = (self._bound(ConstantValue(n)) for n in (value.start, value.stop))
+            return Counting(start, stop, value.step)
         if type(value) in (float, complex) or isinstance(value, (np.floating, np.complexfloating, np.integer)):
             dtype = value.dtype if isinstance(value, np.generic) else np.dtype(_KINDS[type(value)])
             var = self._number(dtype.name, value.item() if isinstance(value, np.generic) else value)

@@ -59,6 +59,7 @@ class Evaluation(Trace, Protocol):
     def attribute(self, owner: Any, name: str) -> Any: ...
     def global_of(self, frame: Frame, name: str) -> Any: ...
     def cell(self, cell: Any) -> Any: ...
+    def met(self, value: Any) -> Any: ...
 
 
 Handler = Callable[[Evaluation, Frame, Any], None]
@@ -83,6 +84,7 @@ def _load_const(t: Evaluation, frame: Frame, value: Any) -> None:
 def _load_fast(t: Evaluation, frame: Frame, name: str) -> None:
     if name not in frame.slots:
         raise CannotRoll(f"the variable {name}, which may have no value")
+    frame.slots[name] = t.met(frame.slots[name])
     frame.stack.append(frame.slots[name])
 
 

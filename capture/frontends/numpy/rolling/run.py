@@ -64,8 +64,12 @@ def prepare(attrs: Mapping[str, Any]) -> None:
 
 
 def run(*inputs: Any, text: str, types: tuple[str, ...], values: tuple[Any, ...], written: tuple[bool, ...], ranks: tuple[int, ...],
-        numbers: tuple[str, ...], arrays: tuple[tuple[str, tuple[int, ...]], ...], errors: int) -> tuple[np.ndarray, ...]:  # fmt: skip
-    """The op `loop` (see its row). Raises FloatErrors where the program bailed or met one of the errors: the loop is then Python's."""
+        numbers: tuple[str, ...], arrays: tuple[tuple[str, tuple[int, ...]], ...], errors: int,
+        own: tuple[bool, ...] = ()) -> tuple[np.ndarray, ...]:  # fmt: skip
+    """The op `loop` (see its row). own: which inputs may be written to; none where it is empty
+
+    Raises FloatErrors where the program bailed or met one of the errors: the loop is then Python's.
+    """
     program = _prepared(text, types, ranks, numbers, tuple([len(shape) for _, shape in arrays]))
     given = iter(inputs)
     words: list[Any] = []
@@ -76,9 +80,9 @@ def run(*inputs: Any, text: str, types: tuple[str, ...], values: tuple[Any, ...]
         else:
             words.append(number)
     laid_out = []
-    for writes in written:
+    for writes, mine in zip(written, own[len(inputs) - len(written) :] or (False,) * len(written)):
         array = next(given)
-        laid = array.copy() if writes else array
+        laid = array.copy() if writes and not mine else array
         if not laid.flags.c_contiguous:
             laid = np.ascontiguousarray(laid).reshape(array.shape)
         laid_out.append(laid)

@@ -35,6 +35,8 @@ from .....inductor.sequential.program import (
     Var,
 )
 from ....bytecode.instructions import CodeView, live_locals
+from ....values.base import Value
+from ....values.functions import CellValue
 from . import elements, functions, numbers
 from .given import Given
 from .instructions import HANDLERS, Frame
@@ -124,7 +126,7 @@ class Tracer:
         return Var(self.name("t"), dtype)
 
     def index(self, ndim: int) -> tuple[Var, ...]:
-        return tuple(Var(self.name("i"), "int64") for _ in range(ndim))
+        return tuple(Var(self.name("at"), "int64") for _ in range(ndim))
 
     def emit(self, statement: Statement) -> None:
         if isinstance(statement, Check) and isinstance(statement.condition, Literal):
@@ -288,6 +290,10 @@ class Tracer:
 
     def canonical(self, value: Any, path: str, keep: bool, moves: _Moves) -> tuple[Any, Any]:
         """(key, value in canonical form); what has to be assigned is added to `moves`. keep: its numbers do not change"""
+        if isinstance(value, Value):
+            if keep:
+                return ("value", id(value)), value
+            value = self.met(value)
         if isinstance(value, Number):
             if keep and self.given.is_invariant(value.expr):
                 return (value,), value
@@ -397,7 +403,8 @@ class Tracer:
         for name in sorted(self.given.results):
             if name in frame.slots:
                 place = frame.view.slot_names.index(name)
-                key, values[name] = self.canonical(frame.slots[name], f"v0_{place}", name not in frame.stored, moves)
+                held = self.met(frame.slots[name])
+                key, values[name] = self.canonical(held, f"v0_{place}", name not in frame.stored, moves)
                 keys.append((name, key))
         found = self.exits.get(tuple(keys))
         if found is None:
@@ -468,6 +475,10 @@ class Tracer:
 
     def global_of(self, frame: Frame, name: str) -> Any:
         return self.given.global_of(frame.scope, name)
+
+    def met(self, value: Any) -> Any:
+        """What a variable holds, which may be a Value that the loop found outside and did not look at so far."""
+        return self.given.of(value) if isinstance(value, Value) and not isinstance(value, CellValue) else value
 
     def cell(self, cell: Any) -> Any:
         return self.given.cell(cell)

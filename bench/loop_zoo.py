@@ -1,4 +1,7 @@
-"""NumPy programs whose time goes into Python loops, each with a maker of its arguments for a size."""
+"""NumPy programs for `python -m bench numpy`: their time goes into Python loops over time steps, rows, elements, entries of tables.
+
+Each is a plain function over `np`, which NumPy, quern and Numba run as it stands. Add a program by adding a function.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,24 @@ from typing import Any
 
 import numpy as np
 
-#: name -> (program, maker of arguments)
-PROGRAMS: dict[str, tuple[Callable[..., Any], Callable[[int], tuple[Any, ...]]]] = {}
+from .function_zoo import Program
+
+#: by name; and each program's arguments for a size
+PROGRAMS: dict[str, Program] = {}
+ARGUMENTS: dict[str, Callable[[int], tuple[Any, ...]]] = {}
 
 
-def program(arguments: Callable[[int], tuple[Any, ...]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        PROGRAMS[function.__name__] = function, arguments
+def program(
+    arguments: Callable[[int], tuple[Any, ...]], size: int
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a function into `PROGRAMS` under its name. size: of the arguments with which it is measured"""
+
+    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        PROGRAMS[function.__name__] = Program(function, lambda _: arguments(size), writes=True)
+        ARGUMENTS[function.__name__] = arguments
         return function
 
-    return add
+    return enter
 
 
 def draw(*shape: int) -> np.ndarray:
@@ -34,7 +45,7 @@ def dominant(n: int) -> np.ndarray:
 # --------------------------------------------------------------------------- recurrences
 
 
-@program(lambda n: (draw(n), 0.3))
+@program(lambda n: (draw(n), 0.3), 20000)
 def exponential_average(x, a):
     y = np.empty_like(x)
     s = x[0]
@@ -45,7 +56,7 @@ def exponential_average(x, a):
     return y
 
 
-@program(lambda n: (draw(n),))
+@program(lambda n: (draw(n),), 50000)
 def compensated_sum(x):
     s = 0.0
     c = 0.0
@@ -57,7 +68,7 @@ def compensated_sum(x):
     return s
 
 
-@program(lambda n: (draw(n),))
+@program(lambda n: (draw(n),), 50000)
 def running_total(x):
     out = np.empty_like(x)
     total = 0
@@ -67,7 +78,7 @@ def running_total(x):
     return out
 
 
-@program(lambda n: (draw(n), draw(n)))
+@program(lambda n: (draw(n), draw(n)), 30000)
 def chosen_products(a, b):
     s = 0.0
     for x, y in zip(a, b):
@@ -80,7 +91,7 @@ def chosen_products(a, b):
     return s
 
 
-@program(lambda n: (draw(n), draw(n), draw(n)))
+@program(lambda n: (draw(n), draw(n), draw(n)), 200)
 def horner(coefficients, x, out):
     for k in range(len(x)):
         value = 0.0
@@ -89,7 +100,7 @@ def horner(coefficients, x, out):
         out[k] = value
 
 
-@program(lambda n: (draw(n), draw(n) + 2, draw(n), draw(n)))
+@program(lambda n: (draw(n), draw(n) + 2, draw(n), draw(n)), 10000)
 def tridiagonal(lower, diagonal, upper, right):
     n = len(diagonal)
     c = np.zeros(n)
@@ -105,7 +116,7 @@ def tridiagonal(lower, diagonal, upper, right):
     return d
 
 
-@program(lambda n: (np.zeros(2), np.zeros((2, 2)), draw(n)))
+@program(lambda n: (np.zeros(2), np.zeros((2, 2)), draw(n)), 1500)
 def kalman(x, p, measured):
     f = np.array([[1.0, 0.1], [0.0, 1.0]])
     out = np.zeros(len(measured))
@@ -126,7 +137,7 @@ def slope(t, y):
     return -2.0 * y + t
 
 
-@program(lambda n: (np.zeros(n), 0.01))
+@program(lambda n: (np.zeros(n), 0.01), 5000)
 def runge_kutta(out, h):
     y = 1.0
     t = 0.0
@@ -143,7 +154,7 @@ def runge_kutta(out, h):
 # --------------------------------------------------------------------------- linear algebra by hand
 
 
-@program(lambda n: (dominant(n),))
+@program(lambda n: (dominant(n),), 120)
 def cholesky(a):
     a[0, 0] = np.sqrt(a[0, 0])
     for i in range(1, a.shape[0]):
@@ -154,7 +165,7 @@ def cholesky(a):
         a[i, i] = np.sqrt(a[i, i])
 
 
-@program(lambda n: (dominant(n),))
+@program(lambda n: (dominant(n),), 100)
 def lower_upper(a):
     for i in range(a.shape[0]):
         for j in range(i):
@@ -164,7 +175,7 @@ def lower_upper(a):
             a[i, j] -= a[i, :i] @ a[:i, j]
 
 
-@program(lambda n: (dominant(n), draw(n)))
+@program(lambda n: (dominant(n), draw(n)), 800)
 def triangular_solve(a, b):
     x = np.zeros(b.shape[0])
     for i in range(x.shape[0]):
@@ -172,7 +183,7 @@ def triangular_solve(a, b):
     return x
 
 
-@program(lambda n: (draw(n, n),))
+@program(lambda n: (draw(n, n),), 80)
 def orthogonal(a):
     q = np.zeros_like(a)
     r = np.zeros((a.shape[1], a.shape[1]), dtype=a.dtype)
@@ -185,7 +196,7 @@ def orthogonal(a):
     return q, r
 
 
-@program(lambda n: (draw(n) * 0.2,))
+@program(lambda n: (draw(n) * 0.2,), 800)
 def toeplitz_solve(r):
     y = np.empty_like(r)
     alpha = -r[0]
@@ -199,7 +210,7 @@ def toeplitz_solve(r):
     return y
 
 
-@program(lambda n: (draw(n, n), draw(n, n), 1.5, 1.2))
+@program(lambda n: (draw(n, n), draw(n, n), 1.5, 1.2), 80)
 def rank_update(c, a, alpha, beta):
     for i in range(a.shape[0]):
         c[i, : i + 1] *= beta
@@ -208,7 +219,7 @@ def rank_update(c, a, alpha, beta):
     return c
 
 
-@program(lambda n: (draw(4, n, 6), draw(6, 6)))
+@program(lambda n: (draw(4, n, 6), draw(6, 6)), 800)
 def tensor_times_matrix(a, b):
     for r in range(a.shape[0]):
         for q in range(a.shape[1]):
@@ -216,7 +227,7 @@ def tensor_times_matrix(a, b):
     return a
 
 
-@program(lambda n: (np.arange(0, 3 * n + 1, 3), whole(n, 3 * n), draw(3 * n), draw(n)))
+@program(lambda n: (np.arange(0, 3 * n + 1, 3), whole(n, 3 * n), draw(3 * n), draw(n)), 5000)
 def sparse_product(begins, columns, values, x):
     y = np.empty(begins.size - 1, values.dtype)
     for i in range(begins.size - 1):
@@ -225,7 +236,7 @@ def sparse_product(begins, columns, values, x):
     return y
 
 
-@program(lambda n: (draw(30, n),))
+@program(lambda n: (draw(30, n),), 300)
 def correlation(data):
     count = data.shape[1]
     mean = np.mean(data, axis=0)
@@ -238,7 +249,7 @@ def correlation(data):
     return out
 
 
-@program(lambda n: (draw(n, n), 20))
+@program(lambda n: (draw(n, n), 20), 300)
 def power_iteration(a, rounds):
     v = np.ones(a.shape[0])
     for _ in range(rounds):
@@ -250,14 +261,14 @@ def power_iteration(a, rounds):
 # --------------------------------------------------------------------------- stencils
 
 
-@program(lambda n: (14, draw(n, n), draw(n, n)))
+@program(lambda n: (14, draw(n, n), draw(n, n)), 200)
 def jacobi(steps, a, b):
     for _ in range(1, steps):
         b[1:-1, 1:-1] = 0.2 * (a[1:-1, 1:-1] + a[1:-1, :-2] + a[1:-1, 2:] + a[2:, 1:-1] + a[:-2, 1:-1])
         a[1:-1, 1:-1] = 0.2 * (b[1:-1, 1:-1] + b[1:-1, :-2] + b[1:-1, 2:] + b[2:, 1:-1] + b[:-2, 1:-1])
 
 
-@program(lambda n: (5, draw(n, n)))
+@program(lambda n: (5, draw(n, n)), 80)
 def gauss_seidel(steps, a):
     n = a.shape[0]
     for _ in range(steps):
@@ -266,7 +277,7 @@ def gauss_seidel(steps, a):
                 a[i, j] = (a[i - 1, j] + a[i, j - 1] + a[i, j] + a[i + 1, j] + a[i, j + 1]) / 5.0
 
 
-@program(lambda n: (draw(n), 15, 0.1))
+@program(lambda n: (draw(n), 15, 0.1), 20000)
 def heat_by_turns(u, steps, k):
     v = u.copy()
     for _ in range(steps):
@@ -275,7 +286,7 @@ def heat_by_turns(u, steps, k):
     return u
 
 
-@program(lambda n: (draw(n, n), draw(n, n), draw(n, n), 13))
+@program(lambda n: (draw(n, n), draw(n, n), draw(n, n), 13), 200)
 def waves(ex, ey, hz, steps):
     for t in range(steps):
         ey[0, :] = t * 0.01
@@ -284,7 +295,7 @@ def waves(ex, ey, hz, steps):
         hz[:-1, :-1] -= 0.7 * (ex[:-1, 1:] - ex[:-1, :-1] + ey[1:, :-1] - ey[:-1, :-1])
 
 
-@program(lambda n: (draw(n, n) > 0.6, 15))
+@program(lambda n: (draw(n, n) > 0.6, 15), 200)
 def game_of_life(board, steps):
     g = board.astype(np.int64)
     for _ in range(steps):
@@ -296,7 +307,7 @@ def game_of_life(board, steps):
     return g
 
 
-@program(lambda n: (6, draw(n, n)))
+@program(lambda n: (6, draw(n, n)), 150)
 def alternating_directions(steps, u):
     n = u.shape[0]
     v, p, q = np.zeros_like(u), np.zeros_like(u), np.zeros_like(u)
@@ -317,7 +328,7 @@ def alternating_directions(steps, u):
     return v
 
 
-@program(lambda n: (draw(4, 5, n), 0.5))
+@program(lambda n: (draw(4, 5, n), 0.5), 300)
 def sweeps_along_the_last_axis(u, g):
     c = np.zeros_like(u)
     d = np.zeros_like(u)
@@ -338,7 +349,7 @@ def sweeps_along_the_last_axis(u, g):
 # --------------------------------------------------------------------------- tables and graphs
 
 
-@program(lambda n: (draw(n), draw(n)))
+@program(lambda n: (draw(n), draw(n)), 150)
 def time_warping(a, b):
     n, m = len(a), len(b)
     cost = np.full((n + 1, m + 1), np.inf)
@@ -350,7 +361,7 @@ def time_warping(a, b):
     return cost[n, m]
 
 
-@program(lambda n: (whole(4, n).astype(np.uint8), whole(4, n + 2).astype(np.uint8)))
+@program(lambda n: (whole(4, n).astype(np.uint8), whole(4, n + 2).astype(np.uint8)), 150)
 def edit_distance(a, b):
     d = np.zeros((len(a) + 1, len(b) + 1), np.int64)
     for i in range(len(a) + 1):
@@ -368,7 +379,7 @@ def pairs(a, b):
     return 1 if a + b == 3 else 0
 
 
-@program(lambda n: (whole(4, n),))
+@program(lambda n: (whole(4, n),), 60)
 def folding(bases):
     n = bases.shape[0]
     t = np.zeros((n, n), np.int32)
@@ -388,13 +399,13 @@ def folding(bases):
     return t
 
 
-@program(lambda n: (draw(n, n) * 10,))
+@program(lambda n: (draw(n, n) * 10,), 150)
 def shortest_paths(path):
     for k in range(path.shape[0]):
         path[:] = np.minimum(path[:], np.add.outer(path[:, k], path[k, :]))
 
 
-@program(lambda n: (n * 10,))
+@program(lambda n: (n * 10,), 20000)
 def primes(n):
     sieve = np.ones(n, dtype=bool)
     sieve[:2] = False
@@ -404,14 +415,14 @@ def primes(n):
     return sieve
 
 
-@program(lambda n: (whole(20, 10 * n), np.zeros(20, np.int64)))
+@program(lambda n: (whole(20, 10 * n), np.zeros(20, np.int64)), 4000)
 def histogram(values, counts):
     for v in values:
         counts[v] += 1
     return counts
 
 
-@program(lambda n: (whole(256, n).astype(np.uint8),))
+@program(lambda n: (whole(256, n).astype(np.uint8),), 3000)
 def checksum(data):
     crc = 0xFFFF
     for byte in data:
@@ -425,7 +436,7 @@ def checksum(data):
     return crc
 
 
-@program(lambda n: (draw(n), np.sort(draw(2 * n))))
+@program(lambda n: (draw(n), np.sort(draw(2 * n))), 3000)
 def binary_search(wanted, sorted_values):
     places = np.zeros(len(wanted), np.int64)
     for k in range(len(wanted)):
@@ -440,7 +451,7 @@ def binary_search(wanted, sorted_values):
     return places
 
 
-@program(lambda n: (draw(n),))
+@program(lambda n: (draw(n),), 300)
 def insertion_sort(x):
     for i in range(1, len(x)):
         v = x[i]
@@ -454,7 +465,7 @@ def insertion_sort(x):
 # --------------------------------------------------------------------------- points, pixels, particles
 
 
-@program(lambda n: (draw(n, n) * 4 - 2, draw(n, n) * 4 - 2))
+@program(lambda n: (draw(n, n) * 4 - 2, draw(n, n) * 4 - 2), 60)
 def mandelbrot_by_points(real, imaginary):
     out = np.zeros(real.shape, np.int64)
     for i in range(real.shape[0]):
@@ -471,7 +482,7 @@ def mandelbrot_by_points(real, imaginary):
     return out
 
 
-@program(lambda n: (np.linspace(-2, 0.5, n)[None, :] + 1j * np.linspace(-1.25, 1.25, n)[:, None], 20))
+@program(lambda n: (np.linspace(-2, 0.5, n)[None, :] + 1j * np.linspace(-1.25, 1.25, n)[:, None], 20), 150)
 def mandelbrot_by_masks(c, rounds):
     z = np.zeros_like(c)
     count = np.zeros(c.shape, dtype=int)
@@ -482,7 +493,7 @@ def mandelbrot_by_masks(c, rounds):
     return count
 
 
-@program(lambda n: (draw(n, 3), np.zeros((n, 3)), draw(n), 14, 0.01))
+@program(lambda n: (draw(n, 3), np.zeros((n, 3)), draw(n), 14, 0.01), 150)
 def bodies(position, velocity, mass, steps, dt):
     def pull(position, mass):
         x, y, z = position[:, 0:1], position[:, 1:2], position[:, 2:3]
@@ -499,7 +510,7 @@ def bodies(position, velocity, mass, steps, dt):
     return position
 
 
-@program(lambda n: (draw(10), draw(20 * n) * 2, draw(20 * n)))
+@program(lambda n: (draw(10), draw(20 * n) * 2, draw(20 * n)), 500)
 def ring_means(out, radius, data):
     largest = radius.max()
     n = out.shape[0]
@@ -511,7 +522,7 @@ def ring_means(out, radius, data):
     return out
 
 
-@program(lambda n: (draw(n, 4), draw(5, 4)))
+@program(lambda n: (draw(n, 4), draw(5, 4)), 2000)
 def nearest_centres(x, centres):
     label = np.empty(x.shape[0], np.int64)
     for i in range(x.shape[0]):
@@ -520,7 +531,7 @@ def nearest_centres(x, centres):
     return label
 
 
-@program(lambda n: (draw(n), draw(n)))
+@program(lambda n: (draw(n), draw(n)), 200)
 def convolution(x, h):
     y = np.zeros(len(x) + len(h) - 1)
     for i in range(len(x)):
@@ -529,7 +540,7 @@ def convolution(x, h):
     return y
 
 
-@program(lambda n: (draw(n, n),))
+@program(lambda n: (draw(n, n),), 60)
 def box_blur(image):
     out = np.zeros_like(image)
     for i in range(1, image.shape[0] - 1):
@@ -538,20 +549,20 @@ def box_blur(image):
     return out
 
 
-@program(lambda n: (draw(n, n),))
+@program(lambda n: (draw(n, n),), 300)
 def centred_rows(x):
     for i in range(x.shape[0]):
         x[i] -= x[i].mean()
     return x
 
 
-@program(lambda n: (draw(n, n),))
+@program(lambda n: (draw(n, n),), 300)
 def normed_rows(x):
     for row in x:
         row /= np.sqrt((row**2).sum())
 
 
-@program(lambda n: (draw(n) + 0.5, draw(n) + 0.5, 1e-6))
+@program(lambda n: (draw(n) + 0.5, draw(n) + 0.5, 1e-6), 100000)
 def newton(x, y, tolerance):
     error = 1.0
     rounds = 0
@@ -563,7 +574,7 @@ def newton(x, y, tolerance):
     return x, rounds
 
 
-@program(lambda n: (draw(n, n),))
+@program(lambda n: (draw(n, n),), 300)
 def trace_of_tanh(a):
     trace = 0.0
     for i in range(a.shape[0]):
@@ -571,7 +582,7 @@ def trace_of_tanh(a):
     return a + trace
 
 
-@program(lambda n: (draw(n).astype(np.float32), draw(n).astype(np.float32)))
+@program(lambda n: (draw(n).astype(np.float32), draw(n).astype(np.float32)), 10000)
 def single_precision(a, b):
     s = np.float32(0)
     for i in range(len(a)):
