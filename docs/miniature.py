@@ -7,7 +7,8 @@ It has the parts of the real thing, in the same order and under the same names: 
 graph becomes loops, loops are fused, C++ is written, built, and kept in a cache on disk. Each part ends with a line that
 says what it left out and where the real one lives. It needs Python 3.11 to 3.13, NumPy, filelock and a C++ compiler.
 
-To stay small it knows one kind of array: two-dimensional, float64, row-major.
+To stay small it knows one kind of array: two-dimensional, float64, row-major. Loops are unrolled: the real compiler keeps them (see "Loops that stay loops" in
+architecture.md), which takes an evaluation of its own, in which variables have kinds and no values, and would double this file.
 """
 
 from __future__ import annotations
