@@ -39,6 +39,8 @@ class Break(Exception):
         self.eager = eager
         self.location: SourceLocation | None = None
         self.stack: tuple[SourceLocation, ...] = ()
+        #: of a loop that plain Python shall run as a whole: where it is left
+        self.exits: tuple[int, ...] = ()
         #: it happened inside an inlined call
         self.nested = False
         #: whether the program made breaks errors, or allowed them, where it happened; None: neither

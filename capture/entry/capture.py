@@ -225,6 +225,8 @@ def _learn(region: Region, ev: Evaluator, broken: Break) -> bool:
             return False
         index = earlier
     stops[index] = reason
+    if broken.exits and not broken.nested:
+        region.family.exits[index] = broken.exits
     if broken.nested and broken.code != "deep-recursion":
         region.family.inlined.add(index)
     for loop in loops(region.view):
@@ -405,12 +407,12 @@ def _new_cell() -> Any:
 
 
 def _tails(ev: Evaluator, region: Region, index: int) -> dict[int, TailSpec]:
-    """Where the continuation of a break at `index` may be compiled again: right behind the instruction."""
+    """Where the continuation of a break at `index` may be compiled again: right behind the instruction, or the loop."""
     view = region.view
     if view.instructions[index].op in ("RETURN_VALUE", "RAISE_VARARGS", "RERAISE"):
         return {}
     tails = {}
-    for following in successors(view, index):
+    for following in region.family.exits.get(index) or successors(view, index):
         place = _startable(region, following)
         if place is None:
             continue

@@ -54,6 +54,8 @@ class Family:
     stops: dict[int, BreakReason] = field(default_factory=dict)
     #: stops at calls that were inlined and broke inside: the callee is compiled by itself
     inlined: set[int] = field(default_factory=set)
+    #: of stops before loops that plain Python runs as a whole: where these are left
+    exits: dict[int, tuple[int, ...]] = field(default_factory=dict)
     resumes: dict[Any, Any] = field(default_factory=dict)
 
 

@@ -474,3 +474,23 @@ def test_a_loop_has_one_text(name):
         (graph,) = [e.graph for e in fast.explain_records if e.graph is not None]
         texts.append([n.attrs["text"] for n in graph.nodes if n.op.name == "loop"])
     assert texts[0] and texts[0] == texts[1]
+
+
+def test_a_long_loop_that_cannot_be_rolled_is_left_to_python_as_a_whole():
+    def program(x, n):
+        before = x * 2 + 1
+        parts = []
+        for i in range(n):
+            parts.append(np.sort(x)[:3] * i)
+        after = np.concatenate(parts)
+        return before.sum(), after, after.mean() + before[0]
+
+    fast = agree(program, np.random.default_rng(0).random(20), 100, fullgraph=False)
+    (reason,) = {r.code for r in fast.breaks}
+    assert reason == "long-loop"
+    both(program, fast, (np.random.default_rng(1).random(20), 40))
+
+    def inside(x, n):
+        return program(x, n)[1] + 1
+
+    agree(inside, np.random.default_rng(0).random(20), 100, fullgraph=False)

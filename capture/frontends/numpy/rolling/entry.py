@@ -40,13 +40,22 @@ if TYPE_CHECKING:
 
 #: rounds up to which a loop without loops inside is unrolled, where it writes to items of arrays, and where it does not
 UNROLLED_WRITES, UNROLLED = 4, 12
+#: rounds beyond which a loop over arrays that cannot be rolled is left to Python
+MOST_UNROLLED = 32
 
 
 def roll(ev: Machine, activation: Activation, loop: Loop, start: int, top: list[Value], region: frozenset[int]) -> bool:
     """Whether the loop became one node of the graph: see `capture.frontend.Frontend.roll`."""
     try:
         _roll(ev, activation, loop, start, top, region)
-    except CannotRoll:
+    except CannotRoll as error:
+        if error.has_arrays and error.rounds is not None and error.rounds > MOST_UNROLLED and not ev.engine.fullgraph:
+            broken = ev.break_(
+                "long-loop", f"a loop of {error.rounds} rounds", f"it has {error}, and unrolled it would take long to compile",
+                "write it over whole arrays, or compile what is called in it",
+            )  # fmt: skip
+            broken.exits = loop.exits
+            raise broken from None
         return False
     return True
 
@@ -67,29 +76,31 @@ def _roll(
     )
     alive = live_locals(view, leave)
     given = Given(ev, stored & alive)
-    needed = live_locals(view, start)
-    slots = {}
-    for name in needed:
-        if name in activation.slots:
-            value = activation.slots[name]
-            slots[name] = value
-    if any(isinstance(v, IteratorValue) for v in top) and view.instructions[start - 1].op != "CALL":
-        raise CannotRoll("an iterator that others may have")
-    begun = [given.iterator_of(v) if isinstance(v, IteratorValue) else given.of(v) for v in top]
-    rounds = _rounds(begun[0]) if begun else None
-    if rounds == 0:
-        raise CannotRoll("a loop of no rounds")
-    tracer = Tracer(ev, given, region, leave)
+    slots = {name: activation.slots[name] for name in live_locals(view, start) if name in activation.slots}
+    rounds = None
     try:
-        tracer.trace(Frame(view, activation.scope, slots, begun, start, stored))
-    except (Break, UserRaise) as error:
-        raise CannotRoll(str(error)) from error
-    if rounds is not None and rounds <= _few(view, loop) and not tracer.by_elements:
-        raise CannotRoll("a loop of few rounds")
-    if not given.arrays and not any(isinstance(v, InMemory) for e in tracer.exits.values() for v in e.values.values()):
-        raise CannotRoll("a loop without arrays")
-    _check_writes(given, tracer)
-    _emit(ev, activation, given, tracer, _exit_taken(tracer, loop, rounds), stored - alive)
+        if any(isinstance(v, IteratorValue) for v in top) and view.instructions[start - 1].op != "CALL":
+            raise CannotRoll("an iterator that others may have")
+        begun = [given.iterator_of(v) if isinstance(v, IteratorValue) else given.of(v) for v in top]
+        rounds = _rounds(begun[0]) if begun else None
+        if rounds == 0:
+            raise CannotRoll("no rounds")
+        tracer = Tracer(ev, given, region, leave)
+        try:
+            tracer.trace(Frame(view, activation.scope, slots, begun, start, stored))
+        except (Break, UserRaise) as error:
+            raise CannotRoll(str(error)) from error
+        if rounds is not None and rounds <= _few(view, loop) and not tracer.by_elements:
+            raise CannotRoll("few rounds")
+        if not given.arrays and not any(
+            isinstance(v, InMemory) for e in tracer.exits.values() for v in e.values.values()
+        ):
+            raise CannotRoll("no arrays")
+        _check_writes(given, tracer)
+        _emit(ev, activation, given, tracer, _exit_taken(tracer, loop, rounds), stored - alive)
+    except CannotRoll as error:
+        error.rounds, error.has_arrays = rounds, any(isinstance(v, Array) for v in slots.values())
+        raise
     activation.pc = leave
 
 

@@ -20,6 +20,10 @@ LARGE = 1 << 46
 class CannotRoll(Exception):
     """The loop cannot be a sequential program: why not."""
 
+    #: how many rounds the loop has now, and whether arrays take part in it, as far as that was found out
+    rounds: int | None = None
+    has_arrays = False
+
 
 @dataclass(frozen=True)
 class Size:
