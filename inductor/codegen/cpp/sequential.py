@@ -10,6 +10,7 @@ import cmath
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from ....errors import InternalError
 from ...sequential.program import (
@@ -411,8 +412,11 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
                 self.versions((s.target, *read), lambda: self.nest(s.index, s.target.sizes, body, parallel=True))
             return
         # where the target may lie upon what is read, elements are computed into memory of their own first
+        tests = [test for array in read if (test := self._clear(s, array))]
+        if not tests:
+            self.fill(replace(s, guards=(), apart=True))
+            return
         direct, pointer = next(self.fresh), next(self.fresh)
-        tests = [self._clear(s, array) for array in read]
         self.emit(f"const bool {direct} = {' && '.join(tests)};")
         count = " * ".join(["sizeof(" + kind + ")", *(self.expr(n) for n in s.target.sizes)])
         self.emit(f"{kind}* const {pointer} = {direct} ? {s.target.name} : ({kind}*)heap.take({count}, false);")
@@ -420,9 +424,12 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
         strides: list[Expr] = []
         row = "1"
         for n, stride in zip(reversed(s.target.sizes), reversed(s.target.strides)):
-            name = next(self.fresh)
-            self.emit(f"const i64 {name} = {direct} ? {self.expr(stride)} : {row};")
-            strides.insert(0, Var(name, "int64"))
+            if row == self.expr(stride):
+                strides.insert(0, stride)
+            else:
+                name = next(self.fresh)
+                self.emit(f"const i64 {name} = {direct} ? {self.expr(stride)} : {row};")
+                strides.insert(0, Var(name, "int64"))
             row = f"{row} * {self.expr(n)}" if row != "1" else self.expr(n)
         between = ArrayRef(pointer, s.target.type, s.target.sizes, tuple(strides))
         self.fill(Fill(between, s.index, s.value))
@@ -467,11 +474,13 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
         self.nest(outer, s.target.sizes[:-1], strip)
 
     def _clear(self, s: Fill, array: ArrayRef) -> str:
-        """Whether an array that is read is the target itself, element for element, or lies apart from it."""
+        """Whether an array that is read is the target itself, element for element, or lies apart from it. "" where it surely does"""
         tests = [f"apart({self._span(s.target)}, {self._span(array)})"]
         same = (array.type, array.ndim) == (s.target.type, s.target.ndim) and all(
             e.index == s.index for e in loads(s.value) if e.array == array
         )
+        if same and array == s.target:
+            return ""
         if same:
             pairs = [(s.target.name, array.name)]
             pairs += [(self.expr(a), self.expr(b)) for a, b in zip(s.target.strides, array.strides)]

@@ -25,7 +25,6 @@ from .....inductor.sequential.program import (
     Reduce,
     Store,
     Var,
-    View,
 )
 from . import numbers
 from .kinds import (
@@ -163,7 +162,7 @@ def broadcast(t: Trace, operands: Sequence[Any]) -> tuple[tuple[Extent, ...], li
         axis = [a.sizes[d - ndim + a.ndim] for a in arrays if d - ndim + a.ndim >= 0]
         sizes.append(_joined(t, axis))
     made = tuple(sizes)
-    return made, [spread(t, o, made, checked=True) if isinstance(o, Elements) else o for o in operands]
+    return made, [spread(t, o, made) if isinstance(o, Elements) else o for o in operands]
 
 
 def _joined(t: Trace, axis: list[Extent]) -> Extent:
@@ -172,92 +171,64 @@ def _joined(t: Trace, axis: list[Extent]) -> Extent:
     for other in axis[1:]:
         if other.is_one or agree(t, found, other):
             continue
-        if found.is_one:
+        if found.is_one or _is_one_now(t, found):
             found = other
-        elif found.known is not None and other.known is not None:
-            if 1 not in (found.known.hint, other.known.hint):
-                raise CannotRoll("sizes that do not broadcast")
-            # a size that is one now: the program is made for that
-            one, found = (found, other) if found.known.hint == 1 else (other, found)
-            t.emit(Check(Apply("eq", (one.expr, ONE), "bool")))
-        else:
-            one_there = Apply("eq", (found.expr, ONE), "bool")
-            one_here = Apply("eq", (other.expr, ONE), "bool")
-            alike = Apply("eq", (found.expr, other.expr), "bool")
-            t.emit(Check(Apply("either", (alike, Apply("either", (one_there, one_here), "bool")), "bool")))
-            found = Extent(t.let(Apply("where", (one_there, other.expr, found.expr), _I)))
+        elif not _is_one_now(t, other):
+            raise CannotRoll("sizes that do not broadcast")
     return found
 
 
 def agree(t: Trace, x: Extent, y: Extent) -> bool:
-    """Whether two sizes are equal: surely, or now, and then the program bails where they are not."""
+    """Whether two sizes are equal: surely, or they are taken to be, and the program bails where they are not."""
     if x.expr != y.expr:
-        if x.known is None or x.known != y.known:
+        if x.is_one or y.is_one or x.known is not None and y.known is not None and x.known != y.known:
             return False
         t.emit(Check(Apply("eq", (x.expr, y.expr), "bool")))
     return True
 
 
-def spread(t: Trace, a: Elements, sizes: Sequence[Extent], checked: bool = False) -> Elements:
-    """The array with these sizes, its axes of size one repeated. checked: it is known to broadcast to them"""
+def _is_one_now(t: Trace, size: Extent) -> bool:
+    """Whether a size is one in this capture; then the program is made for that."""
+    if size.known is None or size.known.hint != 1:
+        return False
+    t.emit(Check(Apply("eq", (size.expr, ONE), "bool")))
+    return True
+
+
+def spread(t: Trace, a: Elements, sizes: Sequence[Extent]) -> Elements:
+    """The array with these sizes, its axes of size one repeated."""
     extra = a.ndim - len(sizes)
     if extra > 0:
         if not all(s.is_one for s in a.sizes[:extra]):
             raise CannotRoll("an array with more axes than what it is written into")
         a = dropped(a, range(extra))
-    own = a.sizes
-    lead = len(sizes) - len(own)
-    if not lead and all(agree(t, x, y) for x, y in zip(own, sizes)):
+    lead = len(sizes) - a.ndim
+    repeated = []
+    for mine, wanted in zip(a.sizes, sizes[lead:]):
+        repeats = not agree(t, mine, wanted)
+        if repeats and not mine.is_one and not _is_one_now(t, mine):
+            if not wanted.is_one:
+                raise CannotRoll("sizes that do not broadcast")
+            t.emit(Check(Apply("eq", (mine.expr, ONE), "bool")))
+        repeated.append(repeats)
+    if not lead and not any(repeated):
         return a
-    repeated: list[Expr | None] = []  # None: not repeated; else whether it is
-    for mine, wanted in zip(own, sizes[lead:]):
-        if agree(t, mine, wanted):
-            repeated.append(None)
-        elif mine.is_one or mine.known is not None and mine.known.hint == 1:
-            if not mine.is_one:
-                t.emit(Check(Apply("eq", (mine.expr, ONE), "bool")))
-            repeated.append(Literal(True, "bool"))
-        else:
-            one = t.let(Apply("ne", (mine.expr, wanted.expr), "bool"))
-            if not checked:
-                t.emit(
-                    Check(
-                        Apply(
-                            "either",
-                            (Apply("eq", (mine.expr, wanted.expr), "bool"), Apply("eq", (mine.expr, ONE), "bool")),
-                            "bool",
-                        )
-                    )
-                )
-            repeated.append(one)
-    if any(r is not None and not isinstance(r, Literal) for r in repeated):
-        # whether an axis is repeated is known at run time: then its stride is zero
-        stored = in_memory(t, a)
-        strides = []
-        for r, stride in zip(repeated, stored.ref.strides):
-            strides.append(
-                stride
-                if r is None
-                else ZERO
-                if isinstance(r, Literal)
-                else t.let(Apply("where", (r, ZERO, stride), _I))
-            )
-        ref = ArrayRef(t.name("a"), stored.ref.type, tuple(s.expr for s in sizes), (*[ZERO] * lead, *strides))
-        t.emit(View(ref, stored.ref, ZERO))
-        return InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.by_rows, False)
+    inner = a
 
     def place(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
-        return tuple(ZERO if r is not None else i for i, r in zip(index[lead:], repeated))
+        return tuple(ZERO if r else i for i, r in zip(index[lead:], repeated))
 
-    return Elements(a.dtype, tuple(sizes), lambda i: a.at(place(i)), lambda i: a.guards(place(i)), a.bases, a.by_rows)
+    return Elements(
+        a.dtype, tuple(sizes), lambda i: inner.at(place(i)), lambda i: inner.guards(place(i)), a.bases, a.by_rows
+    )
 
 
 # --------------------------------------------------------------------------- views
 
 
 def view(t: Trace, a: InMemory, sizes: Sequence[Extent], strides: Sequence[Expr], offset: Expr) -> InMemory:
-    ref = ArrayRef(t.name("a"), a.ref.type, tuple(s.expr for s in sizes), tuple(strides))
-    t.emit(View(ref, a.ref, offset))
+    """A part of an array; the same part is the same array in a block."""
+    ref = t.part(a.ref, tuple(s.expr for s in sizes), tuple(strides), offset)
     return InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.by_rows or len(sizes) < 2, a.writeable)
 
 
@@ -610,7 +581,9 @@ def setitem(t: Trace, a: Any, key: Any, value: Any) -> None:
         t.written(a)
         t.emit(Store(a.ref, index, e))
         return
-    assign(t, _sliced(t, a, items), value)
+    part = _sliced(t, a, items)
+    if not (isinstance(value, InMemory) and value.ref == part.ref):  # as after `a[key] += x`, which has written it
+        assign(t, part, value)
 
 
 def _assign_chosen(t: Trace, a: InMemory, mask: Elements, value: Any) -> None:

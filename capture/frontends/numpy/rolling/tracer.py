@@ -33,6 +33,7 @@ from .....inductor.sequential.program import (
     Statement,
     Sweep,
     Var,
+    View,
 )
 from ....bytecode.instructions import CodeView, live_locals
 from ....values.base import Value
@@ -109,6 +110,7 @@ class Tracer:
         self.block: _Block
         self.frames: list[Frame] = []
         self.memo: dict[Expr, Var] = {}
+        self.parts: dict[Any, ArrayRef] = {}
         self.index_of: dict[tuple[int, str], str] = {}
         #: the instruction of the function with the loop at which a block begins
         self.places: dict[int, int] = {}
@@ -147,6 +149,15 @@ class Tracer:
         if not reads:
             self.memo[e] = var
         return var
+
+    def part(self, base: ArrayRef, sizes: tuple[Expr, ...], strides: tuple[Expr, ...], offset: Expr) -> ArrayRef:
+        """A part of an array, `offset` elements behind its first."""
+        key = (base, sizes, strides, offset)
+        found = self.parts.get(key)
+        if found is None:
+            found = self.parts[key] = ArrayRef(self.name("a"), base.type, sizes, strides)
+            self.emit(View(found, base, offset))
+        return found
 
     def site(self) -> str:
         """What the memory that this place of the program takes is called."""
@@ -423,7 +434,7 @@ class Tracer:
         while self.current < len(self.blocks):
             block = self.blocks[self.current]
             if block.frames:
-                self.block, self.frames, self.memo = block, block.frames, {}
+                self.block, self.frames, self.memo, self.parts = block, block.frames, {}, {}
                 self._run()
             self.current += 1
 
