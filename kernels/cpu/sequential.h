@@ -197,6 +197,27 @@ template <class T, class F> inline bool all_over(i64 n, F f) {
   return all;
 }
 
+// The sum of products of two runs of floats: in four vectors where both lie side by side.
+template <class T> inline T dot_over(i64 n, const T* a, i64 a_step, const T* b, i64 b_step) {
+  if (a_step != 1 || b_step != 1)
+    return sum_over<T>(n, [=](i64 i) INLINE_BODY { return a[i * a_step] * b[i * b_step]; });
+  typedef whole<T> V;
+  constexpr i64 N = lanes<V>;
+  V sums[4] = {};
+  i64 i = 0;
+  for (; i + 4 * N <= n; i += 4 * N)
+    for (int k = 0; k < 4; ++k) sums[k] = fma(load<V>(a + i + k * N, full), load<V>(b + i + k * N, full), sums[k]);
+  for (; i + N <= n; i += N) sums[0] = fma(load<V>(a + i, full), load<V>(b + i, full), sums[0]);
+  if (i < n) {  // lanes that take no part hold what the first one does
+    V right = where<V>(first<N>(int(n - i)), load<V>(b + i, int(n - i)), V{});
+    sums[1] = fma(load<V>(a + i, int(n - i)), right, sums[1]);
+  }
+  V total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  T found = 0;
+  for (int k = 0; k < N; ++k) found += total[k];
+  return found;
+}
+
 // ---------------------------------------------------------------- products of matrices
 
 // Some rows of c = a b, in blocks of registers: R rows by two vectors of columns. Columns of b and c lie side by side.

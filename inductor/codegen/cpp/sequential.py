@@ -15,6 +15,7 @@ from dataclasses import replace
 from ....errors import InternalError
 from ...sequential.program import (
     ONE,
+    ZERO,
     Accumulate,
     Apply,
     ArrayRef,
@@ -255,6 +256,8 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
             return _literal(e)
         if isinstance(e, Load):
             return f"{e.array.name}[{self._offset(e.array, e.index)}]"
+        if e.op == "sum_over" and (product := _of_runs(e)):
+            return self._dot(e.args[0], *product)
         args = [self._operand(a) for a in e.args]
         kind = type_name(e.type)
         if e.op in ("sum_over", "all_over"):
@@ -271,6 +274,14 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
         text = _OPS[e.op].format(*args)
         # C computes small integers as int
         return f"{kind}({text})" if e.type in _SMALL else text
+
+    def _dot(self, size: Expr, left: Load, right: Load) -> str:
+        """The sum of products of two runs, along the last index of each."""
+        runs = []
+        for e in (left, right):
+            first = self._offset(e.array, (*e.index[:-1], ZERO))
+            runs.append(f"{e.array.name} + ({first}), {self.expr(e.array.strides[-1])}")
+        return f"dot_over<{type_name(left.type)}>({self.expr(size)}, {', '.join(runs)})"
 
     def _operand(self, e: Expr) -> str:
         """An operand, literals of its very type: C++ takes 0 for an int."""
@@ -519,8 +530,9 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
         self.computed(s.var)
 
     def _sum_of(self, s: Reduce, kind: str) -> None:
-        text = self.expr(s.value)
-        for i, n in zip(reversed(s.index), reversed(s.sizes)):
+        inner = Apply("sum_over", (s.sizes[-1], s.index[-1], s.value), s.var.type)
+        text = self.expr(inner)
+        for i, n in zip(reversed(s.index[:-1]), reversed(s.sizes[:-1])):
             text = f"sum_over<{kind}>({self.expr(n)}, [=](i64 {i.name}) INLINE_BODY {{ return {text}; }})"
         self.emit(f"{s.var.name} = {text};")
 
@@ -609,6 +621,24 @@ _STATEMENTS: dict[type, Callable[..., None]] = {
 _SMALL = frozenset(("bool", "int8", "int16", "uint8", "uint16"))
 #: operations on floats that note no error
 _QUIET = frozenset("neg fabs max min copysign sign where real imag conj complex floor ceil trunc".split())
+
+
+def _of_runs(e: Apply) -> tuple[Load, Load] | None:
+    """The factors of a sum of products of elements that follow each other along its index; None for another sum."""
+    _, index, value = e.args
+    if not isinstance(value, Apply) or value.op != "mul" or e.type not in ("float32", "float64"):
+        return None
+    left, right = value.args
+    if not isinstance(left, Load) or not isinstance(right, Load) or not left.type == right.type == e.type:
+        return None
+    if any(f.index[-1:] != (index,) or any(_has(i, index) for i in f.index[:-1]) for f in (left, right)):
+        return None
+    return left, right
+
+
+def _has(e: Expr, part: Expr) -> bool:
+    inside: tuple[Expr, ...] = e.args if isinstance(e, Apply) else e.index if isinstance(e, Load) else ()
+    return e == part or any(_has(x, part) for x in inside)
 
 
 #: functions of many instructions, which are vectors where a strip of values is computed
