@@ -15,7 +15,7 @@ help:
 	@echo "make test       lint, types and the test suite, on every supported Python found"
 	@echo "make test-slow  the long tests: fuzzing, fault campaigns, dense accuracy sweeps"
 	@echo "make test-narrow  the test suite on AVX2 instructions only, in quern, torch and NumPy's BLAS"
-	@echo "make hunt       random programs against eager: MINUTES=30 KINDS='ops numpy python' SEED=1"
+	@echo "make hunt       random programs against eager: MINUTES=30 KINDS='ops numpy python loops' SEED=1"
 	@echo "make bench      cold, warm and steady times against eager and torch.compile"
 
 $(VENV)/.ready: pyproject.toml

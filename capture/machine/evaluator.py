@@ -241,7 +241,14 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
                 return self.index(found)
         if not self.has_index(value):
             raise self.type_error(f"'{message_name(value.python_type())}' object cannot be interpreted as an integer")
-        return self.symbols.specialize(value.python_number(self) or value)
+        number = value.python_number(self) or value
+        if isinstance(number, ArrayValue) and not number.is_constant:
+            raise self.break_(
+                "data-dependent-scalar",
+                f"the value of {number.describe()} as an integer",
+                "it is known when the program runs only",
+            )
+        return self.symbols.specialize(number)
 
     def is_iterable(self, value: Value) -> bool:
         return self.has_special(value, "__iter__") or self.has_special(value, "__getitem__")

@@ -1,4 +1,4 @@
-"""Hunts for programs that compiled code gets wrong: `make hunt`, or `python tests/hunt/hunt.py --minutes 30 ops numpy python`.
+"""Hunts for programs that compiled code gets wrong: `make hunt`, or `python tests/hunt/hunt.py --minutes 30 ops numpy python loops`.
 
 Programs are drawn by hypothesis in rounds, each with a seed of its own, until the time is up; what fails is made as small as
 possible and printed with the seed that finds it again. Exits with 1 when anything was found.
@@ -23,6 +23,7 @@ sys.path[:0] = [
     *(str(Path(__file__).parents[1] / p) for p in ("capture", "corpus")),
 ]
 
+import hunt_loops  # noqa: E402
 import hunt_numpy  # noqa: E402
 import hunt_ops  # noqa: E402
 import hunt_python  # noqa: E402
@@ -91,6 +92,7 @@ KINDS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], None]]] = {
     "ops": (step_cases(hunt_ops.TEMPLATES, hunt_ops.DTYPES, hunt_ops.SHAPES), check_ops),
     "numpy": (step_cases(hunt_numpy.TEMPLATES, hunt_numpy.DTYPES, hunt_numpy.SHAPES), check_numpy),
     "python": (hunt_python.CASES, hunt_python.check),
+    "loops": (hunt_loops.CASES, hunt_loops.check),
 }
 
 

@@ -7,6 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from comparison import Difference  # noqa: E402
+from hunt_loops import HEADS, LINES, Call, Line, LoopCase, Nest, function_of, text_of  # noqa: E402
+from hunt_loops import check as check_loops  # noqa: E402
 from hunt_numpy import NumpyArrays  # noqa: E402
 from hunt_ops import TorchArrays  # noqa: E402
 from hunt_steps import ArraySpec, CallSpec, Case, Noise, Step, changed, check, legal  # noqa: E402
@@ -160,3 +162,14 @@ def test_the_order_of_a_cancelling_sum_of_integers_is_free() -> None:
 
     call = CallSpec((ArraySpec((1, 6), "int64", "plain", 25, special=True),))
     check(Case((Step("np.trapezoid({a}, axis={d})", (0, 0, 0), -1),), (call,)), Turned())
+
+
+def test_a_planted_fault_in_a_loop_is_found(monkeypatch) -> None:
+    body = (Nest(HEADS.index("for i in range(len(x)):"), (), (Line(LINES.index("s += {s}")),)),)
+    case = LoopCase(body, (Call(), Call(size=3)))
+    check_loops(case)
+    early = "for i in range(len(x) - 1):"
+    compiled = lambda fn, **options: function_of(text_of(case).replace("for i in range(len(x)):", early))  # noqa: E731
+    monkeypatch.setattr("quern.compile", compiled)
+    with pytest.raises(Difference):
+        check_loops(case)

@@ -221,6 +221,17 @@ def powers_and_roots(x, k):
     return out, y, z
 
 
+@meaning(np.array([1, 2, 300, 2**40] * 4))
+def a_number_that_does_not_fit_its_element(x):
+    y = np.zeros(16, np.uint8)
+    z = np.zeros(16, np.int8)
+    for i in range(len(x)):
+        y[i] = x[i]
+        if i > 7:
+            z[i:] = x[i]
+    return y, z
+
+
 # --------------------------------------------------------------------------- iterators
 
 
@@ -250,6 +261,37 @@ def an_iterator_from_before_the_loop(x):
                 break
         x[k] = n
     return n
+
+
+@meaning(X)
+def a_variable_that_the_loop_deletes(x):
+    z = 1
+    for i in range(len(x)):
+        x[i] += 1
+        if i == 5:
+            del z
+    return z
+
+
+# --------------------------------------------------------------------------- loops whose results are not read
+
+
+@meaning(X)
+def an_index_out_of_range_in_what_nobody_reads(x):
+    for i in range(len(x)):
+        if x[i ^ 1] > x[i]:
+            pass
+    return 1
+
+
+@meaning(np.arange(15), COMPLEX, MATRIX)
+def arrays_that_only_change_their_names(x, y, a):
+    for _ in range(len(x)):
+        x, y = y, x
+        for _ in a:
+            x, y = y, x
+    x[2] = 5
+    return x
 
 
 # --------------------------------------------------------------------------- warnings

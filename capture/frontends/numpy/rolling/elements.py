@@ -134,9 +134,8 @@ def _assigned(t: Trace, value: Number, dtype: np.dtype) -> Expr:
     if value.kind == "f" and dtype.kind in "iu":
         if not value.python and dtype.itemsize < 8:
             raise CannotRoll(f"writing a float into {dtype}")
-        whole = numbers.converted(t, value, int)
-        return numbers.fitting(t, whole, dtype)
-    return t.let(numbers.fitting(t, value, dtype))
+        value = numbers.converted(t, value, int)
+    return t.let(numbers.assigned(t, value, dtype))
 
 
 def of_numbers(t: Trace, items: Sequence[Any], dtype: np.dtype | None) -> InMemory:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .....errors import CompilerNotFound
 from .....inductor.codegen.cpp.sequential import source
-from .....inductor.sequential.program import ArrayRef, Expr
+from .....inductor.sequential.program import ArrayRef, Expr, Literal
 from ....breaks import Break, UserRaise
 from ....bytecode.instructions import CodeView, Loop, live_locals, loops
 from ....values.base import Value
@@ -206,6 +206,8 @@ def _emit(
 ) -> None:
     """Append the node, and give the loop's variables its results. gone: variables that nobody reads any more"""
     numbers, refs, arrays = _outputs(chosen.values)
+    if not numbers and not arrays:  # it runs all the same: it may raise, or be left elsewhere
+        numbers = [Literal(True, "bool")]
     program = tracer.program(chosen, numbers, refs)
     state: NumpyState = ev.states["numpy"]
     written = tuple(f"given:{k}" in tracer.writes for k in range(len(given.arrays)))
@@ -234,7 +236,7 @@ def _emit(
             builder.write(target, content)
         return made[len(targets) :]
 
-    results = attempt(ev, emitted).items(ev) if count else []
+    results = attempt(ev, emitted).items(ev)
     for name in gone:
         activation.slots.pop(name, None)
     _bind(ev, activation, given, chosen.values, results)
@@ -242,6 +244,8 @@ def _emit(
 
 def _bind(ev: Machine, activation: Activation, given: Given, values: dict[str, Any], results: Sequence[Value]) -> None:
     """Give the loop's variables their values behind it. results: numbers, then arrays, in the order of the variables' names"""
+    for name in given.results - values.keys():  # deleted
+        activation.slots.pop(name, None)
     names = sorted(values)
     given_out = iter(results)
     for name in names:

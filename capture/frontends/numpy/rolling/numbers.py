@@ -5,6 +5,7 @@ What Python or NumPy would raise, warn of, or answer with another type is checke
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,16 @@ def ufunc_types(ufunc: np.ufunc, operands: list[Any]) -> tuple[np.dtype, ...]:
     ):
         raise CannotRoll(f"np.{ufunc.__name__} in type {found[-1]}")
     return tuple(found)
+
+
+def assigned(t: Trace, number: Number, dtype: np.dtype) -> Expr:
+    """An integer as an element of integers: it must fit, whatever NumPy does with one that does not."""
+    if number.kind == "u" and dtype.kind == "i" and dtype.itemsize <= number.dtype.itemsize:
+        bound = Literal(int(np.iinfo(dtype).max), number.dtype.name)
+        t.emit(Check(Apply("le", (number.expr, bound), "bool")))
+    elif number.kind == "i" and dtype.kind in "iu":
+        number = replace(number, expr=t.let(cast(number.expr, INT)), python=True)
+    return fitting(t, number, dtype)
 
 
 def fitting(t: Trace, number: Number, dtype: np.dtype) -> Expr:
