@@ -9,8 +9,9 @@ from __future__ import annotations
 import cmath
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 from ....errors import InternalError
 from ...sequential.program import (
@@ -112,6 +113,8 @@ class _Writer:
         self.lines: list[str] = []
         self.depth = 1
         self.fresh = map("q{}".format, itertools.count())
+        #: numbers that are read where they stand; what only an edge takes along may be dropped behind it
+        self.read = {v for block in program.blocks for part in (block.statements, block.end) for v in _read(part)}
         #: strides that are known where the text stands
         self.known: dict[Expr, str] = {}
 
@@ -316,7 +319,7 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
 
     def set(self, s: Set) -> None:
         self.emit(f"const {type_name(s.var.type)} {s.var.name} = {self.expr(s.value)};")
-        if isinstance(s.value, Apply) and s.value.op not in _QUIET:
+        if isinstance(s.value, Apply) and s.value.op not in _QUIET and s.var not in self.read:
             self.computed(s.var)
 
     def computed(self, var: Var) -> None:
@@ -660,6 +663,19 @@ def heavy_parts(e: Expr) -> list[Apply]:
 
     visit(e)
     return list(found)
+
+
+def _read(part: Any) -> Iterator[Var]:
+    """The numbers that a statement, the end of a block or an expression reads, edges left out."""
+    if isinstance(part, Var):
+        yield part
+    elif isinstance(part, tuple):
+        for p in part:
+            yield from _read(p)
+    elif is_dataclass(part) and not isinstance(part, Edge):
+        for f in fields(part):
+            if not (f.name == "var" and isinstance(part, (Set, Checked, Reduce))):
+                yield from _read(getattr(part, f.name))
 
 
 def _edges(block: Block) -> list[Edge]:

@@ -345,6 +345,8 @@ def place(t: Trace, index: Any, size: Extent) -> Expr:
         at = t.let(small("add", size.expr, e))
         t.emit(Check(Apply("ge", (at, ZERO), "bool")))
         return at
+    if t.is_inside(number, size):
+        return e
     if not number.natural:
         e = t.let(Apply("wrapped", (e, size.expr), _I))
     t.emit(Check(Apply("inside", (e, size.expr), "bool")))

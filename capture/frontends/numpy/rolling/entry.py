@@ -30,7 +30,7 @@ from .kinds import (
     Zipped,
 )
 from .run import prepare
-from .tracer import Exit, Tracer
+from .tracer import Exit, TooManyBlocks, Tracer
 
 if TYPE_CHECKING:
     from ....machine.frames import Frame as Activation
@@ -87,7 +87,11 @@ def _roll(
             raise CannotRoll("no rounds")
         tracer = Tracer(ev, given, region, leave)
         try:
-            tracer.trace(Frame(view, activation.scope, slots, begun, start, stored))
+            try:
+                tracer.trace(Frame(view, activation.scope, dict(slots), list(begun), start, stored))
+            except TooManyBlocks:
+                tracer = Tracer(ev, given, region, leave, unswitches=False)
+                tracer.trace(Frame(view, activation.scope, slots, begun, start, stored))
         except (Break, UserRaise) as error:
             raise CannotRoll(str(error)) from error
         if rounds is not None and rounds <= _few(view, loop) and not tracer.by_elements:

@@ -60,6 +60,9 @@ class Evaluation(Trace, Protocol):
     def global_of(self, frame: Frame, name: str) -> Any: ...
     def cell(self, cell: Any) -> Any: ...
     def met(self, value: Any) -> Any: ...
+    def enter(self, frame: Frame) -> None: ...
+    def left(self, it: Any, frames: list[Frame]) -> None: ...
+    def plain_number(self, value: Any) -> Any: ...
 
 
 Handler = Callable[[Evaluation, Frame, Any], None]
@@ -242,6 +245,7 @@ def _jump_if_none(t: Evaluation, frame: Frame, target: int) -> None:
 @_op("GET_ITER")
 def _get_iter(t: Evaluation, frame: Frame, arg: Any) -> None:
     frame.stack[-1] = t.iterator(frame.stack[-1])
+    t.enter(frame)
 
 
 @_op("FOR_ITER")
@@ -328,4 +332,4 @@ def _return(t: Evaluation, frame: Frame, arg: Any) -> None:
         raise CannotRoll("a return out of the loop")
     value = _object(t, value)
     t.frames.pop()
-    t.frames[-1].stack.append(value)
+    t.frames[-1].stack.append(t.plain_number(value))

@@ -56,12 +56,21 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Item:
+    """A number that is an item of a loop over a range, now or in an earlier round, plus an offset."""
+
+    loop: int
+    offset: int = 0
+
+
+@dataclass(frozen=True)
 class Number:
     """A number. python: it is Python's int, float, bool or complex (of the type that holds it), else NumPy's scalar
 
     known:   of an int, what capture knows of it
     bits:    its magnitude is less than 2 ** bits (of an int)
     natural: it is known not to be negative
+    item:    the loop that it counts
     """
 
     expr: Expr
@@ -70,6 +79,7 @@ class Number:
     known: Size | None = None
     bits: int = WORD_BITS
     natural: bool = False
+    item: Item | None = None
 
     @property
     def kind(self) -> str:
@@ -225,11 +235,16 @@ class Counting:
 
 @dataclass(frozen=True)
 class Walk:
-    """An iterator over a range: the next number, where it ends, its step."""
+    """An iterator over a range: the next number, where it ends, its step.
+
+    loop: the loop; safe: its items, with the offsets that they are used with, are places inside of the arrays that they index
+    """
 
     at: Number
     stop: Number
     step: int
+    loop: int
+    safe: bool
 
 
 @dataclass(frozen=True)
@@ -305,9 +320,10 @@ def step_of(number: Number, what: str) -> int:
 
 
 def unknown(number: Number) -> Number:
-    """The number without what is known of its value."""
+    """The number without what is known of its value, but that it is an item of a loop."""
     bits = SMALL_BITS if number.bits <= SMALL_BITS else WORD_BITS
-    return replace(number, known=None, bits=bits)
+    item = number.item if number.item is not None and not number.item.offset else None
+    return replace(number, known=None, bits=bits, item=item)
 
 
 class Trace(Protocol):
@@ -319,6 +335,7 @@ class Trace(Protocol):
     def emit(self, statement: Statement) -> None: ...
     def let(self, e: Expr, reads: bool = False) -> Expr: ...
     def part(self, base: ArrayRef, sizes: tuple[Expr, ...], strides: tuple[Expr, ...], offset: Expr) -> ArrayRef: ...
+    def is_inside(self, number: Number, size: Extent) -> bool: ...
     def site(self) -> str: ...
     def written(self, target: InMemory) -> None: ...
     def constant(self, value: Any) -> Any: ...

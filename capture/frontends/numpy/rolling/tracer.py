@@ -53,6 +53,7 @@ from .kinds import (
     Extent,
     Fixed,
     InMemory,
+    Item,
     Listed,
     Method,
     Null,
@@ -78,6 +79,10 @@ MOST_BLOCKS = 400
 MOST_FRAMES = 12
 
 
+class TooManyBlocks(CannotRoll):
+    """A program would have more blocks than anybody wants to wait for."""
+
+
 @dataclass
 class Exit:
     """Where the loop is left: the block that returns, and the variables that live on."""
@@ -91,18 +96,20 @@ class Exit:
 class _Block:
     frames: list[Frame]
     depth: int = 1
-    statements: list[Statement] = field(default_factory=list)
+    statements: list[Statement | Fits] = field(default_factory=list)
     end: Branch | Return | None = None
 
 
 class Tracer:
     """Traces one loop. `given` makes numbers and arrays of what the loop finds outside."""
 
-    def __init__(self, ev: Machine, given: Given, region: frozenset[int], leave: int) -> None:
+    def __init__(self, ev: Machine, given: Given, region: frozenset[int], leave: int, unswitches: bool = True) -> None:
         self.ev = ev
         self.given = given
         self.region = region
         self.leave = leave
+        #: whether loops get a version without checks of their items
+        self.unswitches = unswitches
         self.blocks: list[_Block] = []
         self.keys: dict[Any, int] = {}
         self.exits: dict[Any, Exit] = {}
@@ -111,6 +118,9 @@ class Tracer:
         self.frames: list[Frame] = []
         self.memo: dict[Expr, Var] = {}
         self.parts: dict[Any, ArrayRef] = {}
+        #: loops by their code and place; the sizes that their items are places along, with the offsets
+        self.loops: dict[tuple[int, int], int] = {}
+        self.asked: dict[int, dict[Expr, set[int]]] = {}
         self.index_of: dict[tuple[int, str], str] = {}
         #: the instruction of the function with the loop at which a block begins
         self.places: dict[int, int] = {}
@@ -250,11 +260,62 @@ class Tracer:
                 if n.bits > SMALL_BITS:
                     self.emit(Check(Apply("lt", (n.expr, Literal(LARGE, "int64")), "bool")))
                     self.emit(Check(Apply("gt", (n.expr, Literal(-LARGE, "int64")), "bool")))
-            start, stop = (replace(unknown(n), bits=SMALL_BITS) for n in (value.start, value.stop))
-            return Walk(start, stop, value.step)
+            start, stop = (replace(unknown(n), bits=SMALL_BITS, item=None) for n in (value.start, value.stop))
+            frame = self.frames[-1]
+            loop = self.loops.setdefault((id(frame.view), frame.pc), len(self.loops))
+            return Walk(start, stop, value.step, loop, False)
         if isinstance(value, Elements) and value.ndim and not isinstance(value, PartOf):
             return Rows(elements.in_memory(self, value), literal(0))
         raise CannotRoll(f"iterating over {type(value).__name__}")
+
+    def enter(self, frame: Frame) -> None:
+        """Begin the loop over the iterator on the stack: in a version whose items are known to be places inside of arrays, and one that looks
+        each time. Which places are asked for is known when the first one is traced (`_fits`).
+        """
+        it = frame.stack[-1]
+        around = [v for f in self.frames for v in f.stack[: -1 if f is frame else None] if isinstance(v, Walk)]
+        if not isinstance(it, Walk) or not self.unswitches or not all(w.safe for w in around):
+            return
+        low, high = it.at.expr, elements.small("sub", it.stop.expr, ONE)
+        if it.step < 0:
+            low, high = elements.small("add", it.stop.expr, ONE), it.at.expr
+        fits = Fits(self.variable("bool"), it.loop, self.let(low), self.let(high))
+        self.block.statements.append(fits)
+        frame.stack[-1] = replace(it, safe=True)
+        safe = self.edge(self.frames)
+        frame.stack[-1] = it
+        self.block.end = Branch(fits.var, safe, self.edge(self.frames))
+
+    def is_inside(self, number: Number, size: Extent) -> bool:
+        """Whether a number is surely a place along an axis of this size: its loop is asked to see to it."""
+        item = number.item
+        if item is None or not self.given.is_invariant(size.expr):
+            return False
+        if not any(isinstance(v, Walk) and v.loop == item.loop and v.safe for f in self.frames for v in f.stack):
+            return False
+        offsets = self.asked.setdefault(item.loop, {}).setdefault(size.expr, set())
+        offsets.add(item.offset)
+        return True
+
+    def _fits(self, fits: Fits) -> Set:
+        """What makes a loop's version without checks right."""
+        holds: Expr = Literal(True, "bool")
+        for size, offsets in self.asked.get(fits.loop, {}).items():
+            first = Apply("add", (fits.low, Literal(min(offsets), "int64")), "int64")
+            last = Apply("add", (fits.high, Literal(max(offsets), "int64")), "int64")
+            inside = Apply("both", (Apply("ge", (first, ZERO), "bool"), Apply("lt", (last, size), "bool")), "bool")
+            holds = Apply("both", (holds, inside), "bool")
+        return Set(fits.var, holds)
+
+    def left(self, it: Any, frames: list[Frame]) -> None:
+        """A loop is left: its items are plain numbers from here on."""
+        for frame in frames:
+            frame.slots = {k: _without_items(v, it) for k, v in frame.slots.items()}
+            frame.stack[:] = [_without_items(v, it) for v in frame.stack]
+
+    def plain_number(self, value: Any) -> Any:
+        """What a function returns: its loops are left."""
+        return _without_items(value, None)
 
     def more(self, it: Any) -> Expr:
         """Whether an iterator has an item left."""
@@ -279,7 +340,8 @@ class Tracer:
             stop = it.stop.expr
             to_zero = isinstance(stop, Literal) and isinstance(stop.value, int) and stop.value >= -1
             natural = it.at.natural if it.step > 0 else to_zero
-            return replace(it.at, natural=natural), Walk(replace(it.at, expr=after), it.stop, it.step)
+            item = replace(it.at, natural=natural, item=Item(it.loop) if self.unswitches else None)
+            return item, replace(it, at=replace(it.at, expr=after))
         if isinstance(it, Rows):
             after = self.let(Apply("add", (it.at.expr, ONE), "int64"))
             array = it.array
@@ -395,7 +457,7 @@ class Tracer:
         if found is None:
             found = self.keys[tuple(keys)] = len(self.blocks)
             if found >= MOST_BLOCKS:
-                raise CannotRoll("too many combinations of types")
+                raise TooManyBlocks("too many combinations of types")
             self.places[found] = frames[0].pc
             self.blocks.append(_Block(made, depth))
         backward = found <= self.current
@@ -480,7 +542,9 @@ class Tracer:
     def loop(self, it: Any, frame: Frame, ended: int) -> None:
         """Go on with the next item of an iterator, or to `ended`. The item is read where one is known to be left: behind the edge."""
         more = self.more(it)
-        leave = self.edge(self._at(ended))
+        behind = self._at(ended)
+        self.left(it, behind)
+        leave = self.edge(behind)
         frame.stack.append(Pending(it))
         self.block.end = Branch(more, self.edge(self._at(frame.pc)), leave)
 
@@ -591,9 +655,10 @@ class Tracer:
     def program(self, exit: Exit, numbers: list[Expr], arrays: list[ArrayRef]) -> Program:
         """The program that returns these where it takes the exit; at the others it bails."""
         ends = {exit.block: Return(tuple(numbers), tuple(arrays))}
-        blocks = [
-            Block(tuple(block.statements), ends.get(number, block.end)) for number, block in enumerate(self.blocks)
-        ]
+        blocks = []
+        for number, block in enumerate(self.blocks):
+            statements = tuple(self._fits(s) if isinstance(s, Fits) else s for s in block.statements)
+            blocks.append(Block(statements, ends.get(number, block.end)))
         blocks[0] = replace(blocks[0], statements=(*self.given.assumed, *blocks[0].statements))
         return Program(
             tuple(self.given.numbers),
@@ -604,6 +669,16 @@ class Tracer:
         )
 
 
+@dataclass(frozen=True)
+class Fits:
+    """A place in a block where a loop's version is chosen: `var` tells whether its items, from `low` to `high`, are inside of what they index."""
+
+    var: Var
+    loop: int
+    low: Expr
+    high: Expr
+
+
 @dataclass
 class _Moves:
     numbers: list[tuple[Var, Expr]] = field(default_factory=list)
@@ -612,8 +687,27 @@ class _Moves:
 
 _PARTS: dict[type, tuple[str, ...]] = {
     Several: ("items",), Listed: ("items",), Part: ("start", "stop", "step"), Method: ("owner", "name"), Counting: ("start", "stop", "step"),
-    Walk: ("at", "stop", "step"), Rows: ("array", "at"), Counted: ("inner", "at"), Zipped: ("parts",), Pending: ("it",),
+    Walk: ("at", "stop", "step", "loop", "safe"), Rows: ("array", "at"), Counted: ("inner", "at"), Zipped: ("parts",), Pending: ("it",),
 }  # fmt: skip
+
+
+def _without_items(value: Any, it: Any) -> Any:
+    """A value in which numbers are no items of the loops over an iterator (None: of any)."""
+    if isinstance(value, Number):
+        if value.item is not None and (it is None or value.item.loop in _loops_of(it)):
+            return replace(value, item=None)
+        return value
+    if isinstance(value, Several):
+        return replace(value, items=tuple(_without_items(v, it) for v in value.items))
+    return value
+
+
+def _loops_of(it: Any) -> list[int]:
+    if isinstance(it, Walk):
+        return [it.loop]
+    if isinstance(it, Counted):
+        return _loops_of(it.inner)
+    return [loop for p in it.parts for loop in _loops_of(p)] if isinstance(it, Zipped) else []
 
 
 def _key(value: Any) -> Any:
