@@ -195,7 +195,7 @@ def _filled(template: str, choices: Iterator[int], depth: int = 0) -> str:
         # behind the deepest only what has no holes itself
         fitting = ways if depth < DEEPEST else [w for w in ways if not _HOLE.search(w)]
         text = _filled(fitting[next(choices, 0) % len(fitting)], choices, depth + 1)
-        return f"({text})" if depth and " " in text and not text.endswith(")") else text
+        return f"({text})" if depth and " " in text and hole[1] != "l" else text
 
     return _HOLE.sub(fill, template)
 

@@ -313,6 +313,24 @@ def an_error_in_what_the_last_round_overwrites(x):
 
 
 @meaning(X)
+def errors_in_elements_that_nobody_reads(x):
+    s = 0
+    for i in range(3, len(x)):
+        s += len(x[:i] // (x[:i] - 1)) + (1 / (x - i)).size
+        s += (1 / (x - i))[0] + (2 / (x - i))[x > 20].sum()
+        s += np.where(x > 20, 3 / (x - i), 1.0)[1]
+    return s
+
+
+@meaning(np.arange(15))
+def integers_that_nobody_reads(x):
+    s = 0
+    for _ in range(len(x)):
+        s += len(x[1:] // x[:-1]) + (x[1:] % x[:-1])[5] + len(x[x * 2 - 14])
+    return s
+
+
+@meaning(X)
 def a_variable_is_an_array_and_a_number_in_turn(x):
     s = x
     for i in range(len(x)):

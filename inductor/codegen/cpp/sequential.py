@@ -319,11 +319,11 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
 
     def set(self, s: Set) -> None:
         self.emit(f"const {type_name(s.var.type)} {s.var.name} = {self.expr(s.value)};")
-        if isinstance(s.value, Apply) and s.value.op not in _QUIET and s.var not in self.read:
+        if may_note(s.value) and s.var not in self.read:
             self.computed(s.var)
 
     def computed(self, var: Var) -> None:
-        """A number that may note an error is computed where it stands, even if nobody reads it."""
+        """A number is computed where it stands, even if nobody reads it."""
         if var.type.startswith(("float", "complex")):
             self.emit(f"computed({var.name});")
 
@@ -624,6 +624,14 @@ _STATEMENTS: dict[type, Callable[..., None]] = {
 _SMALL = frozenset(("bool", "int8", "int16", "uint8", "uint16"))
 #: operations on floats that note no error
 _QUIET = frozenset("neg fabs max min copysign sign where real imag conj complex floor ceil trunc".split())
+
+
+def may_note(e: Expr) -> bool:
+    """Whether computing a number may note a floating-point error."""
+    if not isinstance(e, Apply):
+        return False
+    exact = e.op in _QUIET or e.op == "cast" and not e.args[0].type.startswith(("float", "complex"))
+    return e.type.startswith(("float", "complex")) and not exact or any(map(may_note, e.args))
 
 
 def _of_runs(e: Apply) -> tuple[Load, Load] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .....inductor.codegen.cpp.sequential import heavy_parts
+from .....inductor.codegen.cpp.sequential import heavy_parts, may_note
 from .....inductor.sequential.program import (
     ONE,
     ZERO,
@@ -103,6 +103,12 @@ def in_memory(t: Trace, a: Elements, fresh: bool = False) -> InMemory:
     made = new(t, a.sizes, a.dtype, by_rows=a.by_rows)
     _fill(t, made, a, apart=True)
     return made
+
+
+def evaluated(t: Trace, a: Elements) -> Elements:
+    """The array, in memory where its elements may raise or note an error: NumPy computes them all, whichever are read."""
+    quiet = isinstance(a, InMemory) or not a.guards(_probe(a)) and not may_note(a.at(_probe(a)))
+    return a if quiet else in_memory(t, a)
 
 
 def _fill(t: Trace, target: InMemory, a: Elements, apart: bool) -> None:
@@ -212,7 +218,7 @@ def spread(t: Trace, a: Elements, sizes: Sequence[Extent]) -> Elements:
         repeated.append(repeats)
     if not lead and not any(repeated):
         return a
-    inner = a
+    inner = a = evaluated(t, a)
 
     def place(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
         return tuple(ZERO if r else i for i, r in zip(index[lead:], repeated))
@@ -330,6 +336,7 @@ def part_of(t: Trace, a: Any, part: str) -> Any:
         if part == "real":
             return a
         raise CannotRoll("the imaginary part of real numbers")
+    a = evaluated(t, a)
     real = np.dtype("float32" if a.dtype == np.complex64 else "float64")
     return PartOf(real, a.sizes, lambda i: Apply(part, (a.at(i),), real.name), a.guards, a.bases, a.by_rows)
 
@@ -445,7 +452,8 @@ def getitem(t: Trace, a: Any, key: Any) -> Any:
     if not isinstance(a, Elements):
         raise CannotRoll(f"indexing {type(a).__name__}")
     if isinstance(key, Elements) and key.kind == "b":
-        return _chosen(t, a, key)
+        return _chosen(t, evaluated(t, a), key)
+    a = evaluated(t, a)
     if isinstance(key, Chosen):
         key = settled(t, key)
     items = _items(key, a.ndim)
@@ -453,8 +461,6 @@ def getitem(t: Trace, a: Any, key: Any) -> Any:
         return _gathered(t, a, items)
     if len(items) == a.ndim and all(isinstance(i, Number) for i in items):
         index = tuple(place(t, i, s) for i, s in zip(items, a.sizes))
-        for guard in a.guards(index):
-            t.emit(Check(guard))
         return Number(t.let(a.at(index), reads=True), a.dtype)
     return _sliced(t, in_memory(t, a), items)
 
@@ -583,7 +589,9 @@ def setitem(t: Trace, a: Any, key: Any, value: Any) -> None:
         t.emit(Store(a.ref, index, e))
         return
     part = _sliced(t, a, items)
-    if not (isinstance(value, InMemory) and value.ref == part.ref):  # as after `a[key] += x`, which has written it
+    if not (
+        isinstance(value, InMemory) and value.ref == part.ref and part.writeable
+    ):  # as after `a[key] += x`, which has written it
         assign(t, part, value)
 
 
@@ -707,7 +715,11 @@ def reduced(t: Trace, name: str, a: Elements, axes: tuple[int, ...] | None, keep
 
 def is_heavy(a: Elements) -> bool:
     """Whether an expression has functions that are better computed strip by strip, into memory."""
-    return bool(heavy_parts(a.at(tuple(Var(f"probe{d}", _I) for d in range(a.ndim)))))
+    return bool(heavy_parts(a.at(_probe(a))))
+
+
+def _probe(a: Elements) -> tuple[Expr, ...]:
+    return tuple(Var(f"probe{d}", _I) for d in range(a.ndim))
 
 
 def _beginning(join: str, dtype: np.dtype) -> Any:
@@ -749,6 +761,7 @@ def matmul(t: Trace, a: Elements, b: Elements) -> Any:
     """`a @ b` of vectors and matrices."""
     if not a.ndim or not b.ndim or a.ndim > 2 or b.ndim > 2:
         raise CannotRoll("a product of stacks of matrices")
+    a, b = evaluated(t, a), evaluated(t, b)
     dtype = np.result_type(a.dtype, b.dtype)
     if dtype.kind == "b" or dtype == np.float16:
         raise CannotRoll(f"a product of {dtype}")

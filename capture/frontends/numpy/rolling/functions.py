@@ -274,7 +274,7 @@ def _new(value: Any) -> Rule:
 
 def _new_like(value: Any) -> Rule:
     def apply(t: Trace, a: Any, dtype: Any = NONE) -> Any:
-        like = _array(t, a)
+        like = elements.evaluated(t, _array(t, a))
         return elements.full(t, like.sizes, t.dtype(dtype, like.dtype), value, like.by_rows)
 
     return apply
@@ -303,7 +303,7 @@ def _arange(t: Trace, *args: Any, dtype: Any = NONE) -> Any:
 def _where(t: Trace, condition: Any, *choices: Any) -> Any:
     if len(choices) != 2:
         raise CannotRoll("np.where of a condition alone")
-    a, b = choices
+    a, b = (elements.evaluated(t, c) if isinstance(c, Elements) else c for c in choices)
     dtype = (
         numbers.ufunc_types(np.maximum, [a, b])[-1] if "c" not in (a.kind, b.kind) else np.result_type(a.dtype, b.dtype)
     )
@@ -450,7 +450,7 @@ def _range(t: Trace, *args: Any) -> Counting:
 
 def _len(t: Trace, a: Any) -> Number:
     if isinstance(a, Elements) and a.ndim:
-        return a.sizes[0].number()
+        return elements.evaluated(t, a).sizes[0].number()
     if isinstance(a, Several):
         return literal(len(a.items))
     raise CannotRoll("len() of this")

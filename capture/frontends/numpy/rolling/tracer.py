@@ -618,7 +618,7 @@ class Tracer:
             owner = elements.settled(self, owner)
         if isinstance(owner, Elements):
             reader = _ATTRIBUTES.get(name)
-            return reader(self, owner) if reader is not None else Method(owner, name)
+            return reader(self, elements.evaluated(self, owner)) if reader is not None else Method(owner, name)
         if isinstance(owner, Number):
             if name in ("real", "imag"):
                 return elements.part_of(self, owner, name)
