@@ -313,6 +313,13 @@ def an_error_in_what_the_last_round_overwrites(x):
 
 
 @meaning(X)
+def an_error_in_an_element_that_is_overwritten(x):
+    for i in range(len(x)):
+        x[i] = 1.0 / (x[i] - 3)
+        x[i] = 2.0
+
+
+@meaning(X)
 def errors_in_elements_that_nobody_reads(x):
     s = 0
     for i in range(3, len(x)):

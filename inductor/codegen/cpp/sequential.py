@@ -114,7 +114,7 @@ class _Writer:
         self.depth = 1
         self.fresh = map("q{}".format, itertools.count())
         #: numbers that are read where they stand; what only an edge takes along may be dropped behind it
-        self.read = {v for block in program.blocks for part in (block.statements, block.end) for v in _read(part)}
+        self.read = {v for block in program.blocks for part in (_lasting(block), block.end) for v in _read(part)}
         #: strides that are known where the text stands
         self.known: dict[Expr, str] = {}
 
@@ -671,6 +671,12 @@ def heavy_parts(e: Expr) -> list[Apply]:
 
     visit(e)
     return list(found)
+
+
+def _lasting(block: Block) -> tuple[Statement, ...]:
+    """The statements of a block that no other one undoes: of several stores the last may be all that is left."""
+    stores = sum(isinstance(s, Store) for s in block.statements)
+    return tuple(s for s in block.statements if stores < 2 or not isinstance(s, Store))
 
 
 def _read(part: Any) -> Iterator[Var]:
