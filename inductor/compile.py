@@ -177,10 +177,9 @@ def _log(graph: Graph, record: CompileRecord) -> None:
                 ),
             )
         elif channel == "code":
-            _print(
-                "code",
-                "\n\n".join([*(f"{name}:\n{text}" for name, text in record.plan.sources.items()), record.source]),
-            )
+            loops_kept = {n.name: n.attrs["text"] for n in graph.nodes if "text" in n.attrs}
+            texts = {**record.plan.sources, **loops_kept}
+            _print("code", "\n\n".join([*(f"{name}:\n{text}" for name, text in texts.items()), record.source]))
         elif channel == "times":
             _print("times", ", ".join(f"{k} {v * 1e3:.1f} ms" for k, v in record.times.items()))
         elif channel == "cache":

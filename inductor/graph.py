@@ -215,6 +215,8 @@ def symbols_in(value: Any) -> Iterator[sympy.Symbol]:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, str) and "\n" in value:
+        return f"<text of {value.count(chr(10))} lines>"
     return repr(value) if isinstance(value, (str, float)) else str(value)
 
 

@@ -494,3 +494,82 @@ def test_a_long_loop_that_cannot_be_rolled_is_left_to_python_as_a_whole():
         return program(x, n)[1] + 1
 
     agree(inside, np.random.default_rng(0).random(20), 100, fullgraph=False)
+
+
+def test_a_loop_that_is_not_rolled_after_all_has_no_effects_before():
+    class Counting(type):
+        @property
+        def p(cls):
+            cls.n += 1
+            return cls.n
+
+    class C(metaclass=Counting):
+        n = 1
+
+    class Reader:
+        def __init__(self):
+            self.reads = 0
+            self.scale = 2.0
+
+        def __getattr__(self, name):
+            self.reads += 1
+            return 1.5
+
+        def half(self, v):
+            return v / self.scale
+
+    def of_class(x):
+        out = []
+        for _ in range(2):
+            out.append(x * C.p)
+        return out, C.n
+
+    def of_object(x, reader):
+        for i in range(len(x)):
+            x[i] = x[i] * reader.missing
+        return x, reader.reads
+
+    def method(x, reader):
+        for i in range(len(x)):
+            x[i] = reader.half(x[i])
+        return x
+
+    for program, made in ((of_class, ()), (of_object, (Reader,)), (method, (Reader,))):
+        C.n = 1
+        expected = program(np.ones(20), *(make() for make in made))
+        fast = compiled(program, "inductor", fullgraph=False)
+        for _ in range(2):
+            C.n = 1
+            equal(fast(np.ones(20), *(make() for make in made)), expected, 1e-12, True)
+
+
+def test_attributes_of_objects_and_methods_in_loops():
+    class Filter:
+        def __init__(self, a):
+            self.a = a
+            self.state = np.zeros(3)
+
+        def step(self, s, v):
+            return self.a * v + (1 - self.a) * s
+
+    def program(f, x):
+        s = 0.0
+        for i in range(len(x)):
+            s = f.step(s, x[i])
+            x[i] = s + f.state[0]
+        return x
+
+    fast = compiled(program, "inductor")
+    for a in (0.3, 0.7, 0.9):
+        x = np.random.default_rng(0).random(30)
+        equal(fast(Filter(a), x.copy()), program(Filter(a), x.copy()), 1e-12, True)
+    assert loops_of(fast) >= 1
+
+
+def test_explain_and_logs_show_loops(capsys, monkeypatch):
+    program, arguments = PROGRAMS["gauss_seidel"].function, ARGUMENTS["gauss_seidel"]
+    told = str(quern.explain(quern.compile(program, backend="inductor"))(*arguments(12)))
+    assert "loop(" in told and "text=<text of" in told and "1 framework call" in told
+    monkeypatch.setattr(quern.config, "logs", ("code",))
+    compiled(program, "inductor")(*arguments(12))
+    assert "quern_program" in capsys.readouterr().err

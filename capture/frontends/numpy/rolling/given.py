@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from .....inductor.sequential.program import ONE, Apply, ArrayRef, Check, Expr, 
 from ....bytecode.instructions import CodeView
 from ....machine.calls import bind
 from ....machine.frames import view_of
+from ....machine.type_lookup import MISSING, type_find
 from ....values.base import Value
+from ....values.classes import PyModuleValue
 from ....values.constant import ConstantValue
-from ....values.functions import CellValue, FunctionValue
+from ....values.functions import BoundMethodValue, CellValue, FunctionValue
 from ....values.iterators import EnumerateValue, IteratorValue, RangeIterator, ZipValue
 from ....values.number import NumberValue
+from ....values.objects import ObjectValue
 from ....values.ranges import OpenRangeIterator, RangeValue
 from ....values.sequences import TupleValue
 from ....values.symint import SymIntValue
@@ -209,17 +213,26 @@ class Given:
         return self.of(content)
 
     def attribute(self, owner: Value, name: str) -> Any:
+        """`owner.name`, where reading it runs no code of the program's: the loop may not be rolled after all, and then runs."""
         if isinstance(owner, UfuncValue) and isinstance(owner.real, np.ufunc):
             return Fixed(getattr(owner.real, name))
+        if isinstance(owner, PyModuleValue):
+            plain_read = name in owner.real.__dict__
+        else:
+            plain_read = isinstance(owner, ObjectValue) and _is_plain(owner.python_type(), name)
+        if not plain_read:
+            raise CannotRoll(f"the attribute {name} of {owner.describe()}")
         return self.of(owner.getattr_(self.ev, name))
 
     def attribute_of_object(self, owner: Any, name: str) -> Any:
         if isinstance(owner, np.dtype) and name in ("itemsize", "name", "kind", "char", "type"):
             return plain(getattr(owner, name))
-        return self.of(self.ev.constant(owner).getattr_(self.ev, name))
+        raise CannotRoll(f"the attribute {name} of {type(owner).__name__}")
 
     def python_function(self, value: Value) -> FunctionValue | None:
         """A function of the program's, to be evaluated like the loop; None for what the tables know."""
+        if isinstance(value, BoundMethodValue):
+            value = value.function
         if not isinstance(value, FunctionValue):
             return None
         if value.is_constant:
@@ -238,3 +251,10 @@ class Given:
             if isinstance(value, Elements) and not isinstance(value, InMemory):
                 raise CannotRoll(f"an expression as the argument {name}")
         return view, fn.scope, made
+
+
+def _is_plain(cls: type, name: str) -> bool:
+    """Whether an attribute of instances is theirs, or a method that is a Python function: nothing of the class's own looks it up."""
+    raw = type_find(cls, name)
+    own = any(type_find(cls, hook) is not type_find(object, hook) for hook in ("__getattribute__", "__getattr__"))
+    return not own and (raw is MISSING or isinstance(raw, types.FunctionType))

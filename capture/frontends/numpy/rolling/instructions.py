@@ -87,8 +87,7 @@ def _load_const(t: Evaluation, frame: Frame, value: Any) -> None:
 def _load_fast(t: Evaluation, frame: Frame, name: str) -> None:
     if name not in frame.slots:
         raise CannotRoll(f"the variable {name}, which may have no value")
-    frame.slots[name] = t.met(frame.slots[name])
-    frame.stack.append(frame.slots[name])
+    frame.stack.append(t.met(frame.slots[name]))
 
 
 @_op("STORE_FAST")

@@ -37,7 +37,7 @@ from .....inductor.sequential.program import (
 )
 from ....bytecode.instructions import CodeView, live_locals
 from ....values.base import Value
-from ....values.functions import CellValue
+from ....values.functions import BoundMethodValue, CellValue
 from . import elements, functions, numbers
 from .given import Given
 from .instructions import HANDLERS, Frame
@@ -567,7 +567,8 @@ class Tracer:
         if isinstance(function, Outside):
             inlined = self.given.python_function(function.value)
             if inlined is not None:
-                return self._enter(inlined, args, kwargs)
+                lead = [self.given.of(function.value.owner)] if isinstance(function.value, BoundMethodValue) else []
+                return self._enter(inlined, [*lead, *args], kwargs)
             function = Fixed(self.given.object_of(function.value))
         if not isinstance(function, Fixed):
             raise CannotRoll(f"a call of {type(function).__name__}")
