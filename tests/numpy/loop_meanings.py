@@ -103,6 +103,20 @@ def flattening_columns_copies(a):
     return y.sum()
 
 
+@meaning(X, X * 2)
+def an_array_with_an_axis_is_no_number(x, y):
+    for i in range(len(x)):
+        x[i] = y[i : i + 1]
+
+
+@meaning(X)
+def an_array_with_an_axis_is_not_converted(x):
+    s = 0.0
+    for i in range(len(x)):
+        s += float(x[i : i + 1])
+    return s
+
+
 # --------------------------------------------------------------------------- layouts
 
 

@@ -334,9 +334,12 @@ def setitem(b: ArrayBuilder, x: Array, key: Any, value: Any) -> None:
     if any(_is_mask(p) for p in parts):
         _set_mask(b, x, parts, value)
         return
+    ellipsis = any(p is Ellipsis for p in parts)
     parts = _expanded(parts, x.ndim)
     if not any(_is_positions(p) for p in parts):
         view = _basic(b, x, parts)
+        if not (view.ndim or ellipsis) and x.ndim and isinstance(value, Array) and value.ndim:
+            raise unsupported("writing an array with axes to one place", why="NumPy warns of it, or refuses it")
         there = (
             isinstance(value, Array)
             and not value.scalar

@@ -138,6 +138,10 @@ class NumpyArray(Array):
             given, named = [ev.as_python(a) for a in args], {k: ev.as_python(v) for k, v in kwargs.items()}
             return ev.fold(lambda: getattr(content, name)(*given, **named))
         if name in _NUMBERS and not args and not kwargs:
+            if self.ndim and name != "item":
+                raise ev.break_(
+                    "data-dependent-scalar", f"{name}() of {self.describe()}", "NumPy warns of it, or refuses it"
+                )
             kind = _NUMBERS[name] or {"f": float, "i": int, "u": int, "b": bool, "c": complex}[self.kind]
             return attempt(ev, lambda b: b.python_number(self, kind))
         if name in _CONVERSIONS:
