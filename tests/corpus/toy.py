@@ -262,6 +262,9 @@ class ToyFrontend:
     def repeating(self, error):
         return contextlib.nullcontext()
 
+    def roll(self, ev, frame, loop, start, top, region):
+        return False
+
     def records_calls(self):
         return False
 

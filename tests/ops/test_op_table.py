@@ -110,7 +110,7 @@ def test_value_is_eagers(op: str) -> None:
 
 
 #: rows that cannot be called by themselves, and what the pass `decompose` puts in
-UNCALLABLE = {"input", "extern", "getitem", "scalar", "number", "empty", "rounded"}
+UNCALLABLE = {"input", "extern", "loop", "getitem", "scalar", "number", "empty", "rounded"}
 
 
 def test_every_row_has_samples() -> None:
