@@ -259,6 +259,22 @@ def test_complex_numbers():
     agree(program, z, w, fullgraph=False)
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128, np.float32, np.int8, np.bool_])
+def test_numbers_of_all_sizes_go_in_and_come_out(dtype):
+    def program(x, first, k):
+        last = first
+        count = 0
+        for v in x:
+            count += k
+            if count > 3.0:
+                first = v
+            last = v
+        return first, last, count
+
+    x = np.arange(20).astype(dtype)
+    agree(program, x, x[3], 0.5)
+
+
 def test_not_a_number_and_infinity():
     def program(x):
         largest = -np.inf

@@ -97,7 +97,7 @@ def word_count(program: Program) -> tuple[int, int]:
 
 
 def _number_words(dtype: str) -> int:
-    return 2 if dtype.startswith("complex") else 1
+    return 2 if dtype == "complex128" else 1
 
 
 def source(program: Program) -> str:
