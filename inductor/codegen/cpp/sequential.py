@@ -1,6 +1,6 @@
 """Sequential programs (`inductor.sequential.program`) as C++: blocks become labels, edges assignments and jumps.
 
-`source(program)` gives a translation unit that exports `quern_program(words, begin)`. What it is given is one array of eight-byte words (`WORDS`
+`source(program)` gives a translation unit that exports `quern_program(words, begin)`. What it is given is one array of eight-byte words (`sequential.words`
 says how it lies); with `begin` 0 it gives its memory back.
 """
 
@@ -43,6 +43,7 @@ from ...sequential.program import (
     View,
     loads,
 )
+from ...sequential.words import WORDS
 
 CTYPES = {
     "bool": "bool", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "uint8": "u8", "uint16": "u16",
@@ -74,10 +75,6 @@ for _name in "pow atan2 hypot fmod copysign fmax fmin".split():
 #: comparisons: quiet ones for floats, which note no error for NaN
 _ORDER = {"lt": ("<", "isless"), "le": ("<=", "islessequal"), "gt": (">", "isgreater"), "ge": (">=", "isgreaterequal")}
 _OVERFLOW = {"add": "__builtin_add_overflow", "sub": "__builtin_sub_overflow", "mul": "__builtin_mul_overflow"}
-
-#: how the words lie that a program is given, all zero at first: the heap, three words; what it answers (0: it returned; 1: it bailed); the
-#: floating-point errors that were noted. Then come the numbers; then, for each array, its address, sizes and strides; then its results.
-WORDS = ("heap", "heap", "heap", "answer", "errors")
 
 
 def type_name(dtype: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .....inductor.codegen.cpp.sequential import WORDS
 from .....inductor.float_errors import FloatErrors
+from .....inductor.sequential.words import WORDS
 from .....kernels.cpu.build import build, load
 from ..memory import data_pointer
 
