@@ -358,12 +358,11 @@ def autocast_inside_behind_an_error(x, at):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
-def test_what_a_custom_op_gives_is_what_its_code_gives(f, backend, monkeypatch):
-    monkeypatch.setattr(quern.config, "on_error", "warn")
+def test_what_a_custom_op_gives_is_what_its_code_gives(f, backend):
     compiled, x, at = quern.compile(f, backend=backend), torch.arange(16.0).reshape(4, 4), torch.tensor([9])
     RAN.clear()
     want, ran = f(x, at), list(RAN)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quern.config.patch(on_error="warn"):
         warnings.simplefilter("ignore")
         for _ in range(5):
             RAN.clear()
