@@ -32,9 +32,9 @@ def roll_for(ev: Machine, frame: Frame) -> bool:
 def roll_test(ev: Machine, frame: Frame) -> bool:
     """As `roll_for`, of a `while` loop whose condition, which has just been computed, is not known during capture."""
     here = frame.pc - 1
-    ahead = successors(frame.view, here)
+    ahead = {_arrival(frame, target) for target in successors(frame.view, here)}
     for loop in loops(frame.view):
-        if loop.header in ahead and (here in loop.body or set(ahead) - {loop.header} <= set(loop.exits)):
+        if loop.header in ahead and (here in loop.body or ahead - {loop.header} <= set(loop.exits)):
             if _roll(ev, frame, loop, here, frame.stack[-1:], loop.body | {here}):
                 frame.stack.pop()
                 return True
@@ -47,6 +47,14 @@ def roll_rest(ev: Machine, frame: Frame, header: int, rounds: int) -> bool:
         return False
     loop = _loop_at(frame, header)
     return loop is not None and _roll(ev, frame, loop, header, [], loop.body)
+
+
+def _arrival(frame: Frame, index: int) -> int:
+    """Where control arrives at `index`: some Pythons jump back from behind the condition."""
+    instr = frame.view.instructions[index]
+    if instr.op == "JUMP" and instr.arg < index and frame.view.instructions[instr.arg].op != "JUMP":
+        return int(instr.arg)
+    return index
 
 
 def _loop_at(frame: Frame, header: int) -> Loop | None:
