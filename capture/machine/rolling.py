@@ -34,6 +34,8 @@ def roll_test(ev: Machine, frame: Frame) -> bool:
     here = frame.pc - 1
     ahead = {_arrival(frame, target) for target in successors(frame.view, here)}
     for loop in loops(frame.view):
+        if frame.view.instructions[loop.header].op == "FOR_ITER":
+            continue  # its iterator lies on the stack
         if loop.header in ahead and (here in loop.body or ahead - {loop.header} <= set(loop.exits)):
             if _roll(ev, frame, loop, here, frame.stack[-1:], loop.body | {here}):
                 frame.stack.pop()
