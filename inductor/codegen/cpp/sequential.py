@@ -54,7 +54,7 @@ CTYPES = {
 _OPS: dict[str, str] = {
     "add": "({0} + {1})", "sub": "({0} - {1})", "mul": "({0} * {1})", "div": "({0} / {1})", "neg": "(-{0})",
     "and": "({0} & {1})", "or": "({0} | {1})", "xor": "({0} ^ {1})", "invert": "(~{0})", "not": "(!{0})",
-    "shl": "({0} << {1})", "shr": "({0} >> {1})", "where": "({0} ? {1} : {2})", "square": "({0} * {0})",
+    "shl": "({0} << {1})", "shr": "({0} >> {1})", "where": "({0} ? {1} : {2})",
     "eq": "({0} == {1})", "ne": "({0} != {1})",
     "floordiv_int": "floordiv_int({0}, {1})", "mod_int": "mod_int({0}, {1})", "power_int": "power_int({0}, {1})",
     "floordiv_float": "floordiv_float({0}, {1})", "mod_float": "mod_float({0}, {1})",
@@ -63,7 +63,7 @@ _OPS: dict[str, str] = {
     "clipped_down": "clipped_down({0}, {1})", "length": "length({0}, {1}, {2})",
     "isnan": "({0} != {0})", "isinf": "(__builtin_isinf({0}) != 0)", "isfinite": "(__builtin_isfinite({0}) != 0)",
     "signbit": "(__builtin_signbit({0}) != 0)", "both": "({0} && {1})", "either": "({0} || {1})",
-    "real": "({0}).re", "imag": "({0}).im", "conj": "conj_of({0})", "angle": "angle_of({0})", "abs_complex": "abs_of({0})",
+    "real": "({0}).re", "imag": "({0}).im", "conj": "conj_of({0})", "abs_complex": "abs_of({0})",
 }  # fmt: skip
 for _name in (
     "fabs sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh floor ceil "

@@ -30,6 +30,7 @@ from . import numbers
 from .kinds import (
     INT,
     NONE,
+    SMALL_BITS,
     CannotRoll,
     Chosen,
     Elements,
@@ -555,7 +556,7 @@ def count_chosen(t: Trace, chosen: Chosen) -> Number:
     var = t.variable(_I)
     sizes = tuple(s.expr for s in chosen.mask.sizes)
     t.emit(Reduce(var, "add", index, sizes, cast(chosen.mask.at(index), INT)))
-    return Number(var, INT, True, None, 47, True)
+    return Number(var, INT, True, None, SMALL_BITS, True)
 
 
 def _same_sizes(t: Trace, sizes: Sequence[Extent], others: Sequence[Extent]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .....inductor.sequential.program import Apply, Check, Checked, Expr, Literal
+from ....machine.operators import BINARY, COMPARE
 from .kinds import BOOL, FLOAT, INT, WORD_BITS, CannotRoll, Item, Number, Size, Trace, literal
 from .ufuncs import cast, expression
 
@@ -22,6 +23,8 @@ UFUNCS: dict[str, np.ufunc] = {
 }  # fmt: skip
 _ORDER = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 _SWAPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+#: ints up to here are floats exactly
+EXACT = 1 << 53
 _EXACT = {"+": "add", "-": "sub", "*": "mul"}
 _BITWISE = {"&": "and", "|": "or", "^": "xor"}
 
@@ -53,6 +56,12 @@ def assigned(t: Trace, number: Number, dtype: np.dtype) -> Expr:
     return fitting(t, number, dtype)
 
 
+def check_between(t: Trace, e: Expr, low: int, high: int) -> None:
+    """Bail where an int64 is not from `low` to `high`."""
+    least, most = (Literal(n, "int64") for n in (low, high))
+    t.emit(Check(Apply("both", (Apply("ge", (e, least), "bool"), Apply("le", (e, most), "bool")), "bool")))
+
+
 def fitting(t: Trace, number: Number, dtype: np.dtype) -> Expr:
     """A number as an operand of type `dtype`. Python's ints must fit, or NumPy raises."""
     if number.python and number.kind == "i" and dtype.kind in "iu" and dtype != INT:
@@ -61,17 +70,7 @@ def fitting(t: Trace, number: Number, dtype: np.dtype) -> Expr:
             if not info.min <= number.expr.value <= info.max:
                 raise CannotRoll(f"an int that does not fit {dtype}")
         else:
-            low = Literal(int(info.min), "int64")
-            high = Literal(min(int(info.max), (1 << 63) - 1), "int64")
-            t.emit(
-                Check(
-                    Apply(
-                        "both",
-                        (Apply("ge", (number.expr, low), "bool"), Apply("le", (number.expr, high), "bool")),
-                        "bool",
-                    )
-                )
-            )
+            check_between(t, number.expr, int(info.min), min(int(info.max), (1 << 63) - 1))
     if number.python and isinstance(number.expr, Literal) and dtype in (np.float32, np.complex64):
         if np.isfinite(number.expr.value) and not abs(number.expr.value) <= np.finfo(np.float32).max:
             raise CannotRoll(f"a number that is beyond {dtype}")  # NumPy warns
@@ -121,20 +120,13 @@ def _python_binary(t: Trace, op: str, a: Number, b: Number) -> Number:
 
 
 def _folded(op: str, a: Number, b: Number) -> Number:
-    import operator
-
-    functions = {
-        "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
-        "%": operator.mod, "**": operator.pow, "&": operator.and_, "|": operator.or_, "^": operator.xor,
-        "<<": operator.lshift, ">>": operator.rshift, "<": operator.lt, "<=": operator.le, ">": operator.gt,
-        ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
-    }  # fmt: skip
-    if op not in functions:
+    function = BINARY.get(op) or COMPARE.get(op)
+    if function is None:
         raise CannotRoll(f"`{op}` of numbers")
     if op in ("**", "<<") and abs(b.expr.value) > 64:  # type: ignore[union-attr]
         raise CannotRoll("a large power")
     try:
-        return literal(functions[op](a.expr.value, b.expr.value))  # type: ignore[union-attr]
+        return literal(function(a.expr.value, b.expr.value))  # type: ignore[union-attr]
     except ArithmeticError as error:
         raise CannotRoll(f"an error in `{op}` of constants") from error
 
@@ -148,19 +140,7 @@ def _ordered(t: Trace, op: str, a: Number, b: Number) -> Number:
         dtype = FLOAT
         for n in (a, b):  # a large int is not what its float is
             if n.kind != "f" and n.bits > 53:
-                limit = Literal(1 << 53, "int64")
-                t.emit(
-                    Check(
-                        Apply(
-                            "both",
-                            (
-                                Apply("le", (n.expr, limit), "bool"),
-                                Apply("ge", (n.expr, Literal(-(1 << 53), "int64")), "bool"),
-                            ),
-                            "bool",
-                        )
-                    )
-                )
+                check_between(t, n.expr, -EXACT, EXACT)
     else:
         dtype = INT
     return Number(t.let(Apply(_ORDER[op], (cast(a.expr, dtype), cast(b.expr, dtype)), "bool")), BOOL, True)
@@ -210,15 +190,7 @@ def _int(t: Trace, op: str, a: Number, b: Number) -> Number:
     if op == "/":
         for n in (a, b):
             if n.bits > 53:
-                t.emit(
-                    Check(
-                        Apply(
-                            "lt",
-                            (Apply("fabs", (cast(n.expr, FLOAT),), "float64"), Literal(float(1 << 53), "float64")),
-                            "bool",
-                        )
-                    )
-                )
+                check_between(t, cast(n.expr, INT), -EXACT, EXACT)
         return Number(t.let(Apply("div", (cast(x, FLOAT), cast(y, FLOAT)), "float64")), FLOAT, True)
     if op == "//":
         plain = natural and isinstance(y, Literal)
@@ -369,6 +341,6 @@ def of_math(t: Trace, name: str, a: Number) -> Number:
     """A function of Python's math module: it raises where C gives NaN or infinity."""
     if not isinstance(a, Number) or a.kind == "c":
         raise CannotRoll(f"math.{name} of what is no real number")
-    e = t.let(Apply({"fabs": "fabs"}.get(name, name), (cast(a.expr, FLOAT),), "float64"))
+    e = t.let(Apply(name, (cast(a.expr, FLOAT),), "float64"))
     t.emit(Check(Apply("isfinite", (e,), "bool")))
     return Number(e, FLOAT, True)

@@ -89,7 +89,6 @@ class Exit:
 
     block: int
     values: dict[str, Any]
-    key: Any = None
 
 
 @dataclass
@@ -121,7 +120,6 @@ class Tracer:
         #: loops by their code and place; the sizes that their items are places along, with the offsets
         self.loops: dict[tuple[int, int], int] = {}
         self.asked: dict[int, dict[Expr, set[int]]] = {}
-        self.index_of: dict[tuple[int, str], str] = {}
         #: the instruction of the function with the loop at which a block begins
         self.places: dict[int, int] = {}
         #: whether single elements are read, which are numbers: outside of a program they would be arrays, or break the graph
@@ -483,7 +481,7 @@ class Tracer:
         if found is None:
             number = len(self.blocks)
             self.blocks.append(_Block([]))
-            found = self.exits[tuple(keys)] = Exit(number, values, tuple(keys))
+            found = self.exits[tuple(keys)] = Exit(number, values)
         return Edge(found.block, tuple(moves.numbers), tuple(moves.arrays))
 
     # ------------------------------------------------------------ evaluation
