@@ -6,14 +6,13 @@ says how it lies); with `begin` 0 it gives its memory back.
 
 from __future__ import annotations
 
-import cmath
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from ....errors import InternalError
+from ...dtypes import get, int_range
 from ...sequential.program import (
     ONE,
     ZERO,
@@ -44,11 +43,12 @@ from ...sequential.program import (
     loads,
 )
 from ...sequential.words import WORDS
+from . import types
 
-CTYPES = {
-    "bool": "bool", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "uint8": "u8", "uint16": "u16",
-    "uint32": "u32", "uint64": "u64", "float32": "f32", "float64": "f64", "complex64": "c64", "complex128": "c128",
-}  # fmt: skip
+#: the types of memory, which here are those of numbers too, and complex numbers
+CTYPES = {**types.CTYPES, "complex64": "c64", "complex128": "c128"}
+for _half in ("float16", "bfloat16"):
+    del CTYPES[_half]
 
 #: operations on operands of one type, as C++ expressions
 _OPS: dict[str, str] = {
@@ -84,13 +84,10 @@ def type_name(dtype: str) -> str:
     return CTYPES[dtype]
 
 
-def word_count(program: Program) -> tuple[int, int]:
-    """How many words a program is given, and how many results follow."""
-    given = (
-        len(WORDS) + sum(_number_words(n.type) for n in program.numbers) + sum(1 + 2 * a.ndim for a in program.arrays)
-    )
-    results = sum(map(_number_words, program.number_results)) + sum(1 + 2 * n for _, n in program.array_results)
-    return given, results
+def _words_given(program: Program) -> int:
+    """How many words a program is given; its results follow."""
+    numbers, arrays = sum(_number_words(n.type) for n in program.numbers), sum(1 + 2 * a.ndim for a in program.arrays)
+    return len(WORDS) + numbers + arrays
 
 
 def _number_words(dtype: str) -> int:
@@ -119,7 +116,7 @@ class _Writer:
         self.lines.append("  " * self.depth + line)
 
     def text(self) -> str:
-        given, _ = word_count(self.program)
+        given = _words_given(self.program)
         self._parameters()
         self._variables()
         for number, block in enumerate(self.program.blocks):
@@ -703,20 +700,9 @@ def _literal(e: Literal) -> str:
         number = complex(value)
         part = "float32" if e.type == "complex64" else "float64"
         return f"{kind}{{{_literal(Literal(number.real, part))}, {_literal(Literal(number.imag, part))}}}"
-    assert not isinstance(value, complex)
-    if e.type.startswith("float"):
-        if math.isnan(value):
-            return f'{kind}(__builtin_nan(""))'
-        if cmath.isinf(value):
-            return f"{kind}({'-' if value < 0 else ''}__builtin_inf())"
-        text = repr(float(value))
-        return f"{kind}({text})" if e.type == "float32" or text.startswith("-") else text
-    number = int(value)
-    if number == -(1 << 63):
-        return "i64(-9223372036854775807LL - 1)"
-    if e.type == "int64" and 0 <= number < 1 << 31:
-        return str(number)
-    return f"{kind}({number}{'ULL' if e.type == 'uint64' else 'LL'})"
+    if e.type == "int64" and isinstance(value, int) and 0 <= value < 1 << 31:
+        return str(value)  # an index is read by people
+    return types.literal(value, kind)
 
 
 def _neutral(op: str, dtype: str) -> str:
@@ -729,9 +715,7 @@ def _neutral(op: str, dtype: str) -> str:
         return f"{kind}({'-' if op == 'max' else ''}__builtin_inf())"
     if dtype == "bool":
         return "false" if op == "max" else "true"
-    bits = int(dtype.lstrip("uint"))
-    signed = not dtype.startswith("u")
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    low, high = int_range(get(dtype))
     return _literal(Literal(low if op == "max" else high, dtype))
 
 
