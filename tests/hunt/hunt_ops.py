@@ -145,7 +145,7 @@ class TorchArrays:
             return value
         # one way or the other, by different amounts, never left alone: what reads a result's bits must be seen to depend on its last one
         u = (1 - 2 * torch.randint(0, 2, value.shape, generator=rng)) * torch.randint(1, 3, value.shape, generator=rng)
-        value.mul_((1 + torch.finfo(value.dtype).eps * u).to(value.dtype))
+        value.mul_((1 + torch.finfo(value.dtype).eps * u.double()).to(value.dtype))
         for part in (value.real, value.imag) if value.is_complex() else (value,):
             bits = part.view(BITS[part.element_size()])
             sign = torch.iinfo(bits.dtype).min
