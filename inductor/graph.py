@@ -58,7 +58,9 @@ class TensorMeta:
 
     @property
     def is_contiguous(self) -> bool:
-        """Row-major without gaps; dims of size 1 may have any stride, an empty tensor always is."""
+        """Row-major without gaps; dims of size 1 may have any stride, an empty tensor always is. Sizes that symbols leave open are
+        neither 0 nor 1 here; `ops.promotion.is_contiguous` asks.
+        """
         if 0 in self.shape:
             return True
         expected: Dim = 1

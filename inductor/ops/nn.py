@@ -12,7 +12,7 @@ from ..dtypes import DType
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from .common import REQUIRED, args, new_meta, row, wrap_dim
 from .dims import is_zero, same
-from .promotion import like_meta, suggested_strides
+from .promotion import is_contiguous, like_meta, suggested_strides
 from .reductions import accumulation_dtype, reduced_count, size_scalar, to, variance, wide_dtype
 
 # --------------------------------------------------------------------------- softmax
@@ -107,7 +107,7 @@ row("layer_norm", "composite", _meta_layer_norm, attrs={"normalized_shape": REQU
 
 def _normed_strides(x: TensorMeta) -> tuple[Dim, ...]:
     """Contiguous where `x` is, whatever else the strides of its dims of size 1 suggest."""
-    return contiguous_strides(x.shape) if x.is_contiguous else suggested_strides(x, x.shape)
+    return contiguous_strides(x.shape) if is_contiguous(x) else suggested_strides(x, x.shape)
 
 
 def _meta_rms_norm(

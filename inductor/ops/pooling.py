@@ -21,7 +21,14 @@ from ..loops import Expr, Fn, Index, as_index, expr, floordiv, index_value, indi
 from .common import REQUIRED, TRUE, args, both, compare, convert, int_op, new_meta, number, row, size_value, wrap_dim
 from .dims import floor_divide, less, same, spread
 from .facts import ALL_ERRORS
-from .promotion import is_laid_out, permuted_strides, prefers_channels_last, suggested_strides, unsqueezed
+from .promotion import (
+    is_contiguous,
+    is_laid_out,
+    permuted_strides,
+    prefers_channels_last,
+    suggested_strides,
+    unsqueezed,
+)
 from .reductions import accumulation_dtype, to
 
 #: windows of at most this many elements are written out
@@ -55,7 +62,7 @@ def _volume_meta(x: TensorMeta, n: int, sizes: Sequence[Dim]) -> TensorMeta:
     if prefers_channels_last(x):
         raise ValueError("pooling: a volume without a batch dim whose strides read as channels_last")
     shape = (*x.shape[:1], *sizes)
-    last = is_laid_out(x.shape, x.stride, (0, 3, 2, 1)) and not x.is_contiguous
+    last = is_laid_out(x.shape, x.stride, (0, 3, 2, 1)) and not is_contiguous(x)
     strides = permuted_strides(shape, (0, 3, 2, 1)) if last else contiguous_strides(shape)
     return TensorMeta(shape, strides, x.dtype, x.device)
 

@@ -136,6 +136,13 @@ def is_channels_last(shape: Sequence[Dim], stride: Sequence[Dim], ndim: int = 4)
     return len(shape) == ndim and is_laid_out(shape, stride, (1, *range(ndim - 1, 1, -1), 0))
 
 
+def is_contiguous(meta: TensorMeta) -> bool:
+    """Whether a tensor lies row by row, as eager says of it (see `TensorMeta.is_contiguous`)."""
+    if meta.is_contiguous or not meta.is_dynamic:
+        return meta.is_contiguous
+    return is_laid_out(meta.shape, meta.stride, range(meta.ndim)[::-1]) or any(is_zero(s) for s in meta.shape)
+
+
 def is_laid_out(shape: Sequence[Dim], stride: Sequence[Dim], order: Sequence[int]) -> bool:
     """Without gaps, dims from the fastest to the slowest as in `order` (size-1 dims may have any stride)."""
     expected: Dim = 1
@@ -204,7 +211,7 @@ def pointwise_strides(metas: Sequence[TensorMeta], shape: tuple[Dim, ...]) -> tu
     if len(shape) <= 1 and all(m.ndim <= 1 for m in metas):
         return (1,) * len(shape)
     if all(m.shape == metas[0].shape for m in metas):
-        if any(is_zero(s) for s in shape) or all(m.is_contiguous for m in metas):
+        if any(is_zero(s) for s in shape) or all(is_contiguous(m) for m in metas):
             return contiguous_strides(shape)
         if all(is_channels_last(m.shape, m.stride) for m in metas):
             return channels_last_strides(shape)

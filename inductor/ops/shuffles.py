@@ -35,6 +35,7 @@ from .promotion import (
     common_device,
     expands_to,
     is_channels_last,
+    is_contiguous,
     like_meta,
     like_strides,
     prefers_channels_last,
@@ -61,7 +62,7 @@ row("clone", "pointwise", _meta_clone, attrs={"memory_format": None}, lower=_ide
 
 
 def _meta_contiguous(x: TensorMeta, *, memory_format: str) -> TensorMeta:
-    already = x.is_contiguous if memory_format == "contiguous" else is_channels_last(x.shape, x.stride)
+    already = is_contiguous(x) if memory_format == "contiguous" else is_channels_last(x.shape, x.stride)
     return x if already else _meta_clone(x, memory_format=memory_format)
 
 

@@ -112,3 +112,35 @@ def test_the_memory_before_an_input_is_guarded():
             assert seen(made) == seen(expected)
             around = (expected.storage_offset() + 4,), (1,), 0
             assert torch.equal(made.as_strided(*around), expected.as_strided(*around))
+
+
+#: each leaves one row of some, of which `contiguous` makes a copy only where several are left
+PARTS = {
+    "contiguous": lambda x: x[1:, :1].contiguous(),
+    "is_contiguous": lambda x: (x[1:, :1].is_contiguous(), x[1:, :1].contiguous().abs()),
+    "ravel": lambda x: x[1:, :1].ravel(),
+    "reshape": lambda x: x[1:, :1].reshape(-1),
+    "flatten": lambda x: x[1:, :1].flatten(),
+    "columns": lambda x: x[1:].transpose(0, 2)[:1].contiguous(),
+    "nothing is left": lambda x: x[2:, :1].contiguous(),
+    "a write": lambda x: x[1:, :1].contiguous().add_(1),
+    "channels_last": lambda x: x.unsqueeze(1)[1:].contiguous(memory_format=torch.channels_last),
+    "a result's layout": lambda x: x[1:, :1] + x[1:, :1],
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_of_one_row(name, backend):
+    """A size that is one now, of a part of something with a size that changes."""
+    program = PARTS[name]
+    function = quern.compile(program, backend=backend, dynamic=True)
+    for rows in (2, 3, 5, 2):
+        x, other = (torch.arange(rows * 12.0).view(rows, 3, 4) for _ in range(2))
+        expected, made = program(x), function(other)
+        assert seen(made) == seen(expected)
+        assert torch.equal(x, other)
+        if isinstance(made, torch.Tensor):
+            assert (made.data_ptr() - other.data_ptr() == made.storage_offset() * 4) == (
+                expected.data_ptr() - x.data_ptr() == expected.storage_offset() * 4
+            )

@@ -11,7 +11,7 @@ import torch
 from .....inductor.dtypes import HALVES, DType, bool_, float32, uint8
 from .....inductor.graph import Node
 from .....inductor.ops.dims import is_one, is_zero
-from .....inductor.ops.promotion import is_channels_last, prefers_channels_last, suggested_format
+from .....inductor.ops.promotion import is_channels_last, is_contiguous, prefers_channels_last, suggested_format
 from ....values.tensor import ArrayValue
 from ..calls import assign
 from ..context import Context, Declined
@@ -323,7 +323,7 @@ def instance_norm(cx: Context, input: ArrayValue, running_mean: Any = None, runn
             else cx.op("reshape", cx.op("expand", x, shape=(batch, channels)), shape=(batch * channels,))
         )
 
-    contiguous = input if input.meta.is_contiguous else cx.op("clone", input, memory_format="contiguous")
+    contiguous = input if is_contiguous(input.meta) else cx.op("clone", input, memory_format="contiguous")
     flat = cx.op("reshape", contiguous, shape=(1, batch * channels, *rest))
     mean, var = tiled(running_mean), tiled(running_var)
     if not use_input_stats:
@@ -510,9 +510,9 @@ def pad(cx: Context, input: ArrayValue, pad: Any, mode: str = "constant", value:
 def _as_channels_last(cx: Context, input: ArrayValue, out: Node) -> Node:
     """`out` in channels_last order where the input is, as the framework's kernels keep it."""
     shape, stride = input.meta.shape, input.meta.stride
-    if is_channels_last(shape, stride) and not input.meta.is_contiguous:
+    if is_channels_last(shape, stride) and not is_contiguous(input.meta):
         return cx.op("clone", out, memory_format="channels_last")
-    if _is_channels_last_3d(shape, stride) and not input.meta.is_contiguous:
+    if _is_channels_last_3d(shape, stride) and not is_contiguous(input.meta):
         return cx.op("clone", out, memory_format="channels_last_3d")
     return out
 

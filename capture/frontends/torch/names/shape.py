@@ -12,6 +12,7 @@ from .....inductor.ops.common import wrap_dim
 from .....inductor.ops.dims import less, same
 from .....inductor.ops.promotion import broadcast_shapes as broadcast
 from .....inductor.ops.promotion import is_channels_last, is_dense
+from .....inductor.ops.promotion import is_contiguous as lies_by_rows
 from .....inductor.ops.views import flattened_shape, resolve_shape, view_strides
 from ....breaks import Break
 from ....values.tensor import ArrayValue, InputStorage
@@ -94,7 +95,7 @@ def flatten(cx: Context, input: ArrayValue, start_dim: int = 0, end_dim: int = -
 
 @name("*ravel")
 def ravel(cx: Context, input: ArrayValue) -> Any:
-    if not input.meta.is_contiguous:
+    if not lies_by_rows(input.meta):
         return cx.op("reshape", cx.op("clone", input, memory_format="contiguous"), shape=(-1,))
     return _reshaped(cx, input, (-1,))
 
@@ -587,7 +588,7 @@ def is_contiguous(cx: Context, self: ArrayValue, memory_format: Any = torch.cont
         raise TypeError("argument 'memory_format' must be torch.memory_format")
     if memory_format in _CHANNELS_LAST:
         return is_channels_last(self.meta.shape, self.meta.stride, _CHANNELS_LAST[memory_format])
-    return self.meta.is_contiguous
+    return lies_by_rows(self.meta)
 
 
 @name("Tensor.is_floating_point torch.is_floating_point")
