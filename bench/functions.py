@@ -131,7 +131,7 @@ def measure(zoo: str, name: str, systems: Sequence[str], threads: int, budget: f
             cannot[system] = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:120]
             continue
         calls[system] = call
-    turns = samples(calls, budget=budget, clock=time.process_time if threads == 1 else time.perf_counter)
+    turns = samples(calls, budget=budget, lasting=2e-3, clock=time.process_time if threads == 1 else time.perf_counter)
 
     def times_faster(system: str, than: str) -> tuple[float, float, float]:
         return quartiles([slow / fast for slow, fast in zip(turns[than], turns[system])])

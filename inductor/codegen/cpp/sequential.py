@@ -109,6 +109,8 @@ class _Writer:
         self.fresh = map("q{}".format, itertools.count())
         #: numbers that are read where they stand; what only an edge takes along may be dropped behind it
         self.read = {v for block in program.blocks for part in (_lasting(block), block.end) for v in _read(part)}
+        #: the block that is written
+        self.number = 0
         #: strides that are known where the text stands
         self.known: dict[Expr, str] = {}
 
@@ -191,6 +193,7 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
             self.lines.append(f"B{number}: {{")
         else:
             self.lines.append("  {")
+        self.number = number
         self.depth += 1
         for statement in block.statements:
             self._statement(statement)
@@ -225,7 +228,7 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
             held.append(f"{name} = {temporary};")
         if held:
             self.emit(" ".join(held))
-        if edge.sweep is not None:
+        if edge.sweep is not None and any(map(_takes_memory, _loop(self.program, self.number, edge.target))):
             self._statement(edge.sweep)
         self.emit(f"goto B{edge.target};")
         self.depth -= 1
@@ -684,6 +687,25 @@ def _read(part: Any) -> Iterator[Var]:
         for f in fields(part):
             if not (f.name == "var" and isinstance(part, (Set, Checked, Reduce))):
                 yield from _read(getattr(part, f.name))
+
+
+def _takes_memory(block: Block) -> bool:
+    return any(isinstance(s, (New, Choose)) or isinstance(s, Fill) and not s.apart for s in block.statements)
+
+
+def _loop(program: Program, last: int, head: int) -> list[Block]:
+    """The blocks of the loop that a jump from block `last` back to block `head` makes."""
+    before: dict[int, list[int]] = {}
+    for number, block in enumerate(program.blocks):
+        for edge in _edges(block):
+            before.setdefault(edge.target, []).append(number)
+    found, todo = {head}, [last]
+    while todo:
+        at = todo.pop()
+        if at not in found:
+            found.add(at)
+            todo += before.get(at, [])
+    return [program.blocks[number] for number in sorted(found)]
 
 
 def _edges(block: Block) -> list[Edge]:

@@ -46,6 +46,7 @@ from .kinds import (
     literal,
     step_of,
 )
+from .linear import combined
 from .ufuncs import cast
 
 _I = "int64"
@@ -353,7 +354,7 @@ def place(t: Trace, index: Any, size: Extent) -> Expr:
         at = t.let(small("add", size.expr, e))
         t.emit(Check(Apply("ge", (at, ZERO), "bool")))
         return at
-    if t.is_inside(number, size):
+    if t.are_inside([number], size):
         return e
     if not number.natural:
         e = t.let(Apply("wrapped", (e, size.expr), _I))
@@ -378,6 +379,9 @@ def _bounds(t: Trace, part: Part, size: Extent) -> tuple[Expr, Extent, Expr]:
             return ZERO, size, ONE
         if step == Literal(-1, _I):
             return first, size, step
+    bounds = [n for n in (start, stop) if n is not None and n.expr != ZERO]
+    if step == ONE and t.are_inside(bounds, size, end=True):
+        return _unclipped(t, start or literal(0), stop or size.number(), known)
     clip = "clipped" if forward else "clipped_down"
 
     def clipped(n: Number | None, default: Expr) -> Expr:
@@ -396,6 +400,17 @@ def _bounds(t: Trace, part: Part, size: Extent) -> tuple[Expr, Extent, Expr]:
     else:
         count = t.let(Apply("length", (first, last, step), _I))
     return first, Extent(count, known), step
+
+
+def _unclipped(t: Trace, start: Number, stop: Number, known: Size | None) -> tuple[Expr, Extent, Expr]:
+    """As `_bounds`, of a slice whose bounds are places of the axis or the one behind."""
+    between = combined("-", stop, start)
+    if between is not None and not between.terms and between.offset >= 0:
+        return start.expr, Extent(Literal(between.offset, _I), Size.of(between.offset)), ONE
+    count = small("sub", stop.expr, start.expr)
+    if start.expr != ZERO:
+        count = Apply("max", (count, ZERO), _I)
+    return start.expr, Extent(t.let(count), known), ONE
 
 
 def _known_length(start: Number | None, stop: Number | None, step: Number, size: Extent) -> Size | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -56,11 +56,20 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Item:
-    """A number that is an item of a loop over a range, now or in an earlier round, plus an offset."""
+class Term:
+    """A number times a constant. loop: the one over a range that it is an item of, now or in an earlier round"""
 
-    loop: int
-    offset: int = 0
+    expr: Expr
+    loop: int | None
+    factor: int
+
+
+@dataclass(frozen=True)
+class Linear:
+    """An int as a sum (see `bounds`)."""
+
+    terms: tuple[Term, ...]
+    offset: int
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,8 @@ class Number:
     known:   of an int, what capture knows of it
     bits:    its magnitude is less than 2 ** bits (of an int)
     natural: it is known not to be negative
-    item:    the loop that it counts
+    loop:    the one over a range that it is an item of, now or in an earlier round
+    linear:  how it was made of other numbers, where it is a sum of some
     """
 
     expr: Expr
@@ -79,7 +89,8 @@ class Number:
     known: Size | None = None
     bits: int = WORD_BITS
     natural: bool = False
-    item: Item | None = None
+    loop: int | None = None
+    linear: Linear | None = None
 
     @property
     def kind(self) -> str:
@@ -322,8 +333,7 @@ def step_of(number: Number, what: str) -> int:
 def unknown(number: Number) -> Number:
     """The number without what is known of its value, but that it is an item of a loop."""
     bits = SMALL_BITS if number.bits <= SMALL_BITS else WORD_BITS
-    item = number.item if number.item is not None and not number.item.offset else None
-    return replace(number, known=None, bits=bits, item=item)
+    return replace(number, known=None, bits=bits, linear=None)
 
 
 class Trace(Protocol):
@@ -335,7 +345,7 @@ class Trace(Protocol):
     def emit(self, statement: Statement) -> None: ...
     def let(self, e: Expr, reads: bool = False) -> Expr: ...
     def part(self, base: ArrayRef, sizes: tuple[Expr, ...], strides: tuple[Expr, ...], offset: Expr) -> ArrayRef: ...
-    def is_inside(self, number: Number, size: Extent) -> bool: ...
+    def are_inside(self, numbers: Iterable[Number], size: Extent, end: bool = False) -> bool: ...
     def site(self) -> str: ...
     def written(self, target: InMemory) -> None: ...
     def constant(self, value: Any) -> Any: ...

@@ -12,7 +12,8 @@ import numpy as np
 
 from .....inductor.sequential.program import Apply, Check, Checked, Expr, Literal
 from ....machine.operators import BINARY, COMPARE
-from .kinds import BOOL, FLOAT, INT, WORD_BITS, CannotRoll, Item, Number, Size, Trace, literal
+from .kinds import BOOL, FLOAT, INT, WORD_BITS, CannotRoll, Number, Size, Trace, literal
+from .linear import combined
 from .ufuncs import cast, expression
 
 #: operators and the ufuncs that arrays and NumPy's scalars have for them
@@ -158,29 +159,20 @@ def _known(op: str, a: Number, b: Number) -> Size | None:
     return None
 
 
-def _moved(op: str, a: Number, b: Number) -> Item | None:
-    """An item of a loop plus or minus a constant is one with another offset."""
-    if op == "+" and a.item is None:
-        a, b = b, a
-    if a.item is None or op not in ("+", "-") or not isinstance(b.expr, Literal) or not isinstance(b.expr.value, int):
-        return None
-    return Item(a.item.loop, a.item.offset + (b.expr.value if op == "+" else -b.expr.value))
-
-
 def _int(t: Trace, op: str, a: Number, b: Number) -> Number:
     x, y = cast(a.expr, INT), cast(b.expr, INT)
     known = _known(op, a, b)
     natural = a.natural and b.natural
-    item = _moved(op, a, b)
     if op in _EXACT:
+        line = combined(op, a, b)
         bits = a.bits + b.bits if op == "*" else max(a.bits, b.bits) + 1
         if bits < WORD_BITS:
             return Number(
-                t.let(Apply(_EXACT[op], (x, y), "int64")), INT, True, known, bits, natural and op != "-", item
+                t.let(Apply(_EXACT[op], (x, y), "int64")), INT, True, known, bits, natural and op != "-", None, line
             )
         var = t.variable("int64")
         t.emit(Checked(var, _EXACT[op], (x, y)))
-        return Number(var, INT, True, known, WORD_BITS, natural and op != "-", item)
+        return Number(var, INT, True, known, WORD_BITS, natural and op != "-", None, line)
     if op in ("//", "%", "/"):
         if not (isinstance(y, Literal) and y.value not in (0, -1)):
             t.emit(Check(Apply("ne", (y, Literal(0, "int64")), "bool")))

@@ -39,6 +39,7 @@ from ....bytecode.instructions import CodeView, live_locals
 from ....values.base import Value
 from ....values.functions import BoundMethodValue, CellValue
 from . import elements, functions, numbers
+from .bounds import Bounds, Fits
 from .given import Given
 from .instructions import HANDLERS, Frame
 from .kinds import (
@@ -53,7 +54,6 @@ from .kinds import (
     Extent,
     Fixed,
     InMemory,
-    Item,
     Listed,
     Method,
     Null,
@@ -117,9 +117,7 @@ class Tracer:
         self.frames: list[Frame] = []
         self.memo: dict[Expr, Var] = {}
         self.parts: dict[Any, ArrayRef] = {}
-        #: loops by their code and place; the sizes that their items are places along, with the offsets
-        self.loops: dict[tuple[int, int], int] = {}
-        self.asked: dict[int, dict[Expr, set[int]]] = {}
+        self.bounds = Bounds(given)
         #: the instruction of the function with the loop at which a block begins
         self.places: dict[int, int] = {}
         #: whether single elements are read, which are numbers: outside of a program they would be arrays, or break the graph
@@ -258,17 +256,16 @@ class Tracer:
                 if n.bits > SMALL_BITS:
                     self.emit(Check(Apply("lt", (n.expr, Literal(LARGE, "int64")), "bool")))
                     self.emit(Check(Apply("gt", (n.expr, Literal(-LARGE, "int64")), "bool")))
-            start, stop = (replace(unknown(n), bits=SMALL_BITS, item=None) for n in (value.start, value.stop))
+            start, stop = (replace(unknown(n), bits=SMALL_BITS, loop=None) for n in (value.start, value.stop))
             frame = self.frames[-1]
-            loop = self.loops.setdefault((id(frame.view), frame.pc), len(self.loops))
-            return Walk(start, stop, value.step, loop, False)
+            return Walk(start, stop, value.step, self.bounds.loop_at(frame.view, frame.pc), False)
         if isinstance(value, Elements) and value.ndim and not isinstance(value, PartOf):
             return Rows(elements.in_memory(self, value), literal(0))
         raise CannotRoll(f"iterating over {type(value).__name__}")
 
     def enter(self, frame: Frame) -> None:
         """Begin the loop over the iterator on the stack: in a version whose items are known to be places inside of arrays, and one that looks
-        each time. Which places are asked for is known when the first one is traced (`_fits`).
+        each time (see `bounds`).
         """
         it = frame.stack[-1]
         around = [v for f in self.frames for v in f.stack[: -1 if f is frame else None] if isinstance(v, Walk)]
@@ -277,33 +274,16 @@ class Tracer:
         low, high = it.at.expr, elements.small("sub", it.stop.expr, ONE)
         if it.step < 0:
             low, high = elements.small("add", it.stop.expr, ONE), it.at.expr
-        fits = Fits(self.variable("bool"), it.loop, self.let(low), self.let(high))
+        fits = self.bounds.entry(self.frames, self.variable("bool"), it.loop, self.let(low), self.let(high))
         self.block.statements.append(fits)
         frame.stack[-1] = replace(it, safe=True)
         safe = self.edge(self.frames)
         frame.stack[-1] = it
         self.block.end = Branch(fits.var, safe, self.edge(self.frames))
 
-    def is_inside(self, number: Number, size: Extent) -> bool:
-        """Whether a number is surely a place along an axis of this size: its loop is asked to see to it."""
-        item = number.item
-        if item is None or not self.given.is_invariant(size.expr):
-            return False
-        if not any(isinstance(v, Walk) and v.loop == item.loop and v.safe for f in self.frames for v in f.stack):
-            return False
-        offsets = self.asked.setdefault(item.loop, {}).setdefault(size.expr, set())
-        offsets.add(item.offset)
-        return True
-
-    def _fits(self, fits: Fits) -> Set:
-        """What makes a loop's version without checks right."""
-        holds: Expr = Literal(True, "bool")
-        for size, offsets in self.asked.get(fits.loop, {}).items():
-            first = Apply("add", (fits.low, Literal(min(offsets), "int64")), "int64")
-            last = Apply("add", (fits.high, Literal(max(offsets), "int64")), "int64")
-            inside = Apply("both", (Apply("ge", (first, ZERO), "bool"), Apply("lt", (last, size), "bool")), "bool")
-            holds = Apply("both", (holds, inside), "bool")
-        return Set(fits.var, holds)
+    def are_inside(self, numbers: Iterable[Number], size: Extent, end: bool = False) -> bool:
+        """Whether numbers are surely places along an axis of this size. end: or the place behind the last"""
+        return self.bounds.are_inside(self.frames, numbers, size, end)
 
     def left(self, it: Any, frames: list[Frame]) -> None:
         """A loop is left: its items are plain numbers from here on."""
@@ -338,7 +318,7 @@ class Tracer:
             stop = it.stop.expr
             to_zero = isinstance(stop, Literal) and isinstance(stop.value, int) and stop.value >= -1
             natural = it.at.natural if it.step > 0 else to_zero
-            item = replace(it.at, natural=natural, item=Item(it.loop) if self.unswitches else None)
+            item = replace(it.at, natural=natural, loop=it.loop if self.unswitches else None)
             return item, replace(it, at=replace(it.at, expr=after))
         if isinstance(it, Rows):
             after = self.let(Apply("add", (it.at.expr, ONE), "int64"))
@@ -656,7 +636,7 @@ class Tracer:
         ends = {exit.block: Return(tuple(numbers), tuple(arrays))}
         blocks = []
         for number, block in enumerate(self.blocks):
-            statements = tuple(self._fits(s) if isinstance(s, Fits) else s for s in block.statements)
+            statements = tuple(self.bounds.settled(s) if isinstance(s, Fits) else s for s in block.statements)
             blocks.append(Block(statements, ends.get(number, block.end)))
         blocks[0] = replace(blocks[0], statements=(*self.given.assumed, *blocks[0].statements))
         return Program(
@@ -666,16 +646,6 @@ class Tracer:
             tuple(n.type for n in numbers),
             tuple((a.type, a.ndim) for a in arrays),
         )
-
-
-@dataclass(frozen=True)
-class Fits:
-    """A place in a block where a loop's version is chosen: `var` tells whether its items, from `low` to `high`, are inside of what they index."""
-
-    var: Var
-    loop: int
-    low: Expr
-    high: Expr
 
 
 @dataclass
@@ -693,9 +663,8 @@ _PARTS: dict[type, tuple[str, ...]] = {
 def _without_items(value: Any, it: Any) -> Any:
     """A value in which numbers are no items of the loops over an iterator (None: of any)."""
     if isinstance(value, Number):
-        if value.item is not None and (it is None or value.item.loop in _loops_of(it)):
-            return replace(value, item=None)
-        return value
+        gone = it is None or value.loop in _loops_of(it)
+        return replace(value, loop=None if gone else value.loop, linear=None)
     if isinstance(value, Several):
         return replace(value, items=tuple(_without_items(v, it) for v in value.items))
     return value
