@@ -10,6 +10,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+import types
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -174,6 +175,14 @@ _OURS = (
     _HERE + os.sep,
     *(os.path.join(os.path.dirname(_HERE), room, "") for room in ("capture", "inductor", "kernels", "cache")),
 )
+
+
+def callers_frame() -> types.FrameType | None:
+    """The innermost frame that is not ours: where the user's program called quern."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    return frame
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

@@ -29,7 +29,7 @@ from ..machine import opcodes, opcodes_control
 from ..machine.evaluator import Evaluator
 from ..machine.frames import NULL, STOPPED, Frame, Program
 from ..machine.wrapping import Policy
-from ..python import builtin_functions, cached_functions, library, polyfills
+from ..python import builtin_functions, cached_functions, library, messages, polyfills
 from ..values.base import Machine, Value
 from ..values.constant import ConstantValue
 from ..values.functions import BoundMethodValue, CellValue, FunctionValue
@@ -44,7 +44,7 @@ from .rebuild import Rebuilder
 from .region import LazySlots, Region
 
 #: modules whose import fills the tables of instructions and of modelled callables
-TABLES = (builtin_functions, cached_functions, library, opcodes, opcodes_control, polyfills)
+TABLES = (builtin_functions, cached_functions, library, messages, opcodes, opcodes_control, polyfills)
 
 #: codes of breaks that no place in the program is the cause of
 _OF_THE_WHOLE = frozenset(("inference-mode", "packing-hooks"))

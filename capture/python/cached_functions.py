@@ -13,6 +13,7 @@ from ..values.objects import ObjectValue
 from ..values.tensor import ArrayValue, InputStorage
 from .builtin_functions import CallEffect
 from .builtin_table import TYPE_CALLS
+from .messages import MessageEffect
 
 if TYPE_CHECKING:
     from ..values.base import Machine
@@ -45,7 +46,7 @@ def _lru_call(ev: Machine, wrapper: Any, args: Args, kwargs: Kwargs) -> Value:
             ev.is_none(found)
             and new
             and len(new) == ev.effects.count - before
-            and all(type(e) is CallEffect for e in new)
+            and all(type(e) in (CallEffect, MessageEffect) for e in new)
         ):
             # messages that are given once, as by `warning_once`: the entry asks the cache
             ev.effects.take_back(touched)

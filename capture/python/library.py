@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import inspect
 import itertools
-import logging
 import math
 import operator
 import os
@@ -20,11 +19,9 @@ import reprlib
 import sys
 import types
 import typing
-import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from ..breaks import NotConstant
 from ..machine import operators
 from ..machine.type_lookup import HEAPTYPE
 from ..switches import function_flags, stance
@@ -359,52 +356,6 @@ def _namedtuple(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     named.setdefault("module", ev.frame.scope.real.get("__name__"))
     cls = ev.fold_raw(lambda: collections.namedtuple(*plain, **named))
     return ev.wrap(cls, ev.names.const(cls))
-
-
-# ---------------------------------------------------------------- messages
-
-
-@handles(warnings.warn)
-def _warn(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
-    return _message(ev, warnings.warn, args, kwargs)
-
-
-def _message(ev: Machine, fn: Any, args: Args, kwargs: Kwargs) -> Value:
-    """A message about constants is given when the entry runs; one about anything else breaks the graph."""
-    try:
-        for value in (*args, *kwargs.values()):
-            ev.to_python(value)
-    except NotConstant:
-        raise ev.break_(
-            "message", f"calling {fn.__qualname__} with a value that is not known during capture", "it shows values while the program runs",
-            "move it outside of the compiled function, or test quern.is_compiling()",
-        ) from None  # fmt: skip
-    ev.effects.touch(CallEffect(fn, args, kwargs))
-    return NONE
-
-
-def _logger_method(method: Any) -> Handler:
-    return lambda ev, args, kwargs: _message(ev, _logger_call(ev, args[0], method), args[1:], kwargs)
-
-
-def _logging_function(function: Any) -> Handler:
-    return lambda ev, args, kwargs: _message(ev, function, args, kwargs)
-
-
-for _name in ("debug", "info", "warning", "error", "exception", "critical", "log"):
-    TABLE[getattr(logging.Logger, _name)] = _logger_method(getattr(logging.Logger, _name))
-    TABLE[getattr(logging, _name)] = _logging_function(getattr(logging, _name))
-
-
-def _logger_call(ev: Machine, logger: Value, method: Any) -> Any:
-    real = getattr(logger, "real", None)
-    if real is None or logger.source is None or not logger.source.is_const:
-        raise ev.break_(
-            "message",
-            f"calling {method.__qualname__} on a logger that is not a global",
-            "its level could not be followed",
-        )
-    return method.__get__(real)
 
 
 # ---------------------------------------------------------------- inspect

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ...values.base import Emitter, Machine
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
+#: what a module registers wherever it is assigned
+_REGISTERED = (torch.nn.Module, torch.nn.Parameter)
 _GETATTR = torch.nn.Module.__getattr__
 _SETATTR = torch.nn.Module.__setattr__
 _CALL = torch.nn.Module.__call__
@@ -132,20 +134,27 @@ class NNModuleValue(ObjectValue):
             super().setattr_(ev, name, value)
             return
         assert self.real_dict is not None
-        if name in self.real_dict.get("_buffers", ()):
-            if not (isinstance(value, ArrayValue) or ev.is_none(value)):
-                raise ev.type_error(f"cannot assign '{message_name(value.python_type())}' object to buffer '{name}'")
-            self.written[name] = value
-            ev.effects.touch(self)
-        elif isinstance(value, NNModuleValue) and name not in self.attrs and self.registered(ev, name) is value:
+        registries = [self.real_dict.get(r, ()) for r in _REGISTRIES]
+        if isinstance(value, NNModuleValue) and name not in self.attrs and self.registered(ev, name) is value:
             return  # what stands there already
-        elif name in self.real_dict.get("_parameters", ()) or name in self.real_dict.get("_modules", ()):
+        is_buffer = isinstance(value, ArrayValue) and _says(ev, value, "_is_buffer")
+        if any(name in names for names in registries) and (is_buffer or not self._keeps_its_place(ev, name, value)):
             raise ev.break_("module-setattr", f"replacing {name!r} of {self.describe()}",
                             "parameters and submodules are guarded by identity", "replace it outside")  # fmt: skip
-        elif isinstance(value, NNModuleValue) or issubclass(value.python_type(), (torch.nn.Module, torch.nn.Parameter)):
+        if name in self.real_dict.get("_buffers", ()):
+            self.written[name] = value
+            ev.effects.touch(self)
+        elif is_buffer or issubclass(value.python_type(), _REGISTERED):
             raise ev.break_("module-setattr", f"registering {name!r} in {self.describe()}", "", "register it outside")
         else:
             self.generic_setattr(ev, name, value)
+
+    def _keeps_its_place(self, ev: Machine, name: str, value: Value) -> bool:
+        """Whether the name stays one of a buffer, and torch takes the value as one."""
+        assert self.real_dict is not None
+        is_buffer = name in self.real_dict.get("_buffers", ()) and name not in self.attrs
+        is_tensor = isinstance(value, ArrayValue) and not issubclass(value.python_type(), _REGISTERED)
+        return is_buffer and (is_tensor or ev.is_none(value))
 
     def replay(self, rb: Emitter, target: str) -> None:
         super().replay(rb, target)
@@ -238,6 +247,12 @@ class NNModuleValue(ObjectValue):
         if self.info.find("__len__") is MISSING and self.info.find("__bool__") is MISSING:
             return True
         return super().truth(ev)
+
+
+def _says(ev: Machine, value: Value, name: str) -> bool:
+    """Whether an attribute that a value may have is true."""
+    found = ev.getattr_or_none(value, name)
+    return found is not None and found.truth(ev)
 
 
 def _inside(module: Any) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -105,8 +106,21 @@ def _index_tensor(cx: Context, item: Any) -> ArrayValue:
     return cx.array(tensor_from(cx, item, None, None))
 
 
+#: lists of so many items are one index, whatever they have inside
+_INDEX_LIST = 32
+
+
+def _refuse_lists_of_indices(cx: Context, key: Any) -> None:
+    """A short list with anything but numbers inside is taken for a tuple of indices, with a word that this will change."""
+    if isinstance(key, list) and len(key) < _INDEX_LIST:
+        if any(i is None or i is Ellipsis or isinstance(i, (ArrayValue, Sequence, slice)) for i in key):
+            raise cx.broken("list-index", "indexing with a list of indices", "eager warns of it, and will take it for another index one day",
+                            "index with a tuple, x[tuple(indices)], or with one tensor")  # fmt: skip
+
+
 def getitem(cx: Context, x: ArrayValue, key: Any) -> Any:
     """`x[key]`."""
+    _refuse_lists_of_indices(cx, key)
     view, indices = basic_index(cx, x, key)
     if not indices:
         return view if view is not x else x.view(cx.ev, "alias")
@@ -125,6 +139,7 @@ register(("Tensor.__getitem__",), getitem)
 
 def setitem(cx: Context, x: ArrayValue, key: Any, value: Any) -> None:
     """`x[key] = value`."""
+    _refuse_lists_of_indices(cx, key)
     _check_assigned(cx, x, key, value)
     try:
         _set(cx, x, key, value)
