@@ -238,6 +238,7 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
                 found = method.call(self, [], {})
                 if not issubclass(found.python_type(), int):
                     raise self.type_error(f"__index__ returned non-int (type {message_name(found.python_type())})")
+                self.refuse_subclass(found, int, "__index__")
                 return self.index(found)
         if not self.has_index(value):
             raise self.type_error(f"'{message_name(value.python_type())}' object cannot be interpreted as an integer")
@@ -249,6 +250,12 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
                 "it is known when the program runs only",
             )
         return self.symbols.specialize(number)
+
+    def refuse_subclass(self, found: Value, wanted: type, method: str) -> None:
+        """Break where a conversion gave an instance of a subclass (an int's True): Python takes it, with a warning."""
+        if found.python_type() is not wanted and issubclass(found.python_type(), wanted):
+            raise self.break_("conversion", f"{method} that returns a {message_name(found.python_type())}",
+                              "Python warns of it", f"return a plain {wanted.__name__}")  # fmt: skip
 
     def is_iterable(self, value: Value) -> bool:
         return self.has_special(value, "__iter__") or self.has_special(value, "__getitem__")

@@ -103,6 +103,8 @@ def _checked(ev: Machine, cls: type, name: str, owner: Value, value: Value) -> V
     if name != "__trunc__" and not issubclass(value.python_type(), wanted):
         shown = f"{message_name(owner.python_type())}.{name}" if name == "__float__" else name
         raise ev.type_error(f"{shown} returned non-{wanted.__name__} (type {message_name(value.python_type())})")
+    if name != "__trunc__":
+        ev.refuse_subclass(value, wanted, name)
     if type(value) is ConstantValue and cls is not wanted:
         return ev.fold(cls, value.value)
     if cls is complex and not issubclass(value.python_type(), complex):

@@ -20,12 +20,13 @@ import sys
 import types
 import typing
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..machine import operators
-from ..machine.type_lookup import HEAPTYPE
+from ..machine.type_lookup import HEAPTYPE, message_name
 from ..switches import function_flags, stance
-from ..values.base import Args, Handler, Kwargs, Value
+from ..values.base import Args, Kwargs, Value
 from ..values.constant import NONE, TRUE, ConstantValue
 from ..values.exceptions import ExceptionValue
 from ..values.functions import BoundMethodValue, CellValue, FunctionValue, PartialValue
@@ -34,6 +35,7 @@ from ..values.mappings import DictValue, MappingProxyValue
 from ..values.objects import ObjectValue
 from ..values.sequences import DequeValue, ListValue, TupleValue
 from ..values.sets import SetValue
+from ..values.special_methods import SpecialMethods, length_hint
 from ..values.weak import WeakValue
 from . import polyfills
 from .builtin_functions import CallEffect, boolean
@@ -128,32 +130,52 @@ CODE_CALLS[reprlib.recursive_repr()(repr).__code__] = _guarded_repr
 # ---------------------------------------------------------------- operator
 
 
-def _two_operands(call: Any, symbol: str) -> Handler:
-    return lambda ev, args, kwargs: call(ev, symbol, args[0], args[1])
+def _operator(fn: Any, count: int, call: Callable[..., Value]) -> None:
+    """Register a function of so many operands. Another number of them, as from a class whose method it is, is the program's TypeError."""
+
+    def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+        if len(args) != count or kwargs:
+            what = f"{fn.__name__} of {len(args) + len(kwargs)} arguments"
+            raise ev.break_("bad-arguments", what, "the arguments do not fit", eager=True)
+        return call(ev, *args)
+
+    TABLE[fn] = handler
 
 
-def _one_operand(symbol: str) -> Handler:
-    return lambda ev, args, kwargs: args[0].unary(ev, symbol)
+def _of_symbol(call: Any, symbol: str) -> Callable[..., Value]:
+    return lambda ev, left, right: call(ev, symbol, left, right)
 
 
 for _symbol, _fn in operators.BINARY.items():
-    TABLE[_fn] = _two_operands(operators.binary, _symbol)
+    _operator(_fn, 2, _of_symbol(operators.binary, _symbol))
 for _symbol, _fn in operators.COMPARE.items():
-    TABLE[_fn] = _two_operands(operators.compare, _symbol)
+    _operator(_fn, 2, _of_symbol(operators.compare, _symbol))
 for _symbol, _fn in operators.UNARY.items():
-    TABLE[_fn] = _one_operand(_symbol)
+    _operator(_fn, 1, lambda ev, a, symbol=_symbol: a.unary(ev, symbol))
 for _symbol, _stem in operators.STEMS.items():
-    TABLE[getattr(operator, f"i{_stem}")] = _two_operands(operators.inplace, _symbol)
-TABLE[operator.getitem] = lambda ev, args, kwargs: args[0].getitem(ev, args[1])
-TABLE[operator.contains] = lambda ev, args, kwargs: boolean(args[0].contains(ev, args[1]))
-TABLE[operator.truth] = lambda ev, args, kwargs: boolean(args[0].truth(ev))
-TABLE[operator.not_] = lambda ev, args, kwargs: boolean(not args[0].truth(ev))
-TABLE[operator.is_] = lambda ev, args, kwargs: boolean(ev.is_same(args[0], args[1]))
-TABLE[operator.is_not] = lambda ev, args, kwargs: boolean(not ev.is_same(args[0], args[1]))
-TABLE[operator.index] = lambda ev, args, kwargs: ConstantValue(ev.index(args[0]))
+    _operator(getattr(operator, f"i{_stem}"), 2, _of_symbol(operators.inplace, _symbol))
+_operator(operator.getitem, 2, lambda ev, a, key: a.getitem(ev, key))
+_operator(operator.contains, 2, lambda ev, a, item: boolean(a.contains(ev, item)))
+_operator(operator.truth, 1, lambda ev, a: boolean(a.truth(ev)))
+_operator(operator.not_, 1, lambda ev, a: boolean(not a.truth(ev)))
+_operator(operator.is_, 2, lambda ev, a, b: boolean(ev.is_same(a, b)))
+_operator(operator.is_not, 2, lambda ev, a, b: boolean(not ev.is_same(a, b)))
+_operator(operator.index, 1, lambda ev, a: ConstantValue(ev.index(a)))
+_operator(operator.concat, 2, _of_symbol(operators.binary, "+"))
+_operator(operator.iconcat, 2, _of_symbol(operators.inplace, "+"))
+
+
+@simple(operator.length_hint)
+def _length_hint(ev: Machine, obj: Value, default: Value | None = None, /) -> Value:
+    if not isinstance(obj, SpecialMethods):
+        return ev.fold(operator.length_hint, *[ev.known(v) for v in (obj, default) if v is not None])
+    if default is not None and not issubclass(default.python_type(), int):
+        raise ev.type_error(f"'{message_name(default.python_type())}' object cannot be interpreted as an integer")
+    found = length_hint(ev, obj)
+    return found if found is not None else default or ConstantValue(0)
+
+
 TABLE[operator.abs] = lambda ev, args, kwargs: TABLE[abs](ev, args, kwargs)
-TABLE[operator.concat] = lambda ev, args, kwargs: operators.binary(ev, "+", args[0], args[1])
-TABLE[operator.iconcat] = lambda ev, args, kwargs: operators.inplace(ev, "+", args[0], args[1])
 
 
 @simple(operator.setitem)

@@ -2,7 +2,8 @@
 
 A message is given when the entry runs, behind the graph, in its place among the other effects and at the program's own line. That
 nobody can tell from the real thing as long as it does not raise, and nobody of the program's own hears it while changes wait for the
-end of the graph. Where either may be, the graph breaks and the message is given by plain Python.
+end of the graph. A warning that a filter makes an error is raised during capture; where somebody may notice, the graph breaks and plain
+Python gives the message.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import callers_frame
-from ..breaks import NotConstant
+from ..breaks import NotConstant, UserRaise
 from ..values.base import Args, Handler, Kwargs, Machine, Value
 from ..values.constant import NONE, ConstantValue
 from .builtin_functions import CallEffect
@@ -150,8 +151,10 @@ def _warn(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         ev.guards.test(None, f"{asked}() == {fate!r}", "another warning filter decided about a warning", 2)
     if fate == "silent":
         return NONE
+    if fate == "error":
+        raise UserRaise(shown if isinstance(message, Warning) else ev.class_value(category).call(ev, [shown], {}))
     hook = warnings.showwarning is not warnings._showwarning_orig  # type: ignore[attr-defined]
-    if fate == "error" or filters is not None or hook and _may_be_noticed(ev):
+    if filters is not None or hook and _may_be_noticed(ev):
         raise _heard(ev, "warn")
     ev.effects.touch(MessageEffect(functools.partial(_give_warning, category, place), [shown]))
     return NONE

@@ -321,7 +321,12 @@ def as_length(ev: Machine, value: Value, name: str) -> Value:
             else f"{name} must be an integer, not {what}"
         )
     if not value.is_constant and value.python_type() is int:
-        return value  # a size that changes from call to call
+        # a size that changes from call to call
+        fits = ev.compare(">=", value, ConstantValue(0)).truth(ev) and ev.compare(
+            "<=", value, ConstantValue(sys.maxsize)
+        ).truth(ev)
+        if fits:
+            return value
     n = ev.index(value)
     if n < 0:
         raise ev.raise_(ValueError, f"{name}() should return >= 0")
@@ -330,31 +335,33 @@ def as_length(ev: Machine, value: Value, name: str) -> Value:
     return ConstantValue(n)
 
 
-def length_hint(ev: Machine, value: Value) -> None:
-    """What `list(value)` and its kin do beside iterating: they ask the object how many there are, and do not rely on it."""
+def length_hint(ev: Machine, value: Value) -> Value | None:
+    """What `list(value)` and its kin do beside iterating: they ask the object how many there are, and do not rely on it. None where
+    it does not say.
+    """
     if isinstance(value, ItemIterator):
         value = value.owner
     if not isinstance(value, SpecialMethods):
-        return
+        return None
     method = value.special(ev, "__len__")
     if method is not None:
         try:
-            as_length(ev, method.call(ev, [], {}), "__len__")
-            return
+            return as_length(ev, method.call(ev, [], {}), "__len__")
         except UserRaise as error:
             if not issubclass(error.value.python_type(), TypeError):
                 raise
     hint = value.special(ev, "__length_hint__")
     if hint is None:
-        return
+        return None
     try:
         found = hint.call(ev, [], {})
     except UserRaise as error:
         if not issubclass(error.value.python_type(), TypeError):
             raise
-        return
-    if not (found.is_constant and found.as_constant() is NotImplemented):
-        as_length(ev, found, "__length_hint__")
+        return None
+    if found.is_constant and found.as_constant() is NotImplemented:
+        return None
+    return as_length(ev, found, "__length_hint__")
 
 
 def collected(ev: Machine, value: Value) -> Iterator[Value]:

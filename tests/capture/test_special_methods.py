@@ -14,6 +14,8 @@ import types
 import pytest
 from toy import agrees
 
+import quern
+
 
 def answering(**answers):
     """A class whose special methods answer with what is given."""
@@ -35,7 +37,13 @@ USES = [
     ("__len__", True, [len, bool]),
     ("__len__", None, [len, bool]),
     ("__index__", "a", [lambda o: [1, 2][o], lambda o: len(range(o)), operator.index]),
-    ("__index__", True, [lambda o: [1, 2][o]]),
+    ("__index__", True, [lambda o: [1, 2][o], operator.index, lambda o: [1, 2, 3][:o]]),
+    ("__int__", True, [int]),
+    ("__length_hint__", 3, [operator.length_hint, lambda o: operator.length_hint(o, 5)]),
+    ("__length_hint__", -1, [operator.length_hint]),
+    ("__length_hint__", "a", [operator.length_hint]),
+    ("__length_hint__", NotImplemented, [operator.length_hint, lambda o: operator.length_hint(o, 5)]),
+    ("__len__", 4, [operator.length_hint, lambda o: operator.length_hint(o, "a")]),
     ("__str__", 3, [str, lambda o: f"{o}", lambda o: "%s" % o, lambda o: "{}".format(o)]),
     ("__repr__", 3, [str, repr, lambda o: f"{o!r}", lambda o: "%r" % o]),
     ("__format__", 3, [lambda o: format(o, "x"), lambda o: f"{o:x}", lambda o: f"{o}"]),
@@ -329,3 +337,47 @@ MISUSES = [
 def test_errors_name_classes_as_python_does(obj, misuse):
     """What C code made is named with its module in Python's messages."""
     agrees(misuse, lambda: (obj,))
+
+
+class Counted:
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def __int__(self):
+        return self.count
+
+
+def test_a_length_that_becomes_a_number_of_the_graph_stays_one():
+    compiled = quern.compile(lambda x, o: (x + 1, len(o), int(o)))
+    for count in (2, 5, 7, -1, 2**70, 3):
+        outcomes = []
+        for function in (compiled, lambda x, o: (x + 1, len(o), int(o))):
+            try:
+                outcomes.append(function(1.5, Counted(count)))
+            except (ValueError, OverflowError) as error:
+                outcomes.append((type(error), str(error)))
+        assert outcomes[0] == outcomes[1]
+
+
+class Odd:
+    """Operators of the standard library as methods: they are not bound, and get one operand."""
+
+    __eq__ = operator.is_
+    __contains__ = operator.contains
+    __neg__ = operator.neg
+    __add__ = operator.add
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("use", [lambda o: o == o, lambda o: 1 in o, lambda o: -o, lambda o: o + 1])
+def test_library_functions_as_methods(use):
+    def program(x, o):
+        try:
+            return x, use(o)
+        except TypeError as error:
+            return x, str(error)
+
+    assert quern.compile(program)(1.5, o := Odd()) == program(1.5, o)

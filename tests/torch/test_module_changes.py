@@ -414,3 +414,58 @@ def test_a_module_with_another_dict(change):
         return found
 
     torch.testing.assert_close(results(True), results(False))
+
+
+class Holder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("held", torch.ones(2))
+        self.register_buffer("short", None, persistent=False)
+        self.weight = nn.Parameter(torch.ones(2))
+        self.plain = torch.ones(2)
+        self.inner = nn.ReLU()
+
+
+def _registered(module):
+    names = [
+        sorted(n for n, _ in found)
+        for found in (module.named_parameters(), module.named_buffers(), module.named_children())
+    ]
+    return names, sorted(module.state_dict()), sorted(k for k in vars(module) if k[0] != "_")
+
+
+ASSIGNED = {
+    "a parameter": lambda: nn.Parameter(torch.ones(2) * 3),
+    "a buffer": lambda: nn.Buffer(torch.zeros(2)),
+    "a short buffer": lambda: nn.Buffer(torch.zeros(2), persistent=False),
+    "a module": nn.Tanh,
+    "a tensor": lambda: torch.zeros(2),
+    "None": lambda: None,
+    "text": lambda: "text",
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", ["held", "short", "weight", "plain", "inner", "new"])
+@pytest.mark.parametrize("value", ASSIGNED)
+def test_what_is_assigned_is_registered_as_torch_does(value, name, backend):
+    def step(module, x, given):
+        setattr(module, name, given)
+        return x + 1
+
+    def made_inside(module, x, make):
+        setattr(module, name, make())
+        return x + 1
+
+    for program, given in ((step, ASSIGNED[value]()), (made_inside, ASSIGNED[value])):
+        found = []
+        for function in (program, quern.compile(program, backend=backend)):
+            module, outcomes = Holder(), []
+            for _ in range(2):
+                try:
+                    outcomes.append(function(module, torch.ones(2), given).tolist())
+                except (TypeError, KeyError, AttributeError) as error:
+                    outcomes.append((type(error), str(error)))
+                outcomes.append(_registered(module))
+            found.append(outcomes)
+        assert found[0] == found[1]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...guards.sources import Source
-from ...machine.type_lookup import MISSING, message_name
+from ...machine.type_lookup import MISSING
 from ...switches.function_flags import DISABLE, REASON
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
