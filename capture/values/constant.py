@@ -27,6 +27,10 @@ def is_nan(value: Any) -> bool:
     return known and isinstance(value, numbers.Complex) and bool(value != value)
 
 
+#: numbers of a range that are taken one by one
+MOST_NUMBERS = 20_000
+
+
 class ConstantValue(Value):
     """An immutable object, known now. Only a NaN has a source: generated code writes the others down again."""
 
@@ -144,6 +148,9 @@ class ConstantValue(Value):
             raise ev.user_exception(error) from None
 
     def items(self, ev: Machine) -> list[Value]:
+        if type(self.value) is range and self.value[MOST_NUMBERS:]:
+            raise ev.break_("long-loop", f"the numbers of {self.value!r}, one by one", "capture makes a value of each",
+                            "use np.arange or torch.arange")  # fmt: skip
         try:
             return [ConstantValue(v) for v in self.value]
         except TypeError as error:

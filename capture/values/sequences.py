@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .base import Emitter, Machine
 
 #: elements of a held sequence that capture looks into: each takes a guard and about a kilobyte
-MOST_ELEMENTS = 100_000
+MOST_ELEMENTS = 10_000
 
 
 def check_size(ev: Machine, cls: type, count: int) -> None:

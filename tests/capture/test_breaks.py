@@ -687,3 +687,20 @@ def test_a_sequence_too_long_to_guard_breaks_the_graph(kind):
 
     compiled = agrees(f, lambda: (Toy([2.0]), held))
     assert {b.code for b in compiled.breaks} == {"long-sequence"}
+
+
+@pytest.mark.parametrize("use", [list, sum, any, lambda r: [*r][-1], lambda r: max(r)])
+def test_the_numbers_of_a_long_range_are_pythons(use):
+    def program(x, n):
+        try:
+            return x + 1, use(range(n))
+        except OverflowError as error:
+            return x, str(error)
+
+    compiled = quern.compile(program)
+    for n in (5, 300_000, 7):
+        assert compiled(1.5, n) == program(1.5, n)
+    if use in (list, any):
+        assert compiled(1.5, 2**70) == program(1.5, 2**70)
+    assert {b.code for b in compiled.breaks} <= {"long-loop", "long-sequence"}
+    assert compiled.breaks or use is any
