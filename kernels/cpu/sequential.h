@@ -110,27 +110,31 @@ inline c64 general_power(c64 a, c64 b) {
   x = __builtin_cpowf(x, y);
   return {__real__ x, __imag__ x};
 }
-// NumPy multiplies where the exponent is a small integer.
-template <class T> inline Complex<T> pow_of(Complex<T> a, Complex<T> b) {
+// Python's power of a complex number and an int, and NumPy's where that is small
+template <class T> Complex<T> multiplied(Complex<T> a, i64 n) {
+  Complex<T> made{T(1), T(0)};
+  for (i64 bit = 1; n; a = a * a) {
+    if (n & bit) made = made * a;
+    bit <<= 1;
+    if (n < bit) break;
+  }
+  return made;
+}
+template <class T> __attribute__((noinline)) Complex<T> rare_power(Complex<T> a, Complex<T> b) {
   if (b.re == 0 && b.im == 0) return {T(1), T(0)};
   if (a.re == 0 && a.im == 0) {
-    if (b.re > 0) return {T(0), T(0)};
     T invalid = fabs_of(a.re) / fabs_of(a.im);
     return {invalid, invalid};
   }
   if (!(b.im == 0 && b.re > -100 && b.re < 100 && T(int(b.re)) == b.re)) return general_power(a, b);
-  int n = b.re < 0 ? int(-b.re) : int(b.re);
-  if (b.re == 1) return a;
-  if (b.re == 2) return a * a;
-  if (b.re == 3) return a * (a * a);
-  Complex<T> made{T(1), T(0)};
-  for (int bit = 1;;) {
-    if (n & bit) made = made * a;
-    bit <<= 1;
-    if (n < bit) break;
-    a = a * a;
-  }
-  return b.re < 0 ? Complex<T>{T(1), T(0)} / made : made;
+  return b.re < 0 ? Complex<T>{T(1), T(0)} / multiplied(a, i64(-b.re)) : multiplied(a, i64(b.re));
+}
+template <class T> INLINE Complex<T> pow_of(Complex<T> a, Complex<T> b) {
+  if (a.re == 0 && a.im == 0 && b.re > 0) return {T(0), T(0)};
+  if (b.im == 0 && b.re == 1) return a;
+  if (b.im == 0 && b.re == 2) return a * a;
+  if (b.im == 0 && b.re == 3) return a * (a * a);
+  return rare_power(a, b);
 }
 
 // A number is computed here, whoever needs it: what it notes of errors is asked for.

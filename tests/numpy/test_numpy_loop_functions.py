@@ -83,6 +83,10 @@ np.stack((x, y), axis=-1)
 np.array([x, y])
 np.array([[1.0, x[0]], [y[0], i]])
 np.array([x[0], 2.0, i], dtype=np.float32)
+np.array([1.0, 2.0, 3.0, 4.0])
+np.concatenate((x, [1.0, 2.0, 3.0, 4.0]))
+np.array([[1, 2, 3, 4], [i, 6, 7, 8]])
+np.array(((1, 2, 3), (4, 5, 6)), dtype=np.float32)
 np.linalg.norm(x)
 np.linalg.norm(x - y)
 np.linalg.norm(x, 2)
@@ -269,6 +273,28 @@ def test_a_result_of_columns_is_no_result_of_rows():
         program = looped(expression)
         both(program, compiled(program, "inductor", fullgraph=False), (np.asfortranarray(x), y, n))
         both(program, compiled(program, "inductor", fullgraph=False), (x.T, np.asfortranarray(y), n))
+
+
+def test_what_is_shifted_is_read_before_it_is_written():
+    for statement in ("x[:] = np.roll(x, 1, 0)", "x += np.roll(x, -1, axis=0)", "x[1:] = np.roll(x, 2, 0)[1:]", "x[0] = np.roll(x, 1, 0)[2]",
+                      "y = np.roll(x, 1, 0); x[0] = 7; x += y", "x = np.roll(np.roll(x, 1, 0), i, 1)"):  # fmt: skip
+        rolled(looped("x.sum()", statement), matrices(6), matrices(9))
+
+
+def test_an_expression_as_the_argument_of_a_function():
+    def program(x, y, n):
+        def energy(u, by):
+            u = u * by
+            u[0] = 0
+            return np.linalg.norm(u)
+
+        total = 0.0
+        for i in range(15):
+            total += energy(np.roll(x, i, 0), y + i)
+            x[0] += 1
+        return total
+
+    rolled(program, matrices(6), matrices(9))
 
 
 # --------------------------------------------------------------------------- types

@@ -41,6 +41,11 @@ OF_COMPLEX = [e.replace("complex(v, k)", "complex(k, i)") for e in OF_COMPLEX]
 OF_COMPLEX += ["complex(v) ** 2", "complex(v) ** i", "complex(v) ** 0", "-complex(v)", "+complex(v)", "complex(i, k) * v",
                "complex(k)", "abs(complex(v))"]  # fmt: skip
 OF_COMPLEX += [f"cmath.{name}(complex(v))" for name in "exp sqrt log sin cos sinh cosh phase".split()]
+OF_COMPLEX += [
+    f"(complex(v) * 0 + {b}) ** {n}"
+    for b in ("0j", "complex(1, -0.0)", "complex(-0.0, -2)")
+    for n in (0, 1, 2, 3, 4, 100)
+]
 OF_COMPLEX += ["cmath.exp(1j * k)", "cmath.exp(-2j * math.pi * i / 15)"]
 
 
@@ -60,7 +65,8 @@ def test_complex_numbers_in_single_precision(expression):
 
 
 @pytest.mark.parametrize("expression", ["np.exp(x)", "np.log(x)", "np.sqrt(x)", "np.sin(x)", "np.tanh(x)", "x ** 2", "x ** 3", "x ** -1",
-                                        "x ** 0.5", "x ** k", "np.power(x, 0.5)", "v ** 0.5", "v ** 0", "v ** 1j", "np.angle(x)"])  # fmt: skip
+                                        "x ** 0.5", "x ** k", "np.power(x, 0.5)", "v ** 0.5", "v ** 0", "v ** 1j",
+                                        "v ** 1", "v ** 2", "v ** 3", "np.power(x, 2)", "np.power(x, 1)", "x ** 1", "np.power(x, 3)", "np.angle(x)"])  # fmt: skip
 def test_complex_infinities_and_zeros(expression):
     parts = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan]
     x = np.array([complex(a, b) for a in parts for b in parts])

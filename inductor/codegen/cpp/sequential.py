@@ -68,7 +68,7 @@ _OPS: dict[str, str] = {
     "isnan": "({0} != {0})", "isinf": "(__builtin_isinf({0}) != 0)", "isfinite": "(__builtin_isfinite({0}) != 0)",
     "signbit": "(__builtin_signbit({0}) != 0)", "both": "({0} && {1})", "either": "({0} || {1})",
     "real": "({0}).re", "imag": "({0}).im", "conj": "conj_of({0})", "abs_complex": "abs_of({0})",
-    "reciprocal": "reciprocal_of({0})", "quotient": "quotient_of({0}, {1})",
+    "reciprocal": "reciprocal_of({0})", "quotient": "quotient_of({0}, {1})", "multiplied": "multiplied({0}, {1})",
 }  # fmt: skip
 for _name in (
     "fabs sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh floor ceil "

@@ -129,11 +129,11 @@ def binary(t: Trace, op: str, a: Any, b: Any) -> Any:
 
 def _power_of_complex(t: Trace, a: Any, b: Number) -> Any:
     """`a ** b` of an array and a number: unlike np.power with functions of their own for some exponents."""
-    own = {0.5: np.sqrt, -1: np.reciprocal}
+    own = {0.5: np.sqrt, -1: np.reciprocal, 1: np.positive, 2: np.square}
     if isinstance(b.expr, Literal) and b.expr.value in own:
         return apply_ufunc(t, own[b.expr.value], [a], {})  # type: ignore[index]
     if b.kind in "ifc" and not isinstance(b.expr, Literal):
-        for value in own:
+        for value in (0.5, -1):
             t.emit(Check(Apply("ne", (cast(b.expr, COMPLEX), Literal(complex(value), "complex128")), "bool")))
     return apply_ufunc(t, np.power, [a, b], {})
 

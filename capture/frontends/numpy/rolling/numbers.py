@@ -244,8 +244,8 @@ def _complex(t: Trace, op: str, a: Number, b: Number) -> Number:
         t.emit(Check(Apply("ne", (y, Literal(0j, "complex128")), "bool")))
         return Number(t.let(Apply("quotient", (x, y), "complex128")), COMPLEX, True)
     if op == "**" and b.kind == "i":
-        check_between(t, b.expr, 0, 99)  # Python multiplies, as NumPy does
-        return finite(t, Number(t.let(Apply("pow", (x, y), "complex128")), COMPLEX, True))
+        check_between(t, b.expr, 0, 100)  # up to there Python multiplies
+        return finite(t, Number(t.let(Apply("multiplied", (x, b.expr), "complex128")), COMPLEX, True))
     raise CannotRoll(f"`{op}` of Python's complex numbers")
 
 

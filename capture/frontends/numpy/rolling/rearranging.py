@@ -73,11 +73,19 @@ def _places(t: Trace, axis: Any, ndim: int) -> list[int]:
     return [d % ndim for d in axes]
 
 
-def _rolled(t: Trace, a: Elements, axis: int, shift: Expr) -> InMemory:
-    """The array along one axis: its last elements first, then the others. Each part is copied as a whole."""
+def _rolled(t: Trace, a: Elements, axis: int, shift: Expr) -> Elements:
+    """The array along one axis: its last elements first, then the others."""
     a = at_places(t, a)
     size = a.sizes[axis].expr
     by = t.let(Apply("mod_int", (shift, t.let(Apply("max", (size, ONE), "int64"))), "int64"))
+    if axis < a.ndim - 1:
+
+        def place(index: tuple[Expr, ...]) -> tuple[Expr, ...]:
+            at = Apply("wrapped", (small("sub", index[axis], by), size), "int64")
+            return (*index[:axis], at, *index[axis + 1 :])
+
+        return Elements(a.dtype, a.sizes, lambda i: a.at(place(i)), lambda i: a.guards(place(i)), a.bases, a.by_rows)
+    # along the last axis parts are copied as wholes, which are runs of memory
     rest = t.let(small("sub", size, by))
     made = elements.new(t, a.sizes, a.dtype, by_rows=a.by_rows)
     for target, source, count in ((by, ZERO, rest), (ZERO, rest, by)):

@@ -40,7 +40,7 @@ from ....values.base import Value
 from ....values.functions import BoundMethodValue, CellValue
 from . import elements, functions, library, numbers
 from .given import Given
-from .instructions import HANDLERS, Frame
+from .instructions import HANDLERS, Frame, named
 from .kinds import (
     LARGE,
     NONE,
@@ -602,6 +602,7 @@ class Tracer:
     def _enter(self, inlined: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
         if len(self.frames) >= MOST_FRAMES:
             raise CannotRoll("calls inside of calls without end")
+        args, kwargs = [named(self, a) for a in args], {name: named(self, a) for name, a in kwargs.items()}
         view, scope, slots = self.given.bound(inlined, args, kwargs)
         stored = frozenset(i.arg for i in view.instructions if i.op in ("STORE_FAST", "DELETE_FAST"))
         self.frames.append(Frame(view, scope, slots, [], 0, stored))

@@ -139,7 +139,7 @@ def truth_of(e: Expr, dtype: np.dtype) -> Expr:
 def _power(args: tuple[Expr, ...], types: Sequence[np.dtype], name: str, single: bool) -> tuple[Expr, tuple[Expr, ...]]:
     base, exponent = args
     kind = types[0].kind
-    if isinstance(exponent, Literal) and kind in "ifuc":
+    if isinstance(exponent, Literal) and kind in "ifu":
         value = exponent.value
         if value == 2:
             return Apply("mul", (base, base), name), ()
