@@ -125,7 +125,7 @@ def _folded(op: str, a: Number, b: Number) -> Number:
         raise CannotRoll("a large power")
     try:
         return literal(function(a.expr.value, b.expr.value))  # type: ignore[union-attr]
-    except ArithmeticError as error:
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise CannotRoll(f"an error in `{op}` of constants") from error
 
 
