@@ -275,9 +275,10 @@ template <class T> inline T dot_over(i64 n, const T* a, i64 a_step, const T* b, 
   for (; i + 4 * N <= n; i += 4 * N)
     for (int k = 0; k < 4; ++k) sums[k] = fma(load<V>(a + i + k * N, full), load<V>(b + i + k * N, full), sums[k]);
   for (; i + N <= n; i += N) sums[0] = fma(load<V>(a + i, full), load<V>(b + i, full), sums[0]);
-  if (i < n) {  // lanes that take no part hold what the first one does
-    V right = where<V>(first<N>(int(n - i)), load<V>(b + i, int(n - i)), V{});
-    sums[1] = fma(load<V>(a + i, int(n - i)), right, sums[1]);
+  if (i < n) {  // lanes that take no part hold what the first one does, which may be infinite
+    auto taken = first<N>(int(n - i));
+    V left = where<V>(taken, load<V>(a + i, int(n - i)), V{}), right = where<V>(taken, load<V>(b + i, int(n - i)), V{});
+    sums[1] = fma(left, right, sums[1]);
   }
   V total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   T found = 0;

