@@ -183,12 +183,54 @@ class Accumulate:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """`target[..., i, ...]` becomes what an operation ("add", "mul", "max", "min") makes of an expression's values at 0, 1 ... i along an axis,
+    one after the other. The target shares no memory with what is read.
+    """
+
+    target: ArrayRef
+    op: str
+    axis: int
+    index: tuple[Var, ...]
+    value: Expr
+    guards: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True)
 class Product:
     """`target = left @ right` of matrices; the target shares no memory with them."""
 
     target: ArrayRef
     left: ArrayRef
     right: ArrayRef
+
+
+@dataclass(frozen=True)
+class Solve:
+    """`target`, one right side or several in columns, becomes the solution of equations whose matrix is `matrix`, in place of which its factors
+    come. Both lie row by row. scratch: room for a real number of each column. Bails where the matrix is singular, or nearly so.
+    """
+
+    target: ArrayRef
+    matrix: ArrayRef
+    scratch: ArrayRef
+
+
+@dataclass(frozen=True)
+class Determinant:
+    """`var` becomes the determinant of a matrix. See `Solve`."""
+
+    var: Var
+    matrix: ArrayRef
+    scratch: ArrayRef
+
+
+@dataclass(frozen=True)
+class Cholesky:
+    """A matrix becomes the lower factor that it is the product of with its adjoint. Bails where it is not positive definite."""
+
+    matrix: ArrayRef
+    scratch: ArrayRef
 
 
 @dataclass(frozen=True)
@@ -209,7 +251,24 @@ class Sweep:
     live: tuple[ArrayRef, ...]
 
 
-Statement = Set | Checked | Check | View | New | Store | Fill | Reduce | Accumulate | Product | Choose | Sweep
+Statement = (
+    Set
+    | Checked
+    | Check
+    | View
+    | New
+    | Store
+    | Fill
+    | Reduce
+    | Accumulate
+    | Scan
+    | Product
+    | Solve
+    | Determinant
+    | Cholesky
+    | Choose
+    | Sweep
+)
 
 # --------------------------------------------------------------------------- control flow
 

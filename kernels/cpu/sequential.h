@@ -48,6 +48,23 @@ template <class T> inline Complex<T> operator/(Complex<T> a, Complex<T> b) {
   T ratio = b.re / b.im, scale = T(1) / (b.im + b.re * ratio);
   return {(a.re * ratio + a.im) * scale, (a.im * ratio - a.re) * scale};
 }
+// Python's quotient, which divides twice more
+template <class T> inline Complex<T> quotient_of(Complex<T> a, Complex<T> b) {
+  if (fabs_of(b.re) >= fabs_of(b.im)) {
+    T ratio = b.im / b.re, size = b.re + b.im * ratio;
+    return {(a.re + a.im * ratio) / size, (a.im - a.re * ratio) / size};
+  }
+  T ratio = b.re / b.im, size = b.re * ratio + b.im;
+  return {(a.re * ratio + a.im) / size, (a.im * ratio - a.re) / size};
+}
+template <class T> inline Complex<T> reciprocal_of(Complex<T> a) {
+  if (fabs_of(a.re) <= fabs_of(a.im)) {
+    T ratio = a.re / a.im, size = a.im + a.re * ratio;
+    return {ratio / size, T(-1) / size};
+  }
+  T ratio = a.im / a.re, size = a.re + a.im * ratio;
+  return {T(1) / size, -ratio / size};
+}
 template <class T> inline bool operator==(Complex<T> a, Complex<T> b) { return a.re == b.re && a.im == b.im; }
 template <class T> inline bool operator!=(Complex<T> a, Complex<T> b) { return !(a == b); }
 template <class T> inline Complex<T>& operator+=(Complex<T>& a, Complex<T> b) { return a = a + b; }
@@ -63,11 +80,61 @@ template <class T> inline T abs_of(Complex<T> a) {
   const T infinite = T(__builtin_inf());
   return re == infinite || im == infinite ? infinite : found;
 }
-template <class T> inline T angle_of(Complex<T> a) { return T(atan2_of(a.im, a.re)); }
 template <class T> inline Complex<T> conj_of(Complex<T> a) { return {a.re, -a.im}; }
-template <class T> inline Complex<T> exp_of(Complex<T> a) {
-  T r = T(exp_of(a.re));
-  return a.im == 0 ? Complex<T>{r, a.im} : Complex<T>{r * T(cos_of(a.im)), r * T(sin_of(a.im))};
+// the C library's functions, which are NumPy's too
+#define QUERN_COMPLEX1(name) \
+  inline c128 name##_of(c128 a) { \
+    __complex__ double z; \
+    __real__ z = a.re, __imag__ z = a.im; \
+    z = __builtin_c##name(z); \
+    return {__real__ z, __imag__ z}; \
+  } \
+  inline c64 name##_of(c64 a) { \
+    __complex__ float z; \
+    __real__ z = a.re, __imag__ z = a.im; \
+    z = __builtin_c##name##f(z); \
+    return {__real__ z, __imag__ z}; \
+  }
+QUERN_COMPLEX1(exp) QUERN_COMPLEX1(log) QUERN_COMPLEX1(sqrt) QUERN_COMPLEX1(sin) QUERN_COMPLEX1(cos) QUERN_COMPLEX1(tan)
+QUERN_COMPLEX1(sinh) QUERN_COMPLEX1(cosh) QUERN_COMPLEX1(tanh)
+#undef QUERN_COMPLEX1
+inline c128 general_power(c128 a, c128 b) {
+  __complex__ double x, y;
+  __real__ x = a.re, __imag__ x = a.im, __real__ y = b.re, __imag__ y = b.im;
+  x = __builtin_cpow(x, y);
+  return {__real__ x, __imag__ x};
+}
+inline c64 general_power(c64 a, c64 b) {
+  __complex__ float x, y;
+  __real__ x = a.re, __imag__ x = a.im, __real__ y = b.re, __imag__ y = b.im;
+  x = __builtin_cpowf(x, y);
+  return {__real__ x, __imag__ x};
+}
+// Python's power of a complex number and an int, and NumPy's where that is small
+template <class T> Complex<T> multiplied(Complex<T> a, i64 n) {
+  Complex<T> made{T(1), T(0)};
+  for (i64 bit = 1; n; a = a * a) {
+    if (n & bit) made = made * a;
+    bit <<= 1;
+    if (n < bit) break;
+  }
+  return made;
+}
+template <class T> __attribute__((noinline)) Complex<T> rare_power(Complex<T> a, Complex<T> b) {
+  if (b.re == 0 && b.im == 0) return {T(1), T(0)};
+  if (a.re == 0 && a.im == 0) {
+    T invalid = fabs_of(a.re) / fabs_of(a.im);
+    return {invalid, invalid};
+  }
+  if (!(b.im == 0 && b.re > -100 && b.re < 100 && T(int(b.re)) == b.re)) return general_power(a, b);
+  return b.re < 0 ? Complex<T>{T(1), T(0)} / multiplied(a, i64(-b.re)) : multiplied(a, i64(b.re));
+}
+template <class T> INLINE Complex<T> pow_of(Complex<T> a, Complex<T> b) {
+  if (a.re == 0 && a.im == 0 && b.re > 0) return {T(0), T(0)};
+  if (b.im == 0 && b.re == 1) return a;
+  if (b.im == 0 && b.re == 2) return a * a;
+  if (b.im == 0 && b.re == 3) return a * (a * a);
+  return rare_power(a, b);
 }
 
 // A number is computed here, whoever needs it: what it notes of errors is asked for.
@@ -208,9 +275,10 @@ template <class T> inline T dot_over(i64 n, const T* a, i64 a_step, const T* b, 
   for (; i + 4 * N <= n; i += 4 * N)
     for (int k = 0; k < 4; ++k) sums[k] = fma(load<V>(a + i + k * N, full), load<V>(b + i + k * N, full), sums[k]);
   for (; i + N <= n; i += N) sums[0] = fma(load<V>(a + i, full), load<V>(b + i, full), sums[0]);
-  if (i < n) {  // lanes that take no part hold what the first one does
-    V right = where<V>(first<N>(int(n - i)), load<V>(b + i, int(n - i)), V{});
-    sums[1] = fma(load<V>(a + i, int(n - i)), right, sums[1]);
+  if (i < n) {  // lanes that take no part hold what the first one does, which may be infinite
+    auto taken = first<N>(int(n - i));
+    V left = where<V>(taken, load<V>(a + i, int(n - i)), V{}), right = where<V>(taken, load<V>(b + i, int(n - i)), V{});
+    sums[1] = fma(left, right, sums[1]);
   }
   V total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   T found = 0;

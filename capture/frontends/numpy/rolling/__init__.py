@@ -7,6 +7,6 @@ unrolled, as any other, or left to Python.
 
     numbers    arithmetic of Python's and NumPy's numbers, with the checks that Python makes
     elements   arrays: expressions over their elements, indexing, assignment, reductions
-    functions  what NumPy's functions, methods, and Python's builtins mean
+    functions  what NumPy's functions, methods, and Python's builtins mean; families of them have modules of their own, which `library` lists
     run        what the node does when the graph runs
 """

@@ -72,6 +72,11 @@ def small(op: str, *args: Expr) -> Expr:
 # --------------------------------------------------------------------------- memory
 
 
+def extent(n: int) -> Extent:
+    """A size that is a constant."""
+    return Extent(Literal(n, _I), Size.of(n))
+
+
 def contiguous(t: Trace, sizes: Sequence[Extent]) -> tuple[Expr, ...]:
     """Strides of an array that lies row by row."""
     strides: list[Expr] = []
@@ -107,6 +112,13 @@ def in_memory(t: Trace, a: Elements, fresh: bool = False) -> InMemory:
     return made
 
 
+def converted(a: Elements, dtype: np.dtype) -> Elements:
+    """The array with its elements in another type."""
+    if a.dtype == dtype:
+        return a
+    return Elements(dtype, a.sizes, lambda i: cast(a.at(i), dtype), a.guards, a.bases, a.by_rows)
+
+
 def evaluated(t: Trace, a: Elements) -> Elements:
     """The array, in memory where its elements may raise or note an error: NumPy computes them all, whichever are read."""
     quiet = isinstance(a, InMemory) or not a.guards(_probe(a)) and not may_note(a.at(_probe(a)))
@@ -116,6 +128,11 @@ def evaluated(t: Trace, a: Elements) -> Elements:
 def _fill(t: Trace, target: InMemory, a: Elements, apart: bool) -> None:
     index = t.index(target.ndim)
     t.emit(Fill(target.ref, index, cast(a.at(index), target.dtype), a.guards(index), apart))
+
+
+def fill_new(t: Trace, target: InMemory, a: Elements) -> None:
+    """Elements into memory that was just taken, which nothing that they read looks at."""
+    _fill(t, target, spread(t, a, target.sizes), apart=True)
 
 
 def assign(t: Trace, target: Elements, value: Any) -> None:
@@ -237,6 +254,12 @@ def view(t: Trace, a: InMemory, sizes: Sequence[Extent], strides: Sequence[Expr]
     """A part of an array; the same part is the same array in a block."""
     ref = t.part(a.ref, tuple(s.expr for s in sizes), tuple(strides), offset)
     return InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.by_rows or len(sizes) < 2, a.writeable)
+
+
+def stretch(t: Trace, a: InMemory, axis: int, first: Expr, size: Extent) -> InMemory:
+    """`size` places along an axis, from `first` on."""
+    sizes = (*a.sizes[:axis], size, *a.sizes[axis + 1 :])
+    return view(t, a, sizes, a.ref.strides, small("mul", first, a.ref.strides[axis]))
 
 
 def new_axis(a: Elements, axis: int) -> Elements:
@@ -818,9 +841,7 @@ def matmul(t: Trace, a: Elements, b: Elements) -> Any:
             )
         )
         return made
-    if not left.dtype == right.dtype == dtype:
-        raise CannotRoll("a product of matrices of two types")
-    assert isinstance(left, InMemory) and isinstance(right, InMemory)
+    left, right = (in_memory(t, converted(m, dtype)) for m in (left, right))
     made = new(t, (left.sizes[0], right.sizes[1]), dtype)
     t.emit(Product(made.ref, left.ref, right.ref))
     return made

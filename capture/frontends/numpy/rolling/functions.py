@@ -5,6 +5,7 @@ A function is a row of one of the tables below; what is in none of them cannot b
 
 from __future__ import annotations
 
+import cmath
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from .....inductor.sequential.program import ONE, Apply, Check, Expr, Literal
-from . import elements, numbers
+from . import elements, joining, numbers
 from .kinds import (
+    COMPLEX,
     FALSE,
     FLOAT,
     INT,
@@ -58,13 +60,13 @@ def apply_ufunc(t: Trace, ufunc: np.ufunc, args: Sequence[Any], kwargs: dict[str
             and all(isinstance(o, (Number, Chosen)) for o in operands)
             and len({c.mask.ref for c in chosen}) == 1
         ):
-            whole = _elementwise(t, ufunc, [o.whole if isinstance(o, Chosen) else o for o in operands])
+            whole = elementwise(t, ufunc, [o.whole if isinstance(o, Chosen) else o for o in operands])
             return Chosen(whole, chosen[0].mask)
         operands = [elements.settled(t, o) if isinstance(o, Chosen) else o for o in operands]
     if all(isinstance(a, Number) for a in operands):
         made: Any = numbers.of_ufunc(t, ufunc, operands)
     else:
-        made = _elementwise(t, ufunc, operands)
+        made = elementwise(t, ufunc, operands)
         if not made.ndim:
             made = elements.scalar(t, made)
     if out is None or out == NONE:
@@ -88,7 +90,8 @@ def _operand(value: Any) -> Any:
     raise CannotRoll(f"an operand that is no number and no array ({type(value).__name__})")
 
 
-def _elementwise(t: Trace, ufunc: np.ufunc, operands: list[Any]) -> Elements:
+def elementwise(t: Trace, ufunc: np.ufunc, operands: list[Any]) -> Elements:
+    """A ufunc of arrays and numbers, element by element."""
     *types, result = numbers.ufunc_types(ufunc, operands)
     given = [numbers.fitting(t, o, d) if isinstance(o, Number) else o for o, d in zip(operands, types)]
     sizes, parts = elements.broadcast(t, given)
@@ -116,10 +119,23 @@ def binary(t: Trace, op: str, a: Any, b: Any) -> Any:
     if isinstance(a, Number) and isinstance(b, Number):
         return numbers.binary(t, op, a, b)
     if isinstance(a, (Number, Elements, Chosen)) and isinstance(b, (Number, Elements, Chosen)):
+        if op == "**" and a.kind == "c" and not isinstance(a, Number) and isinstance(b, Number):
+            return _power_of_complex(t, a, b)
         return apply_ufunc(t, numbers.UFUNCS[op], [a, b], {})
     if isinstance(a, Several) and type(a) is type(b) and op == "+":
         return type(a)((*a.items, *b.items))
     raise CannotRoll(f"`{op}` of {type(a).__name__} and {type(b).__name__}")
+
+
+def _power_of_complex(t: Trace, a: Any, b: Number) -> Any:
+    """`a ** b` of an array and a number: unlike np.power with functions of their own for some exponents."""
+    own = {0.5: np.sqrt, -1: np.reciprocal, 1: np.positive, 2: np.square}
+    if isinstance(b.expr, Literal) and b.expr.value in own:
+        return apply_ufunc(t, own[b.expr.value], [a], {})  # type: ignore[index]
+    if b.kind in "ifc" and not isinstance(b.expr, Literal):
+        for value in (0.5, -1):
+            t.emit(Check(Apply("ne", (cast(b.expr, COMPLEX), Literal(complex(value), "complex128")), "bool")))
+    return apply_ufunc(t, np.power, [a, b], {})
 
 
 def inplace(t: Trace, op: str, a: Any, b: Any) -> Any:
@@ -344,9 +360,9 @@ def _copy_by_rows(t: Trace, a: Any) -> Any:
 
 
 def _array_of(t: Trace, a: Any, dtype: Any = NONE) -> Any:
-    """`np.array(x)` of an array, or of a tuple of numbers."""
+    """`np.array(x)` of an array, or of a tuple of numbers or arrays."""
     if isinstance(a, Several):
-        return elements.of_numbers(t, a.items, t.dtype(dtype, None))
+        return joining.of_items(t, a.items, None if dtype == NONE else t.dtype(dtype, None))
     return _astype(t, _array(t, a), Fixed(t.dtype(dtype, _array(t, a).dtype)))
 
 
@@ -374,11 +390,52 @@ def _conjugate(t: Trace, a: Any) -> Any:
     return a if a.kind != "c" else apply_ufunc(t, np.conjugate, [a], {})
 
 
-def _round(t: Trace, a: Any) -> Any:
-    """`a.round()`, to whole numbers."""
-    if a.kind == "b":
-        raise CannotRoll("round() of truth values")
-    return _copy(t, a) if a.kind in "iu" else apply_ufunc(t, np.rint, [a], {})
+def _round(t: Trace, a: Any, decimals: Any = NONE) -> Any:
+    """`np.round(a, decimals)`, `a.round(decimals)`: scaled, rounded to whole numbers, scaled back."""
+    places = 0 if decimals == NONE else t.constant(decimals)
+    if not isinstance(a, (Number, Elements, Chosen)):
+        raise CannotRoll(f"rounding {type(a).__name__}")
+    if a.kind not in "iuf" or type(places) is not int or abs(places) > 8 or places < 0 and a.kind in "iu":
+        raise CannotRoll("rounding of what is no real number, or to many digits")
+    if isinstance(a, Number):
+        a = Number(a.expr, a.dtype)
+    if a.kind in "iu":
+        return a if isinstance(a, Number) else _copy(t, a)
+    by = literal(10.0 ** abs(places))
+    there, back = (np.multiply, np.true_divide) if places > 0 else (np.true_divide, np.multiply)
+    scaled = apply_ufunc(t, there, [a, by], {}) if places else a
+    whole = apply_ufunc(t, np.rint, [scaled], {})
+    return apply_ufunc(t, back, [whole, by], {}) if places else whole
+
+
+def _round_of_python(t: Trace, a: Any, digits: Any = NONE) -> Any:
+    """`round(a)`: an int; of NumPy's numbers and arrays with digits what NumPy makes of them."""
+    if digits == NONE and isinstance(a, Number):
+        return numbers.rounded_to_int(t, "rint", a)
+    if isinstance(a, Number) and a.python:
+        raise CannotRoll("round() of a float to digits")
+    return _round(t, a, digits)
+
+
+def _angle(t: Trace, z: Any) -> Any:
+    """`np.angle(z)` in radians."""
+    if not isinstance(z, (Number, Elements)) or z.kind not in "fc":
+        raise CannotRoll("np.angle of what are no floats")
+    if z.kind != "c":
+        zero = Literal(0.0, z.dtype.name)
+        return apply_ufunc(t, np.arctan2, [Number(zero, z.dtype), z], {})
+    return apply_ufunc(t, np.arctan2, [elements.part_of(t, z, part) for part in ("imag", "real")], {})
+
+
+def _complex(t: Trace, real: Any, imag: Any = NONE) -> Number:
+    """`complex(real, imag)`."""
+    parts = [real, *[imag] * (imag != NONE)]
+    if not all(isinstance(p, Number) for p in parts) or len(parts) == 2 and "c" in (real.kind, imag.kind):
+        raise CannotRoll("complex() of this")
+    if len(parts) == 1:
+        return Number(t.let(cast(real.expr, COMPLEX)), COMPLEX, True)
+    args = tuple(cast(p.expr, FLOAT) for p in parts)
+    return Number(t.let(Apply("complex", args, "complex128")), COMPLEX, True)
 
 
 def _flip(t: Trace, a: Any, axis: Any = NONE) -> Any:
@@ -418,6 +475,7 @@ FUNCTIONS: dict[Any, Rule] = {
     np.zeros_like: _new_like(0), np.empty_like: _new_like(None), np.ones_like: _new_like(1),
     np.arange: _arange, np.where: _where, np.clip: _clip, np.copy: _copy, np.array: _array_of,
     np.asarray: _as_array,
+    np.round: _round, np.around: _round, np.angle: _angle,
     np.flip: _flip, np.transpose: _transpose,
     np.real: lambda t, a: elements.part_of(t, a, "real"), np.imag: lambda t, a: elements.part_of(t, a, "imag"),
     np.reshape: lambda t, a, shape: elements.reshaped(t, _array(t, a), t.shape(shape)),
@@ -501,11 +559,38 @@ def _pow(t: Trace, a: Any, b: Any) -> Any:
     return binary(t, "**", a, b)
 
 
+def _of_float(t: Trace, test: str, a: Any) -> Number:
+    """`math.isnan(a)` and its kin."""
+    if not isinstance(a, Number) or a.kind not in "if":
+        raise CannotRoll(f"math.{test} of what is no real number")
+    return Number(t.let(Apply(test, (cast(a.expr, FLOAT),), "bool")), np.dtype(bool), True)
+
+
 BUILTINS: dict[Any, Rule] = {
     range: _range, len: _len, min: _minmax(False), max: _minmax(True), abs: _abs, int: _convert(int), float: _convert(float),
     bool: _convert(bool), enumerate: _enumerate, zip: lambda t, *a: Zipped(tuple(t.iterator(x) for x in a)),
     reversed: _reversed, pow: _pow, divmod: lambda t, a, b: Several((binary(t, "//", a, b), binary(t, "%", a, b))),
 }  # fmt: skip
+
+
+def _phase(t: Trace, z: Any) -> Number:
+    if not isinstance(z, Number):
+        raise CannotRoll("cmath.phase of what is no number")
+    return numbers.of_math(t, "atan2", *(elements.part_of(t, z, part) for part in ("imag", "real")))
+
+
+BUILTINS |= {
+    round: _round_of_python, complex: _complex,
+    math.isnan: lambda t, a: _of_float(t, "isnan", a), math.isinf: lambda t, a: _of_float(t, "isinf", a),
+    math.isfinite: lambda t, a: _of_float(t, "isfinite", a),
+    cmath.phase: _phase,
+}  # fmt: skip
 for _name in "sqrt exp log sin cos tan asin acos atan sinh cosh tanh fabs log2 log10 log1p expm1".split():
     BUILTINS[getattr(math, _name)] = lambda t, a, name=_name: numbers.of_math(t, name, a)
+for _name in "pow atan2 fmod copysign".split():
+    BUILTINS[getattr(math, _name)] = lambda t, a, b, name=_name: numbers.of_math(t, name, a, b)
+for _name in "floor ceil trunc".split():
+    BUILTINS[getattr(math, _name)] = lambda t, a, name=_name: numbers.rounded_to_int(t, name, a)
+for _name in "sqrt exp log sin cos sinh cosh".split():
+    BUILTINS[getattr(cmath, _name)] = lambda t, z, name=_name: numbers.of_cmath(t, name, z)
 BUILTINS[operator.index] = lambda t, a: numbers.as_index(t, a)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from ....values.symint import SymIntValue
 from ..arrays import Array, PartStorage
 from ..inputs import number_array
 from ..values import RowIterator, UfuncValue
-from . import functions
+from . import functions, library
 from .kinds import (
     INT,
     LARGE,
@@ -148,6 +149,8 @@ class Given:
         if type(value) is range:
             start, stop = (self._bound(ConstantValue(n)) for n in (value.start, value.stop))
             return Counting(start, stop, value.step)
+        if type(value) is float and not math.isfinite(value):  # names of numbers, as np.inf is
+            return literal(value)
         if type(value) in (float, complex) or isinstance(value, (np.floating, np.complexfloating, np.integer)):
             dtype = value.dtype if isinstance(value, np.generic) else np.dtype(_KINDS[type(value)])
             var = self._number(dtype.name, value.item() if isinstance(value, np.generic) else value)
@@ -237,7 +240,7 @@ class Given:
             return None
         if value.is_constant:
             real = value.as_constant()
-            if real in functions.FUNCTIONS or real in functions.BUILTINS:
+            if real in library.FUNCTIONS or real in functions.BUILTINS:
                 return None
         return value
 

@@ -93,10 +93,10 @@ def _load_fast(t: Evaluation, frame: Frame, name: str) -> None:
 @_op("STORE_FAST")
 def _store_fast(t: Evaluation, frame: Frame, name: str) -> None:
     value = frame.stack.pop()
-    frame.slots[name] = _object(t, value)
+    frame.slots[name] = named(t, value)
 
 
-def _object(t: Evaluation, value: Any) -> Any:
+def named(t: Trace, value: Any) -> Any:
     """What a value is once it has a name: an expression is the array that it would be in Python."""
     if isinstance(value, (Walk, Rows, Counted, Zipped)):
         raise CannotRoll("an iterator that has a name")
@@ -255,7 +255,7 @@ def _for_iter(t: Evaluation, frame: Frame, target: int) -> None:
 
 @_op("COPY")
 def _copy(t: Evaluation, frame: Frame, n: int) -> None:
-    value = frame.stack[-n] = _object(t, frame.stack[-n])
+    value = frame.stack[-n] = named(t, frame.stack[-n])
     frame.stack.append(value)
 
 
@@ -268,7 +268,7 @@ def _swap(t: Evaluation, frame: Frame, n: int) -> None:
 def _pop_top(t: Evaluation, frame: Frame, arg: Any) -> None:
     value = frame.stack.pop()
     if isinstance(value, (Elements, Chosen)):
-        _object(t, value)
+        named(t, value)
 
 
 @_op("PUSH_NULL")
@@ -298,16 +298,26 @@ def _call(t: Evaluation, frame: Frame, arg: Any) -> None:
 
 @_op("BUILD_TUPLE", "BUILD_LIST")
 def _build_tuple(t: Evaluation, frame: Frame, n: int) -> None:
-    if frame.view.instructions[frame.pc - 1].op == "BUILD_LIST" and not n:
+    listed = frame.view.instructions[frame.pc - 1].op == "BUILD_LIST"
+    if listed and not n and not _is_constant_list(frame):
         raise CannotRoll("a list that grows")
-    kind = Several if frame.view.instructions[frame.pc - 1].op == "BUILD_TUPLE" else Listed
+    kind = Listed if listed else Several
     items = _take(frame, n)
-    frame.stack.append(kind(tuple(_object(t, i) for i in items)))
+    frame.stack.append(kind(tuple(named(t, i) for i in items)))
+
+
+def _is_constant_list(frame: Frame) -> bool:
+    """Whether the list that is begun gets all its items from a constant, as `[1.0, 2.0, 3.0]` does."""
+    following = frame.view.instructions[frame.pc : frame.pc + 2]
+    return [i.op for i in following] == ["LOAD_CONST", "LIST_EXTEND"]
 
 
 @_op("LIST_EXTEND")
 def _list_extend(t: Evaluation, frame: Frame, n: int) -> None:
-    raise CannotRoll("a list that grows")
+    items = frame.stack.pop()
+    if frame.stack[-n] != Listed(()) or type(items) is not Several:
+        raise CannotRoll("a list that grows")
+    frame.stack[-n] = Listed(items.items)
 
 
 @_op("UNPACK_SEQUENCE")
@@ -329,6 +339,6 @@ def _return(t: Evaluation, frame: Frame, arg: Any) -> None:
     value = frame.stack.pop()
     if len(t.frames) == 1:
         raise CannotRoll("a return out of the loop")
-    value = _object(t, value)
+    value = named(t, value)
     t.frames.pop()
     t.frames[-1].stack.append(t.plain_number(value))

@@ -5,6 +5,7 @@ What Python or NumPy would raise, warn of, or answer with another type is checke
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from .....inductor.sequential.program import Apply, Check, Checked, Expr, Literal
 from ....machine.operators import BINARY, COMPARE
-from .kinds import BOOL, FLOAT, INT, WORD_BITS, CannotRoll, Number, Size, Trace, literal
+from .kinds import BOOL, COMPLEX, FLOAT, INT, WORD_BITS, CannotRoll, Number, Size, Trace, literal
 from .linear import combined
 from .ufuncs import cast, expression
 
@@ -109,10 +110,7 @@ def _python_binary(t: Trace, op: str, a: Number, b: Number) -> Number:
     if op in _ORDER:
         return _ordered(t, op, a, b)
     if "c" in (a.kind, b.kind):
-        if op in ("+", "-", "*"):
-            c = np.dtype("complex128")
-            return Number(t.let(Apply(_EXACT[op], (cast(a.expr, c), cast(b.expr, c)), "complex128")), c, True)
-        raise CannotRoll(f"`{op}` of Python's complex numbers")
+        return _complex(t, op, a, b)
     if op in _BITWISE and a.kind == b.kind == "b":
         return Number(t.let(Apply(_BITWISE[op], (a.expr, b.expr), "bool")), BOOL, True)
     if "f" in (a.kind, b.kind):
@@ -128,19 +126,19 @@ def _folded(op: str, a: Number, b: Number) -> Number:
         raise CannotRoll("a large power")
     try:
         return literal(function(a.expr.value, b.expr.value))  # type: ignore[union-attr]
-    except ArithmeticError as error:
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise CannotRoll(f"an error in `{op}` of constants") from error
 
 
 def _ordered(t: Trace, op: str, a: Number, b: Number) -> Number:
-    if "c" in (a.kind, b.kind):
-        raise CannotRoll("comparison of complex numbers")
+    if "c" in (a.kind, b.kind) and op not in ("==", "!="):
+        raise CannotRoll("the order of complex numbers")
     if a.kind == b.kind == "b":
         dtype = BOOL if op in ("==", "!=") else INT
-    elif "f" in (a.kind, b.kind):
-        dtype = FLOAT
+    elif {"f", "c"} & {a.kind, b.kind}:
+        dtype = COMPLEX if "c" in (a.kind, b.kind) else FLOAT
         for n in (a, b):  # a large int is not what its float is
-            if n.kind != "f" and n.bits > 53:
+            if n.kind not in "fc" and n.bits > 53:
                 check_between(t, n.expr, -EXACT, EXACT)
     else:
         dtype = INT
@@ -230,6 +228,27 @@ def _float(t: Trace, op: str, a: Number, b: Number) -> Number:
     raise CannotRoll(f"`{op}` of floats")
 
 
+def _complex(t: Trace, op: str, a: Number, b: Number) -> Number:
+    x, y = cast(a.expr, COMPLEX), cast(b.expr, COMPLEX)
+    if op in _EXACT:
+        return Number(t.let(Apply(_EXACT[op], (x, y), "complex128")), COMPLEX, True)
+    if op == "/":
+        t.emit(Check(Apply("ne", (y, Literal(0j, "complex128")), "bool")))
+        return Number(t.let(Apply("quotient", (x, y), "complex128")), COMPLEX, True)
+    if op == "**" and b.kind == "i":
+        check_between(t, b.expr, 0, 100)  # up to there Python multiplies
+        return finite(t, Number(t.let(Apply("multiplied", (x, b.expr), "complex128")), COMPLEX, True))
+    raise CannotRoll(f"`{op}` of Python's complex numbers")
+
+
+def finite(t: Trace, a: Number) -> Number:
+    """A number of Python's; where it is infinite or none, Python has raised an error, or may have."""
+    parts = [a.expr] if a.kind != "c" else [Apply(part, (a.expr,), "float64") for part in ("real", "imag")]
+    for part in parts:
+        t.emit(Check(Apply("isfinite", (part,), "bool")))
+    return a
+
+
 def unary(t: Trace, op: str, a: Number) -> Number:
     """`-a`, `+a`, `~a`."""
     if not a.python:
@@ -242,14 +261,14 @@ def unary(t: Trace, op: str, a: Number) -> Number:
         if isinstance(a.expr, Literal):
             return literal(-a.expr.value)
         return Number(t.let(Apply("neg", (a.expr,), "float64")), FLOAT, True)
-    if a.kind == "c":
-        raise CannotRoll("the sign of a complex number")
+    if a.kind == "c" and op == "-":
+        return Number(t.let(Apply("neg", (a.expr,), "complex128")), COMPLEX, True)
     if op == "+":
         return a if a.kind != "b" else _int(t, "+", a, literal(0))
     if op == "-":
         return _python_binary(t, "-", literal(0), a)
-    if a.kind == "f":
-        raise CannotRoll("`~` of a float")
+    if a.kind not in "ib" or a.kind == "b" and sys.version_info >= (3, 12):  # which warns of truth values
+        raise CannotRoll(f"`~` of {a.python_type().__name__}")
     return _python_binary(t, "-", literal(-1), a)
 
 
@@ -329,10 +348,25 @@ def absolute(t: Trace, a: Number) -> Number:
     return Number(t.let(Apply("abs_int", (cast(a.expr, INT),), "int64")), INT, True, None, a.bits, True)
 
 
-def of_math(t: Trace, name: str, a: Number) -> Number:
+def of_math(t: Trace, name: str, *args: Number) -> Number:
     """A function of Python's math module: it raises where C gives NaN or infinity."""
-    if not isinstance(a, Number) or a.kind == "c":
+    if not all(isinstance(a, Number) and a.kind != "c" for a in args):
         raise CannotRoll(f"math.{name} of what is no real number")
-    e = t.let(Apply(name, (cast(a.expr, FLOAT),), "float64"))
-    t.emit(Check(Apply("isfinite", (e,), "bool")))
-    return Number(e, FLOAT, True)
+    e = t.let(Apply(name, tuple(cast(a.expr, FLOAT) for a in args), "float64"))
+    return finite(t, Number(e, FLOAT, True))
+
+
+def of_cmath(t: Trace, name: str, a: Number) -> Number:
+    """A function of Python's cmath module."""
+    if not isinstance(a, Number):
+        raise CannotRoll(f"cmath.{name} of what is no number")
+    return finite(t, Number(t.let(Apply(name, (cast(a.expr, COMPLEX),), "complex128")), COMPLEX, True))
+
+
+def rounded_to_int(t: Trace, name: str, a: Number) -> Number:
+    """`math.floor(a)`, `math.ceil(a)`, `math.trunc(a)`, `round(a)`: an int of Python's. name: the function of C"""
+    if not isinstance(a, Number) or a.kind not in "if":
+        raise CannotRoll(f"{name} of what is no real number")
+    if a.kind == "i":
+        return converted(t, a, int)
+    return converted(t, Number(t.let(Apply(name, (cast(a.expr, FLOAT),), "float64")), FLOAT, True), int)

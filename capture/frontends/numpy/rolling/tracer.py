@@ -38,10 +38,10 @@ from .....inductor.sequential.program import (
 from ....bytecode.instructions import CodeView, live_locals
 from ....values.base import Value
 from ....values.functions import BoundMethodValue, CellValue
-from . import elements, functions, numbers
+from . import elements, functions, library, numbers
 from .bounds import Bounds, Fits
 from .given import Given
-from .instructions import HANDLERS, Frame
+from .instructions import HANDLERS, Frame, named
 from .kinds import (
     LARGE,
     NONE,
@@ -556,7 +556,7 @@ class Tracer:
                 return functions.apply_ufunc(self, real, args, kwargs)
             if isinstance(real, type) and issubclass(real, np.number) or real is np.bool_:
                 return functions.scalar_of(self, np.dtype(real), *args)
-            rule = functions.BUILTINS.get(real) or functions.FUNCTIONS.get(real)
+            rule = functions.BUILTINS.get(real) or library.FUNCTIONS.get(real)
         except TypeError:
             rule = None
         if rule is None:
@@ -575,13 +575,14 @@ class Tracer:
                 return owner if owner.kind != "c" else functions.apply_ufunc(self, np.conjugate, [owner], {})
             if method.name == "astype" and not owner.python:
                 return _applied(functions._astype, self, [owner, *args], kwargs)
-        elif isinstance(owner, (Elements, Chosen)) and method.name in functions.METHODS:
-            return _applied(functions.METHODS[method.name], self, [owner, *args], kwargs)
+        elif isinstance(owner, (Elements, Chosen)) and method.name in library.METHODS:
+            return _applied(library.METHODS[method.name], self, [owner, *args], kwargs)
         raise CannotRoll(f"the method {method.name} of {type(owner).__name__}")
 
     def _enter(self, inlined: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
         if len(self.frames) >= MOST_FRAMES:
             raise CannotRoll("calls inside of calls without end")
+        args, kwargs = [named(self, a) for a in args], {name: named(self, a) for name, a in kwargs.items()}
         view, scope, slots = self.given.bound(inlined, args, kwargs)
         stored = frozenset(i.arg for i in view.instructions if i.op in ("STORE_FAST", "DELETE_FAST"))
         self.frames.append(Frame(view, scope, slots, [], 0, stored))

@@ -26,6 +26,10 @@ _FLOAT_UNARY = {
     np.sinh: "sinh", np.cosh: "cosh", np.tanh: "tanh", np.arcsinh: "asinh", np.arccosh: "acosh", np.arctanh: "atanh",
     np.floor: "floor", np.ceil: "ceil", np.trunc: "trunc", np.rint: "rint", np.fabs: "fabs", np.cbrt: "cbrt",
 }  # fmt: skip
+_COMPLEX_UNARY = {
+    np.exp: "exp", np.log: "log", np.sqrt: "sqrt", np.sin: "sin", np.cos: "cos", np.tan: "tan", np.sinh: "sinh",
+    np.cosh: "cosh", np.tanh: "tanh", np.reciprocal: "reciprocal",
+}  # fmt: skip
 _TESTS = {np.isnan: "isnan", np.isinf: "isinf", np.isfinite: "isfinite", np.signbit: "signbit"}
 _ARITHMETIC = {np.add: "add", np.subtract: "sub", np.multiply: "mul"}
 _ORDER = {
@@ -80,8 +84,8 @@ def expression(
         return Apply(f"{op}_int", args, name), tuple(guards)
     if ufunc in _FLOAT_UNARY and kind == "f":
         return made(_FLOAT_UNARY[ufunc])
-    if ufunc is np.exp and kind == "c":
-        return made("exp")
+    if ufunc in _COMPLEX_UNARY and kind == "c":
+        return made(_COMPLEX_UNARY[ufunc])
     if ufunc in _TESTS and kind == "f":
         return made(_TESTS[ufunc])
     if ufunc in _TESTS and kind in "biu":
@@ -135,7 +139,7 @@ def truth_of(e: Expr, dtype: np.dtype) -> Expr:
 def _power(args: tuple[Expr, ...], types: Sequence[np.dtype], name: str, single: bool) -> tuple[Expr, tuple[Expr, ...]]:
     base, exponent = args
     kind = types[0].kind
-    if isinstance(exponent, Literal) and kind in "ifuc":
+    if isinstance(exponent, Literal) and kind in "ifu":
         value = exponent.value
         if value == 2:
             return Apply("mul", (base, base), name), ()
@@ -156,4 +160,4 @@ def _power(args: tuple[Expr, ...], types: Sequence[np.dtype], name: str, single:
     if kind in "iu":
         natural = (Apply("ge", (exponent, Literal(0, types[1].name)), "bool"),) if kind == "i" else ()
         return Apply("power_int", args, name), natural
-    raise CannotRoll("a power of complex numbers")
+    return Apply("pow", args, name), ()
