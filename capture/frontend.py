@@ -95,9 +95,10 @@ class Frontend(Protocol):
         ...
 
     def roll(self, ev: Machine, frame: Any, loop: Loop, start: int, top: list[Value], region: frozenset[int]) -> bool:
-        """Whether a loop became one node of the graph; then its variables have their values, and the frame stands behind it.
+        """Whether a loop became one node of the graph; then its variables have their values, and the frame stands behind it, or at the
+        function's return where the node is all the rest of it.
 
-        start: the instruction at which it begins, of `region`, its instructions; top: what it finds on the stack there
+        start: the instruction at which it begins, of `region`, its instructions; top: what it finds on the stack there, and takes
         """
         ...
 

@@ -23,22 +23,18 @@ def roll_for(ev: Machine, frame: Frame) -> bool:
     if frame.view.instructions[header].op != "FOR_ITER":
         return False
     loop = _loop_at(frame, header)
-    if loop is None or not _roll(ev, frame, loop, header - 1, frame.stack[-1:], loop.body | {header - 1}):
-        return False
-    frame.stack.pop()
-    return True
+    return loop is not None and _roll(ev, frame, loop, header - 1, frame.stack[-1:], loop.body | {header - 1})
 
 
 def roll_test(ev: Machine, frame: Frame) -> bool:
     """As `roll_for`, of a `while` loop whose condition, which has just been computed, is not known during capture."""
     here = frame.pc - 1
     ahead = {_arrival(frame, target) for target in successors(frame.view, here)}
-    for loop in loops(frame.view):
+    for loop in sorted(loops(frame.view), key=lambda loop: -len(loop.body)):
         if frame.view.instructions[loop.header].op == "FOR_ITER":
             continue  # its iterator lies on the stack
-        if loop.header in ahead and (here in loop.body or ahead - {loop.header} <= set(loop.exits)):
+        if here in loop.body or loop.header in ahead and ahead - {loop.header} <= set(loop.exits):
             if _roll(ev, frame, loop, here, frame.stack[-1:], loop.body | {here}):
-                frame.stack.pop()
                 return True
     return False
 

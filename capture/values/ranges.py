@@ -49,14 +49,17 @@ class RangeValue(Value):
     def as_constant(self) -> Any:
         return range(self.start.as_constant(), self.stop.as_constant(), self.step)
 
-    def known(self) -> Value:
-        """The range with bounds that are constants from here on."""
-        return ConstantValue(self.as_constant())
+    def numbers(self, ev: Machine) -> range:
+        """The range with bounds that are constants from here on. Breaks where one is known only when the program runs."""
+        return range(ev.index(self.start), ev.index(self.stop), self.step)
+
+    def known(self, ev: Machine) -> Value:
+        return ConstantValue(self.numbers(ev))
 
     def backward(self, ev: Machine) -> Value:
         """`reversed(self)`."""
         if self.step != 1:
-            return ev.range_iterator(self.as_constant()[::-1])
+            return ev.range_iterator(self.numbers(ev)[::-1])
         one = ConstantValue(1)
         return OpenRangeIterator(RangeValue(ev.binary("-", self.stop, one), ev.binary("-", self.start, one), -1))
 
@@ -66,37 +69,37 @@ class RangeValue(Value):
     # ------------------------------------------------------------ what needs the bounds
 
     def iter_(self, ev: Machine) -> Value:
-        return self.known().iter_(ev)
+        return self.known(ev).iter_(ev)
 
     def items(self, ev: Machine) -> list[Value]:
-        return self.known().items(ev)
+        return self.known(ev).items(ev)
 
     def len_(self, ev: Machine) -> Value:
-        return self.known().len_(ev)
+        return self.known(ev).len_(ev)
 
     def truth(self, ev: Machine) -> bool:
-        return self.known().truth(ev)
+        return self.known(ev).truth(ev)
 
     def getitem(self, ev: Machine, key: Value) -> Value:
-        return self.known().getitem(ev, key)
+        return self.known(ev).getitem(ev, key)
 
     def contains(self, ev: Machine, item: Value) -> bool:
-        return self.known().contains(ev, item)
+        return self.known(ev).contains(ev, item)
 
     def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
-        return self.known().compare(ev, op, other)
+        return self.known(ev).compare(ev, op, other)
 
     def getattr_(self, ev: Machine, name: str) -> Value:
-        return self.known().getattr_(ev, name)
+        return self.known(ev).getattr_(ev, name)
 
     def call_method(self, ev: Machine, name: str, args: Args, kwargs: Kwargs) -> Value:
-        return self.known().call_method(ev, name, args, kwargs)
+        return self.known(ev).call_method(ev, name, args, kwargs)
 
     def key(self, ev: Machine) -> Any:
-        return self.known().key(ev)
+        return self.known(ev).key(ev)
 
     def repr_(self, ev: Machine) -> Value:
-        return self.known().repr_(ev)
+        return self.known(ev).repr_(ev)
 
 
 class OpenRangeIterator(IteratorValue):
@@ -116,7 +119,7 @@ class OpenRangeIterator(IteratorValue):
 
     def next_(self, ev: Machine) -> Value | None:
         if self.begun is None:
-            self.begun = RangeIterator(self.values.as_constant())
+            self.begun = RangeIterator(self.values.numbers(ev))
         return self.begun.next_(ev)
 
     def rebuild(self, rb: Emitter) -> str:

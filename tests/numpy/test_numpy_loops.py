@@ -589,3 +589,131 @@ def test_explain_and_logs_show_loops(capsys, monkeypatch):
     monkeypatch.setattr(quern.config, "logs", ("code",))
     compiled(program, "inductor")(*arguments(12))
     assert "quern_program" in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------------- returns
+
+
+def first_above(x, t):
+    for i in range(len(x)):
+        if x[i] > t:
+            return i
+    return -1
+
+
+def found_at(a, t):
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            if a[i, j] > t:
+                return i, j, a[i, j]
+    return -1, -1, a[0, 0]
+
+
+def has(x, t):
+    return any_is(x, t) or any_is(x, t + 1)
+
+
+def any_is(x, t):
+    for e in x:
+        if e == t:
+            return True
+    return False
+
+
+def until_settled(a, b, tolerance):
+    x = np.zeros(len(b))
+    for k in range(200):
+        y = (b - a @ x + np.diag(a) * x) / np.diag(a)
+        if np.abs(y - x).max() < tolerance:
+            return y, k
+        x = y
+    return x, 200
+
+
+def up_to_a_negative(x, out):
+    for i in range(len(x)):
+        if x[i] < 0:
+            return out
+        out[i] = np.sqrt(x[i])
+    return out
+
+
+def break_before_the_end(x, t):
+    n = 0
+    while True:
+        n += 1
+        if x[n % len(x)] > t or n > 500:
+            break
+    return n
+
+
+def sum_from_the_first(x, t):
+    s = 0.0
+    for i in range(first_above(x, t), len(x)):
+        s += x[i]
+    return s
+
+
+def left_by_break_or_not(x, t):
+    for i in range(len(x)):
+        if x[i] > t:
+            found = i
+            break
+    else:
+        found = -5
+    return found * 2
+
+
+def none_or_place(x, t):
+    for i in range(len(x)):
+        if x[i] > t:
+            return i
+    return None
+
+
+_ROWS = np.random.default_rng(5).random((30, 30))
+RETURNING = [
+    (first_above, lambda n, t: (_ROWS.ravel()[:n].copy(), t)),
+    (found_at, lambda n, t: (_ROWS[: n % 30].copy(), t)),
+    (has, lambda n, t: (np.arange(n), int(t * 100))),
+    (until_settled, lambda n, t: (_ROWS[:20, :20] + 20 * np.eye(20), _ROWS[0, :20].copy(), 1e-9 * t)),
+    (up_to_a_negative, lambda n, t: (_ROWS.ravel()[:n] - (1 - t), np.zeros(n))),
+    (break_before_the_end, lambda n, t: (_ROWS.ravel()[:n].copy(), t)),
+    (sum_from_the_first, lambda n, t: (_ROWS.ravel()[:n].copy(), t)),
+    (left_by_break_or_not, lambda n, t: (_ROWS.ravel()[:n].copy(), t)),
+    (none_or_place, lambda n, t: (_ROWS.ravel()[:n].copy(), t)),
+]
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize(("program", "arguments"), RETURNING, ids=lambda p: getattr(p, "__name__", ""))
+def test_returns_out_of_loops(program, arguments, backend):
+    compiled = quern.compile(program, backend=backend)
+    for n, t in ((200, 0.99), (200, 2.0), (113, 0.5), (64, 0.001), (200, 0.99)):
+        given, other = arguments(n, t), arguments(n, t)
+        want, got = program(*given), compiled(*other)
+        assert type(got) is type(want)
+        for w, g in zip(want if isinstance(want, tuple) else (want,), got if isinstance(got, tuple) else (got,)):
+            assert type(g) is type(w)
+            np.testing.assert_allclose(g, w, rtol=1e-12) if w is not None else None
+        for w, g in zip(given, other):
+            np.testing.assert_array_equal(g, w)
+        if want is given[-1]:
+            assert got is other[-1]
+    whole = program not in (none_or_place, has)  # results of two kinds; a number that decides outside of a loop
+    assert (not compiled.breaks) == whole
+
+
+def test_a_result_that_is_a_view_is_pythons():
+    def program(x, t):
+        for i in range(len(x)):
+            if x[i, 0] > t:
+                return x[i]
+        return x[0]
+
+    compiled = quern.compile(program)
+    x = _ROWS.copy()
+    for t in (0.9, 0.5, 2.0):
+        made = compiled(x, t)
+        assert made.base is x
+        np.testing.assert_array_equal(made, program(x, t))

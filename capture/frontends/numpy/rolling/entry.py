@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .....errors import CompilerNotFound
 from .....inductor.codegen.cpp.sequential import source
 from .....inductor.sequential.program import ArrayRef, Expr, Literal
 from ....breaks import Break, UserRaise
-from ....bytecode.instructions import CodeView, Loop, live_locals, loops
+from ....bytecode.instructions import CodeView, Loop, live_locals, loops, successors
 from ....values.base import Value
 from ....values.iterators import IteratorValue
+from ....values.sequences import TupleValue
 from ..arrays import Array
 from ..values import attempt
-from .given import Given
+from .given import Given, given_base, is_given
 from .instructions import Frame
 from .kinds import (
     CannotRoll,
@@ -26,11 +27,12 @@ from .kinds import (
     Number,
     Outside,
     Rows,
+    Several,
     Walk,
     Zipped,
 )
 from .run import prepare
-from .tracer import Exit, TooManyBlocks, Tracer
+from .tracer import RESULT, Exit, TooManyBlocks, Tracer
 
 if TYPE_CHECKING:
     from ....machine.frames import Frame as Activation
@@ -68,13 +70,15 @@ def _roll(
     start: the instruction where it begins, of `region`; top: what it finds on the stack
     """
     view = activation.view
-    if len(loop.exits) != 1:
-        raise CannotRoll("a loop that is left at several places")
-    (leave,) = loop.exits
+    leave: int | None = None
+    if len(loop.exits) == 1:
+        (leave,) = loop.exits
+    else:
+        region = _rest(activation, start, top)
     stored = frozenset(
         view.instructions[i].arg for i in region if view.instructions[i].op in ("STORE_FAST", "DELETE_FAST")
     )
-    alive = live_locals(view, leave)
+    alive = frozenset() if leave is None else live_locals(view, leave)
     given = Given(ev, stored & alive)
     slots = {name: activation.slots[name] for name in live_locals(view, start) if name in activation.slots}
     rounds = None
@@ -105,7 +109,26 @@ def _roll(
     except CannotRoll as error:
         error.rounds, error.has_arrays = rounds, any(isinstance(v, Array) for v in slots.values())
         raise
+    if top:
+        del activation.stack[-len(top) :]
+    if leave is None:
+        activation.stack.append(activation.slots.pop(RESULT))
+        leave = next(i for i, instr in enumerate(view.instructions) if instr.op == "RETURN_VALUE")
     activation.pc = leave
+
+
+def _rest(activation: Activation, start: int, top: Sequence[Value]) -> frozenset[int]:
+    """All instructions of the function from there on: a loop that is left at several places is one program with what comes behind it."""
+    if len(activation.stack) > len(top):
+        raise CannotRoll("a loop that is left at several places, inside of something that is open")
+    found: set[int] = set()
+    todo = [start]
+    while todo:
+        at = todo.pop()
+        if at not in found:
+            found.add(at)
+            todo += successors(activation.view, at)
+    return frozenset(found)
 
 
 def _few(view: CodeView, loop: Loop) -> int:
@@ -142,7 +165,11 @@ def _exit_taken(tracer: Tracer, loop: Loop, rounds: int | None) -> Exit:
     exits = list(tracer.exits.values())
     if not exits:
         raise CannotRoll("a loop without an end")
-    if len(exits) == 1 or rounds is None:
+    if RESULT in exits[0].values and any(
+        _outline(e.values[RESULT]) != _outline(exits[0].values[RESULT]) for e in exits
+    ):
+        raise CannotRoll("returns of several types")
+    if len(exits) == 1 or rounds is None or RESULT in exits[0].values:
         return exits[-1]
     at = tracer.next_heads(0, loop.header)
     passed: dict[int, int] = {}
@@ -163,11 +190,20 @@ def _exit_taken(tracer: Tracer, loop: Loop, rounds: int | None) -> Exit:
     return exits[-1]
 
 
+def _outline(value: Any) -> Any:
+    """What a result is, whichever array it is."""
+    if type(value) is Several:
+        return tuple(map(_outline, value.items))
+    if isinstance(value, InMemory):
+        return value.dtype, value.ndim
+    return (value.dtype, value.python) if isinstance(value, Number) else value
+
+
 def _check_writes(given: Given, tracer: Tracer) -> None:
     """Arrays that are written to must be alone in their memory: the program sees each for itself."""
     storages = [a.storage for a in given.array_args]
     for number, value in enumerate(given.array_args):
-        if f"given:{number}" in tracer.writes and storages.count(value.storage) > 1:
+        if given_base(number) in tracer.writes and storages.count(value.storage) > 1:
             raise CannotRoll("a write to an array beside a view of it")
 
 
@@ -182,7 +218,7 @@ def _outputs(values: dict[str, Any]) -> tuple[list[Expr], list[ArrayRef], list[I
     for array in arrays:
         if not array.by_rows:
             raise CannotRoll("an array behind the loop that does not lie row by row")
-        if any(b.startswith("given:") for b in array.bases):
+        if any(map(is_given, array.bases)):
             raise CannotRoll("a view that is used behind the loop")
         if array.bases & seen:
             raise CannotRoll("two arrays that may share memory behind the loop")
@@ -194,10 +230,17 @@ def _outputs(values: dict[str, Any]) -> tuple[list[Expr], list[ArrayRef], list[I
 
 def _leaves(values: dict[str, Any]) -> Iterator[Any]:
     for _, value in sorted(values.items()):
-        if isinstance(value, (Number, InMemory, Fixed, Outside)):
-            yield value
-        else:
-            raise CannotRoll(f"{type(value).__name__} behind the loop")
+        yield from _parts(value)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if type(value) is Several:
+        for item in value.items:
+            yield from _parts(item)
+    elif isinstance(value, (Number, InMemory, Fixed, Outside)):
+        yield value
+    else:
+        raise CannotRoll(f"{type(value).__name__} behind the loop")
 
 
 def _emit(
@@ -214,7 +257,7 @@ def _emit(
         numbers = [Literal(True, "bool")]
     program = tracer.program(chosen, numbers, refs)
     state: NumpyState = ev.states["numpy"]
-    written = tuple(f"given:{k}" in tracer.writes for k in range(len(given.arrays)))
+    written = tuple(given_base(k) in tracer.writes for k in range(len(given.arrays)))
     targets = [a for a, writes in zip(given.array_args, written) if writes]
     inputs = [a for a in (*given.number_args, *given.array_args) if isinstance(a, Array)]
     count = len(targets) + len(numbers) + len(arrays)
@@ -250,20 +293,27 @@ def _bind(ev: Machine, activation: Activation, given: Given, values: dict[str, A
     """Give the loop's variables their values behind it. results: numbers, then arrays, in the order of the variables' names"""
     for name in given.results - values.keys():  # deleted
         activation.slots.pop(name, None)
-    names = sorted(values)
-    given_out = iter(results)
-    for name in names:
-        value = values[name]
-        if isinstance(value, Number):
-            number: Any = next(given_out)
-            number.number = value.python_type() if value.python else None
-            activation.slots[name] = number
-    for name in names:
-        value = values[name]
-        if isinstance(value, Fixed):
-            activation.slots[name] = ev.constant(value.value)
-        elif isinstance(value, Outside):
-            activation.slots[name] = value.value
-        elif isinstance(value, InMemory):
-            own = value.identity
-            activation.slots[name] = given.array_args[int(own.partition(":")[2])] if own else next(given_out)
+    leaves = list(_leaves(values))
+    numbers = iter(results)
+    arrays = iter(results[sum(isinstance(leaf, Number) for leaf in leaves) :])
+    made = iter([_value(ev, given, leaf, numbers if isinstance(leaf, Number) else arrays) for leaf in leaves])
+    for name in sorted(values):
+        activation.slots[name] = _whole(values[name], made)
+
+
+def _value(ev: Machine, given: Given, leaf: Any, results: Iterator[Value]) -> Value:
+    if isinstance(leaf, Fixed):
+        return ev.constant(leaf.value)
+    if isinstance(leaf, Outside):
+        return cast(Value, leaf.value)
+    if isinstance(leaf, InMemory) and leaf.identity:
+        return given.array_args[int(leaf.identity.partition(":")[2])]
+    found: Any = next(results)
+    if isinstance(leaf, Number):
+        found.number = leaf.python_type() if leaf.python else None
+    return cast(Value, found)
+
+
+def _whole(value: Any, leaves: Iterator[Value]) -> Value:
+    """A value of its leaves."""
+    return TupleValue([_whole(item, leaves) for item in value.items]) if type(value) is Several else next(leaves)

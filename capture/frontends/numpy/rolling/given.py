@@ -56,6 +56,16 @@ if TYPE_CHECKING:
 _KINDS = {int: "int64", float: "float64", bool: "bool", complex: "complex128"}
 
 
+def given_base(number: int) -> str:
+    """What the memory of the array with that number is called."""
+    return f"given:{number}"
+
+
+def is_given(base: str) -> bool:
+    """Whether memory is that of an array from outside."""
+    return base.startswith("given:")
+
+
 class Given:
     """What a loop finds outside: each number and array once, as a parameter of the program."""
 
@@ -187,7 +197,7 @@ class Given:
         ref = ArrayRef(name, dtype.name, tuple(s.expr for s in sizes), (*strides, *[ONE] * bool(value.ndim)))
         self._invariant.update((*strides, *(s.expr for s in sizes)))
         self._refs.add(ref)
-        base = f"given:{len(self.arrays)}"
+        base = given_base(len(self.arrays))
         self.arrays.append(ref)
         self.array_args.append(value)
         by_rows = len(sizes) < 2 or self._by_rows(value)

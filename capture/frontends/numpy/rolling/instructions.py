@@ -63,6 +63,7 @@ class Evaluation(Trace, Protocol):
     def enter(self, frame: Frame) -> None: ...
     def left(self, it: Any, frames: list[Frame]) -> None: ...
     def plain_number(self, value: Any) -> Any: ...
+    def finish(self, value: Any) -> None: ...
 
 
 Handler = Callable[[Evaluation, Frame, Any], None]
@@ -336,9 +337,9 @@ def _build_slice(t: Evaluation, frame: Frame, n: int) -> None:
 
 @_op("RETURN_VALUE")
 def _return(t: Evaluation, frame: Frame, arg: Any) -> None:
-    value = frame.stack.pop()
+    value = named(t, frame.stack.pop())
     if len(t.frames) == 1:
-        raise CannotRoll("a return out of the loop")
-    value = named(t, value)
+        t.finish(value)
+        return
     t.frames.pop()
     t.frames[-1].stack.append(t.plain_number(value))

@@ -40,7 +40,7 @@ from ....values.base import Value
 from ....values.functions import BoundMethodValue, CellValue
 from . import elements, functions, library, numbers
 from .bounds import Bounds, Fits
-from .given import Given
+from .given import Given, is_given
 from .instructions import HANDLERS, Frame, named
 from .kinds import (
     LARGE,
@@ -79,13 +79,17 @@ MOST_BLOCKS = 400
 MOST_FRAMES = 12
 
 
+#: what stands for a function's result among variables
+RESULT = "return"
+
+
 class TooManyBlocks(CannotRoll):
     """A program would have more blocks than anybody wants to wait for."""
 
 
 @dataclass
 class Exit:
-    """Where the loop is left: the block that returns, and the variables that live on."""
+    """Where the loop is left: the block that returns, and the variables that live on, or the function's result."""
 
     block: int
     values: dict[str, Any]
@@ -100,9 +104,14 @@ class _Block:
 
 
 class Tracer:
-    """Traces one loop. `given` makes numbers and arrays of what the loop finds outside."""
+    """Traces one loop. `given` makes numbers and arrays of what the loop finds outside.
 
-    def __init__(self, ev: Machine, given: Given, region: frozenset[int], leave: int, unswitches: bool = True) -> None:
+    region: the loop's instructions; leave: where it is left, None where the program goes on to the function's end
+    """
+
+    def __init__(
+        self, ev: Machine, given: Given, region: frozenset[int], leave: int | None, unswitches: bool = True
+    ) -> None:
         self.ev = ev
         self.given = given
         self.region = region
@@ -457,12 +466,25 @@ class Tracer:
                 held = self.met(frame.slots[name])
                 key, values[name] = self.canonical(held, f"v0_{place}", name not in frame.stored, moves)
                 keys.append((name, key))
-        found = self.exits.get(tuple(keys))
+        return self._exit(tuple(keys), values, moves)
+
+    def _exit(self, keys: Any, values: dict[str, Any], moves: _Moves) -> Edge:
+        found = self.exits.get(keys)
         if found is None:
             number = len(self.blocks)
             self.blocks.append(_Block([]))
-            found = self.exits[tuple(keys)] = Exit(number, values)
+            found = self.exits[keys] = Exit(number, values)
         return Edge(found.block, tuple(moves.numbers), tuple(moves.arrays))
+
+    def finish(self, value: Any) -> None:
+        """The function returns a value, of a program that is all the rest of it."""
+        if self.leave is not None:
+            raise CannotRoll("a return out of the loop")
+        moves = _Moves()
+        value = self.met(value)
+        _check_apart(_arrays([value]))
+        key, made = self.canonical(_of_its_type(value), "r", False, moves)
+        self.block.end = Branch(None, self._exit(key, {RESULT: made}, moves))
 
     # ------------------------------------------------------------ evaluation
 
@@ -669,6 +691,27 @@ def _without_items(value: Any, it: Any) -> Any:
     if isinstance(value, Several):
         return replace(value, items=tuple(_without_items(v, it) for v in value.items))
     return value
+
+
+def _of_its_type(value: Any, path: str = "") -> Any:
+    """A result of which nothing but its type is known: so different numbers, and arrays of different memory, are one kind of result."""
+    if isinstance(value, Number):
+        return Number(value.expr, value.dtype, value.python)
+    if isinstance(value, InMemory) and not value.identity:
+        return replace(value, bases=frozenset((f"result{path}",)))
+    if not isinstance(value, Several):
+        return value
+    return replace(value, items=tuple(_of_its_type(item, f"{path}_{i}") for i, item in enumerate(value.items)))
+
+
+def _check_apart(results: Iterable[InMemory]) -> None:
+    """Raise CannotRoll where a result that is not an array from outside may share memory."""
+    seen: frozenset[str] = frozenset()
+    for array in results:
+        if not array.identity:
+            if array.bases & seen or any(map(is_given, array.bases)):
+                raise CannotRoll("a result that may share memory with another array")
+            seen |= array.bases
 
 
 def _loops_of(it: Any) -> list[int]:
