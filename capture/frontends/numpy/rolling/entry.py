@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from .....errors import CompilerNotFound
 from .....inductor.codegen.cpp.sequential import source
-from .....inductor.sequential.program import ArrayRef, Expr, Literal
+from .....inductor.sequential.program import ArrayRef, Check, Checked, Expr, Literal, Set, Store, Sweep, View
 from ....breaks import Break, UserRaise
 from ....bytecode.instructions import CodeView, Loop, live_locals, loops, successors
 from ....values.base import Value
@@ -15,6 +16,7 @@ from ....values.iterators import IteratorValue
 from ....values.sequences import TupleValue
 from ..arrays import Array
 from ..values import attempt
+from .bounds import Fits
 from .given import Given, given_base, is_given
 from .instructions import Frame
 from .kinds import (
@@ -70,34 +72,20 @@ def _roll(
     start: the instruction where it begins, of `region`; top: what it finds on the stack
     """
     view = activation.view
-    leave: int | None = None
-    if len(loop.exits) == 1:
-        (leave,) = loop.exits
-    else:
-        region = _rest(activation, start, top)
-    stored = frozenset(
-        view.instructions[i].arg for i in region if view.instructions[i].op in ("STORE_FAST", "DELETE_FAST")
-    )
-    alive = frozenset() if leave is None else live_locals(view, leave)
-    given = Given(ev, stored & alive)
-    slots = {name: activation.slots[name] for name in live_locals(view, start) if name in activation.slots}
     rounds = None
     try:
         if any(isinstance(v, IteratorValue) for v in top) and view.instructions[start - 1].op != "CALL":
             raise CannotRoll("an iterator that others may have")
-        begun = [given.iterator_of(v) if isinstance(v, IteratorValue) else given.of(v) for v in top]
-        rounds = _rounds(begun[0]) if begun else None
+        rounds = _rounds_now(ev, top)
         if rounds == 0:
             raise CannotRoll("no rounds")
-        tracer = Tracer(ev, given, region, leave)
-        try:
-            try:
-                tracer.trace(Frame(view, activation.scope, dict(slots), list(begun), start, stored))
-            except TooManyBlocks:
-                tracer = Tracer(ev, given, region, leave, unswitches=False)
-                tracer.trace(Frame(view, activation.scope, slots, begun, start, stored))
-        except (Break, UserRaise) as error:
-            raise CannotRoll(str(error)) from error
+        if len(loop.exits) == 1:
+            (leave,) = loop.exits
+            found = _traced(ev, activation, start, top, region, leave)
+            found = _with_numbers_behind(ev, activation, start, top, found) or found
+        else:
+            found = _traced(ev, activation, start, top, _rest(activation, start, top), None)
+        given, tracer = found.given, found.tracer
         if rounds is not None and rounds <= _few(view, loop) and not tracer.by_elements:
             raise CannotRoll("few rounds")
         if not given.arrays and not any(
@@ -105,16 +93,84 @@ def _roll(
         ):
             raise CannotRoll("no arrays")
         _check_writes(given, tracer)
-        _emit(ev, activation, given, tracer, _exit_taken(tracer, loop, rounds), stored - alive)
+        _emit(ev, activation, given, tracer, _exit_taken(tracer, loop, rounds), found.gone)
     except CannotRoll as error:
-        error.rounds, error.has_arrays = rounds, any(isinstance(v, Array) for v in slots.values())
+        error.rounds = rounds
+        error.has_arrays = any(isinstance(activation.slots.get(n), Array) for n in live_locals(view, start))
         raise
     if top:
         del activation.stack[-len(top) :]
-    if leave is None:
+    if found.leave is None:
         activation.stack.append(activation.slots.pop(RESULT))
-        leave = next(i for i, instr in enumerate(view.instructions) if instr.op == "RETURN_VALUE")
-    activation.pc = leave
+    returns = (i for i, instr in enumerate(view.instructions) if instr.op == "RETURN_VALUE")
+    activation.pc = next(returns) if found.leave is None else found.leave
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """A loop, or it and what comes behind it (leave: None). gone: variables that nobody reads any more"""
+
+    given: Given
+    tracer: Tracer
+    leave: int | None
+    gone: frozenset[str]
+
+
+def _traced(
+    ev: Machine, activation: Activation, start: int, top: Sequence[Value], region: frozenset[int], leave: int | None
+) -> _Traced:
+    view = activation.view
+    stored = frozenset(
+        view.instructions[i].arg for i in region if view.instructions[i].op in ("STORE_FAST", "DELETE_FAST")
+    )
+    alive = frozenset() if leave is None else live_locals(view, leave)
+    given = Given(ev, stored & alive)
+    slots = {name: activation.slots[name] for name in live_locals(view, start) if name in activation.slots}
+    begun = _begun(given, top)
+    tracer = Tracer(ev, given, region, leave)
+    try:
+        try:
+            tracer.trace(Frame(view, activation.scope, dict(slots), list(begun), start, stored))
+        except TooManyBlocks:
+            tracer = Tracer(ev, given, region, leave, unswitches=False)
+            tracer.trace(Frame(view, activation.scope, slots, begun, start, stored))
+    except (Break, UserRaise) as error:
+        raise CannotRoll(str(error)) from error
+    return _Traced(given, tracer, leave, stored - alive)
+
+
+def _begun(given: Given, top: Sequence[Value]) -> list[Any]:
+    return [given.iterator_of(v) if isinstance(v, IteratorValue) else given.of(v) for v in top]
+
+
+def _rounds_now(ev: Machine, top: Sequence[Value]) -> int | None:
+    """How often a loop over what lies on the stack goes round now; None where capture does not know."""
+    begun = _begun(Given(ev, frozenset()), top)
+    return _rounds(begun[0]) if begun else None
+
+
+def _with_numbers_behind(
+    ev: Machine, activation: Activation, start: int, top: Sequence[Value], loop: _Traced
+) -> _Traced | None:
+    """The loop with the rest of the function, where that is about Python's numbers which come out of the loop: they would break the graph."""
+    numbers = (v for e in loop.tracer.exits.values() for v in e.values.values() if isinstance(v, Number))
+    if not any(n.python for n in numbers):
+        return None
+    try:
+        whole = _traced(ev, activation, start, top, _rest(activation, start, top), None)
+        _exit_taken(whole.tracer, None, None)
+    except CannotRoll:
+        return None
+    same = _array_statements(whole.tracer) == _array_statements(loop.tracer)
+    return whole if same and whole.tracer.exits else None
+
+
+def _array_statements(tracer: Tracer) -> int:
+    """How many statements a program has that are about whole arrays."""
+    return sum(not isinstance(s, _OF_NUMBERS) for block in tracer.blocks for s in block.statements)
+
+
+_OF_NUMBERS = (Set, Checked, Check, Store, Sweep, View, Fits)
 
 
 def _rest(activation: Activation, start: int, top: Sequence[Value]) -> frozenset[int]:
@@ -157,7 +213,7 @@ def _rounds(it: Any) -> int | None:
     return None
 
 
-def _exit_taken(tracer: Tracer, loop: Loop, rounds: int | None) -> Exit:
+def _exit_taken(tracer: Tracer, loop: Loop | None, rounds: int | None) -> Exit:
     """The exit that this capture's run takes; where another one is taken, the program bails. Variables may have other kinds at each.
 
     rounds: how many rounds the loop has now; None: not known
@@ -169,7 +225,7 @@ def _exit_taken(tracer: Tracer, loop: Loop, rounds: int | None) -> Exit:
         _outline(e.values[RESULT]) != _outline(exits[0].values[RESULT]) for e in exits
     ):
         raise CannotRoll("returns of several types")
-    if len(exits) == 1 or rounds is None or RESULT in exits[0].values:
+    if len(exits) == 1 or rounds is None or loop is None or RESULT in exits[0].values:
         return exits[-1]
     at = tracer.next_heads(0, loop.header)
     passed: dict[int, int] = {}
