@@ -20,6 +20,7 @@
 
 #define INLINE inline __attribute__((always_inline))
 #define INLINE_BODY __attribute__((always_inline))
+#define OUTLINE_BODY __attribute__((noinline))
 
 namespace quern {
 

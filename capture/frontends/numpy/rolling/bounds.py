@@ -8,7 +8,7 @@ will be asked is known only when the loop's body has been traced: `Fits` stands 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,10 @@ class Bounds:
         self.assigned: list[frozenset[str]] = []
         #: by the loop and the question: the least and the largest constant that were asked for
         self.asked: dict[int, dict[Question, tuple[int, int]]] = {}
+
+    def heads(self, loops: Container[int]) -> frozenset[tuple[CodeView, int]]:
+        """Where loops stand, but for these and those that nothing was asked of."""
+        return frozenset(head for head, loop in self.loops.items() if loop in loops or not self.asked.get(loop))
 
     def loop_at(self, view: CodeView, head: int) -> int:
         """The number of the loop whose head stands there."""

@@ -131,6 +131,9 @@ def _traced(
     try:
         try:
             tracer.trace(Frame(view, activation.scope, dict(slots), list(begun), start, stored))
+            if vain := tracer.split_in_vain():
+                tracer = Tracer(ev, given, region, leave, unsplit=vain)
+                tracer.trace(Frame(view, activation.scope, dict(slots), list(begun), start, stored))
         except TooManyBlocks:
             tracer = Tracer(ev, given, region, leave, unswitches=False)
             tracer.trace(Frame(view, activation.scope, slots, begun, start, stored))

@@ -19,17 +19,26 @@ import numpy as np
 from .....inductor.sequential.program import (
     ONE,
     ZERO,
+    Accumulate,
     Apply,
     ArrayRef,
     Block,
     Branch,
     Check,
+    Cholesky,
+    Choose,
+    Determinant,
     Edge,
     Expr,
+    Fill,
     Literal,
+    Product,
     Program,
+    Reduce,
     Return,
+    Scan,
     Set,
+    Solve,
     Statement,
     Sweep,
     Var,
@@ -79,6 +88,8 @@ MOST_BLOCKS = 400
 MOST_FRAMES = 12
 
 
+#: statements about whole arrays in a loop from which on it gets one version only
+MANY_ARRAYS = 4
 #: what stands for a function's result among variables
 RESULT = "return"
 
@@ -110,14 +121,15 @@ class Tracer:
     """
 
     def __init__(
-        self, ev: Machine, given: Given, region: frozenset[int], leave: int | None, unswitches: bool = True
-    ) -> None:
+        self, ev: Machine, given: Given, region: frozenset[int], leave: int | None, unswitches: bool = True,
+        unsplit: frozenset[tuple[CodeView, int]] = frozenset(),
+    ) -> None:  # fmt: skip
         self.ev = ev
         self.given = given
         self.region = region
         self.leave = leave
-        #: whether loops get a version without checks of their items
-        self.unswitches = unswitches
+        #: whether loops get a version without checks of their items; heads of those that do not
+        self.unswitches, self.unsplit = unswitches, unsplit
         self.blocks: list[_Block] = []
         self.keys: dict[Any, int] = {}
         self.exits: dict[Any, Exit] = {}
@@ -278,7 +290,9 @@ class Tracer:
         """
         it = frame.stack[-1]
         around = [v for f in self.frames for v in f.stack[: -1 if f is frame else None] if isinstance(v, Walk)]
-        if not isinstance(it, Walk) or not self.unswitches or not all(w.safe for w in around):
+        if not isinstance(it, Walk) or not self.unswitches or not all(w.safe or self._is_unsplit(w) for w in around):
+            return
+        if self._is_unsplit(it):
             return
         low, high = it.at.expr, elements.small("sub", it.stop.expr, ONE)
         if it.step < 0:
@@ -289,6 +303,20 @@ class Tracer:
         safe = self.edge(self.frames)
         frame.stack[-1] = it
         self.block.end = Branch(fits.var, safe, self.edge(self.frames))
+
+    def _is_unsplit(self, it: Walk) -> bool:
+        return any(loop == it.loop and head in self.unsplit for head, loop in self.bounds.loops.items())
+
+    def split_in_vain(self) -> frozenset[tuple[CodeView, int]]:
+        """Heads of loops for which two versions are one too many: nothing is asked of their items, or they work on whole arrays, beside
+        which a look at an index costs nothing.
+        """
+        weights: dict[int, int] = {}
+        for block in self.blocks:
+            walks = [v for f in block.frames for v in f.stack if isinstance(v, Walk)]
+            if walks and walks[-1].safe:
+                weights[walks[-1].loop] = weights.get(walks[-1].loop, 0) + sum(map(_is_large, block.statements))
+        return self.bounds.heads({loop for loop, weight in weights.items() if weight >= MANY_ARRAYS})
 
     def are_inside(self, numbers: Iterable[Number], size: Extent, end: bool = False) -> bool:
         """Whether numbers are surely places along an axis of this size. end: or the place behind the last"""
@@ -681,6 +709,17 @@ _PARTS: dict[type, tuple[str, ...]] = {
     Several: ("items",), Listed: ("items",), Part: ("start", "stop", "step"), Method: ("owner", "name"), Counting: ("start", "stop", "step"),
     Walk: ("at", "stop", "step", "loop", "safe"), Rows: ("array", "at"), Counted: ("inner", "at"), Zipped: ("parts",), Pending: ("it",),
 }  # fmt: skip
+
+
+def _is_large(statement: Statement | Fits) -> bool:
+    """Whether a statement goes through arrays whose sizes the program's text does not tell."""
+    if isinstance(statement, (Fill, Scan)):
+        sizes = statement.target.sizes
+    elif isinstance(statement, (Reduce, Accumulate, Choose)):
+        sizes = statement.sizes
+    else:
+        return isinstance(statement, (Product, Solve, Determinant, Cholesky))
+    return not all(isinstance(n, Literal) for n in sizes)
 
 
 def _without_items(value: Any, it: Any) -> Any:
