@@ -216,7 +216,7 @@ def _learn(region: Region, ev: Evaluator, broken: Break) -> bool:
         return False
     if broken.code == "finalizer" or _counts_references(root):
         return False  # our frames around a continuation would hold the object longer than the program does
-    index = max(root.pc - 1, region.start)
+    index, exits = _place_of(region, ev, broken, max(root.pc - 1, region.start))
     stops = region.family.stops
     reason = BreakReason.of(broken)
     if index in stops:  # the stop itself failed: what lives there cannot be made again, or no code can start there
@@ -225,14 +225,25 @@ def _learn(region: Region, ev: Evaluator, broken: Break) -> bool:
             return False
         index = earlier
     stops[index] = reason
-    if broken.exits and not broken.nested:
-        region.family.exits[index] = broken.exits
+    if exits and not broken.nested:
+        region.family.exits[index] = exits
     if broken.nested and broken.code != "deep-recursion":
         region.family.inlined.add(index)
     for loop in loops(region.view):
         if index in loop.body and loop.header not in stops and _can_start(region, loop.header):
             stops[loop.header] = reason
     return True
+
+
+def _place_of(region: Region, ev: Evaluator, broken: Break, index: int) -> tuple[int, tuple[int, ...]]:
+    """Where plain Python takes over, and where a loop that it runs as a whole is left: one round after the other would be a call each."""
+    if not broken.exits and not broken.nested:
+        around = [(start, loop) for (view, start), loop in ev.whole_loops.items()
+                  if view is region.view and start >= region.start and index in loop.body]  # fmt: skip
+        if around:
+            start, loop = max(around, key=lambda found: len(found[1].body))
+            return start, loop.exits
+    return index, broken.exits
 
 
 def _counts_references(frame: Frame) -> bool:

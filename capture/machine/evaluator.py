@@ -137,6 +137,8 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
         self.depth = 0
         #: loops that could not be made one node, by their code and where they begin: how often that was tried
         self.rolled: dict[Any, int] = {}
+        #: loops that plain Python shall run as a whole if a break stands inside, by their code and where they begin
+        self.whole_loops: dict[Any, Any] = {}
         #: the exception that the program is handling
         self.handled: Value | None = None
         #: places guarded by identity, and what they held, by label

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 #: rounds up to which a loop without loops inside is unrolled, where it writes to items of arrays, and where it does not
 UNROLLED_WRITES, UNROLLED = 4, 12
+#: elements of arrays that are small
+SMALL_ARRAY = 1 << 15
 #: rounds beyond which a loop over arrays that cannot be rolled is left to Python
 MOST_UNROLLED = 32
 
@@ -60,6 +63,8 @@ def roll(ev: Machine, activation: Activation, loop: Loop, start: int, top: list[
             )  # fmt: skip
             broken.exits = loop.exits
             raise broken from None
+        if error.has_arrays and not isinstance(error, FewRounds) and _has_small_arrays(ev, activation):
+            ev.whole_loops[activation.view, start] = loop
         return False
     return True
 
@@ -87,7 +92,7 @@ def _roll(
             found = _traced(ev, activation, start, top, _rest(activation, start, top), None)
         given, tracer = found.given, found.tracer
         if rounds is not None and rounds <= _few(view, loop) and not tracer.by_elements:
-            raise CannotRoll("few rounds")
+            raise FewRounds("few rounds")
         if not given.arrays and not any(
             isinstance(v, InMemory) for e in tracer.exits.values() for v in e.values.values()
         ):
@@ -188,6 +193,16 @@ def _rest(activation: Activation, start: int, top: Sequence[Value]) -> frozenset
             found.add(at)
             todo += successors(activation.view, at)
     return frozenset(found)
+
+
+class FewRounds(CannotRoll):
+    """It could be rolled, and is better unrolled."""
+
+
+def _has_small_arrays(ev: Machine, activation: Activation) -> bool:
+    """Whether what a loop does to arrays in a round takes less than what a graph break does."""
+    arrays = [v for v in activation.slots.values() if isinstance(v, Array)]
+    return all(math.prod(ev.hint(n) for n in a.shape) <= SMALL_ARRAY for a in arrays)
 
 
 def _few(view: CodeView, loop: Loop) -> int:
