@@ -717,3 +717,45 @@ def test_a_result_that_is_a_view_is_pythons():
         made = compiled(x, t)
         assert made.base is x
         np.testing.assert_array_equal(made, program(x, t))
+
+
+# --------------------------------------------------------------------------- parts that are not expected
+
+
+def by_sizes(x, y, kept):
+    total = 0.0
+    for i in range(20):
+        if len(x) == len(y):
+            kept.append(float(np.median(x * y)))  # no loop knows what to do with either
+            total += kept[-1]
+        elif len(x) > 2 * len(y) and i > 3:
+            total += x[i] - y[0]
+        else:
+            total += x[i] * 2
+    return total
+
+
+def test_a_branch_that_sizes_decide_is_left_to_python_where_it_is_not_taken():
+    compiled = quern.compile(by_sizes)
+    for n, m in ((40, 30), (40, 10), (25, 25), (31, 30), (25, 25), (50, 3)):
+        x, y = np.arange(n) * 0.5, np.arange(m) * 1.5 + 1
+        one, other = [], []
+        assert compiled(x, y, one) == by_sizes(x, y, other)
+        assert one == other
+
+
+def test_a_loop_over_small_arrays_with_a_break_is_pythons_as_a_whole():
+    def program(x, seen):
+        for i in range(10):
+            x = np.sin(x) + i
+            seen.append(float(np.median(x)))
+            if x[0] > 5:
+                x = x - 1
+        return x * 2 + 1
+
+    compiled = quern.compile(program)
+    for n in (5, 50, 5):
+        one, other = [], []
+        np.testing.assert_array_equal(compiled(np.arange(n * 1.0), one), program(np.arange(n * 1.0), other))
+        assert one == other
+    assert len(compiled.breaks) == 1

@@ -53,7 +53,7 @@ class Evaluation(Trace, Protocol):
     frames: list[Frame]
 
     def jump(self) -> None: ...
-    def branch(self, condition: Expr, frame: Frame, jump: int, on: bool) -> None: ...
+    def branch(self, condition: Expr, frame: Frame, jump: int, on: bool, expected: bool | None) -> None: ...
     def loop(self, it: Any, frame: Frame, ended: int) -> None: ...
     def call(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any: ...
     def attribute(self, owner: Any, name: str) -> Any: ...
@@ -200,6 +200,11 @@ def _truth(t: Evaluation, value: Any) -> Expr:
     raise CannotRoll(f"the truth of {type(value).__name__}")
 
 
+def _expected(value: Any) -> bool | None:
+    """What a truth value is now, where sizes decide it."""
+    return value.expected if isinstance(value, Number) else None
+
+
 @_op("UNARY_NOT")
 def _unary_not(t: Evaluation, frame: Frame, arg: Any) -> None:
     e = _truth(t, frame.stack.pop())
@@ -213,8 +218,10 @@ def _unary_not(t: Evaluation, frame: Frame, arg: Any) -> None:
 
 @_op("TO_BOOL")
 def _to_bool(t: Evaluation, frame: Frame, arg: Any) -> None:
-    e = _truth(t, frame.stack.pop())
-    frame.stack.append(literal(bool(e.value)) if isinstance(e, Literal) else Number(e, np.dtype(bool), True))
+    value = frame.stack.pop()
+    e, expected = _truth(t, value), _expected(value)
+    made = literal(bool(e.value)) if isinstance(e, Literal) else Number(e, np.dtype(bool), True, expected=expected)
+    frame.stack.append(made)
 
 
 @_op("JUMP")
@@ -225,12 +232,14 @@ def _jump(t: Evaluation, frame: Frame, target: int) -> None:
 
 @_op("POP_JUMP_IF_TRUE")
 def _jump_if_true(t: Evaluation, frame: Frame, target: int) -> None:
-    t.branch(_truth(t, frame.stack.pop()), frame, target, True)
+    value = frame.stack.pop()
+    t.branch(_truth(t, value), frame, target, True, _expected(value))
 
 
 @_op("POP_JUMP_IF_FALSE")
 def _jump_if_false(t: Evaluation, frame: Frame, target: int) -> None:
-    t.branch(_truth(t, frame.stack.pop()), frame, target, False)
+    value = frame.stack.pop()
+    t.branch(_truth(t, value), frame, target, False, _expected(value))
 
 
 @_op("POP_JUMP_IF_NONE", "POP_JUMP_IF_NOT_NONE")

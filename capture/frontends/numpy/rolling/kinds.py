@@ -81,6 +81,7 @@ class Number:
     natural: it is known not to be negative
     loop:    the one over a range that it is an item of, now or in an earlier round
     linear:  how it was made of other numbers, where it is a sum of some
+    expected: of a truth value that sizes decide, what it is now
     """
 
     expr: Expr
@@ -91,6 +92,7 @@ class Number:
     natural: bool = False
     loop: int | None = None
     linear: Linear | None = None
+    expected: bool | None = None
 
     @property
     def kind(self) -> str:
@@ -333,7 +335,7 @@ def step_of(number: Number, what: str) -> int:
 def unknown(number: Number) -> Number:
     """The number without what is known of its value, but that it is an item of a loop."""
     bits = SMALL_BITS if number.bits <= SMALL_BITS else WORD_BITS
-    return replace(number, known=None, bits=bits, linear=None)
+    return replace(number, known=None, bits=bits, linear=None, expected=None)
 
 
 class Trace(Protocol):

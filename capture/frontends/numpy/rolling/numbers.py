@@ -142,7 +142,10 @@ def _ordered(t: Trace, op: str, a: Number, b: Number) -> Number:
                 check_between(t, n.expr, -EXACT, EXACT)
     else:
         dtype = INT
-    return Number(t.let(Apply(_ORDER[op], (cast(a.expr, dtype), cast(b.expr, dtype)), "bool")), BOOL, True)
+    e = t.let(Apply(_ORDER[op], (cast(a.expr, dtype), cast(b.expr, dtype)), "bool"))
+    known = a.known is not None and b.known is not None
+    expected = bool(COMPARE[op](a.known.hint, b.known.hint)) if known else None  # type: ignore[union-attr]
+    return Number(e, BOOL, True, expected=expected)
 
 
 def _known(op: str, a: Number, b: Number) -> Size | None:

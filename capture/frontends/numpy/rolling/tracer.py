@@ -112,6 +112,9 @@ class _Block:
     depth: int = 1
     statements: list[Statement | Fits] = field(default_factory=list)
     end: Branch | Return | None = None
+    #: it is not expected that control comes here: the program bails if it cannot go on
+    is_aside: bool = False
+    refused: CannotRoll | None = None
 
 
 class Tracer:
@@ -441,8 +444,21 @@ class Tracer:
         made = InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.by_rows, a.writeable, a.identity)
         return ("array", ref, tuple(s.known for s in sizes), a.bases, a.by_rows, a.writeable, a.identity), made
 
-    def edge(self, frames: list[Frame]) -> Edge:
-        """A jump to where the innermost of the frames stands."""
+    def _expect(self, number: int) -> None:
+        """Control is expected to come to a block after all."""
+        block = self.blocks[number]
+        if not block.is_aside:
+            return
+        if block.refused is not None:
+            raise block.refused
+        block.is_aside = False
+        if isinstance(block.end, Branch):
+            for edge in (block.end.then, block.end.other):
+                if edge is not None:
+                    self._expect(edge.target)
+
+    def edge(self, frames: list[Frame], aside: bool = False) -> Edge:
+        """A jump to where the innermost of the frames stands. aside: it is not expected to be taken"""
         depth = len(frames)
         if depth == 1 and frames[0].pc not in self.region:
             return self._leave(frames[0])
@@ -474,7 +490,9 @@ class Tracer:
             if found >= MOST_BLOCKS:
                 raise TooManyBlocks("too many combinations of types")
             self.places[found] = frames[0].pc
-            self.blocks.append(_Block(made, depth))
+            self.blocks.append(_Block(made, depth, is_aside=aside or self.block.is_aside))
+        elif not (aside or self.block.is_aside):
+            self._expect(found)
         backward = found <= self.current
         sweep = None
         if backward:
@@ -525,8 +543,27 @@ class Tracer:
             block = self.blocks[self.current]
             if block.frames:
                 self.block, self.frames, self.memo, self.parts = block, block.frames, {}, {}
-                self._run()
+                try:
+                    self._run()
+                except CannotRoll as error:
+                    if not block.is_aside:
+                        raise
+                    block.statements, block.end, block.refused = [], None, error
             self.current += 1
+        reached = self._reached()
+        self.exits = {key: exit for key, exit in self.exits.items() if exit.block in reached}
+
+    def _reached(self) -> set[int]:
+        """The blocks to which edges lead: what was traced before a block was given up may be left over."""
+        found: set[int] = set()
+        todo = [0]
+        while todo:
+            at = todo.pop()
+            end = self.blocks[at].end
+            if at not in found and isinstance(end, Branch):
+                todo += [e.target for e in (end.then, end.other) if e is not None]
+            found.add(at)
+        return found
 
     def _run(self) -> None:
         # what handles errors here is never reached: where Python would raise, the program bails
@@ -548,14 +585,14 @@ class Tracer:
             frame.pc += 1
             handler(self, frame, instr.arg)
 
-    def branch(self, condition: Expr, frame: Frame, jump: int, on: bool) -> None:
-        """Go to `jump` where the condition is `on`, else on."""
+    def branch(self, condition: Expr, frame: Frame, jump: int, on: bool, expected: bool | None = None) -> None:
+        """Go to `jump` where the condition is `on`, else on. expected: what it is at this call, where that is known"""
         if isinstance(condition, Literal):
             if bool(condition.value) == on:
                 frame.pc = jump
             return
-        ahead = self.edge(self._at(jump))
-        beside = self.edge(self._at(frame.pc))
+        ahead = self.edge(self._at(jump), expected == (not on))
+        beside = self.edge(self._at(frame.pc), expected == on)
         self.block.end = Branch(condition, ahead if on else beside, beside if on else ahead)
 
     def _at(self, pc: int) -> list[Frame]:
