@@ -314,6 +314,8 @@ def _divide(b: ArrayBuilder, total: Array, count: Any, dtype: np.dtype) -> Array
 def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: bool, where: Any, given_mean: Any,
               root: bool) -> Array:  # fmt: skip
     x = b.lift(a)
+    if isinstance(ddof, Array):
+        raise unsupported("a variance whose ddof= is computed")
     ddof = b.static(ddof) if layout.is_size(ddof) else ddof
     if x.kind == "c":
         raise unsupported("the variance of complex numbers")
