@@ -19,7 +19,7 @@ from ..dtypes import DType, bool_, compute_dtype, float32, float64, int32, int64
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Expr, Fn, Index, as_index, expr, floordiv, index_value, indirect, masked
 from .common import REQUIRED, TRUE, args, both, compare, convert, int_op, new_meta, number, row, size_value, wrap_dim
-from .dims import floor_divide, less, same, spread
+from .dims import floor_divide, is_zero, less, same, spread
 from .facts import ALL_ERRORS
 from .promotion import (
     is_contiguous,
@@ -97,6 +97,8 @@ class _Windows:
             reach = (kernel - 1) * gap + 1
             if not 0 <= pad <= reach // 2:
                 raise ValueError(f"{name}: padding {pad} must be at most half of the window {reach}")
+        if is_zero(x.shape[x.ndim - n - 1]):
+            raise ValueError(f"{name}: a tensor without channels")
         sizes = x.shape[x.ndim - n :]
         each = zip(sizes, self.kernel, self.stride, self.padding, self.dilation)
         self.sizes = [pooled_size(s, k, step, pad, gap, self.ceil_mode) for s, k, step, pad, gap in each]
@@ -359,7 +361,10 @@ def _adaptive_avg_pool(n: int) -> None:
         if all(isinstance(s, int) and s == 1 for s in sizes):
             return to(b, b.mean(x, dim=tuple(range(-n, 0)), keepdim=True), node.dtype)
         have = x.shape[x.ndim - n :]
-        if all(isinstance(h, int) and isinstance(s, int) and s and h % s == 0 for h, s in zip(have, sizes)):
+        empty = is_zero(x.shape[x.ndim - n - 1])  # of which there are no plain averages
+        if not empty and all(
+            isinstance(h, int) and isinstance(s, int) and s and h % s == 0 for h, s in zip(have, sizes)
+        ):
             kernel = tuple(h // s for h, s in zip(have, sizes))
             return to(b, b.call(f"avg_pool{n}d", x, kernel_size=kernel, stride=kernel), node.dtype)
         for d, size in enumerate(sizes):

@@ -421,7 +421,9 @@ class Writer:
         else:
             text = self.expression(kind, 1)
             self.line(
-                f"{name} {self.pick('|=', '-=', '&=') if kind == 'set' else self.pick('+=', '*=', '-=') if kind == 'vec' else '+='} {text}"
+                f"{name} += ({text})[:9]"  # its own elements again and again would fill the memory
+                if kind == "list"
+                else f"{name} {self.pick('|=', '-=', '&=') if kind == 'set' else self.pick('+=', '*=', '-=') if kind == 'vec' else '+='} {text}"
             )
 
     def s_tensor(self) -> None:

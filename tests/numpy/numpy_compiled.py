@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy_values import equal
 from quern.capture.entry.dispatch import CompiledFunction
 from quern.capture.entry.execution import eager_backend, inductor_backend
@@ -71,3 +72,8 @@ def copies(args: Any) -> list[Any]:
 
 def _bytes(base: np.ndarray) -> Any:
     return base if base.flags.c_contiguous else base.T
+
+
+def some(parameters):
+    """One in five in the default suite, all of them in the slow one: each is a loop that is compiled."""
+    return [p if k % 5 == 0 else pytest.param(p, marks=pytest.mark.slow) for k, p in enumerate(parameters)]

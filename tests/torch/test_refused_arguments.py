@@ -77,3 +77,21 @@ def test_arguments_are_refused_as_in_eager(name):
         return CALLS[name](x)
 
     assert outcome(quern.compile(program, backend="eager")) == outcome(program)
+
+
+POOLS = [F.avg_pool1d, F.max_pool1d, F.avg_pool2d, F.max_pool2d, F.avg_pool3d, F.max_pool3d, F.adaptive_avg_pool2d]
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("pool", POOLS, ids=lambda p: p.__name__)
+def test_pools_of_no_channels(pool, dynamic):
+    compiled = quern.compile(lambda x: pool(x, 2), dynamic=dynamic)
+    spatial = (4,) * int(pool.__name__[-2])
+    for lead in ((2, 3), (2, 0), (0, 3), (0,), (3,)):
+        outcomes = []
+        for function in (lambda x: pool(x, 2), compiled):
+            try:
+                outcomes.append(function(torch.ones(lead + spatial)).shape)
+            except RuntimeError as error:
+                outcomes.append(str(error))
+        assert outcomes[0] == outcomes[1]
