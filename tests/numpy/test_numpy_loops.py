@@ -759,3 +759,47 @@ def test_a_loop_over_small_arrays_with_a_break_is_pythons_as_a_whole():
         np.testing.assert_array_equal(compiled(np.arange(n * 1.0), one), program(np.arange(n * 1.0), other))
         assert one == other
     assert len(compiled.breaks) == 1
+
+
+def left_by_a_jump(a, counts):
+    """An item of an earlier run of the inner loop, which went further than this one."""
+    last, s = 0, 0.0
+    for i in range(len(counts)):
+        for j in range(counts[i]):
+            if i > 0:
+                s += a[last]
+            last = j
+            if j == 9:
+                break
+    return s
+
+
+def asked_in_a_function(a, counts):
+    def inner(a, n, first):
+        found = first
+        for j in range(n):
+            if first >= 0:
+                a[first] += 1.0
+            found = j
+            if j == 9:
+                return found
+        return found
+
+    last = -1
+    for i in range(len(counts)):
+        last = inner(a, counts[i], last)
+    return last
+
+
+@pytest.mark.parametrize("program", [left_by_a_jump, asked_in_a_function])
+def test_items_of_an_earlier_run_of_a_loop_are_looked_at(program):
+    compiled = quern.compile(program)
+    for size in (5, 20, 9, 10):
+        outcomes = []
+        for function in (program, compiled):
+            a = np.arange(float(size))
+            try:
+                outcomes.append((function(a, np.array([20, 3, 3])), a.tolist()))
+            except IndexError as error:
+                outcomes.append((str(error), a.tolist()))
+        assert outcomes[0] == outcomes[1]

@@ -292,6 +292,9 @@ class Tracer:
         each time (see `bounds`).
         """
         it = frame.stack[-1]
+        self.left(
+            it, self.frames
+        )  # by a jump, at an earlier time: what items it had then says nothing of those that it has now
         around = [v for f in self.frames for v in f.stack[: -1 if f is frame else None] if isinstance(v, Walk)]
         if not isinstance(it, Walk) or not self.unswitches or not all(w.safe or self._is_unsplit(w) for w in around):
             return
