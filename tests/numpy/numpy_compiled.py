@@ -74,6 +74,6 @@ def _bytes(base: np.ndarray) -> Any:
     return base if base.flags.c_contiguous else base.T
 
 
-def some(parameters):
-    """One in five in the default suite, all of them in the slow one: each is a loop that is compiled."""
-    return [p if k % 5 == 0 else pytest.param(p, marks=pytest.mark.slow) for k, p in enumerate(parameters)]
+def some(parameters, every=5):
+    """One in `every` in the default suite, all of them in the slow one: each is a loop that is compiled."""
+    return [p if k % every == 0 else pytest.param(p, marks=pytest.mark.slow) for k, p in enumerate(parameters)]

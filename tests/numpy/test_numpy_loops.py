@@ -685,10 +685,9 @@ RETURNING = [
 ]
 
 
-@pytest.mark.parametrize("backend", ["eager", "inductor"])
 @pytest.mark.parametrize(("program", "arguments"), RETURNING, ids=lambda p: getattr(p, "__name__", ""))
-def test_returns_out_of_loops(program, arguments, backend):
-    compiled = quern.compile(program, backend=backend)
+def test_returns_out_of_loops(program, arguments):
+    compiled = quern.compile(program)
     for n, t in ((200, 0.99), (200, 2.0), (113, 0.5), (64, 0.001), (200, 0.99)):
         given, other = arguments(n, t), arguments(n, t)
         want, got = program(*given), compiled(*other)
