@@ -113,10 +113,9 @@ def _matches(pattern: Any, text: str) -> bool:
 def _place_of_warning(place: Place) -> Place:
     try:
         return place.now()
-    except ValueError:
-        return Place(
-            "<sys>" if sys.version_info >= (3, 12) else "sys", 0 if sys.version_info >= (3, 12) else 1, "", vars(sys)
-        )
+    except ValueError:  # as the interpreter names the place beyond the last frame
+        name, line = ("<sys>", 0) if sys.version_info >= (3, 13) else ("sys", 1)
+        return Place(name, line, "", vars(sys))
 
 
 def _give_warning(category: type[Warning], place: Place, message: str | Warning) -> None:
