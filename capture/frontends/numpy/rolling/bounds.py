@@ -56,20 +56,26 @@ class Bounds:
         self.given = given
         #: loops by the instruction at their head
         self.loops: dict[tuple[CodeView, int], int] = {}
-        #: variables that a loop's body assigns, by the loop
+        #: where they stand, and the variables that their bodies assign, by the loop
+        self.at: list[tuple[CodeView, int]] = []
         self.assigned: list[frozenset[str]] = []
         #: by the loop and the question: the least and the largest constant that were asked for
         self.asked: dict[int, dict[Question, tuple[int, int]]] = {}
 
+    def is_one_of(self, loop: int, heads: Container[tuple[CodeView, int]]) -> bool:
+        """Whether a loop stands at one of these heads."""
+        return self.at[loop] in heads
+
     def heads(self, loops: Container[int]) -> frozenset[tuple[CodeView, int]]:
         """Where loops stand, but for these and those that nothing was asked of."""
-        return frozenset(head for head, loop in self.loops.items() if loop in loops or not self.asked.get(loop))
+        return frozenset(head for loop, head in enumerate(self.at) if loop in loops or not self.asked.get(loop))
 
     def loop_at(self, view: CodeView, head: int) -> int:
         """The number of the loop whose head stands there."""
         found = self.loops.get((view, head))
         if found is None:
-            found = self.loops[view, head] = len(self.assigned)
+            found = self.loops[view, head] = len(self.at)
+            self.at.append((view, head))
             bodies = [loop.body for loop in loops(view) if loop.header == head]
             stores = (view.instructions[i] for body in bodies for i in body)
             self.assigned.append(frozenset(i.arg for i in stores if i.op in ("STORE_FAST", "DELETE_FAST")))

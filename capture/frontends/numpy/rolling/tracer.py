@@ -311,7 +311,7 @@ class Tracer:
         self.block.end = Branch(fits.var, safe, self.edge(self.frames))
 
     def _is_unsplit(self, it: Walk) -> bool:
-        return any(loop == it.loop and head in self.unsplit for head, loop in self.bounds.loops.items())
+        return self.bounds.is_one_of(it.loop, self.unsplit)
 
     def split_in_vain(self) -> frozenset[tuple[CodeView, int]]:
         """Heads of loops for which two versions are one too many: nothing is asked of their items, or they work on whole arrays, beside
