@@ -177,19 +177,19 @@ _OURS = (
 )
 
 
-def callers_frame() -> types.FrameType | None:
+def callers_frame() -> types.FrameType:
     """The innermost frame that is not ours: where the user's program called quern."""
-    frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
-        frame = frame.f_back
-    return frame
+    return _outwards()[0]
+
+
+def _outwards() -> tuple[types.FrameType, int]:
+    """The user's frame, and how many frames it is out from the one that asks for it."""
+    frame, level = sys._getframe(2), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame, level = frame.f_back, level + 1
+    return frame, level
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """A warning that names the line of the user's program from which quern was called."""
-    level = 2
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
-        frame = frame.f_back
-        level += 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(message, category, stacklevel=_outwards()[1] + 1)
