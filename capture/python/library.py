@@ -172,7 +172,7 @@ def _length_hint(ev: Machine, obj: Value, default: Value | None = None, /) -> Va
     if default is not None and not issubclass(default.python_type(), int):
         raise ev.type_error(f"'{message_name(default.python_type())}' object cannot be interpreted as an integer")
     found = length_hint(ev, obj)
-    return found if found is not None else default or ConstantValue(0)
+    return next(v for v in (found, default, ConstantValue(0)) if v is not None)
 
 
 TABLE[operator.abs] = lambda ev, args, kwargs: TABLE[abs](ev, args, kwargs)
