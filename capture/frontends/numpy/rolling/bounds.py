@@ -12,12 +12,32 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .....inductor.sequential.program import ZERO, Apply, Expr, Literal, Set, Var
+from .....inductor.sequential.program import (
+    ZERO,
+    Accumulate,
+    Apply,
+    Cholesky,
+    Choose,
+    Determinant,
+    Expr,
+    Fill,
+    Literal,
+    Product,
+    Reduce,
+    Scan,
+    Set,
+    Solve,
+    Statement,
+    Var,
+)
 from ....bytecode.instructions import CodeView, loops
 from .given import Given
 from .instructions import Frame
 from .kinds import INT, Extent, Linear, Number, Walk
 from .linear import linear
+
+#: statements about whole arrays in a loop from which on it gets one version only
+MANY_ARRAYS = 4
 
 #: a variable of a frame, by the frame's level
 Slot = tuple[int, str]
@@ -66,9 +86,19 @@ class Bounds:
         """Whether a loop stands at one of these heads."""
         return self.at[loop] in heads
 
-    def heads(self, loops: Container[int]) -> frozenset[tuple[CodeView, int]]:
-        """Where loops stand, but for these and those that nothing was asked of."""
-        return frozenset(head for loop, head in enumerate(self.at) if loop in loops or not self.asked.get(loop))
+    def split_in_vain(
+        self, bodies: Iterable[tuple[Sequence[Walk], Iterable[Statement | Fits]]]
+    ) -> frozenset[tuple[CodeView, int]]:
+        """Heads of loops for which two versions are one too many: nothing is asked of their items, or they work on whole arrays, beside
+        which a look at an index costs nothing. bodies: the loops that blocks stand in, outermost first, and their statements
+        """
+        weights = [0] * len(self.at)
+        for walks, statements in bodies:
+            if walks and walks[-1].safe:
+                weights[walks[-1].loop] += sum(map(_is_large, statements))
+        return frozenset(
+            head for loop, head in enumerate(self.at) if weights[loop] >= MANY_ARRAYS or not self.asked.get(loop)
+        )
 
     def loop_at(self, view: CodeView, head: int) -> int:
         """The number of the loop whose head stands there."""
@@ -164,3 +194,14 @@ class Bounds:
 def _plus(e: Expr, other: Expr, factor: int) -> Expr:
     scaled = other if factor == 1 else Apply("mul", (other, Literal(factor, "int64")), "int64")
     return Apply("add", (e, scaled), "int64")
+
+
+def _is_large(statement: Statement | Fits) -> bool:
+    """Whether a statement goes through arrays whose sizes the program's text does not tell."""
+    if isinstance(statement, (Fill, Scan)):
+        sizes = statement.target.sizes
+    elif isinstance(statement, (Reduce, Accumulate, Choose)):
+        sizes = statement.sizes
+    else:
+        return isinstance(statement, (Product, Solve, Determinant, Cholesky))
+    return not all(isinstance(n, Literal) for n in sizes)

@@ -19,26 +19,17 @@ import numpy as np
 from .....inductor.sequential.program import (
     ONE,
     ZERO,
-    Accumulate,
     Apply,
     ArrayRef,
     Block,
     Branch,
     Check,
-    Cholesky,
-    Choose,
-    Determinant,
     Edge,
     Expr,
-    Fill,
     Literal,
-    Product,
     Program,
-    Reduce,
     Return,
-    Scan,
     Set,
-    Solve,
     Statement,
     Sweep,
     Var,
@@ -88,8 +79,6 @@ MOST_BLOCKS = 400
 MOST_FRAMES = 12
 
 
-#: statements about whole arrays in a loop from which on it gets one version only
-MANY_ARRAYS = 4
 #: what stands for a function's result among variables
 RESULT = "return"
 
@@ -314,15 +303,9 @@ class Tracer:
         return self.bounds.is_one_of(it.loop, self.unsplit)
 
     def split_in_vain(self) -> frozenset[tuple[CodeView, int]]:
-        """Heads of loops for which two versions are one too many: nothing is asked of their items, or they work on whole arrays, beside
-        which a look at an index costs nothing.
-        """
-        weights: dict[int, int] = {}
-        for block in self.blocks:
-            walks = [v for f in block.frames for v in f.stack if isinstance(v, Walk)]
-            if walks and walks[-1].safe:
-                weights[walks[-1].loop] = weights.get(walks[-1].loop, 0) + sum(map(_is_large, block.statements))
-        return self.bounds.heads({loop for loop, weight in weights.items() if weight >= MANY_ARRAYS})
+        """Heads of loops for which two versions are one too many (see `bounds`)."""
+        bodies = (([v for f in b.frames for v in f.stack if isinstance(v, Walk)], b.statements) for b in self.blocks)
+        return self.bounds.split_in_vain(bodies)
 
     def are_inside(self, numbers: Iterable[Number], size: Extent, end: bool = False) -> bool:
         """Whether numbers are surely places along an axis of this size. end: or the place behind the last"""
@@ -749,17 +732,6 @@ _PARTS: dict[type, tuple[str, ...]] = {
     Several: ("items",), Listed: ("items",), Part: ("start", "stop", "step"), Method: ("owner", "name"), Counting: ("start", "stop", "step"),
     Walk: ("at", "stop", "step", "loop", "safe"), Rows: ("array", "at"), Counted: ("inner", "at"), Zipped: ("parts",), Pending: ("it",),
 }  # fmt: skip
-
-
-def _is_large(statement: Statement | Fits) -> bool:
-    """Whether a statement goes through arrays whose sizes the program's text does not tell."""
-    if isinstance(statement, (Fill, Scan)):
-        sizes = statement.target.sizes
-    elif isinstance(statement, (Reduce, Accumulate, Choose)):
-        sizes = statement.sizes
-    else:
-        return isinstance(statement, (Product, Solve, Determinant, Cholesky))
-    return not all(isinstance(n, Literal) for n in sizes)
 
 
 def _without_items(value: Any, it: Any) -> Any:
