@@ -198,13 +198,21 @@ class Dispatcher:
             if entry is None:
                 entry = self._capture(values)
                 if entry is not None and config.on_error == "raise" and not entry.holds(values):
-                    why = entry.why_not(values) or "\n" + entry.source
-                    raise InternalError(
-                        f"[guards] an entry of {self.region.name} does not fit what it was made from: {why}"
-                    )
+                    entry = self._captured_again(entry, values)
+                    if entry is not None and not entry.holds(values):
+                        why = entry.why_not(values) or "\n" + entry.source
+                        raise InternalError(
+                            f"[guards] an entry of {self.region.name} does not fit what it was made from: {why}"
+                        )
         if entry is None:
             return self._run_plain(values)
         result = entry.run(*values)
+        if result is MISS:
+            with self.owner.lock:
+                entry = self._captured_again(entry, values)
+            if entry is None:
+                return self._run_plain(values)
+            result = entry.run(*values)
         if result is MISS:  # another thread changed the arguments meanwhile; or the guards are wrong
             why = entry.why_not(values)
             if why:
@@ -214,9 +222,18 @@ class Dispatcher:
 
     def _misfit(self, entry: Entry, why: str) -> None:
         with self.owner.lock:
-            self._keep([e for e in self.entries if e is not entry])
+            self._discard(entry)
             error = InternalError(f"[guards] an entry does not fit what it was made from: {why}")
             self._fail(CompileFailure(error, of_code(self.region.view.code), None))
+
+    def _captured_again(self, entry: Entry, values: tuple[Any, ...]) -> Entry | None:
+        """In the place of an entry that does not fit: a module that the program imports may have changed what was read before."""
+        self._discard(entry)
+        return self._capture(values)
+
+    def _discard(self, entry: Entry) -> None:
+        self._keep([e for e in self.entries if e is not entry])
+        entry.drop()
 
     def _capture(self, values: tuple[Any, ...]) -> Entry | None:
         owner = self.owner

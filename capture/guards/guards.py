@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..machine.type_lookup import own_name
+from . import exact
 from .seen import Seen, describe, said_of
 from .sources import Names, Source, fill_places, filled, holes, is_local
 from .spelling import spelled, spelled_place
@@ -153,13 +154,18 @@ class GuardSet:
 
     def equals(self, source: Source, value: Any) -> None:
         """`x` has the same type and the same value as a constant: for floats and complex numbers the sign of a zero
-        counts too, and one NaN is as good as another.
+        counts too, one NaN is as good as another, and so on (see `exact`).
         """
         if value is None or value is True or value is False or value is Ellipsis or value is NotImplemented:
             self.is_(source, value)
             return
         self.type_is(source, type(value))
         reason = "{label} was {was}"
+        form = exact.form_of(type(value))
+        if form is not None:
+            told, wanted = self.names.inject(form, "form"), self.names.inject(form(value), "form")
+            self.test(source, f"{told}({{x}}) == {wanted}", reason, 2, value)
+            return
         if not isinstance(value, numbers.Complex) or isinstance(value, numbers.Rational):
             self.test(source, f"{{x}} == {self.names.literal(value)}", reason, 2, value)
             return
@@ -188,7 +194,7 @@ class GuardSet:
         """What the place iterates over, in order: equal, and of the same types when equality alone does not say so."""
         self.test(source, f"{each} == {self.names.inject(items, 'items')}", reason, 1, items)
         if any(type(item) is not str for item in items):
-            exactly = self.names.inject(_exactly)
+            exactly = self.names.inject(exact.same_items)
             self.test(source, f"{exactly}({each}, {self.names.inject(items, 'items')})", reason, 1, items)
 
     def lacks(self, source: Source, key: Any) -> None:
@@ -443,37 +449,6 @@ def failing(
 
 #: the line of the first condition in the text of `failing`
 _FIRST = 3
-
-
-#: numbers, of which 1, True and 1.0 are equal
-_NUMBERS = (bool, int, float, complex, tuple, frozenset)
-
-
-def _exactly(found: Any, wanted: Any) -> bool:
-    """Whether numbers that are equal pairwise also have the same types and signs, also inside tuples."""
-    for one, other in zip(found, wanted):
-        if one is other or not isinstance(other, _NUMBERS):
-            continue
-        if type(one) is not type(other):
-            return False
-        if isinstance(other, (tuple, frozenset)):
-            if not _exactly(one, other):
-                return False
-        elif isinstance(other, float) and not _same_float(one, other):
-            return False
-        elif isinstance(other, complex) and not _same_complex(one, other):
-            return False
-    return True
-
-
-def _same_complex(one: Any, other: Any) -> bool:
-    return _same_float(one.real, other.real) and _same_float(one.imag, other.imag)
-
-
-def _same_float(one: Any, other: Any) -> bool:
-    """Whether floats have the same value and sign; NaN is NaN."""
-    one, other = float.__float__(one), float.__float__(other)
-    return one == other and math.copysign(1.0, one) == math.copysign(1.0, other) or one != one and other != other
 
 
 def _count(source: Source, uses: dict[Source, int]) -> None:

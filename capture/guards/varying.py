@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..values.constant import is_same_constant
+from . import exact
 from .seen import Seen
 from .sources import LAST, Source
 
@@ -59,7 +59,7 @@ class Varying:
             return
         for key, _, value in self.constants:
             now = next(values)
-            if type(now) is type(value) and not is_same_constant(now, value):
+            if type(now) is type(value) and not exact.same(now, value):
                 policy.dynamic.add(key)
         for (first, _), (second, _) in self.equal:
             if _differ(next(values), next(values)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import re
 import types
@@ -283,15 +282,6 @@ def constant_of(obj: Any, source: Source) -> ConstantValue:
     if not source.is_const and is_nan(obj):
         made.source = source
     return made
-
-
-def is_same_constant(one: Any, other: Any) -> bool:
-    """Same type and same value, told apart where Python's == does not: 1 and True, 0.0 and -0.0, nan and nan."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, float):
-        return one == other and math.copysign(1, one) == math.copysign(1, other) or one != one and other != other
-    return one == other
 
 
 NONE = ConstantValue(None)

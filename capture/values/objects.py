@@ -367,7 +367,10 @@ class ObjectValue(SpecialMethods):
             ev.wrap(deleter, ev.names.const(deleter)).call(ev, [ev.wrap(raw, ev.names.const(raw)), self], {})
             return
         if type(raw) is types.MemberDescriptorType:
-            self._c_data(ev, name, raw)
+            try:
+                self._c_data(ev, name, raw)
+            except UserRaise:  # an empty slot: the interpreter says no more than its name
+                raise ev.raise_(AttributeError, name) from None
         elif deleter is not MISSING:
             raise ev.break_("object-surgery", f"deleting {name} of {self.describe()}", "C code keeps it")
         elif self.instance_attr(ev, name) is None:

@@ -15,7 +15,7 @@ import types
 from typing import Any
 
 import pytest
-from quern.capture.guards import guards
+from quern.capture.guards import exact
 from quern.capture.guards.guards import GuardSet
 from quern.capture.guards.sources import Names, local
 from quern.capture.guards.spelling import spelling
@@ -721,7 +721,7 @@ def test_numbers_are_compared_by_value_and_sign_not_by_how_they_print():
         def __repr__(self) -> str:
             return "a number"
 
-    same = guards._exactly
+    same = exact.same_items
     assert same([Shy(1.5), -0.0, math.nan, complex(0.0, -0.0)], [Shy(1.5), -0.0, math.nan, complex(0.0, -0.0)])
     for one, other in ((Shy(0.0), Shy(-0.0)), (0.0, -0.0), (0j, complex(0.0, -0.0)), (1, 1.0), ((0.0,), (-0.0,))):
         assert not same([one], [other])

@@ -16,6 +16,7 @@ from ....inductor.float_errors import unread
 from ....inductor.graph import Node, TensorMeta
 from ....inductor.sizes import strides_over
 from ...frontend import Frontend
+from ...guards.exact import register_form
 from ...guards.sources import Source
 from ...machine.type_lookup import HEAPTYPE
 from ...machine.wrapping import hold
@@ -49,6 +50,9 @@ _INLINED_CODE = frozenset((*(fn._implementation for fn in _INLINED), type(np.s_)
 _GRID = type(np.mgrid).__getitem__
 #: what np.r_ and np.c_ are indexed with
 _CONCATENATED = type(np.r_).__getitem__
+register_form(np.dtype, lambda d: (d, d.metadata, d.isalignedstruct))
+for _kind in (np.datetime64, np.timedelta64):
+    register_form(_kind, lambda x: (x.dtype, x.tobytes()))
 #: properties of known objects
 _LIMITS = (np.iinfo.min.fget, np.iinfo.max.fget)  # type: ignore[attr-defined]
 
@@ -206,7 +210,7 @@ def _grid(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     """np.mgrid[...] and np.ogrid[...]."""
     place, key = args
     sparse = getattr(place, "real", None) is np.ogrid
-    return call_handler(ev, lambda b, k: creation.grid(b, k, sparse), [key], {})
+    return call_handler(ev, lambda b, key: creation.grid(b, key, sparse), [key], {})
 
 
 def _concatenated(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
