@@ -95,8 +95,10 @@ def int_range(d: DType) -> tuple[int, int]:
     return (0, (1 << bits) - 1) if d.kind == "uint" else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
-def holds(d: DType, value: bool | int | float) -> bool:
+def holds(d: DType, value: bool | int | float | complex) -> bool:
     """Whether torch converts a number to `d` without an overflow: digits may be lost, negative ints wrap to unsigned ones."""
+    if isinstance(value, complex):
+        return d.is_complex or not value.imag and holds(d, value.real)
     if d.is_complex or d == bool_ or isinstance(value, bool) or (d.is_float and not math.isfinite(value)):
         return True
     low, high = held_range(d, type(value))

@@ -93,7 +93,7 @@ def _softplus(b: GraphBuilder, x: Node, c: Any, beta: float, threshold: float) -
 
 def _elu(b: GraphBuilder, x: Node, c: Any, alpha: float, scale: float, input_scale: float) -> Node:
     negative = b.mul(b.expm1(b.mul(x, c(float(input_scale)))), c(float(alpha) * float(scale)))
-    return b.where(b.gt(x, c(0)), b.mul(x, c(float(scale))), negative)
+    return b.where(b.ge(x, c(0)), b.mul(x, c(float(scale))), negative)
 
 
 def _hardsigmoid(b: GraphBuilder, x: Node, c: Any) -> Node:
@@ -144,15 +144,15 @@ _activation("relu6", lambda b, x, c: _clamp_between(b, x, c, 0, 6), meta=_clampe
 row("hardtanh", "composite", _meta_hardtanh, attrs={"min_val": -1.0, "max_val": 1.0}, numbers=("min_val", "max_val"),
     decompose=lambda b, node: _hardtanh(b, args(node)[0], lambda v: b.scalar(value=v), **node.attrs))  # fmt: skip
 _activation("leaky_relu", _leaky_relu, numbers=("negative_slope",), negative_slope=0.01)
-_activation("elu", _elu, alpha=1.0, scale=1.0, input_scale=1.0)
+_activation("elu", _elu, numbers=("alpha", "scale", "input_scale"), alpha=1.0, scale=1.0, input_scale=1.0)
 _activation(
     "selu", lambda b, x, c: _elu(b, x, c, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1)
 )
-_activation("celu", lambda b, x, c, alpha: _elu(b, x, c, alpha, 1.0, 1.0 / alpha), alpha=1.0)
+_activation("celu", lambda b, x, c, alpha: _elu(b, x, c, alpha, 1.0, 1.0 / alpha), numbers=("alpha",), alpha=1.0)
 _activation("gelu", _gelu, approximate="none")
 _activation("silu", lambda b, x, c: b.mul(x, b.sigmoid(x)))
 _activation("mish", lambda b, x, c: b.mul(x, b.tanh(b.softplus(x))))
-_activation("softplus", _softplus, beta=1.0, threshold=20.0)
+_activation("softplus", _softplus, numbers=("beta", "threshold"), beta=1.0, threshold=20.0)
 _activation("hardsigmoid", _hardsigmoid)
 _activation("hardswish", _hardswish)
 row("log_sigmoid", "composite", _meta_log_sigmoid,

@@ -217,7 +217,10 @@ _row("xlog1py", _floats("xlog1py"), _times_log("log1p"), rounding=Rounding(steps
 def _logit(b: GraphBuilder, x: Node, c: Any, eps: float | None) -> Node:
     x = to(b, x, float_dtype(x.dtype))
     if eps is not None:
-        x = b.minimum(b.maximum(x, c(float(eps))), c(1.0 - float(eps)))
+        low, high = float(eps), 1.0 - float(eps)
+        x = b.where(
+            b.lt(x, c(low)), c(low), b.where(b.gt(x, c(high)), c(high), x)
+        )  # an eps that is a NaN, or above 0.5, says so
     return b.log(b.div(x, b.sub(c(1.0), x)))
 
 

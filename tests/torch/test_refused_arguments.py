@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 import quern
 
+INF = float("inf")
 CALLS = {
     "float(1)": lambda x: x.float(1),
     "float(None)": lambda x: x.float(None),
@@ -64,19 +65,85 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("name", CALLS)
+#: ints for bools, bools for ints, floats for ints, numbers for tensors, one int for several dims, several for one, numbers that do
+#: not fit
+TYPES = {
+    "narrow below the start": lambda x: x.narrow(0, -5, 1),
+    "narrow from infinity": lambda x: x.narrow(0, INF, 1),
+    "narrow of True": lambda x: x.narrow(0, 0, True),
+    "a slice to infinity": lambda x: x[:INF],
+    "a slice from a float": lambda x: x[1.0:],
+    "keepdim=1": lambda x: x.sum(0, keepdim=1),
+    "keepdim='mean'": lambda x: x.sum(0, keepdim="mean"),
+    "keepdim in order": lambda x: x.sum(0, 1),
+    "argmax of keepdim=0.5": lambda x: x.argmax(0, keepdim=0.5),
+    "unbiased=1": lambda x: x.std(0, unbiased=1),
+    "prod of two dims": lambda x: x.prod((0, 1)),
+    "movedim of a tuple to an int": lambda x: x.movedim((0,), 0),
+    "logsumexp of no dims": lambda x: x.logsumexp(()),
+    "maximum of a number": lambda x: x.maximum(1),
+    "hypot of a number": lambda x: x.hypot(1.5),
+    "logical_or of a bool": lambda x: torch.logical_or(x, True),
+    "add of a number": lambda x: x.add(1),
+    "mul_ of a bool": lambda x: x.clone().mul_(True),
+    "max over a dim in a tensor": lambda x: x.max(dim=torch.tensor(1)).values,
+    "max over half a dim": lambda x: x.max(dim=torch.tensor(1.5)).values,
+    "max of two tensors": lambda x: x.max(torch.tensor(1)),
+    "max by name": lambda x: torch.max(x, other=x),
+    "max of dim and keepdim": lambda x: x.max(1, True).indices,
+    "any over no dims": lambda x: x.any(()),
+    "all over no dims": lambda x: x.all(dim=()),
+    "round to 1.0 decimals": lambda x: x.round(decimals=1.0),
+    "tril of a float": lambda x: x.tril(0.0),
+    "diagonal of True": lambda x: x.diagonal(True),
+    "roll by True": lambda x: x.roll(True),
+    "view of ints": lambda x: x.view(2, -1),
+    "view of a bool": lambda x: x.view(True, -1),
+    "view of a float": lambda x: x.view(2.0, 6),
+    "permute of a list": lambda x: x.permute([1, 0]),
+    "permute of ints": lambda x: x.permute(1, 0),
+    "torch.permute of ints": lambda x: torch.permute(x, 1, 0),
+    "flip of an int": lambda x: x.flip(0),
+    "torch.flip of an int": lambda x: torch.flip(x, 0),
+    "expand of a bool": lambda x: x[None].expand(True, 3, 4),
+    "chunk of True": lambda x: x.chunk(True)[0],
+    "zeros of True": lambda x: torch.zeros(True),
+    "zeros of ints": lambda x: torch.zeros(2, 3),
+    "zeros of a float": lambda x: torch.zeros(2.5),
+    "ones of a dtype that is a number": lambda x: torch.ones(2, dtype=1),
+    "linspace of True": lambda x: torch.linspace(0, 1, True),
+    "repeat_interleave of True": lambda x: x.repeat_interleave(True),
+    "pad of bools": lambda x: F.pad(x, (True, True)),
+    "layer_norm over an int": lambda x: F.layer_norm(x, 4),
+    "dropout with training=0": lambda x: F.dropout(x, 0.5, 0),
+    "cat of a tensor": lambda x: torch.cat(x),
+    "softmax over a float": lambda x: x.softmax(1.0),
+    "fill_ with 1j": lambda x: x.clone().fill_(1j),
+    "full_like of 1j": lambda x: torch.full_like(x, 1j),
+    "full_like of 1 + 0j": lambda x: torch.full_like(x, 1 + 0j),
+    "full_like beyond 64 bits": lambda x: torch.full_like(x, 2**64),
+    "elu beyond float32": lambda x: F.elu(x, 1e40),
+    "softplus beyond float32": lambda x: F.softplus(x, 1e40),
+    "leaky_relu beyond 64 bits": lambda x: F.leaky_relu(x, 2**64),
+    "threshold beyond 64 bits": lambda x: F.threshold(x, 2**64, 0),
+    "elu of infinity": lambda x: F.elu(x, INF),
+    "logit above a half": lambda x: torch.logit(x, 1.0),
+    "logit of NaN": lambda x: torch.logit(x / 12, float("nan")),
+}
+
+
+@pytest.mark.parametrize("name", [*CALLS, *TYPES])
 def test_arguments_are_refused_as_in_eager(name):
     def outcome(call):
         try:
             result = call(torch.arange(12.0).reshape(3, 4))
-        except TypeError as refusal:
-            return str(refusal)
-        return result.tolist(), result.dtype, result.shape
+        except (TypeError, IndexError, RuntimeError, OverflowError) as refusal:
+            return type(refusal), str(refusal)
+        return str(result.tolist()), result.dtype, result.shape
 
-    def program(x):
-        return CALLS[name](x)
-
-    assert outcome(quern.compile(program, backend="eager")) == outcome(program)
+    program = {**CALLS, **TYPES}[name]
+    for backend in ("eager", "inductor") if name in TYPES else ("eager",):
+        assert outcome(quern.compile(lambda x: program(x), backend=backend)) == outcome(program)
 
 
 POOLS = [F.avg_pool1d, F.max_pool1d, F.avg_pool2d, F.max_pool2d, F.avg_pool3d, F.max_pool3d, F.adaptive_avg_pool2d]
@@ -93,5 +160,53 @@ def test_pools_of_no_channels(pool, dynamic):
             try:
                 outcomes.append(function(torch.ones(lead + spatial)).shape)
             except RuntimeError as error:
+                outcomes.append(str(error))
+        assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("border", [(-1, 1), (1, -1), (-2, -1), (0, -4), (2, -3), (-4, 4)])
+def test_pads_that_take_more_than_there_is(border, dynamic):
+    """Eager crops first, and then pads what is left."""
+
+    def pad(x):
+        return F.pad(x, border) * 1
+
+    compiled = quern.compile(pad, dynamic=dynamic)
+    for shape in ((0,), (1,), (3,), (2, 3)):
+        outcomes = []
+        for function in (pad, compiled):
+            try:
+                outcomes.append(function(torch.ones(shape)).tolist())
+            except RuntimeError as error:
+                outcomes.append(str(error))
+        assert outcomes[0] == outcomes[1]
+
+
+REFUSED = {
+    "narrow beyond the end": lambda x: x.narrow(0, 1, 3),
+    "narrow from beyond the end": lambda x: x.narrow(0, 5, 0),
+    "narrow of a length below zero": lambda x: x.narrow(0, 0, -1),
+    "narrow from behind": lambda x: x.narrow(0, -2, 2),
+    "narrow of nothing at the end": lambda x: x.narrow(0, 3, 0),
+    "conv2d of a weight of three dims": lambda x: F.conv2d(x[None], x[None], padding=1),
+    "conv1d of a weight of two dims": lambda x: F.conv1d(x, x),
+    "conv1d of an input of four dims": lambda x: F.conv1d(x[None, None], x[None]),
+    "conv_transpose2d of a weight of three dims": lambda x: F.conv_transpose2d(x[None], x[None]),
+    "conv1d without a batch": lambda x: F.conv1d(x, x[None]),
+}
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("name", REFUSED)
+def test_sizes_are_refused_as_in_eager(name, dynamic):
+    program = REFUSED[name]
+    compiled = quern.compile(lambda x: program(x), dynamic=dynamic)
+    for shape in ((3, 4), (5, 4), (4, 6), (7, 9)):
+        outcomes = []
+        for function in (program, compiled):
+            try:
+                outcomes.append(function(torch.ones(shape)).tolist())
+            except (RuntimeError, IndexError) as error:
                 outcomes.append(str(error))
         assert outcomes[0] == outcomes[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -81,17 +81,19 @@ class Context:
             guard_naturals(self.ev, row, nodes)
         return self.ev.emit(name, *nodes, **attrs)
 
-    def _hold_numbers(self, row: Op, nodes: list[Node | None], attrs: Mapping[str, Any]) -> None:
+    def _hold_numbers(self, row: Op, nodes: list[Node | None], attrs: dict[str, Any]) -> None:
         """Numbers that an op holds to the result's dtype must fit it; of those that change, that is guarded."""
         given = [attrs.get(k) if isinstance(k, str) else k < len(nodes) and nodes[k] for k in row.numbers]
         values: list[Any] = [n.attrs["value"] if isinstance(n, Node) and n.op.kind == "literal" else n for n in given]
         if not any(map(may_overflow, values)):
             return
         meta = row.meta(*[None if n is None else n.meta for n in nodes], **row.bind(attrs))
-        for v in values:
+        for where, v in zip(row.numbers, values):
             held = self.held(v, meta.dtype)
-            if held is not v:
-                nodes[nodes.index(v)] = held
+            if held is not v and isinstance(where, str):
+                attrs[where] = held
+            elif held is not v and isinstance(where, int):
+                nodes[where] = self.node(held)
 
     def held(self, value: Any, dtype: DType) -> Any:
         """A number that eager converts to `dtype`, held to what that can hold. Other values are left alone. Raises Declined:
@@ -100,8 +102,11 @@ class Context:
         if may_overflow(value):
             if isinstance(value, Node):
                 return self.fitting(value, dtype)
-            if not (holds(dtype, value) if isinstance(value, (int, float)) else self._surely_holds(dtype, value)):
+            known = isinstance(value, (int, float, complex))
+            if not (holds(dtype, value) if known else self._surely_holds(dtype, value)):
                 raise Declined(f"the number {value}, which {dtype} cannot hold")
+            if isinstance(value, complex) and not dtype.is_complex:
+                return value.real
         return value
 
     def fitting(self, number: Node, dtype: DType) -> Node:

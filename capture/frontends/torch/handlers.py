@@ -12,10 +12,10 @@ from ...breaks import OF_DATA, Break
 from ...values.base import Args, Kwargs, Value
 from ...values.functions import FunctionValue
 from ...values.number import changing
+from .argument_types import binds, given_to, passes_on
 from .calls import plain_call
 from .context import Declined, Function, above
 from .places import expand, resolve
-from .schemas import binds, given_to
 
 if TYPE_CHECKING:
     from ...values.base import Handler, Machine
@@ -35,10 +35,14 @@ def handler_of(fn: Function, place: str = "") -> Handler:
                     number.as_constant()
             raise
 
-    is_operator = place and not isinstance(resolve(place), types.FunctionType)
+    written = resolve(place) if place else None
 
     def call(ev: Machine, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Value:
-        if is_operator and not binds(place.rpartition(".")[2], given_to(args, kwargs), place.startswith("Tensor.")):
+        if isinstance(written, types.FunctionType):
+            fits = passes_on(place.rpartition(".")[2], written, args, kwargs)
+        else:
+            fits = not place or binds(place.rpartition(".")[2], given_to(args, kwargs), place.startswith("Tensor."))
+        if not fits:
             return call_original(ev, place, args, kwargs, Declined("arguments that no operator of this name takes"))
         try:
             return plain_call(ev, fn, args, kwargs, place)

@@ -100,6 +100,8 @@ def may_overflow(value: Any) -> bool:
         return value.op is NUMBER
     if isinstance(value, (int, float)):
         return not (0 if isinstance(value, float) else -128) <= value <= 127
+    if isinstance(value, complex):
+        return True
     return hasattr(value, "free_symbols")
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from ...values.base import Value
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
+from .argument_types import binds, given_to
 from .calls import NUMERIC, assign, operand_of, takes_numbers, unwrap
 from .context import Context, Declined, above
 from .handlers import METHODS, OF_ARGUMENTS, refusal_of
 from .names.index import fill
 from .names.shape import squeeze, t, transpose, unsqueeze
 from .overlapping import check_written, is_pointwise
-from .schemas import binds, given_to
 from .state import state_of
 from .training import count_relaying
 

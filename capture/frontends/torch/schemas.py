@@ -7,17 +7,12 @@ need not write, and may return its argument where the real kernel makes a new te
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch._prims_common import suggest_memory_format
 from torch.utils._python_dispatch import TorchDispatchMode
-
-from ...values.base import Args, Kwargs, Value
-from ...values.constant import ConstantValue
 
 #: namespaces of the framework's own operators, whose fakes do what the schemas say and which have no effects beside them
 FRAMEWORK = frozenset(("aten", "prims", "prim", "quantized", "mkldnn"))
@@ -175,78 +170,3 @@ def scalars(overloads: Sequence[Any]) -> frozenset[str | int]:
 def numbers_of(name: str) -> frozenset[str | int]:
     """`scalars` of the operators of this name."""
     return scalars(overloads_of(name))
-
-
-# ------------------------------------------------------------------ arguments that bind
-
-#: what NumPy calls some arguments: the framework takes these names as well
-_ALIASES = {
-    "axis": "dim",
-    "keepdims": "keepdim",
-    "input": "self",
-    "x": "self",
-    "a": "self",
-    "x1": "self",
-    "x2": "other",
-}
-#: what the framework's bindings take of every function that makes tensors, beside its operators' arguments
-_BESIDE = frozenset(("requires_grad", "layout", "pin_memory", "names"))
-#: functions whose bindings are written by hand, and take other forms than their operators
-_OTHERWISE = frozenset(("to", "type", "size", "stride", "where", "nonzero", "tensor", "arange", "range", "einsum"))
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a call gives an operator.
-
-    positional: how many arguments in order
-    keywords:   the names of others
-    nones:      which of both, by position and by name, are None
-    """
-
-    positional: int
-    keywords: tuple[str, ...] = ()
-    nones: frozenset[int | str] = frozenset()
-
-
-def given_to(args: Args, kwargs: Kwargs) -> Given:
-    """What a call gives."""
-    all_of_them: Iterable[tuple[int | str, Value]] = itertools.chain(enumerate(args), kwargs.items())
-    nones = [where for where, v in all_of_them if type(v) is ConstantValue and v.value is None]
-    return Given(len(args), tuple(kwargs), frozenset(nones))
-
-
-@functools.cache
-def binds(name: str, given: Given, method: bool) -> bool:
-    """Whether some operator of this name takes what is given, as a function or as a tensor's method; True for what is no operator."""
-    overloads = () if name in _OTHERWISE else overloads_of(name)
-    if method and overloads and "out" in given.keywords:
-        return False
-    return not overloads or any(_takes(o._schema.arguments, given) for o in overloads)
-
-
-def _takes(arguments: Sequence[Any], given: Given) -> bool:
-    in_order = [a for a in arguments if not a.kwarg_only]
-    if given.positional > len(in_order):
-        spread = in_order and in_order[-1].type.kind() == "ListType"  # `x.view(2, 3)` stands for `x.view((2, 3))`
-        if not spread or len(in_order) > 2:
-            return False
-    if not all(_takes_none(a) for i, a in enumerate(in_order[: given.positional]) if i in given.nones):
-        return False
-    bound = {a.name for a in in_order[: given.positional]}
-    by_name = {a.name: a for a in arguments}
-    for asked in given.keywords:
-        word = asked if asked in by_name else _ALIASES.get(asked, asked)
-        if word in bound or word not in by_name and word not in _BESIDE:
-            return False
-        if asked in given.nones and word in by_name and not _takes_none(by_name[word]):
-            return False
-        bound.add(word)
-    return all(a.name in bound or a.has_default_value() for a in arguments)
-
-
-def _takes_none(argument: Any) -> bool:
-    """Whether None may be given: for what may be left out, and for results that are made anew then."""
-    if argument.type.kind() == "OptionalType":
-        return True
-    return argument.kwarg_only and argument.alias_info is not None and argument.alias_info.is_write

@@ -10,6 +10,7 @@ import torch
 from .....inductor.dtypes import DType, bool_, held_range, int64, int_range
 from .....inductor.graph import Node
 from .....inductor.ops import OPS
+from .....inductor.ops.dims import less
 from .....inductor.ops.promotion import is_dense
 from ....values.tensor import ArrayValue
 from ..calls import reads_types, takes_bounds, takes_numbers
@@ -172,6 +173,10 @@ def arange(cx: Context, *bounds: Any, start: Any = 0, end: Any = None, step: Any
         if isinstance(v, ArrayValue):
             raise cx.broken("data-dependent-size", "torch.arange with a tensor as a bound",
                             "sizes must be known before the graph runs", "pass Python numbers")  # fmt: skip
+    sized = [v for v in (start, end, step) if hasattr(v, "free_symbols")]
+    if sized and not any(map(cx.ev.symbols.is_unbacked, sized)):
+        if less(end, start) if less(0, step) else less(start, end):
+            raise ValueError(f"arange: the bounds {start} and {end} contradict step {step}")
     kind = cx.dtype(dtype)
     if kind is None and any(isinstance(v, float) for v in (start, end, step)):
         kind = cx.default_float()

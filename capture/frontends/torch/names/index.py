@@ -70,6 +70,8 @@ def basic_index(cx: Context, x: ArrayValue, key: Any) -> tuple[ArrayValue, list[
                 dim += 1
             else:
                 x = x.pick(cx.ev, (*[None] * dim, index.node(cx.ev)))
+        elif isinstance(item, (float, complex, str)):
+            raise IndexError("only integers, slices, ellipsis, None and tensors are valid indices")
         else:
             x = x.view(cx.ev, "select", dim=dim, index=item)
     return x, advanced if any(a is not None for a in advanced) else []
@@ -85,6 +87,8 @@ def _consumes(cx: Context, item: Any) -> int:
 
 def _sliced(cx: Context, x: ArrayValue, dim: int, part: slice) -> ArrayValue:
     part = slice(*(data_size(cx, bound, "a slice bound") for bound in (part.start, part.stop, part.step)))
+    if any(isinstance(bound, (float, complex)) for bound in (part.start, part.stop, part.step)):
+        raise TypeError("slice indices must be integers or None or have an __index__ method")
     if any(cx.ev.symbols.is_unbacked(bound) for bound in (part.start, part.stop)):
         return open_slice(cx, x, dim, part.start, part.stop, 1 if part.step is None else part.step)
     if part == slice(None):

@@ -108,16 +108,24 @@ def _check_layout(*operands: ArrayValue) -> None:
             raise Declined("the layout of the result depends on the framework's choice of a kernel")
 
 
+def _check_rank(op: str, input: ArrayValue, weight: ArrayValue) -> None:
+    spatial = int(op[-2])
+    if weight.meta.ndim != spatial + 2 or input.meta.ndim not in (spatial + 1, spatial + 2):
+        raise ValueError(f"{op}: an input of {input.meta.ndim} dimensions, a weight of {weight.meta.ndim}")
+
+
 def _convolution(op: str) -> Any:
     def call(cx: Context, input: ArrayValue, weight: ArrayValue, bias: ArrayValue | None = None, stride: Any = 1,
              padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Node:  # fmt: skip
         _check_layout(input, weight)
+        _check_rank(op, input, weight)
         return cx.op("convolution", input, weight, bias, stride=_fixed(stride), padding=_fixed(padding),
                      dilation=_fixed(dilation), groups=groups)  # fmt: skip
 
     def transposed(cx: Context, input: ArrayValue, weight: ArrayValue, bias: ArrayValue | None = None, stride: Any = 1,
                    padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Node:  # fmt: skip
         _check_layout(input, weight)
+        _check_rank(op, input, weight)
         return cx.op("conv_transpose", input, weight, bias, stride=_fixed(stride), padding=_fixed(padding),
                      dilation=_fixed(dilation), groups=groups, output_padding=_fixed(output_padding))  # fmt: skip
 
@@ -218,18 +226,13 @@ def hardshrink(cx: Context, input: ArrayValue, lambd: float = 0.5) -> Node:
 # ------------------------------------------------------------------ softmax
 
 
-def _softmax_dim(input: ArrayValue, dim: int | None) -> int:
-    """The dim that eager picks when none is given."""
-    if dim is not None:
-        return dim
-    return 0 if len(input.meta.shape) in (0, 1, 3) else 1
-
-
 def _softmax(op: str) -> Any:
     def call(cx: Context, input: ArrayValue, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Node:
         if isinstance(_stacklevel, torch.dtype):  # torch.softmax(input, dim, dtype)
             dtype = _stacklevel
-        return cx.op(op, input, dim=_softmax_dim(input, dim), dtype=cx.dtype(dtype))
+        if dim is None:
+            raise Declined("eager warns where it picks the dim")
+        return cx.op(op, input, dim=dim, dtype=cx.dtype(dtype))
 
     call.__name__ = op
     return call
@@ -241,7 +244,9 @@ for _op in ("softmax", "log_softmax"):
 
 @name("F.softmin")
 def softmin(cx: Context, input: ArrayValue, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Node:
-    return cx.op("softmax", cx.op("neg", input), dim=_softmax_dim(input, dim), dtype=cx.dtype(dtype))
+    if dim is None:
+        raise Declined("eager warns where it picks the dim")
+    return cx.op("softmax", cx.op("neg", input), dim=dim, dtype=cx.dtype(dtype))
 
 
 # ------------------------------------------------------------------ normalisation
@@ -384,6 +389,8 @@ def _dropout(whole_channels: bool) -> Any:
             raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
         if whole_channels:
             raise Declined("whole channels are dropped")
+        if not isinstance(training if train is None else train, bool):
+            raise Declined("training= that is no bool")
         if not (training if train is None else train) or p == 0.0:
             return input
         out = cx.op("dropout", input, p=p)

@@ -60,6 +60,8 @@ def nansum(cx: Context, input: ArrayValue, dim: Dim = None, keepdim: bool = Fals
 
 def _truth(op: str) -> Any:
     def call(cx: Context, input: ArrayValue, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None) -> Node:
+        if () in (dim, axis) or [] in (dim, axis):
+            raise Declined("no dims at all")
         return cx.op(op, input, dim=_dims(dim if axis is None else axis), keepdim=keepdim)
 
     call.__name__ = op
@@ -80,9 +82,17 @@ def count_nonzero(cx: Context, input: ArrayValue, dim: Dim = None) -> Node:
 
 
 def _extremum(op: str, pairwise: str, both: str) -> Any:
-    def call(cx: Context, input: ArrayValue, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-        if isinstance(dim, ArrayValue) or other is not None:
-            return cx.op(pairwise, input, dim if other is None else other)
+    def call(
+        cx: Context, input: ArrayValue, *given: Any, dim: Any = None, keepdim: bool = False, other: Any = None
+    ) -> Any:
+        if given and isinstance(given[0], ArrayValue):
+            (other,) = given
+        elif given:
+            dim, keepdim = (*given, keepdim)[:2]
+        if other is not None:
+            return cx.op(pairwise, input, other)
+        if isinstance(dim, ArrayValue):
+            raise Declined("a dim that is read from a tensor")
         if dim is None:
             return cx.op(op, input)
         return Results(getattr(torch.return_types, both[:3]), cx.results(both, input, dim=dim, keepdim=keepdim))
@@ -131,8 +141,6 @@ def _moment(op: str, several: bool = False) -> Any:
             dim, unbiased = None, dim
         if correction is None:
             correction = 0 if unbiased is False else 1
-        if hasattr(correction, "free_symbols"):
-            correction = cx.ev.symbols.specialize(correction, "how much a variance is corrected is part of the kernel")
         if any(map(is_zero, input.meta.shape)):
             correction = max(correction, 0)  # of no elements it is NaN, whatever is said to be missing
         attrs = {"dim": _dims(dim if axis is None else axis), "keepdim": keepdim, "correction": correction}
@@ -149,6 +157,8 @@ for _op in ("var", "std"):
 
 @name("*logsumexp torch.special.logsumexp")
 def logsumexp(cx: Context, input: ArrayValue, dim: Dim, keepdim: bool = False) -> Node:
+    if dim == () or dim == []:
+        raise Declined("no dims at all")
     return cx.op("logsumexp", input, dim=_dims(dim), keepdim=keepdim)
 
 
@@ -218,6 +228,12 @@ def _check_same_size(input: ArrayValue, target: ArrayValue) -> None:
         raise ValueError(f"a target of shape {target.meta.shape} for an input of shape {input.meta.shape}")
 
 
+def _warns_of_sizes(input: ArrayValue, target: ArrayValue) -> None:
+    """Where eager warns of a target that is broadcast, its own code does so."""
+    if len(input.meta.shape) != len(target.meta.shape) or not all(map(same, input.meta.shape, target.meta.shape)):
+        raise Declined("a target of another shape, of which eager warns")
+
+
 def _check_same_type(cx: Context, input: ArrayValue, target: ArrayValue) -> None:
     if input.meta.dtype != target.meta.dtype and not state_of(cx.ev).casts:
         raise Declined("some of its steps are done in the input's type, others in the target's")
@@ -231,6 +247,7 @@ def _pair_loss(op: str, extra: str | None = None, default: Any = None) -> Any:
             raise Declined("weights")
         if more:
             raise TypeError(f"{op} got an unexpected argument {next(iter(more))!r}")
+        _warns_of_sizes(input, target)
         return cx.op(op, input, target, reduction=_check_reduce(cx, reduction, size_average, reduce), **attrs)
 
     call.__name__ = op
@@ -247,13 +264,15 @@ def smooth_l1_loss(cx: Context, input: ArrayValue, target: ArrayValue, size_aver
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta {beta} is negative")
     reduction = _check_reduce(cx, reduction, size_average, reduce)
+    _warns_of_sizes(input, target)
     return cx.op("smooth_l1_loss", input, target, reduction=reduction, beta=beta)
 
 
 @name("F.huber_loss")
 def huber_loss(cx: Context, input: ArrayValue, target: ArrayValue, reduction: str = "mean", delta: float = 1.0) -> Node:
-    if delta <= 0:
+    if not delta > 0:
         raise ValueError(f"huber_loss: delta {delta} is not positive")
+    _warns_of_sizes(input, target)
     _check_same_type(cx, input, target)
     return cx.op("huber_loss", input, target, reduction=reduction, delta=delta)
 
@@ -304,6 +323,8 @@ def kl_div(cx: Context, input: ArrayValue, target: ArrayValue, size_average: Any
            reduction: str = "mean", log_target: bool = False) -> Node:  # fmt: skip
     reduction = _check_reduce(cx, reduction, size_average, reduce)
     _check_same_type(cx, input, target)
+    if reduction == "mean":
+        raise Declined("eager warns of what is divided by")
     if reduction == "batchmean":
         total = cx.op("kl_div", input, target, reduction="sum", log_target=log_target)
         return cx.op("div", total, input.meta.shape[0])

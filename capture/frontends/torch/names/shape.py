@@ -212,10 +212,14 @@ def select(cx: Context, input: ArrayValue, dim: int, index: Any) -> ArrayValue:
 def narrow(cx: Context, input: ArrayValue, dim: int, start: Any, length: Any) -> ArrayValue:
     (start,) = sizes(cx, (start,))
     size = input.meta.shape[dim]
-    if isinstance(start, int) and start < 0:
-        start = start + size
-    if isinstance(size, int) and isinstance(start, int) and isinstance(length, int):
-        if length < 0 or start + length > size:
+    if any(map(cx.ev.symbols.is_unbacked, (start, size, length))):
+        start = start + size if isinstance(start, int) and start < 0 else start
+    else:
+        if less(start, 0):
+            start = start + size
+        if less(start, 0) or less(size, start):
+            raise IndexError(f"narrow: start {start} is out of range for the size {size}")
+        if less(length, 0) or less(size, start + length):
             raise ValueError(f"narrow: start {start} with length {length} exceeds the size {size}")
     return input.view(cx.ev, "slice", dim=dim, start=start, end=start + length)
 

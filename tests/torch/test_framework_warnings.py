@@ -1,0 +1,49 @@
+"""Warnings that torch's own functions give reach the program from compiled code, at its own line."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import quern
+
+X = torch.arange(12.0).reshape(3, 4) / 12
+ONE = X[:1].clone()
+CALLS = {
+    "mse_loss": lambda x: F.mse_loss(x, ONE),
+    "l1_loss": lambda x: F.l1_loss(x, ONE),
+    "smooth_l1_loss": lambda x: F.smooth_l1_loss(x, ONE),
+    "huber_loss": lambda x: F.huber_loss(x, ONE),
+    "a loss of equal sizes": lambda x: F.mse_loss(x, x * 2),
+    "MSELoss": lambda x: torch.nn.MSELoss()(x, ONE),
+    "softmax": lambda x: F.softmax(x),
+    "log_softmax": lambda x: F.log_softmax(x),
+    "softmin": lambda x: F.softmin(x),
+    "softmax of a dim": lambda x: F.softmax(x, 1),
+    "Softmax": lambda x: torch.nn.Softmax()(x),
+    "kl_div": lambda x: F.kl_div(x, x),
+    "kl_div of a batch": lambda x: F.kl_div(x, x, reduction="batchmean"),
+    "upsample": lambda x: F.upsample(x[None, None], scale_factor=2),
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", CALLS)
+def test_warnings(name, backend):
+    call = CALLS[name]
+
+    def heard(function):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            value = function(X)
+        return [(str(w.message), w.category, w.filename, w.lineno) for w in said], value
+
+    wanted, value = heard(call)
+    fast = quern.compile(call, backend=backend)
+    for _ in range(2):
+        got, found = heard(fast)
+        assert got == wanted
+        torch.testing.assert_close(found, value)
