@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InternalError
 from ...inductor.graph import Dim, Node, TensorMeta
 from ...inductor.ops import OPS
+from ...inductor.ops.view_writes import overlaps
 from .base import Value
 
 if TYPE_CHECKING:
@@ -278,13 +279,17 @@ class ArrayValue(Value):
         assert self._node is not None
         return self._node
 
+    def _overlaps(self, ev: Machine) -> bool:
+        """Whether two elements stand at one place now."""
+        return overlaps(tuple(map(ev.hint, self.meta.shape)), tuple(map(ev.hint, self.meta.stride)))
+
     def write(self, ev: Machine, node: Node) -> None:
         """Make `node` this array's content. It must have the array's shape and dtype. Breaks for an array that repeats
         elements, or a view whose op has no inverse.
         """
         node = with_layout(ev, node, self.meta)
         if self.parent is None:
-            if repeats(self.meta):
+            if repeats(self.meta) or self.storage.is_input and self._overlaps(ev):
                 raise ev.break_("repeated-elements", f"writing to {self.describe()}, some elements of which are one",
                                 "the framework may refuse it", "write to a copy (.clone())")  # fmt: skip
             self._before_write(ev)

@@ -258,3 +258,20 @@ def test_strides_of_size_one_dims_are_laid_out_as_in_eager():
     x, w = torch.rand(2, 4, 1, 1).as_strided((2, 4, 1, 1), (4, 1, 4, 4)), torch.ones(4)
     for y in (x, torch.rand(4, 4, 5, 1)[::4, :, ::2], torch.rand(1, 5, 2, 4).permute(0, 3, 1, 2)[:, :, :2]):
         same(fn, x, y, w)
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_an_input_whose_elements_stand_at_one_place(backend):
+    """Windows that overlap, which the rest of a function gets behind a graph break."""
+
+    def program(x, windows):
+        windows[0] = 0
+        windows[torch.tensor([0, 0])] += 1
+        return windows * 2
+
+    compiled = quern.compile(program, backend=backend)
+    for n in (5, 6, 9):
+        one, other = torch.arange(float(n)), torch.arange(float(n))
+        wanted = program(one, one.unfold(-1, 2, 1))
+        got = compiled(other, other.unfold(-1, 2, 1))
+        assert torch.equal(one, other) and torch.equal(wanted, got)

@@ -21,8 +21,14 @@ REFUSAL = (
 )
 
 
+#: operators with torch's tag that take the elements of an argument one behind the other
+_IN_ORDER = frozenset(("masked_scatter", "masked_scatter_"))
+
+
 def is_pointwise(name: str) -> bool:
     """Whether the operator works element by element: then the same elements may be read and written."""
+    if name in _IN_ORDER:
+        return False
     packet = getattr(torch.ops.aten, name, None)
     return packet is not None and any(torch.Tag.pointwise in getattr(packet, o).tags for o in packet.overloads())
 
