@@ -18,7 +18,7 @@ from ..values.mappings import DictValue
 from ..values.sequences import ListValue, TupleValue
 from .frames import NULL, Frame, op
 from .opcodes import take
-from .rolling import roll_for, roll_rest, roll_test
+from .rolling import roll_comprehension, roll_for, roll_rest, roll_test
 from .type_lookup import inherits, message_name
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def get_iter(ev: Machine, frame: Frame, arg: Any) -> None:
 
 @op("FOR_ITER")
 def for_iter(ev: Machine, frame: Frame, target: int) -> None:
+    if roll_comprehension(ev, frame):
+        return
     item = frame.stack[-1].next_(ev)
     if item is None:
         frame.stack.pop()

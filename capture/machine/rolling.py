@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..bytecode.instructions import Loop, loops, successors
 from ..values.base import Value
+from ..values.sequences import ListValue
 from .frames import Frame
 
 if TYPE_CHECKING:
@@ -24,6 +25,18 @@ def roll_for(ev: Machine, frame: Frame) -> bool:
         return False
     loop = _loop_at(frame, header)
     return loop is not None and _roll(ev, frame, loop, header - 1, frame.stack[-1:], loop.body | {header - 1})
+
+
+def roll_comprehension(ev: Machine, frame: Frame) -> bool:
+    """As `roll_for`, of a list comprehension's loop, which begins where its first item would be taken: the list lies below the iterator."""
+    listed = frame.stack[-2] if len(frame.stack) > 1 else None
+    if type(listed) is not ListValue or listed.closed or listed._elements or listed.source is not None:
+        return False
+    header = frame.pc - 1
+    loop = _loop_at(frame, header)
+    if loop is None or not any(frame.view.instructions[i].op == "LIST_APPEND" for i in loop.body):
+        return False
+    return _roll(ev, frame, loop, header, frame.stack[-2:], loop.body)
 
 
 def roll_test(ev: Machine, frame: Frame) -> bool:

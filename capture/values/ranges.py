@@ -69,7 +69,7 @@ class RangeValue(Value):
     # ------------------------------------------------------------ what needs the bounds
 
     def iter_(self, ev: Machine) -> Value:
-        return self.known(ev).iter_(ev)
+        return OpenRangeIterator(self)
 
     def items(self, ev: Machine) -> list[Value]:
         return self.known(ev).items(ev)

@@ -232,7 +232,7 @@ class TupleValue(SequenceValue):
 class MutableSequence(SequenceValue):
     """Lists and deques: `change` gives the elements for writing and records the effect."""
 
-    __slots__ = ("real", "closed", "appended")
+    __slots__ = ("real", "closed", "appended", "rows")
 
     def __init__(self, elements: Iterable[Value] = (), source: Any = None, real: Any = None) -> None:
         self.source = source
@@ -241,14 +241,27 @@ class MutableSequence(SequenceValue):
         self.closed = real is not None
         self._elements = [] if self.closed else list(elements)
         self.appended = False
+        #: of a closed list of the program's own: the array whose rows lie behind the elements, and the type of Python's numbers that they are
+        self.rows: tuple[Any, type | None] | None = None
 
     def elements(self, ev: Machine) -> Any:
         if self.closed:
             self.open(ev)
         return self._elements
 
+    def grow(self, ev: Machine, rows: Value, number: type | None) -> None:
+        """Add the rows of an array, one by one, without looking how many there are. number: the type of Python's numbers that they are"""
+        self.change(ev)
+        self.rows, self.closed = (rows, number), True
+
     def open(self, ev: Machine) -> None:
-        """Look inside a list from outside."""
+        """Look inside a list from outside, or into what it grew by."""
+        if self.rows is not None:
+            array, number = self.rows
+            count = ev.symbols.specialize(array.shape[0], "the program looks at the items of a list")
+            self.rows, self.closed = None, False
+            self._elements += [array.row_of_its_own(ev, i, number) for i in range(count)]
+            return
         base: Any = self.cls
         count = base.__len__(self.real)
         check_size(ev, base, count)
@@ -308,8 +321,13 @@ class MutableSequence(SequenceValue):
             return self
         return None
 
+    def len_(self, ev: Machine) -> Value:
+        if self.rows is not None:
+            return ev.size(len(self._elements) + self.rows[0].shape[0])
+        return super().len_(ev)
+
     def m_append(self, ev: Machine, item: Value) -> Value:
-        if self.closed:
+        if self.closed and self.rows is None:
             # stays closed: what lies before is not looked at
             self._elements.append(item)
             self.appended = True
@@ -321,7 +339,7 @@ class MutableSequence(SequenceValue):
     def m_extend(self, ev: Machine, items: Value) -> Value:
         if isinstance(items, SequenceValue):
             added = items.items(ev)  # before anything is added: it may be this list
-            if self.closed:
+            if self.closed and self.rows is None:
                 self._elements.extend(added)
                 self.appended = True
                 ev.effects.touch(self)
@@ -391,11 +409,18 @@ class ListValue(MutableSequence):
         return NONE
 
     def rebuild(self, rb: Emitter) -> str:
-        return rb.fill(self, "[]", lambda: f"[{', '.join([rb.value(e) for e in self._elements])}]", "{0}[:] = {1}")
+        return rb.fill(self, "[]", lambda: self._written(rb), "{0}[:] = {1}")
+
+    def _written(self, rb: Emitter) -> str:
+        parts = [rb.value(e) for e in self._elements]
+        if self.rows is not None:
+            array, number = self.rows
+            parts.append(f"*{array.rows_text(rb, number)}")
+        return f"[{', '.join(parts)}]"
 
     def replay(self, rb: Emitter, target: str) -> None:
         """Write the changes into the list at `target`."""
-        new = f"[{', '.join([rb.value(e) for e in self._elements])}]"
+        new = self._written(rb)
         if type(self.real) is list:
             rb.effect(f"{target}.extend({new})" if self.closed else f"{target}[:] = {new}")
         else:  # a subclass may have its own methods

@@ -89,6 +89,7 @@ GRAMMAR: dict[str, tuple[str, ...]] = {
 
 LINES = (
     "s = {s}", "x[{i}] = {s}", "v = {v}", "s += {s}", "x[{i}] += {e}", "t = {s}", "s, t = t, s", "m = {m}", "v += {e}", "x[{l}] = {e}", "x[{l}] = {v}", "x[{l}] += {v}", "x[1:] = x[:-1]", "x[:-1] += x[1:] * 0.5", "x[:] = x[::-1] + {e}", "x[::2] = x[1::2]", "a[{i}] = {v}", "a[:, {j}] = {v}", "a[:, {j}] += {e}", "a[{i}, {j}] = {s}", "a[{i}, {j}] -= {e}", "a[{i}] *= {e}", "x[{k}] = {e}", "x[{k}] += {e}", "x[{k}] = y[{k}]", "x[x > {e}] = x[x > {e}] * 2", "v, w = w, v", "w = v", "x, y = y, x", "v *= {v}", "m += {m}", "a += {m}", "np.add({v}, {v}, out=v)", "np.multiply(x, {e}, out=x)", "w[:] = {v}", "v[{i}] = {s}", "m[{i}, {j}] = {s}", "w[{l}] += {e}", "q += 1", "v -= v.mean()", "w = x[{l}]", "w = a[{i}]", "w = a[:, {j}]", "v = w[{l}]", "m = a[{l}]", "x.fill({e})", "x[...] = {e}", "a[{l}] = {m}", "a[{i}] += a[{i} - 1]", "a[:, {j}] += a[:, {j} - 1]", "t = len({v})", "p[{i}] = {i}", "p[{i}] += 1", "s = raised(x, {e})", "u = {e}", "s = u", "b[{j}, {j}] = {s}", "b = b @ b", "b = a.T @ a", "b[{j}] -= b[{j}] * {e}", "np.subtract(x[1:], x[:-1], out=x[1:])", "v //= {e}", "v /= {e}", "x %= {e}", "x[{i}], x[{i}] = x[{i}], x[{i}]", "a[[{i}, {i}]] = 0", "a[{i}], a[{i}] = a[{i}], a[{i}]", "del u", "s = x[{i}] = {e}", "v = x", "m = a", "y[{l}] = x[{l}]", "y[{i}:] += x[{i}:] * {e}", "a[{i}:, {i}:] -= {e}", "a -= np.outer(x, a[0])", "v = v + x if {c} else v", "x[p] = {e}", "x[p] += {v}", "v &= {v}", "v |= x > {e}", "t = x", "s = t", "x[-{i}:] = {e}", "w = np.append(v, {e})", "t = (s, {e})", "s = t[0]", "a.T[{j}] = {v}", "v[::-1] += v", "m[...] = m.T",
+    "o.append({e})", "o.append({s})", "o.append({v})", "o.append(s)", "o.append(a[{i}])", "t = len(o)", "v = np.array([{e} for u in x])", "o = [{e} for i in range(len(x))]", "v = np.array(o[:9])",
 )  # fmt: skip
 
 #: what begins a block: where a second line is given it is the body's first
@@ -108,7 +109,7 @@ CHANGES = ("size", "values", "layout", "numbers", "special", "type", "nothing", 
 
 
 #: what may be read behind the loops
-VARIABLES = ("s", "t", "i", "v", "x", "u", "q", "j", "m", "w")
+VARIABLES = ("s", "t", "i", "v", "x", "u", "q", "j", "m", "w", "o", "np.array(o)")
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,7 @@ def text_of(case: LoopCase) -> str:
     lines = [line for part in case.body for line in _lines(part, 0)]
     if case.quiet:
         lines = ["with np.errstate(all='ignore'):", *("    " + line for line in lines)]
-    begun = ["i = j = q = 0", "s = 0", "t = 1.0", "u = k", "v = x * 1", "w = y", "m = a + 0"]
+    begun = ["i = j = q = 0", "s = 0", "t = 1.0", "u = k", "v = x * 1", "w = y", "m = a + 0", "o = []"]
     return (
         "def program(x, y, a, b, p, n, k):\n"
         + "".join(f"    {line}\n" for line in [*begun, *lines])

@@ -188,6 +188,13 @@ class Array(ArrayValue):
         text = super().rebuild(rb)
         return f"{text}.item()" if self.number else f"{text}[()]" if self.scalar else text
 
+    def rows_text(self, rb: Emitter, number: type | None) -> str:
+        """The rows as objects of their own, in generated code. number: the type of Python's numbers that they are"""
+        text = rb.value(self)
+        if number is not None:
+            return f"{text}.tolist()"
+        return text if self.ndim == 1 else f"map({rb.inject(np.copy, 'copy')}, {text})"
+
     def rebuild_view(self, rb: Emitter, base: str, offset: Dim = 0) -> str:
         steps = []
         array: Any = self

@@ -9,23 +9,27 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .....errors import CompilerNotFound
 from .....inductor.codegen.cpp.sequential import source
-from .....inductor.sequential.program import ArrayRef, Check, Checked, Expr, Literal, Set, Store, Sweep, View
+from .....inductor.sequential.program import ONE, ArrayRef, Check, Checked, Expr, Literal, Set, Store, Sweep, View
 from ....breaks import Break, UserRaise
 from ....bytecode.instructions import CodeView, Loop, live_locals, loops, successors
 from ....values.base import Value
+from ....values.functions import CellValue
 from ....values.iterators import IteratorValue
-from ....values.sequences import TupleValue
+from ....values.sequences import ListValue, TupleValue
 from ..arrays import Array
-from ..values import attempt
+from ..values import RowIterator, attempt
 from .bounds import Fits
 from .given import Given, given_base, is_given
+from .growing import begin_of, growing_list
 from .instructions import Frame
 from .kinds import (
+    NONE,
     CannotRoll,
     Counted,
     Counting,
     Elements,
     Fixed,
+    Growing,
     InMemory,
     Number,
     Outside,
@@ -33,9 +37,10 @@ from .kinds import (
     Several,
     Walk,
     Zipped,
+    literal,
 )
 from .run import prepare
-from .tracer import RESULT, Exit, TooManyBlocks, Tracer
+from .tracer import LISTED, RESULT, Exit, FirstAppended, TooManyBlocks, Tracer
 
 if TYPE_CHECKING:
     from ....machine.frames import Frame as Activation
@@ -49,6 +54,8 @@ UNROLLED_WRITES, UNROLLED = 4, 12
 SMALL_ARRAY = 1 << 15
 #: rounds beyond which a loop over arrays that cannot be rolled is left to Python
 MOST_UNROLLED = 32
+#: as that, of a list comprehension
+MOST_LISTED = 128
 
 
 def roll(ev: Machine, activation: Activation, loop: Loop, start: int, top: list[Value], region: frozenset[int]) -> bool:
@@ -56,7 +63,8 @@ def roll(ev: Machine, activation: Activation, loop: Loop, start: int, top: list[
     try:
         _roll(ev, activation, loop, start, top, region)
     except CannotRoll as error:
-        if error.has_arrays and error.rounds is not None and error.rounds > MOST_UNROLLED and not ev.engine.fullgraph:
+        most = MOST_UNROLLED if len(top) < 2 else MOST_LISTED
+        if error.has_arrays and error.rounds is not None and error.rounds > most and not ev.engine.fullgraph:
             broken = ev.break_(
                 "long-loop", f"a loop of {error.rounds} rounds", f"it has {error}, and unrolled it would take long to compile",
                 "write it over whole arrays, or compile what is called in it",
@@ -79,12 +87,19 @@ def _roll(
     view = activation.view
     rounds = None
     try:
-        if any(isinstance(v, IteratorValue) for v in top) and view.instructions[start - 1].op != "CALL":
+        listed = len(top) == 2
+        if not listed and any(isinstance(v, IteratorValue) for v in top) and view.instructions[start - 1].op != "CALL":
             raise CannotRoll("an iterator that others may have")
         rounds = _rounds_now(ev, top)
         if rounds == 0:
             raise CannotRoll("no rounds")
-        if len(loop.exits) == 1:
+        grows = growing_list(activation, loop, start, listed)
+        if listed and grows is None:
+            raise CannotRoll("a list that grows in some rounds")
+        if grows is not None:
+            (leave,) = loop.exits
+            found = _traced(ev, activation, start, top, region, leave, grows)
+        elif len(loop.exits) == 1:
             (leave,) = loop.exits
             found = _traced(ev, activation, start, top, region, leave)
             found = _with_numbers_behind(ev, activation, start, top, found) or found
@@ -101,14 +116,28 @@ def _roll(
         _emit(ev, activation, given, tracer, _exit_taken(tracer, loop, rounds), found.gone)
     except CannotRoll as error:
         error.rounds = rounds
-        error.has_arrays = any(isinstance(activation.slots.get(n), Array) for n in live_locals(view, start))
+        error.has_arrays = _goes_over_arrays(top) or any(
+            isinstance(_content(ev, activation.slots.get(n)), Array) for n in live_locals(view, start)
+        )
         raise
     if top:
         del activation.stack[-len(top) :]
+    if listed:
+        activation.stack.append(top[0])
     if found.leave is None:
         activation.stack.append(activation.slots.pop(RESULT))
     returns = (i for i, instr in enumerate(view.instructions) if instr.op == "RETURN_VALUE")
     activation.pc = next(returns) if found.leave is None else found.leave
+
+
+def _goes_over_arrays(top: Sequence[Value]) -> bool:
+    """Whether a loop takes its items from arrays."""
+    return any(isinstance(v, (RowIterator, Array)) for v in top)
+
+
+def _content(ev: Machine, value: Value | None) -> Value | None:
+    """What a variable holds, or a cell that functions share."""
+    return value.get(ev) if isinstance(value, CellValue) else value
 
 
 @dataclass(frozen=True)
@@ -122,29 +151,48 @@ class _Traced:
 
 
 def _traced(
-    ev: Machine, activation: Activation, start: int, top: Sequence[Value], region: frozenset[int], leave: int | None
-) -> _Traced:
+    ev: Machine, activation: Activation, start: int, top: Sequence[Value], region: frozenset[int], leave: int | None,
+    grows: str | None = None,
+) -> _Traced:  # fmt: skip
+    """grows: the list to which each round appends an item"""
     view = activation.view
     stored = frozenset(
         view.instructions[i].arg for i in region if view.instructions[i].op in ("STORE_FAST", "DELETE_FAST")
     )
     alive = frozenset() if leave is None else live_locals(view, leave)
-    given = Given(ev, stored & alive)
-    slots = {name: activation.slots[name] for name in live_locals(view, start) if name in activation.slots}
+    lists = frozenset(() if grows in (None, LISTED) else (grows,))
+    stored |= lists
+    given = Given(ev, stored & alive | lists)
+    slots: dict[str, Any] = {n: activation.slots[n] for n in live_locals(view, start) if n in activation.slots}
     begun = _begun(given, top)
+    begin = None
+    if grows is not None:
+        empty = Growing(NONE, literal(0), False)
+        if grows == LISTED:
+            begun[0] = empty
+        else:
+            slots[grows] = empty
+        try:
+            Tracer(ev, given, region, leave).trace(
+                Frame(view, activation.scope, dict(slots), list(begun), start, stored), begin_of(grows, None, begun[-1])
+            )
+        except FirstAppended as found:
+            begin = begin_of(grows, found.item, begun[-1])
+        except (Break, UserRaise) as error:
+            raise CannotRoll(str(error)) from error
     tracer = Tracer(ev, given, region, leave)
     try:
         try:
-            tracer.trace(Frame(view, activation.scope, dict(slots), list(begun), start, stored))
+            tracer.trace(Frame(view, activation.scope, dict(slots), list(begun), start, stored), begin)
             if vain := tracer.split_in_vain():
                 tracer = Tracer(ev, given, region, leave, unsplit=vain)
-                tracer.trace(Frame(view, activation.scope, dict(slots), list(begun), start, stored))
+                tracer.trace(Frame(view, activation.scope, dict(slots), list(begun), start, stored), begin)
         except TooManyBlocks:
             tracer = Tracer(ev, given, region, leave, unswitches=False)
-            tracer.trace(Frame(view, activation.scope, slots, begun, start, stored))
+            tracer.trace(Frame(view, activation.scope, slots, begun, start, stored), begin)
     except (Break, UserRaise) as error:
         raise CannotRoll(str(error)) from error
-    return _Traced(given, tracer, leave, stored - alive)
+    return _Traced(given, tracer, leave, stored - alive - lists)
 
 
 def _begun(given: Given, top: Sequence[Value]) -> list[Any]:
@@ -154,7 +202,7 @@ def _begun(given: Given, top: Sequence[Value]) -> list[Any]:
 def _rounds_now(ev: Machine, top: Sequence[Value]) -> int | None:
     """How often a loop over what lies on the stack goes round now; None where capture does not know."""
     begun = _begun(Given(ev, frozenset()), top)
-    return _rounds(begun[0]) if begun else None
+    return _rounds(begun[-1]) if begun else None
 
 
 def _with_numbers_behind(
@@ -311,6 +359,8 @@ def _parts(value: Any) -> Iterator[Any]:
     if type(value) is Several:
         for item in value.items:
             yield from _parts(item)
+    elif isinstance(value, Growing) and isinstance(value.items, InMemory):
+        yield value.items
     elif isinstance(value, (Number, InMemory, Fixed, Outside)):
         yield value
     else:
@@ -372,7 +422,17 @@ def _bind(ev: Machine, activation: Activation, given: Given, values: dict[str, A
     arrays = iter(results[sum(isinstance(leaf, Number) for leaf in leaves) :])
     made = iter([_value(ev, given, leaf, numbers if isinstance(leaf, Number) else arrays) for leaf in leaves])
     for name in sorted(values):
-        activation.slots[name] = _whole(values[name], made)
+        value, held = values[name], activation.stack[-2] if name == LISTED else activation.slots.get(name)
+        if isinstance(value, Growing) and isinstance(held, ListValue):
+            held.grow(ev, next(made), _type_of_items(value))
+        else:
+            activation.slots[name] = _whole(value, made)
+
+
+def _type_of_items(value: Growing) -> type | None:
+    """The type of Python's numbers that a list's items are."""
+    assert isinstance(value.items, InMemory)
+    return Number(ONE, value.items.dtype, True).python_type() if value.python else None
 
 
 def _value(ev: Machine, given: Given, leaf: Any, results: Iterator[Value]) -> Value:

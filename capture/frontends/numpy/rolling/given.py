@@ -178,6 +178,11 @@ class Given:
             self.assumed.append(Check(Apply("lt", (var, Literal(LARGE, "int64")), "bool")))
         return Number(var, INT, True, Size(known, hint), SMALL_BITS if small else WORD_BITS, small and natural)
 
+    def size(self, known: Size) -> Extent:
+        """A size that capture knows, as a parameter."""
+        number = self._int(known.value)
+        return Extent(number.expr, number.known)
+
     def _scalar(self, value: Array) -> Number:
         dtype = value.dtype
         if dtype.kind not in "biufc" or dtype == np.float16:

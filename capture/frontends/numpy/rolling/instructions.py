@@ -20,6 +20,7 @@ from .kinds import (
     Counted,
     Elements,
     Fixed,
+    Growing,
     Listed,
     Number,
     Part,
@@ -56,6 +57,7 @@ class Evaluation(Trace, Protocol):
     def branch(self, condition: Expr, frame: Frame, jump: int, on: bool, expected: bool | None) -> None: ...
     def loop(self, it: Any, frame: Frame, ended: int) -> None: ...
     def call(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any: ...
+    def appended(self, grown: Growing, item: Any) -> Growing: ...
     def attribute(self, owner: Any, name: str) -> Any: ...
     def global_of(self, frame: Frame, name: str) -> Any: ...
     def cell(self, cell: Any) -> Any: ...
@@ -328,6 +330,14 @@ def _list_extend(t: Evaluation, frame: Frame, n: int) -> None:
     if frame.stack[-n] != Listed(()) or type(items) is not Several:
         raise CannotRoll("a list that grows")
     frame.stack[-n] = Listed(items.items)
+
+
+@_op("LIST_APPEND")
+def _list_append(t: Evaluation, frame: Frame, n: int) -> None:
+    item = frame.stack.pop()
+    if n > len(frame.stack) or not isinstance(frame.stack[-n], Growing):
+        raise CannotRoll("a list that grows")
+    frame.stack[-n] = t.appended(frame.stack[-n], item)
 
 
 @_op("UNPACK_SEQUENCE")

@@ -221,6 +221,18 @@ class Listed(Several):
 
 
 @dataclass(frozen=True)
+class Growing:
+    """A list to which each round appends one item: where the items lie, how many there are, whether they are Python's numbers.
+
+    items: NONE before the first round was looked at
+    """
+
+    items: InMemory | Fixed
+    at: Number
+    python: bool
+
+
+@dataclass(frozen=True)
 class Part:
     """A slice."""
 

@@ -53,6 +53,7 @@ from .kinds import (
     Elements,
     Extent,
     Fixed,
+    Growing,
     InMemory,
     Listed,
     Method,
@@ -79,8 +80,16 @@ MOST_BLOCKS = 400
 MOST_FRAMES = 12
 
 
-#: what stands for a function's result among variables
-RESULT = "return"
+#: what stands for a function's result among variables, and for the list of a comprehension
+RESULT, LISTED = "return", "[]"
+
+
+class FirstAppended(Exception):
+    """What the first round appends to a list: a number, or an array of sizes that capture knows."""
+
+    def __init__(self, item: Number | InMemory) -> None:
+        super().__init__("the first item")
+        self.item = item
 
 
 class TooManyBlocks(CannotRoll):
@@ -498,6 +507,9 @@ class Tracer:
                 held = self.met(frame.slots[name])
                 key, values[name] = self.canonical(held, f"v0_{place}", name not in frame.stored, moves)
                 keys.append((name, key))
+        for place, value in enumerate(frame.stack):  # a list that is being made
+            key, values[LISTED] = self.canonical(value, f"s0_{place}", False, moves)
+            keys.append((LISTED, key))
         return self._exit(tuple(keys), values, moves)
 
     def _exit(self, keys: Any, values: dict[str, Any], moves: _Moves) -> Edge:
@@ -520,11 +532,14 @@ class Tracer:
 
     # ------------------------------------------------------------ evaluation
 
-    def trace(self, frame: Frame) -> None:
-        """Trace all blocks that are reached from a frame."""
+    def trace(self, frame: Frame, begin: Callable[[Tracer, Frame], None] | None = None) -> None:
+        """Trace all blocks that are reached from a frame. begin: what is done first"""
         self.blocks.append(_Block([frame]))
-        self.places[0] = frame.pc
+        self.places[0] = frame.pc if begin is None else -1  # what is done first is no round
         self.current = 0
+        if begin is not None:
+            self.block, self.frames = self.blocks[0], [frame]
+            begin(self, frame)
         while self.current < len(self.blocks):
             block = self.blocks[self.current]
             if block.frames:
@@ -648,9 +663,39 @@ class Tracer:
                 return owner if owner.kind != "c" else functions.apply_ufunc(self, np.conjugate, [owner], {})
             if method.name == "astype" and not owner.python:
                 return _applied(functions._astype, self, [owner, *args], kwargs)
+        elif isinstance(owner, Growing) and method.name == "append" and len(args) == 1 and not kwargs:
+            return self._append(args[0])
         elif isinstance(owner, (Elements, Chosen)) and method.name in library.METHODS:
             return _applied(library.METHODS[method.name], self, [owner, *args], kwargs)
         raise CannotRoll(f"the method {method.name} of {type(owner).__name__}")
+
+    def _append(self, item: Any) -> Fixed:
+        """`list.append(item)`, of the only list that the loop looks at."""
+        slots = self.frames[0].slots
+        ((name, grown),) = ((k, v) for k, v in slots.items() if isinstance(v, Growing))
+        slots[name] = self.appended(grown, item)
+        return NONE
+
+    def appended(self, grown: Growing, item: Any) -> Growing:
+        """A list with one item more."""
+        item = named(self, item)
+        if not isinstance(item, (Number, InMemory)) or isinstance(item, InMemory) and not item.by_rows:
+            raise CannotRoll(f"appending {type(item).__name__}")
+        if isinstance(grown.items, Fixed):
+            raise FirstAppended(item)
+        if grown.items.dtype != item.dtype or grown.python != (isinstance(item, Number) and item.python):
+            raise CannotRoll("a list of several kinds of items")
+        if isinstance(item, InMemory):
+            sizes = [s.known for s in item.sizes]
+            if sizes != [s.known for s in grown.items.sizes[1:]]:
+                raise CannotRoll("a list of arrays of several sizes")
+            elements.setitem(self, grown.items, grown.at, item)
+        elif grown.items.ndim == 1:
+            elements.setitem(self, grown.items, grown.at, item)
+        else:
+            raise CannotRoll("a list of several kinds of items")
+        after = self.let(Apply("add", (grown.at.expr, ONE), "int64"))
+        return replace(grown, at=replace(grown.at, expr=after))
 
     def _enter(self, inlined: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
         if len(self.frames) >= MOST_FRAMES:
@@ -672,6 +717,8 @@ class Tracer:
         if isinstance(owner, Elements):
             reader = _ATTRIBUTES.get(name)
             return reader(self, elements.evaluated(self, owner)) if reader is not None else Method(owner, name)
+        if isinstance(owner, Growing):
+            return Method(owner, name)
         if isinstance(owner, Number):
             if name in ("real", "imag"):
                 return elements.part_of(self, owner, name)
@@ -730,7 +777,7 @@ class _Moves:
 
 _PARTS: dict[type, tuple[str, ...]] = {
     Several: ("items",), Listed: ("items",), Part: ("start", "stop", "step"), Method: ("owner", "name"), Counting: ("start", "stop", "step"),
-    Walk: ("at", "stop", "step", "loop", "safe"), Rows: ("array", "at"), Counted: ("inner", "at"), Zipped: ("parts",), Pending: ("it",),
+    Growing: ("items", "at", "python"), Walk: ("at", "stop", "step", "loop", "safe"), Rows: ("array", "at"), Counted: ("inner", "at"), Zipped: ("parts",), Pending: ("it",),
 }  # fmt: skip
 
 
