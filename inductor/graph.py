@@ -112,8 +112,14 @@ class Input:
 
 @dataclass(frozen=True)
 class Number:
-    """A placeholder inside an `ExternRef` template: the number that the node's `index`-th input, a 0-dim tensor, holds. It is
-    Python's, or NumPy's own where the call is NumPy's."""
+    """A placeholder inside an `ExternRef` template: the Python number that the node's `index`-th input, a 0-dim tensor, holds."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """As `Number`: the number as an array library's own scalar, with the input's dtype."""
 
     index: int
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from .boundary import Boundary
 from .dtypes import DType
-from .graph import ExternRef, Graph, Input, Named, Node, Number, TensorMeta
+from .graph import ExternRef, Graph, Input, Named, Node, Number, Scalar, TensorMeta
 
 #: JSON data
 Data = Any
@@ -66,6 +66,7 @@ _FORMS: dict[type, Callable[[Any], Data]] = {
     dict: lambda v: ["dict", *([value_data(k), value_data(x)] for k, x in v.items())],
     Input: lambda v: ["input", v.index],
     Number: lambda v: ["number", v.index],
+    Scalar: lambda v: ["scalar", v.index],
     Named: lambda v: ["named", v.target],
     ExternRef: lambda v: ["call", v.target, value_data(v.args), value_data(v.kwargs)],
 }

@@ -17,7 +17,7 @@ from ..errors import SourceLocation
 from . import dtypes, memory
 from .chooser import Choice, Chosen, Reason
 from .dtypes import DType
-from .graph import Dim, ExternRef, Graph, Input, Named, Number, Origin
+from .graph import Dim, ExternRef, Graph, Input, Named, Number, Origin, Scalar
 from .lower import ExternCall, StridedBuffer
 from .refusal import Refusal
 from .schedule import Launch, NotFused, Schedule
@@ -305,6 +305,8 @@ def encode(value: Any) -> Any:
         return {"$": "input", "v": value.index}
     if isinstance(value, Number):
         return {"$": "number", "v": value.index}
+    if isinstance(value, Scalar):
+        return {"$": "scalar", "v": value.index}
     if isinstance(value, Named):
         return {"$": "named", "v": value.target}
     if isinstance(value, ExternRef):
@@ -337,6 +339,8 @@ def decode(data: Any, sizes: Mapping[str, int]) -> Any:
         return Input(v)
     if kind == "number":
         return Number(v)
+    if kind == "scalar":
+        return Scalar(v)
     if kind == "named":
         return Named(v)
     if kind == "extern":

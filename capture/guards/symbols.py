@@ -198,16 +198,21 @@ class Symbols:
         return type(value) is int and 2 <= value <= LARGEST_INT
 
     def bind_number(self, number: NumberValue) -> Any:
-        """A symbol for an int that is used as a size. One that cannot be a symbol is a constant from here on."""
-        key = (number.place.address, None)
+        """A symbol for an int that is used as a size, or minus the symbol of its opposite. One that cannot be a symbol is a
+        constant from here on.
+        """
+        place, hint = number.place, int(number.hint)
+        if hint < 0:
+            place, hint = place.computed("(-{p0})", ()), -hint
+        key = (place.address, None)
         known = self.bound.get(key)
         if known is None:
-            if not self.in_range(number.hint) or key in self.assume.pinned:
+            if not self.in_range(hint) or key in self.assume.pinned:
                 self.pin(number.origin)
-            known = self._bind(key, number.place, int(number.hint), shares=False)
+            known = self._bind(key, place, hint, shares=False)
             low, high = self.relations.ranges[known.symbol.name]
             self.relations.ranges[known.symbol.name] = (low, min(high, LARGEST_INT))
-        return known.symbol
+        return known.symbol if number.hint > 0 else -known.symbol
 
     def derived(self, op: str, left: Any, right: Any) -> Any:
         """The size that an operator gives for two sizes or ints; None where no rule tells."""

@@ -88,7 +88,7 @@ class NumberValue(Value):
 
     @property
     def can_be_size(self) -> bool:
-        return type(self.hint) is int and self.symbols.in_range(self.hint)
+        return type(self.hint) is int and self.symbols.in_range(abs(self.hint))
 
     def check_range(self, ev: Machine, low: int | float, high: int | float) -> None:
         """Guard that the number is in a range; one that is not becomes a constant."""
@@ -123,7 +123,12 @@ class NumberValue(Value):
     def unary(self, ev: Machine, op: str) -> Value:
         if op == "~" and type(self.hint) is float:
             raise ev.type_error("bad operand type for unary ~: 'float'")
-        return self if op == "+" else self._apply(ev, f"({op}{{}})", ev.operators.UNARY[op], safe=True)
+        if op == "+":
+            return self
+        made = self._apply(ev, f"({op}{{}})", ev.operators.UNARY[op], safe=True)
+        if isinstance(made, NumberValue) and self.can_be_size:
+            made.sized = lambda: -self.expr if op == "-" else -self.expr - 1
+        return made
 
     def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         other = ev.payload(other)

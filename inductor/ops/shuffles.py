@@ -214,10 +214,13 @@ def _meta_pad(x: TensorMeta, *, pad: Sequence[int], mode: str, value: float | No
             raise ValueError(f"pad: reflection by {before}, {after} needs a larger dimension than {size}")
         if mode == "circular" and (less(size, before) or less(size, after)):
             raise ValueError(f"pad: wrapping by {before}, {after} needs at least that many elements, not {size}")
-        total = size + before + after
-        if isinstance(total, int) and total < 0:
-            raise ValueError(f"pad: {tuple(pad)} takes more than there is from shape {x.shape}")
-        shape.append(total)
+        left = size
+        for border in (before, after):  # eager crops first, then pads what is left
+            if less(border, 0):
+                left = left + border
+                if less(left, 0):
+                    raise ValueError(f"pad: {tuple(pad)} takes more than there is from shape {x.shape}")
+        shape.append(size + before + after)
     part = replace(x, shape=tuple(shape))
     if mode == "constant":
         if all(isinstance(p, int) and p <= 0 for pair in borders for p in pair):
@@ -396,8 +399,8 @@ def _lower_repeat(node: Node, fn: Fn) -> Fn:
 row("repeat", "index", _meta_repeat, attrs={"repeats": REQUIRED}, lower=_lower_repeat, elements="first")
 
 
-def _meta_repeat_interleave(x: TensorMeta, *, repeats: int, dim: int | None) -> TensorMeta:
-    if not isinstance(repeats, int) or repeats < 0:
+def _meta_repeat_interleave(x: TensorMeta, *, repeats: Dim, dim: int | None) -> TensorMeta:
+    if isinstance(repeats, float) or less(repeats, 0):
         raise ValueError(f"repeat_interleave: repeats must be a non-negative int, not {repeats}")
     if dim is None:
         return new_meta((math.prod(x.shape) * repeats,), x.dtype, x.device)

@@ -386,9 +386,9 @@ _index_row(
 )
 
 
-def slice_bounds(start: Dim | None, end: Dim | None, step: int, size: Dim) -> tuple[Dim, Dim]:
+def slice_bounds(start: Dim | None, end: Dim | None, step: Dim, size: Dim) -> tuple[Dim, Dim]:
     """(first index, number of elements) of a slice, bounds clamped as Python does. Raises ValueError for step < 1."""
-    if not isinstance(step, int) or step <= 0:
+    if isinstance(step, float) or not less(0, step):
         raise ValueError(f"slice step must be a positive int, not {step}")
     first = _clamp_bound(0 if start is None else start, size)
     last = size if end is None else _clamp_bound(end, size)
@@ -418,7 +418,7 @@ def _clamp_bound(bound: Dim, size: Dim) -> Dim:
     return size if not same(bound, size) and less(size, bound) else bound
 
 
-def _meta_slice(x: TensorMeta, *, dim: int, start: Dim | None, end: Dim | None, step: int) -> TensorMeta:
+def _meta_slice(x: TensorMeta, *, dim: int, start: Dim | None, end: Dim | None, step: Dim) -> TensorMeta:
     if not x.ndim:
         raise ValueError("slice cannot be applied to a 0-dim tensor")
     d = wrap_dim(dim, x.ndim)
@@ -464,9 +464,9 @@ def diagonal_layout(shape: tuple[Dim, ...], offset: int, dim1: int, dim2: int) -
     a, b = wrap_dim(dim1, len(shape), "dim1"), wrap_dim(dim2, len(shape), "dim2")
     if a == b or len(shape) < 2:
         raise ValueError(f"diagonal needs two different dimensions, got {dim1} and {dim2}")
-    left, right = (shape[a], shape[b] - offset) if offset >= 0 else (shape[a] + offset, shape[b])
+    left, right = (shape[a] + offset, shape[b]) if less(offset, 0) else (shape[a], shape[b] - offset)
     length = right if less(right, left) else left
-    return a, b, 0 if type(length) is int and length < 0 else length
+    return a, b, 0 if less(length, 0) else length
 
 
 def _meta_diagonal(x: TensorMeta, *, offset: int, dim1: int, dim2: int) -> TensorMeta:

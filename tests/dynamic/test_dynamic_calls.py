@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from quern.capture.frontends.torch.size_formulas import Asked, formula, strides  # noqa: E402
+from quern.capture.frontends.size_formulas import Asked, formula, strides  # noqa: E402
 from quern.inductor.sizes import evaluator  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
@@ -141,6 +141,27 @@ def test_two_symbols():
                 agree(found, wanted)
     assert counter.frame_count <= 2
     quern.reset()
+
+
+CELLS = {
+    "gru_cell": (lambda x, h, a, b, c, d: torch.gru_cell(x, h, a, b, c, d), 3),
+    "lstm_cell": (lambda x, h, a, b, c, d: torch.lstm_cell(x, (h, h), a, b, c, d)[0], 4),
+    "rnn_tanh_cell": (lambda x, h, a, b, c, d: torch.rnn_tanh_cell(x, h, a, b, c, d), 1),
+    "gru": (lambda x, h, a, b, c, d: torch.gru(x[None], h[None], [a, b, c, d], True, 1, 0.0, False, False, False)[0], 3),
+    "lstm": (lambda x, h, a, b, c, d: torch.lstm(x[None], (h[None], h[None]), [a, b, c, d], True, 1, 0.0, False, False, False)[0], 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("name", CELLS)
+def test_kernels_that_take_sizes_as_they_are_get_none_that_do_not_fit(name, dynamic):
+    """They would read beyond their weights."""
+    cell, gates = CELLS[name]
+    fast = quern.compile(lambda *args: cell(*args), dynamic=dynamic)
+    for hidden, batch in ((5, 2), (6, 2), (8, 2), (8, 3), (8, 4), (8, 5)):
+        n = gates * hidden
+        args = [torch.rand(s) for s in ((batch, 3), (batch, hidden), (n, 3), (n, hidden), (n,), (n,))]
+        torch.testing.assert_close(fast(*args), cell(*args))
 
 
 def test_sizes_that_would_be_below_zero_are_not_asked_about():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy_compiled import agree, check, compiled
+from quern.capture.frontends.numpy import table_ops
 
+import quern
 from quern.errors import Unsupported
 
 R = np.random.default_rng(5)
@@ -50,10 +52,83 @@ def test_one_graph_with_numpys_results(name):
     agree(function, *args, backend="inductor", rtol=1e-9)
 
 
-def test_other_sizes_are_other_graphs():
-    fast = compiled(lambda v: np.convolve(v, np.ones(3) / 3, mode="valid") + np.insert(v, 0, 1.0)[:1], "inductor")
-    for n in (9, 10, 12):
-        check(fast, fast.fn, R.standard_normal(n))
+LENGTHS = {
+    "convolve": lambda v: np.convolve(v, np.ones(3) / 3, mode="valid") + np.insert(v, 0, 1.0)[2:-1],
+    "correlate": lambda v: np.correlate(v, v, "full") * 2,
+    "factors": lambda v: np.linalg.svd(np.outer(v, v) + np.eye(len(v)))[1],
+    "rows of factors": lambda v: np.linalg.qr(np.stack([v, v * v, np.ones(len(v))], 1)),
+    "fits": lambda v: np.polyfit(np.arange(len(v)), v, 2),
+    "histograms": lambda v: np.histogram(v, 4),
+    "parts": lambda v: (np.delete(v, 2), np.ediff1d(v), np.resize(v, (3, 4)), np.block([[v, v], [v, v]])),
+    "orders": lambda v: (np.lexsort((v, v)), np.fft.fftshift(v)),
+    "bits": lambda v: np.packbits(v > 0),
+    "windows": lambda v: (v * np.hanning(len(v)), v * np.hamming(v.size), v * np.kaiser(len(v), 3.0)),
+    "frequencies": lambda v: (v * np.fft.fftfreq(len(v)), np.fft.rfftfreq(len(v), 0.5)),
+    "spaces": lambda v: (v * np.linspace(0, 1, len(v)), v * np.logspace(0, 1, len(v)), v * np.geomspace(1, 9, len(v))),
+    "triangles": lambda v: np.outer(v, v)[np.tril_indices(len(v))],
+    "the diagonal": lambda v: (x := np.outer(v, v), np.fill_diagonal(x, 1.0))[0],
+    "backwards": lambda v: (v[::-1] * 2, v[::-2] * 2, v[::-3] + 1),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_the_second_length_is_the_last_compilation(name):
+    fast = compiled(LENGTHS[name], "inductor")
+    for n in (12, 15, 22, 37, 9):
+        check(fast, fast.fn, np.random.default_rng(n).standard_normal(n))
+        assert len(fast.recompiles) <= 1
+    assert not fast.breaks
+
+
+NUMBERS = {
+    "convolve": (lambda v, k: np.convolve(v, np.ones(k) / k), (2, 3, 4, 6)),
+    "places": (lambda v, k: (np.insert(v, k, 1.0), np.delete(v, k), np.partition(v, k)[:2].sum()), (2, 3, 4, 6)),
+    "roll": (lambda v, k: np.roll(v, k) * 2, (2, 3, 5, 8)),
+    "roll backwards": (lambda v, k: np.roll(v, -k) * 2, (2, 3, 5, 8)),
+    "repeat": (lambda v, k: np.repeat(v, k) * 2, (2, 3, 5, 4)),
+    "pad": (lambda v, k: (np.pad(v, k), np.pad(v, (k, 2 * k)), np.pad(v, k, mode="edge")), (2, 3, 5, 4)),
+    "spaces": (lambda v, k: (np.linspace(0, 1, k) * 2, np.logspace(0, 1, k)), (2, 3, 5, 4)),
+    "windows": (lambda v, k: (np.hanning(k), np.blackman(k), np.bartlett(k)), (4, 5, 7, 6)),
+    "decimals": (lambda v, k: np.round(v, k) * 2, (2, 3, 4, 5)),
+    "degrees of freedom": (lambda v, k: np.var(v, ddof=k), (2, 3, 4, 5)),
+    "bins": (lambda v, k: np.histogram(v, k), (2, 3, 5, 4)),
+    "degrees": (lambda v, k: np.vander(v, k) * 2, (2, 3, 5, 4)),
+    "transforms": (lambda v, k: np.fft.fft(v, k), (20, 30, 40, 50)),
+    "the last": (lambda v, k: (v[-k:] * 2, v[-k] + 1, v[:-k].sum()), (2, 3, 5, 4)),
+    "from a negative number": (lambda v, k: (v[k:] * 2, v[k] + 1, np.roll(v, k) * 1), (-2, -3, -5, -4)),
+    "steps": (lambda v, k: v[::k] * 2, (2, 3, 5, 4)),
+    "diagonals": (lambda v, k: np.diagonal(np.outer(v, v), k) * 2, (2, 3, 5, 4)),
+    "quantiles": (lambda v, q: (np.quantile(v, q), np.percentile(v, 100 * q)), (0.1, 0.2, 0.7, 0.5)),
+    "spacing": (lambda v, h: np.gradient(v, h), (0.1, 0.2, 0.7, 0.5)),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_the_second_number_is_the_last_compilation(name):
+    function, numbers = NUMBERS[name]
+    fast = compiled(function, "inductor")
+    for k in numbers:
+        check(fast, function, V, k)
+        assert len(fast.recompiles) <= 1
+    assert not fast.breaks
+
+
+def test_a_size_beyond_what_was_seen_is_found_out():
+    """A quarter turn is one of four: each has a version, however far the number goes."""
+    fast = compiled(lambda x, k: np.rot90(x, k) * 2, "inductor")
+    for k in range(2, 30):
+        check(fast, fast.fn, X, k)
+    assert len(fast.recompiles) <= 5
+
+
+def test_sizes_that_differ_from_the_formula_are_refused(monkeypatch):
+    """What a graph foresaw of a result is looked at when it runs."""
+    fast = compiled(lambda v: np.resize(v, (len(v) + 1,)) * 2, "inductor")
+    for n in (5, 6, 7):
+        check(fast, fast.fn, np.arange(float(n)))
+    monkeypatch.setitem(table_ops._externs, "numpy:resize", lambda v, shape: v)
+    with pytest.raises(quern.errors.InternalError, match="numpy.resize gave float64 of shape"):
+        fast(np.arange(8.0))
 
 
 @pytest.mark.parametrize("function", [

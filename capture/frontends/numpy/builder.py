@@ -69,7 +69,7 @@ class ArrayBuilder:
         meta = row.meta(*[None if n is None else n.meta for n in nodes], **full)
         if strides == "C":
             strides = layout.c_strides(meta.shape)
-        if strides is not None and not same_layout(meta, strides):
+        if strides is not None and meta.stride != tuple(strides):
             meta = replace(meta, stride=tuple(strides))
         return self.builder.append(row, nodes, full, meta)
 
@@ -110,17 +110,21 @@ class ArrayBuilder:
         kwargs: Mapping[str, Any] | None = None,
         scalar: bool | None = None,
         below: Dim | None = None,
+        checked: bool = False,
     ) -> Array:
         """A fresh array from a NumPy function called as it is: `args` is the call, `Input(i)` standing for arrays[i].
 
         The runtime makes results of calls row-major; `strides` are those that NumPy would have given the array.
         below: the function sees to it that its results are integers from 0 to below - 1
+        checked: whether the result's shape and dtype are looked at when the graph runs
         """
         meta = self.meta(shape, dtype)
         ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
         attrs: dict[str, Any] = {"ref": ref, "raises": True, "library": "numpy"}
         if below is not None:
             attrs["below"] = below
+        if checked:
+            attrs.update(shapes=(meta.shape,), dtypes=(meta.dtype,))
         node = self.builder.append(self.builder.ops["extern"], [self.node(a) for a in arrays], attrs, meta)
         if strides is not None and not same_layout(meta, strides):
             node = self.emit("restride", node, stride=tuple(strides))
@@ -133,11 +137,14 @@ class ArrayBuilder:
         args: Sequence[Any],
         metas: Sequence[TensorMeta],
         kwargs: Mapping[str, Any] | None = None,
+        checked: bool = False,
     ) -> tuple[Array, ...]:
         """As `extern`, for a function with several results. `metas` have the strides that NumPy would have given them."""
         ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
         row = self.builder.ops["extern"]
-        attrs = {"ref": ref, "raises": True, "library": "numpy"}
+        attrs: dict[str, Any] = {"ref": ref, "raises": True, "library": "numpy"}
+        if checked:
+            attrs.update(shapes=tuple(m.shape for m in metas), dtypes=tuple(m.dtype for m in metas))
         given = tuple(replace(m, stride=layout.c_strides(m.shape)) for m in metas)
         node = self.builder.append(row, [self.node(a) for a in arrays], attrs, given)  # type: ignore[arg-type]
         parts = [self.builder.call("getitem", node, index=i) for i in range(len(metas))]

@@ -20,6 +20,8 @@ _FLOAT64 = np.dtype(np.float64)
 
 def element_type(dtype: Any, default: Any = np.float64) -> np.dtype:
     """A dtype argument. Raises TypeError as np.dtype does."""
+    if isinstance(dtype, np.ndarray):
+        raise TypeError("Cannot construct a dtype from an array")
     return np.dtype(default if dtype is None else dtype)
 
 
@@ -110,11 +112,22 @@ def arange(b: ArrayBuilder, *args: Any, dtype: Any = None, device: Any = None, l
     if any(layout.is_size(v) for v in (start, stop, step)):
         if not all(layout.is_size(v) or isinstance(v, int) for v in (start, stop, step)):
             raise unsupported("np.arange of a dynamic size with floats")
+        if layout.less(stop, start) if layout.less(0, step) else layout.less(start, stop):
+            stop = start  # there is nothing between
         whole = b.call("arange", scalar=False, start=start, end=stop, step=step, dtype=b.dtype(_INT64))
         return b.cast(whole, element_type(dtype, _INT64))
-    kind = np.result_type(start, stop, step) if dtype is None else np.dtype(dtype)
+    if not all(isinstance(v, (int, float, np.number)) for v in (start, stop, step)):
+        raise unsupported("np.arange of what are no numbers")
+    # NumPy begins with its own int, so that narrow scalars make no narrow arrays
+    kind = (
+        np.result_type(_INT64, *(np.asarray(v).dtype for v in (start, stop, step)))
+        if dtype is None
+        else np.dtype(dtype)
+    )
     count = max(0, math.ceil((stop - start) / step))
-    if kind.kind not in "iuf" or not all(isinstance(v, (int, float, np.number)) for v in (start, stop, step)):
+    if (
+        kind.kind not in "iuf" or type(start) is float and start == 0 > math.copysign(1, start)
+    ):  # from a negative zero on
         ramp: Any = np.arange
         return b.constant(ramp(start, stop, step, dtype))
     positions = b.call("arange", scalar=False, start=0, end=count, step=1, dtype=b.dtype(_INT64))
@@ -131,12 +144,14 @@ def arange(b: ArrayBuilder, *args: Any, dtype: Any = None, device: Any = None, l
 
 def _range_arguments(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:
     values = dict(zip(("start", "stop", "step") if len(args) > 1 else ("stop",), args)) | named
-    if len(args) > 3 or set(values) - {"start", "stop", "step"} or ("stop" not in values and "start" not in values):
+    if len(args) > 3 or set(values) - {"start", "stop", "step"} or values.get("stop", values.get("start")) is None:
         raise unsupported("np.arange with these arguments")
-    if "stop" not in values or values["stop"] is None:
+    if values.get("stop") is None:
         values["stop"] = values.pop("start")
+    if values.get("start", 0) is None:
+        raise unsupported("np.arange from None")
     step = values.get("step")
-    return values.get("start") or 0, values["stop"], 1 if step is None else step
+    return values.get("start", 0), values["stop"], 1 if step is None else step
 
 
 def linspace(b: ArrayBuilder, start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retstep: bool = False,

@@ -1,26 +1,22 @@
-"""NumPy functions whose results depend on their arguments' values in the numbers only: shape, dtype and layout do not.
+"""NumPy functions whose results depend on their arrays' numbers in the numbers only: shape, dtype and layout do not.
 
-What such a function gives is found by calling it on arrays of the same kind that hold harmless numbers. The call itself
-goes into the graph as it stands. Functions are listed here by name; a function whose result's shape, dtype or class
-depends on the numbers (`np.unique`, `np.roots`, `np.linalg.eig`) must not be.
+What such a function gives is found by calling it (see `by_example`). Functions are listed here by name; a function whose
+result's shape, dtype or class depends on the numbers (`np.unique`, `np.roots`, `np.linalg.eig`) must not be.
 """
 
 from __future__ import annotations
 
 import sys
 import types
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ....errors import Unsupported
-from ....inductor.graph import Input, Number
-from ....inductor.lower import is_dense
-from . import layout
-from .arrays import Array, Masked, any_array, unsupported
+from .arrays import Masked, any_array, unsupported
 from .builder import ArrayBuilder
+from .by_example import call_by_example, name_of
 from .ufuncs import target_of
 
 #: the class of np.r_ and np.c_
@@ -38,10 +34,11 @@ _LINALG = (
     "eigvalsh cholesky qr trace outer cross matmul tensordot vecdot matrix_power"
 )
 _FFT = "fft ifft rfft irfft fft2 ifft2 fftn ifftn rfft2 irfft2 rfftn irfftn hfft ihfft fftshift ifftshift"
+#: makers of arrays of a size
+_MAKERS = "hanning hamming blackman bartlett kaiser tril_indices triu_indices diag_indices fft.fftfreq fft.rfftfreq"
 _KNOWN = (
-    "hanning hamming blackman bartlett kaiser tril_indices triu_indices diag_indices mask_indices unravel_index "
-    "ravel_multi_index roots poly polymul polydiv unique union1d intersect1d setdiff1d flatnonzero nonzero argwhere "
-    "fft.fftfreq fft.rfftfreq bincount logspace geomspace linspace diagflat cumsum cumprod"
+    "mask_indices unravel_index ravel_multi_index roots poly polymul polydiv unique union1d intersect1d setdiff1d flatnonzero "
+    "nonzero argwhere bincount diagflat cumsum cumprod"
 )
 
 
@@ -58,7 +55,7 @@ def _found(names: str, prefix: str = "") -> dict[Callable[..., Any], str]:
 
 #: function -> where a graph finds it
 BY_EXAMPLE: dict[Callable[..., Any], str] = {
-    **_found(" ".join((_ELEMENTWISE, _ORDER, _PARTS, _NUMBERS))),
+    **_found(" ".join((_ELEMENTWISE, _ORDER, _PARTS, _NUMBERS, _MAKERS))),
     **_found(_LINALG, "linalg."),
     **_found(_FFT, "fft."),
 }
@@ -110,10 +107,9 @@ def target_of_call(function: Any) -> str | None:
     return target_by_example(function)
 
 
-def call_by_example(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """`function(*args, **kwargs)` as one node. Raises Unsupported where an argument's size or kind is not known."""
+def by_example(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """`function(*args, **kwargs)` as one node. Raises Unsupported where what it gives depends on the data."""
     target = target_of_call(function)
-    name = _name(target or "")
     lone_where = function is np.where and len(args) + len(kwargs) != 3
     given = [v for k, v in kwargs.items() if k in ("out", "full", "cov")]
     if (
@@ -122,44 +118,11 @@ def call_by_example(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs:
         or any(v is not None and v is not False for v in given)
         or _named_bins(function, args, kwargs)
     ):
-        raise unsupported(f"{name} with these arguments", why="what it gives depends on the data")
+        raise unsupported(f"{name_of(target or '')} with these arguments", why="what it gives depends on the data")
     if function in _ONE_ARRAY and any_array([*args[1:], *kwargs.values()]):
-        raise unsupported(f"{name} with computed arguments", why="the result's size depends on the data")
+        raise unsupported(f"{name_of(target)} with computed arguments", why="the result's size depends on the data")
     free = function in _ANY_ARRAY or isinstance(function, np.ufunc) or isinstance(_owner(function), np.ufunc)
-    arrays: list[Array] = []
-
-    def symbolic(value: Any) -> Any:
-        """The argument as the graph holds it."""
-        if isinstance(value, Array):
-            if value.number is not None:
-                raise unsupported("a computed Python number in a NumPy call")
-            if not free and not value.ndim and value.kind in "biu":
-                raise unsupported(f"{name} with a computed whole number", why="the result's size may depend on it")
-            arrays.append(value)
-            return (Number if value.scalar else Input)(len(arrays) - 1)
-        if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
-            return type(value)(map(symbolic, value))
-        if value is None or isinstance(value, (bool, int, float, complex, str)):
-            return value
-        if layout.is_size(value):
-            return b.static(value)
-        if isinstance(value, slice):
-            return slice(*map(symbolic, (value.start, value.stop, value.step)))
-        if isinstance(value, (np.generic, np.ndarray)) and value.dtype.kind in "biufc":
-            return symbolic(b.lift(value))
-        if isinstance(value, (np.dtype, type)):
-            return np.dtype(value).name
-        raise unsupported(f"a NumPy call with an argument of type {type(value).__name__}")
-
-    template = [symbolic(a) for a in args]
-    named = {k: symbolic(v) for k, v in kwargs.items()}
-    examples = [_example(b, a) for a in arrays]
-    with warnings.catch_warnings(record=True) as said, np.errstate(all="ignore"):
-        warnings.simplefilter("always")
-        result = function(*_filled(template, examples), **_filled(named, examples))
-    if said and function not in _TELLING:  # of kinds or sizes, for the numbers are harmless
-        raise unsupported(f"{name} with these arguments", why=f"NumPy warns: {said[0].message}", code="numpy-warning")
-    return _emit(b, target, arrays, template, named, result, examples)
+    return call_by_example(b, function, target, args, kwargs, free=free, quiet=function in _TELLING)
 
 
 def _named_bins(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
@@ -169,74 +132,6 @@ def _named_bins(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     )
 
 
-def _filled(value: Any, examples: Sequence[Any]) -> Any:
-    if isinstance(value, (Input, Number)):
-        return examples[value.index]
-    if isinstance(value, dict):
-        return {k: _filled(v, examples) for k, v in value.items()}
-    if isinstance(value, slice):
-        return slice(*(_filled(v, examples) for v in (value.start, value.stop, value.step)))
-    return type(value)(_filled(v, examples) for v in value) if isinstance(value, (list, tuple)) else value
-
-
-def _example(b: ArrayBuilder, a: Array) -> Any:
-    """An array of the same shape, dtype and layout, or a scalar: ones, and on the diagonal of a matrix larger numbers."""
-    shape = tuple(b.static(s) for s in a.shape)
-    strides = tuple(b.static(s) for s in a.strides)
-    low = sum((n - 1) * s for n, s in zip(shape, strides) if s < 0)
-    high = sum((n - 1) * s for n, s in zip(shape, strides) if s > 0)
-    memory = np.zeros(high - low + 1 if 0 not in shape else 1, a.dtype)
-    start = -low * a.dtype.itemsize if 0 not in shape else 0
-    made = np.ndarray(shape, a.dtype, memory, start, tuple(s * a.dtype.itemsize for s in strides))
-    made[...] = 1
-    if len(shape) >= 2 and shape[-1] == shape[-2] and a.kind in "fc":
-        made[..., range(shape[-1]), range(shape[-1])] = shape[-1] + 1
-    return made[()] if a.scalar else made
-
-
-def _owner_of(value: Any) -> Any:
-    """The array whose memory it is: what has no elements shares no address."""
-    while (base := getattr(value, "base", None)) is not None:
-        value = base
-    return value
-
-
-def _name(target: str) -> str:
-    return f"np.{target.partition(':')[2]}"
-
-
-def _emit(b: ArrayBuilder, target: str, arrays: list[Array], template: list[Any], named: dict[str, Any], result: Any,
-          examples: Sequence[Any]) -> Any:  # fmt: skip
-    several = isinstance(result, (tuple, list))
-    parts = list(result) if several else [result]
-    if not parts or not all(isinstance(p, (np.ndarray, np.generic)) and p.dtype.kind in "biufc" for p in parts):
-        raise unsupported(f"{_name(target)} with these arguments", why="it gives no arrays of numbers")
-    if any(_owner_of(p) is _owner_of(e) or np.may_share_memory(p, e) for p in parts for e in examples):
-        raise unsupported(f"{_name(target)} with these arguments", why="its result is a view")
-    strides = [tuple(s // p.itemsize for s in p.strides) for p in map(np.asarray, parts)]
-    if not all(is_dense(p.shape, stride) for p, stride in zip(parts, strides)):
-        raise unsupported(f"{_name(target)} with these arguments", why="its result is a part of a larger array")
-    scalars = [isinstance(p, np.generic) for p in parts]
-    if not several:
-        return b.extern(
-            target,
-            arrays,
-            template,
-            parts[0].shape,
-            parts[0].dtype,
-            strides=strides[0],
-            kwargs=named,
-            scalar=scalars[0],
-        )
-    metas = [b.meta(p.shape, p.dtype, stride) for p, stride in zip(parts, strides)]
-    made = b.extern_several(target, arrays, template, metas, named)
-    for array, scalar in zip(made, scalars):
-        array.scalar = scalar
-    if hasattr(result, "_fields"):
-        return type(result)(*made)
-    return type(result)(made)
-
-
 def or_by_example(b: ArrayBuilder, function: Any, handler: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """By the function's handler; what that refuses, by example where that is possible."""
     if handler is None:
@@ -244,14 +139,14 @@ def or_by_example(b: ArrayBuilder, function: Any, handler: Any, args: Sequence[A
             name = getattr(function, "__name__", str(function))
             raise unsupported(f"np.{name} of an array", why="what it gives depends on the array's elements",
                               rewrite="call it outside of the compiled function, or pass its result in")  # fmt: skip
-        return call_by_example(b, function, args, kwargs)
+        return by_example(b, function, args, kwargs)
     try:
         return handler(b, *args, **kwargs)
     except Unsupported as refusal:
         if refusal.code == "numpy-warning" or _chosen((args, list(kwargs.values()))):
             raise
         try:
-            return call_by_example(b, function, args, kwargs)
+            return by_example(b, function, args, kwargs)
         except Unsupported:
             raise refusal from None
 

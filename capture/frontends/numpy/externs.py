@@ -259,7 +259,7 @@ def _transform(name: str, axes: int, kind: str) -> Callable[..., Any]:
         d = x.ndim - 1 if axis is None else wrap_axis(axis, x.ndim)
         shape = list(x.shape)
         if n is not None:
-            shape[d] = operator.index(n)
+            shape[d] = n if layout.is_size(n) else operator.index(n)
         elif kind == "back":
             shape[d] = 2 * (shape[d] - 1)
         if kind == "real":

@@ -16,11 +16,12 @@ import numpy as np
 from ....inductor.bounds import is_below
 from ....inductor.dtypes import float64
 from ....inductor.graph import Dim, Input, Node, TensorMeta
+from ....inductor.ops.dims import less, plain
 from ....inductor.ops.indexing import index_layout
 from ....inductor.ops.promotion import broadcast_shapes
 from ...values.overlap import Overlap, overlap
 from . import layout
-from .arrays import Array, Masked, any_array, known_number, same_layout, same_mask, unsupported
+from .arrays import Array, Masked, any_array, known_number, same_mask, unsupported
 from .builder import ArrayBuilder
 from .shaping import moveaxis, ravel, wrap_axis
 from .ufuncs import is_weak, operand
@@ -32,14 +33,27 @@ _BOOL, _INT64 = np.dtype(bool), np.dtype(np.int64)
 
 
 def _items(key: Any) -> list[Any]:
-    """A key as a list of its parts; lists and NumPy arrays as arrays of positions."""
+    """A key as a list of its parts; lists, tuples inside and NumPy arrays as arrays of positions. Raises IndexError for what is no
+    index, Unsupported for sequences that hold arrays.
+    """
     parts = list(key) if isinstance(key, tuple) else [key]
-    return [np.asarray(p) if isinstance(p, (list, np.ndarray)) and not _holds_array(p) else p for p in parts]
+    for i, p in enumerate(parts):
+        if isinstance(p, (list, tuple)):
+            if _holds_array(p):
+                raise unsupported("an index that is a sequence of computed numbers", rewrite="index with an array")
+            parts[i] = p = np.asarray(p)
+        if not (
+            p is None or p is Ellipsis or isinstance(p, slice) or _is_integer(p) or _is_positions(p) or _is_mask(p)
+        ):
+            raise IndexError("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays "
+                             "are valid indices")  # fmt: skip
+    return parts
 
 
 def _holds_array(value: Any) -> bool:
-    return isinstance(value, list) and any(
-        isinstance(v, (Array, list)) and (isinstance(v, Array) or _holds_array(v)) for v in value
+    """Whether a sequence holds what is known when the graph runs: arrays and sizes."""
+    return isinstance(value, (list, tuple)) and any(
+        isinstance(v, Array) or layout.is_size(v) or _holds_array(v) for v in value
     )
 
 
@@ -49,8 +63,6 @@ def _is_mask(part: Any) -> bool:
 
 def _is_positions(part: Any) -> bool:
     """An integer array of at least no axes that is not a known integer."""
-    if isinstance(part, list):
-        return True
     return isinstance(part, (Array, np.ndarray)) and part.dtype != _BOOL
 
 
@@ -108,24 +120,22 @@ def _slice(b: ArrayBuilder, x: Array, axis: int, part: slice) -> Array:
     if step == 0:
         raise ValueError("slice step cannot be zero")
     size = x.shape[axis]
-    if layout.is_size(step):
-        raise unsupported("a slice whose step is not known during capture")
-    if step > 0:
+    if less(0, step):
         if start is None and stop is None and step == 1:
             return x
-        if isinstance(size, int) and not any(map(layout.is_size, (start, stop))):
+        if not any(map(layout.is_size, (start, stop, step, size))):
             start, stop, _ = slice(start, stop, step).indices(size)
             stop = max(start, stop)
         return b.view(x, "slice", dim=axis, start=start, end=stop, step=step)
     # backward: the same elements forward, then flipped
-    if isinstance(size, int) and not any(map(layout.is_size, (start, stop))):
+    if not any(map(layout.is_size, (start, stop, step, size))):
         positions = range(*slice(start, stop, step).indices(size))
         first, last = (positions[-1], positions[0] + 1) if positions else (0, 0)
         whole = len(positions) == size
-    elif start is None and stop is None and step == -1:
-        whole = True
+    elif start is None and stop is None:
+        whole, first, last = step == -1, plain((size - 1) % -step), size
     else:
-        raise unsupported("a backward slice with bounds or a step, along an axis whose size is dynamic")
+        raise unsupported("a backward slice with bounds, along an axis whose size is dynamic")
     forward = x if whole else b.view(x, "slice", dim=axis, start=first, end=last, step=-step)
     return b.view(forward, "flip", dims=(axis,))
 
@@ -147,13 +157,11 @@ def getitem(b: ArrayBuilder, x: Array, key: Any) -> Any:
     parts = _expanded(parts, x.ndim)
     if any(_is_positions(p) for p in parts):
         view, indices = _advanced(b, x, parts)
-        node = b.emit("index", b.node(view), *indices, strides="C")
+        strides = _advanced_strides(view, indices)
+        node = b.emit("index", b.node(view), *indices, strides=strides)
         if node.shape and all(isinstance(p, Array) and p.scalar for p in parts if _is_positions(p)):
             raise unsupported("a part of an array at a position that is a computed number", why="it is a view at a place that depends on the data",
                               rewrite="index with an array (`x[[i]]`) to get a copy", code="data-dependent-scalar")  # fmt: skip
-        strides = _advanced_strides(view, indices)
-        if not same_layout(node.meta, strides):
-            node = b.emit("restride", node, stride=strides)
         return b.call_node(node)
     if x.scalar and not parts and not _identity_items(key):
         return b.snapshot(x)
@@ -224,7 +232,7 @@ def _advanced_strides(view: Array, indices: Sequence[Node | None]) -> tuple[Dim,
     if not rest:
         return layout.elementwise_strides(given, shape)
     kept = tuple(view.shape[d] for d in rest)
-    order = layout.axis_order([(kept, tuple(view.strides[d] for d in rest))], len(rest), repeated_first=True)
+    order = layout.axis_order([(kept, tuple(view.strides[d] for d in rest))], len(rest), repeated_first=True, ones=True)
     lead = len(shape)
     fastest_first = [*(lead + a for a in order), *range(lead - 1, -1, -1)]
     strides = layout.ordered_strides((*shape, *kept), fastest_first)
@@ -364,8 +372,7 @@ def fill_diagonal(b: ArrayBuilder, a: Any, val: Any, wrap: bool = False) -> None
         or isinstance(val, (list, tuple))
     ):
         raise unsupported("np.fill_diagonal of anything but a matrix, or with several values")
-    along = np.arange(min(b.static(s) for s in a.shape))
-    setitem(b, a, (along, along), val)
+    b.write(b.view(a, "diagonal", offset=0, dim1=0, dim2=1).made_by("einsum"), _value(b, val, a.dtype))
 
 
 def _value(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:

@@ -57,13 +57,16 @@ def _magnitude(stride: Dim) -> Dim:
     return -stride if stride.is_negative else stride  # type: ignore[union-attr]
 
 
-def axis_order(operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int, repeated_first: bool = False) -> list[int]:
+def axis_order(
+    operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int, repeated_first: bool = False, ones: bool = False
+) -> list[int]:
     """Axes from the fastest to the slowest, as the operands (shape, strides) suggest. Missing and size-1 axes abstain.
 
     repeated_first: axes along which an operand repeats its elements (stride 0) are the fastest, as where arrays are copied;
     else they abstain too
+    ones: axes of size 1 do not abstain
     """
-    table = _steps(operands, ndim, repeated_first)
+    table = _steps(operands, ndim, repeated_first, ones)
     return _inserted(range(ndim - 1, -1, -1), lambda axis, other: _faster(table[axis], table[other]))
 
 
@@ -75,12 +78,14 @@ def joined_order(operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int) -> 
     return _inserted(range(ndim), lambda axis, other: _faster(table[other], table[axis]))[::-1]
 
 
-def _steps(operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int, repeated_first: bool) -> list[list[Dim | None]]:
+def _steps(
+    operands: Sequence[tuple[Shape, Sequence[Dim]]], ndim: int, repeated_first: bool, ones: bool = False
+) -> list[list[Dim | None]]:
     """For each axis what each operand steps over along it; None where it abstains."""
 
     def step(shape: Shape, strides: Sequence[Dim], axis: int) -> Dim | None:
         own = axis - (ndim - len(shape))
-        if own < 0 or is_one(shape[own]) or (is_zero(strides[own]) and not repeated_first):
+        if own < 0 or (is_one(shape[own]) and not ones) or (is_zero(strides[own]) and not repeated_first):
             return None
         return _magnitude(strides[own])
 
@@ -141,10 +146,9 @@ def stacked_strides(operands: Sequence[tuple[Shape, Sequence[Dim]]], stack: int,
 
 
 def reduced_strides(shape: Shape, strides: Sequence[Dim], axes: Sequence[int], keepdims: bool) -> tuple[Dim, ...]:
-    """Strides of a new reduction of an array over `axes`: the remaining axes keep their order."""
-    order = [a for a in axis_order([(shape, strides)], len(shape)) if a not in axes]
+    """Strides of a new reduction of an array over `axes`: all axes keep their order, those of size 1 too."""
     sizes = [1 if a in axes else s for a, s in enumerate(shape)]
-    full = ordered_strides(sizes, [*order, *axes])
+    full = ordered_strides(sizes, axis_order([(shape, strides)], len(shape)))
     return full if keepdims else tuple(s for a, s in enumerate(full) if a not in axes)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import Unsupported
-from . import creation, examples, externs, indexing, linalg, prefixes, reductions, selection, shaping
+from . import creation, examples, externs, indexing, linalg, options, prefixes, reductions, selection, shaping
 from .arrays import Array, Masked, any_array, unsupported
 from .builder import ArrayBuilder, Maker
 from .layout import is_size
@@ -449,6 +449,8 @@ def is_known(function: Any) -> bool:
 def call(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`function(*args, **kwargs)`. Raises Unsupported for what graphs do not know, and the function's own errors."""
     found = handler(function)
+    if found is not None:
+        options.check(found, args, kwargs)
     if any_array([args, kwargs]) or _has_size([args, kwargs]):
         return examples.or_by_example(b, function, found, args, kwargs)
     if function in MAKERS or function in QUERIES:
@@ -475,7 +477,7 @@ def at_once(b: ArrayBuilder, function: Any, args: Sequence[Any], kwargs: Mapping
         make: Any = type(result)
         return make(*parts) if hasattr(result, "_fields") else make(parts)
     if isinstance(result, np.ndarray) and result.size > _LARGE and examples.target_by_example(function) is not None:
-        return examples.call_by_example(b, function, args, kwargs)
+        return examples.by_example(b, function, args, kwargs)
     return b.constant(result) if isinstance(result, np.ndarray) else result
 
 

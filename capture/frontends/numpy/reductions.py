@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ....inductor.graph import Input
+from ....inductor.graph import Input, Number
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, Masked, unsupported
+from .arrays import Array, Masked, any_array, unsupported
 from .builder import ArrayBuilder
 from .shaping import moveaxis, swapaxes, wrap_axis
 from .ufuncs import call_ufunc
@@ -31,7 +31,9 @@ def wrap_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """Axes as given by `axis=`: None for all, an int or several."""
     if axis is None:
         return tuple(range(ndim))
-    if not isinstance(axis, (tuple, list)):
+    if isinstance(axis, list):
+        raise TypeError("'list' object cannot be interpreted as an integer")
+    if not isinstance(axis, tuple):
         return () if ndim == 0 and operator.index(axis) in (0, -1) else (wrap_axis(axis, ndim),)
     axes = tuple(wrap_axis(a, ndim) for a in axis)
     if len(set(axes)) != len(axes):
@@ -316,7 +318,6 @@ def _variance(b: ArrayBuilder, a: Any, axis: Any, dtype: Any, ddof: Any, keepdim
     x = b.lift(a)
     if isinstance(ddof, Array):
         raise unsupported("a variance whose ddof= is computed")
-    ddof = b.static(ddof) if layout.is_size(ddof) else ddof
     if x.kind == "c":
         raise unsupported("the variance of complex numbers")
     _check_axis(x, axis, "var")
@@ -491,7 +492,8 @@ def _order_statistic(name: str, *, quantiles: bool, leaves_nan: bool) -> Callabl
         rest = args[1:] if quantiles else args
         if rest:
             axis, rest = rest[0], rest[1:]
-        if rest or (kwargs and set(kwargs) != {"method"}) or any(isinstance(v, Array) for v in args):
+        changing = quantiles and isinstance(args[0], Array) and args[0].number is float
+        if rest or (kwargs and set(kwargs) != {"method"}) or any_array(args[changing:]):
             raise unsupported(f"np.{name} with these arguments")
         x = b.lift(a)
         _check_axis(x, axis, name)
@@ -502,10 +504,10 @@ def _order_statistic(name: str, *, quantiles: bool, leaves_nan: bool) -> Callabl
         shape = [1 if d in axes else s for d, s in enumerate(x.shape) if keepdims or d not in axes]
         call: list[Any] = [Input(0)]
         if quantiles:
-            q = np.asarray(args[0])
+            q = np.asarray(0.5 if changing else args[0])
             dtype = np.result_type(dtype, 0.5) if q.ndim == 0 or x.kind in "biu" else np.result_type(dtype, q.dtype)
             shape = [*q.shape, *shape]
-            call.append(q.tolist())
+            call.append(Number(1) if changing else q.tolist())
         named = {"axis": None if axis is None else tuple(axes), "keepdims": bool(keepdims), **kwargs}
         if "f" != x.kind and x.kind not in "biu":
             raise unsupported(f"np.{name} of {x.dtype}")
@@ -529,7 +531,14 @@ def _order_statistic(name: str, *, quantiles: bool, leaves_nan: bool) -> Callabl
             rest, ndim = layout.c_strides([*shape[q.ndim :], *shape[: q.ndim]]), len(shape) - q.ndim
             strides = (*rest[ndim:], *rest[:ndim])
         target = "quern.capture.frontends.numpy.checks:contiguous_" + name
-        return b.into(out, b.extern(target, [x], call, shape, dtype, strides=strides, kwargs=named), "no")
+        if keepdims and out is None and x.ndim:  # NumPy puts new axes into the result
+            given = apply(b, a, *args, axis=axis, overwrite_input=overwrite_input, **kwargs)
+            for d in sorted(axes):
+                given = b.view(given, "unsqueeze", dim=d + (q.ndim if quantiles else 0))
+            return given
+        return b.into(
+            out, b.extern(target, [x, *args[:changing]], call, shape, dtype, strides=strides, kwargs=named), "no"
+        )
 
     return apply
 

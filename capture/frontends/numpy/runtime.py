@@ -34,7 +34,10 @@ _KINDS = {name: layout.numpy_dtype(dtype) for name, dtype in ALL.items() if name
 
 @functools.lru_cache(4096)
 def _is_row_major(shape: tuple[int, ...], stride: tuple[int, ...]) -> bool:
-    return layout.is_c_contiguous(shape, stride)
+    """Whether these are the strides that NumPy gives a new array; those of axes of size 1 may be others. Those of an array without
+    elements are NumPy's.
+    """
+    return 0 in shape or stride == layout.c_strides(shape)
 
 
 class NumpyRuntime:

@@ -12,7 +12,7 @@ from ....inductor.graph import Input
 from ....inductor.ops.dims import less
 from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
-from .arrays import Array, unsupported
+from .arrays import Array, any_array, unsupported
 from .builder import ArrayBuilder
 from .indexing import refuse_unsafe
 from .reductions import all_
@@ -128,6 +128,8 @@ def putmask(b: ArrayBuilder, a: Any, mask: Any, values: Any) -> None:
 def fill(b: ArrayBuilder, a: Array, value: Any) -> None:
     """`a.fill(value)`; on a scalar it does nothing, as in NumPy."""
     if not a.scalar:
+        if isinstance(value, (list, tuple)) or any_array(value) and b.lift(value).ndim:
+            raise unsupported("fill() with what is no number")
         copyto(b, a, value, casting="unsafe")
 
 
@@ -136,6 +138,8 @@ def fill(b: ArrayBuilder, a: Array, value: Any) -> None:
 
 def round_(b: ArrayBuilder, a: Any, decimals: Any = 0, out: Any = None) -> Any:
     x = b.lift(a)
+    if layout.is_size(decimals):
+        raise unsupported("np.round to a number of decimals that changes")
     decimals = operator.index(decimals)
     target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
     if x.kind == "f" and decimals:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....inductor.graph import Dim
+from ....inductor.ops.dims import plain
 from ....inductor.ops.promotion import broadcast_shapes
 from ....inductor.ops.views import resolve_shape
 from . import layout
@@ -19,6 +20,7 @@ from .layout import is_one, less, same
 
 def wrap_axis(axis: Any, ndim: int) -> int:
     """An axis made non-negative. Raises AxisError when there is none such."""
+    _refuse_bool(axis)
     axis = operator.index(axis)
     if not -ndim <= axis < ndim:
         raise np.exceptions.AxisError(axis, ndim)
@@ -32,8 +34,15 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
     return axes
 
 
+def _refuse_bool(*values: Any) -> None:
+    """Raises TypeError: NumPy takes no bool for an int."""
+    if any(isinstance(v, (bool, np.bool_)) for v in values):
+        raise TypeError("an integer is required")
+
+
 def sizes(shape: Any) -> tuple[Dim, ...]:
     """A shape argument: an int, or several."""
+    _refuse_bool(*(shape if isinstance(shape, (tuple, list)) else (shape,)))
     if isinstance(shape, (tuple, list)):
         return tuple(s if layout.is_size(s) else operator.index(s) for s in shape)
     return (shape if layout.is_size(shape) else operator.index(shape),)
@@ -157,6 +166,8 @@ def squeeze(b: ArrayBuilder, a: Any, axis: Any = None) -> Array:
     if axis is None:
         axes = tuple(d for d in range(x.ndim) if is_one(x.shape[d]))
     else:
+        if isinstance(axis, list):
+            raise TypeError("'list' object cannot be interpreted as an integer")
         axes = _axes(axis, x.ndim)
         if not all(is_one(x.shape[d]) for d in axes):
             raise ValueError("cannot select an axis to squeeze out which has size not equal to one")
@@ -207,7 +218,9 @@ def diagonal(b: ArrayBuilder, a: Any, offset: int = 0, axis1: Any = 0, axis2: An
     one, other = wrap_axis(axis1, x.ndim), wrap_axis(axis2, x.ndim)
     if one == other:
         raise ValueError("axis1 and axis2 cannot be the same")
-    return b.view(x, "diagonal", offset=operator.index(offset), dim1=one, dim2=other)
+    return b.view(
+        x, "diagonal", offset=offset if layout.is_size(offset) else operator.index(offset), dim1=one, dim2=other
+    )
 
 
 def flip(b: ArrayBuilder, m: Any, axis: Any = None) -> Array:
@@ -231,7 +244,7 @@ def rot90(b: ArrayBuilder, m: Any, k: int = 1, axes: Any = (0, 1)) -> Array:
     one, other = (wrap_axis(a, x.ndim) for a in axes)
     if one == other:
         raise ValueError("Axes must be different.")
-    k = b.static(k) % 4
+    k = next(r for r in range(4) if same(k % 4, r))
     if k == 0:
         return b.view(x, "alias")
     if k == 2:
@@ -320,6 +333,8 @@ def array_split(b: ArrayBuilder, ary: Any, indices_or_sections: Any, axis: Any =
     axis = wrap_axis(axis, x.ndim)
     total = b.static(x.shape[axis])
     if isinstance(indices_or_sections, (int, np.integer)):
+        if indices_or_sections <= 0:
+            raise ValueError("number sections must be larger than 0.")
         each, extra = divmod(total, int(indices_or_sections))
         lengths = [each + 1] * extra + [each] * (int(indices_or_sections) - extra)
         points = [0, *np.cumsum(lengths).tolist()]
@@ -334,7 +349,7 @@ def array_split(b: ArrayBuilder, ary: Any, indices_or_sections: Any, axis: Any =
 def split(b: ArrayBuilder, ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Array]:
     x = b.lift(ary)
     if isinstance(indices_or_sections, (int, np.integer)):
-        if b.static(x.shape[wrap_axis(axis, x.ndim)]) % indices_or_sections:
+        if indices_or_sections > 0 and b.static(x.shape[wrap_axis(axis, x.ndim)]) % indices_or_sections:
             raise ValueError("array split does not result in an equal division")
     return array_split(b, x, indices_or_sections, axis)
 
@@ -390,7 +405,11 @@ def repeat(b: ArrayBuilder, a: Any, repeats: Any, axis: Any = None) -> Array:
     if axis is None:
         x, axis = ravel(b, x), 0
     axis = wrap_axis(axis, x.ndim)
+    if layout.is_size(repeats):
+        return b.call("repeat_interleave", x, scalar=False, repeats=repeats, dim=axis)
     counts = np.asarray(repeats)
+    if counts.dtype.kind not in "biu":
+        raise TypeError(f"Cannot cast array data from {counts.dtype!r} to dtype('int64') according to the rule 'safe'")
     if counts.size == 1:
         return b.call("repeat_interleave", x, scalar=False, repeats=int(counts.ravel()[0]), dim=axis)
     index = np.repeat(np.arange(b.static(x.shape[axis])), counts)
@@ -401,16 +420,16 @@ def roll(b: ArrayBuilder, a: Any, shift: Any, axis: Any = None) -> Array:
     x = b.lift(a)
     if any_array(shift):
         raise unsupported("np.roll by an amount that is not known during capture")
-    shifts = tuple(map(b.static, sizes(shift)))
+    shifts = sizes(shift)
     if axis is None:
         flat = roll(b, ravel(b, x), sum(shifts), 0)
         return reshape(b, flat, x.shape)
     axes = [wrap_axis(d, x.ndim) for d in sizes(axis)]
     if not x.ndim:
         raise ValueError("np.roll of an array of no axes, along axes")
-    amounts: dict[int, int] = {}
-    for amount, d in np.broadcast(np.asarray(shifts), np.asarray(axes)):  # NumPy's own integers
-        amounts[int(d)] = amounts.get(int(d), 0) + int(amount)
+    amounts: dict[int, Dim] = {}
+    for amount, d in np.broadcast(np.asarray(shifts, object), np.asarray(axes)):
+        amounts[int(d)] = amounts.get(int(d), 0) + plain(amount)
     if layout.is_zero(x.size) or not amounts:
         return b.copy(x, "K")
     if any(not isinstance(x.shape[d], int) and less(x.shape[d], abs(amount)) for d, amount in amounts.items()):
@@ -430,16 +449,16 @@ def pad(b: ArrayBuilder, array: Any, pad_width: Any, mode: Any = "constant", **k
         raise unsupported("np.pad with these widths")
     if mode not in (*_PAD_MODES, "symmetric") or set(kwargs) - {"constant_values"}:
         raise unsupported(f"np.pad with mode={mode!r}", rewrite="use constant, edge, reflect, symmetric or wrap")
-    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
-    if widths.dtype.kind not in "iu":
+    widths = np.broadcast_to(np.asarray(pad_width, object), (x.ndim, 2))
+    if not all(isinstance(w, (int, np.signedinteger)) or layout.is_size(w) for w in widths.flat):
         raise TypeError("`pad_width` must be of integral type.")
-    if (widths < 0).any():
+    if any(less(w, 0) for w in map(plain, widths.flat)):
         raise ValueError("index can't contain negative values")
     strides = None
     if layout.is_f_contiguous(x.shape, x.strides) and not layout.is_c_contiguous(x.shape, x.strides):
-        strides = layout.ordered_strides([s + int(w.sum()) for s, w in zip(x.shape, widths)], range(x.ndim))
-    flat = [int(w) for pair in widths[::-1].tolist() for w in pair]
-    if not any(flat):
+        strides = layout.ordered_strides([s + plain(w.sum()) for s, w in zip(x.shape, widths)], range(x.ndim))
+    flat = [plain(w) for pair in widths[::-1].tolist() for w in pair]
+    if all(map(layout.is_zero, flat)):
         return b.copy(x, "A")
     if mode == "constant":
         values = np.asarray(kwargs.get("constant_values", 0))
@@ -452,21 +471,21 @@ def pad(b: ArrayBuilder, array: Any, pad_width: Any, mode: Any = "constant", **k
     return b.call("pad", x, strides=strides, pad=tuple(flat), mode=_PAD_MODES[mode], value=None)
 
 
-def _pad_limits(mode: str, x: Array, widths: np.ndarray) -> list[tuple[int, Dim]]:
+def _pad_limits(mode: str, x: Array, widths: np.ndarray) -> list[tuple[Dim, Dim]]:
     """(width, largest width for which the border is a single pass over the array)."""
     reach = {
         "edge": lambda n: 1 << 40 if not layout.is_zero(n) else 0,
         "reflect": lambda n: n - 1,
         "wrap": lambda n: n,
     }[mode]
-    return [(int(w), reach(n)) for n, pair in zip(x.shape, widths) for w in pair]
+    return [(plain(w), reach(n)) for n, pair in zip(x.shape, widths) for w in pair]
 
 
 def _pad_by_index(b: ArrayBuilder, x: Array, widths: np.ndarray, mode: str) -> Array:
     """Padding as a choice of elements: each axis by the positions that NumPy's own pad puts there."""
     for d, (before, after) in enumerate(widths.tolist()):
         if before or after:
-            positions = pad_constant(np.arange(b.static(x.shape[d])), (before, after), mode)
+            positions = pad_constant(np.arange(b.static(x.shape[d])), (b.static(before), b.static(after)), mode)
             x = b.call("index_select", x, b.constant(positions), scalar=False, dim=d)
     return x
 

@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ....inductor.checks import REFUSED
 from ....inductor.dtypes import DType
-from ....inductor.graph import ExternRef, Graph, GraphBuilder, Input, Node, Number
+from ....inductor.graph import ExternRef, Graph, GraphBuilder, Input, Node, Number, Scalar
 from ....inductor.ops import OPS
 from .layout import numpy_dtype
 from .memory import meta_of, restride, strided
@@ -461,12 +461,29 @@ def _row_major(function: Function) -> Function:
 
 
 @table_op("extern")
-def _extern(*arrays: Any, ref: ExternRef, below: int | None = None, raises: bool = False, library: str = "") -> Any:
-    """A NumPy function called as the graph says; `below`, `raises` and `library` are for others."""
+def _extern(
+    *arrays: Any, ref: ExternRef, shapes: Any = None, dtypes: Any = None, below: int | None = None, raises: bool = False,
+    library: str = "",
+) -> Any:  # fmt: skip
+    """A NumPy function called as the graph says; `below`, `raises` and `library` are for others.
+
+    shapes, dtypes: what its results' must be, where that was not certain
+    """
     found = _externs.get(ref.target)
     if found is None:
         found = _externs[ref.target] = resolve(ref.target)
-    return found(*[_filled(a, arrays) for a in ref.args], **{k: _filled(v, arrays) for k, v in ref.kwargs})
+    made = found(*[_filled(a, arrays) for a in ref.args], **{k: _filled(v, arrays) for k, v in ref.kwargs})
+    if shapes is not None:
+        _check_results(ref, made if isinstance(made, (tuple, list)) else (made,), shapes, dtypes)
+    return made
+
+
+def _check_results(ref: ExternRef, results: Sequence[Any], shapes: Any, dtypes: Any) -> None:
+    for x, shape, dtype in zip(results, shapes, dtypes):
+        if x.shape != tuple(shape) or x.dtype != numpy_dtype(dtype):
+            raise RuntimeError(
+                f"{ref.target.replace(':', '.')} gave {x.dtype} of shape {x.shape} where {dtype} of shape {tuple(shape)} was foreseen"
+            )
 
 
 TABLE["loop"] = run_loop
@@ -476,8 +493,10 @@ def _filled(value: Any, arrays: Sequence[Any]) -> Any:
     """A part of a call's template with arrays in their places."""
     if type(value) is Input:
         return arrays[value.index]
-    if type(value) is Number:
+    if type(value) is Scalar:
         return arrays[value.index][()]
+    if type(value) is Number:
+        return arrays[value.index].item()
     if type(value) in (list, tuple):
         return type(value)(_filled(v, arrays) for v in value)
     if type(value) is slice:

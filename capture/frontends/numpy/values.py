@@ -6,7 +6,7 @@ turned into what capture understands: a refusal becomes a graph break, NumPy's o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from ...values.number import NumberValue, changing, place_of_call
 from ...values.sequences import ListValue, SliceValue, TupleValue
 from ...values.tensor import ArrayValue, InputStorage
 from ..contents import content_of
-from . import names
+from . import listed, names, options
 from .arrays import Array, Masked, known_number
 from .builder import ArrayBuilder
 from .errstate import Settings
@@ -184,11 +184,22 @@ class NumpyArray(Array):
     def getitem(self, ev: Machine, key: Value) -> Value:
         return call_handler(ev, self._item, [key], {})
 
+    def row_of_its_own(self, ev: Machine, i: int, number: type | None) -> Value:
+        """A row that is no view. number: the type of Python's number that it is"""
+        row = self.getitem(ev, ConstantValue(i))
+        if not isinstance(row, Array) or row.scalar:
+            row.number = number  # type: ignore[attr-defined]
+            return row
+        state: NumpyState = ev.states["numpy"]
+        return state.builder.copy(row)
+
     def setitem(self, ev: Machine, key: Value, value: Value) -> None:
         if isinstance(value, NumberValue):
             value = number_array(ev, value)
         takes = names.takes_of_method("__setitem__", {})
-        call_handler(ev, lambda b, k, v: names.METHODS["__setitem__"](b, self, k, v), [key, value], {}, takes)
+        call_handler(
+            ev, lambda b, key, value: names.METHODS["__setitem__"](b, self, key, value), [key, value], {}, takes
+        )
 
     def contains(self, ev: Machine, item: Value) -> bool:
         raise ev.break_("data-dependent-branch", f"`in` on {self.describe()}", "it depends on the array's elements")
@@ -445,6 +456,10 @@ class UfuncValue(BuiltinValue):
 def call_function(ev: Machine, function: Any, args: Args, kwargs: Kwargs) -> Value:
     """A call of a NumPy callable."""
     takes = Takes.ANY
+    if len(args) == 1 and not kwargs and function in listed.MAKERS:
+        found = listed.of_list(ev, function, args[0])
+        if found is not None:
+            return found
     if function in _MAKE_ARRAYS and args and isinstance(args[0], ArrayValue) and not isinstance(args[0], Array):
         args = [args[0].call_method(ev, "numpy", [], {}), *args[1:]]
     if isinstance(function, np.ufunc) and function.nout == 1 and not kwargs:
@@ -472,7 +487,12 @@ def call_handler(
         return _call_with_numbers(ev, handler, args, kwargs, takes, numbers)
     plain = [unwrap(ev, a) for a in args]
     named = {k: unwrap(ev, v) for k, v in kwargs.items()}
-    return attempt(ev, lambda b: handler(b, *plain, **named))
+    return attempt(ev, lambda b: _checked(b, handler, plain, named))
+
+
+def _checked(b: ArrayBuilder, handler: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    options.check(handler, args, kwargs)
+    return handler(b, *args, **kwargs)
 
 
 def _call_with_numbers(
@@ -492,7 +512,7 @@ def _call_with_numbers(
             return unwrap(ev, value)
 
         plain, named = [given(a) for a in args], {k: given(v) for k, v in kwargs.items()}
-        return attempt(ev, lambda b: handler(b, *plain, **named))
+        return attempt(ev, lambda b: _checked(b, handler, plain, named))
 
     state: NumpyState = ev.states["numpy"]
     for operands in (True, False) if takes in (Takes.OPERANDS, Takes.WRITTEN) else (False,):
@@ -615,6 +635,8 @@ def rewrap(ev: Machine, result: Any) -> Value:
         return NONE
     if isinstance(result, Array):
         return result
+    if isinstance(result, np.ndarray):  # known now, and new at each call
+        return ev.states["numpy"].builder.constant(result)
     if isinstance(result, Masked):
         result.value = result.value or MaskedValue(result)
         return result.value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +17,8 @@ from ....inductor.ops import OPS
 from ...values.number import NumberValue, changing
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
+from ..size_formulas import another
+from ..size_formulas import layouts as formulas
 from . import autocast, eager_ops
 from .calls import refuse_leaf, unwrap, wrap
 from .context import Context, above
@@ -98,7 +101,8 @@ def call_target(
         return _sized_by_data(cx, call, ExternRef(target, tuple(template), tuple(named.items())), inputs)
     seen = _foreseen(cx, call, ones)
     if numbers:
-        other = replace(call, args=tuple(_replaced(template, _another)), kwargs=_replaced(named, _another))
+        at_another = partial(_replaced, by=lambda number: another(number.hint))
+        other = replace(call, args=tuple(at_another(template)), kwargs=at_another(named))
         if not call.gives_the_same_layouts(other, _sizes_at_hand(cx, call)):
             for number in numbers:
                 number.as_constant()
@@ -307,14 +311,6 @@ def _with_hints(value: Any) -> Any:
     return _replaced(value, lambda number: number.hint)
 
 
-def _another(number: NumberValue) -> int | float:
-    """What a number that changes may be at another call: a part of one (a probability, a rate) stays one."""
-    hint = number.hint
-    if type(hint) is float and 0 <= hint <= 1:
-        return hint / 2 if hint > 0.5 else hint / 2 + 0.5
-    return hint * 2 + 1
-
-
 def _placed(value: Any, numbers: Mapping[NumberValue, Number]) -> Any:
     return _replaced(value, lambda number: numbers[number]) if numbers else value
 
@@ -357,14 +353,16 @@ def _layouts(cx: Context, call: Call, seen: Foreseen, tensors: Sequence[torch.Te
     """The results' layouts, as formulas where sizes are symbols. Where there are none, the sizes become constants."""
     if not call.symbols:
         return [layout_of(seen, t) for t in tensors]
-    found = call.layouts(seen, _sizes_at_hand(cx, call))
+    asked = call.asked(seen, _sizes_at_hand(cx, call))
+    found = None if asked is None else formulas(asked, [t.ndim for t in tensors], cx.ev.symbols.decide)
     if found is not None:
-        return found
+        return [Layout(*one) for one in found]
     why = "a framework function's result has no size known as a formula"
     bound = cx.ev.symbols.by_name
     if any(name in bound and bound[name].mark is not None for name in call.symbols):
         raise cx.broken("dynamic-extern", f"{call.target.replace(':', '.')} on tensors of dynamic size", why)
-    for symbol in call.symbols.values():
+    unknown = call.trusted if asked is None else [call.symbols[name] for name in asked.unknown()]
+    for symbol in unknown or call.symbols.values():
         cx.ev.symbols.specialize(symbol, why)
     raise AssertionError("a symbol was specialised")
 

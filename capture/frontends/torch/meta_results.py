@@ -44,6 +44,17 @@ MEASURED = frozenset(
 MEASURED_ELEMENTS = 1 << 18
 
 
+#: functions whose kernels take the sizes of all but their first tensor as they are, and read beyond them where they do not fit
+_TRUSTING = frozenset(
+    f"torch:{name}{cell}" for name in ("gru", "lstm", "rnn_tanh", "rnn_relu") for cell in ("", "_cell")
+) | frozenset(("torch:native_batch_norm", "torch:_native_batch_norm_legit"))  # fmt: skip
+
+
+def trusts_sizes(target: str) -> bool:
+    """Whether a function must not be asked what it gives at sizes that may not fit one another."""
+    return target.replace("torch._VF:", "torch:") in _TRUSTING
+
+
 def needs_measuring(target: str) -> bool:
     """Whether what stand-ins without data say of a function's results is not to be relied on."""
     return target.replace("torch._VF:", "torch:") in MEASURED

@@ -124,7 +124,7 @@ class TorchRuntime:
         shapes, dtypes: what the results' must be, where that was not certain
         """
         if library == "numpy":
-            return by_numpy(numpy_runtime().run_op("extern"))(*arrays, ref=ref)
+            return by_numpy(numpy_runtime().run_op("extern"))(*arrays, ref=ref, shapes=shapes, dtypes=dtypes)
         if writes and copies:
             arrays = tuple(copied(x) if i in writes else x for i, x in enumerate(arrays))
         from_template = _Template(arrays, self)

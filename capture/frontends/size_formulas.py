@@ -12,12 +12,12 @@ import importlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ....clock import thread_time
-from ....inductor.graph import Dim
-from ....inductor.sizes import evaluator, strides_over
+from ...clock import thread_time
+from ...inductor.graph import Dim
+from ...inductor.sizes import evaluator, strides_over
 
 #: values of the symbols, by name
 Point = Mapping[str, int]
@@ -27,6 +27,8 @@ Answer = Callable[[Point], "tuple[int, ...] | None"]
 #: lengths of the steps in which a rounded quotient may grow, beside the numbers that the call itself holds
 _STEPS = (1, 2, 3, 4, 5, 6, 8, 16, 32)
 _LARGEST_STEP = 4096
+#: other sizes of a symbol that tell enough
+_FEWEST = 3
 #: sizes from which products are built
 _FACTORS = 6
 
@@ -41,6 +43,7 @@ class Asked:
     factors: floats that the call holds. The rule may multiply sizes by them and round, so that no quotient is believed but
              by their own denominators.
     patience: seconds of processor time after which no more answers are asked for
+    lowest: the smallest values of symbols that count; none where all do
     """
 
     answer: Answer
@@ -50,12 +53,15 @@ class Asked:
     steps: Sequence[int] = ()
     factors: Sequence[float] = ()
     patience: float = 3.0
+    lowest: Mapping[str, int] = field(default_factory=dict)
     _spent: float = 0.0
     _known: dict[tuple[int, ...], tuple[int, ...] | None] = field(default_factory=dict)
 
     def at(self, move: Mapping[str, int]) -> tuple[int, ...] | None:
         """The answer where symbols stand so far from the sizes at hand."""
         point = self.point(move)
+        if any(point[name] < low for name, low in self.lowest.items()):
+            return None
         key = tuple(point.values())
         if key not in self._known:
             began = thread_time()
@@ -65,6 +71,10 @@ class Asked:
 
     def point(self, move: Mapping[str, int]) -> Point:
         return {name: value + move.get(name, 0) for name, value in self.base.items()}
+
+    def without_small(self) -> Asked:
+        """The same with no sizes below half of those at hand: rules often differ where an array is shorter than another."""
+        return replace(self, lowest={name: max(2, here // 2) for name, here in self.base.items()})
 
     def denominators(self) -> list[int]:
         """What a size may be divided by."""
@@ -80,12 +90,19 @@ class Asked:
             yield {name: one + other * i for i, name in enumerate(self.base)}
 
     def answers(self) -> list[tuple[Point, tuple[int, ...]]] | None:
-        """The answers at hand and where formulas are tried; None where too few sizes are allowed to tell."""
+        """The answers at hand and where formulas are tried; None where they differ in kind, or where for some symbol too few
+        sizes are allowed to tell.
+        """
         here = self.at({})
         found = [(self.point(move), one) for move in self.moves() if (one := self.at(move)) is not None]
-        if here is None or len(found) < 3 * len(self.base) or any(len(one) != len(here) for _, one in found):
+        if here is None or self.unknown() or any(len(one) != len(here) for _, one in found):
             return None
         return [(self.base, here), *found]
+
+    def unknown(self) -> list[str]:
+        """The symbols for which too few other sizes are allowed: nobody knows what follows from them."""
+        allowed = [move for move in self.moves() if self.at(move) is not None]
+        return [name for name in self.base if sum(name in move for move in allowed) < _FEWEST]
 
 
 def _ways(here: int) -> list[int]:
@@ -239,3 +256,87 @@ def _quotient(symbol: Any, a: int, b: int, c: int) -> Any:
     sympy = importlib.import_module("sympy")
     above = a * symbol + b
     return above if c == 1 else sympy.floor(above / c)
+
+
+# ------------------------------------------------------------------ templates of calls
+
+
+def another(number: int | float) -> int | float:
+    """What a number may be at another call: a part of one (a probability, a rate, a quantile) stays one."""
+    if type(number) is float and 0 <= number <= 1:
+        return number / 2 if number > 0.5 else number / 2 + 0.5
+    return number * 2 + 1
+
+
+def numbers_in(tree: Any) -> Iterator[Any]:
+    """The numbers of a call's template, symbolic ones among them."""
+    if isinstance(tree, (list, tuple)):
+        for part in tree:
+            yield from numbers_in(part)
+    elif isinstance(tree, slice):
+        yield from numbers_in((tree.start, tree.stop, tree.step))
+    elif isinstance(tree, (int, float)) and not isinstance(tree, bool) or hasattr(tree, "free_symbols"):
+        yield tree
+
+
+def symbols_in(tree: Any) -> dict[str, Any]:
+    """The symbols of a template or of layouts, by name."""
+    found = {s.name: s for d in numbers_in(tree) for s in getattr(d, "free_symbols", ())}
+    return dict(sorted(found.items()))
+
+
+def valued(tree: Any, point: Point) -> Any:
+    """A template or a layout with numbers in place of symbols."""
+    if hasattr(tree, "free_symbols"):
+        return evaluator(tree)(point)
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(valued(part, point) for part in tree)
+    if isinstance(tree, slice):
+        return slice(*(valued(part, point) for part in (tree.start, tree.stop, tree.step)))
+    return {k: valued(v, point) for k, v in tree.items()} if isinstance(tree, Mapping) else tree
+
+
+def asked_of_call(
+    answer: Answer, base: Point, symbols: Mapping[str, Any], template: Any, shapes: Sequence[Sequence[Dim]], **more: Any
+) -> Asked:
+    """A call's answers: its results' sizes are made of those of its arrays and of the numbers in its template."""
+    numbers = list(numbers_in(template))
+    floats = [d for d in numbers if isinstance(d, float)]
+    sizes = dict.fromkeys([*(d for shape in shapes for d in shape), *(d for d in numbers if d not in floats)])
+    steps = [d for d in numbers if isinstance(d, int)]
+    return Asked(answer, symbols, base, list(sizes), steps, floats, **more)
+
+
+#: (shape, strides, offset)
+Formulas = tuple[tuple[Dim, ...], tuple[Dim, ...], Dim]
+
+
+def layouts(asked: Asked, ndims: Sequence[int], decide: Callable[[Any], bool]) -> list[Formulas] | None:
+    """Formulas for results' layouts, whose numbers stand in the answers one behind the other; None where there are none.
+
+    decide: guards that a relation holds. Some formulas hold for sizes from half of those at hand on.
+    """
+    found = _layouts(asked, ndims)
+    if found is None:
+        asked = asked.without_small()
+        found = _layouts(asked, ndims)
+        if found is not None:
+            for name, low in asked.lowest.items():
+                decide(importlib.import_module("sympy").Ge(asked.symbols[name], low))
+    return found
+
+
+def _layouts(asked: Asked, ndims: Sequence[int]) -> list[Formulas] | None:
+    found, first = [], 0
+    for ndim in ndims:
+        sizes = [formula(asked, first + d) for d in range(ndim)]
+        offset = formula(asked, first + 2 * ndim)
+        if offset is None or any(s is None for s in sizes):
+            return None
+        shape: tuple[Dim, ...] = tuple(s for s in sizes if s is not None)
+        stride = strides(asked, shape, first + ndim)
+        if stride is None:
+            return None
+        found.append((shape, stride, offset))
+        first += 2 * ndim + 1
+    return found
