@@ -281,7 +281,10 @@ class ArrayValue(Value):
 
     def _overlaps(self, ev: Machine) -> bool:
         """Whether two elements stand at one place now."""
-        return overlaps(tuple(map(ev.hint, self.meta.shape)), tuple(map(ev.hint, self.meta.stride)))
+        shape, stride = (
+            tuple(n if isinstance(n, int) else ev.hint(n) for n in dims) for dims in (self.meta.shape, self.meta.stride)
+        )
+        return overlaps(shape, stride)
 
     def write(self, ev: Machine, node: Node) -> None:
         """Make `node` this array's content. It must have the array's shape and dtype. Breaks for an array that repeats
