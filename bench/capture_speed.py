@@ -89,8 +89,7 @@ def _compile(system: str, target: Any, clock: Clock) -> Any:
         return torch.compile(target, backend=clock.for_dynamo, fullgraph=True)
     from quern import api
 
-    settings = api._Settings("eager", True, None, api._options(None, None))
-    made = api._compile(target, settings)
+    made = api.compile(target, backend="eager", fullgraph=True)
     for function in api.functions_of(made):
         function.backend = clock.for_quern
     return made
