@@ -195,6 +195,7 @@ class Dispatcher:
             self._sweep()
             # another thread may have made one while this one waited
             entry = next((e for e in self.entries if e.holds(values)), None)
+            made = entry is None
             if entry is None:
                 entry = self._capture(values)
                 if entry is not None and config.on_error == "raise" and not entry.holds(values):
@@ -207,7 +208,7 @@ class Dispatcher:
         if entry is None:
             return self._run_plain(values)
         result = entry.run(*values)
-        if result is MISS:
+        if result is MISS and made and entry.why_not(values):
             with self.owner.lock:
                 entry = self._captured_again(entry, values)
             if entry is None:

@@ -218,9 +218,8 @@ def _logit(b: GraphBuilder, x: Node, c: Any, eps: float | None) -> Node:
     x = to(b, x, float_dtype(x.dtype))
     if eps is not None:
         low, high = float(eps), 1.0 - float(eps)
-        x = b.where(
-            b.lt(x, c(low)), c(low), b.where(b.gt(x, c(high)), c(high), x)
-        )  # an eps that is a NaN, or above 0.5, says so
+        # eager asks in this order, which an eps above 0.5, or a NaN, shows
+        x = b.where(b.lt(x, c(low)), c(low), b.where(b.gt(x, c(high)), c(high), x))
     return b.log(b.div(x, b.sub(c(1.0), x)))
 
 

@@ -7,7 +7,6 @@ import pytest
 
 import quern
 
-pytest.importorskip("numpy")
 X = np.arange(12.0).reshape(2, 3, 2) - 4
 
 

@@ -113,7 +113,7 @@ def test_the_second_number_is_the_last_compilation(name):
     assert not fast.breaks
 
 
-def test_a_size_beyond_what_was_seen_is_found_out():
+def test_a_turn_is_one_of_four():
     """A quarter turn is one of four: each has a version, however far the number goes."""
     fast = compiled(lambda x, k: np.rot90(x, k) * 2, "inductor")
     for k in range(2, 30):

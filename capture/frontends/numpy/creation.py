@@ -125,9 +125,8 @@ def arange(b: ArrayBuilder, *args: Any, dtype: Any = None, device: Any = None, l
         else np.dtype(dtype)
     )
     count = max(0, math.ceil((stop - start) / step))
-    if (
-        kind.kind not in "iuf" or type(start) is float and start == 0 > math.copysign(1, start)
-    ):  # from a negative zero on
+    negative_zero = type(start) is float and start == 0 > math.copysign(1, start)  # which a sum with it is not
+    if kind.kind not in "iuf" or negative_zero:
         ramp: Any = np.arange
         return b.constant(ramp(start, stop, step, dtype))
     positions = b.call("arange", scalar=False, start=0, end=count, step=1, dtype=b.dtype(_INT64))
