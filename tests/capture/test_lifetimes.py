@@ -179,6 +179,34 @@ def test_arrays():
     freed(lambda x, k: np.sqrt(x) * k, *(lambda n=n: [np.ones(n), float(n)] for n in (3, 4, 5)), backend="inductor")
 
 
+def _stored(x):
+    x[0] = 5.0
+    x[x > 3] += 1
+    return x
+
+
+ARRAYS = {
+    "stored": _stored,
+    "read by a list": lambda x: x[[0, 2]],
+    "options": lambda x: (np.sum(x, keepdims=True), np.add(x, 1, where=x > 2, out=np.zeros_like(x))),
+    "by example": lambda x: (np.convolve(x, x[:3]), np.histogram(x, 4)),
+    "a loop": lambda x: np.array([v * 2 for v in x]),
+    "a method": lambda x: (x.fill(2.0), x.sum(0, keepdims=True)),
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_of_all_handlers(name, backend):
+    freed(
+        ARRAYS[name],
+        lambda: (np.arange(40.0),),
+        lambda: (np.arange(50.0),),
+        lambda: (np.arange(60.0),),
+        backend=backend,
+    )
+
+
 def test_an_exception_that_leaves_the_function():
     freed(fails, lambda: [torch.randn(3)], lambda: [torch.randn(3)], raises=ValueError)
 

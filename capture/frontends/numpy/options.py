@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,17 +13,12 @@ from .arrays import Array, unsupported
 
 def check(handler: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Raises Unsupported for an argument in another form than a handler knows under its name."""
-    for name, value in (*zip(_names(handler), args), *kwargs.items()):
+    code = getattr(handler, "__code__", None)
+    ordered = code.co_varnames[1 : code.co_argcount] if code is not None else ()  # behind the builder
+    for name, value in (*zip(ordered, args), *kwargs.items()):
         form = _FORMS.get(name)
         if form is not None and not form(value):
             raise unsupported(f"{name}= in this form")
-
-
-@functools.cache
-def _names(handler: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of a handler's arguments in order, behind the builder."""
-    ordered = [p for p in inspect.signature(handler).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    return tuple(p.name for p in ordered[1:])
 
 
 def _is_count(value: Any) -> bool:
