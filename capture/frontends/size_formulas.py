@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from ...clock import thread_time
@@ -89,6 +90,7 @@ class Asked:
         for one, other in ((1, 2), (5, 3), (11, 17)):
             yield {name: one + other * i for i, name in enumerate(self.base)}
 
+    @cached_property
     def answers(self) -> list[tuple[Point, tuple[int, ...]]] | None:
         """The answers at hand and where formulas are tried; None where they differ in kind, or where for some symbol too few
         sizes are allowed to tell.
@@ -112,7 +114,7 @@ def _ways(here: int) -> list[int]:
 
 def formula(asked: Asked, i: int) -> Dim | None:
     """What gives the i-th number of every answer; None where nothing does."""
-    answers = asked.answers()
+    answers = asked.answers
     return None if answers is None else _fitted(asked, answers, i)
 
 
@@ -135,7 +137,7 @@ def strides(asked: Asked, shape: Sequence[Dim], first: int) -> tuple[Dim, ...] |
     """Formulas for the strides of a result whose sizes are known; they stand behind the sizes, from number `first` on.
     Where a size that varies is 0 or 1, strides mean nothing, and what they are when it grows is asked elsewhere.
     """
-    answers, n = asked.answers(), len(shape)
+    answers, n = asked.answers, len(shape)
     assert answers is not None, "the sizes are known"
     varying = [first - n + k for k, size in enumerate(shape) if not isinstance(size, int)]
     telling = [(point, numbers) for point, numbers in answers if all(numbers[k] > 1 for k in varying)]
