@@ -142,21 +142,41 @@ def _warn(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     known = isinstance(category, type) and issubclass(category, Warning) and isinstance(message, (str, Warning))
     if given or not known or type(level) is not int:
         raise _heard(ev, "warn")
-    place = _place(ev, max(level, 1))
+    _warned(ev, shown, message, category, _place(ev, max(level, 1)))
+    return NONE
+
+
+def warn_as(ev: Machine, text: str, category: type[Warning], say: Callable[[], object]) -> None:
+    """What a library's compiled code warns of when it is called from the captured line. say: makes it warn again, which it does
+    once or at each call, as it will.
+    """
+    place = _place(ev, 1)
+    _warned(ev, ConstantValue(text), text, category, place, functools.partial(_say_again, say, place))
+
+
+def _say_again(say: Callable[[], object], place: Place, text: str) -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        say()
+    for warned in said:
+        _give_warning(warned.category, place, str(warned.message))
+
+
+def _warned(ev: Machine, shown: Value, message: str | Warning, category: type[Warning], place: Place,
+            give: Callable[[Any], None] | None = None) -> None:  # fmt: skip
     filters = _changed_filters(ev)
     fate = _fate(str(message), category, place, filters)
     if filters is None:
         asked = ev.names.inject(functools.partial(_fate, str(message), category, place), "fate")
         ev.guards.test(None, f"{asked}() == {fate!r}", "another warning filter decided about a warning", 2)
     if fate == "silent":
-        return NONE
+        return
     if fate == "error":
         raise UserRaise(shown if isinstance(message, Warning) else ev.class_value(category).call(ev, [shown], {}))
     hook = warnings.showwarning is not warnings._showwarning_orig  # type: ignore[attr-defined]
     if filters is not None or hook and _may_be_noticed(ev):
         raise _heard(ev, "warn")
-    ev.effects.touch(MessageEffect(functools.partial(_give_warning, category, place), [shown]))
-    return NONE
+    ev.effects.touch(MessageEffect(give or functools.partial(_give_warning, category, place), [shown]))
 
 
 def _changed_filters(ev: Machine) -> Sequence[Any] | None:

@@ -26,6 +26,9 @@ CALLS = {
     "Softmax": lambda x: torch.nn.Softmax()(x),
     "kl_div": lambda x: F.kl_div(x, x),
     "kl_div of a batch": lambda x: F.kl_div(x, x, reduction="batchmean"),
+    "tensor of a tensor": lambda x: torch.tensor(x),
+    "new_tensor of a tensor": lambda x: x.new_tensor(x[0]),
+    "gradient of no leaf": lambda x: (x, (x.clone().requires_grad_() * 2).grad)[0],
     "upsample": lambda x: F.upsample(x[None, None], scale_factor=2),
 }
 
@@ -47,3 +50,34 @@ def test_warnings(name, backend):
         got, found = heard(fast)
         assert got == wanted
         torch.testing.assert_close(found, value)
+
+
+FEW = {
+    "std of one": lambda x: torch.std(x[:1], 0),
+    "var_mean of one": lambda x: torch.stack(torch.var_mean(x[:, :1], 1)),
+    "var of one, uncorrected": lambda x: x[:1].var(0, correction=0),
+    "var of two, corrected by two": lambda x: x[:2].var(0, correction=2),
+    "std of none": lambda x: x[:0].std(0),
+    "var of none": lambda x: x[:, :0].var(),
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", FEW)
+def test_warnings_of_kernels(name, backend):
+    """They come from the line that calls the kernel."""
+    call = FEW[name]
+
+    def heard(function):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            value = function(X)
+        return [(str(w.message), w.category) for w in said], value
+
+    wanted, value = heard(call)
+    assert wanted or name in ("var of none", "var of one, uncorrected")
+    fast = quern.compile(call, backend=backend)
+    for _ in range(2):
+        got, found = heard(fast)
+        assert got == wanted
+        torch.testing.assert_close(found, value, equal_nan=True)

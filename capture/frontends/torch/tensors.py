@@ -32,6 +32,7 @@ from .names import index as names_index
 from .recording import note_write, recorded, recorded_attribute, recorded_output, recorded_rows
 from .results import SizeValue
 from .state import LooseStep, data_of, gradients, loose_piece, state_of
+from .warned import warn_of_no_leaf, warn_of_transposed
 
 if TYPE_CHECKING:
     from ...values.base import Emitter, Machine
@@ -473,6 +474,8 @@ def _size(ev: Machine, x: TensorValue, dim: Value | None = None) -> Value:
 
 def _transposed(ev: Machine, x: TensorValue) -> Value:
     rank = len(x.meta.shape)
+    if rank != 2:
+        warn_of_transposed(ev)
     return x.view(ev, "permute", dims=tuple(reversed(range(rank))))
 
 
@@ -483,6 +486,8 @@ def _matrix_transposed(ev: Machine, x: TensorValue) -> Value:
 def _grad(ev: Machine, x: TensorValue) -> Value:
     real = tensor_attributes.real_of(x)
     if real is None:
+        if _is_leaf(ev, x) is FALSE:
+            warn_of_no_leaf(ev)
         return NONE
     source = x.source if x.source is not None else x.storage.source  # type: ignore[attr-defined]
     return ev.wrap(real.grad, source.attr("grad"))

@@ -17,6 +17,7 @@ from ..calls import reads_types, takes_bounds, takes_numbers
 from ..context import Context, Declined
 from ..dtypes import from_torch, to_torch
 from ..handlers import name, register
+from ..warned import warn_of_copies
 from .data import data_size
 
 #: memory formats as the table names them
@@ -213,6 +214,8 @@ def scalar_tensor(cx: Context, data: Any, *, dtype: Any = None, layout: Any = No
 @reads_types
 def tensor(cx: Context, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
            pin_memory: bool = False, layout: Any = None) -> Node:  # fmt: skip
+    if isinstance(data, ArrayValue):
+        warn_of_copies(cx.ev, method=False)
     return tensor_from(cx, data, dtype, device)
 
 
@@ -220,6 +223,8 @@ def tensor(cx: Context, data: Any, *, dtype: Any = None, device: Any = None, req
 @takes_numbers
 def new_tensor(cx: Context, self: ArrayValue, data: Any, *, dtype: Any = None, device: Any = None,
                requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Node:  # fmt: skip
+    if isinstance(data, ArrayValue):
+        warn_of_copies(cx.ev, method=True)
     return tensor_from(cx, data, to_torch(self.meta.dtype) if dtype is None else dtype,
                        self.meta.device if device is None else device)  # fmt: skip
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from .....inductor.graph import Node
-from .....inductor.ops.dims import is_zero, same
+from .....inductor.ops.dims import is_zero, less, same
+from .....inductor.ops.reductions import reduced_count
 from ....values.tensor import ArrayValue
 from ..context import Context, Declined
 from ..handlers import name, register
@@ -141,9 +142,16 @@ def _moment(op: str, several: bool = False) -> Any:
             dim, unbiased = None, dim
         if correction is None:
             correction = 0 if unbiased is False else 1
+        if correction != correction:
+            raise Declined("eager's kernels do not agree about a count that is NaN")
+        gone, count = _dims(dim if axis is None else axis), None
         if any(map(is_zero, input.meta.shape)):
-            correction = max(correction, 0)  # of no elements it is NaN, whatever is said to be missing
-        attrs = {"dim": _dims(dim if axis is None else axis), "keepdim": keepdim, "correction": correction}
+            correction, count = max(correction, 0), 0  # of no elements it is NaN, whatever is said to be missing
+        elif input.meta.dtype.is_float:
+            count = reduced_count(input.meta.shape, gone)
+        attrs = {"dim": gone, "keepdim": keepdim, "correction": correction}
+        if count is not None and isinstance(correction, (int, float)) and not less(correction, count):
+            raise Declined("too few elements, of which eager warns")
         return cx.results(op, input, **attrs) if several else cx.op(op, input, **attrs)
 
     call.__name__ = op
