@@ -19,7 +19,7 @@ from typing import Any
 from ..machine.type_lookup import own_name
 from . import exact
 from .seen import Seen, describe, said_of
-from .sources import Names, Source, fill_places, filled, holes, is_local
+from .sources import Computed, Names, Source, fill_places, filled, holes, is_local
 from .spelling import spelled, spelled_place
 
 
@@ -392,7 +392,7 @@ class GuardSet:
             name = assigned.get(source)
             if name is not None:
                 return name
-            text = source.render(read(source.parent))
+            text = source.computing(read) if isinstance(source, Computed) else source.render(read(source.parent))
             if uses.get(source, 0) > 1:
                 name = assigned[source] = f"_v{len(assigned)}"
                 return f"({name} := {text})"
@@ -424,6 +424,8 @@ _FEW = 3
 
 def _now(place: Source, scope: dict[str, Any]) -> str:
     """What stands at a place now."""
+    if not place.is_written:
+        return "another number"
     try:
         return describe(eval(place.text, scope))  # noqa: S307 - text that quern generated
     except Exception:
@@ -455,5 +457,10 @@ def _count(source: Source, uses: dict[Source, int]) -> None:
     """Count a reading; a place read once by name costs its parents once only."""
     seen = source in uses
     uses[source] = uses.get(source, 0) + 1
-    if not seen and source.parent is not None:
+    if seen or source.parent is None:
+        return
+    if isinstance(source, Computed):
+        for hole in holes(source.template):
+            _count(source.places[int(hole[1:])], uses)
+    else:
         _count(source.parent, uses)

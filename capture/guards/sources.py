@@ -122,6 +122,11 @@ class Source:
 
     # ------------------------------------------------------------ reading
 
+    @property
+    def is_written(self) -> bool:
+        """Whether its text can be read: that of what is computed may be too long."""
+        return True
+
     def render(self, parent_text: str) -> str:
         """The expression, given a name for the parent."""
         return self.prefix + parent_text + self.suffix
@@ -168,33 +173,72 @@ class Source:
         return f"<source {self.text}>"
 
 
-class Computed(Source):
-    """What Python computes, at each call, of the numbers that stand at some places."""
+#: characters of a text in which each place is written out: of `b = b * b % m` in a loop each is twice as long as the one before
+_LONGEST_TEXT = 1 << 12
+#: stands for a text that is longer
+_UNWRITTEN = "_unwritten"
 
-    __slots__ = ("template", "others")
+
+class Computed(Source):
+    """What Python computes, at each call, of the numbers that stand at some places.
+
+    places:  what is computed of, in the order of the template's holes; the first is the parent
+    nesting: how deep the expression is, down to places that have names
+    """
+
+    __slots__ = ("template", "places", "nesting")
 
     def __init__(self, first: Source, template: str, others: tuple[Source, ...]) -> None:
         super().__init__(first, "", "")
         self.template = template
-        self.others = others
-        self.text = self.render(first.text)
-        self.depth = max(source.depth for source in (first, *others)) + 1
+        self.places = (first, *others)
+        self.depth = max(source.depth for source in self.places) + 1
+        self.nesting = 1 + max(place.nesting if isinstance(place, Computed) else 0 for place in self.places)
+        length = sum(len(self.places[int(hole[1:])].text) for hole in holes(template))
+        can_be_written = length <= _LONGEST_TEXT and all(place.is_written for place in self.places)
+        self.text = self.computing(lambda place: place.text) if can_be_written else _UNWRITTEN
+
+    @property
+    def is_written(self) -> bool:
+        return self.text is not _UNWRITTEN
+
+    def computing(self, text: Callable[[Source], str]) -> str:
+        """The expression over the texts of its places, asked from left to right."""
+        return fill_places(self.template, lambda i: text(self.places[i]))
 
     def render(self, parent_text: str) -> str:
-        return fill_places(self.template, lambda i: self.others[i - 1].text if i else parent_text)
+        return self.computing(lambda place: parent_text if place is self.parent else place.text)
 
     @property
     def address(self) -> tuple[Any, ...]:
-        assert self.parent is not None
-        return (self.template, *(place.address for place in (self.parent, *self.others)))
+        if self._address is None:
+            address = (self.template, *(place.address for place in self.places))
+            self._address = address if self.is_written else (hash(address),)
+        return self._address
 
     @property
     def label(self) -> str:
         if self._label is None:
-            assert self.parent is not None
-            places = (self.parent, *self.others)
-            self._label = fill_places(self.template, lambda i: places[i].label)
+            if self.is_written:
+                self._label = self.computing(lambda place: place.label)
+            else:
+                self._label = f"what is computed of {', '.join(dict.fromkeys(place.label for place in self._leaves()))}"
         return self._label
+
+    def _leaves(self) -> list[Source]:
+        """The places from outside that it is computed of."""
+        seen: set[Source] = set()
+        leaves, stack = [], [*self.places]
+        while stack:
+            place = stack.pop()
+            if place in seen:
+                continue
+            seen.add(place)
+            if isinstance(place, Computed):
+                stack += place.places
+            else:
+                leaves.append(place)
+        return leaves[::-1]
 
 
 #: where a text goes: that of the place, of a second one, of places with numbers; of messages, what people call it and what it was

@@ -49,7 +49,7 @@ def _place_text(place: Source, names: Mapping[str, Any]) -> str:
     if place.is_const:
         text = spelled(place.text, names)
         return "" if text.startswith(("<", "(", "[", "{")) else text
-    if place.parent is None:
+    if place.parent is None or not place.is_written:
         return place.label
     if place.parent.is_const and not place.parent.label:
         return place.label  # a global of the program

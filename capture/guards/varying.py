@@ -40,7 +40,10 @@ class Varying:
         places += [place for pair in self.equal for _, place in pair]
         lines = [f"def places({', '.join(parameters)}):", " _found = []"]
         for place in places:
-            lines += [f" try: _found.append({place.text})", " except Exception: _found.append(_Gone)"]
+            lines += [
+                f" try: _found.append({place.text if place.is_written else '_Gone'})",
+                " except Exception: _found.append(_Gone)",
+            ]
         names["_Gone"] = _Gone
         scope: dict[str, Any] = {}
         exec("\n".join([*lines, " return _found"]), names, scope)  # noqa: S102 - our own text

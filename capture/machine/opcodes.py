@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..breaks import UserRaise
+from ..breaks import NotConstant, UserRaise
 from ..values.base import Value
 from ..values.classes import SuperValue
 from ..values.constant import FALSE, NONE, TRUE, ConstantValue
@@ -389,16 +389,37 @@ def dict_update(ev: Machine, frame: Frame, n: int) -> None:
     frame.stack[-n].m_update(ev, items)  # type: ignore[attr-defined]
 
 
+def called_text(ev: Machine, callee: Value) -> str:
+    """How the interpreter names what is called in a message about its arguments."""
+    try:
+        names = [ev.getattr_or_none(callee, name) for name in ("__qualname__", "__module__")]
+        if None in names:
+            return callee.str_(ev).as_constant()  # type: ignore[no-any-return]
+        qualname, module = (name.as_constant() for name in names if name is not None)
+    except NotConstant:
+        raise ev.break_("call-message", f"the text of {callee.describe()}", "a message needs it") from None
+    return f"{qualname}()" if module in (None, "builtins") else f"{module}.{qualname}()"
+
+
+def _called_with(stack: list[Any], n: int) -> Value:
+    """What is called with the keywords that stand n below the top."""
+    below = n + 2  # they stand on the positional arguments
+    found: Value = stack[-below] if stack[-below] is not NULL else stack[-below - 1]
+    return found
+
+
 @op("DICT_MERGE")
 def dict_merge(ev: Machine, frame: Frame, n: int) -> None:
     items = frame.stack.pop()
     target = frame.stack[-n]
     assert isinstance(target, DictValue)
     if not ev.is_mapping(items):
-        raise ev.type_error(f"argument after ** must be a mapping, not {message_name(items.python_type())}")
+        called = called_text(ev, _called_with(frame.stack, n))
+        raise ev.type_error(f"{called} argument after ** must be a mapping, not {message_name(items.python_type())}")
     for key, value in ev.mapping_pairs(items):
         if target.has(ev, key):
-            raise ev.type_error(f"got multiple values for keyword argument {ev.repr_text(key)}")
+            called = called_text(ev, _called_with(frame.stack, n))
+            raise ev.type_error(f"{called} got multiple values for keyword argument {ev.repr_text(key)}")
         target.put(ev, key, value)
 
 

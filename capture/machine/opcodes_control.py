@@ -17,7 +17,7 @@ from ..values.generators import GeneratorValue
 from ..values.mappings import DictValue
 from ..values.sequences import ListValue, TupleValue
 from .frames import NULL, Frame, op
-from .opcodes import take
+from .opcodes import called_text, take
 from .rolling import roll_comprehension, roll_for, roll_rest, roll_test
 from .type_lookup import inherits, message_name
 
@@ -125,14 +125,16 @@ def call_function_ex(ev: Machine, frame: Frame, has_keywords: bool) -> None:
     first = stack.pop()
     callee = second if first is NULL else first
     if not ev.is_iterable(positional):
-        raise ev.type_error(f"Value after * must be an iterable, not {message_name(positional.python_type())}")
+        said = f"argument after * must be an iterable, not {message_name(positional.python_type())}"
+        raise ev.type_error(f"{called_text(ev, callee)} {said}")
     args = list(ev.collected(positional))
     if first is not NULL and second is not NULL:
         args.insert(0, second)
     kwargs: dict[str, Value] = {}
     if keywords is not None:
         if not ev.is_mapping(keywords):
-            raise ev.type_error(f"argument after ** must be a mapping, not {message_name(keywords.python_type())}")
+            said = f"argument after ** must be a mapping, not {message_name(keywords.python_type())}"
+            raise ev.type_error(f"{called_text(ev, callee)} {said}")
         for key, value in ev.mapping_pairs(keywords):
             if not (key.is_constant and isinstance(key.as_constant(), str)):
                 raise ev.type_error("keywords must be strings")

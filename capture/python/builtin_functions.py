@@ -62,6 +62,8 @@ def _round(ev: Machine, number: Value, ndigits: Value | None = None) -> Value:
 def _divmod(ev: Machine, x: Value, y: Value, /) -> Value:
     if ev.has_special(x, "__divmod__") and isinstance(x, ObjectValue):
         return ev.get_special(x, "__divmod__").call(ev, [y], {})
+    if type(x) is ConstantValue and type(y) is ConstantValue:  # its errors have words of their own
+        return ev.fold(divmod, x.value, y.value)
     return TupleValue([ev.binary("//", x, y), ev.binary("%", x, y)])
 
 

@@ -32,6 +32,8 @@ _SAFE = ("+", "-", "*")
 _NUMBERS = (int, float, bool)
 #: an int that is computed here is no larger: 3 ** k ** k shall not be computed for the sake of a guard
 _MOST_BITS = 4096
+#: operations within one expression of the entry's code: Python does not parse deep ones
+_DEEPEST = 32
 
 
 def _is_array_scalar(v: Value) -> bool:
@@ -82,7 +84,7 @@ class NumberValue(Value):
         if type(self.hint) is not int:
             raise AttributeError("expr")
         if self._expr is None:
-            made = self.sized() if self.sized is not None else None
+            made = self.sized() if self.sized is not None and self.place.is_written else None
             self._expr = made if made is not None else self.symbols.bind_number(self)
         return self._expr
 
@@ -271,8 +273,9 @@ def computed(
         return None
     first = numbers[0]
     place = first.place.computed(text, tuple(n.place for n in numbers[1:]))
-    if not safe:
+    if not safe or place.nesting > _DEEPEST:
         ev.guards.type_is(place, type(hint))
+        place.nesting = 0  # the test gives it a name
     return NumberValue(place, hint, first.origin, first.symbols)
 
 

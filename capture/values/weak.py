@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..guards.sources import Source
 from .base import Args, Kwargs, Value
 from .constant import FALSE, TRUE
+from .functions import CellValue
 from .keys import WeakKey
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ class WeakValue(Value):
         return weakref.ReferenceType
 
     def call(self, ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+        if self.owner.source is None and not _is_held(ev, self.owner):
+            raise ev.break_("weak-reference", "a weak reference to an object that no variable holds",
+                            "whether it is alive depends on who else holds it", "keep it in a variable")  # fmt: skip
         return self.owner
 
     def key(self, ev: Machine) -> Any:
@@ -43,3 +47,13 @@ class WeakValue(Value):
 
     def rebuild(self, rb: Emitter) -> str:
         return f"{rb.inject(weakref.ref, 'ref')}({rb.value(self.owner)})"
+
+
+def _is_held(ev: Machine, made: Value) -> bool:
+    """Whether a variable of the frames being captured holds what they made."""
+    frame = ev.frame
+    while frame is not None:
+        if any(v is made or isinstance(v, CellValue) and v.get(ev) is made for v in frame.slots.values()):
+            return True
+        frame = frame.parent
+    return False

@@ -167,9 +167,22 @@ template <class V> INLINE bits<V> narrow_mask(mask<lanes<V>> m) {
   else return __builtin_convertvector(m, bits<V>);
 }
 
+// `x / (m ? 1 : 0)` must divide where its errors are noted: GCC would choose between the quotients that it knows
+template <class V> INLINE V at_run_time(V v) {
+#ifdef QUERN_FLOAT_ERRORS
+  if constexpr (is_float<lane<V>>)
+    if (__builtin_constant_p(v[0])) {
+      lane<bits<V>> none = 0;
+      __asm__("" : "+r"(none));
+      return (V)((bits<V>)v ^ splat<bits<V>>(none));
+    }
+#endif
+  return v;
+}
+
 template <class V> INLINE V where(mask<lanes<V>> m, V a, V b) {
   if constexpr (is_scalar<V>) return m ? a : b;
-  else return narrow_mask<V>(m) ? a : b;
+  else return narrow_mask<V>(m) ? at_run_time(a) : at_run_time(b);
 }
 INLINE bool where(bool m, bool a, bool b) { return m ? a : b; }
 #define QUERN_SCALAR_WHERE(T) INLINE T where(bool m, T a, T b) { return m ? a : b; }

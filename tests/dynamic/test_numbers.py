@@ -252,3 +252,77 @@ def test_a_long_list_of_numbers_that_change_settles():
     for start in (1, 2, 3):
         items = [(start * i) % 7 for i in range(120)]
         assert torch.equal(compiled(x, items), f(x, items))
+
+
+# ---------------------------------------------------------------- long computations
+
+
+def _decayed(x, rate, rounds):
+    for _ in range(rounds):
+        rate = rate * 0.97
+    return x * rate
+
+
+def _decayed_twice(x, rate, rounds):
+    for _ in range(rounds):
+        rate = rate * 0.9 - rate * 0.01
+    return x * rate
+
+
+def _fibonacci(x, first, rounds):
+    second = first + 1
+    for _ in range(rounds):
+        first, second = second, first + second
+    return x * second
+
+
+def _root(x, number, rounds):
+    found = number
+    for _ in range(rounds):
+        found = 0.5 * (found + number / found)
+    return x * found
+
+
+def _generator(x, seed, rounds):
+    drawn = []
+    for _ in range(rounds):
+        seed = (seed * 1103515245 + 12345) % 2**31
+        drawn.append(seed)
+    return x + drawn[-1], sum(drawn)
+
+
+def _counted(x, size, rounds):
+    for _ in range(rounds):
+        size = size + 1
+    return x.sum() * torch.ones(size)
+
+
+@pytest.mark.parametrize("rounds", [3, 60, 300])
+@pytest.mark.parametrize("program", [_decayed, _decayed_twice, _root, _generator, _counted])
+def test_long_computations_of_a_number_follow_it(program, rounds):
+    """Each number is computed once, whatever reads it, and no expression of the entry's code is deep."""
+    values = (2, 3, 5, 8) if program in (_generator, _counted) else (2.0, 3.0, 5.0, 8.0)
+    assert follow(lambda x, value: program(x, value, rounds), values) == 1
+
+
+def test_numbers_that_double_their_text():
+    """What is computed twice of each number before would be 2 ** 80 characters, were each written out."""
+    compiled = quern.compile(lambda x, n: _fibonacci(x, n, 80), backend="eager")
+    for n in (1, 3, 5):
+        agree(_fibonacci(X, n, 80), compiled(X, n))
+    assert all(len(str(r)) < 10_000 for r in compiled.recompiles)
+
+
+def test_powers_by_squaring():
+    def power(base, exponent, modulus):
+        made = 1
+        while exponent > 0:
+            if exponent & 1:
+                made = made * base % modulus
+            base = base * base % modulus
+            exponent >>= 1
+        return made
+
+    compiled = quern.compile(power)
+    for given in ((3, 5, 7), (5, 117, 19), (7, 10**9, 10**9 + 7), (11, 10**9, 10**9 + 9)):
+        assert compiled(*given) == pow(*given)

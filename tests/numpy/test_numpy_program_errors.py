@@ -228,3 +228,75 @@ def test_a_scalar_is_accumulated_as_one_element_or_not_at_all():
         equal(found, np.zeros(1))
     with pytest.raises(TypeError, match="cannot accumulate on a scalar"):
         compiled(lambda x: np.multiply.accumulate(x[0]), "inductor", fullgraph=False)(np.arange(2.0))
+
+
+def _root(parents, i):
+    while parents[i] != i:
+        i = parents[i]
+    return i
+
+
+def _joined(n):
+    parents = np.arange(n)
+    one, other = _root(parents, 0), _root(parents, 1)
+    if one != other:
+        parents[one] = other
+    return parents
+
+
+def _beyond(n):
+    parents = np.arange(n)
+    if _root(parents, 7):
+        return parents
+    return parents * 2
+
+
+def _by_zero(n):
+    given, total = np.arange(n) * 1.0, 0.0
+    for i in range(n):
+        total += 1 / given[i]
+    return given if total > 3 else -given
+
+
+def _by_whole_zero(n):
+    made = np.zeros(n, int)
+    for i in range(n):
+        made[i] = 10 // (i - 2)
+    return made if made[0] else made * 2
+
+
+def _singular(n):
+    return 1 if np.linalg.solve(np.zeros((n, n)), np.ones(n))[0] > 0 else 2
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("program", [_joined, _beyond, _by_zero, _by_whole_zero, _singular])
+def test_what_fails_for_known_numbers_fails_in_its_place(program):
+    """The content of arrays that numbers alone make is computed during capture, but for what warns or fails."""
+    fast = compiled(program, fullgraph=False)
+    for n in (3, 9, 5):
+        try:
+            wanted = program(n)
+        except (IndexError, ZeroDivisionError, np.linalg.LinAlgError) as error:
+            with pytest.raises(type(error)) as found:
+                fast(n)
+            assert str(found.value) == str(error)
+        else:
+            assert np.array_equal(fast(n), wanted)
+
+
+@pytest.mark.parametrize("number", [1 << 31, 1 << 63, 1 << 64, -(1 << 63) - 1])
+@pytest.mark.parametrize("kind", [bool, np.int8, np.uint64, np.float32])
+@pytest.mark.parametrize("name", ["less", "equal", "add", "maximum", "true_divide"])
+def test_large_numbers_beside_narrow_types(name, kind, number):
+    x = np.array([1, 1], kind)
+    for program in (lambda x: getattr(np, name)(x, number), lambda x: getattr(np, name)(number, x)):
+        fast = compiled(program, fullgraph=False)
+        try:
+            wanted = program(x)
+        except OverflowError as error:
+            with pytest.raises(OverflowError) as found:
+                fast(x)
+            assert str(found.value) == str(error)
+        else:
+            equal(fast(x), wanted)

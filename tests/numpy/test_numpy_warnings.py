@@ -408,3 +408,21 @@ def test_known_integer_scalars_warn_at_each_call(name):
             made = compiled_f(np.ones(2))
         assert made[0] == wanted[0] and type(made[0]) is type(wanted[0])
         assert [(str(w.message), w.lineno) for w in found] == [(str(w.message), w.lineno) for w in expected]
+
+
+#: a compiler knows both arms of these choices, and what comes of them
+CHOSEN = """
+2 / (x > 0); 2 / np.where(x > 0, 1.0, 0.0); np.float32(2) / np.where(x > 0, np.float32(1), np.float32(0)); (x > 0) ** -1.0
+np.log(np.where(x > 0, 1.0, 0.0)); np.where(x > 0, 1e300, 1.0) * 1e300; (1 / (x > 0)).sum(); 1 / np.where(x > 0, 1, 0)
+np.sqrt(np.where(x > 0, 1.0, -1.0)); 2 / np.where(x > 0, np.arange(11.0), 0.0); 2 // (x > 0); np.float16(1) / (x > 0)
+"""
+
+
+@pytest.mark.parametrize("text", [t.strip() for line in CHOSEN.strip().splitlines() for t in line.split(";")])
+def test_choices_between_constants_warn_as_numpys(text):
+    function = eval(f"lambda x: {text}", {"np": np})
+    fast = compiled(function, "inductor", fullgraph=False)
+    for x in (np.arange(11.0), np.arange(1.0, 12), np.arange(11.0) - 5):
+        assert outcome(fast, x) == outcome(function, x)
+        with np.errstate(all="ignore"):
+            assert np.array_equal(fast(x), function(x), equal_nan=True)

@@ -359,6 +359,8 @@ def copy_method(b: ArrayBuilder, a: Array, order: str = "C") -> Array:
 def astype(b: ArrayBuilder, a: Any, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True,
            copy: bool = True) -> Array:  # fmt: skip
     x = b.lift(a)
+    if isinstance(dtype, (Array, np.ndarray)):
+        raise TypeError("astype to a dtype that is an array")
     kind = np.dtype(dtype)
     if not np.can_cast(x.dtype, kind, casting):
         raise TypeError(f"Cannot cast array data from {x.dtype!r} to {kind!r} according to the rule {casting!r}")

@@ -141,6 +141,8 @@ def round_(b: ArrayBuilder, a: Any, decimals: Any = 0, out: Any = None) -> Any:
     if layout.is_size(decimals):
         raise unsupported("np.round to a number of decimals that changes")
     decimals = operator.index(decimals)
+    if not -(1 << 31) <= decimals < 1 << 31:
+        raise OverflowError(f"np.round to {decimals} decimals")
     target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
     if x.kind == "f" and decimals:
         dtype = target.dtype if isinstance(target, Array) else x.dtype

@@ -99,6 +99,8 @@ def call_ufunc(b: ArrayBuilder, ufunc: np.ufunc, *args: Any, out: Any = None, wh
     if signature is not None or order not in ("K", "C"):
         raise unsupported(f"np.{ufunc.__name__} with signature= or order=", rewrite="leave it out, or cast the result")
     inputs, outs = list(args[: ufunc.nin]), list(args[ufunc.nin :])
+    if outs and ufunc in (np.maximum, np.minimum):
+        raise unsupported(f"np.{ufunc.__name__} with a third argument", "NumPy warns of it", "give it as out=")
     if len(inputs) < ufunc.nin:
         raise TypeError(f"{ufunc.__name__}() takes from {ufunc.nin} to {ufunc.nargs} positional arguments but "
                         f"{len(args)} were given")  # fmt: skip
@@ -219,6 +221,8 @@ def _results(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any
         operands = [operand(b, i, t) for i, t in zip(inputs, _computing_types(ufunc, types))]
     except OverflowError:
         if ufunc not in _COMPARISONS:
+            raise
+        if any(isinstance(i, Array) and i.kind == "b" for i in inputs):  # an int beside bools is an int64
             raise
         return [_compare_unrepresentable(b, ufunc, inputs)]
     result = b.cast(rule(b, *operands), types[-1])

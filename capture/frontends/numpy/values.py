@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import Unsupported
+from ....inductor.float_errors import FloatErrors
 from ... import locations
 from ...breaks import Break, NotConstant
 from ...machine.objects import MethodValue
@@ -124,7 +125,7 @@ class NumpyArray(Array):
         try:
             with ev.states["numpy"].builder.at_once():
                 content = content_of(ev, self.node(ev), runtime, settle)
-        except Unsupported:  # it warns of something, at each call
+        except (Unsupported, FloatErrors, *ERRORS):  # it warns of something, or fails, at each call
             return None
         return content if content is None else np.asarray(content)[()] if self.scalar else np.asarray(content)
 

@@ -34,7 +34,7 @@ MEASURED = frozenset(
      "torch._C._nn:max_unpool3d", "torch._C._nn:adaptive_max_pool3d", "torch:conv3d", "torch:conv_transpose3d",
      "torch:instance_norm", "torch:embedding_bag", "torch.nn.functional:embedding_bag", "torch:istft", "torch:Tensor.istft", "torch:addr", "torch:Tensor.addr",
      "torch:conv1d", "torch:conv2d", "torch:conv_transpose1d", "torch:conv_transpose2d", "torch:float_power", "torch:ldexp", "torch:Tensor.ldexp",
-     "torch:angle", "torch:Tensor.angle", "torch:isin")
+     "torch:angle", "torch:Tensor.angle", "torch:isin", "torch:poisson", "torch:normal", "torch:_standard_gamma")
 ) | frozenset(f"torch.linalg:{name}" for name in ("svd", "eig")) | frozenset(
     f"{eager_ops.__name__}:NAMED.{row.name}" for row in OPS.values() if row.measured
 ) | frozenset(

@@ -1266,3 +1266,34 @@ def arguments_that_do_not_bind(c):
             f(*args, **kwargs)
         except TypeError as error:
             yield str(error)
+
+
+@program.script
+def weak_references_to_objects_of_the_call(c):
+    class Held:
+        pass
+
+    def gone(x):
+        held = Held()
+        seen = weakref.ref(held)
+        alive = seen() is held
+        del held
+        return x + 1, alive, seen() is None
+
+    def rebound(x):
+        held = Held()
+        seen = weakref.ref(held)
+        held = Held()
+        return x + 1, seen() is None, held is not None
+
+    def kept(x):
+        held = Held()
+        seen = weakref.ref(held)
+        box = [held]
+        del held
+        return x + len(box), seen() is box[0]
+
+    for fn in (gone, rebound, kept):
+        f = c(fn)
+        yield f(X)
+        yield f(X * 2)

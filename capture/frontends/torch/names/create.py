@@ -181,7 +181,13 @@ def arange(cx: Context, *bounds: Any, start: Any = 0, end: Any = None, step: Any
     kind = cx.dtype(dtype)
     if kind is None and any(isinstance(v, float) for v in (start, end, step)):
         kind = cx.default_float()
+    _refuse_bools(kind)
     return cx.op("arange", start=start, end=end, step=step, dtype=kind, device=cx.device(device))
+
+
+def _refuse_bools(kind: DType | None) -> None:
+    if kind == bool_:
+        raise Declined("eager has no kernel for bools")
 
 
 @name("torch.linspace")
@@ -189,6 +195,7 @@ def linspace(cx: Context, start: Any, end: Any, steps: int, *, dtype: Any = None
              pin_memory: bool = False, requires_grad: bool = False) -> Node:  # fmt: skip
     if isinstance(start, ArrayValue) or isinstance(end, ArrayValue):
         raise Declined("tensors as bounds")
+    _refuse_bools(cx.dtype(dtype))
     return cx.op("linspace", start=start, end=end, steps=steps, dtype=cx.dtype(dtype) or cx.default_float(),
                  device=cx.device(device))  # fmt: skip
 

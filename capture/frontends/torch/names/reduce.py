@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -170,10 +171,22 @@ def logsumexp(cx: Context, input: ArrayValue, dim: Dim, keepdim: bool = False) -
     return cx.op("logsumexp", input, dim=_dims(dim), keepdim=keepdim)
 
 
+def _order(order: float) -> float:
+    """The order of a norm."""
+    order = float(order)
+    if order and math.isfinite(order) and not _LEAST_ORDER <= abs(order) <= 1 / _LEAST_ORDER:
+        raise Declined("an order that float32 cannot hold")
+    return order
+
+
+#: of the orders that generated code takes, in size
+_LEAST_ORDER = 1e-37
+
+
 @name("torch.linalg.vector_norm")
 def vector_norm(cx: Context, x: ArrayValue, ord: float = 2, dim: Dim = None, keepdim: bool = False, *,
                 dtype: Any = None) -> Node:  # fmt: skip
-    return cx.op("vector_norm", x, ord=float(ord), dim=_dims(dim), keepdim=keepdim, dtype=cx.dtype(dtype))
+    return cx.op("vector_norm", x, ord=_order(ord), dim=_dims(dim), keepdim=keepdim, dtype=cx.dtype(dtype))
 
 
 @name("torch.norm Tensor.norm")
@@ -183,7 +196,7 @@ def norm(
     """The vector norms; eager's "fro" without or with dims is the 2-norm over them."""
     if p == "nuc":
         raise Declined("the nuclear norm")
-    order = 2.0 if p is None or p == "fro" else float(p)
+    order = 2.0 if p is None or p == "fro" else _order(p)
     return cx.op("vector_norm", input, ord=order, dim=_dims(dim), keepdim=keepdim, dtype=cx.dtype(dtype))
 
 
@@ -193,19 +206,19 @@ def linalg_norm(cx: Context, A: ArrayValue, ord: Any = None, dim: Dim = None, ke
     is_vector = isinstance(dim, int) or (ord is None) or (dim is None and len(A.meta.shape) == 1)
     if not is_vector:
         raise Declined("a matrix norm")
-    order = 2.0 if ord is None else float(ord)
+    order = 2.0 if ord is None else _order(ord)
     return cx.op("vector_norm", A, ord=order, dim=_dims(dim), keepdim=keepdim, dtype=cx.dtype(dtype))
 
 
 @name("F.normalize")
 def normalize(cx: Context, input: ArrayValue, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Node:
-    length = cx.op("vector_norm", input, ord=float(p), dim=dim, keepdim=True)
+    length = cx.op("vector_norm", input, ord=_order(p), dim=dim, keepdim=True)
     return cx.op("div", input, cx.op("maximum", length, eps))
 
 
 @name("torch.dist Tensor.dist")
 def dist(cx: Context, input: ArrayValue, other: ArrayValue, p: float = 2) -> Node:
-    return cx.op("vector_norm", cx.op("sub", input, other), ord=float(p))
+    return cx.op("vector_norm", cx.op("sub", input, other), ord=_order(p))
 
 
 # ------------------------------------------------------------------ scans

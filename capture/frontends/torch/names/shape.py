@@ -286,6 +286,8 @@ def split(cx: Context, tensor: ArrayValue, split_size_or_sections: Any = None, d
             raise ValueError(f"split: sections {sections} do not add up to the size {size}")
         return several(_pieces(cx, tensor, sections, dim))
     refuse_below_zero(cx, (sections,), "a piece")
+    if isinstance(sections, int) and sections >= 1 << 63:
+        raise Declined("a size of more than 63 bits")
     lengths = _symbolic_lengths(cx, size, sections)
     if lengths is None:
         size, sections = cx.ev.symbols.specialize(size), cx.ev.symbols.specialize(sections)
@@ -540,6 +542,8 @@ def meshgrid(cx: Context, *tensors: Any, indexing: str | None = None) -> Any:
     found = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
     if any(_rank(t) > 1 for t in found) or len({(t.meta.dtype, t.meta.device) for t in found}) > 1:
         raise ValueError("meshgrid takes tensors of at most one dim, of one type")
+    if indexing is not None and not isinstance(indexing, str):
+        raise Declined("an order that is no text")
     if indexing is None:
         warn_of_indexing(cx.ev)
     swap = indexing == "xy" and len(found) >= 2
