@@ -79,7 +79,7 @@ class Source:
         self._address: tuple[Any, ...] | None = None
         self._label = label
         self._label_suffix = label_suffix
-        self._children: dict[tuple[str, str], Source] = {}
+        self._children: dict[tuple[str, str | tuple[Source, ...]], Any] = {}
 
     # ------------------------------------------------------------ steps
 
@@ -107,13 +107,12 @@ class Source:
         """The content of a cell."""
         return self.step("", ".cell_contents", "")
 
-    def computed(self, template: str, others: tuple[Source, ...] = ()) -> Source:
+    def computed(self, template: str, others: tuple[Source, ...] = ()) -> Computed:
         """What Python computes of this place, `{p0}` in the template, and of `others`, `{p1}`, `{p2}`, ..."""
-        key = (template, "".join(f" {id(other)}" for other in others))
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = Computed(self, template, others)
-        return child
+        made: Computed | None = self._children.get((template, others))
+        if made is None:
+            made = self._children[template, others] = Computed(self, template, others)
+        return made
 
     def last(self) -> Source:
         """This place, to be read when all that does not hang on it was found to hold: the program may see that it is read."""
@@ -193,7 +192,7 @@ class Computed(Source):
         self.template = template
         self.places = (first, *others)
         self.depth = max(source.depth for source in self.places) + 1
-        self.nesting = 1 + max(place.nesting if isinstance(place, Computed) else 0 for place in self.places)
+        self.nesting: int = 1 + max(place.nesting if isinstance(place, Computed) else 0 for place in self.places)
         length = sum(len(self.places[int(hole[1:])].text) for hole in holes(template))
         can_be_written = length <= _LONGEST_TEXT and all(place.is_written for place in self.places)
         self.text = self.computing(lambda place: place.text) if can_be_written else _UNWRITTEN

@@ -17,6 +17,7 @@ import operator
 import os
 import reprlib
 import sys
+import traceback
 import types
 import typing
 import weakref
@@ -97,6 +98,17 @@ def _getter_call(make: Any) -> Any:
         return ev.call(ev.call_function(make, parts, keywords), args, kwargs)
 
     return call
+
+
+@handles(sys._getframe, inspect.currentframe, inspect.stack, traceback.extract_stack, traceback.format_stack,
+         traceback.print_stack, traceback.walk_stack)  # fmt: skip
+def _frames(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
+    """Who looks at the running frames shall see the program's: the function that does, and those that it was inlined into, run as
+    plain Python. What a library wants to know of them is its own affair.
+    """
+    of_library = ev.trusted_module(ev.frame.scope.real.get("__name__"))
+    raise ev.break_("library-frames" if of_library else "frames", "looking at the running frames", "compiled code has others",
+                    "do it outside of the compiled function")  # fmt: skip
 
 
 @handles(weakref.ref)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+import traceback
+
 import numpy as np
 import pytest
 
@@ -66,3 +70,24 @@ def test_divmod_has_words_of_its_own():
     compiled = quern.compile(program)
     for number in (1.0, 2.0, 3.0):
         assert compiled(np.ones(1), number)[1] == program(np.ones(1), number)[1]
+
+
+def _caller():
+    return inspect.currentframe().f_back.f_code.co_name, inspect.stack()[1].function
+
+
+FRAMES = {
+    "variables": lambda x: (x + 1, sorted(inspect.currentframe().f_locals), inspect.currentframe().f_lineno),
+    "caller": lambda x: (x + 1, _caller()),
+    "getframe": lambda x: (x + 1, sys._getframe().f_code.co_name),
+    "stack": lambda x: (x + 1, traceback.extract_stack()[-1].name),
+    "text of the stack": lambda x: (x + 1, traceback.format_stack()[-1]),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_frames_are_the_programs(name):
+    """A function that looks at the running frames sees its own, not those of compiled code."""
+    compiled = quern.compile(FRAMES[name])
+    for _ in range(2):
+        assert compiled(np.ones(2))[1:] == FRAMES[name](np.ones(2))[1:]

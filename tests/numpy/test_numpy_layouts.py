@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy_compiled import agree, check, compiled
@@ -333,3 +335,28 @@ def test_an_order_that_is_asked_of_a_ufunc():
 
     for x in (np.asfortranarray(X2), X2.T, X2[:, ::-1], X3.transpose(1, 0, 2)):
         agree(f, x, backend="inductor")
+
+
+@pytest.mark.parametrize("order", ["K", "C", "F"])
+@pytest.mark.parametrize("ndmin", [2, 3, 4])
+def test_new_axes_of_an_array_made_with_ndmin(ndmin, order):
+    fast = compiled(lambda a: np.array(a, ndmin=ndmin, order=order), fullgraph=False)
+    for a in (
+        np.ones((2, 3)),
+        np.asfortranarray(np.ones((2, 3))),
+        np.ones((4, 6))[::2, ::2],
+        np.ones((1, 3)).T,
+        np.ones(3),
+    ):
+        for x in (a, np.concatenate([a, a])):
+            wanted, found = np.array(x, ndmin=ndmin, order=order), fast(x)
+            assert found.strides == wanted.strides and np.array_equal(found, wanted)
+
+
+def test_what_broadcasting_made_is_read_without_a_word():
+    _, x = np.broadcast_arrays(np.ones((2, 3)), np.ones(3))
+    fast = compiled(lambda a: a + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            assert np.array_equal(fast(x), x + 1)

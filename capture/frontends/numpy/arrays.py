@@ -18,6 +18,7 @@ from ....inductor.graph import Dim, Node, TensorMeta
 from ...guards.guards import Guard
 from ...values.tensor import ArrayState, ArrayValue, InputStorage, Storage, ViewStep
 from . import layout
+from .memory import is_writeable
 from .windows import VIEWS, python_view, view_window
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Memory:
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
-        self.writeable = bool(array.flags.writeable)
+        self.writeable = is_writeable(array)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Memory) and bool(np.may_share_memory(self.array, other.array))
@@ -127,7 +128,10 @@ class Array(ArrayValue):
     def guard_writeable(self, ev: Machine) -> None:
         """That an array from outside stays as `writeable` found it."""
         if isinstance(self.storage, InputStorage) and isinstance(self.storage.key, Memory):
-            ev.guards.test(self.storage.source, "{x}.flags.writeable", "{label} was not read-only", 2)
+            ask = ev.names.inject(is_writeable)
+            ev.guards.test(
+                self.storage.source, f"{ask}({{x}})", "{label} was not read-only", 2, shown="{x}.flags.writeable"
+            )
 
     def view(self, ev: Machine, op: str, **attrs: Any) -> Array:
         made: Any = super().view(ev, op, **attrs)

@@ -11,7 +11,7 @@ import numpy as np
 from . import layout
 from .arrays import Array, any_array, unsupported
 from .builder import ArrayBuilder
-from .shaping import broadcast_arrays, broadcast_to, refuse_below_zero, reshape, sizes
+from .shaping import broadcast_arrays, broadcast_to, refuse_below_zero, reshape, sizes, transpose
 from .ufuncs import call_ufunc, is_weak, operand, resolve
 
 _INT64 = np.dtype(np.int64)
@@ -312,7 +312,17 @@ def array(b: ArrayBuilder, object: Any, dtype: Any = None, *, copy: bool | None 
         if copy is True and x.storage is object.storage or moved:
             x = b.copy(x, order)
     x.scalar = False
-    return reshape(b, x, ((1,) * (ndmin - x.ndim) + x.shape)) if ndmin > x.ndim else x
+    return _with_axes(b, x, ndmin - x.ndim, order == "F") if ndmin > x.ndim else x
+
+
+def _with_axes(b: ArrayBuilder, x: Array, count: int, by_columns: bool) -> Array:
+    """`x` behind new axes of size 1, which move by one element where it lies by columns."""
+    ones = (1,) * count
+    by_columns = by_columns or not _has_order(x, "C")
+    if by_columns and _has_order(x, "F"):
+        turned = transpose(b, x)
+        return transpose(b, reshape(b, turned, turned.shape + ones))
+    return reshape(b, x, ones + x.shape)
 
 
 def _has_order(x: Array, order: str) -> bool:

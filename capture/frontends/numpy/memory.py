@@ -21,6 +21,14 @@ _HEADER = object.__basicsize__
 _word_at = ctypes.c_size_t.from_address
 
 
+#: in `flags.num`; `flags.writeable` warns of what np.broadcast_arrays made
+_WRITEABLE = 0x400
+
+
+def is_writeable(x: Array) -> bool:
+    return bool(x.flags.num & _WRITEABLE)
+
+
 def _address(array: np.ndarray) -> int:
     return _word_at(id(array) + _HEADER).value
 
@@ -71,7 +79,7 @@ def laid_out(x: Array, stride: Sequence[int]) -> Array:
 def strided(x: Array, size: Sequence[int], stride: Sequence[int], offset: int) -> Array:
     """A view of x's memory from its first element on; strides and offset in elements."""
     steps = tuple(s * x.itemsize for s in stride)
-    if x.size and 0 not in size and x.flags.c_contiguous and x.flags.writeable and min(steps, default=0) >= 0:
+    if x.size and 0 not in size and x.flags.c_contiguous and is_writeable(x) and min(steps, default=0) >= 0:
         return np.ndarray(tuple(size), x.dtype, x, offset * x.itemsize, steps)  # much cheaper than as_strided
     start = as_strided(x, (offset + 1,), (x.itemsize,))[offset:] if offset else x
     return as_strided(start, tuple(size), steps)

@@ -80,7 +80,7 @@ class NumpyRuntime:
         return None
 
     def begin_writes(self, stored: Sequence[np.ndarray], copied: Sequence[np.ndarray]) -> None:
-        if not all(x.flags.writeable for x in (*stored, *copied)):
+        if not all(map(memory.is_writeable, (*stored, *copied))):
             raise ValueError("assignment destination is read-only")
 
     def run_op(self, op: str, library: str = "") -> Callable[..., Any]:

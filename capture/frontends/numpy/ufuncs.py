@@ -100,7 +100,9 @@ def call_ufunc(b: ArrayBuilder, ufunc: np.ufunc, *args: Any, out: Any = None, wh
         raise unsupported(f"np.{ufunc.__name__} with signature= or order=", rewrite="leave it out, or cast the result")
     inputs, outs = list(args[: ufunc.nin]), list(args[ufunc.nin :])
     if outs and ufunc in (np.maximum, np.minimum):
-        raise unsupported(f"np.{ufunc.__name__} with a third argument", "NumPy warns of it", "give it as out=")
+        raise unsupported(
+            f"np.{ufunc.__name__} with a third argument", why="NumPy warns of it", rewrite="give it as out="
+        )
     if len(inputs) < ufunc.nin:
         raise TypeError(f"{ufunc.__name__}() takes from {ufunc.nin} to {ufunc.nargs} positional arguments but "
                         f"{len(args)} were given")  # fmt: skip
