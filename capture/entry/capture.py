@@ -544,7 +544,7 @@ def _captured(
     body: list[str], examples: list[Any], frontend: Frontend | None, reason: BreakReason | None, program: Any = None,
 ) -> Captured:  # fmt: skip
     symbols = ev.symbols
-    fixed = varying(ev.identity_places, symbols.constants, symbols.equal_places())
+    fixed = varying(ev.identity_places, ev.guards.types, symbols.constants, symbols.equal_places())
     return Captured(
         graph, ev.guards.ordered(), ev.names.namespace, conditions, fetch, inputs, outputs, body, frontend, fixed,
         Making(ev, examples, program), reason, references=ev.names.references,

@@ -94,6 +94,8 @@ class GuardSet:
     def __init__(self, names: Names) -> None:
         self.names = names
         self._guards: dict[tuple[Source | None, str, Any], Guard] = {}
+        #: the names of the classes that places are guarded to have
+        self.types: dict[Source, str] = {}
         self._registries = _Watched("a registry that is held was changed")
         self._classes = _Watched("a class got or lost attributes")
         self._watched_local: set[type] = set()
@@ -138,9 +140,8 @@ class GuardSet:
         """`type(x) is cls`. Nothing to do for a place that the entry holds itself."""
         if source.is_const:
             return
-        self.test(
-            source, f"type({{x}}) is {self.names.inject(cls, cls.__name__)}", f"{{label}} was a {cls.__name__}", 0
-        )
+        name = self.types[source] = self.names.inject(cls, cls.__name__)
+        self.test(source, f"type({{x}}) is {name}", f"{{label}} was a {cls.__name__}", 0)
 
     def is_(self, source: Source, obj: Any) -> None:
         """`x is obj`."""
@@ -242,8 +243,7 @@ class GuardSet:
     def class_stays(self, source: Source, obj: Any) -> None:
         """A held object keeps its class (`obj.__class__ = Other` is allowed in Python)."""
         if source.parent is not None:  # held weakly: it may not stand in a list of ours
-            cls = self.names.inject(type(obj), type(obj).__name__)
-            self.test(source, f"type({{x}}) is {cls}", f"{{label}} was a {type(obj).__name__}", 0)
+            self.type_is(source, type(obj))
             return
         if not self._objects.live:
             live, then = self._objects.inject(self.names)

@@ -6,12 +6,12 @@ Each entry keeps one `Varying`. It holds places, numbers and weak references: no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import exact
 from .seen import Seen
-from .sources import LAST, Source
+from .sources import LAST, Computed, Source
 
 if TYPE_CHECKING:
     from ..machine.wrapping import Policy
@@ -24,29 +24,36 @@ class _Gone:
     """Stands for a place that cannot be read."""
 
 
+#: packages whose objects are read without running the program's code
+_QUIET = frozenset(("builtins", "collections", "numpy", "torch"))
+
+
+def _is_quiet(obj: Any) -> bool:
+    return type(obj).__module__.partition(".")[0] in _QUIET
+
+
 @dataclass(frozen=True)
 class Varying:
-    """held: places guarded by identity, by label; constants: sizes and numbers taken as constants; equal: pairs of sizes that
+    """held: places guarded by identity, by label; types: names of the classes that places are guarded to have; constants: sizes and numbers taken as constants; equal: pairs of sizes that
     share one symbol.
     """
 
     held: tuple[tuple[Source, Seen], ...] = ()
+    types: Mapping[Source, str] = field(default_factory=dict)
     constants: tuple[tuple[Key, Source, Any], ...] = ()
     equal: tuple[tuple[tuple[Key, Source], tuple[Key, Source]], ...] = ()
 
     def reader(self, parameters: tuple[str, ...], names: dict[str, Any]) -> Callable[..., list[Any]]:
-        """A function over an entry's parameters that reads all the places."""
+        """A function over an entry's parameters that reads all the places. Of an object of another class than the capture met
+        nothing is read: its attributes may be properties, and the program would see them run.
+        """
         places = [source for source, _ in self.held] + [place for _, place, _ in self.constants]
         places += [place for pair in self.equal for _, place in pair]
-        lines = [f"def places({', '.join(parameters)}):", " _found = []"]
-        for place in places:
-            lines += [
-                f" try: _found.append({place.text if place.is_written else '_Gone'})",
-                " except Exception: _found.append(_Gone)",
-            ]
-        names["_Gone"] = _Gone
+        code = _Reading(self, names)
+        found = ", ".join([code.read(place) for place in places])
+        lines = [f"def places({', '.join(parameters)}):", *code.lines, f" return [{found}]"]
         scope: dict[str, Any] = {}
-        exec("\n".join([*lines, " return _found"]), names, scope)  # noqa: S102 - our own text
+        exec("\n".join(lines), names, scope)  # noqa: S102 - our own text
         return scope["places"]
 
     def learn(self, policy: Policy, found: list[Any], dynamic: bool) -> None:
@@ -69,16 +76,60 @@ class Varying:
                 policy.unequal.add(frozenset((first, second)))
 
 
+class _Reading:
+    """The lines that read places one after the other, each from its parent."""
+
+    def __init__(self, varying: Varying, names: dict[str, Any]) -> None:
+        self.lines: list[str] = []
+        self._types = varying.types
+        self._seen = dict(varying.held)
+        self._names = names
+        self._read: dict[Source, str] = {}
+        names.update(_Gone=_Gone, _quiet=_is_quiet)
+
+    def read(self, place: Source) -> str:
+        """The variable that holds what stands at a place, or `_Gone`."""
+        path = []
+        while place not in self._read and place.parent is not None:
+            path.append(place)
+            place = place.parent
+        name = self._read.get(place, place.text)
+        for place in reversed(path):
+            text, condition = self._reading(place, name)
+            name = self._read[place] = f"_v{len(self._read)}"
+            self.lines += [f" try: {name} = {text} if {condition} else _Gone", f" except Exception: {name} = _Gone"]
+        return name
+
+    def _reading(self, place: Source, parent: str) -> tuple[str, str]:
+        if isinstance(place, Computed):
+            return place.computing(self.read), "True"
+        assert place.parent is not None
+        return place.render(parent), self._condition(place.parent, parent)
+
+    def _condition(self, parent: Source, name: str) -> str:
+        """Whether a step from a place may be made."""
+        if parent.is_const:
+            return "True"
+        if parent in self._types:
+            return f"type({name}) is {self._types[parent]}"
+        if parent in self._seen:
+            seen = f"_seen{len(self._names)}"
+            self._names[seen] = self._seen[parent]
+            return f"type({name}) is {seen}.cls"
+        return f"_quiet({name})"
+
+
 def _differ(one: Any, other: Any) -> bool:
     return _Gone not in (one, other) and one != other
 
 
 def varying(
     held: Mapping[str, tuple[Source, Any]],
+    types: Mapping[Source, str],
     constants: list[tuple[Key, Source, Any]],
     equal: list[tuple[tuple[Key, Source], tuple[Key, Source]]],
 ) -> Varying:
     """What one capture relied on, of what can be read without the program's seeing it."""
     found = tuple((source, Seen(obj)) for source, obj in held.values() if source.depth < LAST)
     known = tuple(row for row in constants if row[1].depth < LAST)
-    return Varying(found, known, tuple(pair for pair in equal if all(place.depth < LAST for _, place in pair)))
+    return Varying(found, types, known, tuple(pair for pair in equal if all(place.depth < LAST for _, place in pair)))

@@ -14,6 +14,7 @@ import threading
 import types
 from typing import Any
 
+import numpy as np
 import pytest
 from quern.capture.guards import exact
 from quern.capture.guards.guards import GuardSet
@@ -725,3 +726,64 @@ def test_numbers_are_compared_by_value_and_sign_not_by_how_they_print():
     assert same([Shy(1.5), -0.0, math.nan, complex(0.0, -0.0)], [Shy(1.5), -0.0, math.nan, complex(0.0, -0.0)])
     for one, other in ((Shy(0.0), Shy(-0.0)), (0.0, -0.0), (0j, complex(0.0, -0.0)), (1, 1.0), ((0.0,), (-0.0,))):
         assert not same([one], [other])
+
+
+def _counting():
+    class Counting:
+        asked = 0
+
+        @property
+        def weight(self):
+            self.asked += 1
+            return self.asked
+
+        def __getattr__(self, name):
+            self.__dict__.setdefault("missed", []).append(name)
+            raise AttributeError(name)
+
+    return Counting()
+
+
+class _Answering(dict):
+    asked = 0
+
+    def __getitem__(self, key):
+        self.asked += 1
+        return self.asked
+
+
+def test_objects_of_other_classes_are_not_read():
+    """What changed since the last capture is looked for in objects of the classes that it met: others may notice."""
+
+    def attribute(x, held):
+        return x + held.weight, held.__dict__.get("missed")
+
+    def item(x, held):
+        return x + held["weight"], getattr(held, "asked", None)
+
+    def size(x, held):
+        return x + (len(held) if isinstance(held, np.ndarray) else 1), getattr(held, "__dict__", {}).get("missed")
+
+    for function, plain, other in (
+        (attribute, types.SimpleNamespace(weight=5), _counting),
+        (item, {"weight": 5}, lambda: _Answering(weight=7)),
+        (size, np.ones(3), _counting),
+    ):
+        compiled = quern.compile(function)
+        for make in (lambda plain=plain: plain, other, other):
+            wanted, found = function(np.ones(2), make()), compiled(np.ones(2), make())
+            assert np.array_equal(found[0], wanted[0]) and found[1] == wanted[1]
+
+
+def test_a_default_dict_keeps_its_keys():
+    def total(held):
+        made = 0
+        for part in held:
+            made = made + (held[part] if isinstance(held, dict) else part)
+        return made
+
+    compiled = quern.compile(total)
+    x = np.ones(2)
+    compiled([x, x])
+    held = collections.defaultdict(list, {"a": x})
+    assert np.array_equal(compiled(held), x) and list(held) == ["a"]

@@ -241,3 +241,10 @@ def test_rows_from_a_place_on_are_written_whatever_the_sizes(dtype):
     for shape, n in (((3, 4), 2), ((5, 33), 3), ((40, 1), 7)):
         for w, g in zip(f(np.ones(shape, dtype), n), fast(np.ones(shape, dtype), n)):
             np.testing.assert_array_equal(g, w)
+
+
+@pytest.mark.parametrize("name", ["isscalar", "ndim", "size", "shape", "isrealobj", "iscomplexobj"])
+def test_what_numpy_says_of_numbers_that_change(name):
+    fast = quern.compile(lambda x, n: (x * n, getattr(np, name)(n)))
+    for n in (1, 2, 3, 4, 2.5, 3.5, 4.5):
+        assert fast(np.ones(2), n)[1] == getattr(np, name)(n)
