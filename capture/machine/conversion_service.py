@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,10 @@ from ..values.objects import ObjectValue
 from ..values.sequences import ListValue, SliceValue, TupleValue
 from ..values.sets import DictViewValue, SetValue
 from ..values.symint import SymIntValue
-from . import wrapping
+from . import operators, wrapping
+
+#: what rounds decimals
+_ROUNDING = {*operators.BINARY.values(), *operators.UNARY.values(), abs, round, divmod, pow, format}
 
 
 class ConversionService:
@@ -97,6 +101,8 @@ class ConversionService:
 
     def fold_raw(self: Machine, function: Callable[..., Any], *args: Any) -> Any:
         """Call a pure function during capture; its exceptions become the program's."""
+        if function in _ROUNDING and decimal.Decimal in map(type, args):
+            raise self.decimal_break(f"{function.__name__} of decimals")
         try:
             for frontend in self.frontends:
                 compute = getattr(frontend, "compute_at_once", None)

@@ -72,6 +72,11 @@ class ErrorService:
             "use torch.where, or move the decision out of the compiled function",
         )  # fmt: skip
 
+    def decimal_break(self: Machine, what: str) -> Break:
+        """`raise ev.decimal_break(...)`: precision, rounding and what raises are the thread's, and what happened is noted there."""
+        return self.break_("decimal", what, "the result depends on the thread's decimal context, which notes what happened",
+                           "compute it outside of the compiled function")  # fmt: skip
+
     def break_globals(self: Machine) -> Value:
         raise self.break_("globals-dict", "taking a module's globals as a dict", "writes to it could not be followed")
 

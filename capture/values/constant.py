@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import numbers
 import re
 import types
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 #: what methods of constants make that has a state of its own: two calls of the compiled function may not share it
 _STATEFUL = (type(re.compile("").scanner("")),)  # type: ignore[attr-defined]
+
+
+#: methods of decimals that heed no context
+_EXACT_METHODS = frozenset(
+    """as_tuple as_integer_ratio adjusted conjugate copy_abs copy_negate copy_sign is_canonical is_finite is_infinite is_nan is_qnan
+    is_signed is_snan is_zero radix __bool__ __hash__ __int__ __float__ __trunc__ __copy__ __deepcopy__""".split()
+)
 
 
 def is_nan(value: Any) -> bool:
@@ -85,6 +93,8 @@ class ConstantValue(Value):
                 "constant-method",
                 f"calling {type(self.value).__name__}.{name} with arguments that are not known during capture",
             ) from None
+        if type(self.value) is decimal.Decimal and name not in _EXACT_METHODS:
+            raise ev.decimal_break(f"the method {name!r} of a decimal")
         found = ev.fold_raw(lambda: getattr(self.value, name)(*plain, **named))
         if isinstance(found, _STATEFUL):
             raise ev.break_(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
 import uuid
 from decimal import Decimal
 
@@ -90,3 +91,32 @@ def test_what_a_capture_imports_may_change_what_it_read(tmp_path, monkeypatch):
     with quern.config.patch(on_error="raise"):
         fast(np.ones(2))
         assert fast(np.ones(2))[0] == 4
+
+
+CONTEXTS = ((28, "ROUND_HALF_EVEN"), (5, "ROUND_UP"), (3, "ROUND_DOWN"))
+DECIMALS = {
+    "quotient": lambda: Decimal(1) / 3,
+    "sum": lambda: sum([Decimal("1.2345678"), Decimal("2.2")]),
+    "minus": lambda: -Decimal("1.2345678"),
+    "abs": lambda: abs(Decimal("-1.2345678")),
+    "root": lambda: Decimal(2).sqrt(),
+    "quantized": lambda: Decimal("1.256").quantize(Decimal("0.01")),
+    "rounded": lambda: round(Decimal("2.345"), 2),
+    "formatted": lambda: f"{Decimal('1.25'):.1f}",
+    "divmod": lambda: divmod(Decimal("7.12345678"), Decimal("3.1")),
+    "power": lambda: pow(Decimal("1.1"), 20),
+    "compared": lambda: Decimal("1.1") < Decimal("2.2"),
+    "parts": lambda: Decimal("1.25").as_tuple(),
+}
+
+
+@pytest.mark.parametrize("name", DECIMALS)
+def test_decimals_follow_their_context(name):
+    def program(x):
+        return x + 1, str(DECIMALS[name]())
+
+    compiled = quern.compile(program)
+    for precision, rounding in CONTEXTS:
+        with decimal.localcontext() as context:
+            context.prec, context.rounding = precision, rounding
+            assert compiled(np.ones(2))[1] == program(np.ones(2))[1]

@@ -345,7 +345,10 @@ def asarray(b: ArrayBuilder, a: Any, dtype: Any = None, order: str | None = None
     """The array itself where nothing has to change."""
     if isinstance(a, Array) and not a.scalar and copy is not True:
         x = b.cast(a, a.dtype if dtype is None else np.dtype(dtype))
-        return x if order in (None, "K", "A") or _has_order(x, order) else b.copy(x, order)
+        if order in (None, "K", "A"):
+            return x
+        fits = _has_order(x, order) if x is a else x.strides == layout.order_strides(x.shape, x.strides, order)
+        return x if fits else b.copy(x, order)
     return array(b, a, dtype, copy=True, order=order or "K")
 
 
@@ -378,7 +381,7 @@ def astype(b: ArrayBuilder, a: Any, dtype: Any, order: str = "K", casting: Any =
         same_order = order in ("K", "A") or _has_order(x, order)
         return x if not copy and same_order and not x.scalar else b.copy(x, order, scalar=x.scalar)
     made = b.cast(x, kind)
-    if order != "K" and not _has_order(made, order):
+    if order != "K" and made.strides != layout.order_strides(x.shape, x.strides, order):
         made = b.copy(made, order, scalar=x.scalar)
     return made
 

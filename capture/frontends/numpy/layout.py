@@ -176,10 +176,11 @@ def _follows(shape: Shape, strides: Sequence[Dim], order: Sequence[int]) -> bool
 
 def order_strides(shape: Shape, strides: Sequence[Dim], order: str) -> tuple[Dim, ...]:
     """Strides of a copy of an array with `order=` "C", "F", "A" or "K". Raises ValueError for another letter."""
-    if order == "K":
-        return ordered_strides(shape, axis_order([(shape, strides)], len(shape), repeated_first=True))
-    if order == "A":
-        order = "F" if is_f_contiguous(shape, strides) and not is_c_contiguous(shape, strides) else "C"
+    if order in ("A", "K"):
+        by_rows, by_columns = is_c_contiguous(shape, strides), is_f_contiguous(shape, strides)
+        if order == "K" and not by_rows and not by_columns:
+            return ordered_strides(shape, axis_order([(shape, strides)], len(shape), repeated_first=True))
+        order = "F" if by_columns and not by_rows else "C"
     if order == "C":
         return c_strides(shape)
     if order == "F":

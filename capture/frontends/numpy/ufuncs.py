@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ....inductor.graph import Input
+from ....inductor.graph import Dim, Input
 from ....inductor.ops.facts import DIVIDE, OVER
 from ....inductor.ops.promotion import broadcast_shapes
 from ...values.number import INT64
@@ -229,8 +229,22 @@ def _results(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any
         return [_compare_unrepresentable(b, ufunc, inputs)]
     result = b.cast(rule(b, *operands), types[-1])
     # a rule of several ops may have lost sight of an operand's layout on the way
-    strides = layout.elementwise_strides([(o.shape, o.strides) for o in operands], result.shape)
-    return [b.laid_out(result, strides)]
+    layouts = [(o.shape, o.strides) for o in operands]
+    uncast = all(not isinstance(i, Array) or not i.ndim or i.dtype == t for i, t in zip(inputs, types))
+    if uncast and _lies_by_columns(layouts, result.shape):
+        strides = layout.order_strides(result.shape, result.strides, "F")
+        return [result if result.strides == strides else b.call("clone", result, strides=strides, scalar=result.scalar)]
+    return [b.laid_out(result, layout.elementwise_strides(layouts, result.shape))]
+
+
+def _lies_by_columns(operands: Sequence[tuple[Sequence[Dim], Sequence[Dim]]], shape: Sequence[Dim]) -> bool:
+    """Whether NumPy runs through the operands as one row, and lays out a new result as they lie: by columns."""
+    arrays = [(s, strides) for s, strides in operands if s]
+    return (
+        bool(arrays)
+        and all(s == shape and layout.is_f_contiguous(s, strides) for s, strides in arrays)
+        and not all(layout.is_c_contiguous(s, strides) for s, strides in arrays)
+    )
 
 
 def _computing_types(ufunc: np.ufunc, types: Sequence[np.dtype]) -> Sequence[np.dtype]:
