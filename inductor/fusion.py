@@ -191,7 +191,19 @@ def _complete(left: Group, right: Group, a: _Side, b: _Side, pairs: list[tuple[V
 
 
 def _keeps_order(group: Group, sub: dict[Var, Index], r: list[Var]) -> bool:
-    walked = [v for old in group.r for v in sorted(sub[old].vars(), key=r.index)]
+    """Whether the new variables, the first outermost, walk the group's own ones in their order: of those that one was split into, the
+    one with the largest stride first.
+    """
+    walked: list[object] = []
+    for old in group.r:
+        parts = sub[old].terms
+        if len(parts) > 1 and not all(isinstance(stride, int) for _, stride in parts):
+            return False
+        walked += (
+            [v for v, _ in sorted(parts, key=lambda part: part[1], reverse=True)]
+            if len(parts) > 1
+            else [v for v, _ in parts]
+        )
     return walked == r
 
 

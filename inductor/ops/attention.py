@@ -20,7 +20,7 @@ from .reductions import accumulation_dtype, size_scalar, to
 
 
 def _meta_attention(q: TensorMeta, k: TensorMeta, v: TensorMeta, mask: TensorMeta | None, *,
-                    is_causal: bool, scale: float | None, enable_gqa: bool) -> TensorMeta:  # fmt: skip
+                    is_causal: bool, scale: float | None, enable_gqa: bool, plain: bool = False) -> TensorMeta:  # fmt: skip
     for name, t in (("query", q), ("key", k), ("value", v)):
         if t.ndim < 2:
             raise ValueError(f"scaled_dot_product_attention: {name} needs at least 2 dimensions, got {t.shape}")
@@ -40,7 +40,8 @@ def _meta_attention(q: TensorMeta, k: TensorMeta, v: TensorMeta, mask: TensorMet
     shape = (*broadcast_shapes(*batches, rows), *heads, q.shape[-2], v.shape[-1])
     # eager's fused kernels keep the query's layout; the plain path, taken for other ranks and layouts and where something
     # broadcasts, is contiguous
-    fused = q.ndim == k.ndim == v.ndim == 4 and same(q.shape[-1], v.shape[-1]) and (mask is None or mask.ndim in (2, 4))
+    fused = not plain and q.ndim == k.ndim == v.ndim == 4 and same(q.shape[-1], v.shape[-1])
+    fused = fused and (mask is None or mask.ndim in (2, 4))
     fused = fused and all(same(t.shape[0], q.shape[0]) and same(t.stride[-1], 1) for t in (q, k, v))
     fused = fused and (enable_gqa or all(same(t.shape[1], q.shape[1]) for t in (k, v)))
     return TensorMeta(shape, like_strides(q) if fused else contiguous_strides(shape), q.dtype, q.device)
@@ -48,8 +49,7 @@ def _meta_attention(q: TensorMeta, k: TensorMeta, v: TensorMeta, mask: TensorMet
 
 def of_attention(b: GraphBuilder, node: Node) -> Node:
     """What the library's attention computes: products, scaled and masked, and their softmax by the values."""
-    q, k, v, mask = args(node)
-    scale = node.attrs["scale"]
+    q, k, v, _ = args(node)
     if node.attrs["enable_gqa"] and k.shape[-3] != q.shape[-3]:
         k, v = (b.repeat_interleave(t, repeats=q.shape[-3] // t.shape[-3], dim=-3) for t in (k, v))
     acc = accumulation_dtype(node.dtype)
@@ -57,21 +57,27 @@ def of_attention(b: GraphBuilder, node: Node) -> Node:
     r, c, d = batch, batch + 1, batch + 2
     left, right = ((*range(batch - t.ndim + 2, batch), own, d) for t, own in ((q, r), (k, c)))
     scores = b.call("dots", q, k, left=left, right=right, result=(*range(batch), r, c), dtype=acc)
-    if scale is None:
-        scores = b.div(scores, b.sqrt(to(b, size_scalar(b, q.shape[-1]), acc)))
-    else:
-        scores = b.mul(scores, b.scalar(value=float(scale)))
-    if node.attrs["is_causal"]:
-        scores = b.where(_is_past(b, q, k), scores, b.scalar(value=-math.inf))
-    elif mask is not None and mask.dtype == dtypes.bool_:
-        scores = b.where(mask, scores, b.scalar(value=-math.inf))
-    elif mask is not None:
-        scores = b.add(scores, to(b, mask, acc))
+    scores = masked_scores(b, node, scores)
     own = max(scores.ndim, v.ndim) - 2
     r, c, d = own, own + 1, own + 2
     left, right = ((*range(own - t.ndim + 2, own), *last) for t, last in ((scores, (r, c)), (v, (c, d))))
     total = b.call("attend", scores, to(b, v, acc), left=left, right=right, result=(*range(own), r, d), empty="zero")
     return to(b, total, node.dtype)
+
+
+def masked_scores(b: GraphBuilder, node: Node, scores: Node) -> Node:
+    """The products of an attention's queries and keys, scaled and masked as it says."""
+    q, k, _, mask = args(node)
+    scale = node.attrs["scale"]
+    if scale is None:
+        scores = b.div(scores, b.sqrt(to(b, size_scalar(b, q.shape[-1]), scores.dtype)))
+    else:
+        scores = b.mul(scores, b.scalar(value=float(scale)))
+    if node.attrs["is_causal"]:
+        return b.where(_is_past(b, q, k), scores, b.scalar(value=-math.inf))
+    if mask is not None and mask.dtype == dtypes.bool_:
+        return b.where(mask, scores, b.scalar(value=-math.inf))
+    return scores if mask is None else b.add(scores, to(b, mask, scores.dtype))
 
 
 def _is_past(b: GraphBuilder, q: Node, k: Node) -> Node:
@@ -82,9 +88,9 @@ def _is_past(b: GraphBuilder, q: Node, k: Node) -> Node:
     return b.ge(b.unsqueeze(rows, dim=-1), columns)
 
 
-# no dropout: front ends keep attention with dropout out of this row
+# no dropout: front ends keep attention with dropout out of this row. plain: eager takes no fused kernel
 row("scaled_dot_product_attention", "extern", _meta_attention, contraction=of_attention,
-    attrs={"is_causal": False, "scale": None, "enable_gqa": False}, autocast="lower")  # fmt: skip
+    attrs={"is_causal": False, "scale": None, "enable_gqa": False, "plain": False}, autocast="lower")  # fmt: skip
 
 
 def _meta_with_logsumexp(

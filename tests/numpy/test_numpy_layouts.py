@@ -340,7 +340,7 @@ def test_an_order_that_is_asked_of_a_ufunc():
 @pytest.mark.parametrize("order", ["K", "C", "F"])
 @pytest.mark.parametrize("ndmin", [2, 3, 4])
 def test_new_axes_of_an_array_made_with_ndmin(ndmin, order):
-    fast = compiled(lambda a: np.array(a, ndmin=ndmin, order=order), fullgraph=False)
+    fast = compiled(lambda a: np.array(a, ndmin=ndmin, order=order), "inductor", fullgraph=False)
     for a in (
         np.ones((2, 3)),
         np.asfortranarray(np.ones((2, 3))),
@@ -360,3 +360,36 @@ def test_what_broadcasting_made_is_read_without_a_word():
         warnings.simplefilter("error")
         for _ in range(2):
             assert np.array_equal(fast(x), x + 1)
+
+
+IN_ORDER = {
+    "cumsum": lambda x: np.cumsum(x),
+    "cumprod": lambda x: np.cumprod(x % 3 + 1),
+    "argmax": lambda x: np.argmax(x),
+    "argmin": lambda x: np.argmin(x // 4),
+    "both": lambda x: (np.argmax(x // 4), np.cumsum(x)),
+    "of an axis": lambda x: (np.cumsum(x, axis=0), np.argmax(x // 4, axis=1)),
+}
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float64])
+@pytest.mark.parametrize("name", IN_ORDER)
+def test_what_goes_in_order_beside_a_write_of_another_order(name, kind):
+    """The write runs as the memory lies, prefixes and positions as the axes do: one loop cannot do both."""
+
+    def program(x):
+        before = np.sin(x)
+        x.T[-1] *= 2
+        return before, np.cbrt(x), IN_ORDER[name](x), x * 3
+
+    def flat(results):
+        return [r for result in results for r in (result if isinstance(result, tuple) else (result,))]
+
+    fast = compiled(program, "inductor", fullgraph=False)
+    for shape in ((3, 4), (5, 2), (8, 24)):
+        x = np.asfortranarray(R.integers(-8, 8, shape).astype(kind))
+        given = x.copy("K")
+        wanted, found = program(x), fast(given)
+        assert np.array_equal(x, given)
+        for w, f in zip(flat(wanted), flat(found)):
+            np.testing.assert_allclose(f, w, rtol=1e-12)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 import weakref
 
@@ -171,12 +172,54 @@ def test_what_the_library_differentiates_is_inside_of_parts(name, layout, made):
     assert who.parts == 1 and not who.framework
 
 
-def test_attention_to_a_learned_bias_is_the_frameworks(made):
-    def f(x, bias):
-        return F.scaled_dot_product_attention(x.sin() * 2, x * 2, x, bias * 2) * 2
+STEPS = {
+    "a learned bias": (
+        lambda x, m: F.scaled_dot_product_attention(x.sin() * 2, x * 2, x, m * 2) * 2,
+        (2, 2, 5, 8),
+        (2, 1, 5, 5),
+    ),
+    "a bias for all": (
+        lambda x, m: F.scaled_dot_product_attention(x.sin(), x * 2, x, m * 2, scale=0.3),
+        (2, 2, 5, 8),
+        (5, 5),
+    ),
+    "a bias that hides": (
+        lambda x, m: F.scaled_dot_product_attention(x.sin(), x * 2, x, torch.where(m > 0.2, m, -math.inf)),
+        (2, 2, 5, 8),
+        (1, 1, 5, 5),
+    ),
+    "shared heads": (
+        lambda x, m: F.scaled_dot_product_attention(x.sin(), x[:, :2] * 2, x[:, 2:], m, enable_gqa=True),
+        (2, 4, 5, 8),
+        (4, 5, 5),
+    ),
+    "heads that lie apart": (
+        lambda x, m: F.scaled_dot_product_attention(*[(x * n).transpose(1, 2) for n in (1, 2, 3)], m * 2),
+        (2, 5, 2, 8),
+        (2, 1, 5, 5),
+    ),
+    "three dims": (lambda x, m: F.scaled_dot_product_attention(x.sin(), x * 2, x.exp()) * m, (3, 5, 8), (8,)),
+    "three dims, causal": (
+        lambda x, m: F.scaled_dot_product_attention(x.sin(), x * 2, x.exp(), is_causal=True) * m,
+        (3, 5, 8),
+        (8,),
+    ),
+    "two dims": (lambda x, m: F.scaled_dot_product_attention(x.sin(), x * 2, x.exp()) * m, (5, 8), (8,)),
+    "narrow values": (lambda x, m: F.scaled_dot_product_attention(x.sin(), x * 2, x[..., :6]) * m, (2, 2, 5, 8), (6,)),
+    "empty rows": (
+        lambda x, m: F.scaled_dot_product_attention(x.sin().mT, x.mT * 2, x.mT, torch.ones(8, 8).tril(-1).bool()) * m,
+        (2, 2, 5, 8),
+        (5,),
+    ),
+}
 
-    agree(f, leaf(2, 2, 5, 8), leaf(2, 1, 5, 5, seed=1), fullgraph=True)
-    assert "scaled_dot_product_attention" in made[0].framework
+
+@pytest.mark.parametrize("name", STEPS)
+def test_attention_that_the_librarys_kernel_does_not_take(made, name):
+    """It is generated in steps: products, and the softmax between them."""
+    function, *shapes = STEPS[name]
+    agree(function, leaf(*shapes[0]), leaf(*shapes[1], seed=1), fullgraph=True)
+    assert not made[0].framework
 
 
 def test_maxima_of_equal_elements_and_of_nan_are_eagers():

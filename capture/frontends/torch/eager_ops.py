@@ -292,7 +292,9 @@ def _batch_norm_train(x: Any, mean: Any, var: Any, weight: Any, bias: Any, *, mo
 
 
 @_op("scaled_dot_product_attention")
-def _attention(q: Any, k: Any, v: Any, mask: Any, *, is_causal: bool, scale: float | None, enable_gqa: bool) -> Any:
+def _attention(
+    q: Any, k: Any, v: Any, mask: Any, *, is_causal: bool, scale: float | None, enable_gqa: bool, plain: bool
+) -> Any:
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, is_causal=is_causal, scale=scale, enable_gqa=enable_gqa
     )

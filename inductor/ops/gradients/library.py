@@ -9,10 +9,12 @@ from typing import Any
 from ....kernels.device import device_of
 from ...dtypes import bool_
 from ...graph import GraphBuilder, Node
+from ..attention import masked_scores
 from ..common import args
 from ..dims import is_one, is_zero, same, spread
 from ..pooling import UNROLL
-from .common import NoRule, Rule, by_decomposition, gradient, number, recording
+from ..reductions import accumulation_dtype, to
+from .common import NoRule, Rule, by_decomposition, gradient, number, recording, unless
 
 # --------------------------------------------------------------------------- convolutions
 
@@ -45,13 +47,39 @@ gradient("conv_transpose")(_convolution(transposed=True))
 
 
 @recording("scaled_dot_product_attention")
-def _with_logsumexp(b: GraphBuilder, node: Node, wanted: Collection[int]) -> Node | None:
-    q, k, v, mask = args(node)
-    if 3 in wanted or device_of(q.meta.device).kind != "cpu" or not q.dtype.is_float:
+def _recorded_attention(b: GraphBuilder, node: Node, wanted: Collection[int]) -> Node | None:
+    """The library's kernel with what its gradient reads; where it takes no such operands, as eager does then, the products and the
+    softmax between them.
+    """
+    if device_of(node.meta.device).kind != "cpu" or not node.dtype.is_float or any(is_zero(s) for s in node.shape):
         return None
+    made = None if 3 in wanted else _with_logsumexp(b, node)
+    return made if made is not None else _in_steps(b, node)
+
+
+def _in_steps(b: GraphBuilder, node: Node) -> Node | None:
+    """Attention in ops that have gradients. A row without scores above -inf gives zeros."""
+    q, k, v, _ = args(node)
+    acc = accumulation_dtype(node.dtype)
+    if node.attrs["enable_gqa"] and not all(same(t.shape[-3], q.shape[-3]) for t in (k, v)):
+        if not q.ndim == k.ndim == v.ndim == 4:
+            return None
+        k, v = (_shared(b, t, q) for t in (k, v))
+    products = b.matmul(to(b, q, acc), b.transpose(to(b, k, acc), dim0=-2, dim1=-1))
+    scores = masked_scores(b, node, products)
+    if node.attrs["is_causal"] or args(node)[3] is not None:
+        empty = b.eq(b.amax(scores, dim=-1, keepdim=True), number(b, -math.inf))
+        weights = unless(b, empty, b.softmax(unless(b, empty, scores), dim=-1))
+    else:
+        weights = b.softmax(scores, dim=-1)
+    return to(b, b.matmul(weights, to(b, v, acc)), node.dtype)
+
+
+def _with_logsumexp(b: GraphBuilder, node: Node) -> Node | None:
+    q, k, v, mask = args(node)
     if not q.ndim == k.ndim == v.ndim == 4 or not same(q.shape[-1], v.shape[-1]):
         return None
-    if any(is_zero(s) for t in (q, k, v) for s in t.shape) or not all(is_one(t.meta.stride[-1]) for t in (q, k, v)):
+    if any(is_zero(s) for t in (k, v) for s in t.shape) or not all(is_one(t.meta.stride[-1]) for t in (q, k, v)):
         return None
     if not all(same(t.shape[0], q.shape[0]) for t in (k, v)):
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .....inductor.graph import Node
 from ....values.tensor import ArrayValue
 from .. import eager_ops
@@ -24,5 +26,7 @@ def attention(cx: Context, query: ArrayValue, key: ArrayValue, value: ArrayValue
         unrecordable(cx.ev)
         target = f"{eager_ops.__name__}:attention_by"
         return call_target(cx, target, eager_ops.attention_by, (*chosen[-1], *args), more, effects=bool(dropout_p))
+    mask: Any = attn_mask
+    learned = mask is not None and mask.requires_grad(cx.ev)
     return cx.op("scaled_dot_product_attention", query, key, value, attn_mask, is_causal=is_causal, scale=scale,
-                 enable_gqa=enable_gqa)  # fmt: skip
+                 enable_gqa=enable_gqa, plain=learned and state_of(cx.ev).grad)  # fmt: skip

@@ -136,6 +136,11 @@ def argmin(cx: Context, input: ArrayValue, dim: int | None = None, keepdim: bool
 # ------------------------------------------------------------------ moments and norms
 
 
+def _reaches(number: float, count: Any) -> bool:
+    """number >= count, which is a size."""
+    return not less(math.floor(number), count) if math.isfinite(number) else number > 0
+
+
 def _moment(op: str, several: bool = False) -> Any:
     def call(cx: Context, input: ArrayValue, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *,
              correction: Any = None, axis: Dim = None) -> Any:  # fmt: skip
@@ -151,7 +156,7 @@ def _moment(op: str, several: bool = False) -> Any:
         elif input.meta.dtype.is_float:
             count = reduced_count(input.meta.shape, gone)
         attrs = {"dim": gone, "keepdim": keepdim, "correction": correction}
-        if count is not None and isinstance(correction, (int, float)) and not less(correction, count):
+        if count is not None and isinstance(correction, (int, float)) and _reaches(correction, count):
             raise Declined("too few elements, of which eager warns")
         return cx.results(op, input, **attrs) if several else cx.op(op, input, **attrs)
 
