@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...errors import LoweringError
-from ..dtypes import DType, bool_, compute_dtype, int64
+from ..dtypes import DType, bool_, compute_dtype, int64, int_range
 from ..graph import Dim, Node, TensorMeta, contiguous_strides
 from ..loops import ZERO, Expr, Fn, Index, as_index, cast, const, expr, index_value
 from .dims import is_one
@@ -115,11 +115,14 @@ def broadcast_index(index: tuple[Index, ...], inner: Sequence[Dim], outer: Seque
 
 
 def number(value: bool | int | float, dtype: DType) -> Expr:
-    """A literal in the compute form of `dtype`."""
+    """A literal in the compute form of `dtype`. What an integer type does not hold wraps, as -1 does to the largest uint8."""
     target = compute_dtype(dtype)
     if target.is_float:
         return const(float(value), target)
-    return const(bool(value) if target == bool_ else int(value), target)
+    if target == bool_:
+        return const(bool(value), target)
+    low, high = int_range(dtype)
+    return const((int(value) - low) % (high - low + 1) + low, target)
 
 
 def size_value(size: Dim) -> Expr:

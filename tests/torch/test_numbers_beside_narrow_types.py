@@ -137,3 +137,31 @@ def test_a_list_of_ints_holds_no_float_tensors():
     for call in (program, quern.compile(program)):
         with pytest.raises(TypeError, match="only integer tensors"):
             call(torch.tensor([3.0]))
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("value", [-1, 127, 128, 255, -128, 3.7, -3.7, True])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int8, torch.int16, torch.int64])
+def test_fills_of_what_a_type_does_not_hold(kind, value, backend):
+    """Negative numbers wrap to unsigned ones; what reads the fill reads what the tensor would hold."""
+
+    def program(x):
+        filled = torch.full((2,), value, dtype=kind)
+        like = torch.full_like(x.to(kind), value)
+        return (
+            filled,
+            filled.float().sin(),
+            filled > 0,
+            filled.sum(),
+            like,
+            like.double() + x,
+            x.to(kind).new_full((3,), value).float(),
+        )
+
+    def outcome(function):
+        try:
+            return [(t.dtype, t.tolist()) for t in function(torch.zeros(2))]
+        except RuntimeError as error:
+            return str(error)
+
+    assert outcome(quern.compile(program, backend=backend)) == outcome(program)
