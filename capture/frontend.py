@@ -43,6 +43,8 @@ class Frontend(Protocol):
 
     #: "torch", "numpy"
     name: str
+    #: whether loops over its arrays may become nodes of the graph (`roll`)
+    rolls: bool
 
     @property
     def runtime(self) -> Runtime:

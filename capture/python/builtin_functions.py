@@ -9,6 +9,7 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import Break, NotConstant, UserRaise
+from ..machine.consumed import array_behind, consume
 from ..machine.type_lookup import MISSING, message_name, type_find, type_lookup
 from ..values.address import AddressValue
 from ..values.attribute_text import keywords
@@ -23,6 +24,7 @@ from ..values.ranges import RangeValue
 from ..values.sequences import ListValue, SliceValue, TupleValue, sort_values
 from ..values.sets import SetValue
 from ..values.tensor import ArrayValue
+from . import polyfills
 from .builtin_table import TABLE, handles, pure, simple
 
 if TYPE_CHECKING:
@@ -556,6 +558,12 @@ def _filter(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
 
 @simple(all)
 def _all(ev: Machine, iterable: Value, /) -> Value:
+    found = consume(ev, iterable, "all")
+    if found is not None:
+        return found
+    rows = array_behind(ev, iterable)
+    if rows is not None:
+        return ev.call_function(polyfills.all_of, [rows])
     it = iterable.iter_(ev)
     while (item := it.next_(ev)) is not None:
         if not item.truth(ev):
@@ -565,6 +573,12 @@ def _all(ev: Machine, iterable: Value, /) -> Value:
 
 @simple(any)
 def _any(ev: Machine, iterable: Value, /) -> Value:
+    found = consume(ev, iterable, "any")
+    if found is not None:
+        return found
+    rows = array_behind(ev, iterable)
+    if rows is not None:
+        return ev.call_function(polyfills.any_of, [rows])
     it = iterable.iter_(ev)
     while (item := it.next_(ev)) is not None:
         if item.truth(ev):
@@ -574,6 +588,15 @@ def _any(ev: Machine, iterable: Value, /) -> Value:
 
 @simple(sum)
 def _sum(ev: Machine, iterable: Value, /, start: Value = ConstantValue(0)) -> Value:  # noqa: B008 - immutable
+    found = consume(ev, iterable, "sum", start)
+    if found is not None:
+        if sys.version_info >= (3, 12) and found.python_type() is float:
+            raise ev.break_("sum-of-floats", "the sum of Python's floats of an array", "Python adds them with more digits than it keeps",
+                            "call the array's own sum")  # fmt: skip
+        return found
+    rows = array_behind(ev, iterable)
+    if rows is not None:
+        return ev.call_function(polyfills.added_up, [rows, start])
     items = iterable.items(ev)
     if type(start) is ConstantValue and all(type(i) is ConstantValue for i in items):
         return ev.fold(lambda: sum([i.value for i in items], start.value))  # type: ignore[attr-defined]
@@ -583,9 +606,16 @@ def _sum(ev: Machine, iterable: Value, /, start: Value = ConstantValue(0)) -> Va
     return total
 
 
-def _extreme(fn: Any, op: str) -> None:
+#: elements of an array beyond which the largest is looked for in a loop
+_FEW_ELEMENTS = 12
+
+
+def _extreme(fn: Any, op: str, in_rounds: Any) -> None:
     def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         key, default = kwargs.get("key"), kwargs.get("default")
+        rows = array_behind(ev, args[0]) if len(args) == 1 and not kwargs else None
+        if rows is not None and len(rows.meta.shape) == 1 and ev.hint(rows.meta.shape[0]) > _FEW_ELEMENTS:
+            return ev.call_function(in_rounds, [rows])
         items = args[0].items(ev) if len(args) == 1 else list(args)
         if not items:
             if default is not None:
@@ -608,5 +638,5 @@ def _extreme(fn: Any, op: str) -> None:
     TABLE[fn] = handler
 
 
-_extreme(min, "<")
-_extreme(max, ">")
+_extreme(min, "<", polyfills.smallest)
+_extreme(max, ">", polyfills.largest)

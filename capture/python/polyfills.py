@@ -19,6 +19,45 @@ from .builtin_table import polyfills
 _missing = object()
 
 
+# what builtins do of arrays, as loops that a front end may make one node of the graph
+
+
+def added_up(items: Any, total: Any) -> Any:
+    for item in items:
+        total = total + item
+    return total
+
+
+def any_of(items: Any) -> bool:
+    for item in items:
+        if item:
+            return True
+    return False
+
+
+def all_of(items: Any) -> bool:
+    for item in items:
+        if not item:
+            return False
+    return True
+
+
+def largest(items: Any) -> Any:
+    best = items[0]
+    for item in items[1:]:
+        if item > best:
+            best = item
+    return best
+
+
+def smallest(items: Any) -> Any:
+    best = items[0]
+    for item in items[1:]:
+        if item < best:
+            best = item
+    return best
+
+
 @polyfills(functools.reduce)
 def reduce(function: Any, iterable: Any, initial: Any = _missing, /) -> Any:
     it = iter(iterable)

@@ -34,6 +34,7 @@ class NumpyFrontend:
     """`capture.frontend.Frontend` for NumPy 2 and newer. Raises UserError for an older one, whose promotion differs."""
 
     name = "numpy"
+    rolls = True
 
     def __init__(self) -> None:
         if int(np.__version__.partition(".")[0]) < 2:

@@ -108,6 +108,7 @@ class TorchFrontend:
     """`capture.frontend.Frontend` for torch."""
 
     name = "torch"
+    rolls = False
 
     def __init__(self) -> None:
         self.runtime = TorchRuntime()

@@ -88,7 +88,7 @@ def _roll(
     rounds = None
     try:
         listed = len(top) == 2
-        if not listed and any(isinstance(v, IteratorValue) for v in top) and view.instructions[start - 1].op != "CALL":
+        if not listed and any(isinstance(v, IteratorValue) for v in top) and not _makes_iterator(view, start - 1):
             raise CannotRoll("an iterator that others may have")
         rounds = _rounds_now(ev, top)
         if rounds == 0:
@@ -128,6 +128,12 @@ def _roll(
         activation.stack.append(activation.slots.pop(RESULT))
     returns = (i for i, instr in enumerate(view.instructions) if instr.op == "RETURN_VALUE")
     activation.pc = next(returns) if found.leave is None else found.leave
+
+
+def _makes_iterator(view: CodeView, index: int) -> bool:
+    """Whether nobody else has the iterator that an instruction gives: a call's, or what a generator expression goes over."""
+    instr = view.instructions[index]
+    return instr.op == "CALL" or instr.op == "LOAD_FAST" and instr.arg == ".0"
 
 
 def _goes_over_arrays(top: Sequence[Value]) -> bool:
