@@ -7,7 +7,7 @@ and in which order, is the same; but there is one loop now, and a front end may 
 from __future__ import annotations
 
 import weakref
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import UserRaise
@@ -26,16 +26,38 @@ if TYPE_CHECKING:
 
 #: the variable of what the builtin has made so far
 TOTAL = ".total"
-#: what stands in the place of a yield, and what is returned at the end: (op, argument); NEXT stands for the place behind the yield
+#: stands for the place behind the yield
 NEXT = object()
 _Piece = tuple[tuple[str, Any], ...]
-_CONSUMERS: dict[str, tuple[_Piece, tuple[str, Any]]] = {
-    "sum": (
+
+
+@dataclass(frozen=True)
+class _Consumer:
+    """What a builtin does of the items, as (op, argument).
+
+    begin: at first; item: in the place of a yield; end: in the place of the generator's None
+    lists: it makes a list of them, whose loop a front end takes for a comprehension's
+    """
+
+    begin: _Piece
+    item: _Piece
+    end: _Piece
+    lists: bool = False
+
+
+_CONSUMERS = {
+    "sum": _Consumer(
+        (),
         (("LOAD_FAST", TOTAL), ("SWAP", 2), ("BINARY_OP", "+"), ("STORE_FAST", TOTAL)),
-        ("LOAD_FAST", TOTAL),
+        (("LOAD_FAST", TOTAL),),
     ),
-    "any": ((("POP_JUMP_IF_FALSE", NEXT), ("LOAD_CONST", True), ("RETURN_VALUE", None)), ("LOAD_CONST", False)),
-    "all": ((("POP_JUMP_IF_TRUE", NEXT), ("LOAD_CONST", False), ("RETURN_VALUE", None)), ("LOAD_CONST", True)),
+    "any": _Consumer(
+        (), (("POP_JUMP_IF_FALSE", NEXT), ("LOAD_CONST", True), ("RETURN_VALUE", None)), (("LOAD_CONST", False),)
+    ),
+    "all": _Consumer(
+        (), (("POP_JUMP_IF_TRUE", NEXT), ("LOAD_CONST", False), ("RETURN_VALUE", None)), (("LOAD_CONST", True),)
+    ),
+    "list": _Consumer((("BUILD_LIST", 0),), (("LIST_APPEND", 2),), (), lists=True),
 }
 _views: weakref.WeakKeyDictionary[CodeView, dict[str, CodeView | None]] = weakref.WeakKeyDictionary()
 
@@ -94,11 +116,11 @@ def _holds_array(ev: Machine, value: Value | None) -> bool:
 def _view_for(view: CodeView, builtin: str) -> CodeView | None:
     made = _views.setdefault(view, {})
     if builtin not in made:
-        made[builtin] = _rewritten(view, *_CONSUMERS[builtin])
+        made[builtin] = _rewritten(view, _CONSUMERS[builtin])
     return made[builtin]
 
 
-def _rewritten(view: CodeView, piece: _Piece, ending: tuple[str, Any]) -> CodeView | None:
+def _rewritten(view: CodeView, consumer: _Consumer) -> CodeView | None:
     """The instructions of a generator expression as a loop; None where they are not as expected."""
     own = view.instructions
     yields = [i for i, x in enumerate(own) if x.op == "YIELD_VALUE"]
@@ -108,6 +130,9 @@ def _rewritten(view: CodeView, piece: _Piece, ending: tuple[str, Any]) -> CodeVi
         return None
     (given,), (begin,), (end,) = yields, begins, ends
     as_expected = [x.op for x in own[:2]] == ["RETURN_GENERATOR", "POP_TOP"] and own[given + 1].op == "POP_TOP"
+    nested = sum(x.op == "FOR_ITER" for x in own) > 1
+    if consumer.lists and nested:
+        return None
     as_expected = as_expected and own[end - 1].op == "LOAD_CONST" and own[end - 1].arg is None
     if not as_expected or begin + 1 >= len(own) or own[begin + 1].op != "FOR_ITER":
         return None
@@ -115,15 +140,9 @@ def _rewritten(view: CodeView, piece: _Piece, ending: tuple[str, Any]) -> CodeVi
     places: dict[int, int] = {}
     for i, x in enumerate(own[: end + 1]):
         places[i] = len(made)
-        if i in (0, 1, given + 1):
-            continue
-        if i == given:
-            made += [replace(x, op=op, arg=arg) for op, arg in piece]
-        elif i == end - 1:
-            made.append(replace(x, op=ending[0], arg=ending[1]))
-        else:
-            made.append(x)
-        if i == begin:
+        pieces = {0: consumer.begin, 1: (), given: consumer.item, given + 1: (), end - 1: consumer.end}
+        made += [replace(x, op=op, arg=arg) for op, arg in pieces[i]] if i in pieces else [x]
+        if i == begin and not consumer.lists:
             made.append(replace(x, op="GET_ITER", arg=None))  # where a front end is asked
     placed = [_placed(x, i, places, places[given + 1]) for i, x in enumerate(made)]
     return replace(

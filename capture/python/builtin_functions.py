@@ -613,6 +613,8 @@ _FEW_ELEMENTS = 12
 def _extreme(fn: Any, op: str, in_rounds: Any) -> None:
     def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         key, default = kwargs.get("key"), kwargs.get("default")
+        if len(args) == 1:
+            args = [consume(ev, args[0], "list") or args[0]]
         rows = array_behind(ev, args[0]) if len(args) == 1 and not kwargs else None
         if rows is not None and len(rows.meta.shape) == 1 and ev.hint(rows.meta.shape[0]) > _FEW_ELEMENTS:
             return ev.call_function(in_rounds, [rows])
