@@ -9,13 +9,15 @@ from ..loops import Expr, Fn, Index, expr
 from .common import REQUIRED, args, at, convert, row
 from .elementwise import round_half, truth
 from .facts import ALL_ERRORS, INVALID, IS_HALF, OVER, QUIET, UNDER
-from .promotion import broadcast_shapes, common_device, like_strides, pointwise_meta, result_dtype
+from .promotion import broadcast_shapes, common_device, converted, like_strides, pointwise_meta, result_dtype
 
 
 def _meta_where(cond: TensorMeta, x: TensorMeta, y: TensorMeta) -> TensorMeta:
     if cond.dtype not in (bool_, dtypes.uint8):
         raise TypeError(f"where needs a bool condition, not {cond.dtype}")
-    out = pointwise_meta(cond, x, y, dtype=result_dtype(x, y))
+    dtype = result_dtype(x, y)
+    given = (converted(t, dtype) if t.device == "cpu" else t for t in (x, y))
+    out = pointwise_meta(cond, *given, dtype=dtype, casts=False)
     return out
 
 

@@ -282,10 +282,23 @@ def _layout(metas: Sequence[TensorMeta]) -> tuple[tuple[Dim, ...], tuple[Dim, ..
     return shape, pointwise_strides(metas, shape)
 
 
-def pointwise_meta(*metas: TensorMeta, dtype: DType | None = None) -> TensorMeta:
-    """The meta of a pointwise op over `metas`; `dtype` None: their promoted dtype."""
+def pointwise_meta(*metas: TensorMeta, dtype: DType | None = None, casts: bool = True) -> TensorMeta:
+    """The meta of a pointwise op over `metas`; `dtype` None: their promoted dtype. casts: operands of other dtypes are converted
+    to the one that it computes in.
+    """
+    device, promoted = common_device(*metas), result_dtype(*metas)
+    if casts and device == "cpu":
+        floats = dtype is not None and dtype.is_float and not (promoted.is_float or promoted.is_complex)
+        metas = tuple([converted(m, dtype if floats and dtype else promoted) for m in metas])
     if any(m.is_dynamic for m in metas):
         shape, strides = _layout(metas)  # never cached: the decider must see every open relation
     else:
         shape, strides = _static_layout(tuple([(m.shape, m.stride) for m in metas]))  # type: ignore[misc]
-    return TensorMeta(shape, strides, dtype or result_dtype(*metas), common_device(*metas))
+    return TensorMeta(shape, strides, dtype or promoted, device)
+
+
+def converted(meta: TensorMeta, dtype: DType) -> TensorMeta:
+    """An operand as eager's loops on CPUs read it: one of another dtype is converted as a whole, into memory that repeats nothing."""
+    if meta.dtype == dtype or meta.weak or not repeats(meta):
+        return meta
+    return like_meta(meta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -165,3 +166,35 @@ def test_fills_of_what_a_type_does_not_hold(kind, value, backend):
             return str(error)
 
     assert outcome(quern.compile(program, backend=backend)) == outcome(program)
+
+
+REPEATED = {
+    "add": torch.add,
+    "quotient": torch.div,
+    "less": torch.lt,
+    "arctangent": torch.atan2,
+    "power": torch.pow,
+    "chosen": lambda a, b: torch.where(a > 1, a, b),
+    "chosen numbers": lambda a, b: torch.where(b.bool(), a, 1.5),
+    "logical": torch.logical_and,
+    "remainder": torch.fmod,
+}
+
+
+@pytest.mark.parametrize(
+    "kinds", [(torch.int64, torch.float32), (torch.uint8, torch.int64), (torch.float32, torch.float32)]
+)
+@pytest.mark.parametrize("name", REPEATED)
+def test_repeated_operands_of_another_type(name, kinds):
+    """Eager converts them as a whole, into memory of its own: that has a say in how the result lies."""
+    compiled = quern.compile(REPEATED[name])
+    layouts = {
+        "rows": lambda kind: torch.arange(4).to(kind).expand(3, 4),
+        "columns": lambda kind: torch.arange(3).to(kind)[:, None].expand(3, 4),
+        "turned": lambda kind: torch.arange(12).reshape(4, 3).to(kind).t(),
+    }
+    for one, other in itertools.product(layouts.values(), layouts.values()):
+        given = one(kinds[0]), other(kinds[1])
+        wanted, found = REPEATED[name](*given), compiled(*given)
+        torch.testing.assert_close(found, wanted, equal_nan=True)
+        assert found.stride() == wanted.stride()
