@@ -189,9 +189,9 @@ def test_repeated_operands_of_another_type(name, kinds):
     """Eager converts them as a whole, into memory of its own: that has a say in how the result lies."""
     compiled = quern.compile(REPEATED[name])
     layouts = {
-        "rows": lambda kind: torch.arange(4).to(kind).expand(3, 4),
-        "columns": lambda kind: torch.arange(3).to(kind)[:, None].expand(3, 4),
-        "turned": lambda kind: torch.arange(12).reshape(4, 3).to(kind).t(),
+        "rows": lambda kind: torch.arange(1, 5).to(kind).expand(3, 4),
+        "columns": lambda kind: torch.arange(1, 4).to(kind)[:, None].expand(3, 4),
+        "turned": lambda kind: torch.arange(1, 13).reshape(4, 3).to(kind).t(),
     }
     for one, other in itertools.product(layouts.values(), layouts.values()):
         given = one(kinds[0]), other(kinds[1])
