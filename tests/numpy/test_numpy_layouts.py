@@ -393,3 +393,16 @@ def test_what_goes_in_order_beside_a_write_of_another_order(name, kind):
         assert np.array_equal(x, given)
         for w, f in zip(flat(wanted), flat(found)):
             np.testing.assert_allclose(f, w, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["divmod", "add", "floor_divide", "hypot", "less"])
+def test_results_beside_repeated_operands_and_axes_of_one(name):
+    fast = compiled(lambda a, b: getattr(np, name)(a, b), "inductor", fullgraph=False)
+    columns = np.asfortranarray(np.arange(1.0, 16).reshape(5, 3))
+    repeated = np.broadcast_to(np.arange(1.0, 4), (5, 3))
+    thin = np.asfortranarray(np.arange(1.0, 13).reshape(3, 4, 1))
+    pairs = [(columns, repeated), (repeated, columns), (columns, columns), (columns, np.ones((5, 3))), (columns, 2.0)]
+    for a, b in (*pairs, (thin, thin), (thin, 2.0), (thin, np.ones((3, 4, 1))), (thin.astype(int), 1.5)):
+        wanted, found = getattr(np, name)(a, b), fast(a, b)
+        for w, f in zip(wanted, found) if name == "divmod" else [(wanted, found)]:
+            assert f.strides == w.strides and np.allclose(f, w)

@@ -802,3 +802,29 @@ def test_items_of_an_earlier_run_of_a_loop_are_looked_at(program):
             except IndexError as error:
                 outcomes.append((str(error), a.tolist()))
         assert outcomes[0] == outcomes[1]
+
+
+def test_a_variable_that_the_first_round_deletes_is_gone_in_the_second():
+    def program(x, k):
+        u = k
+        for i in range(len(x)):
+            x[i] = i
+            del u
+        return x
+
+    def once(x, k):
+        u = k
+        for i in range(len(x)):
+            x[i] = i * 2
+            if i == 0:
+                del u
+        return x
+
+    fast = quern.compile(program)
+    for n in (20, 30):
+        with pytest.raises(UnboundLocalError) as wanted:
+            program(np.ones(n), 0.5)
+        with pytest.raises(UnboundLocalError) as found:
+            fast(np.ones(n), 0.5)
+        assert str(found.value) == str(wanted.value)
+    assert np.array_equal(quern.compile(once)(np.ones(20), 0.5), once(np.ones(20), 0.5))

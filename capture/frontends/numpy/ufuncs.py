@@ -215,7 +215,9 @@ def _results(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any
     types = resolve(ufunc, inputs, dtype, casting)
     if ufunc is np.divmod and not _needs_numpy(ufunc, types):
         operands = [operand(b, i, t) for i, t in zip(inputs, types)]
-        return [RULES[np.floor_divide](b, *operands), RULES[np.remainder](b, *operands)]
+        made = [RULES[part](b, *operands) for part in (np.floor_divide, np.remainder)]
+        strides = layout.elementwise_strides([(o.shape, o.strides) for o in operands], made[0].shape)
+        return [b.laid_out(m, strides) for m in made]
     rule = RULES.get(ufunc)
     if rule is None or _needs_numpy(ufunc, types) or (ufunc in _INTEGER_POWERS and _is_integer_power(inputs, types)):
         return _as_numpy(b, ufunc, inputs, types, dtype)
@@ -228,13 +230,19 @@ def _results(b: ArrayBuilder, ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any
             raise
         return [_compare_unrepresentable(b, ufunc, inputs)]
     result = b.cast(rule(b, *operands), types[-1])
-    # a rule of several ops may have lost sight of an operand's layout on the way
+    return [_in_layout(b, result, inputs, types, operands)]
+
+
+def _in_layout(
+    b: ArrayBuilder, result: Array, inputs: Sequence[Any], types: Sequence[np.dtype], operands: Sequence[Array]
+) -> Array:
+    """A result as NumPy lays it out: a rule of several ops may have lost sight of an operand's layout on the way."""
     layouts = [(o.shape, o.strides) for o in operands]
     uncast = all(not isinstance(i, Array) or not i.ndim or i.dtype == t for i, t in zip(inputs, types))
     if uncast and _lies_by_columns(layouts, result.shape):
         strides = layout.order_strides(result.shape, result.strides, "F")
-        return [result if result.strides == strides else b.call("clone", result, strides=strides, scalar=result.scalar)]
-    return [b.laid_out(result, layout.elementwise_strides(layouts, result.shape))]
+        return result if result.strides == strides else b.call("clone", result, strides=strides, scalar=result.scalar)
+    return b.laid_out(result, layout.elementwise_strides(layouts, result.shape))
 
 
 def _lies_by_columns(operands: Sequence[tuple[Sequence[Dim], Sequence[Dim]]], shape: Sequence[Dim]) -> bool:

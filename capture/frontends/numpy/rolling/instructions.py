@@ -112,7 +112,9 @@ def named(t: Trace, value: Any) -> Any:
 
 @_op("DELETE_FAST")
 def _delete_fast(t: Evaluation, frame: Frame, name: str) -> None:
-    frame.slots.pop(name, None)
+    if name not in frame.slots:
+        raise CannotRoll(f"the variable {name}, which may have no value")
+    del frame.slots[name]
 
 
 @_op("LOAD_GLOBAL")
