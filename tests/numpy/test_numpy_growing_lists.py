@@ -376,3 +376,123 @@ def test_another_length_compiles_nothing(program):
     for n in (40, 55, 70, 90, 300):
         fast(R.standard_normal(n))
     assert not fast.breaks and len(fast.recompiles) == 1
+
+
+# ---------------------------------------------------------------- lists hold the very arrays
+
+
+def _argument(v):
+    out = []
+    for _i in range(len(v)):
+        out.append(v)
+    return out, [o is v for o in out]
+
+
+def _written_in_each_round(v):
+    w, out = v * 2, []
+    for i in range(len(v)):
+        w[i] = i
+        out.append(w)
+    return out
+
+
+def _views(v):
+    w = v * 2
+    out = [w[:3] for i in range(len(v))]
+    w[0] = 9
+    return out
+
+
+def _rows_of_an_argument(v):
+    m = np.outer(v, v[:3])
+    out = [r for r in m]
+    m[:, 0] = 5
+    return np.array(out)
+
+
+def _carried(v):
+    x, out = v[:3] * 1, []
+    for i in range(len(v)):
+        x[0] = i
+        x = x * 0.5
+        out.append(x)
+    return np.array(out)
+
+
+def _beside_a_view(v):
+    out = []
+    for i in range(len(v)):
+        x = v[:4] + i
+        y = x[1:]
+        out.append(x)
+        y[0] = 50
+    return np.array(out)
+
+
+def _written_before(v):
+    out = []
+    for i in range(len(v)):
+        x = v[:4] + i
+        x[0] = 7
+        out.append(x)
+    return np.array(out)
+
+
+def _written_behind(v):
+    x, out = v[:3] * 1, []
+    for _i in range(len(v)):
+        x = x * 0.5
+        out.append(x)
+    x[0] = 77
+    return np.array(out), x is out[-1]
+
+
+def _twice(v):
+    x, out = v[:3] * 1, []
+    for i in range(len(v)):
+        if v[i] > 0:
+            x = x * 0.5
+        out.append(x)
+    out[0][0] = 33
+    return np.array(out)
+
+
+def _copies(v):
+    x, out = v[:3] * 1, []
+    for i in range(len(v)):
+        x[i % 3] += 1
+        out.append(x.copy())
+    return np.array(out), x
+
+
+def _gone_over(v):
+    out = []
+    for i in range(len(v)):
+        m = np.outer(v[:3], v[:2]) + i
+        for r in m:
+            r[0] = i
+        out.append(m)
+        for r in m:
+            r[1] = 40
+    return np.array(out)
+
+
+HOLDING = [_argument, _written_in_each_round, _views, _rows_of_an_argument, _carried, _beside_a_view, _written_before, _written_behind,
+           _twice, _copies, _gone_over]  # fmt: skip
+
+
+@pytest.mark.parametrize("program", HOLDING)
+def test_lists_hold_the_very_arrays(program):
+    fast = quern.compile(program)
+    for n in (20, 25, 30):
+        v = R.standard_normal(n)
+        equal(fast(v), program(v), rtol=1e-12)
+
+
+@pytest.mark.parametrize("program", [_written_before, _copies])
+def test_arrays_that_nobody_else_holds_are_rows(program):
+    fast = quern.compile(program, fullgraph=True)
+    for n in (20, 25, 30):
+        v = R.standard_normal(n)
+        equal(fast(v), program(v), rtol=1e-12)
+    assert len(fast.recompiles) <= 1

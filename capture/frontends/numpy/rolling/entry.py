@@ -40,7 +40,7 @@ from .kinds import (
     literal,
 )
 from .run import prepare
-from .tracer import LISTED, RESULT, Exit, FirstAppended, TooManyBlocks, Tracer
+from .tracer import HELD, LISTED, RESULT, Exit, FirstAppended, TooManyBlocks, Tracer
 
 if TYPE_CHECKING:
     from ....machine.frames import Frame as Activation
@@ -348,6 +348,8 @@ def _outputs(values: dict[str, Any]) -> tuple[list[Expr], list[ArrayRef], list[I
             raise CannotRoll("an array behind the loop that does not lie row by row")
         if any(map(is_given, array.bases)):
             raise CannotRoll("a view that is used behind the loop")
+        if HELD in array.bases:
+            raise CannotRoll("an array that a list holds, and that is used behind the loop")
         if array.bases & seen:
             raise CannotRoll("two arrays that may share memory behind the loop")
         seen |= array.bases

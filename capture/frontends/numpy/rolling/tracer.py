@@ -201,6 +201,8 @@ class Tracer:
                     and value.bases & target.bases
                 ):
                     raise CannotRoll("an expression that is used behind a write to what it reads")
+        if HELD in target.bases:
+            raise CannotRoll("a write to an array that a list holds")
         self.writes |= target.bases
 
     def constant(self, value: Any) -> Any:
@@ -677,7 +679,11 @@ class Tracer:
         return NONE
 
     def appended(self, grown: Growing, item: Any) -> Growing:
-        """A list with one item more."""
+        """A list with one item more. It holds the item's own memory, a copy of which lies in the list's rows: nobody may write to it
+        any more.
+        """
+        if isinstance(item, InMemory):
+            self._listed(item)
         item = named(self, item)
         if not isinstance(item, (Number, InMemory)) or isinstance(item, InMemory) and not item.by_rows:
             raise CannotRoll(f"appending {type(item).__name__}")
@@ -696,6 +702,25 @@ class Tracer:
             raise CannotRoll("a list of several kinds of items")
         after = self.let(Apply("add", (grown.at.expr, ONE), "int64"))
         return replace(grown, at=replace(grown.at, expr=after))
+
+    def _listed(self, item: InMemory) -> None:
+        """Mark what shares memory with an array that a list will hold. Raises CannotRoll where others have it already."""
+        if any(map(is_given, item.bases)) or HELD in item.bases:
+            raise CannotRoll("a list that holds an array which others hold")
+
+        def marked(value: Any) -> Any:
+            if isinstance(value, Several):
+                return replace(value, items=tuple(map(marked, value.items)))
+            if isinstance(value, Rows) and value.array.bases & item.bases or isinstance(value, (Counted, Zipped)):
+                raise CannotRoll("a list that holds an array which is gone over")
+            shares = isinstance(value, (Elements, Chosen)) and value.bases & item.bases
+            if shares and not isinstance(value, InMemory):
+                raise CannotRoll("an expression over an array that a list holds")
+            return replace(value, bases=value.bases | {HELD}) if shares else value
+
+        for frame in self.frames:
+            frame.slots.update({name: marked(value) for name, value in frame.slots.items()})
+            frame.stack[:] = map(marked, frame.stack)
 
     def _enter(self, inlined: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
         if len(self.frames) >= MOST_FRAMES:
@@ -800,6 +825,10 @@ def _of_its_type(value: Any, path: str = "") -> Any:
     if not isinstance(value, Several):
         return value
     return replace(value, items=tuple(_of_its_type(item, f"{path}_{i}") for i, item in enumerate(value.items)))
+
+
+#: among the bases of an array: a list holds it
+HELD = "held"
 
 
 def _check_apart(results: Iterable[InMemory]) -> None:
