@@ -138,8 +138,10 @@ class GuardSet:
 
     def type_is(self, source: Source, cls: type) -> None:
         """`type(x) is cls`. Nothing to do for a place that the entry holds itself."""
-        if source.is_const:
-            return
+        if not source.is_const:
+            self._has_type(source, cls)
+
+    def _has_type(self, source: Source, cls: type) -> None:
         name = self.types[source] = self.names.inject(cls, cls.__name__)
         self.test(source, f"type({{x}}) is {name}", f"{{label}} was a {cls.__name__}", 0)
 
@@ -243,7 +245,7 @@ class GuardSet:
     def class_stays(self, source: Source, obj: Any) -> None:
         """A held object keeps its class (`obj.__class__ = Other` is allowed in Python)."""
         if source.parent is not None:  # held weakly: it may not stand in a list of ours
-            self.type_is(source, type(obj))
+            self._has_type(source, type(obj))
             return
         if not self._objects.live:
             live, then = self._objects.inject(self.names)

@@ -787,3 +787,29 @@ def test_a_default_dict_keeps_its_keys():
     compiled([x, x])
     held = collections.defaultdict(list, {"a": x})
     assert np.array_equal(compiled(held), x) and list(held) == ["a"]
+
+
+class _Base:
+    def scaled(self, x):
+        return x + 1
+
+
+class _Derived(_Base):
+    def scaled(self, x):
+        return super().scaled(x) * 2
+
+
+HELD_OBJECT = _Derived()
+
+
+def test_a_held_object_that_changes_its_class():
+    compiled = quern.compile(lambda x: HELD_OBJECT.scaled(x))
+    x = np.zeros(2)
+    try:
+        assert compiled(x).tolist() == [2.0, 2.0]
+        HELD_OBJECT.__class__ = _Base
+        assert compiled(x).tolist() == [1.0, 1.0]
+        HELD_OBJECT.__class__ = _Derived
+        assert compiled(x).tolist() == [2.0, 2.0]
+    finally:
+        HELD_OBJECT.__class__ = _Derived
