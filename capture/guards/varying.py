@@ -34,8 +34,8 @@ def _is_quiet(obj: Any) -> bool:
 
 @dataclass(frozen=True)
 class Varying:
-    """held: places guarded by identity, by label; types: names of the classes that places are guarded to have; constants: sizes and numbers taken as constants; equal: pairs of sizes that
-    share one symbol.
+    """held: places guarded by identity; types: names of the classes that places are guarded to have; constants: sizes and numbers
+    taken as constants; equal: pairs of sizes that share one symbol.
     """
 
     held: tuple[tuple[Source, Seen], ...] = ()
