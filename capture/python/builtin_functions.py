@@ -19,6 +19,7 @@ from ..values.constant import FALSE, NONE, TRUE, ConstantValue
 from ..values.functions import BoundMethodValue, BuiltinValue, CellValue, FunctionValue, PartialValue
 from ..values.iterators import CallIterator, EnumerateValue, FilterValue, MapValue, RangeIterator, ZipValue
 from ..values.mappings import DictValue
+from ..values.number import NumberValue, call_of_numbers
 from ..values.objects import ObjectValue
 from ..values.ranges import RangeValue
 from ..values.sequences import ListValue, SliceValue, TupleValue, sort_values
@@ -73,6 +74,11 @@ def _divmod(ev: Machine, x: Value, y: Value, /) -> Value:
 def _pow(ev: Machine, base: Value, exp: Value, mod: Value = NONE) -> Value:
     if ev.is_none(mod):
         return ev.binary("**", base, exp)
+    found = call_of_numbers(ev, pow, [base, exp, mod])
+    if found is not None:
+        return found
+    if isinstance(base, NumberValue) and all(isinstance(v, NumberValue) or v.is_constant for v in (exp, mod)):
+        return ev.fold(pow, *[v.as_constant() for v in (base, exp, mod)])
     if ev.has_special(base, "__pow__") and not base.is_constant:
         return ev.get_special(base, "__pow__").call(ev, [exp, mod], {})
     return ev.fold(pow, *[ev.known(v) for v in (base, exp, mod)])

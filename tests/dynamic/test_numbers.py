@@ -326,3 +326,11 @@ def test_powers_by_squaring():
     compiled = quern.compile(power)
     for given in ((3, 5, 7), (5, 117, 19), (7, 10**9, 10**9 + 7), (11, 10**9, 10**9 + 9)):
         assert compiled(*given) == pow(*given)
+
+
+def test_powers_with_a_modulus():
+    compiled = quern.compile(lambda a, n, m: pow(a, n, m))
+    for given in ((5, 20, 3), (7, 30, 4), (7, -1, 5), (9, 10**6, 97), (2, 3, -5)):
+        assert compiled(*given) == pow(*given)
+    with pytest.raises(ValueError, match="pow\\(\\) 3rd argument cannot be 0"):
+        compiled(5, 2, 0)
