@@ -129,6 +129,12 @@ template <class T> __attribute__((noinline)) Complex<T> rare_power(Complex<T> a,
   if (!(b.im == 0 && b.re > -100 && b.re < 100 && T(int(b.re)) == b.re)) return general_power(a, b);
   return b.re < 0 ? Complex<T>{T(1), T(0)} / multiplied(a, i64(-b.re)) : multiplied(a, i64(b.re));
 }
+// a number that the compiler does not know
+template <class T> INLINE T unfolded(T x) {
+  volatile T held = x;
+  return held;
+}
+
 template <class T> INLINE Complex<T> pow_of(Complex<T> a, Complex<T> b) {
   if (a.re == 0 && a.im == 0 && b.re > 0) return {T(0), T(0)};
   if (b.im == 0 && b.re == 1) return a;

@@ -828,3 +828,60 @@ def test_a_variable_that_the_first_round_deletes_is_gone_in_the_second():
             fast(np.ones(n), 0.5)
         assert str(found.value) == str(wanted.value)
     assert np.array_equal(quern.compile(once)(np.ones(20), 0.5), once(np.ones(20), 0.5))
+
+
+def _divided(x):
+    s = 0.0
+    for v in x:
+        d = 1.0 if v > 0 else 0.0
+        s += np.float64(1.0) / np.float64(d)
+    return s
+
+
+def _power(x):
+    s = np.zeros(len(x))
+    for i in range(len(x)):
+        d = np.float64(1.0) if x[i] > 0 else np.float64(0.0)
+        s[i] = d**-1
+    return s
+
+
+def _overflowing(x):
+    s = np.zeros(len(x))
+    for i in range(len(x)):
+        d = 1e300 if x[i] > 0 else 1.0
+        s[i] = np.float64(d) * np.float64(1e300)
+    return s
+
+
+def _narrow(x):
+    s = np.zeros(len(x), np.float32)
+    for i in range(len(x)):
+        d = np.float32(3e38) if x[i] > 0 else np.float32(0.0)
+        s[i] = d * np.float32(10)
+    return s
+
+
+def _invalid(x):
+    s = np.zeros(len(x))
+    for i in range(len(x)):
+        d = np.inf if x[i] > 0 else 1.0
+        s[i] = np.float64(d) - np.float64(np.inf)
+    return s
+
+
+@pytest.mark.parametrize("program", [_divided, _power, _overflowing, _narrow, _invalid])
+def test_errors_of_numbers_that_branches_choose(program):
+    """A compiler that knows what is chosen between must still compute with it: the processor notes the error."""
+    fast = quern.compile(program)
+    for x in (np.arange(17), np.arange(20), np.arange(1, 21)):
+        outcomes = []
+        for function in (program, fast):
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                made = function(x)
+            outcomes.append((np.asarray(made), {str(w.message) for w in said}))
+        (wanted, warned), (found, noted) = outcomes
+        assert np.array_equal(found, wanted, equal_nan=True) and noted == warned
+    with np.errstate(all="raise"), pytest.raises(FloatingPointError):
+        fast(np.arange(17))

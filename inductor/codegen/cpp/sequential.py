@@ -126,6 +126,8 @@ class _Writer:
         self.rows = {s for a in program.arrays for s in a.strides[:-1]}
         #: strides that are known where the text stands
         self.known: dict[Expr, str] = {}
+        #: floats that branches choose between, by name: a compiler that knew them would know what comes of them, and no error is noted
+        self.chosen: dict[Expr, str] = {}
 
     def emit(self, line: str) -> None:
         self.lines.append("  " * self.depth + line)
@@ -134,8 +136,13 @@ class _Writer:
         given = _words_given(self.program)
         self._parameters()
         self._variables()
+        begin = len(self.lines)
         for number, block in enumerate(self.program.blocks):
             self._block(number, block, given)
+        self.lines[begin:begin] = [
+            f"  const {type_name(e.type)} {name} = unfolded<{type_name(e.type)}>({self.expr(e)});"
+            for e, name in self.chosen.items()
+        ]
         body = "\n".join(self.lines)
         solves = any(isinstance(s, (Solve, Determinant, Cholesky)) for b in self.program.blocks for s in b.statements)
         factors = '\n#include "factors.h"' if solves else ""
@@ -233,7 +240,7 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
     def _edge(self, edge: Edge) -> None:
         self.emit("{")
         self.depth += 1
-        moves = [(v.name, self.expr(e), type_name(v.type)) for v, e in edge.numbers]
+        moves = [(v.name, self._choice(e), type_name(v.type)) for v, e in edge.numbers]
         moves += [(a.name, b.name, f"{type_name(a.type)}*") for a, b in edge.arrays]
         moves = [m for m in moves if m[0] != m[1]]
         held = []
@@ -273,7 +280,8 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
             return f"{e.array.name}[{self._offset(e.array, e.index)}]"
         if e.op == "sum_over" and (product := _of_runs(e)):
             return self._dot(e.args[0], *product)
-        args = [self._operand(a) for a in e.args]
+        chooses = e.op == "where" and not self.is_long
+        args = [self._choice(a) if chooses and k else self._operand(a) for k, a in enumerate(e.args)]
         kind = type_name(e.type)
         if e.op in ("sum_over", "all_over"):
             size, index, value = args
@@ -297,6 +305,13 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
             first = self._offset(e.array, (*e.index[:-1], ZERO))
             runs.append(f"{e.array.name} + ({first}), {self.expr(e.array.strides[-1])}")
         return f"dot_over<{type_name(left.type)}>({self.expr(size)}, {', '.join(runs)})"
+
+    def _choice(self, e: Expr) -> str:
+        """What may be chosen in a branch."""
+        literal = e.args[0] if isinstance(e, Apply) and e.op == "cast" else e
+        if not isinstance(literal, Literal) or not e.type.startswith("float"):
+            return self._operand(e)
+        return self.chosen.setdefault(e, f"c{len(self.chosen)}")
 
     def _operand(self, e: Expr) -> str:
         """An operand, literals of its very type: C++ takes 0 for an int."""
@@ -330,7 +345,7 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
         _STATEMENTS[type(s)](self, s)
 
     def set(self, s: Set) -> None:
-        self.emit(f"const {type_name(s.var.type)} {s.var.name} = {self.expr(s.value)};")
+        self.emit(f"const {type_name(s.var.type)} {s.var.name} = {self._choice(s.value)};")
         if may_note(s.value) and s.var not in self.read:
             self.computed(s.var)
 
