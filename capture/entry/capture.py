@@ -47,7 +47,7 @@ from .region import LazySlots, Region
 TABLES = (builtin_functions, cached_functions, library, messages, opcodes, opcodes_control, polyfills)
 
 #: codes of breaks that no place in the program is the cause of
-_OF_THE_WHOLE = frozenset(("inference-mode", "packing-hooks", "frames"))
+_OF_THE_WHOLE = frozenset(("inference-mode", "packing-hooks", "frames", "weak-reference", "weak-callback"))
 #: attempts at one frame before it is left to plain Python
 MAX_ATTEMPTS = 40
 

@@ -79,6 +79,8 @@ def getattr_default(ev: Machine, value: Value, name: str) -> Value:
 
 def _protocol(ev: Machine, value: Value, name: str, args: Args) -> Value | None:
     """The dunder `name` by the operator protocol; None when it is none of it."""
+    if name == "__pow__" and len(args) == 2:
+        return ev.call(ev.constant(pow), [value, *args], {})
     if name in BY_DUNDER:
         return _or_not_implemented(value.binary(ev, BY_DUNDER[name], args[0], False))
     if name in BY_REFLECTED:

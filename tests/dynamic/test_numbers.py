@@ -334,3 +334,9 @@ def test_powers_with_a_modulus():
         assert compiled(*given) == pow(*given)
     with pytest.raises(ValueError, match="pow\\(\\) 3rd argument cannot be 0"):
         compiled(5, 2, 0)
+
+
+def test_the_method_of_a_power_takes_a_modulus():
+    compiled = quern.compile(lambda k: (k.__pow__(2, 7), int.__pow__(k, 2, 7), k.__pow__(2)))
+    for k in (3, 4, 7, 8):
+        assert compiled(k) == (pow(k, 2, 7), pow(k, 2, 7), k**2)

@@ -885,3 +885,30 @@ def test_errors_of_numbers_that_branches_choose(program):
         assert np.array_equal(found, wanted, equal_nan=True) and noted == warned
     with np.errstate(all="raise"), pytest.raises(FloatingPointError):
         fast(np.arange(17))
+
+
+def _elements(x):
+    for i in range(len(x)):
+        y = x[i, ...]
+        y += 1
+    return x, y
+
+
+def _elements_of_rows(x):
+    m, s = np.outer(x, x[:2]), 0
+    for i in range(m.shape[0]):
+        a = m[i, 0, ...]
+        b = a
+        a += i
+        s = s + b
+    return s, m
+
+
+@pytest.mark.parametrize("program", [_elements, _elements_of_rows])
+def test_an_ellipsis_gives_a_view_of_one_element(program):
+    fast = quern.compile(program)
+    for n in (17, 20):
+        x, y = np.arange(n), np.arange(n)
+        for found, wanted in zip(fast(x), program(y)):
+            assert type(found) is type(wanted) and np.array_equal(found, wanted)
+        assert np.array_equal(x, y)

@@ -1293,7 +1293,13 @@ def weak_references_to_objects_of_the_call(c):
         del held
         return x + len(box), seen() is box[0]
 
-    for fn in (gone, rebound, kept):
+    def array(x):
+        y = x * 2
+        seen = weakref.ref(y)
+        y = None
+        return x + 1, seen() is None
+
+    for fn in (gone, rebound, kept, array):
         f = c(fn)
         yield f(X)
         yield f(X * 2)

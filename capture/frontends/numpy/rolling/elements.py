@@ -499,6 +499,8 @@ def getitem(t: Trace, a: Any, key: Any) -> Any:
     if any(isinstance(i, Elements) for i in items):
         return _gathered(t, a, items)
     if len(items) == a.ndim and all(isinstance(i, Number) for i in items):
+        if any(i == Fixed(...) for i in (key.items if type(key) is Several else [key])):
+            raise CannotRoll("a view of one element")
         index = tuple(place(t, i, s) for i, s in zip(items, a.sizes))
         return Number(t.let(a.at(index), reads=True), a.dtype)
     return _sliced(t, in_memory(t, a), items)
