@@ -340,7 +340,7 @@ def _rolled_meta(x: TensorMeta, shift: int, d: int) -> TensorMeta:
         parts = [replace(x, shape=(*x.shape[:d], n, *x.shape[d + 1 :])) for n in (size - cut, cut)]
         last = all(map(prefers_channels_last, parts))
     else:  # of two parts each is laid out as the whole
-        last = shift != 0 and prefers_channels_last(x)
+        last = prefers_channels_last(x) and not same(shift % size, 0)
     return replace(x, stride=channels_last_strides(x.shape) if last else contiguous_strides(x.shape))
 
 

@@ -521,3 +521,16 @@ def test_a_count_that_goes_below_zero_is_refused(text, dropped):
             assert str(refused.value) == str(error)
         else:
             assert same(compiled(x, n), wanted)
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize(
+    ("shift", "dim"), [(2, 1), (1, 1), (0, 1), (-2, 1), (4, 2), (1, 2), (4, 3), ((4, 4), (2, 3)), (3, None)]
+)
+def test_rolled_images_lie_as_eagers(shift, dim, dynamic):
+    """Eager joins two parts, of which one is empty where a whole turn is made: that lies otherwise."""
+    compiled = quern.compile(lambda x: x.roll(shift, dim), dynamic=dynamic)
+    for shape in ((2, 2, 4, 4), (2, 3, 4, 5), (3, 2, 5, 4)):
+        x = torch.arange(float(math.prod(shape))).reshape(shape).contiguous(memory_format=torch.channels_last)
+        wanted, found = x.roll(shift, dim), compiled(x)
+        assert torch.equal(found, wanted) and found.stride() == wanted.stride()
