@@ -43,7 +43,7 @@ class Tape:
         with np.errstate(all="ignore"):
             self.b = ArrayBuilder(self, Array, Settings())  # type: ignore[arg-type]
         self.values: dict[Node, np.ndarray] = {}
-        self.guards = SimpleNamespace(add=lambda guard: None, test=lambda *text: None)
+        self.guards = SimpleNamespace(add=lambda guard: None, test=lambda *text, shown="": None)
         self.names = SimpleNamespace(inject=lambda obj, stem="": stem)
 
     def emit(self, op: str, *nodes: Node, **attrs: Any) -> Node:
