@@ -199,11 +199,7 @@ def _keeps_order(group: Group, sub: dict[Var, Index], r: list[Var]) -> bool:
         parts = sub[old].terms
         if len(parts) > 1 and not all(isinstance(stride, int) for _, stride in parts):
             return False
-        walked += (
-            [v for v, _ in sorted(parts, key=lambda part: part[1], reverse=True)]
-            if len(parts) > 1
-            else [v for v, _ in parts]
-        )
+        walked += [v for v, _ in sorted(parts, key=lambda part: part[1], reverse=True)]
     return walked == r
 
 

@@ -489,7 +489,23 @@ def test_lists_hold_the_very_arrays(program):
         equal(fast(v), program(v), rtol=1e-12)
 
 
-@pytest.mark.parametrize("program", [_written_before, _copies])
+def _beside_a_count(v):
+    out = []
+    for i, r in enumerate(np.outer(v, v[:3])):
+        y = r * i
+        out.append(y)
+    return np.array(out)
+
+
+def _beside_pairs(v):
+    out = []
+    for r, s in zip(np.outer(v, v[:3]), v):
+        y = r + s
+        out.append(y)
+    return np.array(out)
+
+
+@pytest.mark.parametrize("program", [_written_before, _copies, _beside_a_count, _beside_pairs])
 def test_arrays_that_nobody_else_holds_are_rows(program):
     fast = quern.compile(program, fullgraph=True)
     for n in (20, 25, 30):

@@ -347,8 +347,9 @@ def asarray(b: ArrayBuilder, a: Any, dtype: Any = None, order: str | None = None
         x = b.cast(a, a.dtype if dtype is None else np.dtype(dtype))
         if order in (None, "K", "A"):
             return x
-        fits = _has_order(x, order) if x is a else x.strides == layout.order_strides(x.shape, x.strides, order)
-        return x if fits else b.copy(x, order)
+        if x is not a:
+            return _ordered(b, x, order)
+        return x if _has_order(x, order) else b.copy(x, order)
     return array(b, a, dtype, copy=True, order=order or "K")
 
 
@@ -380,10 +381,15 @@ def astype(b: ArrayBuilder, a: Any, dtype: Any, order: str = "K", casting: Any =
     if x.dtype == kind:
         same_order = order in ("K", "A") or _has_order(x, order)
         return x if not copy and same_order and not x.scalar else b.copy(x, order, scalar=x.scalar)
-    made = b.cast(x, kind)
-    if order != "K" and made.strides != layout.order_strides(x.shape, x.strides, order):
-        made = b.copy(made, order, scalar=x.scalar)
-    return made
+    return _ordered(b, b.cast(x, kind), order, x)
+
+
+def _ordered(b: ArrayBuilder, made: Array, order: str, like: Array | None = None) -> Array:
+    """A new array in an order, which is that of `like` where "A" or "K" asks for one: axes of size 1 have a place in it too."""
+    x = made if like is None else like
+    if order == "K" or made.strides == layout.order_strides(x.shape, x.strides, order):
+        return made
+    return b.copy(made, order, scalar=made.scalar)
 
 
 def scalar_type(cls: type) -> Callable[..., Any]:

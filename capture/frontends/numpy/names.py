@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import Unsupported
-from . import creation, examples, externs, indexing, layout, linalg, options, prefixes, reductions, selection, shaping
+from . import creation, examples, externs, indexing, linalg, options, prefixes, reductions, selection, shaping
 from .arrays import Array, Masked, any_array, unsupported
 from .builder import ArrayBuilder, Maker
 from .layout import is_size
@@ -214,7 +214,7 @@ QUERIES: dict[Callable[..., Any], Maker] = {
     np.can_cast: lambda b, from_, to, casting="safe": np.can_cast(_type_of(from_), to, casting),
     np.promote_types: lambda b, one, other: np.promote_types(one, other),
     np.isscalar: lambda b, element: (
-        element.scalar if isinstance(element, Array) else layout.is_size(element) or np.isscalar(element)
+        element.scalar if isinstance(element, Array) else is_size(element) or np.isscalar(element)
     ),
     np.iscomplexobj: lambda b, x: b.lift(x).kind == "c",
     np.isrealobj: lambda b, x: b.lift(x).kind != "c",

@@ -82,6 +82,8 @@ MOST_FRAMES = 12
 
 #: what stands for a function's result among variables, and for the list of a comprehension
 RESULT, LISTED = "return", "[]"
+#: among the bases of an array: a list holds it
+HELD = "held"
 
 
 class FirstAppended(Exception):
@@ -711,7 +713,7 @@ class Tracer:
         def marked(value: Any) -> Any:
             if isinstance(value, Several):
                 return replace(value, items=tuple(map(marked, value.items)))
-            if isinstance(value, Rows) and value.array.bases & item.bases or isinstance(value, (Counted, Zipped)):
+            if _gone_over(value) & item.bases:
                 raise CannotRoll("a list that holds an array which is gone over")
             shares = isinstance(value, (Elements, Chosen)) and value.bases & item.bases
             if shares and not isinstance(value, InMemory):
@@ -827,10 +829,6 @@ def _of_its_type(value: Any, path: str = "") -> Any:
     return replace(value, items=tuple(_of_its_type(item, f"{path}_{i}") for i, item in enumerate(value.items)))
 
 
-#: among the bases of an array: a list holds it
-HELD = "held"
-
-
 def _check_apart(results: Iterable[InMemory]) -> None:
     """Raise CannotRoll where a result that is not an array from outside may share memory."""
     seen: frozenset[str] = frozenset()
@@ -839,6 +837,15 @@ def _check_apart(results: Iterable[InMemory]) -> None:
             if array.bases & seen or any(map(is_given, array.bases)):
                 raise CannotRoll("a result that may share memory with another array")
             seen |= array.bases
+
+
+def _gone_over(it: Any) -> frozenset[str]:
+    """What the arrays may lie in that an iterator goes over."""
+    if isinstance(it, Rows):
+        return it.array.bases
+    if isinstance(it, Counted):
+        return _gone_over(it.inner)
+    return frozenset().union(*map(_gone_over, it.parts)) if isinstance(it, Zipped) else frozenset()
 
 
 def _loops_of(it: Any) -> list[int]:
