@@ -24,12 +24,12 @@ class _Gone:
     """Stands for a place that cannot be read."""
 
 
-#: packages whose objects are read without running the program's code
-_QUIET = frozenset(("builtins", "collections", "numpy", "torch"))
+#: modules of classes whose objects are read without running the program's code: containers, arrays, tensors
+_QUIET = frozenset(("builtins", "numpy", "torch", "torch.nn.parameter"))
 
 
 def _is_quiet(obj: Any) -> bool:
-    return type(obj).__module__.partition(".")[0] in _QUIET
+    return type(obj).__module__ in _QUIET
 
 
 @dataclass(frozen=True)

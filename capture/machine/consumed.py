@@ -91,9 +91,7 @@ def consume(ev: Machine, items: Value, builtin: str, total: Value | None = None)
 
 def array_behind(ev: Machine, items: Value) -> ArrayValue | None:
     """The array of a front end that rolls loops whose rows, one by one, are the items of an iterable: itself, or that of a list."""
-    found: Any = items
-    if type(items) is ListValue and items.rows is not None and not items._elements and items.rows[1] is None:
-        found = items.rows[0]
+    found = items.array if type(items) is ListValue else items
     return found if isinstance(found, ArrayValue) and _holds_array(ev, found) and found.meta.shape else None
 
 
@@ -129,18 +127,16 @@ def _rewritten(view: CodeView, consumer: _Consumer) -> CodeView | None:
     if view.code.co_name != "<genexpr>" or view.is_async_generator or not len(yields) == len(begins) == len(ends) == 1:
         return None
     (given,), (begin,), (end,) = yields, begins, ends
-    as_expected = [x.op for x in own[:2]] == ["RETURN_GENERATOR", "POP_TOP"] and own[given + 1].op == "POP_TOP"
-    nested = sum(x.op == "FOR_ITER" for x in own) > 1
-    if consumer.lists and nested:
+    expected = {0: "RETURN_GENERATOR", 1: "POP_TOP", begin + 1: "FOR_ITER", given + 1: "POP_TOP", end - 1: "LOAD_CONST"}
+    if any(own[i].op != op for i, op in expected.items()) or own[end - 1].arg is not None:
         return None
-    as_expected = as_expected and own[end - 1].op == "LOAD_CONST" and own[end - 1].arg is None
-    if not as_expected or begin + 1 >= len(own) or own[begin + 1].op != "FOR_ITER":
+    if consumer.lists and sum(x.op == "FOR_ITER" for x in own) > 1:
         return None
     made: list[Instr] = []
     places: dict[int, int] = {}
+    pieces = {0: consumer.begin, 1: (), given: consumer.item, given + 1: (), end - 1: consumer.end}
     for i, x in enumerate(own[: end + 1]):
         places[i] = len(made)
-        pieces = {0: consumer.begin, 1: (), given: consumer.item, given + 1: (), end - 1: consumer.end}
         made += [replace(x, op=op, arg=arg) for op, arg in pieces[i]] if i in pieces else [x]
         if i == begin and not consumer.lists:
             made.append(replace(x, op="GET_ITER", arg=None))  # where a front end is asked

@@ -101,7 +101,7 @@ class ConversionService:
 
     def fold_raw(self: Machine, function: Callable[..., Any], *args: Any) -> Any:
         """Call a pure function during capture; its exceptions become the program's."""
-        if function in _ROUNDING and decimal.Decimal in map(type, args):
+        if decimal.Decimal in map(type, args) and function in _ROUNDING:
             raise self.decimal_break(f"{function.__name__} of decimals")
         try:
             for frontend in self.frontends:

@@ -562,14 +562,18 @@ def _filter(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     return FilterValue(args[0], args[1].iter_(ev))
 
 
+def _as_loop(ev: Machine, iterable: Value, builtin: str, loop: Any, *start: Value) -> Value | None:
+    """What a builtin makes of a generator expression over arrays, or of an array, as a loop that a front end may roll; None of others."""
+    found = consume(ev, iterable, builtin, *start)
+    rows = array_behind(ev, iterable) if found is None else None
+    return found if rows is None else ev.call_function(loop, [rows, *start])
+
+
 @simple(all)
 def _all(ev: Machine, iterable: Value, /) -> Value:
-    found = consume(ev, iterable, "all")
+    found = _as_loop(ev, iterable, "all", polyfills.all_of)
     if found is not None:
         return found
-    rows = array_behind(ev, iterable)
-    if rows is not None:
-        return ev.call_function(polyfills.all_of, [rows])
     it = iterable.iter_(ev)
     while (item := it.next_(ev)) is not None:
         if not item.truth(ev):
@@ -579,12 +583,9 @@ def _all(ev: Machine, iterable: Value, /) -> Value:
 
 @simple(any)
 def _any(ev: Machine, iterable: Value, /) -> Value:
-    found = consume(ev, iterable, "any")
+    found = _as_loop(ev, iterable, "any", polyfills.any_of)
     if found is not None:
         return found
-    rows = array_behind(ev, iterable)
-    if rows is not None:
-        return ev.call_function(polyfills.any_of, [rows])
     it = iterable.iter_(ev)
     while (item := it.next_(ev)) is not None:
         if item.truth(ev):
@@ -594,15 +595,12 @@ def _any(ev: Machine, iterable: Value, /) -> Value:
 
 @simple(sum)
 def _sum(ev: Machine, iterable: Value, /, start: Value = ConstantValue(0)) -> Value:  # noqa: B008 - immutable
-    found = consume(ev, iterable, "sum", start)
+    found = _as_loop(ev, iterable, "sum", polyfills.added_up, start)
     if found is not None:
         if sys.version_info >= (3, 12) and found.python_type() is float:
             raise ev.break_("sum-of-floats", "the sum of Python's floats of an array", "Python adds them with more digits than it keeps",
                             "call the array's own sum")  # fmt: skip
         return found
-    rows = array_behind(ev, iterable)
-    if rows is not None:
-        return ev.call_function(polyfills.added_up, [rows, start])
     items = iterable.items(ev)
     if type(start) is ConstantValue and all(type(i) is ConstantValue for i in items):
         return ev.fold(lambda: sum([i.value for i in items], start.value))  # type: ignore[attr-defined]
@@ -619,8 +617,8 @@ _FEW_ELEMENTS = 12
 def _extreme(fn: Any, op: str, in_rounds: Any) -> None:
     def handler(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
         key, default = kwargs.get("key"), kwargs.get("default")
-        if len(args) == 1:
-            args = [consume(ev, args[0], "list") or args[0]]
+        listed = consume(ev, args[0], "list") if len(args) == 1 else None
+        args = args if listed is None else [listed]
         rows = array_behind(ev, args[0]) if len(args) == 1 and not kwargs else None
         if rows is not None and len(rows.meta.shape) == 1 and ev.hint(rows.meta.shape[0]) > _FEW_ELEMENTS:
             return ev.call_function(in_rounds, [rows])

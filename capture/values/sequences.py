@@ -249,6 +249,11 @@ class MutableSequence(SequenceValue):
             self.open(ev)
         return self._elements
 
+    @property
+    def array(self) -> Any:
+        """The array whose rows are all the items, as the array's library gives them; None where they are something else."""
+        return self.rows[0] if self.rows is not None and self.rows[1] is None and not self._elements else None
+
     def grow(self, ev: Machine, rows: Value, number: type | None) -> None:
         """Add the rows of an array, one by one, without looking how many there are. number: the type of Python's numbers that they are"""
         self.change(ev)

@@ -34,6 +34,10 @@ Function = Callable[..., Any]
 Operand = "ArrayValue | Node | bool | int | float | complex"
 
 
+#: the least size, but for 0, of numbers that generated code takes beside float32
+LEAST = 1e-37
+
+
 class Declined(Exception):
     """A handler leaves a call to the function's own Python code, or to the framework as an opaque node."""
 

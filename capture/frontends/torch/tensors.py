@@ -32,7 +32,7 @@ from .names import index as names_index
 from .recording import note_write, recorded, recorded_attribute, recorded_output, recorded_rows
 from .results import SizeValue
 from .state import LooseStep, data_of, gradients, loose_piece, state_of
-from .warned import warn_of_no_leaf, warn_of_transposed
+from .warned import gradient_of_no_leaf, transposed_cube, warn_of
 
 if TYPE_CHECKING:
     from ...values.base import Emitter, Machine
@@ -475,7 +475,7 @@ def _size(ev: Machine, x: TensorValue, dim: Value | None = None) -> Value:
 def _transposed(ev: Machine, x: TensorValue) -> Value:
     rank = len(x.meta.shape)
     if rank != 2:
-        warn_of_transposed(ev)
+        warn_of(ev, transposed_cube)
     return x.view(ev, "permute", dims=tuple(reversed(range(rank))))
 
 
@@ -487,7 +487,7 @@ def _grad(ev: Machine, x: TensorValue) -> Value:
     real = tensor_attributes.real_of(x)
     if real is None:
         if _is_leaf(ev, x) is FALSE:
-            warn_of_no_leaf(ev)
+            warn_of(ev, gradient_of_no_leaf)
         return NONE
     source = x.source if x.source is not None else x.storage.source  # type: ignore[attr-defined]
     return ev.wrap(real.grad, source.attr("grad"))

@@ -13,45 +13,10 @@ from ...values.base import Machine
 from .meta_results import unnoticed
 
 
-def warn_of_transposed(ev: Machine) -> None:
-    """`x.T` of other ranks than two."""
-    _warn(ev, _of_rank_three)
-
-
-def warn_of_indexing(ev: Machine) -> None:
-    """`torch.meshgrid` that is not told its order."""
-    _warn(ev, _unordered_grid)
-
-
-def warn_of_copies(ev: Machine, method: bool) -> None:
-    """`torch.tensor` of a tensor, or the method `new_tensor`."""
-    _warn(ev, _new_tensor_of_tensor if method else _tensor_of_tensor)
-
-
-def warn_of_no_leaf(ev: Machine) -> None:
-    """`x.grad` of a tensor that was computed."""
-    _warn(ev, _gradient_of_no_leaf)
-
-
-def _of_rank_three() -> object:
-    return torch.zeros(1, 1, 1).T
-
-
-def _unordered_grid() -> object:
-    return torch.meshgrid(torch.zeros(1))
-
-
-def _tensor_of_tensor() -> object:
-    return torch.tensor(torch.zeros(1))
-
-
-def _new_tensor_of_tensor() -> object:
-    return torch.zeros(1).new_tensor(torch.zeros(1))
-
-
-def _gradient_of_no_leaf() -> object:
-    with torch.enable_grad():
-        return torch.zeros(1, requires_grad=True).clone().grad
+def warn_of(ev: Machine, say: Callable[[], object]) -> None:
+    """What the framework warns of in `say`, one of the functions below, it warns of in the captured line."""
+    for text, category in _said(say):
+        warn_as(ev, text, category, say)
 
 
 @cache
@@ -63,6 +28,22 @@ def _said(say: Callable[[], object]) -> tuple[tuple[str, type[Warning]], ...]:
     return tuple((str(warned.message), warned.category) for warned in said)
 
 
-def _warn(ev: Machine, say: Callable[[], object]) -> None:
-    for text, category in _said(say):
-        warn_as(ev, text, category, say)
+def transposed_cube() -> object:
+    return torch.zeros(1, 1, 1).T
+
+
+def unordered_grid() -> object:
+    return torch.meshgrid(torch.zeros(1))
+
+
+def tensor_of_tensor() -> object:
+    return torch.tensor(torch.zeros(1))
+
+
+def new_tensor_of_tensor() -> object:
+    return torch.zeros(1).new_tensor(torch.zeros(1))
+
+
+def gradient_of_no_leaf() -> object:
+    with torch.enable_grad():
+        return torch.zeros(1, requires_grad=True).clone().grad

@@ -15,7 +15,7 @@ from ..state import state_of
 
 
 @name("F.scaled_dot_product_attention")
-def attention(cx: Context, query: ArrayValue, key: ArrayValue, value: ArrayValue, attn_mask: ArrayValue | None = None,
+def attention(cx: Context, query: ArrayValue, key: ArrayValue, value: ArrayValue, attn_mask: Any = None,
               dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
               enable_gqa: bool = False) -> Node:  # fmt: skip
     chosen = state_of(cx.ev).attention
@@ -26,7 +26,6 @@ def attention(cx: Context, query: ArrayValue, key: ArrayValue, value: ArrayValue
         unrecordable(cx.ev)
         target = f"{eager_ops.__name__}:attention_by"
         return call_target(cx, target, eager_ops.attention_by, (*chosen[-1], *args), more, effects=bool(dropout_p))
-    mask: Any = attn_mask
-    learned = mask is not None and mask.requires_grad(cx.ev)
+    learned = attn_mask is not None and attn_mask.requires_grad(cx.ev)
     return cx.op("scaled_dot_product_attention", query, key, value, attn_mask, is_causal=is_causal, scale=scale,
                  enable_gqa=enable_gqa, plain=learned and state_of(cx.ev).grad)  # fmt: skip

@@ -17,7 +17,7 @@ from ..calls import reads_types, takes_bounds, takes_numbers
 from ..context import Context, Declined
 from ..dtypes import from_torch, to_torch
 from ..handlers import name, register
-from ..warned import warn_of_copies
+from ..warned import new_tensor_of_tensor, tensor_of_tensor, warn_of
 from .data import data_size
 
 #: memory formats as the table names them
@@ -222,7 +222,7 @@ def scalar_tensor(cx: Context, data: Any, *, dtype: Any = None, layout: Any = No
 def tensor(cx: Context, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
            pin_memory: bool = False, layout: Any = None) -> Node:  # fmt: skip
     if isinstance(data, ArrayValue):
-        warn_of_copies(cx.ev, method=False)
+        warn_of(cx.ev, tensor_of_tensor)
     return tensor_from(cx, data, dtype, device)
 
 
@@ -231,7 +231,7 @@ def tensor(cx: Context, data: Any, *, dtype: Any = None, device: Any = None, req
 def new_tensor(cx: Context, self: ArrayValue, data: Any, *, dtype: Any = None, device: Any = None,
                requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Node:  # fmt: skip
     if isinstance(data, ArrayValue):
-        warn_of_copies(cx.ev, method=True)
+        warn_of(cx.ev, new_tensor_of_tensor)
     return tensor_from(cx, data, to_torch(self.meta.dtype) if dtype is None else dtype,
                        self.meta.device if device is None else device)  # fmt: skip
 

@@ -13,7 +13,7 @@ from .....inductor.ops.promotion import result_dtype
 from .....inductor.ops.scalar import SCALAR
 from ....values.tensor import ArrayValue
 from ..calls import takes_numbers
-from ..context import Context, Declined
+from ..context import LEAST, Context, Declined
 from ..handlers import name, register
 from ..places import expand
 from .data import nonzero
@@ -163,13 +163,9 @@ def pow_(cx: Context, input: Any, exponent: Any) -> Node:
     counted = not isinstance(exponent, (ArrayValue, Node, float, complex))  # an int, or one that changes between calls
     if counted and (base.dtype.is_int or base.dtype == bool_) and less(exponent, 0):
         raise ValueError("Integers to negative integer powers are not allowed.")
-    if type(exponent) is float and 0 < abs(exponent) < _LEAST_EXPONENT:
+    if type(exponent) is float and 0 < abs(exponent) < LEAST:
         raise Declined("an exponent that float32 may not hold: eager's kernels do not agree about it")
     return cx.op("pow", base, exponent)
-
-
-#: of the exponents that generated code takes, in size
-_LEAST_EXPONENT = 1e-37
 
 
 @name("Tensor.__rpow__")

@@ -12,7 +12,7 @@ from .....inductor.graph import Node
 from .....inductor.ops.dims import is_zero, less, same
 from .....inductor.ops.reductions import reduced_count
 from ....values.tensor import ArrayValue
-from ..context import Context, Declined
+from ..context import LEAST, Context, Declined
 from ..handlers import name, register
 from ..results import Results
 from ..state import state_of
@@ -179,13 +179,9 @@ def logsumexp(cx: Context, input: ArrayValue, dim: Dim, keepdim: bool = False) -
 def _order(order: float) -> float:
     """The order of a norm."""
     order = float(order)
-    if order and math.isfinite(order) and not _LEAST_ORDER <= abs(order) <= 1 / _LEAST_ORDER:
+    if order and math.isfinite(order) and not LEAST <= abs(order) <= 1 / LEAST:
         raise Declined("an order that float32 cannot hold")
     return order
-
-
-#: of the orders that generated code takes, in size
-_LEAST_ORDER = 1e-37
 
 
 @name("torch.linalg.vector_norm")

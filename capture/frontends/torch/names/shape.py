@@ -24,7 +24,7 @@ from ..known import known_content
 from ..results import SizeValue
 from ..state import state_of
 from ..tensor_attributes import names_of
-from ..warned import warn_of_indexing
+from ..warned import unordered_grid, warn_of
 from .data import data_size, repeated, split_by_data
 
 #: the number of dims that channels_last formats are of
@@ -542,10 +542,10 @@ def meshgrid(cx: Context, *tensors: Any, indexing: str | None = None) -> Any:
     found = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
     if any(_rank(t) > 1 for t in found) or len({(t.meta.dtype, t.meta.device) for t in found}) > 1:
         raise ValueError("meshgrid takes tensors of at most one dim, of one type")
-    if indexing is not None and not isinstance(indexing, str):
-        raise Declined("an order that is no text")
     if indexing is None:
-        warn_of_indexing(cx.ev)
+        warn_of(cx.ev, unordered_grid)
+    elif not isinstance(indexing, str):
+        raise Declined("an order that is no text")
     swap = indexing == "xy" and len(found) >= 2
     if swap:
         found[0], found[1] = found[1], found[0]
