@@ -332,6 +332,8 @@ class Noise:
 
 #: both signs of NaN, and the exact results
 NOISES = (Noise(0), Noise(1), Noise(2, bounded=True), Noise(3, wide=True))
+#: asked where those few let a difference stand: chance may have left alone the one rounding that it hangs on
+DOUBTS = tuple(Noise(seed, bounded=seed % 4 > 1) for seed in range(4, 36))
 
 
 def _step_text(step: Step, count: int, used: Sequence[int]) -> str:
@@ -345,14 +347,15 @@ def _step_text(step: Step, count: int, used: Sequence[int]) -> str:
 
 
 def measured(want: Numbers, disturbed: Sequence[Numbers]) -> tuple[float, np.ndarray]:
-    """By what the disturbed runs made of each number."""
+    """By what the disturbed runs made of each number; the doubts do not excuse what leaves the range of its type."""
     w = want.elements
     largest = np.abs(w[np.isfinite(w)]).max(initial=0.0)
     allowed = ULPS * want.step * np.nan_to_num(np.abs(w)) + 4 * want.step * largest + LEAST.get(want.step, 0.0)
-    for other in disturbed:
+    for number, other in enumerate(disturbed):
         o = other.elements
         split = (np.isnan(o) != np.isnan(w)) | (np.isinf(o) != np.isinf(w))
-        allowed = np.where(split, np.inf, np.maximum(allowed, SPREAD * np.nan_to_num(np.abs(o - w))))
+        free = np.inf if number < len(NOISES) else 0.0
+        allowed = np.maximum(allowed, np.where(split, free, SPREAD * np.nan_to_num(np.abs(o - w))))
     return 0.0, allowed
 
 
@@ -369,7 +372,7 @@ def check(case: Case, arrays: Arrays) -> str:
     plain = function_of(text, arrays)
     compiled = arrays.compile(function_of(text, arrays), case.settings)
     for number, call in enumerate(case.calls):
-        noisy = [run for noise in NOISES if (run := noise.run(steps, call, arrays)) is not None]
+        noisy = _runs(NOISES, steps, call, arrays)
         if len(noisy) < len(NOISES):
             continue  # what it does is undefined
         want = observe(plain, call, arrays)
@@ -379,12 +382,24 @@ def check(case: Case, arrays: Arrays) -> str:
         try:
             if _raises(want.error) != _raises(got.error):
                 raise Difference(f"{_raises(got.error)}, eager {_raises(want.error)}")
-            COMPARISON.check(want.facts, got.facts, disturbed=[n.facts for n in noisy])
+            _compare(want, got, noisy, lambda: _runs(DOUBTS, steps, call, arrays))
         except Difference as difference:
             calls = "\n".join(map(str, case.calls[: number + 1]))
             error = Difference(f"call {number}: {difference}\n{text}{case.settings}\n{calls}")
             raise error from got.error
     return text
+
+
+def _runs(noises: Sequence[Noise], steps: Sequence[Step], call: CallSpec, arrays: Arrays) -> list[Run]:
+    return [run for noise in noises if (run := noise.run(steps, call, arrays)) is not None]
+
+
+def _compare(want: Run, got: Run, noisy: Sequence[Run], doubts: Callable[[], list[Run]]) -> None:
+    try:
+        COMPARISON.check(want.facts, got.facts, disturbed=[n.facts for n in noisy])
+    except Difference:
+        more = [n for n in doubts() if n.error is None]
+        COMPARISON.check(want.facts, got.facts, disturbed=[n.facts for n in (*noisy, *more)])
 
 
 def _raises(error: BaseException | None) -> str:
