@@ -103,7 +103,8 @@ class _Binder:
             self._keep(self.keeper)
         for device, size in plan.arenas:
             self._open_arena(device, size)
-        made: set[str] = {*plan.inputs, *(b.name for b in plan.buffers if b.place is not None or b.role == "kept")}
+        self._make_tables()
+        made = {*plan.inputs, *(b.name for b in plan.buffers if b.place is not None or b.role in ("kept", "table"))}
         segment = 0
         indented = len(self.lines)
         for position, step in enumerate(plan.steps):
@@ -146,6 +147,12 @@ class _Binder:
         if plan.float_errors and any(isinstance(step, RunOp) for step in plan.steps):
             run = self.runtime.noting(run, plan.float_errors)
         return run, source
+
+    def _make_tables(self) -> None:
+        """The known arrays, which live as long as what reads them."""
+        for step in self.plan.tables:
+            (name,) = step.outputs
+            self.names[name] = self.runtime.laid_out(self._operation(step)(), self.specs[name].stride)  # type: ignore[arg-type]
 
     def _keep(self, keeper: Keeper) -> None:
         """Get the copies of weights, which the run holds, and their addresses."""
@@ -204,6 +211,8 @@ class _Binder:
         spec = self.specs[name]
         if spec.role == "kept":
             return name
+        if spec.role == "table":
+            return str(self.runtime.data_ptr(self.names[name]))
         if spec.place is None:
             return f"ptr({name})"
         base = self.arenas[spec.device]

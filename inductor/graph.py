@@ -222,9 +222,15 @@ def symbols_in(value: Any) -> Iterator[sympy.Symbol]:
         yield from getattr(value, "free_symbols", ())
 
 
+#: elements of an attribute that are printed
+_MOST_SHOWN = 16
+
+
 def _show(value: Any) -> str:
     if isinstance(value, str) and "\n" in value:
         return f"<text of {value.count(chr(10))} lines>"
+    if isinstance(value, tuple) and len(value) > _MOST_SHOWN:
+        return f"({', '.join(map(_show, value[:_MOST_SHOWN]))}, ... {len(value)} in all)"
     return repr(value) if isinstance(value, (str, float)) else str(value)
 
 

@@ -19,6 +19,7 @@ from .graph import Dim, Graph, Node, Origin, TensorMeta, contiguous_strides
 from .kernel import Store
 from .loops import Attend, Expr, Fn, Index, Reduce, Scan, Scatter, Var, as_index, cast, expr, load
 from .ops import OPS
+from .ops.creation import is_table
 
 #: a multi-reader value costing more than this many scalar ops is kept rather than recomputed
 _INLINE_OPS = 4
@@ -82,6 +83,7 @@ class Lowered:
     """The whole graph after lowering, in program order.
 
     buffers: every buffer by name; inputs: graph inputs' buffers in order; outputs: what is returned
+    tables: known arrays that kernels load from, each with the node that says what is in it
     mutations: (input position, storage of the new value), to be copied at the end
     stored: positions of the inputs into which steps store
     """
@@ -90,6 +92,7 @@ class Lowered:
     buffers: dict[str, StridedBuffer] = field(default_factory=dict)
     inputs: list[StridedBuffer] = field(default_factory=list)
     outputs: list[StridedBuffer] = field(default_factory=list)
+    tables: list[tuple[StridedBuffer, Node]] = field(default_factory=list)
     mutations: list[tuple[int, StridedBuffer]] = field(default_factory=list)
     stored: tuple[int, ...] = ()
     graph: Graph | None = None
@@ -174,6 +177,11 @@ class Lowering:
             source = n.inputs[0]
             assert source is not None
             self._own(n, self.tuples[source][n.attrs["index"]])
+            return
+        if is_table(n):
+            storage = StridedBuffer(f"table{len(self.out.tables)}", n.meta.shape, n.meta.stride, n.dtype, n.meta.device)
+            self.out.tables.append((storage, n))
+            self._own(n, storage)
             return
         if n.op.kind == "extern" or self._is_left_to_framework(n):
             self._extern(n)
@@ -483,12 +491,13 @@ class Lowering:
         return None
 
     def _leave(self, n: Node, wanted: TensorMeta, taken: Collection[str]) -> StridedBuffer:
-        """An output's own buffer: never an input, nor one of those `taken` by other outputs; laid out as `wanted`."""
+        """An output's own buffer: never an input or a table, nor one of those `taken` by other outputs; laid out as `wanted`."""
         storage = self.values[n].storage
         if storage is None:
             return self.realize(n)
         if (
             n.op.kind == "input"
+            or any(storage is table for table, _ in self.out.tables)
             or storage.name in taken
             or (storage.stride != wanted.stride and has_gaps_only(wanted.shape, wanted.stride))
         ):

@@ -24,7 +24,7 @@ from .schedule import Launch, NotFused, Schedule
 from .sizes import python_size
 
 #: bumped when the meaning of a stored plan changes
-PLAN_FORMAT = 6
+PLAN_FORMAT = 7
 
 #: a size in a plan: an int, or a Python expression over symbol names
 Size = int | str
@@ -38,7 +38,7 @@ def size(d: Dim) -> Size:
 @dataclass(frozen=True)
 class BufferSpec:
     """Memory of the plan. role: "input", "output", "tensor" (read or written by a framework op), "scratch", "result" (made by a framework op), "kept" (filled
-    once for many runs).
+    once for many runs), "table" (known, and there for all runs).
 
     place:   where it lies in its device's arena, in bytes; None for memory of its own
     instead: a buffer of the same layout, dead by then, whose memory it takes over ("": none)
@@ -127,6 +127,7 @@ class Plan:
     sources: generated code by file name: one "<kernel>.cpp" or "<kernel>.py" each
     codegen: what made the code of steps on the CPU, "cpp" or "triton" (interpreted); on GPUs it is Triton
     fills:   a launch for each buffer that is kept from run to run, its last, of inputs that seldom change, the others
+    tables:  the framework calls that make the known arrays, once for all runs
     """
 
     steps: tuple[RunKernels | RunOp, ...]
@@ -149,6 +150,7 @@ class Plan:
     arenas: tuple[tuple[str, int], ...] = ()
     freed: tuple[tuple[str, ...], ...] = ()
     fills: tuple[RunKernels, ...] = ()
+    tables: tuple[RunOp, ...] = ()
 
     @property
     def bytes_kept(self) -> int:
@@ -208,8 +210,7 @@ class Plan:
             if s.pop("kind") == "RunKernels":
                 steps.append(_run_kernels(s))
             else:
-                views = tuple(None if v is None else _view(v) for v in s["inputs"])
-                steps.append(RunOp(s["op"], views, tuple(s["outputs"]), s["attrs"], s["single"]))
+                steps.append(_run_op(s))
         return cls(
             steps=tuple(steps),
             buffers=tuple(
@@ -241,6 +242,7 @@ class Plan:
             arenas=tuple((device, size) for device, size in data["arenas"]),
             freed=tuple(map(tuple, data["freed"])),
             fills=tuple(_run_kernels(s) for s in data["fills"]),
+            tables=tuple(_run_op(s) for s in data["tables"]),
         )
 
     def located(self, graph: Graph) -> Plan:
@@ -274,6 +276,11 @@ def _choice(data: Any) -> Choice:
 
 def _run_kernels(s: Mapping[str, Any]) -> RunKernels:
     return RunKernels(tuple((k, tuple(b)) for k, b in s["launches"]), s["device"])
+
+
+def _run_op(s: Mapping[str, Any]) -> RunOp:
+    views = tuple(None if v is None else _view(v) for v in s["inputs"])
+    return RunOp(s["op"], views, tuple(s["outputs"]), s["attrs"], s["single"])
 
 
 def _view(v: Mapping[str, Any]) -> View:
@@ -395,9 +402,10 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
     steps: list[RunKernels | RunOp] = []
     touched: dict[str, str] = {s.name: "input" for s in lowered.inputs}
     touched |= {name: "kept" for fill in schedule.fills for name in fill.writes}
+    touched |= {storage.name: "table" for storage, _ in lowered.tables}
 
     def touch(name: str, role: str) -> None:
-        rank = {"scratch": 0, "tensor": 1, "result": 2, "input": 3, "kept": 4}
+        rank = {"scratch": 0, "tensor": 1, "result": 2, "input": 3, "kept": 4, "table": 4}
         if rank[role] >= rank.get(touched.get(name, "scratch"), 0):
             touched[name] = role
 
@@ -418,7 +426,7 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
                     touch(s.name, "tensor")
             for s in step.outputs:
                 touch(s.name, "result")
-            steps.append(_run_op(step, lowered.buffers))
+            steps.append(_framework_call(step, lowered.buffers))
     places: dict[SourceLocation | None, int] = {}
     for i, n in enumerate(graph.nodes):
         places.setdefault(n.loc, i)
@@ -460,6 +468,7 @@ def make_plan(graph: Graph, schedule: Schedule, sources: Mapping[str, str], code
         arenas=arenas,
         freed=freed,
         fills=tuple(RunKernels(((f.kernel.name, f.buffers),), "cpu") for f in schedule.fills),
+        tables=tuple(_framework_call(ExternCall(node, (), (s,)), lowered.buffers) for s, node in lowered.tables),
     )
 
 
@@ -475,7 +484,7 @@ def _memory(
             in_arena.setdefault(b.device, {})[b.name] = b.numel * dtypes.get(b.dtype).size
     arenas = [memory.place(device, sizes, moments) for device, sizes in in_arena.items()]
     places = {name: at for arena in arenas for name, at in arena.places.items()}
-    kept = {*returned, *places, *(b.name for b in buffers if b.role in ("input", "kept"))}
+    kept = {*returned, *places, *(b.name for b in buffers if b.role in ("input", "kept", "table"))}
     whole = memory.lifetimes(set().union(*step) for step in touched)
     loose = {
         b.name: (b.shape, b.stride, b.dtype, b.device) for b in buffers if b.role == "scratch" and b.name not in kept
@@ -506,7 +515,7 @@ def _append_launch(
         steps.append(RunKernels((item,), device))
 
 
-def _run_op(call: ExternCall, buffers: Mapping[str, StridedBuffer]) -> RunOp:
+def _framework_call(call: ExternCall, buffers: Mapping[str, StridedBuffer]) -> RunOp:
     views: list[View | None] = []
     for s in call.inputs:
         if s is None:

@@ -92,12 +92,12 @@ class Schedule:
     def verify(self) -> None:
         """Check that every kernel is legal, and each step's place among the others. Raises InternalError that names the step.
 
-        Legal: what a step reads is an input or was written before it; a kernel is given the buffers that its arguments
+        Legal: what a step reads is an input, a table, or was written before it; a kernel is given the buffers that its arguments
         describe, each once; what leaves the graph was written.
         """
         for kernel in (*self.kernels, *(f.kernel for f in self.fills)):
             kernel.verify()
-        known = {s.name for s in self.lowered.inputs}
+        known = {s.name for s in (*self.lowered.inputs, *(table for table, _ in self.lowered.tables))}
         for fill in self.fills:
             if problem := self._misfit(fill, known):
                 raise InternalError(f"[schedule] {_titled(fill)}, which fills a buffer that is kept, {problem}")

@@ -511,6 +511,8 @@ def _reversed(ev: Machine, x: Value, /) -> Value:
     if isinstance(ev.payload(x), TupleValue):
         return ev.iterator_of(x.items(ev)[::-1])
     n = ev.index(x.len_(ev))
+    if isinstance(x, ObjectValue):
+        return ev.call_function(polyfills.backwards, [x, ConstantValue(n)])
     return ev.iterator_of([x.getitem(ev, ConstantValue(i)) for i in range(n - 1, -1, -1)])
 
 

@@ -58,6 +58,15 @@ def smallest(items: Any) -> Any:
     return best
 
 
+def backwards(sequence: Any, length: int) -> Any:
+    for i in range(length - 1, -1, -1):
+        try:
+            item = sequence[i]
+        except (IndexError, StopIteration):
+            return
+        yield item
+
+
 @polyfills(functools.reduce)
 def reduce(function: Any, iterable: Any, initial: Any = _missing, /) -> Any:
     it = iter(iterable)

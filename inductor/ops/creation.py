@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -31,10 +32,28 @@ def _meta_constant(*, value: Sequence[Any], shape: tuple[int, ...], dtype: DType
     return new_meta(shape, dtype, device)
 
 
+#: runs of equal values that are chosen between by comparisons; more lie in memory
+_FEW_RUNS = 8
+
+
+def is_table(node: Node) -> bool:
+    """Whether a constant's values lie in memory, for kernels to load."""
+    if node.op.name != "constant":
+        return False
+    if node.dtype.is_complex:  # kernels hold no complex numbers
+        return True
+    return sum(1 for _ in itertools.groupby(_exact(node.attrs["value"]))) > _FEW_RUNS
+
+
+def _exact(values: Sequence[Any]) -> list[tuple[Any, float]]:
+    """The values with their signs: the two zeros are equal, and are not the same."""
+    return [(v, math.copysign(1.0, v)) for v in values]
+
+
 def _lower_constant(node: Node) -> Fn:
     """Values chosen by position with a binary search of comparisons: meant for small tables."""
     values = node.attrs["value"]
-    exact = [(v, math.copysign(1.0, v)) for v in values]  # the two zeros are equal, and are not the same
+    exact = _exact(values)
 
     def choose(position: Expr, low: int, high: int) -> Expr:
         if high - low <= 1 or len(set(exact[low:high])) == 1:

@@ -367,6 +367,13 @@ template <class To, class From> INLINE To convert(From x) {
       return made;
     } else return opaque(__builtin_convertvector(opaque(x), To));
   }
+#ifdef QUERN_FLOAT_ERRORS
+  // `1 / (x - x)` of integers must divide where its errors are noted: the compiler knows the integer
+  else if constexpr (is_float<T> && !is_float<S>) {
+    if constexpr (is_scalar<From>) return opaque((To)x);
+    else return opaque(__builtin_convertvector(x, To));
+  }
+#endif
   else if constexpr (is_scalar<From>) return (To)x;
   else return __builtin_convertvector(x, To);
 }

@@ -381,3 +381,35 @@ def test_library_functions_as_methods(use):
             return x, str(error)
 
     assert quern.compile(program)(1.5, o := Odd()) == program(1.5, o)
+
+
+class Shrinking(Indexed):
+    """Has fewer items than it says."""
+
+    def __len__(self):
+        return 4
+
+
+def first_backwards(o):
+    for i in reversed(o):
+        o.log.append("got")
+        return i
+
+
+def two_backwards(o):
+    items = reversed(o)
+    first = next(items)
+    o.log.append("got")
+    return first, next(items)
+
+
+@pytest.mark.parametrize("make", [Indexed, Shrinking])
+@pytest.mark.parametrize("walk", [first_backwards, two_backwards, lambda o: [i for i in reversed(o)]])
+def test_items_are_asked_for_backwards_one_by_one(make, walk):
+    def program(obj):
+        try:
+            return walk(obj), obj.log
+        except StopIteration:
+            return "none", obj.log
+
+    agrees(program, lambda: (make(),))

@@ -382,7 +382,7 @@ def check(case: Case, arrays: Arrays) -> str:
         try:
             if _raises(want.error) != _raises(got.error):
                 raise Difference(f"{_raises(got.error)}, eager {_raises(want.error)}")
-            _compare(want, got, noisy, lambda: _runs(DOUBTS, steps, call, arrays))
+            _compare(want, got, noisy, functools.partial(_runs, DOUBTS, steps, call, arrays))
         except Difference as difference:
             calls = "\n".join(map(str, case.calls[: number + 1]))
             error = Difference(f"call {number}: {difference}\n{text}{case.settings}\n{calls}")

@@ -426,3 +426,33 @@ def test_choices_between_constants_warn_as_numpys(text):
         assert outcome(fast, x) == outcome(function, x)
         with np.errstate(all="ignore"):
             assert np.array_equal(fast(x), function(x), equal_nan=True)
+
+
+#: integers that a compiler knows whatever x is
+KNOWN_INTEGERS = (
+    "x - x",
+    "x * 0",
+    "x & 0",
+    "x ^ x",
+    "(x > x) + 0",
+    "np.where(x > 2, x - x, 0)",
+    "np.minimum(x * 0, 0)",
+    "x // (x + 1) * 0",
+)
+
+
+@pytest.mark.parametrize("text", KNOWN_INTEGERS)
+def test_divisions_by_known_integers_warn_as_numpys(text):
+    def in_rounds(x):
+        total = 0.0
+        for i in range(len(x)):
+            total += 1 / element(x[i])
+        return total
+
+    element = eval(f"lambda x: {text}", {"np": np})
+    for function in (lambda x: 1 / element(x), lambda x: element(x) ** -1.0, in_rounds):
+        fast = compiled(function, "inductor", fullgraph=False)
+        for x in (np.arange(11), np.arange(3)):
+            assert outcome(fast, x) == outcome(function, x)
+            with np.errstate(all="raise"):
+                assert outcome(fast, x) == outcome(function, x)

@@ -67,9 +67,11 @@ def dot(b: ArrayBuilder, a: Any, b_: Any, out: Any = None) -> Any:
 
 
 def _with_scalar(b: ArrayBuilder, x: Array, y: Array) -> Any:
-    """A product with an array of no axes. NumPy lets BLAS scale matrices of its types, into rows."""
-    by_blas = np.result_type(x.dtype, y.dtype).char in "fdFD" and max(x.ndim, y.ndim) == 2
-    return call_ufunc(b, np.multiply, x, y, order="C" if by_blas else "K")
+    """A product with an array of no axes. NumPy lets BLAS add vectors and matrices of its types to zeros, matrices row by row."""
+    kind, ndim = np.result_type(x.dtype, y.dtype), max(x.ndim, y.ndim)
+    if kind.char not in "fdFD" or ndim not in (1, 2):
+        return call_ufunc(b, np.multiply, x, y)
+    return call_ufunc(b, np.add, call_ufunc(b, np.multiply, x, y, order="C"), kind.type(0))
 
 
 def vdot(b: ArrayBuilder, a: Any, b_: Any) -> Any:

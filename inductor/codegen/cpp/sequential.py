@@ -51,6 +51,8 @@ from . import types
 
 #: fills in a program from which on it is long
 LONG = 12
+#: so many of the numbers that an integer was computed from are remembered
+MOST_LEAVES = 16
 #: how hard the compiler tries: at the most a long program would take it seconds
 _SHORT, _LONG = '"O3"', '"O2", "tree-vectorize", "vect-cost-model=dynamic"'
 #: the types of memory, which here are those of numbers too, and complex numbers
@@ -128,6 +130,8 @@ class _Writer:
         self.known: dict[Expr, str] = {}
         #: floats that branches choose between, by name: a compiler that knew them would know what comes of them, and no error is noted
         self.chosen: dict[Expr, str] = {}
+        #: what integers were computed from, as a compiler would see it
+        self.origins: dict[Var, tuple[Expr, ...]] = {}
 
     def emit(self, line: str) -> None:
         self.lines.append("  " * self.depth + line)
@@ -287,7 +291,9 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
             size, index, value = args
             return f"{e.op}<{kind}>({size}, [=](i64 {index}) INLINE_BODY {{ return {value}; }})"
         if e.op == "cast":
-            return self._cast(args[0], e.args[0].type, e.type)
+            text = self._cast(args[0], e.args[0].type, e.type)
+            meets_floats = e.type.startswith("float") and not e.args[0].type.startswith("float")
+            return f"unfolded<{kind}>({text})" if meets_floats and self._is_foldable(e.args[0]) else text
         if e.op == "complex":
             return f"{kind}{{{args[0]}, {args[1]}}}"
         if e.op in _ORDER:
@@ -312,6 +318,18 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
         if not isinstance(literal, Literal) or not e.type.startswith("float"):
             return self._operand(e)
         return self.chosen.setdefault(e, f"c{len(self.chosen)}")
+
+    def _is_foldable(self, e: Expr) -> bool:
+        """Whether a compiler may know an integer, as it knows `x - x`: no error would be noted where a float is divided by it."""
+        leaves = self._leaves(e)
+        return len(set(leaves)) < len(leaves) or any(isinstance(x, Literal) and not x.value for x in leaves)
+
+    def _leaves(self, e: Expr) -> tuple[Expr, ...]:
+        """The numbers, elements and literals that an integer is computed from."""
+        if isinstance(e, Apply):
+            args = dict.fromkeys(e.args) if e.op in ("add", "mul") else e.args  # a square is not known
+            return tuple(itertools.chain.from_iterable(map(self._leaves, args)))[:MOST_LEAVES]
+        return self.origins.get(e, (e,)) if isinstance(e, Var) else (e,)
 
     def _operand(self, e: Expr) -> str:
         """An operand, literals of its very type: C++ takes 0 for an int."""
@@ -346,8 +364,13 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
 
     def set(self, s: Set) -> None:
         self.emit(f"const {type_name(s.var.type)} {s.var.name} = {self._choice(s.value)};")
+        self._came_from(s.var, s.value)
         if may_note(s.value) and s.var not in self.read:
             self.computed(s.var)
+
+    def _came_from(self, var: Var, value: Expr) -> None:
+        if not var.type.startswith(("float", "complex")):
+            self.origins[var] = self._leaves(value)
 
     def computed(self, var: Var) -> None:
         """A number is computed where it stands, even if nobody reads it."""
@@ -358,6 +381,7 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
         left, right = (self.expr(a) for a in s.args)
         self.emit(f"{type_name(s.var.type)} {s.var.name};")
         self.emit(f"if (__builtin_expect({_OVERFLOW[s.op]}({left}, {right}, &{s.var.name}), 0)) goto bail;")
+        self._came_from(s.var, Apply(s.op, s.args, s.var.type))
 
     def check(self, s: Check) -> None:
         self.emit(f"if (__builtin_expect(!({self.expr(s.condition)}), 0)) goto bail;")
