@@ -7,20 +7,17 @@ says how it lies); with `begin` 0 it gives its memory back.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from ....errors import InternalError
 from ...dtypes import get, int_range
+from ...sequential.facts import edges, heavy_parts, lasting, loop_of, may_note, read_by, takes_memory
 from ...sequential.program import (
     ONE,
-    ZERO,
     Accumulate,
     Apply,
     ArrayRef,
     Block,
-    Branch,
     Check,
     Checked,
     Cholesky,
@@ -47,52 +44,13 @@ from ...sequential.program import (
     loads,
 )
 from ...sequential.words import WORDS
-from . import types
+from .sequential_expressions import Expressions, literal, type_name
 
 #: fills in a program from which on it is long
 LONG = 12
-#: so many of the numbers that an integer was computed from are remembered
-MOST_LEAVES = 16
 #: how hard the compiler tries: at the most a long program would take it seconds
 _SHORT, _LONG = '"O3"', '"O2", "tree-vectorize", "vect-cost-model=dynamic"'
-#: the types of memory, which here are those of numbers too, and complex numbers
-CTYPES = {**types.CTYPES, "complex64": "c64", "complex128": "c128"}
-for _half in ("float16", "bfloat16"):
-    del CTYPES[_half]
-
-#: operations on operands of one type, as C++ expressions
-_OPS: dict[str, str] = {
-    "add": "({0} + {1})", "sub": "({0} - {1})", "mul": "({0} * {1})", "div": "({0} / {1})", "neg": "(-{0})",
-    "and": "({0} & {1})", "or": "({0} | {1})", "xor": "({0} ^ {1})", "invert": "(~{0})", "not": "(!{0})",
-    "shl": "({0} << {1})", "shr": "({0} >> {1})", "where": "({0} ? {1} : {2})",
-    "eq": "({0} == {1})", "ne": "({0} != {1})",
-    "floordiv_int": "floordiv_int({0}, {1})", "mod_int": "mod_int({0}, {1})", "power_int": "power_int({0}, {1})",
-    "floordiv_float": "floordiv_float({0}, {1})", "mod_float": "mod_float({0}, {1})",
-    "max": "max_of({0}, {1})", "min": "min_of({0}, {1})", "sign": "sign_of({0})", "abs_int": "abs_int({0})",
-    "wrapped": "wrapped({0}, {1})", "inside": "inside({0}, {1})", "clipped": "clipped({0}, {1})",
-    "clipped_down": "clipped_down({0}, {1})", "length": "length({0}, {1}, {2})",
-    "isnan": "({0} != {0})", "isinf": "(__builtin_isinf({0}) != 0)", "isfinite": "(__builtin_isfinite({0}) != 0)",
-    "signbit": "(__builtin_signbit({0}) != 0)", "both": "({0} && {1})", "either": "({0} || {1})",
-    "real": "({0}).re", "imag": "({0}).im", "conj": "conj_of({0})", "abs_complex": "abs_of({0})",
-    "reciprocal": "reciprocal_of({0})", "quotient": "quotient_of({0}, {1})", "multiplied": "multiplied({0}, {1})",
-}  # fmt: skip
-for _name in (
-    "fabs sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh floor ceil "
-    "trunc rint cbrt"
-).split():
-    _OPS[_name] = f"{_name}_of({{0}})"
-for _name in "pow atan2 hypot fmod copysign fmax fmin".split():
-    _OPS[_name] = f"{_name}_of({{0}}, {{1}})"
-#: comparisons: quiet ones for floats, which note no error for NaN
-_ORDER = {"lt": ("<", "isless"), "le": ("<=", "islessequal"), "gt": (">", "isgreater"), "ge": (">=", "isgreaterequal")}
 _OVERFLOW = {"add": "__builtin_add_overflow", "sub": "__builtin_sub_overflow", "mul": "__builtin_mul_overflow"}
-
-
-def type_name(dtype: str) -> str:
-    """The C++ type of a NumPy type. Raises InternalError for one that programs do not hold."""
-    if dtype not in CTYPES:
-        raise InternalError(f"[cpp] a sequential program cannot hold {dtype}")
-    return CTYPES[dtype]
 
 
 def _words_given(program: Program) -> int:
@@ -110,28 +68,23 @@ def source(program: Program) -> str:
     return _Writer(program).text()
 
 
-class _Writer:
+class _Writer(Expressions):
     """Writes one program, block after block."""
 
     def __init__(self, program: Program) -> None:
+        #: whether nests are functions of their own: compilers take long over one function with many
+        self.is_long = sum(isinstance(s, Fill) for b in program.blocks for s in b.statements) > LONG
+        super().__init__(branches=not self.is_long)
         self.program = program
         self.lines: list[str] = []
         self.depth = 1
         self.fresh = map("q{}".format, itertools.count())
         #: numbers that are read where they stand; what only an edge takes along may be dropped behind it
-        self.read = {v for block in program.blocks for part in (_lasting(block), block.end) for v in _read(part)}
+        self.read = {v for block in program.blocks for part in (lasting(block), block.end) for v in read_by(part)}
         #: the block that is written
         self.number = 0
-        #: whether nests are functions of their own: compilers take long over one function with many
-        self.is_long = sum(isinstance(s, Fill) for b in program.blocks for s in b.statements) > LONG
         #: strides from row to row of arrays that are given: they are one where rows have one element, which needs no text of its own
         self.rows = {s for a in program.arrays for s in a.strides[:-1]}
-        #: strides that are known where the text stands
-        self.known: dict[Expr, str] = {}
-        #: floats that branches choose between, by name: a compiler that knew them would know what comes of them, and no error is noted
-        self.chosen: dict[Expr, str] = {}
-        #: what integers were computed from, as a compiler would see it
-        self.origins: dict[Var, tuple[Expr, ...]] = {}
 
     def emit(self, line: str) -> None:
         self.lines.append("  " * self.depth + line)
@@ -202,7 +155,7 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
         )
         self.known = {}
         for block in self.program.blocks:
-            for edge in _edges(block):
+            for edge in edges(block):
                 for var, _ in edge.numbers:
                     if var.name not in given:
                         self.emit(f"{type_name(var.type)} {var.name};")
@@ -254,7 +207,7 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
             held.append(f"{name} = {temporary};")
         if held:
             self.emit(" ".join(held))
-        if edge.sweep is not None and any(map(_takes_memory, _loop(self.program, self.number, edge.target))):
+        if edge.sweep is not None and any(map(takes_memory, loop_of(self.program, self.number, edge.target))):
             self._statement(edge.sweep)
         self.emit(f"goto B{edge.target};")
         self.depth -= 1
@@ -271,92 +224,6 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
                 at += 1
         self.emit("return true;")
 
-    # ------------------------------------------------------------ expressions
-
-    def expr(self, e: Expr) -> str:
-        if e in self.known:
-            return self.known[e]
-        if isinstance(e, Var):
-            return e.name
-        if isinstance(e, Literal):
-            return _literal(e)
-        if isinstance(e, Load):
-            return f"{e.array.name}[{self._offset(e.array, e.index)}]"
-        if e.op == "sum_over" and (product := _of_runs(e)):
-            return self._dot(e.args[0], *product)
-        chooses = e.op == "where" and not self.is_long
-        args = [self._choice(a) if chooses and k else self._operand(a) for k, a in enumerate(e.args)]
-        kind = type_name(e.type)
-        if e.op in ("sum_over", "all_over"):
-            size, index, value = args
-            return f"{e.op}<{kind}>({size}, [=](i64 {index}) INLINE_BODY {{ return {value}; }})"
-        if e.op == "cast":
-            text = self._cast(args[0], e.args[0].type, e.type)
-            meets_floats = e.type.startswith("float") and not e.args[0].type.startswith("float")
-            return f"unfolded<{kind}>({text})" if meets_floats and self._is_foldable(e.args[0]) else text
-        if e.op == "complex":
-            return f"{kind}{{{args[0]}, {args[1]}}}"
-        if e.op in _ORDER:
-            symbol, quiet = _ORDER[e.op]
-            floats = e.args[0].type.startswith("float")
-            return f"(__builtin_{quiet}({args[0]}, {args[1]}) != 0)" if floats else f"({args[0]} {symbol} {args[1]})"
-        text = _OPS[e.op].format(*args)
-        # C computes small integers as int
-        return f"{kind}({text})" if e.type in _SMALL else text
-
-    def _dot(self, size: Expr, left: Load, right: Load) -> str:
-        """The sum of products of two runs, along the last index of each."""
-        runs = []
-        for e in (left, right):
-            first = self._offset(e.array, (*e.index[:-1], ZERO))
-            runs.append(f"{e.array.name} + ({first}), {self.expr(e.array.strides[-1])}")
-        return f"dot_over<{type_name(left.type)}>({self.expr(size)}, {', '.join(runs)})"
-
-    def _choice(self, e: Expr) -> str:
-        """What may be chosen in a branch."""
-        literal = e.args[0] if isinstance(e, Apply) and e.op == "cast" else e
-        if not isinstance(literal, Literal) or not e.type.startswith("float"):
-            return self._operand(e)
-        return self.chosen.setdefault(e, f"c{len(self.chosen)}")
-
-    def _is_foldable(self, e: Expr) -> bool:
-        """Whether a compiler may know an integer, as it knows `x - x`: no error would be noted where a float is divided by it."""
-        leaves = self._leaves(e)
-        return len(set(leaves)) < len(leaves) or any(isinstance(x, Literal) and not x.value for x in leaves)
-
-    def _leaves(self, e: Expr) -> tuple[Expr, ...]:
-        """The numbers, elements and literals that an integer is computed from."""
-        if isinstance(e, Apply):
-            args = dict.fromkeys(e.args) if e.op in ("add", "mul") else e.args  # a square is not known
-            return tuple(itertools.chain.from_iterable(map(self._leaves, args)))[:MOST_LEAVES]
-        return self.origins.get(e, (e,)) if isinstance(e, Var) else (e,)
-
-    def _operand(self, e: Expr) -> str:
-        """An operand, literals of its very type: C++ takes 0 for an int."""
-        text = self.expr(e)
-        return f"i64({text})" if e.type == "int64" and text.isdigit() else text
-
-    def _cast(self, text: str, given: str, wanted: str) -> str:
-        if given == wanted:
-            return text
-        if wanted.startswith("complex"):
-            part = type_name("float32" if wanted == "complex64" else "float64")
-            if given.startswith("complex"):
-                return f"{type_name(wanted)}{{{part}(({text}).re), {part}(({text}).im)}}"
-            return f"{type_name(wanted)}{{{part}({text}), {part}(0)}}"
-        return f"({text} != 0)" if wanted == "bool" else f"{type_name(wanted)}({text})"
-
-    def _offset(self, array: ArrayRef, index: Sequence[Expr]) -> str:
-        return self._sum(zip(index, array.strides))
-
-    def _sum(self, terms: Iterable[tuple[Expr, Expr]]) -> str:
-        parts = []
-        for i, stride in terms:
-            place, step = self.expr(i), self.expr(stride)
-            if step != "0" and place != "0":
-                parts.append(place if step == "1" else step if place == "1" else f"{place} * {step}")
-        return " + ".join(parts) or "0"
-
     # ------------------------------------------------------------ statements
 
     def _statement(self, s: Statement) -> None:
@@ -364,13 +231,9 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
 
     def set(self, s: Set) -> None:
         self.emit(f"const {type_name(s.var.type)} {s.var.name} = {self._choice(s.value)};")
-        self._came_from(s.var, s.value)
+        self.came_from(s.var, s.value)
         if may_note(s.value) and s.var not in self.read:
             self.computed(s.var)
-
-    def _came_from(self, var: Var, value: Expr) -> None:
-        if not var.type.startswith(("float", "complex")):
-            self.origins[var] = self._leaves(value)
 
     def computed(self, var: Var) -> None:
         """A number is computed where it stands, even if nobody reads it."""
@@ -381,7 +244,7 @@ extern "C" __attribute__((visibility("default"))) void quern_program(i64* words,
         left, right = (self.expr(a) for a in s.args)
         self.emit(f"{type_name(s.var.type)} {s.var.name};")
         self.emit(f"if (__builtin_expect({_OVERFLOW[s.op]}({left}, {right}, &{s.var.name}), 0)) goto bail;")
-        self._came_from(s.var, Apply(s.op, s.args, s.var.type))
+        self.came_from(s.var, Apply(s.op, s.args, s.var.type))
 
     def check(self, s: Check) -> None:
         self.emit(f"if (__builtin_expect(!({self.expr(s.condition)}), 0)) goto bail;")
@@ -711,113 +574,6 @@ _STATEMENTS: dict[type, Callable[..., None]] = {
     Scan: _Writer.scan, Product: _Writer.product, Solve: _Writer.solve, Determinant: _Writer.determinant,
     Cholesky: _Writer.cholesky, Choose: _Writer.choose, Sweep: _Writer.sweep,
 }  # fmt: skip
-_SMALL = frozenset(("bool", "int8", "int16", "uint8", "uint16"))
-#: operations on floats that note no error
-_QUIET = frozenset("neg fabs max min copysign sign where real imag conj complex floor ceil trunc".split())
-
-
-def may_note(e: Expr) -> bool:
-    """Whether computing a number may note a floating-point error."""
-    if not isinstance(e, Apply):
-        return False
-    exact = e.op in _QUIET or e.op == "cast" and not e.args[0].type.startswith(("float", "complex"))
-    return e.type.startswith(("float", "complex")) and not exact or any(map(may_note, e.args))
-
-
-def _of_runs(e: Apply) -> tuple[Load, Load] | None:
-    """The factors of a sum of products of elements that follow each other along its index; None for another sum."""
-    _, index, value = e.args
-    if not isinstance(value, Apply) or value.op != "mul" or e.type not in ("float32", "float64"):
-        return None
-    left, right = value.args
-    if not isinstance(left, Load) or not isinstance(right, Load) or not left.type == right.type == e.type:
-        return None
-    if any(f.index[-1:] != (index,) or any(_has(i, index) for i in f.index[:-1]) for f in (left, right)):
-        return None
-    return left, right
-
-
-def _has(e: Expr, part: Expr) -> bool:
-    inside: tuple[Expr, ...] = e.args if isinstance(e, Apply) else e.index if isinstance(e, Load) else ()
-    return e == part or any(_has(x, part) for x in inside)
-
-
-#: functions of many instructions, which are vectors where a strip of values is computed
-_HEAVY = frozenset(
-    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh pow atan2 hypot".split()
-)
-
-
-def heavy_parts(e: Expr) -> list[Apply]:
-    """The costly functions of an expression, operands first, each once."""
-    found: dict[Apply, None] = {}
-
-    def visit(x: Expr) -> None:
-        if isinstance(x, Apply) and x.op not in ("sum_over", "all_over"):
-            for a in x.args:
-                visit(a)
-            if x.op in _HEAVY and x.type in ("float32", "float64"):
-                found[x] = None
-
-    visit(e)
-    return list(found)
-
-
-def _lasting(block: Block) -> tuple[Statement, ...]:
-    """The statements of a block that no other one undoes: of several stores the last may be all that is left."""
-    stores = sum(isinstance(s, Store) for s in block.statements)
-    return tuple(s for s in block.statements if stores < 2 or not isinstance(s, Store))
-
-
-def _read(part: Any) -> Iterator[Var]:
-    """The numbers that a statement, the end of a block or an expression reads, edges left out."""
-    if isinstance(part, Var):
-        yield part
-    elif isinstance(part, tuple):
-        for p in part:
-            yield from _read(p)
-    elif is_dataclass(part) and not isinstance(part, Edge):
-        for f in fields(part):
-            if not (f.name == "var" and isinstance(part, (Set, Checked, Reduce, Determinant))):
-                yield from _read(getattr(part, f.name))
-
-
-def _takes_memory(block: Block) -> bool:
-    return any(isinstance(s, (New, Choose)) or isinstance(s, Fill) and not s.apart for s in block.statements)
-
-
-def _loop(program: Program, last: int, head: int) -> list[Block]:
-    """The blocks of the loop that a jump from block `last` back to block `head` makes."""
-    before: dict[int, list[int]] = {}
-    for number, block in enumerate(program.blocks):
-        for edge in _edges(block):
-            before.setdefault(edge.target, []).append(number)
-    found, todo = {head}, [last]
-    while todo:
-        at = todo.pop()
-        if at not in found:
-            found.add(at)
-            todo += before.get(at, [])
-    return [program.blocks[number] for number in sorted(found)]
-
-
-def _edges(block: Block) -> list[Edge]:
-    if not isinstance(block.end, Branch):
-        return []
-    return [e for e in (block.end.then, block.end.other) if e is not None]
-
-
-def _literal(e: Literal) -> str:
-    kind, value = type_name(e.type), e.value
-    if e.type == "bool":
-        return "true" if value else "false"
-    if e.type.startswith("complex"):
-        number = complex(value)
-        part = "float32" if e.type == "complex64" else "float64"
-        return f"{kind}{{{_literal(Literal(number.real, part))}, {_literal(Literal(number.imag, part))}}}"
-    if e.type == "int64" and isinstance(value, int) and 0 <= value < 1 << 31:
-        return str(value)  # an index is read by people
-    return types.literal(value, kind)
 
 
 def _neutral(op: str, dtype: str) -> str:
@@ -825,13 +581,13 @@ def _neutral(op: str, dtype: str) -> str:
     if op in ("add", "or"):
         return f"{kind}()" if op == "add" else "false"
     if op in ("mul", "and"):
-        return _literal(Literal(1, dtype)) if op == "mul" else "true"
+        return literal(Literal(1, dtype)) if op == "mul" else "true"
     if dtype.startswith("float"):
         return f"{kind}({'-' if op == 'max' else ''}__builtin_inf())"
     if dtype == "bool":
         return "false" if op == "max" else "true"
     low, high = int_range(get(dtype))
-    return _literal(Literal(low if op == "max" else high, dtype))
+    return literal(Literal(low if op == "max" else high, dtype))
 
 
 def _join(op: str, left: str, right: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .....inductor.codegen.cpp.sequential import heavy_parts, may_note
+from .....inductor.sequential.facts import heavy_parts, may_note
 from .....inductor.sequential.program import (
     ONE,
     ZERO,
