@@ -112,3 +112,20 @@ def test_arguments_of_ufuncs():
     check(np.less, np.arange(3, dtype=np.uint8), 300)
     check(np.greater, -1, np.arange(3, dtype=np.uint8))
     check(np.equal, np.arange(3), np.arange(3, dtype=np.uint64))
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("exponent", [0.5, -0.5, 2.0, -1.0])
+def test_powers_to_arrays_of_one_number_have_the_arrays_shape(exponent, backend):
+    def f(x, k):
+        full = np.full(x.shape, exponent)
+        return (
+            2.0**full,
+            np.power(2.0, full),
+            np.power(x[0], full),
+            x**full,
+            k ** np.full((2,), exponent),
+            np.float_power(3, full),
+        )
+
+    agree(f, np.array([[1.0, 2.0], [0.0, np.inf], [-np.inf, 4.0]]), 4.0, backend=backend)

@@ -130,3 +130,69 @@ def test_a_training_loop_equals_eager():
         return losses
 
     assert train(True) == pytest.approx(train(False), rel=1e-5)
+
+
+NAN, INF = float("nan"), float("inf")
+OF_TWO = torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.0, 0.0, 2.0])
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize(
+    "program, values",
+    [
+        (torch.atan2, OF_TWO),
+        (lambda x: x.max(), [torch.tensor([[1.0, NAN], [NAN, 3.0]])]),
+        (lambda x: x.min(), [torch.tensor([[1.0, NAN], [2.0, 3.0]])]),
+        (lambda x: x.amax(), [torch.tensor([[1.0, NAN], [2.0, 3.0]])]),
+        (lambda x: x.amin(), [torch.tensor([[1.0, 1.0], [2.0, 3.0]])]),
+        (lambda x: torch.aminmax(x)[1], [torch.tensor([[1.0, NAN], [2.0, 3.0]])]),
+        (lambda x: x.max(), [torch.tensor([3.0, 1.0, 3.0])]),
+        (lambda x: x.prod(), [torch.tensor([0.0, 0.0, INF])]),
+        (lambda x: x.prod(), [torch.tensor([0.0, 2.0, 3.0])]),
+        (lambda x, y: torch.div(x, y + 1, rounding_mode="floor") * x, OF_TWO),
+        (lambda x, y: torch.div(x, y + 1, rounding_mode="floor"), OF_TWO),
+        (lambda x, y: torch.floor_divide(x.detach(), 2) + x, OF_TWO),
+        (lambda x, y: x.clone().copy_(y) * 2, OF_TWO),
+        (lambda x, y: x.clone().fill_(y[1]), OF_TWO),
+        (lambda x, y: in_whole(x.clone(), y), OF_TWO),
+        (lambda x: x.clone().zero_().real, [torch.tensor([1j, 2.0])]),
+        (lambda x: x.clone().fill_(2).real, [torch.tensor([1j, 2.0])]),
+        (lambda x: x * torch.tensor([x[0], x[1], 2.0]), OF_TWO[:1]),
+        (lambda x: x * torch.tensor(x), OF_TWO[:1]),
+        (lambda x: x * x.new_tensor(x[1]), OF_TWO[:1]),
+        (lambda x: x * torch.tensor([[x[0], x[1], x[2]]], dtype=torch.float64), OF_TWO[:1]),
+        (lambda x: x * torch.as_tensor(x[1]), OF_TWO[:1]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:To copy construct", "ignore:Converting a tensor with requires_grad")
+def test_gradients_where_derivatives_have_no_value_or_end(program, values, backend):
+    def gradients(function):
+        leaves = [v.clone().requires_grad_() for v in values]
+        result = function(*leaves)
+        return [result, result.requires_grad, *torch.autograd.grad(result.sum(), leaves, allow_unused=True)]
+
+    torch.testing.assert_close(gradients(quern.compile(program, backend=backend)), gradients(program), equal_nan=True)
+
+
+def in_whole(x, y):
+    x[:] = y
+    return x
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("program", [lambda x: x // 2, lambda x: torch.floor_divide(x, 2), lambda x: 2 // x])
+def test_floor_division_has_no_gradient(program, backend):
+    result = quern.compile(program, backend=backend)(torch.tensor([3.0, 5.0], requires_grad=True))
+    with pytest.raises(RuntimeError, match="derivative for aten::floor_divide is not implemented"):
+        result.sum().backward()
+
+
+def test_a_tensor_of_an_array_is_no_copy_of_a_tensor():
+    import warnings
+
+    import numpy as np
+
+    function = quern.compile(lambda x: x + torch.tensor(np.arange(3)) * torch.tensor(np.float32(1.5)), backend="eager")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert function(torch.ones(3)).tolist() == [1.0, 2.5, 4.0]

@@ -468,3 +468,79 @@ def test_what_is_assigned_is_registered_as_torch_does(value, name):
                 outcomes.append(_registered(module))
             found.append(outcomes)
         assert found[0] == found[1]
+
+
+class Counted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.ones(2))
+
+
+def _sum_of_buffers(m, x):
+    m.seen = m.seen * 2 + x
+    return sum(b.sum() for b in m.buffers()), m.state_dict()["seen"] * 1
+
+
+def _written_through_its_dict(m, x):
+    m.seen = m.seen * 2
+    m._buffers["seen"].add_(1)
+    return x
+
+
+def _loaded(m, x):
+    m.seen = m.seen + x
+    m.load_state_dict({"seen": x * 7})
+    return m.seen * 1
+
+
+def _added_in_the_dict(m, x):
+    m.seen = m.seen + x
+    m._buffers["seen"] += 1
+    return m.seen * 1
+
+
+def _all_added_to(m, x):
+    m.seen = m.seen + x
+    for b in m._buffers.values():
+        b.add_(1)
+    return m.seen * 1
+
+
+def _emptied(m, x):
+    m.seen = None
+    return x + (m._buffers["seen"] is None) + len(list(m.buffers()))
+
+
+def _deleted(m, x):
+    m.seen = m.seen + x
+    del m.seen
+    return x + hasattr(m, "seen") + len(m._buffers)
+
+
+def _registered_again(m, x):
+    m.register_buffer("other", x * 2)
+    m.other = m.other + 5
+    return m._buffers["other"] * 1
+
+
+def _deleted_and_set(m, x):
+    del m.seen
+    m.seen = x * 3
+    return x + ("seen" in m._buffers) + 2 * ("seen" in vars(m))
+
+
+ASSIGNED_BUFFERS = [_sum_of_buffers, _written_through_its_dict, _loaded, _added_in_the_dict, _all_added_to, _emptied, _deleted,
+                    _registered_again, _deleted_and_set]  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("program", ASSIGNED_BUFFERS)
+def test_a_buffer_that_was_assigned_is_there_for_all_who_look(program, backend):
+    found = []
+    for function in (program, quern.compile(program, backend=backend)):
+        for _ in range(2):
+            module = Counted()
+            made = function(module, torch.full((2,), 0.5))
+            found.append((made, module.state_dict(), sorted(vars(module))))
+    for given in found[2:]:
+        assert str(given) == str(found[0])

@@ -129,6 +129,18 @@ TYPES = {
     "elu of infinity": lambda x: F.elu(x, INF),
     "logit above a half": lambda x: torch.logit(x, 1.0),
     "logit of NaN": lambda x: torch.logit(x / 12, float("nan")),
+    "sin of a number": lambda x: torch.sin(1.5) + x,
+    "exp of a size": lambda x: torch.exp(x.shape[0]),
+    "sqrt of a number that was read": lambda x: torch.sqrt(x.sum().item()),
+    "isnan of a number": lambda x: torch.isnan(1.0),
+    "floor of a number": lambda x: torch.floor(1.5),
+    "pow of numbers": lambda x: torch.pow(2, 3),
+    "eq of a number first": lambda x: torch.eq(1, x),
+    "lt of numbers": lambda x: torch.lt(1, 2),
+    "sum of a number": lambda x: torch.sum(1.0),
+    "relu of a number": lambda x: F.relu(1.0),
+    "gelu of a number": lambda x: F.gelu(1.0),
+    "add of numbers": lambda x: torch.add(x, 2) + torch.mul(2, x),
 }
 
 

@@ -526,7 +526,7 @@ with np.errstate(all="ignore"):
 @rule(np.power, np.float_power)
 def _power(b: ArrayBuilder, x: Array, y: Array) -> Array:
     """x ** y as C's pow does it; square roots differ from it at -inf and -0 only."""
-    known = known_number(y)
+    known = None if y.ndim else known_number(y)  # an array's shape is the result's too
     if x.kind != "f" or known not in (0.5, -0.5):
         return b.elementwise("pow", x, y)
     if known == 0.5 and _ROOTS and not x.scalar:

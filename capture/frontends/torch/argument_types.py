@@ -167,7 +167,8 @@ def passes_on(name: str, fn: Callable[..., Any], args: Args, kwargs: Kwargs) -> 
         given: Mapping[str, Any] = inspect.signature(fn).bind_partial(*args, **kwargs).arguments
     except TypeError:
         return False
-    kinds = {k: _kind_of(v) for k, v in given.items() if k in wanted and isinstance(v, Value)}
+    named = {k if k in wanted else _ALIASES.get(k, k): v for k, v in given.items()}
+    kinds = {k: _kind_of(v) for k, v in named.items() if k in wanted and isinstance(v, Value)}
     return all(
         kind == "str"
         or "None" in (kind if isinstance(kind, frozenset) else (kind,))

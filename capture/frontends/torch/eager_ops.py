@@ -92,7 +92,7 @@ for _name in ("xlogy", "float_power"):
     EAGER[_name] = _lift(getattr(torch, _name), 0, 1)
 
 EAGER.update(
-    add=operator.add, sub=operator.sub, mul=operator.mul, floor_divide=operator.floordiv, remainder=operator.mod,
+    add=operator.add, sub=operator.sub, mul=operator.mul, remainder=operator.mod,
     pow=operator.pow, eq=operator.eq, ne=operator.ne, lt=operator.lt, le=operator.le, gt=operator.gt, ge=operator.ge,
     bitwise_and=operator.and_, bitwise_or=operator.or_, bitwise_xor=operator.xor,
     bitwise_left_shift=operator.lshift, bitwise_right_shift=operator.rshift,
@@ -107,6 +107,7 @@ EAGER["fma"] = lambda x, y, z: torch.addcmul(z, x, y)
 EAGER["addcmul"] = lambda x, p, q, value: torch.addcmul(x, p, q, value=value)
 EAGER["addcdiv"] = lambda x, p, q, value: torch.addcdiv(x, p, q, value=value)
 EAGER["add_scaled"] = lambda x, y, scale: torch.add(x, y, alpha=scale)
+EAGER["floor_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="floor"), 1)
 EAGER["trunc_divide"] = _lift(lambda x, y: torch.div(x, y, rounding_mode="trunc"), 1)
 EAGER["xlog1py"] = _lift(torch.special.xlog1py, 0, 1)
 EAGER["round"] = lambda x, *, decimals: torch.round(_as_tensor(x), **({"decimals": decimals} if decimals else {}))
@@ -191,7 +192,7 @@ def _prod(x: torch.Tensor, *, dim: Any, keepdim: bool, dtype: DType | None) -> t
     """torch.prod takes one dim at most; several are reduced one after the other, the last first."""
     dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
     kind = _dtype(dtype)
-    if not x.ndim or not len(list(dims)):
+    if not x.ndim or not len(list(dims)) or dim is None and not keepdim:
         return torch.prod(x, dtype=kind)
     out = x
     for d in sorted((d % x.ndim for d in dims), reverse=True):
@@ -199,10 +200,14 @@ def _prod(x: torch.Tensor, *, dim: Any, keepdim: bool, dtype: DType | None) -> t
     return out
 
 
-def _all_dims(function: Callable[..., Any]) -> Callable[..., Any]:
-    """For functions whose "all dims" is the empty tuple, or an absent argument that refuses keepdim."""
+def _all_dims(function: Callable[..., Any], whole: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """For functions whose "all dims" is the empty tuple, or an absent argument that refuses keepdim; `whole` has a derivative of
+    its own.
+    """
 
     def call(x: torch.Tensor, *, dim: Any = None, keepdim: bool = False, **attrs: Any) -> Any:
+        if dim is None and not keepdim and whole is not None:
+            return whole(x, **attrs)
         if dim is None:
             dim = tuple(range(x.ndim))
         return function(x, dim=dim, keepdim=keepdim, **attrs)
@@ -219,8 +224,10 @@ def _moment(function: Callable[..., Any]) -> Callable[..., Any]:
 
 for _name in ("var", "std", "var_mean", "std_mean"):
     EAGER[_name] = _moment(getattr(torch, _name))
-for _name in ("amax", "amin", "logsumexp", "any", "all"):
+for _name in ("logsumexp", "any", "all"):
     EAGER[_name] = _all_dims(getattr(torch, _name))
+EAGER["amax"] = _all_dims(torch.amax, torch.max)
+EAGER["amin"] = _all_dims(torch.amin, torch.min)
 EAGER["max_dim"] = lambda x, *, dim, keepdim: tuple(torch.max(x, dim, keepdim))
 EAGER["min_dim"] = lambda x, *, dim, keepdim: tuple(torch.min(x, dim, keepdim))
 

@@ -18,8 +18,8 @@ from .modules import NNModuleValue
 if TYPE_CHECKING:
     from ...values.base import Machine
 
-#: (module, registry, its dict of members, member's name)
-Place = tuple[NNModuleValue, DictValue, str]
+#: (a module's dict of members, member's name)
+Place = tuple[DictValue, str]
 
 _PARAMETERS = ("module", "parameter_and_buffer_dicts", "args", "kwargs")
 _STATELESS = ("module", "parameters_and_buffers", "args", "kwargs")
@@ -74,19 +74,16 @@ def _call_with(
     """The call, with the members replaced in their registries for as long as it lasts."""
     if tie:
         tensors = _with_tied(ev, module.real, tensors)
-    before: list[tuple[Place, Any, Value | None]] = []
+    before: list[tuple[Place, Any]] = []
     try:
         for name, value in tensors.items():
-            owner, registry, member = _place(ev, module, name)
-            before.append(((owner, registry, member), registry.table[member], owner.written.pop(member, None)))
+            registry, member = _place(ev, module, name)
+            before.append(((registry, member), registry.table[member]))
             registry.table[member] = value
         return module.call(ev, args, kwargs)
     finally:
-        for (owner, registry, member), old, written in reversed(before):
+        for (registry, member), old in reversed(before):
             registry.table[member] = old
-            owner.written.pop(member, None)
-            if written is not None:
-                owner.written[member] = written
 
 
 def _place(ev: Machine, module: NNModuleValue, name: str) -> Place:
@@ -103,7 +100,7 @@ def _place(ev: Machine, module: NNModuleValue, name: str) -> Place:
     for registry in ("_parameters", "_buffers"):
         members = module.getattr_(ev, registry)
         if isinstance(members, DictValue) and members.has(ev, ConstantValue(member)):
-            return module, members, member
+            return members, member
     raise ev.framework_error(AttributeError(f"{type(module.real).__name__} has no parameter or buffer {member!r}"))
 
 

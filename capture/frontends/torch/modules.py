@@ -49,16 +49,9 @@ def _is_plain(obj: Any) -> bool:
 
 
 class NNModuleValue(ObjectValue):
-    """One real nn.Module.
+    """One real nn.Module."""
 
-    written: buffers that the program assigned (`self.buffer = ...`), by name
-    """
-
-    __slots__ = ("written",)
-
-    def __init__(self, info: Any, source: Source, real: torch.nn.Module) -> None:
-        super().__init__(info, source, real)
-        self.written: dict[str, Value] = {}
+    __slots__ = ()
 
     def describe(self) -> str:
         label = f" `{self.source.label}`" if self.source is not None and self.source.label else ""
@@ -72,9 +65,6 @@ class NNModuleValue(ObjectValue):
     # ------------------------------------------------------------ attributes
 
     def generic_getattr(self, ev: Machine, name: str, hook: bool = True) -> Value:
-        found = self.written.get(name)
-        if found is not None:
-            return found
         names = self.real_dict
         assert names is not None
         if name not in names and name not in self.attrs and self.info.find(name) is MISSING:
@@ -141,9 +131,10 @@ class NNModuleValue(ObjectValue):
         if any(name in names for names in registries) and (is_buffer or not self._keeps_its_place(ev, name, value)):
             raise ev.break_("module-setattr", f"replacing {name!r} of {self.describe()}",
                             "parameters and submodules are guarded by identity", "replace it outside")  # fmt: skip
-        if name in self.real_dict.get("_buffers", ()):
-            self.written[name] = value
-            ev.effects.touch(self)
+        if self._has_buffer(ev, name):
+            buffers = self.getattr_(ev, "_buffers")
+            assert isinstance(buffers, DictValue)
+            buffers.put(ev, ConstantValue(name), value)
         elif is_buffer or issubclass(value.python_type(), _REGISTERED):
             raise ev.break_("module-setattr", f"registering {name!r} in {self.describe()}", "", "register it outside")
         else:
@@ -152,14 +143,16 @@ class NNModuleValue(ObjectValue):
     def _keeps_its_place(self, ev: Machine, name: str, value: Value) -> bool:
         """Whether the name stays one of a buffer, and torch takes the value as one."""
         assert self.real_dict is not None
-        is_buffer = name in self.real_dict.get("_buffers", ()) and name not in self.attrs
+        is_buffer = self._has_buffer(ev, name) and name not in self.attrs
         is_tensor = isinstance(value, ArrayValue) and not issubclass(value.python_type(), _REGISTERED)
         return is_buffer and (is_tensor or ev.is_none(value))
 
-    def replay(self, rb: Emitter, target: str) -> None:
-        super().replay(rb, target)
-        for name, value in self.written.items():
-            rb.effect(f"{target}._buffers[{name!r}] = {rb.value(value)}")
+    def _has_buffer(self, ev: Machine, name: str) -> bool:
+        """Whether a buffer is registered under the name, as the program may have changed that."""
+        assert self.real_dict is not None
+        members = self.real_dict.get("_buffers", ())
+        known = ev.memo.get(id(members))
+        return known.has(ev, ConstantValue(name)) if isinstance(known, DictValue) else name in members
 
     # ------------------------------------------------------------ calls
 

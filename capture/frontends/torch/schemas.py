@@ -149,9 +149,14 @@ def storage_of(t: torch.Tensor) -> int:
 
 
 def overloads_of(name: str) -> list[Any]:
-    """The operators behind a function's name; none for what is no operator."""
+    """The operators behind a function's name; none for what is no operator. TorchScript's own, on numbers and words, are left out:
+    Python's functions do not come to them.
+    """
     packet = getattr(torch.ops.aten, name, None)
-    return [getattr(packet, o) for o in packet.overloads()] if isinstance(packet, torch._ops.OpOverloadPacket) else []
+    if not isinstance(packet, torch._ops.OpOverloadPacket):
+        return []
+    overloads = [getattr(packet, o) for o in packet.overloads()]
+    return [o for o in overloads if torch._C._dispatch_has_kernel(o.name())]
 
 
 def scalars(overloads: Sequence[Any]) -> frozenset[str | int]:

@@ -232,6 +232,8 @@ def state_of(ev: Machine) -> TorchState:
     return ev.states["torch"]
 
 
+#: the table's `copy` where complex numbers keep it out of generated code
+COPY = f"{__package__}.eager_ops:NAMED.copy"
 #: what tells autograd that a tensor changed
 COUNT_A_WRITE = "torch.autograd.graph:increment_version"
 

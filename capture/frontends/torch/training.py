@@ -23,7 +23,7 @@ from ...breaks import Break, Restart
 from ...values.base import Value
 from ...values.constant import ConstantValue
 from ...values.tensor import InputStorage, Storage, with_layout
-from .state import COUNT_A_WRITE, DataStep, LooseStep, gradients, is_cut, state_of
+from .state import COPY, COUNT_A_WRITE, DataStep, LooseStep, gradients, is_cut, state_of
 
 if TYPE_CHECKING:
     from ...values.base import Emitter, Machine
@@ -65,7 +65,8 @@ def write(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node],
         if storage.node in state.stored:
             array._version = -1  # read again, from the tensor that was really written to
     elif not storage.is_input:
-        if state.requires_grad(storage.node) and not (state.grad and state.requires_grad(node)):
+        goes_on = state.grad and state.requires_grad(node) and not _is_copy(node)
+        if state.requires_grad(storage.node) and not goes_on:
             # other content; the history stays, or ends in zeros
             node = store(ev, storage, storage.node, with_layout(ev, node, array.meta))
             state.differentiated[node] = True
@@ -81,6 +82,12 @@ def write(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node],
             state.settled[storage] = storage.version
     else:
         assign(ev, node)
+
+
+def _is_copy(node: Node) -> bool:
+    """Whether content is made without a look at what was there before."""
+    ref = node.attrs.get("ref")
+    return node.op.name == "copy" or isinstance(ref, ExternRef) and ref.target == COPY
 
 
 def write_again(ev: Machine, array: Any) -> None:

@@ -150,8 +150,9 @@ gradient("fmin")(_extremum_of_numbers(greatest=False))
 @gradient("atan2")
 def _atan2(b: GraphBuilder, node: Node, g: Node) -> tuple[Node, Node]:
     y, x = args(node)
-    share = b.div(g, b.add(b.mul(x, x), b.mul(y, y)))
-    return b.mul(share, x), b.neg(b.mul(share, y))
+    square = b.add(b.mul(x, x), b.mul(y, y))
+    share = unless(b, b.eq(square, number(b, 0.0)), b.reciprocal(square))
+    return b.mul(b.mul(g, x), share), b.mul(b.mul(g, b.neg(y)), share)
 
 
 @gradient("hypot")

@@ -29,11 +29,13 @@ def _sum(b: GraphBuilder, node: Node, g: Node) -> tuple[Node]:
 
 @gradient("amax", "amin")
 def _extremum(b: GraphBuilder, node: Node, g: Node) -> tuple[Node]:
-    """Those that are equal to it share the gradient."""
+    """Those that are equal to it share the gradient; those that are NaN too where all of an array is reduced."""
     (x,) = args(node)
     if not x.ndim:
         return (g,)
     found = b.eq(x, kept(b, node, node))
+    if node.attrs["dim"] is None:
+        found = b.logical_or(found, b.logical_and(b.isnan(x), b.isnan(node)))
     count = b.sum(b.cast(found, dtype=g.dtype), dim=node.attrs["dim"], keepdim=True)
     return (only_where(b, found, b.div(kept(b, g, node), count)),)
 

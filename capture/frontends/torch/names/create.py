@@ -221,7 +221,7 @@ def scalar_tensor(cx: Context, data: Any, *, dtype: Any = None, layout: Any = No
 @reads_types
 def tensor(cx: Context, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
            pin_memory: bool = False, layout: Any = None) -> Node:  # fmt: skip
-    if isinstance(data, ArrayValue):
+    if isinstance(data, ArrayValue) and issubclass(data.python_type(), torch.Tensor):
         warn_of(cx.ev, tensor_of_tensor)
     return tensor_from(cx, data, dtype, device)
 
@@ -230,18 +230,18 @@ def tensor(cx: Context, data: Any, *, dtype: Any = None, device: Any = None, req
 @takes_numbers
 def new_tensor(cx: Context, self: ArrayValue, data: Any, *, dtype: Any = None, device: Any = None,
                requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Node:  # fmt: skip
-    if isinstance(data, ArrayValue):
+    if isinstance(data, ArrayValue) and issubclass(data.python_type(), torch.Tensor):
         warn_of(cx.ev, new_tensor_of_tensor)
     return tensor_from(cx, data, to_torch(self.meta.dtype) if dtype is None else dtype,
                        self.meta.device if device is None else device)  # fmt: skip
 
 
 def tensor_from(cx: Context, data: Any, dtype: Any, device: Any) -> Node:
-    """A tensor of nested sequences of numbers; tensors among the elements are 0-dim ones and are stacked."""
+    """A tensor of nested sequences of numbers; tensors among the elements are 0-dim ones and are stacked. No gradients flow through it."""
     where = cx.device(device)
     kind = cx.dtype(dtype)
     if isinstance(data, ArrayValue):
-        node = cx.op("clone", data)
+        node = cx.op("clone", cx.op("detach", data))  # its numbers alone are read
         node = node if node.meta.device == where or device is None else cx.op("to_device", node, device=where)
         return node if kind is None else cx.cast(node, kind)
     if isinstance(data, Node):
@@ -290,6 +290,7 @@ def _stacked(cx: Context, data: Any, kind: DType | None, where: str) -> Node:
         known = isinstance(p, ArrayValue) or isinstance(p, Node) and not p.meta.weak
         node = cx.node(p) if known else tensor_from(cx, p, dtype, where)
         if isinstance(p, ArrayValue):
+            node = cx.op("detach", node)
             if p.meta.numel != 1:
                 raise cx.broken("tensor-of-tensors", "torch.tensor of tensors that hold more than one element")
             if kind is not None and _whole(kind) and not _whole(node.dtype):

@@ -16,6 +16,7 @@ from ..calls import takes_numbers
 from ..context import LEAST, Context, Declined
 from ..handlers import name, register
 from ..places import expand
+from ..state import state_of
 from .data import nonzero
 
 # ------------------------------------------------------------------ one operand
@@ -67,7 +68,7 @@ _BINARY = {
     "lt": "*less Tensor.__lt__", "le": "*less_equal Tensor.__le__", "gt": "*greater Tensor.__gt__",
     "ge": "*greater_equal Tensor.__ge__", "logical_and": "", "logical_or": "", "logical_xor": "",
     "bitwise_and": "Tensor.__and__", "bitwise_or": "Tensor.__or__", "bitwise_xor": "Tensor.__xor__",
-    "mul": "*multiply Tensor.__mul__ Tensor.__rmul__", "floor_divide": "Tensor.__floordiv__",
+    "mul": "*multiply Tensor.__mul__ Tensor.__rmul__",
     "remainder": "Tensor.__mod__",
     "logaddexp": "", "logaddexp2": "", "xlogy": "torch.special.xlogy", "bitwise_left_shift": "Tensor.__lshift__", "bitwise_right_shift": "Tensor.__rshift__",
 }  # fmt: skip
@@ -144,10 +145,20 @@ def rtruediv(cx: Context, input: Any, other: Any) -> Node:
     return cx.op("mul", cx.op("reciprocal", input), other)
 
 
+@name("*floor_divide Tensor.__floordiv__")
+@takes_numbers
+def floor_divide(cx: Context, input: Any, other: Any) -> Node:
+    """As `div` with rounding, but that eager has no gradient of it, and says so in the backward pass."""
+    state = state_of(cx.ev)
+    if state.grad and any(isinstance(x, ArrayValue) and state.requires_grad(x.node(cx.ev)) for x in (input, other)):
+        raise Declined("it has no gradient")
+    return cx.op("floor_divide", input, other)
+
+
 @name("Tensor.__rfloordiv__")
 @takes_numbers
 def rfloordiv(cx: Context, input: Any, other: Any) -> Node:
-    return cx.op("floor_divide", other, input)
+    return floor_divide(cx, other, input)
 
 
 @name("Tensor.__rmod__")

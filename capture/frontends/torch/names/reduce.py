@@ -25,6 +25,11 @@ def _dims(dim: Dim) -> Any:
     return None if isinstance(dim, (list, tuple)) and len(dim) == 0 else tuple(dim) if isinstance(dim, list) else dim
 
 
+def _named_dims(x: ArrayValue, dim: Dim) -> Any:
+    """All dims by number: without any, `amax` has the derivative of `max`, which is another one where there are NaNs."""
+    return tuple(range(len(x.meta.shape))) if isinstance(dim, (list, tuple)) and len(dim) == 0 else _dims(dim)
+
+
 def _flatten_args(dim: tuple[Any, ...]) -> Any:
     return None if not dim else dim[0] if len(dim) == 1 else dim
 
@@ -109,18 +114,19 @@ register("torch.min Tensor.min", _extremum("amin", "minimum", "min_dim"))
 
 @name("*amax")
 def amax(cx: Context, input: ArrayValue, dim: Dim = (), keepdim: bool = False) -> Node:
-    return cx.op("amax", input, dim=_dims(dim), keepdim=keepdim)
+    return cx.op("amax", input, dim=_named_dims(input, dim), keepdim=keepdim)
 
 
 @name("*amin")
 def amin(cx: Context, input: ArrayValue, dim: Dim = (), keepdim: bool = False) -> Node:
-    return cx.op("amin", input, dim=_dims(dim), keepdim=keepdim)
+    return cx.op("amin", input, dim=_named_dims(input, dim), keepdim=keepdim)
 
 
 @name("*aminmax")
 def aminmax(cx: Context, input: ArrayValue, *, dim: int | None = None, keepdim: bool = False) -> Results:
-    low = cx.op("amin", input, dim=dim, keepdim=keepdim)
-    return Results(torch.return_types.aminmax, (low, cx.op("amax", input, dim=dim, keepdim=keepdim)))
+    dims = _named_dims(input, () if dim is None else dim)
+    low = cx.op("amin", input, dim=dims, keepdim=keepdim)
+    return Results(torch.return_types.aminmax, (low, cx.op("amax", input, dim=dims, keepdim=keepdim)))
 
 
 @name("*argmax")
