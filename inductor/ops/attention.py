@@ -13,7 +13,7 @@ from ..graph import GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Attend, Expr, Fn, Index, Var, as_index, expr
 from .common import REQUIRED, args, row
 from .contractions import Labels, element, labelled, meta_contract
-from .dims import same
+from .dims import is_one, same
 from .facts import COMPUTED_IN_PLACE, INVALID, OVER, UNDER, VALUE
 from .promotion import broadcast_shapes, like_strides, permuted_strides
 from .reductions import accumulation_dtype, size_scalar, to
@@ -34,6 +34,12 @@ def _meta_attention(q: TensorMeta, k: TensorMeta, v: TensorMeta, mask: TensorMet
         raise ValueError("scaled_dot_product_attention: attn_mask and is_causal exclude each other")
     if mask is not None and mask.dtype != dtypes.bool_ and not mask.dtype.is_float:
         raise TypeError(f"scaled_dot_product_attention: attn_mask must be bool or float, not {mask.dtype}")
+    if mask is not None and not all(
+        is_one(m) or same(m, s) for m, s in zip(mask.shape[::-1], (k.shape[-2], q.shape[-2]))
+    ):
+        raise ValueError(
+            f"scaled_dot_product_attention: attn_mask {mask.shape} does not fit scores of {q.shape[-2]} by {k.shape[-2]}"
+        )
     heads = q.shape[-3:-2] if enable_gqa else ()  # those of the queries, of which several share keys
     batches = (t.shape[: -2 - len(heads)] for t in (q, k, v))
     rows = () if mask is None else mask.shape[: -2 - len(heads)]

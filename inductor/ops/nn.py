@@ -141,7 +141,7 @@ def _meta_group_norm(
 ) -> TensorMeta:
     if x.ndim < 2:
         raise ValueError(f"group_norm needs at least 2 dimensions, got shape {x.shape}")
-    if isinstance(x.shape[1], int) and x.shape[1] % num_groups:
+    if not is_zero(x.shape[1] % num_groups):
         raise ValueError(f"group_norm: {x.shape[1]} channels do not divide into {num_groups} groups")
     for p in (weight, bias):
         if p is not None and not _same_shape(p.shape, x.shape[1:2]):

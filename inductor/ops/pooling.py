@@ -97,8 +97,8 @@ class _Windows:
             reach = (kernel - 1) * gap + 1
             if not 0 <= pad <= reach // 2:
                 raise ValueError(f"{name}: padding {pad} must be at most half of the window {reach}")
-        if is_zero(x.shape[x.ndim - n - 1]):
-            raise ValueError(f"{name}: a tensor without channels")
+        if any(map(is_zero, x.shape[x.ndim - n - 1 :])):
+            raise ValueError(f"{name}: a tensor without channels, or with an empty axis to pool over")
         sizes = x.shape[x.ndim - n :]
         each = zip(sizes, self.kernel, self.stride, self.padding, self.dilation)
         self.sizes = [pooled_size(s, k, step, pad, gap, self.ceil_mode) for s, k, step, pad, gap in each]
@@ -353,6 +353,8 @@ def _adaptive_avg_pool(n: int) -> None:
             raise TypeError(f"{name} needs a float tensor, not {x.dtype}")
         sizes = _adaptive_sizes(x, n, output_size)
         whole = all(type(s) is int and s == 1 for s in sizes)  # eager takes the mean
+        if not whole and any(map(is_zero, x.shape[x.ndim - n :])):
+            raise ValueError(f"{name}: an axis to pool over is empty")
         return (_spatial_meta if whole and n > 1 else _AVERAGED[n])(x, n, sizes)
 
     def decompose(b: GraphBuilder, node: Node) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 
@@ -34,6 +35,11 @@ def written(x, t):
 
 
 CASES = {
+    "NumPy's numbers": (
+        lambda x, t: (x * np.float64(t), SINGLE * np.float32(t), np.float64(t) + 1, x + np.float16(t)),
+        FLOATS,
+    ),
+    "NumPy's integers": (lambda x, k: (x + np.int64(k), WHOLE * np.int32(k), np.int16(k), np.float64(k) * x), INTS),
     "arithmetic": (lambda x, t: (x * t, t * x, t - x, x / t, x // t, x % t, SINGLE * t, WHOLE * t), FLOATS),
     "arithmetic of ints": (lambda x, k: (x * k, k - x, SINGLE * k, WHOLE * k, SMALL + k), INTS),
     "comparisons": (lambda x, t: (x < t, x == t, t >= x, SMALL > t), FLOATS),
@@ -248,3 +254,65 @@ def test_what_numpy_says_of_numbers_that_change(name):
     fast = quern.compile(lambda x, n: (x * n, getattr(np, name)(n)))
     for n in (1, 2, 3, 4, 2.5, 3.5, 4.5):
         assert fast(np.ones(2), n)[1] == getattr(np, name)(n)
+
+
+OF_ONE_NUMBER = {
+    "square root": lambda x, n: x * np.sqrt(n),
+    "logarithm": lambda x, n: x * np.log(n) + 1,
+    "exponential": lambda x, n: np.exp(n) * x,
+    "several": lambda x, n: (np.sqrt(n), n // 2, np.arange(3) * n),
+    "behind arithmetic": lambda x, n: x + np.sqrt(1 - n),
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", OF_ONE_NUMBER)
+def test_errors_of_functions_of_changing_numbers_come_at_their_place(name, backend):
+    function = OF_ONE_NUMBER[name]
+    compiled = quern.compile(function, backend=backend)
+
+    def outcome(call, n):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            try:
+                made = repr(call(np.ones(3), n))
+            except Exception as error:
+                made = f"{type(error).__name__}: {error}"
+        return made, [(str(w.message), w.filename, w.lineno) for w in said]
+
+    for n in (2.0, 3.0, -1.0, -2.0, 1e300, 0.0, 5.0, 2**70, 3, 7):
+        for errors in ("warn", "raise"):
+            with np.errstate(all=errors):
+                assert outcome(compiled, n) == outcome(function, n)
+
+
+#: of an int that says a size, a count, a place
+OF_AN_INT = {
+    "tri": np.tri, "lower triangle": lambda n: np.tril(X, n - 3), "tri of three": lambda n: np.tri(n, n + 1, n - 2), "eye": lambda n: np.eye(n, n + 1, k=n - 2),
+    "identity": np.identity, "square eye": np.eye, "diagonal": lambda n: np.diag(X, n - 2), "matrix of a diagonal": lambda n: np.diag(X[0], n - 2),
+    "diagflat": lambda n: np.diagflat(X[0], n - 2), "quarter turns": lambda n: np.rot90(X, n), "transform": lambda n: np.fft.fft(X, n),
+    "zeros": lambda n: np.zeros((n, 2)), "full": lambda n: np.full((2, n), n), "range": lambda n: np.arange(n, n * 3),
+    "linspace": lambda n: np.linspace(0, 1, n), "repeat": lambda n: np.repeat(X, n), "roll": lambda n: np.roll(X, n),
+    "sections": lambda n: np.array_split(X, n), "vander": lambda n: np.vander(X[0], n), "differences": lambda n: np.diff(X, n - 1),
+    "indices": lambda n: np.indices((n, 2)), "windows": lambda n: np.lib.stride_tricks.sliding_window_view(X[0], n),
+    "partition": lambda n: np.partition(X.ravel(), n), "a window": np.hanning, "a power": lambda n: np.linalg.matrix_power(X[:4], n),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_AN_INT)
+@pytest.mark.parametrize(
+    "values", [(3, 4, np.int64(2), np.int32(3)), (np.int64(2), np.int64(3), 4, 2), (np.int8(3), np.int16(2))]
+)
+def test_numpys_integers_say_sizes(name, values):
+    function = OF_AN_INT[name]
+    compiled = quern.compile(function)
+    for n in values:
+        agree(function(n), compiled(n))
+
+
+def test_a_diagonal_given_as_an_unsigned_number_is_left_to_numpy():
+    compiled = quern.compile(lambda k: np.tril(X, k - np.uint8(3)) + np.tri(5, 4, k))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for k in (np.uint8(2), np.uint8(4)):
+            agree(np.tril(X, k - np.uint8(3)) + np.tri(5, 4, k), compiled(k))

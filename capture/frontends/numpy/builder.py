@@ -65,7 +65,7 @@ class ArrayBuilder:
     def emit(self, op: str, *nodes: Node | None, strides: Sequence[Dim] | str | None = None, **attrs: Any) -> Node:
         """Append a table op; `strides` replaces the table's rule for the result's layout ("C": row-major)."""
         row = self.builder.ops[op]
-        full = row.bind(attrs)
+        full = row.bind({k: v.item() if isinstance(v, np.integer) else v for k, v in attrs.items()})
         meta = row.meta(*[None if n is None else n.meta for n in nodes], **full)
         if strides == "C":
             strides = layout.c_strides(meta.shape)

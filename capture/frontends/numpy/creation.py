@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ....inductor.ops.dims import less
 from . import layout
 from .arrays import Array, any_array, unsupported
 from .builder import ArrayBuilder
-from .shaping import broadcast_arrays, broadcast_to, refuse_below_zero, reshape, sizes, transpose
+from .shaping import broadcast_arrays, broadcast_to, integer, refuse_below_zero, reshape, sizes, transpose
 from .ufuncs import call_ufunc, is_weak, operand, resolve
 
 _INT64 = np.dtype(np.int64)
@@ -217,13 +218,22 @@ def identity(b: ArrayBuilder, n: Any, dtype: Any = None, *, like: Any = None) ->
 
 
 def tri(b: ArrayBuilder, N: Any, M: Any = None, k: int = 0, dtype: Any = float, *, like: Any = None) -> Array:
+    _refuse_unsigned(k)
     return b.cast(_diagonal_mask(b, N, N if M is None else M, np.less_equal, k), element_type(dtype))
+
+
+def _refuse_unsigned(k: Any) -> None:
+    if isinstance(k, np.unsignedinteger):
+        raise unsupported(
+            "a diagonal given as an unsigned number", why="NumPy negates it in its own type, where it wraps"
+        )
 
 
 def triangle(op: str) -> Callable[..., Array]:
     """np.tril and np.triu."""
 
     def apply(b: ArrayBuilder, m: Any, k: int = 0) -> Array:
+        _refuse_unsigned(k)
         x = b.lift(m)
         if x.ndim < 2:
             raise unsupported(f"np.{op} of an array with fewer than two axes")
@@ -235,12 +245,12 @@ def triangle(op: str) -> Callable[..., Array]:
 
 
 def diag(b: ArrayBuilder, v: Any, k: int = 0) -> Array:
-    x = b.lift(v)
+    x, k = b.lift(v), integer(k)
     if x.ndim == 2:
         return b.view(x, "diagonal", offset=k, dim1=0, dim2=1)
     if x.ndim != 1:
         raise ValueError("Input must be 1- or 2-d.")
-    size = x.shape[0] + abs(k)
+    size = x.shape[0] + (-k if less(k, 0) else k)
     square = b.full((size, size), 0, x.dtype)
     node = b.emit("diagonal_scatter", b.node(square), b.node(x), offset=k, dim1=0, dim2=1)
     return b.fresh(node)

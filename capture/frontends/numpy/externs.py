@@ -6,7 +6,6 @@ written into the graph as it stands.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from ....inductor.graph import Dim, Input
 from . import layout
 from .arrays import Array, any_array, unsupported
 from .builder import ArrayBuilder
-from .shaping import ravel, roll, sizes, wrap_axis
+from .shaping import integer, ravel, roll, sizes, wrap_axis
 
 Results = list[tuple[Sequence[Dim], np.dtype]]
 _INT64, _BOOL, _FLOAT64 = np.dtype(np.int64), np.dtype(bool), np.dtype(np.float64)
@@ -259,7 +258,7 @@ def _transform(name: str, axes: int, kind: str) -> Callable[..., Any]:
         d = x.ndim - 1 if axis is None else wrap_axis(axis, x.ndim)
         shape = list(x.shape)
         if n is not None:
-            shape[d] = n if layout.is_size(n) else operator.index(n)
+            shape[d] = n = integer(n)
         elif kind == "back":
             shape[d] = 2 * (shape[d] - 1)
         if kind == "real":

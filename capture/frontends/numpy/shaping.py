@@ -40,12 +40,15 @@ def _refuse_bool(*values: Any) -> None:
         raise TypeError("an integer is required")
 
 
+def integer(k: Any) -> Any:
+    """An int argument: Python's int for NumPy's, sizes as they are. Raises TypeError for what is none."""
+    return k if layout.is_size(k) else operator.index(k)
+
+
 def sizes(shape: Any) -> tuple[Dim, ...]:
     """A shape argument: an int, or several."""
     _refuse_bool(*(shape if isinstance(shape, (tuple, list)) else (shape,)))
-    if isinstance(shape, (tuple, list)):
-        return tuple(s if layout.is_size(s) else operator.index(s) for s in shape)
-    return (shape if layout.is_size(shape) else operator.index(shape),)
+    return tuple(map(integer, shape if isinstance(shape, (tuple, list)) else (shape,)))
 
 
 # --------------------------------------------------------------------------- views
@@ -244,7 +247,7 @@ def rot90(b: ArrayBuilder, m: Any, k: int = 1, axes: Any = (0, 1)) -> Array:
     one, other = (wrap_axis(a, x.ndim) for a in axes)
     if one == other:
         raise ValueError("Axes must be different.")
-    k = next(r for r in range(4) if same(k % 4, r))
+    k = next(r for r in range(4) if same(integer(k) % 4, r))
     if k == 0:
         return b.view(x, "alias")
     if k == 2:

@@ -6,6 +6,7 @@ turned into what capture understands: a refusal becomes a graph break, NumPy's o
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -471,7 +472,7 @@ def call_function(ev: Machine, function: Any, args: Args, kwargs: Kwargs) -> Val
     if function in _TAKE_ARRAYS:
         args = [_as_arrays(ev, a) for a in args]
     if ev.symbols.changing:
-        if isinstance(function, np.ufunc) and not kwargs:
+        if (isinstance(function, np.ufunc) or function in _NUMBER_TYPES) and args and not kwargs:
             made = _scalar_call(ev, function, args)
             if made is not None:
                 return made
@@ -546,9 +547,15 @@ def _alike(ev: Machine, made: Value, wanted: Value) -> bool:
     return made.python_type() is wanted.python_type() and not isinstance(made, (NumpyArray, MaskedValue))
 
 
-def _scalar_call(ev: Machine, function: np.ufunc, args: Args) -> Value | None:
-    """A ufunc of Python numbers alone: NumPy computes it at each call."""
-    if function.nout != 1 or not all(isinstance(a, NumberValue) or _is_python_number(a) for a in args):
+#: NumPy's classes of numbers
+_NUMBER_TYPES = frozenset(np.dtype(kind).type for kind in "bhilqBHILQefd")
+
+
+def _scalar_call(ev: Machine, function: Callable[..., Any], args: Args) -> Value | None:
+    """A ufunc of Python numbers alone, or NumPy's number of one: NumPy computes it at each call. Numbers of which it meets a floating-point error do not fit the
+    entry: for those the graph computes it, whose errors come at their place.
+    """
+    if getattr(function, "nout", 1) != 1 or not all(isinstance(a, NumberValue) or _is_python_number(a) for a in args):
         return None
     settings: Settings = ev.states["numpy"].settings
     if (
@@ -556,12 +563,22 @@ def _scalar_call(ev: Machine, function: np.ufunc, args: Args) -> Value | None:
     ):  # NumPy is called before the program's np.errstate is
         return None
 
-    def quiet(*values: Any) -> Any:
-        with np.errstate(all="ignore"):
+    careful = _raising(function)
+    try:
+        place, hint = place_of_call(ev, careful, careful, args)
+    except (ArithmeticError, TypeError):
+        return None
+    return scalar_input(ev, hint, place) if isinstance(hint, np.inexact) or function in _NUMBER_TYPES else None
+
+
+@functools.cache
+def _raising(function: Any) -> Callable[..., Any]:
+    def call(*values: Any) -> Any:
+        with np.errstate(all="raise"):
             return function(*values)
 
-    place, hint = place_of_call(ev, function, quiet, args)
-    return scalar_input(ev, hint, place) if isinstance(hint, np.inexact) else None
+    call.__name__ = function.__name__
+    return call
 
 
 def _is_python_number(value: Value) -> bool:
