@@ -26,7 +26,7 @@ from .float_errors import FloatErrors
 from .kept import Keeper
 from .memory import ALIGN
 from .ops import OPS
-from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, attributes_at, decode, is_static
+from .plan import BufferSpec, Plan, RunKernels, RunOp, Size, View, attributes_at, by_change, decode, is_static
 from .runtime import Runtime, WritesBegun, memory_of, write_all
 
 #: starts one GPU (or interpreted) kernel: (addresses..., symbol values..., stream=) -> the floating-point errors of an interpreted one
@@ -303,8 +303,14 @@ class _Binder:
             attrs = decode(step.attrs, {})
             if not attrs:
                 return run
+            if hasattr(run, "bound"):
+                return run.bound(**attrs)  # type: ignore[no-any-return]
             return lambda *arrays, **more: run(*arrays, **attrs, **more)
-        attributes = attributes_at(step.attrs, [s.name for s in self.plan.symbols])
+        changing = step.attrs
+        if hasattr(run, "bound"):
+            fixed, changing = by_change(step.attrs)
+            run = run.bound(**decode(fixed, {}))
+        attributes = attributes_at(changing, [s.name for s in self.plan.symbols])
         return lambda *arrays, sizes, **more: run(*arrays, **attributes(**sizes), **more)
 
 

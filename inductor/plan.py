@@ -382,6 +382,11 @@ def _as_source(data: Any, scope: dict[str, Any]) -> str:
     return f"slice({', '.join(parts)})" if kind == "slice" else f"({''.join(part + ', ' for part in parts)})"
 
 
+def by_change(data: Any) -> tuple[Any, Any]:
+    """Encoded attributes as two: those without symbolic sizes, and the others."""
+    return tuple({**data, "v": [[k, x] for k, x in data["v"] if is_static(x) is static]} for static in (True, False))  # type: ignore[return-value]
+
+
 def is_static(data: Any) -> bool:
     """True when an encoded attribute holds no symbolic size."""
     if isinstance(data, list):

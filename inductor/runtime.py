@@ -93,7 +93,8 @@ class Runtime(Protocol):
         """The framework's own implementation of a table op: `(*arrays, **attrs) -> array` (or a tuple for several results).
 
         Used by the eager backend for every op, and by plans for extern kernels. Takes and returns the framework's
-        arrays; dtype attributes are `DType`s. Raises KeyError for an op the framework does not have.
+        arrays; dtype attributes are `DType`s. Where it has an attribute `bound`, `bound(**attrs)` is the function of the arrays alone.
+        Raises KeyError for an op the framework does not have.
         library: another framework, whose implementation is wanted, over this one's arrays
         """
         ...

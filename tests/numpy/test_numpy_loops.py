@@ -912,3 +912,49 @@ def test_an_ellipsis_gives_a_view_of_one_element(program):
         for found, wanted in zip(fast(x), program(y)):
             assert type(found) is type(wanted) and np.array_equal(found, wanted)
         assert np.array_equal(x, y)
+
+
+def _rolled_on(u, n):
+    for _ in range(n):
+        u = u + 0.1 * np.roll(u, 1)
+    return u
+
+
+def _chosen(u, n):
+    for _ in range(n):
+        u = np.where(u > 0.2, u, u * 0.5)
+    return u
+
+
+def _turned(u, n):
+    v = u.copy()
+    for _ in range(n):
+        w = np.zeros_like(u)
+        w[1:] = u[:-1] + v[1:]
+        v, u = u, w
+    return u
+
+
+def _written_down(u, n):
+    energies = []
+    for _ in range(n):
+        u = u * 0.9
+        energies.append(float(u.sum()))
+    return u, energies
+
+
+def _stepped(u, n):
+    for _ in range(n):
+        u = u.copy()
+        u[1:-1] += 0.1 * (u[2:] - 2 * u[1:-1] + u[:-2])
+    return u
+
+
+@pytest.mark.parametrize("program", [_rolled_on, _chosen, _turned, _written_down, _stepped])
+def test_few_rounds_whose_number_changes_are_compiled_once_for_all(program):
+    fast = compiled(program, "inductor")
+    for n in (5, 6, 7, 9, 3, 12, 30, 4):
+        both(program, fast, (np.linspace(0, 1, 20), n))
+        if n == 6:
+            made = len(fast.explain_records)
+    assert len(fast.explain_records) == made <= 2

@@ -15,6 +15,7 @@ from ....bytecode.instructions import CodeView, Loop, live_locals, loops, succes
 from ....values.base import Value
 from ....values.functions import CellValue
 from ....values.iterators import IteratorValue
+from ....values.ranges import OpenRangeIterator, RangeValue
 from ....values.sequences import ListValue, TupleValue
 from ..arrays import Array
 from ..values import RowIterator, attempt
@@ -106,7 +107,7 @@ def _roll(
         else:
             found = _traced(ev, activation, start, top, _rest(activation, start, top), None)
         given, tracer = found.given, found.tracer
-        if rounds is not None and rounds <= _few(view, loop) and not tracer.by_elements:
+        if rounds is not None and rounds <= _few(view, loop) and not tracer.by_elements and not _goes_on_changing(top):
             raise FewRounds("few rounds")
         if not given.arrays and not any(
             isinstance(v, InMemory) for e in tracer.exits.values() for v in e.values.values()
@@ -134,6 +135,11 @@ def _makes_iterator(view: CodeView, index: int) -> bool:
     """Whether nobody else has the iterator that an instruction gives: a call's, or what a generator expression goes over."""
     instr = view.instructions[index]
     return instr.op == "CALL" or instr.op == "LOAD_FAST" and instr.arg == ".0"
+
+
+def _goes_on_changing(top: Sequence[Value]) -> bool:
+    """Whether a loop counts to a number that changes from call to call: unrolled, it would be compiled for each."""
+    return any(isinstance(v, (RangeValue, OpenRangeIterator)) for v in top)
 
 
 def _goes_over_arrays(top: Sequence[Value]) -> bool:

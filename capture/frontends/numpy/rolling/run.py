@@ -1,5 +1,23 @@
 """What a rolled loop's node does when the graph runs: its arrays and numbers laid out for the program, the program run, results taken.
 
+That is a Python function of its own for each kind of call, generated as source and readable:
+
+    def call(values, arrays, n0, a0):
+        if not a0.flags.c_contiguous:
+            a0 = row_major(a0)
+        a0_0, = a0.shape
+        block = words()
+        pack(block, 40, n0.item(), values[1], pointer(a0), a0_0, 1)
+        address = addressof(block)
+        function(address, 1)
+        heap, bailed, noted, r0, m0_0, m0_1, m0_2 = take(block)
+        try:
+            ...  # raises FloatErrors where it bailed, or noted an error
+            return (array(r0, type_float64), taken(arrays[0][1], type_int64, m0_0, m0_1, m0_2), )
+        finally:
+            if heap:
+                function(address, 0)
+
 The node may be run again from the start, by plain Python or by the graph: arrays that the program writes to are copies, and what it
 makes is copied out of its memory.
 """
@@ -9,7 +27,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +45,7 @@ _HEAP, _ANSWER, _ERRORS = (WORDS.index(name) for name in ("heap", "answer", "err
 assert (_HEAP, _ANSWER, _ERRORS, len(WORDS)) == (0, 3, 4, 5)
 
 
-class _Prepared:
+class _Program:
     """A program that is built: how its words are packed, and its function.
 
     pack: (words, offset, numbers..., addresses, sizes and strides of arrays...); take: the heap's first word, the answer, the errors,
@@ -48,13 +66,13 @@ class _Prepared:
 
 
 @functools.lru_cache(4096)
-def _prepared(*program: Any) -> _Prepared:
-    return _Prepared(*program)
+def _program(*program: Any) -> _Program:
+    return _Program(*program)
 
 
 def prepare(attrs: Mapping[str, Any]) -> None:
     """Build a loop's program, whose attributes these are. Raises what `kernels.cpu.build.build` raises."""
-    _prepared(
+    _program(
         attrs["text"],
         attrs["types"],
         attrs["ranks"],
@@ -70,65 +88,124 @@ def run(*inputs: Any, text: str, types: tuple[str, ...], values: tuple[Any, ...]
 
     Raises FloatErrors where the program bailed or met one of the errors: the loop is then Python's.
     """
-    program = _prepared(text, types, ranks, numbers, tuple([len(shape) for _, shape in arrays]))
-    given = iter(inputs)
-    words: list[Any] = []
-    for value, kind in zip(values, types):
-        number = next(given).item() if value is None else value
-        if kind.startswith("complex"):
-            words += (number.real, number.imag)
-        else:
-            words.append(number)
-    laid_out = []
-    for writes, mine in zip(written, own[len(inputs) - len(written) :] or (False,) * len(written)):
-        array = next(given)
-        laid = array.copy() if writes and not mine else array
-        if not laid.flags.c_contiguous:
-            laid = np.ascontiguousarray(laid).reshape(array.shape)
-        laid_out.append(laid)
-        item = laid.itemsize
-        words.append(data_pointer(laid))
-        words += laid.shape
-        words += [s // item for s in laid.strides]
-    block = program.words()
-    program.pack(block, program.lead, *words)
-    address = ctypes.addressof(block)
-    program.function(address, 1)
-    heap, bailed, noted, *results = program.take(block)
-    try:
-        if bailed:
-            raise FloatErrors("a loop met what its generated code leaves to Python")
-        if noted & errors:
-            raise FloatErrors("a loop met a floating-point error")
-        made = [a for a, writes in zip(laid_out, written) if writes]
-        at = 0
-        for kind in numbers:
-            if kind.startswith("complex"):
-                made.append(np.array(complex(*results[at : at + 2]), kind))
-                at += 2
-            else:
-                made.append(np.array(results[at], kind))
-                at += 1
-        for kind, shape in arrays:
-            ndim = len(shape)
-            made.append(_taken(results[at : at + 1 + 2 * ndim], np.dtype(kind), ndim))
-            if made[-1].shape != shape:
-                raise FloatErrors("a loop made an array of another size than when it was captured")
-            at += 1 + 2 * ndim
-        return tuple(made)
-    finally:
-        if heap:
-            program.function(address, 0)
+    given = tuple([value is None for value in values])
+    made = tuple([(kind, len(shape)) for kind, shape in arrays])
+    call = _call(text, types, given, written, ranks, numbers, made, errors, own[len(inputs) - len(written) :])
+    return call(values, arrays, *inputs)
 
 
-def _taken(words: list[int], dtype: np.dtype, ndim: int) -> np.ndarray:
-    """A copy of an array that a program made."""
-    address, shape, strides = words[0], words[1 : 1 + ndim], words[1 + ndim :]
+def bound(*, text: str, types: tuple[str, ...], written: tuple[bool, ...], ranks: tuple[int, ...], numbers: tuple[str, ...],
+          errors: int, **fixed: Any) -> Callable[..., Any]:  # fmt: skip
+    """`run` with these attributes; `values` and `arrays` may be among them, or come with each call, of the same form each time."""
+    calls: dict[tuple[bool, ...], Callable[..., Any]] = {}
+
+    def call(
+        *inputs: Any,
+        own: tuple[bool, ...] = (),
+        values: tuple[Any, ...] = fixed.get("values", ()),
+        arrays: tuple[tuple[str, tuple[int, ...]], ...] = fixed.get("arrays", ()),
+    ) -> tuple[np.ndarray, ...]:
+        known = calls.get(own)
+        if known is None:
+            given = tuple([value is None for value in values])
+            made = tuple([(kind, len(shape)) for kind, shape in arrays])
+            own_arrays = own[len(inputs) - len(written) :]
+            known = calls[own] = _call(text, types, given, written, ranks, numbers, made, errors, own_arrays)
+        return known(values, arrays, *inputs)
+
+    return call
+
+
+run.bound = bound  # type: ignore[attr-defined]
+
+
+@functools.lru_cache(4096)
+def _call(
+    text: str,
+    types: tuple[str, ...],
+    given: tuple[bool, ...],
+    written: tuple[bool, ...],
+    ranks: tuple[int, ...],
+    numbers: tuple[str, ...],
+    arrays: tuple[tuple[str, int], ...],
+    errors: int,
+    own: tuple[bool, ...],
+) -> Callable[..., tuple[np.ndarray, ...]]:
+    """The function that runs a program, of the attributes `values` and `arrays` and its inputs.
+
+    given: which numbers are inputs; own: which arrays may be written to as they are
+    """
+    program = _program(text, types, ranks, numbers, tuple([ndim for _, ndim in arrays]))
+    names: dict[str, Any] = {
+        "words": program.words, "pack": program.pack, "take": program.take, "function": program.function, "pointer": data_pointer,
+        "addressof": ctypes.addressof, "array": np.array, "taken": _taken, "row_major": _row_major, "FloatErrors": FloatErrors,
+    }  # fmt: skip
+    lines, parameters, packed = [], [], []
+    for i, kind in enumerate(types):
+        number = f"n{i}.item()" if given[i] else f"values[{i}]"
+        parameters += [f"n{i}"] if given[i] else []
+        packed += [f"{number}.real", f"{number}.imag"] if kind.startswith("complex") else [number]
+    for i, ndim in enumerate(ranks):
+        parameters.append(f"a{i}")
+        if written[i] and not (own and own[i]):
+            lines.append(f"a{i} = a{i}.copy()")
+        lines += [f"if not a{i}.flags.c_contiguous:", f"    a{i} = row_major(a{i})"]
+        sizes = [f"a{i}_{d}" for d in range(ndim)]
+        lines += [f"{', '.join(sizes)}, = a{i}.shape"] if sizes else []
+        packed += [f"pointer(a{i})", *sizes, *(" * ".join(sizes[d + 1 :]) or "1" for d in range(ndim))]
+    results = [f"a{i}" for i in range(len(ranks)) if written[i]]
+    words: list[str] = []
+    for i, kind in enumerate(numbers):
+        names[f"type_{kind}"] = np.dtype(kind)
+        parts = [f"r{i}", f"i{i}"] if kind.startswith("complex") else [f"r{i}"]
+        words += parts
+        results.append(f"array({'complex' if parts[1:] else ''}({', '.join(parts)}), type_{kind})")
+    for i, (kind, ndim) in enumerate(arrays):
+        names[f"type_{kind}"] = np.dtype(kind)
+        parts = [f"m{i}_{k}" for k in range(1 + 2 * ndim)]
+        words += parts
+        results.append(f"taken(arrays[{i}][1], type_{kind}, {', '.join(parts)})")
+    lines += [
+        "block = words()",
+        f"pack({', '.join(['block', str(program.lead), *packed])})",
+        "address = addressof(block)",
+        "function(address, 1)",
+        f"{', '.join(['heap', 'bailed', 'noted', *words])} = take(block)",
+        "try:",
+        "    if bailed:",
+        "        raise FloatErrors('a loop met what its generated code leaves to Python')",
+        f"    if noted & {errors}:",
+        "        raise FloatErrors('a loop met a floating-point error')",
+        f"    return ({''.join(f'{r}, ' for r in results)})",
+        "finally:",
+        "    if heap:",
+        "        function(address, 0)",
+    ]
+    source = f"def call({', '.join(['values', 'arrays', *parameters])}):\n" + "\n".join(f"    {line}" for line in lines)
+    exec(compile(source, "<quern loop>", "exec"), names)  # noqa: S102 - our own text
+    made: Callable[..., tuple[np.ndarray, ...]] = names["call"]
+    return made
+
+
+def _row_major(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(array.shape)
+
+
+def _taken(wanted: tuple[int, ...], dtype: np.dtype, address: int, *words: int) -> np.ndarray:
+    """A copy of an array that a program made: its sizes, then its strides in elements. Raises FloatErrors for other sizes than `wanted`."""
+    ndim = len(wanted)
+    shape, strides = words[:ndim], words[ndim:]
+    if shape != wanted:
+        raise FloatErrors("a loop made an array of another size than when it was captured")
     made = np.empty(shape, dtype)
-    if made.size:
-        low = sum(min(0, (n - 1) * s) for n, s in zip(shape, strides))
-        high = sum(max(0, (n - 1) * s) for n, s in zip(shape, strides))
-        memory = (ctypes.c_char * ((high - low + 1) * dtype.itemsize)).from_address(address + low * dtype.itemsize)
-        steps = [s * dtype.itemsize for s in strides]
-        made[...] = np.ndarray(shape, dtype, memoryview(memory), -low * dtype.itemsize, steps)
+    if not made.size:
+        return made
+    steps = tuple([s * dtype.itemsize for s in strides])
+    if steps == made.strides:
+        ctypes.memmove(data_pointer(made), address, made.nbytes)
+        return made
+    low = sum(min(0, (n - 1) * s) for n, s in zip(shape, steps))
+    high = sum(max(0, (n - 1) * s) for n, s in zip(shape, steps))
+    memory = (ctypes.c_char * (high - low + dtype.itemsize)).from_address(address + low)
+    made[...] = np.ndarray(shape, dtype, memoryview(memory), -low, steps)
     return made
