@@ -355,7 +355,16 @@ class Symbols:
         return self.decide(relation)
 
     def _equal(self, d: Any) -> None:
-        """`d == 0` is about to be guarded. One symbol alone is a constant then; two are one."""
+        """`d == 0` is about to be guarded. One symbol alone is a constant then, and one that is halved again and again until it is what
+        the program waits for: few sizes come to the same there, and all that is computed on the way would be of many roundings.
+        Two are one.
+        """
+        if (
+            len(d.free_symbols) == 1
+            and _roundings(d) > 1
+            and all(self.by_name[s.name].mark is None for s in d.free_symbols)
+        ):
+            self.specialize(d, "the program divides it until it is a certain number")
         line = linear(d)
         if line is not None:
             self.specialize(line[0], f"the program needs it to be {self.hint(line[0])}")
@@ -495,3 +504,9 @@ def _sympy() -> Any:
 def symbols_of(graph: Graph) -> set[Any]:
     """Size symbols that a graph's metas and attributes mention."""
     return set(symbols_in([(node.meta, node.attrs) for node in graph.nodes]))
+
+
+def _roundings(e: Any) -> int:
+    """How many quotients that are rounded lie inside of one another."""
+    inside = max(map(_roundings, e.args), default=0)
+    return inside + (type(e).__name__ in ("floor", "ceiling"))

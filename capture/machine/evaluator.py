@@ -139,6 +139,8 @@ class Evaluator(ClassService, TextService, ConversionService, IterationService, 
         self.rolled: dict[Any, int] = {}
         #: loops that plain Python shall run as a whole if a break stands inside, by their code and where they begin
         self.whole_loops: dict[Any, Any] = {}
+        #: loops that are unrolled, by their code and where they begin, with their rounds
+        self.unrolled: dict[Any, tuple[Any, int]] = {}
         #: the exception that the program is handling
         self.handled: Value | None = None
         #: places guarded by identity, and what they held, by label

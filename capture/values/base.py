@@ -198,6 +198,7 @@ class Machine(Protocol):
 
     rolled: dict[Any, int]
     whole_loops: dict[Any, Any]
+    unrolled: dict[Any, tuple[Any, int]]
 
     def count_iteration(self, frame: Any, target: int) -> int: ...
     def emit(self, op: str, *nodes: Node | None, **attrs: Any) -> Node: ...

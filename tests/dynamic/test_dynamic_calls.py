@@ -254,3 +254,20 @@ def test_results_of_one_pixel_grow():
         found = f(x)
         assert torch.equal(found, expected)
         assert all(n == 1 or a == b for n, a, b in zip(found.shape, found.stride(), expected.stride()))
+
+
+def test_a_recursion_by_halves_has_a_version_for_each_size():
+    """Sizes that are rounded again and again until they are one would be computed with at every step."""
+    np = pytest.importorskip("numpy")
+
+    def transform(x):
+        if len(x) == 1:
+            return x.astype(complex)
+        even, odd = transform(x[::2]), transform(x[1::2])
+        turns = np.exp(-2j * np.pi * np.arange(len(x) // 2) / len(x))
+        return np.concatenate([even + turns * odd, even - turns * odd])
+
+    fast = quern.compile(lambda x: transform(x), backend="eager")
+    for n in (4, 8, 16, 8, 16):
+        np.testing.assert_allclose(fast(np.arange(float(n))), np.fft.fft(np.arange(float(n))), atol=1e-9)
+    assert len(fast.recompiles) == 2 and all("symbol" not in str(r) for r in fast.recompiles)

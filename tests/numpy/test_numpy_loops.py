@@ -958,3 +958,52 @@ def test_few_rounds_whose_number_changes_are_compiled_once_for_all(program):
         if n == 6:
             made = len(fast.explain_records)
     assert len(fast.explain_records) == made <= 2
+
+
+def _cheapest_products(p):
+    n = len(p) - 1
+    m = np.zeros((n, n), np.int64)
+    for length in range(2, n + 1):
+        for i in range(n - length + 1):
+            j = i + length - 1
+            m[i, j] = np.iinfo(np.int64).max
+            for k in range(i, j):
+                cost = m[i, k] + m[k + 1, j] + p[i] * p[k + 1] * p[j + 1]
+                if cost < m[i, j]:
+                    m[i, j] = cost
+    return m
+
+
+def _least(x):
+    best, total = np.finfo(x.dtype).max, 0.0
+    for i in range(len(x)):
+        if x[i] < best:
+            best = x[i]
+        total += np.finfo(np.float64).eps * np.finfo(x.dtype).bits + x[i]
+    return best, total
+
+
+@pytest.mark.parametrize("program", [_cheapest_products, _least])
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.float64])
+def test_limits_of_types_are_numbers_of_a_loop(program, dtype):
+    if program is _least and dtype is np.int64:
+        pytest.skip("np.finfo is of floats")
+    fast = compiled(program, "inductor")
+    for n in (9, 12, 14, 20):
+        both(program, fast, (np.arange(1, n + 1).astype(dtype) % 7 + 1,))
+    assert loops_of(fast) >= 1 and len(fast.explain_records) <= 2
+
+
+def test_loops_that_are_unrolled_together_are_left_to_python():
+    def medians(image):
+        padded, result = np.pad(image, 1, mode="edge"), np.zeros_like(image)
+        for i in range(image.shape[0]):
+            for j in range(image.shape[1]):
+                result[i, j] = np.median(padded[i : i + 3, j : j + 3])
+        return result
+
+    fast = compiled(medians, "inductor", fullgraph=False)
+    for n in (7, 8, 9):
+        both(medians, fast, (np.arange(n * n, dtype=np.uint8).reshape(n, n) * 7 % 31,))
+    assert {b.code for b in fast.breaks} == {"long-loop"}
+    assert sum(len(e.graph.nodes) for e in fast.explain_records if e.graph is not None) < 100

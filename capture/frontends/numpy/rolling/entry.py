@@ -65,17 +65,29 @@ def roll(ev: Machine, activation: Activation, loop: Loop, start: int, top: list[
         _roll(ev, activation, loop, start, top, region)
     except CannotRoll as error:
         most = MOST_UNROLLED if len(top) < 2 else MOST_LISTED
-        if error.has_arrays and error.rounds is not None and error.rounds > most and not ev.engine.fullgraph:
+        around = _rounds_around(ev, activation, start)
+        if error.has_arrays and error.rounds is not None and error.rounds * around > most and not ev.engine.fullgraph:
+            within = f", in loops of {around}" if around > 1 else ""
             broken = ev.break_(
-                "long-loop", f"a loop of {error.rounds} rounds", f"it has {error}, and unrolled it would take long to compile",
+                "long-loop", f"a loop of {error.rounds} rounds{within}", f"it has {error}, and unrolled it would take long to compile",
                 "write it over whole arrays, or compile what is called in it",
             )  # fmt: skip
-            broken.exits = loop.exits
+            if around == 1:
+                broken.exits = loop.exits
             raise broken from None
+        ev.unrolled[activation.view, start] = loop, error.rounds or 1
         if error.has_arrays and not isinstance(error, FewRounds) and _has_small_arrays(ev, activation):
             ev.whole_loops[activation.view, start] = loop
         return False
     return True
+
+
+def _rounds_around(ev: Machine, activation: Activation, start: int) -> int:
+    """How often the loops around an instruction, as far as they are unrolled, come to it."""
+    loops_around = (
+        rounds for (view, _), (loop, rounds) in ev.unrolled.items() if view is activation.view and start in loop.body
+    )
+    return math.prod(loops_around)
 
 
 def _roll(
@@ -107,7 +119,12 @@ def _roll(
         else:
             found = _traced(ev, activation, start, top, _rest(activation, start, top), None)
         given, tracer = found.given, found.tracer
-        if rounds is not None and rounds <= _few(view, loop) and not tracer.by_elements and not _goes_on_changing(top):
+        few = (
+            rounds is not None
+            and rounds <= _few(view, loop)
+            and rounds * _rounds_around(ev, activation, start) <= MOST_UNROLLED
+        )
+        if few and not tracer.by_elements and not _goes_on_changing(top):
             raise FewRounds("few rounds")
         if not given.arrays and not any(
             isinstance(v, InMemory) for e in tracer.exits.values() for v in e.values.values()

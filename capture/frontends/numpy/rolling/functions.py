@@ -476,6 +476,7 @@ FUNCTIONS: dict[Any, Rule] = {
     np.arange: _arange, np.where: _where, np.clip: _clip, np.copy: _copy, np.array: _array_of,
     np.asarray: _as_array,
     np.round: _round, np.around: _round, np.angle: _angle,
+    np.iinfo: lambda t, kind: Fixed(np.iinfo(t.dtype(kind, None))), np.finfo: lambda t, kind: Fixed(np.finfo(t.dtype(kind, None))),
     np.flip: _flip, np.transpose: _transpose,
     np.real: lambda t, a: elements.part_of(t, a, "real"), np.imag: lambda t, a: elements.part_of(t, a, "imag"),
     np.reshape: lambda t, a, shape: elements.reshaped(t, _array(t, a), t.shape(shape)),

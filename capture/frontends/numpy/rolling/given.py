@@ -245,6 +245,10 @@ class Given:
     def attribute_of_object(self, owner: Any, name: str) -> Any:
         if isinstance(owner, np.dtype) and name in ("itemsize", "name", "kind", "char", "type"):
             return plain(getattr(owner, name))
+        if isinstance(owner, (np.iinfo, np.finfo)):
+            found = getattr(owner, name, None)
+            if isinstance(found, (int, np.number)):
+                return literal(found)
         raise CannotRoll(f"the attribute {name} of {type(owner).__name__}")
 
     def python_function(self, value: Value) -> FunctionValue | None:

@@ -197,6 +197,13 @@ class Fixed:
 
     value: Any
 
+    def __eq__(self, other: object) -> bool:
+        # NumPy's float64 is equal to None
+        return type(other) is Fixed and type(self.value) is type(other.value) and bool(self.value == other.value)
+
+    def __hash__(self) -> int:
+        return hash((type(self.value), self.value))
+
 
 NONE, FALSE = Fixed(None), Fixed(False)
 
