@@ -17,7 +17,7 @@ from ...values.constant import ConstantValue
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
 from .context import above
-from .schemas import overloads_of
+from .schemas import of_python, overloads_of
 
 #: what NumPy calls some arguments: the framework takes these names as well
 _ALIASES = {
@@ -90,7 +90,7 @@ def _kind_of(value: Value) -> Kind:
 @functools.cache
 def binds(name: str, given: Given, method: bool) -> bool:
     """Whether some operator of this name takes what is given, as a function or as a tensor's method; True for what is no operator."""
-    overloads = () if name in _OTHERWISE else overloads_of(name)
+    overloads = () if name in _OTHERWISE else of_python(overloads_of(name))
     if method and overloads and any(k == "out" for k, _ in given.named):
         return False
     return not overloads or any(_takes(o._schema.arguments, given, name in _ARITHMETIC, method) for o in overloads)
@@ -180,7 +180,9 @@ def passes_on(name: str, fn: Callable[..., Any], args: Args, kwargs: Kwargs) -> 
 @functools.cache
 def _arguments_by_name(name: str) -> Mapping[str, Iterable[Any]]:
     """The arguments that all operators of a name have, by their names, one for each operator."""
-    found = [{a.name: a for a in o._schema.arguments} for o in overloads_of(name) if "out" not in o._overloadname]
+    found = [
+        {a.name: a for a in o._schema.arguments} for o in of_python(overloads_of(name)) if "out" not in o._overloadname
+    ]
     if not found:
         return {}
     return {k: [arguments[k] for arguments in found] for k in found[0] if all(k in arguments for arguments in found)}

@@ -149,13 +149,13 @@ def storage_of(t: torch.Tensor) -> int:
 
 
 def overloads_of(name: str) -> list[Any]:
-    """The operators behind a function's name; none for what is no operator. TorchScript's own, on numbers and words, are left out:
-    Python's functions do not come to them.
-    """
+    """The operators behind a function's name; none for what is no operator."""
     packet = getattr(torch.ops.aten, name, None)
-    if not isinstance(packet, torch._ops.OpOverloadPacket):
-        return []
-    overloads = [getattr(packet, o) for o in packet.overloads()]
+    return [getattr(packet, o) for o in packet.overloads()] if isinstance(packet, torch._ops.OpOverloadPacket) else []
+
+
+def of_python(overloads: Sequence[Any]) -> list[Any]:
+    """Those that Python's functions come to: TorchScript has operators on numbers and words beside them, which have no kernels."""
     return [o for o in overloads if torch._C._dispatch_has_kernel(o.name())]
 
 

@@ -28,6 +28,7 @@ from .kinds import (
     CannotRoll,
     Counted,
     Counting,
+    Draws,
     Elements,
     Fixed,
     Growing,
@@ -76,7 +77,8 @@ def roll(ev: Machine, activation: Activation, loop: Loop, start: int, top: list[
                 broken.exits = loop.exits
             raise broken from None
         ev.unrolled[activation.view, start] = loop, error.rounds or 1
-        if error.has_arrays and not isinstance(error, FewRounds) and _has_small_arrays(ev, activation):
+        small = error.has_arrays and not isinstance(error, FewRounds) and _has_small_arrays(ev, activation)
+        if small or isinstance(error, Draws):
             ev.whole_loops[activation.view, start] = loop
         return False
     return True

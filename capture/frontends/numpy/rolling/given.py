@@ -36,6 +36,7 @@ from .kinds import (
     CannotRoll,
     Counted,
     Counting,
+    Draws,
     Elements,
     Extent,
     Fixed,
@@ -46,6 +47,7 @@ from .kinds import (
     Several,
     Size,
     Zipped,
+    is_random,
     literal,
     plain,
 )
@@ -218,7 +220,8 @@ class Given:
     def object_of(self, value: Value) -> Any:
         """The Python object that a Value is."""
         if not value.is_constant:
-            raise CannotRoll(value.describe())
+            owner = value.owner.python_type() if isinstance(value, BoundMethodValue) else object
+            raise (Draws if is_random(owner) else CannotRoll)(value.describe())
         return value.as_constant()
 
     def global_of(self, scope: Any, name: str) -> Any:
@@ -239,7 +242,8 @@ class Given:
         else:
             plain_read = isinstance(owner, ObjectValue) and _is_plain(owner.python_type(), name)
         if not plain_read:
-            raise CannotRoll(f"the attribute {name} of {owner.describe()}")
+            refusal = Draws if is_random(owner.python_type()) else CannotRoll
+            raise refusal(f"the attribute {name} of {owner.describe()}")
         return self.of(owner.getattr_(self.ev, name))
 
     def attribute_of_object(self, owner: Any, name: str) -> Any:

@@ -25,6 +25,15 @@ class CannotRoll(Exception):
     has_arrays = False
 
 
+class Draws(CannotRoll):
+    """The loop draws random numbers, each by a call that only NumPy can do."""
+
+
+def is_random(cls: type) -> bool:
+    """Whether a class is one of NumPy's generators of random numbers."""
+    return issubclass(cls, (np.random.Generator, np.random.RandomState))
+
+
 @dataclass(frozen=True)
 class Size:
     """An int that capture knows: a number, or an expression of sizes that change from call to call, with its value now.

@@ -50,6 +50,7 @@ from .kinds import (
     Chosen,
     Counted,
     Counting,
+    Draws,
     Elements,
     Extent,
     Fixed,
@@ -68,6 +69,7 @@ from .kinds import (
     Size,
     Walk,
     Zipped,
+    is_random,
     literal,
     unknown,
 )
@@ -655,7 +657,8 @@ class Tracer:
             owner = getattr(real, "__self__", None)
             if isinstance(owner, np.ufunc) and getattr(real, "__name__", "") == "outer":
                 return functions._outer(owner)(self, *args, **kwargs)
-            raise CannotRoll(f"a call of {getattr(real, '__name__', type(real).__name__)}")
+            refusal = Draws if is_random(type(owner)) else CannotRoll
+            raise refusal(f"a call of {getattr(real, '__name__', type(real).__name__)}")
         return _applied(rule, self, args, kwargs)
 
     def _call_method(self, method: Method, args: list[Any], kwargs: dict[str, Any]) -> Any:
