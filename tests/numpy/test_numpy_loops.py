@@ -1007,3 +1007,32 @@ def test_loops_that_are_unrolled_together_are_left_to_python():
         both(medians, fast, (np.arange(n * n, dtype=np.uint8).reshape(n, n) * 7 % 31,))
     assert {b.code for b in fast.breaks} == {"long-loop"}
     assert sum(len(e.graph.nodes) for e in fast.explain_records if e.graph is not None) < 100
+
+
+def _zipped_ranges(x, n):
+    total = 0.0
+    for i, j in zip(range(n), range(3, n + 3)):
+        total += x[i] * j
+    return total
+
+
+def _enumerated_range(x, n):
+    total = 0.0
+    for i, j in enumerate(range(2, n)):
+        total += x[i] * j
+    return total
+
+
+def _both_ways(x, n):
+    total = 0.0
+    for i, (j, v) in enumerate(zip(range(2, n), x)):
+        total += x[i] * j + v
+    return total
+
+
+@pytest.mark.parametrize("program", [_zipped_ranges, _enumerated_range, _both_ways])
+def test_ranges_beside_other_iterators_are_rolled(program):
+    fast = compiled(program, "inductor")
+    for n in (20, 25, 30, 3):
+        both(program, fast, (np.linspace(0, 1, 40), n))
+    assert loops_of(fast) >= 1

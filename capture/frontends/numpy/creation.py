@@ -68,6 +68,15 @@ def _filled(b: ArrayBuilder, made: Array, value: Any) -> Array:
 zeros, ones = filled(0), filled(1)
 
 
+def ndarray(b: ArrayBuilder, shape: Any, dtype: Any = float, buffer: Any = None, offset: int = 0, strides: Any = None,
+            order: str | None = None) -> Array:  # fmt: skip
+    """np.ndarray, called for an array of memory of its own."""
+    if buffer is not None or offset or strides is not None:
+        raise unsupported("np.ndarray over memory that is given")
+    made: Array = zeros(b, shape, dtype, order or "C")
+    return made
+
+
 def full(b: ArrayBuilder, shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None,
          like: Any = None) -> Array:  # fmt: skip
     _like_nothing(like)

@@ -29,6 +29,7 @@ MAKERS: dict[Callable[..., Any], Maker] = {
     np.zeros: creation.zeros,
     np.ones: creation.ones,
     np.empty: creation.zeros,
+    np.ndarray: creation.ndarray,
     np.full: creation.full,
     np.zeros_like: creation.filled_like(0),
     np.ones_like: creation.filled_like(1),

@@ -23,7 +23,7 @@ from ...machine.wrapping import hold
 from ...values.base import Args, Handler, Kwargs, Value
 from ...values.constant import constant_of
 from ...values.tensor import InputStorage
-from . import creation, layout, names
+from . import creation, layout, names, places
 from .arrays import Memory, own_memory
 from .builder import ArrayBuilder
 from .errstate import Settings, errstate
@@ -77,6 +77,10 @@ def function(fn: Any) -> Handler | None:
     """The handler of a callable of NumPy."""
     if fn is np.errstate:
         return errstate
+    if fn is np.ndindex:
+        return places.ndindex
+    if fn is np.ndenumerate:
+        return places.ndenumerate
     try:
         known = names.is_known(fn)
     except TypeError:  # not hashable

@@ -35,6 +35,7 @@ from .kinds import (
     InMemory,
     Number,
     Outside,
+    Placed,
     Rows,
     Several,
     Walk,
@@ -302,7 +303,7 @@ def _rounds(it: Any) -> int | None:
         return None if size is None else size.hint
     if isinstance(it, Rows):
         return _rounds(it.array)
-    if isinstance(it, Counted):
+    if isinstance(it, (Counted, Placed)):
         return _rounds(it.inner)
     if isinstance(it, Zipped):
         parts = [_rounds(p) for p in it.parts]

@@ -471,7 +471,7 @@ FUNCTIONS: dict[Any, Rule] = {
     np.amax: _reduction("max"), np.amin: _reduction("min"),
     np.dot: _dot, np.matmul: lambda t, a, b: binary(t, "@", a, b), np.vdot: _vdot, np.inner: _inner,
     np.outer: _outer_product,
-    np.zeros: _new(0), np.empty: _new(None), np.ones: _new(1), np.full: _full,
+    np.zeros: _new(0), np.empty: _new(None), np.ndarray: _new(None), np.ones: _new(1), np.full: _full,
     np.zeros_like: _new_like(0), np.empty_like: _new_like(None), np.ones_like: _new_like(1),
     np.arange: _arange, np.where: _where, np.clip: _clip, np.copy: _copy, np.array: _array_of,
     np.asarray: _as_array,

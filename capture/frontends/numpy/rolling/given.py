@@ -26,6 +26,7 @@ from ....values.sequences import TupleValue
 from ....values.symint import SymIntValue
 from ..arrays import Array, PartStorage
 from ..inputs import number_array
+from ..places import PlaceIterator
 from ..values import RowIterator, UfuncValue
 from . import functions, library
 from .kinds import (
@@ -43,6 +44,7 @@ from .kinds import (
     InMemory,
     Number,
     Outside,
+    Placed,
     Rows,
     Several,
     Size,
@@ -143,6 +145,11 @@ class Given:
             return Rows(array, literal(value.position))
         if isinstance(value, EnumerateValue):
             return Counted(self.iterator_of(value.inner), literal(value.count))
+        if isinstance(value, PlaceIterator) and value.left is None and value.shape:
+            total: Value = ConstantValue(1)
+            for size in value.shape:
+                total = self.ev.binary("*", total, size)
+            return Placed(Counting(literal(0), self._bound(total), 1), tuple([self.of(size) for size in value.shape]))
         if isinstance(value, ZipValue) and not value.strict:
             return Zipped(tuple(self.iterator_of(v) for v in value.inner))
         raise CannotRoll(f"iterating over {value.describe()}")

@@ -25,6 +25,7 @@ from .kinds import (
     Number,
     Part,
     PartOf,
+    Placed,
     Rows,
     Several,
     Trace,
@@ -101,7 +102,7 @@ def _store_fast(t: Evaluation, frame: Frame, name: str) -> None:
 
 def named(t: Trace, value: Any) -> Any:
     """What a value is once it has a name: an expression is the array that it would be in Python."""
-    if isinstance(value, (Walk, Rows, Counted, Zipped)):
+    if isinstance(value, (Walk, Rows, Counted, Zipped, Placed)):
         raise CannotRoll("an iterator that has a name")
     if isinstance(value, PartOf):
         raise CannotRoll("a view of the parts of complex numbers")

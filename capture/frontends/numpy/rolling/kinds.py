@@ -312,6 +312,14 @@ class Zipped:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """`np.ndindex`: an iterator over the numbers of the places, and the sizes of their axes."""
+
+    inner: Any
+    sizes: tuple[Number, ...]
+
+
+@dataclass(frozen=True)
 class Pending:
     """An iterator that is known to have an item, which the block behind takes."""
 

@@ -64,6 +64,7 @@ from .kinds import (
     Part,
     PartOf,
     Pending,
+    Placed,
     Rows,
     Several,
     Size,
@@ -277,8 +278,12 @@ class Tracer:
 
     def iterator(self, value: Any) -> Any:
         """`iter(value)`."""
-        if isinstance(value, (Walk, Rows, Counted, Zipped)):
+        if isinstance(value, (Walk, Rows)):
             return value
+        if isinstance(value, (Counted, Placed)):
+            return replace(value, inner=self.iterator(value.inner))
+        if isinstance(value, Zipped):
+            return Zipped(tuple(map(self.iterator, value.parts)))
         if isinstance(value, Counting):
             for n in (value.start, value.stop):
                 if n.bits > SMALL_BITS:
@@ -343,7 +348,7 @@ class Tracer:
             return self.let(Apply("lt" if forward else "gt", (it.at.expr, it.stop.expr), "bool"))
         if isinstance(it, Rows):
             return self.let(Apply("lt", (it.at.expr, it.array.sizes[0].expr), "bool"))
-        if isinstance(it, Counted):
+        if isinstance(it, (Counted, Placed)):
             return self.more(it.inner)
         if isinstance(it, Zipped) and it.parts:
             first, *others = (self.more(p) for p in it.parts)
@@ -374,6 +379,13 @@ class Tracer:
             row, inner = self.item(it.inner)
             place = self.let(Apply("add", (it.at.expr, ONE), "int64"))
             return Several((it.at, row)), Counted(inner, replace(it.at, expr=place, bits=SMALL_BITS, known=None))
+        if isinstance(it, Placed):
+            rest, inner = self.item(it.inner)
+            found: list[Number] = []
+            for size in it.sizes[:0:-1]:
+                found.append(numbers.binary(self, "%", rest, size))
+                rest = numbers.binary(self, "//", rest, size)
+            return Several((rest, *found[::-1])), replace(it, inner=inner)
         assert isinstance(it, Zipped)
         items, parts = zip(*(self.item(p) for p in it.parts))
         return Several(tuple(items)), Zipped(tuple(parts))
@@ -411,7 +423,7 @@ class Tracer:
         fields: dict[str, Any] = {}
         for name in parts:
             child = getattr(value, name)
-            fixed = keep or isinstance(value, (Walk, Counting)) and name != "at"
+            fixed = keep or isinstance(value, (Walk, Counting)) and name != "at" or name == "sizes"
             if isinstance(child, tuple):
                 pairs = [self.canonical(c, f"{path}_{name}{i}", fixed, moves) for i, c in enumerate(child)]
                 keys.append(tuple(k for k, _ in pairs))
@@ -807,7 +819,7 @@ class _Moves:
 
 _PARTS: dict[type, tuple[str, ...]] = {
     Several: ("items",), Listed: ("items",), Part: ("start", "stop", "step"), Method: ("owner", "name"), Counting: ("start", "stop", "step"),
-    Growing: ("items", "at", "python"), Walk: ("at", "stop", "step", "loop", "safe"), Rows: ("array", "at"), Counted: ("inner", "at"), Zipped: ("parts",), Pending: ("it",),
+    Growing: ("items", "at", "python"), Walk: ("at", "stop", "step", "loop", "safe"), Rows: ("array", "at"), Counted: ("inner", "at"), Zipped: ("parts",), Placed: ("inner", "sizes"), Pending: ("it",),
 }  # fmt: skip
 
 
@@ -846,7 +858,7 @@ def _gone_over(it: Any) -> frozenset[str]:
     """What the arrays may lie in that an iterator goes over."""
     if isinstance(it, Rows):
         return it.array.bases
-    if isinstance(it, Counted):
+    if isinstance(it, (Counted, Placed)):
         return _gone_over(it.inner)
     return frozenset().union(*map(_gone_over, it.parts)) if isinstance(it, Zipped) else frozenset()
 
@@ -854,7 +866,7 @@ def _gone_over(it: Any) -> frozenset[str]:
 def _loops_of(it: Any) -> list[int]:
     if isinstance(it, Walk):
         return [it.loop]
-    if isinstance(it, Counted):
+    if isinstance(it, (Counted, Placed)):
         return _loops_of(it.inner)
     return [loop for p in it.parts for loop in _loops_of(p)] if isinstance(it, Zipped) else []
 
