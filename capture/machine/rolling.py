@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..bytecode.instructions import Loop, loops, successors
+from ..bytecode.instructions import Loop, loops, stack_depth, successors
 from ..values.base import Value
 from ..values.sequences import ListValue
 from .frames import Frame
@@ -46,6 +46,8 @@ def roll_test(ev: Machine, frame: Frame) -> bool:
     for loop in sorted(loops(frame.view), key=lambda loop: -len(loop.body)):
         if frame.view.instructions[loop.header].op == "FOR_ITER":
             continue  # its iterator lies on the stack
+        if stack_depth(frame.view, loop.header) != len(frame.stack) - 1:
+            continue  # in the middle of an expression
         if here in loop.body or loop.header in ahead and ahead - {loop.header} <= set(loop.exits):
             if _roll(ev, frame, loop, here, frame.stack[-1:], loop.body | {here}):
                 return True

@@ -1036,3 +1036,29 @@ def test_ranges_beside_other_iterators_are_rolled(program):
     for n in (20, 25, 30, 3):
         both(program, fast, (np.linspace(0, 1, 40), n))
     assert loops_of(fast) >= 1
+
+
+def _chosen_in_an_expression(x):
+    i = q = 0
+    s = 0.0
+    while q < 12:
+        q += 1
+        s += x[i] if x[i] > x[i + 1] else x[i + 1]
+    return s
+
+
+def _broken_out_of(x):
+    q, s = 0, 0.0
+    with np.errstate(all="ignore"):
+        while q < 12:
+            q += 1
+            for i in range(len(x)):
+                s += 1
+                if x[i] > 0.5:
+                    break
+    return s
+
+
+@pytest.mark.parametrize("program", [_chosen_in_an_expression, _broken_out_of])
+def test_a_loop_does_not_begin_in_the_middle_of_an_expression(program):
+    agree(program, np.linspace(0, 1, 15), fullgraph=False)

@@ -197,3 +197,24 @@ def test_arguments_that_overlap():
         one, two = np.arange(10.0), np.arange(10.0)
         np.testing.assert_array_equal(write(*make(one)), compiled(*make(two)))
         np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4])
+@pytest.mark.parametrize(
+    "write", ["x[:] = x", "x[::2] = x[1::2][:len(x[::2])]", "x.T[...] = x.T", "x[...] = x[...]", "x[2:2] = 1"]
+)
+def test_a_read_only_array_is_refused_where_nothing_is_written(write, size):
+    scope = {}
+    exec(f"def program(x):\n    {write}\n    return x", scope)
+    fast = quern.compile(scope["program"], backend="eager")
+
+    def outcome(function, writeable):
+        x = np.arange(float(size))
+        x.flags.writeable = writeable
+        try:
+            return function(x).tolist()
+        except ValueError as error:
+            return str(error)
+
+    for writeable in (True, False, True):
+        assert outcome(fast, writeable) == outcome(scope["program"], writeable)

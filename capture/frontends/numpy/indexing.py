@@ -338,6 +338,7 @@ def setitem(b: ArrayBuilder, x: Array, key: Any, value: Any) -> None:
         raise TypeError(f"'{x.dtype.type.__module__}.{x.dtype.type.__name__}' object does not support item assignment")
     if not x.writeable:
         raise ValueError("assignment destination is read-only")
+    x.guard_writeable(b.ev)  # also where nothing is written
     parts = _items(key)
     if any(_is_mask(p) for p in parts):
         _set_mask(b, x, parts, value)
