@@ -1062,3 +1062,33 @@ def _broken_out_of(x):
 @pytest.mark.parametrize("program", [_chosen_in_an_expression, _broken_out_of])
 def test_a_loop_does_not_begin_in_the_middle_of_an_expression(program):
     agree(program, np.linspace(0, 1, 15), fullgraph=False)
+
+
+def _one_into_the_other(a, b):
+    for i in range(len(a) - 1):
+        b[i + 1] = a[i] + b[i]
+    return a.sum()
+
+
+def test_a_loop_over_arrays_that_overlap_is_pythons_as_a_whole():
+    fast = compiled(_one_into_the_other, "inductor", fullgraph=False)
+    for n in (30, 30, 40):
+        mine, theirs = np.arange(float(n)), np.arange(float(n))
+        assert fast(mine[1:], mine[:-1]) == _one_into_the_other(theirs[1:], theirs[:-1])
+        np.testing.assert_array_equal(mine, theirs)
+    assert [b.code for b in fast.breaks] == ["aliased-input-write"]
+
+
+def test_rounds_whose_number_changes_are_not_compiled_for_each_where_they_cannot_be_rolled():
+    def carried_rows(a):
+        before = a[0]
+        for i in range(1, len(a)):
+            row = a[i]
+            row += before * 0.5
+            before = row
+        return before
+
+    fast = compiled(carried_rows, "inductor", fullgraph=False)
+    for n in (9, 12, 20, 25, 30):
+        both(carried_rows, fast, (np.arange(n * 4.0).reshape(n, 4),))
+    assert len(fast.recompiles) <= 2

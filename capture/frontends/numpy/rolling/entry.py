@@ -59,14 +59,19 @@ SMALL_ARRAY = 1 << 15
 MOST_UNROLLED = 32
 #: as that, of a list comprehension
 MOST_LISTED = 128
+#: as that, where the number of rounds changes from call to call: each would be compiled
+MOST_CHANGING = 8
 
 
 def roll(ev: Machine, activation: Activation, loop: Loop, start: int, top: list[Value], region: frozenset[int]) -> bool:
     """Whether the loop became one node of the graph: see `capture.frontend.Frontend.roll`."""
     try:
         _roll(ev, activation, loop, start, top, region)
+    except Break as refused:  # a program that may not be run on what it is given: round after round it would be no better
+        refused.exits = refused.exits or loop.exits
+        raise
     except CannotRoll as error:
-        most = MOST_UNROLLED if len(top) < 2 else MOST_LISTED
+        most = MOST_CHANGING if _goes_on_changing(top) else MOST_UNROLLED if len(top) < 2 else MOST_LISTED
         around = _rounds_around(ev, activation, start)
         if error.has_arrays and error.rounds is not None and error.rounds * around > most and not ev.engine.fullgraph:
             within = f", in loops of {around}" if around > 1 else ""
