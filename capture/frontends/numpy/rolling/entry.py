@@ -67,9 +67,8 @@ def roll(ev: Machine, activation: Activation, loop: Loop, start: int, top: list[
     """Whether the loop became one node of the graph: see `capture.frontend.Frontend.roll`."""
     try:
         _roll(ev, activation, loop, start, top, region)
-    except (
-        Break
-    ) as refused:  # a program that may not be run on what it is given: round after round it would be no better
+    except Break as refused:
+        # it is one program, which may not be run on what it is given: round after round it would be no better
         refused.exits = refused.exits or loop.exits
         raise
     except CannotRoll as error:
