@@ -36,7 +36,7 @@ _MOST_BITS = 4096
 _DEEPEST = 32
 
 
-def _is_array_scalar(v: Value) -> bool:
+def is_array_scalar(v: Value) -> bool:
     """Whether a constant is an array library's own number: what it makes of Python's is known to that library alone."""
     return type(v) is ConstantValue and hasattr(type(v.value), "__array_priority__")
 
@@ -108,7 +108,7 @@ class NumberValue(Value):
 
     def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         other = ev.payload(other)
-        scalar = _is_array_scalar(other)
+        scalar = is_array_scalar(other)
         if other.python_type() not in _NUMBERS and not scalar:
             return None
         number = None if scalar else at_hand(ev, other)
@@ -134,7 +134,7 @@ class NumberValue(Value):
 
     def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         other = ev.payload(other)
-        if _is_array_scalar(other):
+        if is_array_scalar(other):
             return ev.compare(op, self.known(), other)
         if other.python_type() not in _NUMBERS:
             return None

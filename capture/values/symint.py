@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .base import Value
 from .constant import FALSE, TRUE, ConstantValue
 from .item import ItemValue, number_node, operand_of
-from .number import NumberValue
+from .number import NumberValue, is_array_scalar
 
 if TYPE_CHECKING:
     from .base import Emitter, Machine, SymbolTable
@@ -47,6 +47,8 @@ class SymIntValue(Value):
 
     def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
         other = ev.payload(other)
+        if is_array_scalar(other):
+            return ev.binary(op, other, known(self)) if reflected else ev.binary(op, known(self), other)
         number = _number(other)
         if self.symbols.is_unbacked(self.expr) and (number is None or op == "/") and operand_of(ev, other) is not None:
             return self.item(ev).binary(ev, op, other, reflected)
@@ -70,6 +72,8 @@ class SymIntValue(Value):
 
     def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         other = ev.payload(other)
+        if is_array_scalar(other):
+            return ev.compare(op, known(self), other)
         number = _number(other)
         if number is None and type(other) is ConstantValue and isinstance(other.value, float):
             if not math.isfinite(other.value):

@@ -315,3 +315,23 @@ def test_a_diagonal_given_as_an_unsigned_number_is_left_to_numpy():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         agree(np.tril(X, np.uint8(255)) * 2, compiled(np.uint8(2)))
+
+
+OF_A_LENGTH = {
+    "difference": lambda x: len(x) - 1 - np.int64(2), "difference the other way": lambda x: np.int64(30) - len(x),
+    "comparisons": lambda x: (len(x) == np.int64(15), len(x) < np.int64(16), np.int64(15) != len(x), len(x) >= np.float64(15.5)),
+    "product": lambda x: len(x) * np.float32(2), "quotient": lambda x: len(x) // np.uint8(4), "power": lambda x: len(x) ** np.int64(2),
+    "place": lambda x: x[len(x) - 1 - np.int64(2)], "branch": lambda x: "fifteen" if len(x) == np.int64(15) else "other",
+    "membership": lambda x: len(x) in (np.int64(15), 3), "divmod": lambda x: divmod(len(x), np.int64(4)),
+    "larger": lambda x: max(len(x), np.int64(16)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", OF_A_LENGTH)
+def test_lengths_beside_numpys_numbers(name, backend):
+    function = OF_A_LENGTH[name]
+    compiled = quern.compile(function, dynamic=True, backend=backend)
+    for n in (15, 16, 17, 15):
+        x = np.arange(float(n))
+        agree(function(x), compiled(x))

@@ -152,6 +152,8 @@ class Expressions:
             if given.startswith("complex"):
                 return f"{type_name(wanted)}{{{part}(({text}).re), {part}(({text}).im)}}"
             return f"{type_name(wanted)}{{{part}({text}), {part}(0)}}"
+        if wanted == "uint32" and given.startswith("float"):
+            text = f"i64({text})"  # beyond the type's range too as a scalar conversion gives it, in loops that become vectors
         return f"({text} != 0)" if wanted == "bool" else f"{type_name(wanted)}({text})"
 
     def _offset(self, array: ArrayRef, index: Sequence[Expr]) -> str:
