@@ -295,7 +295,7 @@ OF_AN_INT = {
     "linspace": lambda n: np.linspace(0, 1, n), "repeat": lambda n: np.repeat(X, n), "roll": lambda n: np.roll(X, n),
     "sections": lambda n: np.array_split(X, n), "vander": lambda n: np.vander(X[0], n), "differences": lambda n: np.diff(X, n - 1),
     "indices": lambda n: np.indices((n, 2)), "windows": lambda n: np.lib.stride_tricks.sliding_window_view(X[0], n),
-    "partition": lambda n: np.partition(X.ravel(), n), "a window": np.hanning, "a power": lambda n: np.linalg.matrix_power(X[:4], n),
+    "partition": lambda n: np.partition(X.ravel(), n), "positions in order": lambda n: np.argpartition(X, n - 1)[..., n - 1], "trace": lambda n: np.trace(X, n - 2), "a window": np.hanning, "a power": lambda n: np.linalg.matrix_power(X[:4], n),
 }  # fmt: skip
 
 
@@ -335,3 +335,17 @@ def test_lengths_beside_numpys_numbers(name, backend):
     for n in (15, 16, 17, 15):
         x = np.arange(float(n))
         agree(function(x), compiled(x))
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("kind", ["c8", "c16", "f2", "f4", "u8"])
+@pytest.mark.parametrize("operate", [
+    lambda a, n: a + n, lambda a, n: n - a, lambda a, n: a * n, lambda a, n: a / n, lambda a, n: n / a, lambda a, n: a**n,
+    lambda a, n: a.sum() * n, lambda a, n: a[1] * n, lambda a, n: a.__iadd__(n),
+])  # fmt: skip
+def test_a_changing_int_gives_way_to_the_arrays_type(operate, kind, backend):
+    compiled = quern.compile(operate, backend=backend)
+    for n in (2, 3, 4):
+        expected, found = operate(np.array([1, 2, 3], kind), n), compiled(np.array([1, 2, 3], kind), n)
+        assert (found.dtype, type(found)) == (expected.dtype, type(expected))
+        np.testing.assert_allclose(found, expected, rtol=2e-3 if kind == "f2" else 1e-6)

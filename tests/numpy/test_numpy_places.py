@@ -158,3 +158,16 @@ def test_ndarray_over_given_memory_is_numpys():
 
     fast = compiled(program, "inductor", fullgraph=False)
     both(program, fast, (np.arange(4.0),))
+
+
+def test_places_of_an_array_that_lies_by_columns_are_left_to_python_where_they_are_many():
+    def by_rows(a):
+        total = 0.0
+        for (i, _), v in np.ndenumerate(a):
+            total += v * i
+        return total
+
+    fast = compiled(by_rows, "inductor", fullgraph=False)
+    for n in (12, 12, 13):
+        both(by_rows, fast, (np.asfortranarray(np.linspace(0, 1, n * n).reshape(n, n) * 7 % 1),))
+    assert {b.code for b in fast.breaks} == {"long-loop"} and len(fast.explain_records) <= 2

@@ -218,3 +218,31 @@ def test_a_read_only_array_is_refused_where_nothing_is_written(write, size):
 
     for writeable in (True, False, True):
         assert outcome(fast, writeable) == outcome(scope["program"], writeable)
+
+
+FLOATS_STORED = {
+    "one": lambda m, v: m.__setitem__(0, v[0]), "all": lambda m, v: m.__setitem__(slice(None), v[0] * 1),
+    "part": lambda m, v: m.__setitem__(slice(1, None), v.sum()), "positions": lambda m, v: m.__setitem__([0, 1], v[0]),
+    "mask": lambda m, v: m.__setitem__(m == 0, v[0]), "fill": lambda m, v: m.fill(v[0]), "dots": lambda m, v: m.__setitem__(Ellipsis, v[0]),
+    "an array of no axes": lambda m, v: m.__setitem__(0, v[0:1].reshape(())), "an array": lambda m, v: m.__setitem__(slice(None), v),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", FLOATS_STORED)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_floats_that_are_no_integers_are_refused_where_numpy_refuses_them(name, backend):
+    store = FLOATS_STORED[name]
+    fast = quern.compile(store, backend=backend)
+
+    def outcome(function, dtype, x):
+        m, v = np.zeros(3, dtype), np.array([x, 0, 0], np.float32)
+        try:
+            function(m, v)
+        except (ValueError, OverflowError) as error:
+            return f"{type(error).__name__}: {error}"
+        return m.tolist()
+
+    for dtype in (np.int8, np.int32, np.int64, np.uint8):
+        for x in (2.7, np.nan, np.inf, 1e10, 300.0, -1.0):
+            assert outcome(fast, dtype, x) == outcome(store, dtype, x)

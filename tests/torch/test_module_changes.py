@@ -544,3 +544,32 @@ def test_a_buffer_that_was_assigned_is_there_for_all_who_look(program, backend):
             found.append((made, module.state_dict(), sorted(vars(module))))
     for given in found[2:]:
         assert str(given) == str(found[0])
+
+
+def _functional(m, x, p):
+    return torch.func.functional_call(m, p, (x,))
+
+
+def _functional_twice(m, x, p):
+    own = {"seen": p["seen"] * 2}
+    return torch.func.functional_call(m, own, (x,)), torch.func.functional_call(m, own, (x,)), own["seen"]
+
+
+def _functional_of_two(m, x, p):
+    return torch.func.functional_call(m, ({"seen": p["seen"]}, {}), (x,)), p["seen"]
+
+
+class Adding(Counted):
+    def forward(self, x):
+        self.seen = self.seen + x
+        return x * self.seen
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("program", [_functional, _functional_twice, _functional_of_two])
+def test_what_a_functional_call_assigns_is_in_the_dict_that_it_was_given(program, backend):
+    found = []
+    for function in (program, quern.compile(program, backend=backend)):
+        module, given = Adding(), {"seen": torch.ones(2)}
+        found.append(str(([function(module, torch.ones(2), given) for _ in range(3)], given, module.seen)))
+    assert found[0] == found[1]

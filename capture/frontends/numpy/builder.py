@@ -65,7 +65,7 @@ class ArrayBuilder:
     def emit(self, op: str, *nodes: Node | None, strides: Sequence[Dim] | str | None = None, **attrs: Any) -> Node:
         """Append a table op; `strides` replaces the table's rule for the result's layout ("C": row-major)."""
         row = self.builder.ops[op]
-        full = row.bind({k: v.item() if isinstance(v, np.integer) else v for k, v in attrs.items()})
+        full = row.bind({k: _plain(v) for k, v in attrs.items()})
         meta = row.meta(*[None if n is None else n.meta for n in nodes], **full)
         if strides == "C":
             strides = layout.c_strides(meta.shape)
@@ -119,7 +119,7 @@ class ArrayBuilder:
         checked: whether the result's shape and dtype are looked at when the graph runs
         """
         meta = self.meta(shape, dtype)
-        ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
+        ref = ExternRef(target, tuple(map(_plain, args)), tuple((k, _plain(v)) for k, v in (kwargs or {}).items()))
         attrs: dict[str, Any] = {"ref": ref, "raises": True, "library": "numpy"}
         if below is not None:
             attrs["below"] = below
@@ -140,7 +140,7 @@ class ArrayBuilder:
         checked: bool = False,
     ) -> tuple[Array, ...]:
         """As `extern`, for a function with several results. `metas` have the strides that NumPy would have given them."""
-        ref = ExternRef(target, tuple(args), tuple((kwargs or {}).items()))
+        ref = ExternRef(target, tuple(map(_plain, args)), tuple((k, _plain(v)) for k, v in (kwargs or {}).items()))
         row = self.builder.ops["extern"]
         attrs: dict[str, Any] = {"ref": ref, "raises": True, "library": "numpy"}
         if checked:
@@ -303,7 +303,7 @@ class ArrayBuilder:
         """A view of the array by one table op (see `windows`). A scalar has no memory to look at: it is copied."""
         if a.scalar:
             a = self.fresh(self.node(a))
-        return a.view(self.ev, op, **attrs)
+        return a.view(self.ev, op, **{k: _plain(v) for k, v in attrs.items()})
 
     def part(self, whole: Array, part: str, compute: Callable[[], Node]) -> Array:
         """The part of an array that its attribute `part` gives; `compute` gives the elements."""
@@ -362,3 +362,8 @@ def _has_negative_zero(flat: np.ndarray) -> bool:
 
 #: what makes one NumPy function's arrays: (builder, *args, **kwargs) -> Array, tuple of Arrays, or a plain value
 Maker = Callable[..., Any]
+
+
+def _plain(value: Any) -> Any:
+    """An attribute with Python's int for NumPy's."""
+    return value.item() if isinstance(value, np.integer) else value

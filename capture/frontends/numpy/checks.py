@@ -5,6 +5,7 @@ Each is named as the target of an extern node, so each is a plain function of ar
 
 from __future__ import annotations
 
+import math
 import operator
 import warnings
 from typing import Any
@@ -41,6 +42,14 @@ def divisors(y: Any, x: Any) -> np.ndarray:
     if y.dtype.kind == "i" and np.any((y == -1) & (x == np.iinfo(x.dtype).min)):
         raise FloatErrors("overflow")
     return np.array(y)
+
+
+def whole(number: Any, dtype: str) -> np.ndarray:
+    """A float as an integer of a signed type. Raises FloatErrors for one that NumPy refuses to store as such: not a number, or outside."""
+    value, limits = number.item(), np.iinfo(dtype)
+    if not (math.isfinite(value) and limits.min <= int(value) <= limits.max):
+        raise FloatErrors("a float that is no such integer")
+    return np.array(int(value), dtype)
 
 
 def _scalar(function: Any) -> Any:

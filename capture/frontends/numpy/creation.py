@@ -223,7 +223,7 @@ def _diagonal_mask(b: ArrayBuilder, rows: Any, columns: Any, relation: np.ufunc,
 
 
 def identity(b: ArrayBuilder, n: Any, dtype: Any = None, *, like: Any = None) -> Array:
-    return eye(b, n, dtype=dtype)
+    return eye(b, integer(n), dtype=dtype)
 
 
 def tri(b: ArrayBuilder, N: Any, M: Any = None, k: int = 0, dtype: Any = float, *, like: Any = None) -> Array:
@@ -254,6 +254,7 @@ def triangle(op: str) -> Callable[..., Array]:
 
 
 def diag(b: ArrayBuilder, v: Any, k: int = 0) -> Array:
+    _refuse_unsigned(k)
     x, k = b.lift(v), integer(k)
     if x.ndim == 2:
         return b.view(x, "diagonal", offset=k, dim1=0, dim2=1)

@@ -357,7 +357,7 @@ def setitem(b: ArrayBuilder, x: Array, key: Any, value: Any) -> None:
             and overlap(view, value) is Overlap.SAME
         )
         if not there:  # as after `x[key] += 1`
-            b.write(view, _value(b, value, x.dtype))
+            b.write(view, stored(b, value, x.dtype))
         return
     view, indices = _advanced(b, x, parts)
     b.write(view, put(b, view, indices, _value(b, value, x.dtype)))
@@ -374,6 +374,13 @@ def fill_diagonal(b: ArrayBuilder, a: Any, val: Any, wrap: bool = False) -> None
     ):
         raise unsupported("np.fill_diagonal of anything but a matrix, or with several values")
     b.write(b.view(a, "diagonal", offset=0, dim1=0, dim2=1).made_by("einsum"), _value(b, val, a.dtype))
+
+
+def stored(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:
+    """The right-hand side of an assignment to a slice. A float of NumPy's is made an int of Python's where signed integers are stored."""
+    if not (isinstance(value, Array) and value.scalar and not value.number and value.kind == "f" and dtype.kind == "i"):
+        return _value(b, value, dtype)
+    return b.extern("quern.capture.frontends.numpy.checks:whole", [value], [Input(0), dtype.name], (), dtype)
 
 
 def _value(b: ArrayBuilder, value: Any, dtype: np.dtype) -> Array:

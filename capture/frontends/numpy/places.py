@@ -56,6 +56,29 @@ class PlaceIterator(IteratorValue):
         return name
 
 
+class ElementIterator(IteratorValue):
+    """Over places and the elements there, each read when it is asked for."""
+
+    __slots__ = ("array", "places")
+
+    cls = np.ndenumerate
+
+    def __init__(self, array: NumpyArray, places: PlaceIterator) -> None:
+        super().__init__()
+        self.array = array
+        self.places = places
+
+    def next_(self, ev: Machine) -> Value | None:
+        place = self.places.next_(ev)
+        return None if place is None else TupleValue([place, self.array.getitem(ev, place)])
+
+    def rebuild(self, rb: Emitter) -> str:
+        name = rb.temp(f"{rb.inject(np.ndenumerate, 'ndenumerate')}({rb.value(self.array)})")
+        if self.places.taken:
+            rb.emit(f"for _ in range({self.places.taken}): next({name})")
+        return name
+
+
 def ndindex(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
     """`np.ndindex(*shape)`, or of one tuple."""
     shape = [ev.payload(a) for a in (args[0].items(ev) if len(args) == 1 and _is_sequence(ev, args[0]) else args)]
@@ -75,13 +98,16 @@ def ndindex(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
 
 
 def ndenumerate(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
-    """`np.ndenumerate(array)` of an array that lies row by row: what it gives sees what is written meanwhile."""
+    """`np.ndenumerate(array)`: what it gives sees what is written meanwhile. An array that lies row by row is one of a single axis."""
     array = args[0] if len(args) == 1 and not kwargs else None
-    if not isinstance(array, NumpyArray) or array.scalar or not is_c_contiguous(array.shape, array.strides):
-        raise ev.break_("numpy-unsupported", "np.ndenumerate of this", "it is no array that lies row by row")
+    if not isinstance(array, NumpyArray) or array.scalar:
+        raise ev.break_("numpy-unsupported", "np.ndenumerate of this", "it is no array")
+    places = PlaceIterator([ev.symbols.value_of(n) for n in array.shape])
+    if not is_c_contiguous(array.shape, array.strides):
+        return ElementIterator(array, places)
     flat = array.call_method(ev, "reshape", [ConstantValue(-1)], {})
     assert isinstance(flat, NumpyArray)
-    return ZipValue([PlaceIterator([ev.symbols.value_of(n) for n in array.shape]), RowIterator(flat)], False)
+    return ZipValue([places, RowIterator(flat)], False)
 
 
 def _is_sequence(ev: Machine, value: Value) -> bool:

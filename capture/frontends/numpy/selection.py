@@ -14,7 +14,7 @@ from ....inductor.ops.promotion import broadcast_shapes
 from . import layout
 from .arrays import Array, any_array, unsupported
 from .builder import ArrayBuilder
-from .indexing import refuse_unsafe
+from .indexing import refuse_unsafe, stored
 from .reductions import all_
 from .shaping import wrap_axis
 from .ufuncs import call_ufunc, is_weak, operand, weak_type
@@ -130,7 +130,7 @@ def fill(b: ArrayBuilder, a: Array, value: Any) -> None:
     if not a.scalar:
         if isinstance(value, (list, tuple)) or any_array(value) and b.lift(value).ndim:
             raise unsupported("fill() with what is no number")
-        copyto(b, a, value, casting="unsafe")
+        copyto(b, a, stored(b, value, a.dtype) if isinstance(value, Array) else value, casting="unsafe")
 
 
 # --------------------------------------------------------------------------- rounding and cleaning

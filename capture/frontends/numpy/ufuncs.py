@@ -280,7 +280,7 @@ def _as_numpy(
     args: list[Any] = []
     shapes = []
     for value in inputs:
-        if type(value) in (int, float, complex):
+        if type(value) in (int, float, complex) or layout.is_size(value):  # a Python int when it is called
             args.append(value)
             continue
         if isinstance(value, Array) and value.number:

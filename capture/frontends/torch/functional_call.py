@@ -37,7 +37,15 @@ def _handler(names: tuple[str, ...]) -> Any:
         tensors = _tensors(ev, given)
         call_args = _call_args(ev, positional)
         call_kwargs = {k.as_constant(): v for k, v in ev.mapping_pairs(by_name)} if _given(ev, by_name) else {}  # type: ignore[arg-type]
-        return _call_with(ev, module, tensors, bool(settings.get("tie_weights", True)), call_args, call_kwargs)
+        assigned: dict[str, Value] = {}
+        try:
+            return _call_with(
+                ev, module, tensors, bool(settings.get("tie_weights", True)), call_args, call_kwargs, assigned
+            )
+        finally:
+            if not isinstance(given, (TupleValue, ListValue)):
+                for key, value in assigned.items():
+                    given.setitem(ev, ConstantValue(key), value)
 
     return handler
 
@@ -70,19 +78,23 @@ def _call_with(
     tie: bool,
     args: list[Value],
     kwargs: dict[str, Value],
+    assigned: dict[str, Value],
 ) -> Value:
-    """The call, with the members replaced in their registries for as long as it lasts."""
+    """The call, with the members replaced in their registries for as long as it lasts. assigned: gets those that it assigned anew"""
     if tie:
         tensors = _with_tied(ev, module.real, tensors)
-    before: list[tuple[Place, Any]] = []
+    before: list[tuple[str, Place, Any]] = []
     try:
         for name, value in tensors.items():
             registry, member = _place(ev, module, name)
-            before.append(((registry, member), registry.table[member]))
+            before.append((name, (registry, member), registry.table[member]))
             registry.table[member] = value
         return module.call(ev, args, kwargs)
     finally:
-        for (registry, member), old in reversed(before):
+        for name, (registry, member), old in reversed(before):
+            now = registry.table.get(member)
+            if now is not None and now is not tensors[name]:
+                assigned[name] = now
             registry.table[member] = old
 
 

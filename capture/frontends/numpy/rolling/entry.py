@@ -142,9 +142,11 @@ def _roll(
         _check_writes(given, tracer)
         _emit(ev, activation, given, tracer, _exit_taken(tracer, loop, rounds), found.gone)
     except CannotRoll as error:
-        error.rounds = rounds
-        error.has_arrays = _goes_over_arrays(top) or any(
-            isinstance(_content(ev, activation.slots.get(n)), Array) for n in live_locals(view, start)
+        error.rounds = error.rounds if rounds is None else rounds
+        error.has_arrays = (
+            error.has_arrays
+            or _goes_over_arrays(top)
+            or any(isinstance(_content(ev, activation.slots.get(n)), Array) for n in live_locals(view, start))
         )
         raise
     if top:

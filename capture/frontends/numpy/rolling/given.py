@@ -26,7 +26,7 @@ from ....values.sequences import TupleValue
 from ....values.symint import SymIntValue
 from ..arrays import Array, PartStorage
 from ..inputs import number_array
-from ..places import PlaceIterator
+from ..places import ElementIterator, PlaceIterator
 from ..values import RowIterator, UfuncValue
 from . import functions, library
 from .kinds import (
@@ -152,7 +152,10 @@ class Given:
             return Placed(Counting(literal(0), self._bound(total), 1), tuple([self.of(size) for size in value.shape]))
         if isinstance(value, ZipValue) and not value.strict:
             return Zipped(tuple(self.iterator_of(v) for v in value.inner))
-        raise CannotRoll(f"iterating over {value.describe()}")
+        error = CannotRoll(f"iterating over {value.describe()}")
+        if isinstance(value, ElementIterator):
+            error.rounds, error.has_arrays = math.prod(map(self.ev.hint, value.array.shape)), True
+        raise error
 
     def _bound(self, value: Value) -> Any:
         """A bound of a range. The usual ones are part of the program."""

@@ -168,6 +168,8 @@ def expand_as(cx: Context, self: ArrayValue, other: ArrayValue) -> ArrayValue:
 @name("torch.broadcast_tensors")
 def broadcast_tensors(cx: Context, *tensors: Any) -> tuple[ArrayValue, ...]:
     from_list = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    if not all(isinstance(t, ArrayValue) for t in from_list):
+        raise Declined("something that is no tensor")
     shape = broadcast_shapes(cx, *(t.meta.shape for t in from_list))
     return tuple(t if t.meta.shape == tuple(shape) else t.view(cx.ev, "expand", shape=tuple(shape)) for t in from_list)
 
