@@ -87,7 +87,9 @@ def write(ev: Machine, array: Any, node: Node, assign: Callable[[Machine, Node],
 def _is_copy(node: Node) -> bool:
     """Whether content is made without a look at what was there before."""
     ref = node.attrs.get("ref")
-    return node.op.name == "copy" or isinstance(ref, ExternRef) and ref.target == COPY
+    if isinstance(ref, ExternRef):
+        return ref.target == COPY
+    return bool(node.inputs) and node.op.operand(0).role == "layout"
 
 
 def write_again(ev: Machine, array: Any) -> None:
