@@ -298,20 +298,15 @@ class _Binder:
 
     def _operation(self, step: RunOp) -> Callable[..., Any]:
         """The framework's function with the static attributes filled in."""
-        run = self.runtime.run_op(step.op)
-        if is_static(step.attrs):
-            attrs = decode(step.attrs, {})
-            if not attrs:
-                return run
-            if hasattr(run, "bound"):
-                return run.bound(**attrs)  # type: ignore[no-any-return]
-            return lambda *arrays, **more: run(*arrays, **attrs, **more)
-        changing = step.attrs
+        run, attrs = self.runtime.run_op(step.op), step.attrs
         if hasattr(run, "bound"):
-            fixed, changing = by_change(step.attrs)
+            fixed, attrs = by_change(attrs)
             run = run.bound(**decode(fixed, {}))
-        attributes = attributes_at(changing, [s.name for s in self.plan.symbols])
-        return lambda *arrays, sizes, **more: run(*arrays, **attributes(**sizes), **more)
+        if not is_static(attrs):
+            attributes = attributes_at(attrs, [s.name for s in self.plan.symbols])
+            return lambda *arrays, sizes, **more: run(*arrays, **attributes(**sizes), **more)
+        known = decode(attrs, {})
+        return (lambda *arrays, **more: run(*arrays, **known, **more)) if known else run
 
 
 def _last_reads(plan: Plan) -> dict[int, list[str]]:

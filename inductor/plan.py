@@ -384,7 +384,8 @@ def _as_source(data: Any, scope: dict[str, Any]) -> str:
 
 def by_change(data: Any) -> tuple[Any, Any]:
     """Encoded attributes as two: those without symbolic sizes, and the others."""
-    return tuple({**data, "v": [[k, x] for k, x in data["v"] if is_static(x) is static]} for static in (True, False))  # type: ignore[return-value]
+    fixed, changing = ([(k, x) for k, x in data["v"] if is_static(x) is static] for static in (True, False))
+    return {**data, "v": fixed}, {**data, "v": changing}
 
 
 def is_static(data: Any) -> bool:

@@ -81,17 +81,14 @@ def prepare(attrs: Mapping[str, Any]) -> None:
     )
 
 
-def run(*inputs: Any, text: str, types: tuple[str, ...], values: tuple[Any, ...], written: tuple[bool, ...], ranks: tuple[int, ...],
-        numbers: tuple[str, ...], arrays: tuple[tuple[str, tuple[int, ...]], ...], errors: int,
-        own: tuple[bool, ...] = ()) -> tuple[np.ndarray, ...]:  # fmt: skip
+def run(*inputs: Any, values: tuple[Any, ...], arrays: tuple[tuple[str, tuple[int, ...]], ...], own: tuple[bool, ...] = (),
+        **program: Any) -> tuple[np.ndarray, ...]:  # fmt: skip
     """The op `loop` (see its row). own: which inputs may be written to; none where it is empty
 
     Raises FloatErrors where the program bailed or met one of the errors: the loop is then Python's.
     """
-    given = tuple([value is None for value in values])
-    made = tuple([(kind, len(shape)) for kind, shape in arrays])
-    call = _call(text, types, given, written, ranks, numbers, made, errors, own[len(inputs) - len(written) :])
-    return call(values, arrays, *inputs)
+    made: tuple[np.ndarray, ...] = bound(**program)(*inputs, own=own, values=values, arrays=arrays)
+    return made
 
 
 def bound(*, text: str, types: tuple[str, ...], written: tuple[bool, ...], ranks: tuple[int, ...], numbers: tuple[str, ...],
