@@ -384,7 +384,7 @@ def _as_source(data: Any, scope: dict[str, Any]) -> str:
 
 def by_change(data: Any) -> tuple[Any, Any]:
     """Encoded attributes as two: those without symbolic sizes, and the others."""
-    fixed, changing = ([(k, x) for k, x in data["v"] if is_static(x) is static] for static in (True, False))
+    fixed, changing = ([[k, x] for k, x in data["v"] if is_static(x) is static] for static in (True, False))
     return {**data, "v": fixed}, {**data, "v": changing}
 
 

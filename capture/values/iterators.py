@@ -41,6 +41,14 @@ class IteratorValue(Value):
         return NONE
 
 
+def advanced(rb: Emitter, text: str, taken: int) -> str:
+    """The name of an iterator made anew, of which so many items were taken, where nothing else puts it there."""
+    name = rb.temp(text)
+    if taken:
+        rb.emit(f"for _ in range({taken}): next({name})")
+    return name
+
+
 class SequenceIterator(IteratorValue):
     """Over a list or tuple by index: a list may grow meanwhile."""
 

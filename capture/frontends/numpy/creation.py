@@ -73,8 +73,7 @@ def ndarray(b: ArrayBuilder, shape: Any, dtype: Any = float, buffer: Any = None,
     """np.ndarray, called for an array of memory of its own."""
     if buffer is not None or offset or strides is not None:
         raise unsupported("np.ndarray over memory that is given")
-    made: Array = zeros(b, shape, dtype, order or "C")
-    return made
+    return zeros(b, shape, dtype, order or "C")
 
 
 def full(b: ArrayBuilder, shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None,

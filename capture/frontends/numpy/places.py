@@ -9,7 +9,7 @@ import numpy as np
 
 from ...values.base import Args, Kwargs, Value
 from ...values.constant import ConstantValue
-from ...values.iterators import IteratorValue, ZipValue
+from ...values.iterators import IteratorValue, ZipValue, advanced
 from ...values.number import NumberValue
 from ...values.sequences import ListValue, TupleValue
 from ...values.symint import SymIntValue
@@ -50,10 +50,8 @@ class PlaceIterator(IteratorValue):
         return TupleValue([ConstantValue(i) for i in place])
 
     def rebuild(self, rb: Emitter) -> str:
-        name = rb.temp(f"{rb.inject(np.ndindex, 'ndindex')}({', '.join(rb.value(size) for size in self.shape)})")
-        if self.taken:
-            rb.emit(f"for _ in range({self.taken}): next({name})")
-        return name
+        text = f"{rb.inject(np.ndindex, 'ndindex')}({', '.join(rb.value(size) for size in self.shape)})"
+        return advanced(rb, text, self.taken)
 
 
 class ElementIterator(IteratorValue):
@@ -73,10 +71,7 @@ class ElementIterator(IteratorValue):
         return None if place is None else TupleValue([place, self.array.getitem(ev, place)])
 
     def rebuild(self, rb: Emitter) -> str:
-        name = rb.temp(f"{rb.inject(np.ndenumerate, 'ndenumerate')}({rb.value(self.array)})")
-        if self.places.taken:
-            rb.emit(f"for _ in range({self.places.taken}): next({name})")
-        return name
+        return advanced(rb, f"{rb.inject(np.ndenumerate, 'ndenumerate')}({rb.value(self.array)})", self.places.taken)
 
 
 def ndindex(ev: Machine, args: Args, kwargs: Kwargs) -> Value:

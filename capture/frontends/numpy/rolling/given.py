@@ -37,7 +37,6 @@ from .kinds import (
     CannotRoll,
     Counted,
     Counting,
-    Draws,
     Elements,
     Extent,
     Fixed,
@@ -49,9 +48,9 @@ from .kinds import (
     Several,
     Size,
     Zipped,
-    is_random,
     literal,
     plain,
+    refusal_of_use,
 )
 
 if TYPE_CHECKING:
@@ -231,7 +230,7 @@ class Given:
         """The Python object that a Value is."""
         if not value.is_constant:
             owner = value.owner.python_type() if isinstance(value, BoundMethodValue) else object
-            raise (Draws if is_random(owner) else CannotRoll)(value.describe())
+            raise refusal_of_use(owner, value.describe())
         return value.as_constant()
 
     def global_of(self, scope: Any, name: str) -> Any:
@@ -252,8 +251,7 @@ class Given:
         else:
             plain_read = isinstance(owner, ObjectValue) and _is_plain(owner.python_type(), name)
         if not plain_read:
-            refusal = Draws if is_random(owner.python_type()) else CannotRoll
-            raise refusal(f"the attribute {name} of {owner.describe()}")
+            raise refusal_of_use(owner.python_type(), f"the attribute {name} of {owner.describe()}")
         return self.of(owner.getattr_(self.ev, name))
 
     def attribute_of_object(self, owner: Any, name: str) -> Any:

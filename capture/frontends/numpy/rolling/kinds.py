@@ -29,9 +29,10 @@ class Draws(CannotRoll):
     """The loop draws random numbers, each by a call that only NumPy can do."""
 
 
-def is_random(cls: type) -> bool:
-    """Whether a class is one of NumPy's generators of random numbers."""
-    return issubclass(cls, (np.random.Generator, np.random.RandomState))
+def refusal_of_use(owner: type, what: str) -> CannotRoll:
+    """Why an object of a class cannot be used so: it may be one of NumPy's generators of random numbers."""
+    draws = issubclass(owner, (np.random.Generator, np.random.RandomState))
+    return Draws(what) if draws else CannotRoll(what)
 
 
 @dataclass(frozen=True)

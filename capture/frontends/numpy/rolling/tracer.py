@@ -50,7 +50,6 @@ from .kinds import (
     Chosen,
     Counted,
     Counting,
-    Draws,
     Elements,
     Extent,
     Fixed,
@@ -70,8 +69,8 @@ from .kinds import (
     Size,
     Walk,
     Zipped,
-    is_random,
     literal,
+    refusal_of_use,
     unknown,
 )
 
@@ -669,8 +668,7 @@ class Tracer:
             owner = getattr(real, "__self__", None)
             if isinstance(owner, np.ufunc) and getattr(real, "__name__", "") == "outer":
                 return functions._outer(owner)(self, *args, **kwargs)
-            refusal = Draws if is_random(type(owner)) else CannotRoll
-            raise refusal(f"a call of {getattr(real, '__name__', type(real).__name__)}")
+            raise refusal_of_use(type(owner), f"a call of {getattr(real, '__name__', type(real).__name__)}")
         return _applied(rule, self, args, kwargs)
 
     def _call_method(self, method: Method, args: list[Any], kwargs: dict[str, Any]) -> Any:
