@@ -552,17 +552,15 @@ _NUMBER_TYPES = frozenset(np.dtype(kind).type for kind in "bhilqBHILQefd")
 
 
 def _scalar_call(ev: Machine, function: Callable[..., Any], args: Args) -> Value | None:
-    """A ufunc of Python numbers alone, or NumPy's number of one: NumPy computes it at each call. Numbers of which it meets a floating-point error do not fit the
-    entry: for those the graph computes it, whose errors come at their place.
+    """A ufunc of Python numbers alone, or NumPy's number of one: NumPy computes it at each call. Numbers of which it meets a
+    floating-point error do not fit the entry: for those the graph computes it, whose errors come at their place.
     """
     if getattr(function, "nout", 1) != 1 or not all(isinstance(a, NumberValue) or _is_python_number(a) for a in args):
         return None
     settings: Settings = ev.states["numpy"].settings
-    if (
-        not changing(ev, args) or settings.errors != settings.outside
-    ):  # NumPy is called before the program's np.errstate is
+    # NumPy is called before the program's np.errstate is
+    if not changing(ev, args) or settings.errors != settings.outside:
         return None
-
     careful = _raising(function)
     try:
         place, hint = place_of_call(ev, careful, careful, args)

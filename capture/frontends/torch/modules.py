@@ -97,15 +97,21 @@ class NNModuleValue(ObjectValue):
         """A parameter, buffer or submodule, as `Module.__getattr__` finds it."""
         assert self.real_dict is not None
         for registry in _REGISTRIES:
-            members = self.real_dict.get(registry)
-            known = ev.memo.get(id(members))
-            if isinstance(known, DictValue):  # the program has the dict in its hands, and may have changed it
-                found = known.get(ev, ConstantValue(name))
+            members = self._members(ev, registry)
+            if isinstance(members, DictValue):
+                found = members.get(ev, ConstantValue(name))
                 if found is not None:
                     return found
-            elif members is not None and name in members:
+            elif name in members:
                 return ev.wrap(members[name], self.member_source(ev, registry, members, name))
         return None
+
+    def _members(self, ev: Machine, registry: str) -> DictValue | dict[str, Any]:
+        """The members of one kind: as the program has them, where it has the dict in its hands and may have changed it."""
+        assert self.real_dict is not None
+        members = self.real_dict.get(registry)
+        known = ev.memo.get(id(members))
+        return known if isinstance(known, DictValue) else {} if members is None else members
 
     def member_source(self, ev: Machine, registry: str, members: dict[str, Any], name: str) -> Source:
         """Where a registered member stands: the dict itself is held when the module is."""
@@ -148,11 +154,9 @@ class NNModuleValue(ObjectValue):
         return is_buffer and (is_tensor or ev.is_none(value))
 
     def _has_buffer(self, ev: Machine, name: str) -> bool:
-        """Whether a buffer is registered under the name, as the program may have changed that."""
-        assert self.real_dict is not None
-        members = self.real_dict.get("_buffers", ())
-        known = ev.memo.get(id(members))
-        return known.has(ev, ConstantValue(name)) if isinstance(known, DictValue) else name in members
+        """Whether a buffer is registered under the name."""
+        members = self._members(ev, "_buffers")
+        return members.has(ev, ConstantValue(name)) if isinstance(members, DictValue) else name in members
 
     # ------------------------------------------------------------ calls
 
