@@ -38,7 +38,7 @@ from .....inductor.sequential.program import (
 from ....bytecode.instructions import CodeView, live_locals
 from ....values.base import Value
 from ....values.functions import BoundMethodValue, CellValue
-from . import elements, functions, library, numbers
+from . import elements, functions, iterating, library, numbers
 from .bounds import Bounds, Fits
 from .given import Given, is_given
 from .instructions import HANDLERS, Frame, named
@@ -340,55 +340,6 @@ class Tracer:
         """What a function returns: its loops are left."""
         return _without_items(value, None)
 
-    def more(self, it: Any) -> Expr:
-        """Whether an iterator has an item left."""
-        if isinstance(it, Walk):
-            forward = it.step > 0
-            return self.let(Apply("lt" if forward else "gt", (it.at.expr, it.stop.expr), "bool"))
-        if isinstance(it, Rows):
-            return self.let(Apply("lt", (it.at.expr, it.array.sizes[0].expr), "bool"))
-        if isinstance(it, (Counted, Placed)):
-            return self.more(it.inner)
-        if isinstance(it, Zipped) and it.parts:
-            first, *others = (self.more(p) for p in it.parts)
-            for other in others:
-                first = self.let(Apply("both", (first, other), "bool"))
-            return first
-        raise CannotRoll(f"iterating over {type(it).__name__}")
-
-    def item(self, it: Any) -> tuple[Any, Any]:
-        """(the next item, the iterator behind it)."""
-        if isinstance(it, Walk):
-            after = self.let(Apply("add", (it.at.expr, Literal(it.step, "int64")), "int64"))
-            stop = it.stop.expr
-            to_zero = isinstance(stop, Literal) and isinstance(stop.value, int) and stop.value >= -1
-            natural = it.at.natural if it.step > 0 else to_zero
-            item = replace(it.at, natural=natural, loop=it.loop if self.unswitches else None)
-            return item, replace(it, at=replace(it.at, expr=after))
-        if isinstance(it, Rows):
-            after = self.let(Apply("add", (it.at.expr, ONE), "int64"))
-            array = it.array
-            if array.ndim == 1:
-                row: Any = Number(self.let(array.at((it.at.expr,)), reads=True), array.dtype)
-            else:
-                row = elements.view(self, array, array.sizes[1:], array.ref.strides[1:],
-                                     elements.small("mul", it.at.expr, array.ref.strides[0]))  # fmt: skip
-            return row, Rows(array, replace(it.at, expr=after))
-        if isinstance(it, Counted):
-            row, inner = self.item(it.inner)
-            place = self.let(Apply("add", (it.at.expr, ONE), "int64"))
-            return Several((it.at, row)), Counted(inner, replace(it.at, expr=place, bits=SMALL_BITS, known=None))
-        if isinstance(it, Placed):
-            rest, inner = self.item(it.inner)
-            found: list[Number] = []
-            for size in it.sizes[:0:-1]:
-                found.append(numbers.binary(self, "%", rest, size))
-                rest = numbers.binary(self, "//", rest, size)
-            return Several((rest, *found[::-1])), replace(it, inner=inner)
-        assert isinstance(it, Zipped)
-        items, parts = zip(*(self.item(p) for p in it.parts))
-        return Several(tuple(items)), Zipped(tuple(parts))
-
     # ------------------------------------------------------------ canonical form
 
     def canonical(self, value: Any, path: str, keep: bool, moves: _Moves) -> tuple[Any, Any]:
@@ -588,7 +539,7 @@ class Tracer:
         first = True
         stack = self.frames[-1].stack
         if stack and isinstance(stack[-1], Pending):
-            item, stack[-1] = self.item(stack[-1].it)
+            item, stack[-1] = iterating.item(self, stack[-1].it, self.unswitches)
             stack.append(item)
         while self.block.end is None:
             frame = self.frames[-1]
@@ -624,7 +575,7 @@ class Tracer:
 
     def loop(self, it: Any, frame: Frame, ended: int) -> None:
         """Go on with the next item of an iterator, or to `ended`. The item is read where one is known to be left: behind the edge."""
-        more = self.more(it)
+        more = iterating.more(self, it)
         behind = self._at(ended)
         self.left(it, behind)
         leave = self.edge(behind)
@@ -726,7 +677,7 @@ class Tracer:
         def marked(value: Any) -> Any:
             if isinstance(value, Several):
                 return replace(value, items=tuple(map(marked, value.items)))
-            if _gone_over(value) & item.bases:
+            if iterating.gone_over(value) & item.bases:
                 raise CannotRoll("a list that holds an array which is gone over")
             shares = isinstance(value, (Elements, Chosen)) and value.bases & item.bases
             if shares and not isinstance(value, InMemory):
@@ -824,7 +775,7 @@ _PARTS: dict[type, tuple[str, ...]] = {
 def _without_items(value: Any, it: Any) -> Any:
     """A value in which numbers are no items of the loops over an iterator (None: of any)."""
     if isinstance(value, Number):
-        gone = it is None or value.loop in _loops_of(it)
+        gone = it is None or value.loop in iterating.loops_of(it)
         return replace(value, loop=None if gone else value.loop, linear=None)
     if isinstance(value, Several):
         return replace(value, items=tuple(_without_items(v, it) for v in value.items))
@@ -850,23 +801,6 @@ def _check_apart(results: Iterable[InMemory]) -> None:
             if array.bases & seen or any(map(is_given, array.bases)):
                 raise CannotRoll("a result that may share memory with another array")
             seen |= array.bases
-
-
-def _gone_over(it: Any) -> frozenset[str]:
-    """What the arrays may lie in that an iterator goes over."""
-    if isinstance(it, Rows):
-        return it.array.bases
-    if isinstance(it, (Counted, Placed)):
-        return _gone_over(it.inner)
-    return frozenset().union(*map(_gone_over, it.parts)) if isinstance(it, Zipped) else frozenset()
-
-
-def _loops_of(it: Any) -> list[int]:
-    if isinstance(it, Walk):
-        return [it.loop]
-    if isinstance(it, (Counted, Placed)):
-        return _loops_of(it.inner)
-    return [loop for p in it.parts for loop in _loops_of(p)] if isinstance(it, Zipped) else []
 
 
 def _key(value: Any) -> Any:
