@@ -274,6 +274,12 @@ def rolling_windows(x):
     return w.mean(axis=-1), w.std(axis=-1)
 
 
+@program(normal((4000, 1000)))
+def windowed_rows(x):
+    """Rows under a window: an array that is known when the function is compiled."""
+    return x * np.hanning(1000)
+
+
 @program(normal((2048, 2048)))
 def heat_step(u):
     """One step of the five-point stencil."""
