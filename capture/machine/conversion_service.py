@@ -46,7 +46,10 @@ class ConversionService:
                 new.put(self, self.from_python(k), self.from_python(v))
             return new
         if cls in (set, frozenset):
-            return SetValue.of(self, [self.from_python(o) for o in obj], cls)
+            items = [self.from_python(o) for o in obj]
+            made = SetValue.of(self, items, cls)
+            made.arrange(item.key(self) for item in items)
+            return made
         if isinstance(obj, Value):
             return obj
         if isinstance(obj, Iterator):  # used up by who iterates: the entry could give it out only once

@@ -127,6 +127,7 @@ def constant_of(obj: Any) -> Value:
     if type(obj) is frozenset:
         value = SetValue(frozenset)
         value.keys = set(obj)
+        value.arrange(obj)
         return value
     return ConstantValue(obj)
 

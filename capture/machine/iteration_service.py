@@ -37,6 +37,7 @@ class IterationService:
         return RangeIterator(values)
 
     def set_iterator(self: Machine, owner: SetValue) -> Value:
+        owner.order(self)
         return SetIterator(owner)
 
     def dict_view(self: Machine, owner: DictValue, kind: str) -> Value:

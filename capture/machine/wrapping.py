@@ -251,16 +251,18 @@ def fill_set(ev: Machine, obj: Any, source: Source, cls: type, held: bool = Fals
     if not held:
         # the order of iteration is part of what the program can see
         ev.guards.items(source, items, "{label} had other items", f"{before}{{x}}{after}")
+    keys = items[:]
     for i, item in enumerate(items):
-        key = item
         if type(item) not in LITERAL_TYPES:
             item_value = wrap(ev, item, source.step(before, after, "").item(i))
-            key = item_value.key(ev)
-            if type(key) not in LITERAL_TYPES:
-                value.key_values[key] = item_value
-        value.keys.add(key)
-    if not value.key_values:  # all items stand for themselves: a copy iterates in the same order
-        value.keys = set(obj if type(obj) is cls else items)  # type: ignore[call-overload]
+            keys[i] = item_value.key(ev)
+            if type(keys[i]) not in LITERAL_TYPES:
+                value.key_values[keys[i]] = item_value
+    if not value.key_values and type(obj) is cls:  # all items stand for themselves: a copy takes over how they lie
+        value.keys = set(obj)  # type: ignore[call-overload]
+    else:
+        value.keys.update(keys)
+    value.arrange(keys)
     return value
 
 

@@ -431,12 +431,12 @@ def _tuple(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
 
 @handles(set)
 def _set(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
-    return SetValue.of(ev, args[0].items(ev) if args else [])
+    return SetValue.copied(ev, args[0], set) if args else SetValue()
 
 
 @handles(frozenset)
 def _frozenset(ev: Machine, args: Args, kwargs: Kwargs) -> Value:
-    return SetValue.of(ev, args[0].items(ev) if args else [], frozenset)
+    return SetValue.copied(ev, args[0], frozenset) if args else SetValue(frozenset)
 
 
 def _make_dict(cls: type) -> None:

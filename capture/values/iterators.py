@@ -153,15 +153,18 @@ class WalkingIterator(IteratorValue):
 class SetIterator(WalkingIterator):
     """Over a set."""
 
-    __slots__ = ()
+    __slots__ = ("given",)
 
     cls: type = type(iter(set()))
 
     def __init__(self, owner: SetValue) -> None:
         super().__init__(owner, owner.keys)
+        self.given = owner.given
 
     def next_(self, ev: Machine) -> Value | None:
         key = self.step(ev)
+        if key is not _ENDED and self.given is not None:
+            key = self.given[self.position - 1]
         return None if key is _ENDED else self.owner.item(ev, key)
 
     def rebuild(self, rb: Emitter) -> str:
@@ -171,6 +174,8 @@ class SetIterator(WalkingIterator):
             return self.again(rb, self.owner.keys, f"iter({rb.value(self.owner)})")
         # a set of the same elements may have them in another order
         left = self.left(rb, self.owner.keys)
+        if self.given is not None:
+            left = list(self.given[self.position :])
         return f"iter([{', '.join(rb.value(self.owner.item(rb.ev, k)) for k in left)}])"
 
 

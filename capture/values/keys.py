@@ -30,7 +30,7 @@ class Identity:
         self.real = real
 
     def __hash__(self) -> int:
-        return id(self.real)
+        return hash(self.real)  # the order of a set depends on it
 
     def __eq__(self, other: object) -> bool:
         return type(other) is Identity and other.real is self.real

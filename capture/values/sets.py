@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import types
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..guards.sources import Source
@@ -92,10 +94,24 @@ class DictViewValue(Value):
         return f"{rb.inject(cls, cls.__name__)}.{self.kind}({rb.value(self.owner)})"
 
 
-class SetValue(Value):
-    """A set or frozenset. The keys live in a real set, so that iteration has Python's own order."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A method that changed a set, and the keys that it was given; with Values where keys are no literals."""
 
-    __slots__ = ("keys", "key_values", "cls", "real", "whole")
+    method: str
+    items: dict[Any, Value | None]
+
+
+class SetValue(Value):
+    """A set or frozenset. The keys live in a real set, which goes through what the program's goes through, so that iteration has
+    Python's own order: that depends on the hashes and on all that a set ever held.
+
+    given:   the order of the program's set as long as it is unchanged, where `keys` has another one
+    ordered: False when the order can no longer be told
+    changes: what the program did to it since it came or was made
+    """
+
+    __slots__ = ("keys", "key_values", "cls", "real", "whole", "given", "ordered", "changes")
 
     def __init__(self, cls: type = set, source: Source | None = None, real: Any = None) -> None:
         self.source = source
@@ -104,6 +120,9 @@ class SetValue(Value):
         self.key_values: dict[Any, Value] = {}
         self.real = real
         self.whole = True
+        self.given: tuple[Any, ...] | None = None
+        self.ordered = True
+        self.changes: list[Change] = []
 
     @classmethod
     def of(cls, ev: Machine, items: Iterable[Value], kind: type = set) -> SetValue:
@@ -112,12 +131,43 @@ class SetValue(Value):
             new.add(ev, item)
         return new
 
+    @classmethod
+    def copied(cls, ev: Machine, value: Value, kind: type) -> SetValue:
+        """`set(value)`. For the items of a set or dict Python makes room at once, and the room tells in their order."""
+        inside = ev.payload(value)
+        if isinstance(inside, SetValue):
+            return inside._combine(ev, "union", [], kind)
+        new = SetValue.of(ev, value.items(ev), kind)
+        if isinstance(inside, DictValue) and inside.cls is dict:
+            new.keys = set(dict.fromkeys(inside.table))
+        return new
+
     def add(self, ev: Machine, item: Value) -> None:
         key = item.key(ev)
         if key not in self.keys:
             self.keys.add(key)
             if type(key) not in LITERAL_TYPES:
                 self.key_values[key] = item
+            self._changed("add", {key: item})
+
+    def arrange(self, keys: Iterable[Any]) -> None:
+        """Say in which order the program's set has its keys."""
+        given = tuple(keys)
+        self.given = None if tuple(self.keys) == given else given
+
+    def order(self, ev: Machine) -> Collection[Any]:
+        """The keys as the program's set gives them."""
+        if not self.ordered:
+            raise ev.break_(
+                "set-order", f"going over {self.describe()} after it was changed",
+                "the order of its items depends on what it held before it came here", "go over sorted(...) of it",
+            )  # fmt: skip
+        return self.keys if self.given is None else self.given
+
+    def _changed(self, method: str, items: dict[Any, Value | None]) -> None:
+        self.ordered &= self.given is None
+        self.given = None
+        self.changes.append(Change(method, items))
 
     def touch(self, ev: Machine) -> None:
         if self.source is not None:
@@ -132,7 +182,7 @@ class SetValue(Value):
         return frozenset(self.key_values[k].as_constant() if k in self.key_values else k for k in self.keys)
 
     def items(self, ev: Machine) -> list[Value]:
-        return [self.item(ev, k) for k in self.keys]
+        return [self.item(ev, k) for k in self.order(ev)]
 
     def item(self, ev: Machine, key: Any) -> Value:
         """The element under a key."""
@@ -168,25 +218,37 @@ class SetValue(Value):
         theirs = ev.payload(other)
         return theirs if isinstance(theirs, SetValue) else SetValue.of(ev, theirs.items(ev))
 
-    def _combine(self, ev: Machine, method: str, others: Iterable[Value]) -> SetValue:
-        """A new set. The real sets do the work, so that the order of iteration is Python's."""
-        result = SetValue(self.cls)
-        theirs = [self._as_set(ev, o) for o in others]
-        result.keys = set(getattr(self.keys, method)(*[t.keys for t in theirs]))
+    def _known(self, others: Iterable[SetValue]) -> dict[Any, Value]:
+        """The Values of the keys that are no literals, here and there; what stands here comes first."""
         values = dict(self.key_values)
-        for t in theirs:
-            values = {**t.key_values, **values}
+        for other in others:
+            values = {**other.key_values, **values}
+        return values
+
+    def _combine(self, ev: Machine, method: str, others: Iterable[Value], cls: type | None = None) -> SetValue:
+        """A new set. The real sets do the work, so that the order of iteration is Python's."""
+        result = SetValue(cls or self.cls)
+        theirs = [self._as_set(ev, o) for o in others]
+        result.keys = getattr(self.keys, method)(*[t.keys for t in theirs])
+        values = self._known(theirs)
         result.key_values = {k: v for k, v in values.items() if k in result.keys}
+        result.ordered = all(s.ordered and s.given is None for s in (self, *theirs))
+        result.changes.append(Change("update", {k: result.key_values.get(k) for k in result.keys}))
+        if self.ordered and not theirs:
+            result.arrange(self.keys if self.given is None else self.given)
         return result
 
     def _change(self, ev: Machine, method: str, others: Iterable[Value]) -> Value:
         """Change this set by one of its own in-place methods."""
         theirs = [self._as_set(ev, o) for o in others]
+        values = self._known(theirs)
+        changes = [{k: values.get(k) for k in t.keys} for t in theirs]  # one may be this very set
+        ordered = all(t.ordered and t.given is None for t in theirs)
         getattr(self.keys, method)(*[t.keys for t in theirs])
-        values = dict(self.key_values)
-        for t in theirs:
-            values = {**t.key_values, **values}
         self.key_values = {k: v for k, v in values.items() if k in self.keys}
+        for items in changes:  # several are taken one after the other
+            self._changed(method, items)
+        self.ordered &= ordered
         self.touch(ev)
         return NONE
 
@@ -194,6 +256,9 @@ class SetValue(Value):
         self.keys.clear()  # iterators hold the real set
         self.keys |= other.keys
         self.key_values = other.key_values
+        self.given, self.ordered = None, True
+        self._changed("clear", {})
+        self._changed("update", {k: other.key_values.get(k) for k in other.keys})
         self.touch(ev)
 
     def binary(self, ev: Machine, op: str, other: Value, reflected: bool) -> Value | None:
@@ -238,9 +303,10 @@ class SetValue(Value):
 
     def m_discard(self, ev: Machine, item: Value) -> Value:
         key = self._lookup_key(ev, item)
-        self.keys.discard(key)
-        self.key_values.pop(key, None)
-        self.touch(ev)
+        if key in self.keys:
+            self.keys.discard(key)
+            self._changed("discard", {key: self.key_values.pop(key, None)})
+            self.touch(ev)
         return NONE
 
     def m_remove(self, ev: Machine, item: Value) -> Value:
@@ -251,9 +317,11 @@ class SetValue(Value):
     def m_pop(self, ev: Machine) -> Value:
         if not self.keys:
             raise ev.raise_(KeyError, "pop from an empty set")
-        key = self.keys.pop()
-        self.touch(ev)
+        key = self.keys.pop() if self.order(ev) is self.keys else next(iter(self.order(ev)))
+        self.keys.discard(key)
         found = self.key_values.pop(key, None)
+        self._changed("discard", {key: found})
+        self.touch(ev)
         return found if found is not None else ev.from_python(key)
 
     def m_clear(self, ev: Machine) -> Value:
@@ -312,15 +380,71 @@ class SetValue(Value):
 
     # ------------------------------------------------------------ making it again
 
-    def _display(self, rb: Emitter) -> str:
-        parts = [rb.value(self.key_values[k]) if k in self.key_values else rb.constant(k) for k in self.keys]
+    def _displayed(self, rb: Emitter, items: Iterable[tuple[Any, Value | None]]) -> str:
+        parts = [rb.constant(key) if value is None else rb.value(value) for key, value in items]
         return f"{{{', '.join(parts)}}}" if parts else "set()"
 
+    def _display(self, rb: Emitter) -> str:
+        order = self.keys if self.given is None else self.given
+        return self._displayed(rb, ((key, self.key_values.get(key)) for key in order))
+
     def rebuild(self, rb: Emitter) -> str:
+        order = list(self.keys if self.given is None else self.given)
         display = self._display(rb)
+        if order and self.ordered and list(self.cls(_added(order))) != order:
+            # where hashes collide, the order depends on the room that there was, and on what came first
+            if list(self.cls(dict.fromkeys(order))) == order:
+                return f"{self.cls.__name__}(dict.fromkeys(({display[1:-1]},)))"
+            if len(self.changes) <= 2 * len(order) + 8 and list(self.cls(self._again())) == order:
+                display = rb.temp("set()")
+                for statement in self._statements(rb, display):
+                    rb.emit(statement)
         return display if self.cls is set else f"frozenset({display if self.keys else ''})"
 
     def replay(self, rb: Emitter, target: str) -> None:
-        display = self._display(rb)
-        rb.effect(f"{target}.clear()")
-        rb.effect(f"{target}.update({display})")
+        """The program's set goes through the same changes, unless those are many for what is left."""
+        if len(self.changes) <= 2 * len(self.keys) + 8:
+            for statement in self._statements(rb, target):
+                rb.effect(statement)
+            return
+        rb.effect(self._call(rb, target, "clear"))
+        rb.effect(self._call(rb, target, "update", self._display(rb)))
+
+    def _call(self, rb: Emitter, target: str, method: str, arg: str = "") -> str:
+        if type(self.real) in (set, types.NoneType):
+            return f"{target}.{method}({arg})"
+        return (
+            f"{rb.inject(set, 'set')}.{method}({target}{arg and ', '}{arg})"  # a subclass may have methods of its own
+        )
+
+    def _again(self) -> set[Any]:
+        """A set that went through the changes."""
+        made: set[Any] = set()
+        for change in self.changes:
+            given = list(change.items)
+            getattr(made, change.method)(*(given if change.method in _OF_ONE else [_added(given)] if given else []))
+        return made
+
+    def _statements(self, rb: Emitter, target: str) -> Iterator[str]:
+        for change in self.changes:
+            # what the program made and took out again need not be made
+            items = [(k, v) for k, v in change.items.items() if v is None or v.source is not None or k in self.keys]
+            if change.method in _OF_ONE:
+                for key, value in items:
+                    yield self._call(rb, target, change.method, rb.constant(key) if value is None else rb.value(value))
+            elif change.method == "clear":
+                yield self._call(rb, target, "clear")
+            else:
+                yield self._call(rb, target, change.method, self._displayed(rb, items))
+
+
+#: methods that are given an item
+_OF_ONE = frozenset(("add", "discard"))
+
+
+def _added(keys: Iterable[Any]) -> set[Any]:
+    """As a display makes it."""
+    made = set()
+    for key in keys:
+        made.add(key)  # noqa: FURB142
+    return made

@@ -545,3 +545,91 @@ def methods_of_a_dicts_subclass_run_as_often_as_called(c):
     held = Own(a=1.0)
     f = c(lambda x: x * held["z"] if "q" in held else x)
     yield f(X), f(X), Own.calls
+
+
+# ------------------------------------------------------------ the order of sets
+
+
+@program.script
+def tensors_of_a_set_in_its_order(c):
+    tensors = [torch.full((1,), float(i)) for i in range(9)]
+
+    @c
+    def horner(tensors):
+        total = torch.zeros(1)
+        for t in tensors:
+            total = total * 3 + t
+        return total, [float(t) for t in tensors]
+
+    for left in (9, 7, 5):
+        yield horner(set(tensors[:left]))
+        yield horner(frozenset(tensors[-left:]))
+
+
+def shrunk_set():
+    """Its items lie far apart, as in a larger set."""
+    items = set(range(0, 300, 7))
+    for item in list(items)[3:]:
+        items.discard(item)
+    items |= {32, 64, 3}
+    return items
+
+
+@program.script
+def a_set_that_had_more_items(c):
+    @c
+    def listed(x, items):
+        return x + 1, list(items), repr(items), [2 * i for i in items], items
+
+    @c
+    def changed(x, items):
+        items.add(100)
+        items.add(17)
+        items.discard(33)
+        items ^= {3, 259, 5}
+        return x + 1, list(items), str(items)
+
+    @c
+    def popped(x, items):
+        return x + 1, items.pop(), [items.pop() for _ in range(2)], list(items)
+
+    for function in (listed, changed, popped):
+        items = shrunk_set()
+        yield function(X, items), list(items)
+        yield function(X, items), list(items)
+
+
+@program.script
+def sets_whose_items_collide(c):
+    @c
+    def changed(x, items):
+        items.add(100)
+        items.discard(33)
+        other = {1, 33, 65} - {1}
+        other |= {97, 8}
+        return x + 1, list(items), other, list(other), items
+
+    for order in ((1, 33, 65, 9, 17), (65, 17, 33, 1), (97, 65, 33, 1)):
+        items = set()
+        for item in order:
+            items.add(item)
+        result = changed(X, items)
+        yield result, list(items), [list(part) for part in result[1:]]
+
+
+@program.script
+def a_set_less_itself(c):
+    @c
+    def emptied(x, items):
+        items.difference_update(items)
+        return x + 1, len(items), items
+
+    @c
+    def kept(x, items):
+        items &= items
+        items.update(items, {5})
+        return x + 1, items
+
+    for function in (emptied, kept):
+        items = {1, 2, 3}
+        yield function(X, items), items
