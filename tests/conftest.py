@@ -4,6 +4,7 @@ itself surface as errors. Tests of how quern gives up say so: `@pytest.mark.give
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -15,6 +16,10 @@ import quern
 sys.path[:] = [p for p in sys.path if Path(p) != Path(__file__).parent]
 # the registry of programs and the comparer, for all folders
 sys.path += [str(Path(__file__).parent / "corpus"), str(Path(__file__).parent / "corpus" / "programs")]
+
+
+def pytest_collection_finish():
+    gc.freeze()  # modules and tests stay: the collector need not look at them again and again
 
 
 @pytest.fixture(autouse=True)

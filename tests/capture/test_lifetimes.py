@@ -25,6 +25,11 @@ def strict():
         yield
 
 
+@pytest.fixture(autouse=True)
+def only_what_the_test_makes_is_collected():
+    gc.freeze()
+
+
 def freed(function, *calls, backend="eager", raises=(), compile=quern.compile):
     """Call a compiled function with what each of `calls` makes; all of it must be gone afterwards, with the results."""
     compiled = compile(function, backend=backend)
