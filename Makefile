@@ -30,7 +30,7 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready lint
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not gpu"
-	PYTHON="$(PYTHON)" sh tests/other_pythons.sh
+	PYTHON="$(PYTHON)" SIDE_BY_SIDE="$(SIDE_BY_SIDE)" sh tests/other_pythons.sh
 
 test-slow: $(VENV)/.ready
 	$(BIN)/python -m pytest -m "slow and not gpu"

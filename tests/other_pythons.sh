@@ -21,10 +21,10 @@ for version in 3.11 3.12 3.13; do
     if [ ! -f "$venv/.ready" ]; then
         "$found" -m venv "$venv"
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-            numpy sympy filelock bytecode rich "pytest>=8" hypothesis "setuptools>=70"
+            numpy sympy filelock bytecode rich "pytest>=8" "pytest-xdist>=3" hypothesis "setuptools>=70"
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
         touch "$venv/.ready"
     fi
     echo "Python $version: capture, NumPy, cache"
-    "$venv/bin/python" -m pytest -m "not slow and not gpu and not torch" tests/corpus tests/capture tests/numpy tests/test_miniature.py tests/cache/test_cache_store.py tests/cache/test_cache_key.py tests/test_walls.py
+    "$venv/bin/python" -m pytest ${SIDE_BY_SIDE:-} -m "not slow and not gpu and not torch" tests/corpus tests/capture tests/numpy tests/test_miniature.py tests/cache/test_cache_store.py tests/cache/test_cache_key.py tests/test_walls.py
 done

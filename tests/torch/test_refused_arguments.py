@@ -273,3 +273,37 @@ def test_random_functions_of_turned_tensors(name):
         torch.manual_seed(0)
         found = compiled(x)
         assert torch.equal(found, wanted) and found.stride() == wanted.stride()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.where(True, x, 0),
+        lambda x: torch.where(1, x, x),
+        lambda x: torch.where([True], x, x),
+        lambda x: x.where(True, x),
+        lambda x: torch.where(x > 0, x, "a"),
+    ],
+)
+def test_a_choice_by_what_is_no_tensor(function):
+    x = torch.tensor([1.0, -2.0])
+    with pytest.raises(TypeError) as ours:
+        quern.compile(function)(x)
+    with pytest.raises(TypeError) as eagers:
+        function(x)
+    assert str(ours.value).splitlines()[0] == str(eagers.value).splitlines()[0]
+
+
+def test_a_choice_however_it_is_written():
+    @quern.compile(fullgraph=True)
+    def chosen(x):
+        c = x > 0
+        return (
+            torch.where(c, x, 2.0), torch.where(c, 1, x), torch.where(condition=c, input=x, other=x + 1), torch.where(c),
+            x.where(c, 1), x.where(condition=c, other=x + 1), torch.where(c, True, 2),
+        )  # fmt: skip
+
+    x = torch.tensor([1.0, -2.0])
+    expected = ([1, 2], [1, -2], [1, -1], None, [1, 1], [1, -1], [1, 2])
+    for found, wanted in zip(chosen(x), expected):
+        assert found[0].tolist() == [0] if wanted is None else found.tolist() == wanted

@@ -32,7 +32,9 @@ _ALIASES = {
 #: what the framework's bindings take of every function that makes tensors, beside its operators' arguments
 _BESIDE = frozenset(("requires_grad", "layout", "pin_memory", "names"))
 #: functions whose bindings are written by hand, and take other forms than their operators
-_OTHERWISE = frozenset(("to", "type", "size", "stride", "where", "nonzero", "tensor", "arange", "range", "einsum"))
+_OTHERWISE = frozenset(("to", "type", "size", "stride", "nonzero", "tensor", "arange", "range", "einsum"))
+#: methods whose tensor is the second argument of their operators
+_SECOND = frozenset(("where",))
 #: operators that take numbers for tensors
 _ARITHMETIC = frozenset(
     f"{name}{written}" for name in ("add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "floor_divide", "copy")
@@ -90,6 +92,11 @@ def _kind_of(value: Value) -> Kind:
 @functools.cache
 def binds(name: str, given: Given, method: bool) -> bool:
     """Whether some operator of this name takes what is given, as a function or as a tensor's method; True for what is no operator."""
+    if method and name in _SECOND:
+        if len(given.positional) < 2:
+            return True
+        tensor, first, *others = given.positional
+        return binds(name, Given((first, tensor, *others), given.named), False)
     overloads = () if name in _OTHERWISE else of_python(overloads_of(name))
     if method and overloads and any(k == "out" for k, _ in given.named):
         return False
