@@ -17,9 +17,11 @@ returned; a GPU's, whose work goes on after the call, come from its allocator ea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..config import config
 from ..kernels.cpu.library import Segment, packer
 from . import dtypes
 from .float_errors import FloatErrors
@@ -75,7 +77,6 @@ class _Binder:
         self.threads = "threads()" if threads is None else str(threads)
         self.specs = {b.name: b for b in plan.buffers}
         self.names: dict[str, Any] = {
-            "empty": runtime.empty,
             "ptr": runtime.data_ptr,
             "as_strided": runtime.as_strided,
             "laid_out": runtime.laid_out,
@@ -85,6 +86,8 @@ class _Binder:
             "stream": runtime.stream,
             "segments": segments,  # they live as long as what calls them
         }
+        self.empty = _soiled(runtime.empty) if config.verify else runtime.empty
+        self.names["empty"] = self.empty
         self.lines: list[str] = []
         self.arenas = {device: f"base_{device.replace(':', '')}" for device, _ in plan.arenas}
 
@@ -181,7 +184,7 @@ class _Binder:
         runtime = self.runtime
 
         def new_arena() -> tuple[Any, int]:
-            memory = runtime.empty((total,), (1,), dtypes.uint8, device)
+            memory = self.empty((total,), (1,), dtypes.uint8, device)
             start = runtime.data_ptr(memory)
             return memory, -(-start // ALIGN) * ALIGN
 
@@ -307,6 +310,17 @@ class _Binder:
             return lambda *arrays, sizes, **more: run(*arrays, **attributes(**sizes), **more)
         known = decode(attrs, {})
         return (lambda *arrays, **more: run(*arrays, **known, **more)) if known else run
+
+
+def _soiled(empty: Callable[..., Any]) -> Callable[..., Any]:
+    """As `empty`, with content that no program expects: memory that was just freed may hold the very result that a kernel leaves out."""
+
+    def soiled(shape: Sequence[int], stride: Sequence[int], dtype: dtypes.DType, device: str) -> Any:
+        made = empty(shape, stride, dtype, device)
+        made[...] = math.nan if dtype.is_float or dtype.is_complex else True if dtype == dtypes.bool_ else 77
+        return made
+
+    return soiled
 
 
 def _last_reads(plan: Plan) -> dict[int, list[str]]:

@@ -16,7 +16,7 @@ from ..graph import Dim, GraphBuilder, Node, TensorMeta
 from ..loops import Expr, Fn, Index, Reduce, Scan
 from .common import args, at, convert, new_meta, row, wrap_dim, wrap_dims
 from .dims import at_least, is_zero
-from .elementwise import truth
+from .elementwise import round_half, truth
 from .facts import INVALID, OVER, QUIET, UNDER
 from .intervals import below_axis
 from .promotion import float_dtype
@@ -71,9 +71,16 @@ def _meta_sum(x: TensorMeta, *, dim: Dims, keepdim: bool, dtype: DType | None) -
 
 def _lower_arithmetic(kind: str) -> Callable[..., Reduce]:
     def lower(node: Node, fn: Fn) -> Reduce:
-        return reduce_over(node, fn, kind, lambda e: convert(e, node.dtype))
+        x = args(node)[0]
+        return reduce_over(node, fn, kind, lambda e: _as_asked(e, x.dtype, node.dtype))
 
     return lower
+
+
+def _as_asked(value: Expr, dtype: DType, asked: DType) -> Expr:
+    """An item of `dtype` in the type that `dtype=` asks for, which it takes before anything is added up: a half rounds it."""
+    value = convert(value, asked)
+    return round_half(value, asked) if asked in dtypes.HALVES and dtype != asked else value
 
 
 _REDUCE_ATTRS: dict[str, Any] = {"dim": None, "keepdim": False}
@@ -359,15 +366,18 @@ row("count_nonzero", "composite", _meta_count_nonzero, attrs={"dim": None},
 def _meta_cumulative(x: TensorMeta, *, dim: int, dtype: DType | None, accumulate: DType | None) -> TensorMeta:
     wrap_dim(dim, x.ndim)
     out = dtype or (x.dtype if x.dtype.is_float or x.dtype.is_complex else int64)
+    if out == bool_:
+        raise TypeError("truth values are not added up")
     return new_meta(x.shape, out, x.device)
 
 
 def _lower_cumulative(kind: str) -> Callable[..., Scan | Fn]:
     def lower(node: Node, fn: Fn) -> Scan | Fn:
         wide = node.attrs["accumulate"] or wide_dtype(node.dtype, node.meta.device)
+        x = args(node)[0]
 
         def inner(index: tuple[Index, ...]) -> Expr:
-            return convert(convert(at(fn, index, args(node)[0], node.shape), node.dtype), wide)
+            return convert(_as_asked(at(fn, index, x, node.shape), x.dtype, node.dtype), wide)
 
         if not node.ndim:
             return lambda index: convert(inner(index), node.dtype)

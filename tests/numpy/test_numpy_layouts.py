@@ -406,3 +406,21 @@ def test_results_beside_repeated_operands_and_axes_of_one(name):
         wanted, found = getattr(np, name)(a, b), fast(a, b)
         for w, f in zip(wanted, found) if name == "divmod" else [(wanted, found)]:
             assert f.strides == w.strides and np.allclose(f, w)
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [
+        lambda x, y: (x + x.T) + (x + x.T)[::-1],
+        lambda x, y: x[:, ::-1] + x[::-1, ::-1].T + x[::-1],
+        lambda x, y: x[:, ::-1] + y[::-1].T + x[:, ::-1].T + x[::-1] + y.T,
+        lambda x, y: x[::-1].T + x[::-1, ::-1].T + x[::-1, ::-1],
+    ],
+    ids=["sum", "three", "five", "backwards"],
+)
+@pytest.mark.parametrize("size", [3, 4, 8, 12, 16])
+@pytest.mark.parametrize("kind", ["f8", "f4", "i8"])
+def test_small_squares_that_are_turned_and_read_backwards(turned, size, kind):
+    """The C++ compiler sees all their places, and must not take the kernel for one that never gets to its stores."""
+    x = np.arange(size * size, dtype=kind).reshape(size, size)
+    assert np.array_equal(compiled(turned, "inductor")(x, 2 * x + 1), turned(x, 2 * x + 1))

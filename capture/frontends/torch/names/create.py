@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -182,6 +183,14 @@ def arange(cx: Context, *bounds: Any, start: Any = 0, end: Any = None, step: Any
     if kind is None and any(isinstance(v, float) for v in (start, end, step)):
         kind = cx.default_float()
     _refuse_bools(kind)
+    if any(isinstance(v, float) and not math.isfinite(v) for v in (start, end, step)):
+        raise Declined("no end")
+    whole = all(isinstance(v, int) or getattr(v, "is_integer", None) is True for v in (start, end, step))
+    if kind is not None and not kind.is_float and not whole:
+        # eager makes integers of the bounds and the step before it counts, where they are of 64 bits
+        if kind != int64 or not all(isinstance(v, (int, float)) for v in (start, end, step)) or not int(step):
+            raise Declined("the bounds are no integers")
+        start, end, step = int(start), int(end), int(step)
     return cx.op("arange", start=start, end=end, step=step, dtype=kind, device=cx.device(device))
 
 
