@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,20 @@ import quern
 sys.path[:] = [p for p in sys.path if Path(p) != Path(__file__).parent]
 # the registry of programs and the comparer, for all folders
 sys.path += [str(Path(__file__).parent / "corpus"), str(Path(__file__).parent / "corpus" / "programs")]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """`sampled(n)`: of a test's parameters the first runs by default, and about every n-th of the others; the rest is slow. Which
+    ones hangs on their names alone, so it is always the same ones, and of all rows and columns some.
+    """
+    seen = set()
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        sampled = item.get_closest_marker("sampled")
+        if sampled is not None and test in seen and zlib.crc32(item.nodeid.encode()) % sampled.args[0]:
+            item.add_marker(pytest.mark.slow)
+        seen.add(test)
 
 
 def pytest_collection_finish():

@@ -298,6 +298,7 @@ def test_names_bound_while_torch_is_imported_are_querns(tmp_path):
     assert run(script).stdout.startswith("quern.capture")
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.torch
 @pytest.mark.parametrize(
     "first", ["torch._inductor.config", "torch._functorch.aot_autograd", "torch.fx._graph_pickler"]
@@ -417,6 +418,7 @@ def test_all_leaves_programs_alone_that_compile_themselves(tmp_path):
     assert "compiled: 1 graph," in found.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 def test_all_with_hooks_training_and_copies(tmp_path):
     pytest.importorskip("torch")
@@ -456,6 +458,7 @@ def test_a_report_of_nothing(tmp_path):
 # ------------------------------------------------------------ tests that were written for torch.compile
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 def test_tests_of_torch_compile_pass_unchanged(tmp_path):
     """Each of them by what quern compiled, none by running plain Python."""

@@ -11,14 +11,16 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from ...clock import thread_time
 from ...inductor.graph import Dim
 from ...inductor.sizes import evaluator, strides_over
+
+T = TypeVar("T")
 
 #: values of the symbols, by name
 Point = Mapping[str, int]
@@ -268,6 +270,14 @@ def another(number: int | float) -> int | float:
     if type(number) is float and 0 <= number <= 1:
         return number / 2 if number > 0.5 else number / 2 + 0.5
     return number * 2 + 1
+
+
+def changes_of(numbers: Iterable[T]) -> list[set[T]]:
+    """Which of some numbers to change together when it is asked whether a size depends on them: each alone, for what several do
+    may cancel, and all.
+    """
+    every = set(numbers)
+    return [*({n} for n in every), *([every] if len(every) > 1 else [])]
 
 
 def numbers_in(tree: Any) -> Iterator[Any]:

@@ -67,6 +67,9 @@ def _divmod(ev: Machine, x: Value, y: Value, /) -> Value:
         return ev.get_special(x, "__divmod__").call(ev, [y], {})
     if type(x) is ConstantValue and type(y) is ConstantValue:  # its errors have words of their own
         return ev.fold(divmod, x.value, y.value)
+    if any(isinstance(v, ArrayValue) and not ev.has_special(v, "__divmod__") for v in (x, y)):
+        ours, theirs = (message_name(v.python_type()) for v in (x, y))
+        raise ev.type_error(f"unsupported operand type(s) for divmod(): '{ours}' and '{theirs}'")
     return TupleValue([ev.binary("//", x, y), ev.binary("%", x, y)])
 
 

@@ -167,6 +167,14 @@ class SetValue(Value):
     def _changed(self, method: str, items: dict[Any, Value | None]) -> None:
         self.ordered &= self.given is None
         self.given = None
+        if method == "clear":
+            self.changes.clear()
+        elif method == "discard" and all(v is not None and v.source is None for v in items.values()):
+            # what the program made and took out again need not be made, nor be held here
+            for change in self.changes:
+                for key in items:
+                    change.items.pop(key, None)
+            return
         self.changes.append(Change(method, items))
 
     def touch(self, ev: Machine) -> None:
@@ -427,7 +435,7 @@ class SetValue(Value):
 
     def _statements(self, rb: Emitter, target: str) -> Iterator[str]:
         for change in self.changes:
-            # what the program made and took out again need not be made
+            # what the program made itself, and is not there any more, need not be made
             items = [(k, v) for k, v in change.items.items() if v is None or v.source is not None or k in self.keys]
             if change.method in _OF_ONE:
                 for key, value in items:

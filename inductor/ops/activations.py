@@ -75,12 +75,16 @@ def _hardtanh(b: GraphBuilder, x: Node, c: Any, min_val: float, max_val: float) 
     return _clamp_between(b, x, c, min_val, max_val)
 
 
+def _meta_gelu(x: TensorMeta, *, approximate: str) -> TensorMeta:
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f'gelu: approximate must be "none" or "tanh", not {approximate!r}')
+    return _meta("gelu", "float")(x)
+
+
 def _gelu(b: GraphBuilder, x: Node, c: Any, approximate: str) -> Node:
     half = b.mul(x, c(0.5))
     if approximate == "none":
         return b.mul(half, b.add(b.erf(b.mul(x, c(math.sqrt(0.5)))), c(1.0)))
-    if approximate != "tanh":
-        raise ValueError(f'gelu: approximate must be "none" or "tanh", not {approximate!r}')
     cube = b.mul(b.mul(x, x), x)
     inner = b.mul(b.add(x, b.mul(cube, c(0.044715))), c(math.sqrt(2.0 / math.pi)))
     return b.mul(half, b.add(b.tanh(inner), c(1.0)))
@@ -94,6 +98,12 @@ def _softplus(b: GraphBuilder, x: Node, c: Any, beta: float, threshold: float) -
 def _elu(b: GraphBuilder, x: Node, c: Any, alpha: float, scale: float, input_scale: float) -> Node:
     negative = b.mul(b.expm1(b.mul(x, c(float(input_scale)))), c(float(alpha) * float(scale)))
     return b.where(b.ge(x, c(0)), b.mul(x, c(float(scale))), negative)
+
+
+def _meta_celu(x: TensorMeta, *, alpha: float) -> TensorMeta:
+    if alpha == 0:
+        raise ZeroDivisionError("celu: alpha must not be 0")
+    return _meta("celu", "float")(x)
 
 
 def _hardsigmoid(b: GraphBuilder, x: Node, c: Any) -> Node:
@@ -148,8 +158,14 @@ _activation("elu", _elu, numbers=("alpha", "scale", "input_scale"), alpha=1.0, s
 _activation(
     "selu", lambda b, x, c: _elu(b, x, c, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1)
 )
-_activation("celu", lambda b, x, c, alpha: _elu(b, x, c, alpha, 1.0, 1.0 / alpha), numbers=("alpha",), alpha=1.0)
-_activation("gelu", _gelu, approximate="none")
+_activation(
+    "celu",
+    lambda b, x, c, alpha: _elu(b, x, c, alpha, 1.0, 1.0 / alpha),
+    meta=_meta_celu,
+    numbers=("alpha",),
+    alpha=1.0,
+)
+_activation("gelu", _gelu, meta=_meta_gelu, approximate="none")
 _activation("silu", lambda b, x, c: b.mul(x, b.sigmoid(x)))
 _activation("mish", lambda b, x, c: b.mul(x, b.tanh(b.softplus(x))))
 _activation("softplus", _softplus, numbers=("beta", "threshold"), beta=1.0, threshold=20.0)

@@ -13,7 +13,7 @@ from ..graph import GraphBuilder, Node, TensorMeta, contiguous_strides
 from ..loops import Attend, Expr, Fn, Index, Var, as_index, expr
 from .common import REQUIRED, args, row
 from .contractions import Labels, element, labelled, meta_contract
-from .dims import is_one, same
+from .dims import is_one, is_zero, same
 from .facts import COMPUTED_IN_PLACE, INVALID, OVER, UNDER, VALUE
 from .promotion import broadcast_shapes, like_strides, permuted_strides
 from .reductions import accumulation_dtype, size_scalar, to
@@ -39,6 +39,10 @@ def _meta_attention(q: TensorMeta, k: TensorMeta, v: TensorMeta, mask: TensorMet
     ):
         raise ValueError(
             f"scaled_dot_product_attention: attn_mask {mask.shape} does not fit scores of {q.shape[-2]} by {k.shape[-2]}"
+        )
+    if enable_gqa and any(t.ndim > 2 and q.ndim > 2 and not is_zero(q.shape[-3] % t.shape[-3]) for t in (k, v)):
+        raise ValueError(
+            f"scaled_dot_product_attention: the heads of {k.shape} and {v.shape} do not divide those of {q.shape}"
         )
     heads = q.shape[-3:-2] if enable_gqa else ()  # those of the queries, of which several share keys
     batches = (t.shape[: -2 - len(heads)] for t in (q, k, v))

@@ -103,7 +103,7 @@ def is_zero(size: Dim) -> bool:
 
 def less(a: Dim, b: Dim) -> bool:
     """a < b."""
-    if type(a) is int and type(b) is int:
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
         return a < b
     import sympy
 

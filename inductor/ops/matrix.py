@@ -179,8 +179,10 @@ def _convolved(x: TensorMeta, weight: TensorMeta, channels: Dim, spatial: Sequen
 
 
 def _check_conv(name: str, x: TensorMeta, weight: TensorMeta, bias: TensorMeta | None, channels_in: Dim,
-                channels_out: Dim, batched: bool) -> None:  # fmt: skip
+                channels_out: Dim, batched: bool, groups: int) -> None:  # fmt: skip
     _same_dtype(name, x, weight, bias)
+    if groups < 1 or weight.shape[0] % groups:
+        raise ValueError(f"{name}: the weight {weight.shape} does not divide into {groups} groups")
     if weight.ndim < 3 or x.ndim not in (weight.ndim, weight.ndim - 1):
         raise ValueError(f"{name}: input {x.shape} and weight {weight.shape} do not fit together")
     if not same(x.shape[1 if batched else 0], channels_in):
@@ -190,6 +192,11 @@ def _check_conv(name: str, x: TensorMeta, weight: TensorMeta, bias: TensorMeta |
         )
     if bias is not None and not (bias.ndim == 1 and same(bias.shape[0], channels_out)):
         raise ValueError(f"{name}: bias must have shape ({channels_out},), got {bias.shape}")
+
+
+def _check_steps(name: str, stride: Sequence[int], dilation: Sequence[int]) -> None:
+    if min(*stride, *dilation) < 1:
+        raise ValueError(f"{name}: strides and dilations must be positive, not {tuple(stride)} and {tuple(dilation)}")
 
 
 def _meta_convolution(
@@ -204,8 +211,9 @@ def _meta_convolution(
 ) -> TensorMeta:
     n = weight.ndim - 2
     batched = x.ndim == weight.ndim
-    _check_conv("convolution", x, weight, bias, weight.shape[1] * groups, weight.shape[0], batched)
+    _check_conv("convolution", x, weight, bias, weight.shape[1] * groups, weight.shape[0], batched, groups)
     steps, gaps = spread(stride, n, "stride"), spread(dilation, n, "dilation")
+    _check_steps("convolution", steps, gaps)
     if isinstance(padding, str) and padding not in ("same", "valid"):
         raise ValueError(f'convolution: padding must be numbers, "same" or "valid", not {padding!r}')
     spatial = []
@@ -244,8 +252,9 @@ def _meta_conv_transpose(
     n = weight.ndim - 2
     batched = x.ndim == weight.ndim
     channels = weight.shape[1] * groups
-    _check_conv("conv_transpose", x, weight, bias, weight.shape[0], channels, batched)
+    _check_conv("conv_transpose", x, weight, bias, weight.shape[0], channels, batched, groups)
     steps, gaps = spread(stride, n, "stride"), spread(dilation, n, "dilation")
+    _check_steps("conv_transpose", steps, gaps)
     borders, extra = spread(padding, n, "padding"), spread(output_padding, n, "output_padding")
     spatial = [
         (x.shape[x.ndim - n + i] - 1) * steps[i] - 2 * borders[i] + gaps[i] * (weight.shape[2 + i] - 1) + extra[i] + 1

@@ -182,6 +182,8 @@ def _check_channels(name: str, x: TensorMeta, *per_channel: TensorMeta | None) -
 
 def _meta_batch_norm(x: TensorMeta, mean: TensorMeta, var: TensorMeta, weight: TensorMeta | None,
                      bias: TensorMeta | None, *, eps: float) -> TensorMeta:  # fmt: skip
+    if mean is None or var is None:
+        raise ValueError("batch_norm: inference needs the running statistics")
     _check_channels("batch_norm", x, mean, var, weight, bias)
     return TensorMeta(x.shape, _normed_strides(x), x.dtype, x.device)
 

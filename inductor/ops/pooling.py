@@ -78,7 +78,7 @@ def pooled_size(size: Dim, kernel: int, stride: int, padding: int, dilation: int
     count = floor_divide(span + (stride - 1 if ceil_mode else 0), stride) + 1
     if ceil_mode and not less((count - 1) * stride, size + padding):
         count = count - 1
-    if isinstance(count, int) and count < 1:
+    if less(count, 1):
         raise ValueError(f"pooling: a window of {kernel} does not fit into size {size} with padding {padding}")
     return count
 
@@ -89,10 +89,12 @@ class _Windows:
     def __init__(self, name: str, x: TensorMeta, n: int, attrs: Mapping[str, Any]) -> None:
         _check_rank(name, x, n)
         self.kernel = spread(attrs["kernel_size"], n, "kernel_size")
-        self.stride = spread(attrs["stride"] or self.kernel, n, "stride")
+        self.stride = self.kernel if attrs["stride"] is None else spread(attrs["stride"], n, "stride")
         self.padding = spread(attrs["padding"], n, "padding")
         self.dilation = spread(attrs.get("dilation", 1), n, "dilation")
         self.ceil_mode = attrs["ceil_mode"]
+        if min(*self.kernel, *self.stride, *self.dilation) < 1:
+            raise ValueError(f"{name}: windows, strides and dilations must be positive")
         for pad, kernel, gap in zip(self.padding, self.kernel, self.dilation):
             reach = (kernel - 1) * gap + 1
             if not 0 <= pad <= reach // 2:
@@ -341,6 +343,8 @@ def _adaptive_sizes(x: TensorMeta, n: int, output_size: Any) -> list[Dim]:
     values = [output_size] * n if output_size is None or isinstance(output_size, int) else list(output_size)
     if len(values) != n:
         raise ValueError(f"adaptive pooling: output_size {output_size} must be one int or {n}")
+    if any(isinstance(v, int) and v < 0 for v in values):
+        raise ValueError(f"adaptive pooling: output_size {output_size} has a negative size")
     return [x.shape[x.ndim - n + d] if v is None else v for d, v in enumerate(values)]
 
 
@@ -362,6 +366,8 @@ def _adaptive_avg_pool(n: int) -> None:
         sizes = _adaptive_sizes(x.meta, n, node.attrs["output_size"])
         if all(isinstance(s, int) and s == 1 for s in sizes):
             return to(b, b.mean(x, dim=tuple(range(-n, 0)), keepdim=True), node.dtype)
+        if any(type(s) is int and s == 0 for s in sizes):
+            return b.full(shape=node.shape, value=0, dtype=node.dtype, device=node.meta.device)
         have = x.shape[x.ndim - n :]
         empty = is_zero(x.shape[x.ndim - n - 1])  # of which there are no plain averages
         if not empty and all(

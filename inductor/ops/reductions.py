@@ -322,6 +322,8 @@ row("logsumexp", "composite", _meta_logsumexp, attrs=_REDUCE_ATTRS, decompose=_d
 def _meta_norm(x: TensorMeta, *, ord: float, dim: Dims, keepdim: bool, dtype: DType | None) -> TensorMeta:
     if not x.dtype.is_float:
         raise TypeError(f"vector_norm needs a float tensor; got {x.dtype}")
+    if dtype is not None and not (dtype.is_float and dtypes.promote(x.dtype, dtype) == dtype):
+        raise TypeError(f"vector_norm: {x.dtype} would lose digits as {dtype}")
     if (ord < 0 or ord == math.inf) and is_zero(reduced_count(x.shape, dim)):
         raise IndexError(f"vector_norm of order {ord} has no value over no elements")
     return new_meta(reduced_shape(x.shape, dim, keepdim), dtype or x.dtype, x.device)

@@ -102,6 +102,7 @@ def test_fifty_lengths_compile_twice(name):
         agree(fast(x), plain(x))
 
 
+@pytest.mark.slow
 def test_bert_compiles_twice():
     transformers = pytest.importorskip("transformers")
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}

@@ -31,6 +31,8 @@ from quern.kernels.cpu.toolchain import host_cpu
 from schedule_support import builder, tensor
 from test_cpp_codegen import Case, Library, call, compiled, guarded, storage
 
+pytestmark = pytest.mark.sampled(2)
+
 #: blocks so small that products of a few elements have many
 SMALL = {
     "_LONGEST_RUN": 40, "_LEAST_READ": 1 << 6, "_PANEL_BYTES": 1 << 11, "_LEAST_TASK": 1 << 8,

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 import quern  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.sampled(2), pytest.mark.torch]
 
 
 @pytest.fixture(autouse=True)

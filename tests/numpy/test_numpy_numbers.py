@@ -11,6 +11,8 @@ np = pytest.importorskip("numpy")
 
 import quern  # noqa: E402
 
+pytestmark = pytest.mark.sampled(4)
+
 X = np.linspace(-2, 3, 20).reshape(5, 4)
 SINGLE, WHOLE, SMALL = X.astype(np.float32), np.arange(20).reshape(5, 4), np.arange(20, dtype=np.int32).reshape(5, 4)
 FLOATS = [0.1, 0.37, 1.5, 0.25, 3.0]

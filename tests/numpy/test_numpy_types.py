@@ -12,6 +12,8 @@ from numpy_compiled import agree, compiled
 
 import quern
 
+pytestmark = pytest.mark.sampled(3)
+
 EXPRESSIONS = """
 x[0]; x[0] * 2; 2 * x[0]; x[0] + 1.5; float(x[0]); int(x[0]); complex(x[0]); bool(x[0] > 0); x[0] > 0; x[0] == 1; x.sum(); x.any()
 x.size; len(x); x.argmax(); x[0].item(); x[0] * (1 + 2j); (1 + 2j) * x[0]; (1 + 2j) == x[0]; x[0] + np.complex64(1); 1 / x[1]

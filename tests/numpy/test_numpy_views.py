@@ -14,6 +14,8 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy_compiled import compiled
 
+pytestmark = pytest.mark.sampled(3)
+
 ARRAYS = {
     "rows": lambda: np.arange(9.0).reshape(3, 3) - 4,
     "columns": lambda: np.asfortranarray(np.arange(9.0).reshape(3, 3) - 4),

@@ -18,6 +18,8 @@ from quern.capture.frontends.numpy.errstate import heard_now
 
 import quern
 
+pytestmark = pytest.mark.sampled(2)
+
 R = np.random.default_rng(3)
 ARGUMENTS = {
     "zeros": np.array([0.0, 1.0, 2.0]),

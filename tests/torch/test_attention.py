@@ -7,6 +7,8 @@ import math
 import pytest
 
 torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.sampled(2)
 F = torch.nn.functional
 
 from quern.inductor.codegen.cpp import source  # noqa: E402

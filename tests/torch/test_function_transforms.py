@@ -14,6 +14,8 @@ from torch_checks import compare, compiled, randn
 import quern
 from quern.testing import CompileCounter
 
+pytestmark = pytest.mark.sampled(2)
+
 X = randn(4, 3)
 
 

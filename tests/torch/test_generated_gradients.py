@@ -21,6 +21,8 @@ from torch.utils.checkpoint import checkpoint
 import quern
 from quern.errors import LoweringError
 
+pytestmark = pytest.mark.sampled(3)
+
 
 @pytest.fixture
 def made(monkeypatch):

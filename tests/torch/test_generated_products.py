@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.sampled(3)
 F = torch.nn.functional
 
 from quern.inductor.refusal import Refusal  # noqa: E402

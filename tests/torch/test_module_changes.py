@@ -15,6 +15,8 @@ from torch.nn.utils import parametrizations, parametrize
 
 import quern
 
+pytestmark = pytest.mark.sampled(2)
+
 
 class Block(nn.Module):
     scale = 2.0

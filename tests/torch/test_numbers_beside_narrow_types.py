@@ -10,6 +10,8 @@ import torch
 
 import quern
 
+pytestmark = pytest.mark.sampled(4)
+
 OPS = {
     "/": lambda x, n: x / n,
     "n /": lambda x, n: n / (x + 1),

@@ -12,6 +12,8 @@ import torch
 
 import quern
 
+pytestmark = pytest.mark.sampled(3)
+
 F, T = torch.nn.functional, torch.tensor
 INF, NAN = float("inf"), float("nan")
 HALVES = (torch.float16, torch.bfloat16)
@@ -577,3 +579,30 @@ def test_losses_expand_a_tensor_without_dims_before_its_type_counts():
     for one, two in ((torch.float32, torch.float16), (torch.float64, torch.float32)):
         x, y = torch.tensor(0.5, dtype=one), torch.tensor([0.25, 2.0], dtype=two)
         torch.testing.assert_close(quern.compile(f)(x, y), f(x, y))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", ["sum", "nansum", "prod", "cumsum", "cumprod", "mean"])
+@pytest.mark.parametrize(
+    "x", [torch.tensor([257.0, -256.0]), torch.tensor([2049, -2048]), torch.tensor([70000.0, -70000.0])], ids=str
+)
+def test_items_take_the_type_that_is_asked_for_before_they_are_added(name, kind, x):
+    def reduced(x):
+        return getattr(x, name)(0, dtype=kind) if name.startswith("cum") else getattr(x, name)(dtype=kind)
+
+    torch.testing.assert_close(quern.compile(reduced)(x), reduced(x), rtol=0, atol=0, equal_nan=True)
+    half = x.half()
+    torch.testing.assert_close(quern.compile(reduced)(half), reduced(half), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.int32, torch.uint8, None])
+def test_ramps_of_integers_between_floats(kind):
+    def ramp(x, *bounds):
+        return x + torch.arange(*bounds, dtype=kind)
+
+    compiled = quern.compile(ramp)
+    x = torch.tensor(0)
+    for bounds in ((0, 3, 1.5), (7, 0, -2.5), (0.5, 3.7, 1), (0, 2.9, 1), (0.5, 3, 1.5), (3.5,)):
+        torch.testing.assert_close(compiled(x, *bounds), ramp(x, *bounds), rtol=0, atol=0)
+    for step in (1.0, 1.5, 2.5, 3.0):
+        torch.testing.assert_close(compiled(x, 0, 5, step), ramp(x, 0, 5, step), rtol=0, atol=0)

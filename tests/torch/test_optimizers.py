@@ -11,6 +11,8 @@ from torch import nn
 
 import quern
 
+pytestmark = pytest.mark.sampled(2)
+
 BACKENDS = pytest.mark.parametrize("backend", ["eager", "inductor"])
 FOREACH = pytest.mark.parametrize("foreach", [False, True], ids=["one by one", "foreach"])
 OPTIMIZERS = {

@@ -307,3 +307,73 @@ def test_a_choice_however_it_is_written():
     expected = ([1, 2], [1, -2], [1, -1], None, [1, 1], [1, -1], [1, 2])
     for found, wanted in zip(chosen(x), expected):
         assert found[0].tolist() == [0] if wanted is None else found.tolist() == wanted
+
+
+IMAGE = torch.arange(72.0).reshape(1, 2, 6, 6)
+MATRIX = torch.linspace(-2, 2, 24).reshape(4, 6)
+BLOCKS = MATRIX.view(1, 4, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(lambda x, pool=pool: pool(IMAGE, 2, stride=0) for pool in (F.max_pool2d, F.avg_pool2d)),
+        *(lambda x, pool=pool: pool(IMAGE, 1, stride=0) for pool in (F.max_pool3d, F.avg_pool3d)),
+        *(lambda x, pool=pool: pool(IMAGE[0], 2, 0) for pool in (F.max_pool1d, F.avg_pool1d)),
+        lambda x: F.max_pool2d(IMAGE, 2, dilation=0), lambda x: F.max_pool1d(IMAGE[0], 3, dilation=0),
+        lambda x: F.conv2d(BLOCKS, torch.ones(3, 4, 2, 2), dilation=0),
+        lambda x: F.conv2d(BLOCKS, torch.ones(3, 2, 2, 2), groups=2),
+        lambda x: F.adaptive_avg_pool2d(IMAGE, -1),
+        lambda x: F.batch_norm(x[None], None, None),
+        lambda x: F.scaled_dot_product_attention(BLOCKS, BLOCKS[:, :3], BLOCKS[:, :3], enable_gqa=True),
+        lambda x: F.gelu(x, approximate="another"), lambda x: F.celu(x, 0.0), lambda x: F.softshrink(x, -0.5),
+        lambda x: F.softshrink(x, float("nan")), lambda x: F.rrelu(x, 0.5, 0.1),
+        lambda x: divmod(x, 2), lambda x: divmod(7, x), lambda x: divmod(x, x),
+        lambda x: x[torch.tensor([1], dtype=torch.int16)], lambda x: x[:, torch.tensor([1], dtype=torch.int8)],
+        lambda x: torch.tensor_split(x, 0), lambda x: x.tensor_split(-1), lambda x: torch.tensor_split(x, torch.tensor(0)),
+        lambda x: torch.linalg.vector_norm(x, dtype=torch.float16), lambda x: torch.linalg.vector_norm(x, dtype=torch.int64),
+        lambda x: torch.linalg.vector_norm(x, dtype=torch.complex64), lambda x: torch.norm(x.double(), dtype=torch.float32),
+        lambda x: torch.searchsorted(x[0], x[1], right=True, side="left"), lambda x: torch.searchsorted(x[0], x[1], side="both"),
+        lambda x: x.cumsum(0, dtype=torch.bool), lambda x: x.cumprod(0, dtype=torch.bool),
+        lambda x: torch.arange(0, 1, 0.3, dtype=torch.int64), lambda x: torch.arange(0, float("inf")),
+    ],
+)  # fmt: skip
+def test_an_argument_out_of_its_range(function):
+    def program(x):
+        effects.append("before")
+        y = function(x)
+        effects.append("behind")
+        return y
+
+    effects = []
+    with pytest.raises(Exception) as eagers:  # noqa: PT011
+        program(MATRIX)
+    with pytest.raises(type(eagers.value)) as ours:
+        quern.compile(program)(MATRIX)
+    assert str(ours.value) == str(eagers.value) and effects == ["before"] * 2
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.max_pool1d(x[0], 3), lambda x: F.avg_pool1d(x[0], 3), lambda x: F.lp_pool1d(x[0], 2, 3),
+        lambda x: F.max_pool1d(x[0], 2, dilation=2), lambda x: F.max_pool2d(x, 3), lambda x: F.avg_pool2d(x, 3),
+    ],
+)  # fmt: skip
+def test_a_window_that_a_later_input_is_too_small_for(function):
+    compiled = quern.compile(function)
+    for size in (8, 7, 5, 2, 6):
+        x = torch.arange(float(size * size)).reshape(1, size, size)
+        try:
+            expected = function(x)
+        except RuntimeError as error:
+            with pytest.raises(RuntimeError) as ours:
+                compiled(x)
+            assert str(ours.value) == str(error)
+        else:
+            torch.testing.assert_close(compiled(x), expected)
+
+
+def test_pools_to_no_places():
+    for pool in (lambda x: F.adaptive_avg_pool2d(x, (0, 2)), lambda x: F.adaptive_avg_pool1d(x[0], 0)):
+        assert quern.compile(pool)(IMAGE).shape == pool(IMAGE).shape

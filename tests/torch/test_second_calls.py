@@ -12,6 +12,8 @@ from torch_values import GROUND
 
 import quern
 
+pytestmark = pytest.mark.sampled(2)
+
 #: generated kernels may differ in the last bits
 COMPARISON = Comparison(within(1e-5))
 

@@ -14,6 +14,8 @@ from torch_checks import compare, randn, tensors
 
 import quern
 
+pytestmark = pytest.mark.sampled(4)
+
 F = torch.nn.functional
 BACKENDS = ({}, {"dynamic": True}, {"options": {"cpu_codegen": "triton"}}, {"options": {"fuse": False}})
 IDS = ("cpp", "dynamic", "triton", "unfused")

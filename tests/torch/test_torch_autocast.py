@@ -13,6 +13,8 @@ from torch_checks import compare, compiled, randn
 import quern
 from quern.testing import CompileCounter
 
+pytestmark = pytest.mark.sampled(3)
+
 X, M, V = randn(3, 4), randn(4, 4, seed=1), randn(4, seed=2)
 B, IMAGE, VOLUME = randn(2, 3, 4, seed=3), randn(1, 2, 6, 6, seed=4), randn(1, 2, 4, 4, 4, seed=5)
 POSITIONS = torch.tensor([0, 2, 1])

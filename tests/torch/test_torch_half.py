@@ -7,6 +7,8 @@ import torch
 
 import quern
 
+pytestmark = pytest.mark.sampled(3)
+
 halves = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 F = torch.nn.functional
 

@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402
 
 import quern  # noqa: E402
 
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:quern. gradients")]
+pytestmark = [pytest.mark.sampled(2), pytest.mark.torch, pytest.mark.filterwarnings("ignore:quern. gradients")]
 
 # x: a leaf that requires gradients; h: computed from another; b: a buffer without gradients
 

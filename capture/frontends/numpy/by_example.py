@@ -17,7 +17,7 @@ import numpy as np
 from ....clock import thread_time
 from ....inductor.graph import Dim, Input, Number, Scalar
 from ....inductor.lower import is_dense
-from ..size_formulas import Point, another, asked_of_call, layouts, symbols_in, valued
+from ..size_formulas import Point, another, asked_of_call, changes_of, layouts, symbols_in, valued
 from . import layout
 from .arrays import Array, unsupported
 from .builder import ArrayBuilder
@@ -166,8 +166,9 @@ def call_by_example(
     try:
         given = call.at(base)
         took = thread_time() - began
-        if hints and replace(call, hints={i: another(n) for i, n in hints.items()}).at(base) != given:
-            raise NotByExample("the result's size depends on a number")
+        for changed in changes_of(hints):
+            if replace(call, hints={i: another(n) if i in changed else n for i, n in hints.items()}).at(base) != given:
+                raise NotByExample("the result's size depends on a number")
     except NotByExample as error:
         code = "numpy-warning" if isinstance(error, WarnedOf) else "numpy-unsupported"
         raise unsupported(f"{name} with these arguments", why=str(error), code=code) from error

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +16,7 @@ from ....inductor.ops import OPS
 from ...values.number import NumberValue, changing
 from ...values.sequences import ListValue, TupleValue
 from ...values.tensor import ArrayValue
-from ..size_formulas import another
+from ..size_formulas import another, changes_of
 from ..size_formulas import layouts as formulas
 from . import autocast, eager_ops
 from .calls import refuse_leaf, unwrap, wrap
@@ -100,8 +99,11 @@ def call_target(
     if own and not numbers and not call.symbols and cx.ev.sizes_from_data and not _is_foreseeable(call):
         return _sized_by_data(cx, call, ExternRef(target, tuple(template), tuple(named.items())), inputs)
     seen = _foreseen(cx, call, ones)
-    if numbers:
-        at_another = partial(_replaced, by=lambda number: another(number.hint))
+    for changed in changes_of(numbers):
+
+        def at_another(part: Any, changed: Collection[NumberValue] = changed) -> Any:
+            return _replaced(part, lambda n: another(n.hint) if n in changed else n.hint)
+
         other = replace(call, args=tuple(at_another(template)), kwargs=at_another(named))
         if not call.gives_the_same_layouts(other, _sizes_at_hand(cx, call)):
             for number in numbers:

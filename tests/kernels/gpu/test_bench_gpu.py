@@ -26,6 +26,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> tuple[dict[str, An
     return json.loads((folder / "gpu.json").read_text()), done.stdout
 
 
+@pytest.mark.slow
 def test_dry_run(tmp_path) -> None:
     only = ("pointwise fp32", "layer norm 16384", "column", "Adam", "cache write", "cross entropy")
     report, printed = run(tmp_path, "--only", *only)

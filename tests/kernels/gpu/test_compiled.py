@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.sampled(3)
+
 pytest.importorskip("triton")
 
 from quern.inductor.codegen.triton import generate  # noqa: E402

@@ -188,7 +188,9 @@ def arange(cx: Context, *bounds: Any, start: Any = 0, end: Any = None, step: Any
     whole = all(isinstance(v, int) or getattr(v, "is_integer", None) is True for v in (start, end, step))
     if kind is not None and not kind.is_float and not whole:
         # eager makes integers of the bounds and the step before it counts, where they are of 64 bits
-        if kind != int64 or not all(isinstance(v, (int, float)) for v in (start, end, step)) or not int(step):
+        bounds = (start, end, step)
+        start, end, step = (v if isinstance(v, (int, float)) else cx.ev.symbols.specialize(v) for v in bounds)
+        if kind != int64 or not int(step):
             raise Declined("the bounds are no integers")
         start, end, step = int(start), int(end), int(step)
     return cx.op("arange", start=start, end=end, step=step, dtype=kind, device=cx.device(device))

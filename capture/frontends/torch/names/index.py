@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .....inductor.dtypes import bool_, int64, uint8
+from .....inductor.dtypes import bool_, int32, int64, uint8
 from .....inductor.graph import Node
 from .....inductor.ops import OPS
 from .....inductor.ops.dims import same
@@ -106,6 +106,8 @@ def _index_tensor(cx: Context, item: Any) -> ArrayValue:
                 "the size of the result depends on the mask's content",
                 "use torch.where or masked_fill, which keep the size",
             )
+        if item.meta.shape and item.meta.dtype not in (int32, int64):
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         return item
     return cx.array(tensor_from(cx, item, None, None))
 
@@ -288,6 +290,8 @@ def searchsorted(cx: Context, sorted_sequence: ArrayValue, input: Any, *, out_in
                  side: str | None = None, sorter: Any = None) -> Node:  # fmt: skip
     if sorter is not None or not isinstance(input, ArrayValue):
         raise Declined("a number, or sorter=")
+    if side not in (None, "left", "right") or right and side == "left":
+        raise Declined("a side that is none, or sides that contradict each other")
     return cx.op("searchsorted", sorted_sequence, input, right=right or side == "right", out_int32=out_int32)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from .....inductor.dtypes import HALVES, DType, bool_, float32, uint8
 from .....inductor.graph import Node
-from .....inductor.ops.dims import is_one, is_zero
+from .....inductor.ops.dims import is_one, is_zero, less
 from .....inductor.ops.promotion import is_channels_last, is_contiguous, prefers_channels_last, suggested_format
 from ....values.tensor import ArrayValue
 from ..calls import assign
@@ -215,6 +215,8 @@ for _op in ("softsign", "tanhshrink"):
 
 @name("F.softshrink")
 def softshrink(cx: Context, input: ArrayValue, lambd: float = 0.5) -> Node:
+    if lambd != lambd or less(lambd, 0.0):
+        raise Declined("a threshold below 0")
     return cx.op("softshrink", input, lambd=lambd)
 
 
@@ -420,10 +422,15 @@ for _name in ("feature_dropout", "alpha_dropout", "feature_alpha_dropout", "nati
 # ------------------------------------------------------------------ pooling and resizing
 
 
+def _step(stride: Any) -> Any:
+    """A pool's stride; without one its windows lie side by side."""
+    return None if stride is None or stride in ((), []) else _fixed(stride)
+
+
 def _pools(n: int) -> None:
     def max_pool(cx: Context, input: ArrayValue, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
                  ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
-        attrs = {"kernel_size": _fixed(kernel_size), "stride": _fixed(stride) or None, "padding": _fixed(padding),
+        attrs = {"kernel_size": _fixed(kernel_size), "stride": _step(stride), "padding": _fixed(padding),
                  "dilation": _fixed(dilation), "ceil_mode": ceil_mode}  # fmt: skip
         if return_indices:
             return cx.results(f"max_pool{n}d_with_indices", input, **attrs)
@@ -431,7 +438,7 @@ def _pools(n: int) -> None:
 
     def avg_pool(cx: Context, input: ArrayValue, kernel_size: Any, stride: Any = None, padding: Any = 0,
                  ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Node:  # fmt: skip
-        return cx.op(f"avg_pool{n}d", input, kernel_size=_fixed(kernel_size), stride=_fixed(stride) or None,
+        return cx.op(f"avg_pool{n}d", input, kernel_size=_fixed(kernel_size), stride=_step(stride),
                      padding=_fixed(padding), ceil_mode=ceil_mode, count_include_pad=count_include_pad,
                      divisor_override=divisor_override)  # fmt: skip
 
@@ -534,8 +541,8 @@ def _is_channels_last_3d(shape: Sequence[Any], stride: Sequence[Any]) -> bool:
 @name("F.rrelu")
 def rrelu(cx: Context, input: ArrayValue, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
           inplace: bool = False) -> Node:  # fmt: skip
-    if training or inplace:
-        raise Declined("random slopes, or a write")
+    if training or inplace or less(upper, lower):
+        raise Declined("random slopes, a write, or bounds that contradict each other")
     return cx.op("leaky_relu", cx.op("clone", input, memory_format="contiguous"), negative_slope=(lower + upper) / 2)
 
 

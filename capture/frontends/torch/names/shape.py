@@ -337,6 +337,8 @@ def tensor_split(cx: Context, input: ArrayValue, indices_or_sections: Any, dim: 
     size = input.meta.shape[dim]
     if isinstance(indices_or_sections, int):
         n = indices_or_sections
+        if n < 1:
+            raise ValueError(f"tensor_split into {n} sections")
         return _pieces(cx, input, [(size + n - 1 - k) // n for k in range(n)], dim)
     if isinstance(indices_or_sections, ArrayValue):
         at = known_content(cx.ev, indices_or_sections)
