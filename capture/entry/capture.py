@@ -48,6 +48,10 @@ TABLES = (builtin_functions, cached_functions, library, messages, opcodes, opcod
 
 #: codes of breaks that no place in the program is the cause of
 _OF_THE_WHOLE = frozenset(("inference-mode", "packing-hooks", "frames", "weak-reference", "weak-callback"))
+#: codes of breaks that other arguments may be spared: a loop over numbers of another type, a smaller list. They are met anew
+_OF_THE_ARGUMENTS = frozenset(
+    ("long-loop", "long-sequence", "numpy-unsupported", "numpy-warning", "overlapping-write", "set-order", "unknown-function")
+)
 #: attempts at one frame before it is left to plain Python
 MAX_ATTEMPTS = 40
 
@@ -70,6 +74,7 @@ def capture(
         engine.note_break(reason, False)
         return plain(Evaluator([], policy, engine), region, reason)
     assume = assume if assume is not None else Assumptions()
+    region.family.forget(_OF_THE_ARGUMENTS)
     with room_for_calls():
         found = _until_settled(region, arguments, engine, policy, assume)
     found.seconds = perf_counter() - began

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,13 @@ class Family:
     #: of stops before loops that plain Python runs as a whole: where these are left
     exits: dict[int, tuple[int, ...]] = field(default_factory=dict)
     resumes: dict[Any, Any] = field(default_factory=dict)
+
+    def forget(self, codes: Collection[str]) -> None:
+        """Drop the stops for reasons with these codes."""
+        for index in [i for i, reason in self.stops.items() if reason.code in codes]:
+            del self.stops[index]
+            self.exits.pop(index, None)
+            self.inlined.discard(index)
 
 
 class LazySlots(dict[str, Value]):

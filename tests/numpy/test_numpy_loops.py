@@ -1092,3 +1092,19 @@ def test_rounds_whose_number_changes_are_not_compiled_for_each_where_they_cannot
     for n in (9, 12, 20, 25, 30):
         both(carried_rows, fast, (np.arange(n * 4.0).reshape(n, 4),))
     assert len(fast.recompiles) <= 2
+
+
+def test_a_loop_that_one_type_leaves_to_python_is_rolled_for_another():
+    def blurred(x):
+        out = np.zeros_like(x)
+        for i in range(1, len(x) - 1):
+            out[i] = x[i - 1 : i + 2].mean()
+        return out
+
+    compiled = quern.compile(blurred)
+    for size, kind in ((70, "u1"), (300, "f8"), (80, "u1"), (301, "f4"), (400, "f8")):
+        x = (np.arange(size) % 7).astype(kind)
+        assert np.array_equal(compiled(x), blurred(x))
+    broken = [entry.captured.reason is not None for entry in compiled.entries]
+    assert sum(broken) in (1, 2) and not all(broken)
+    assert all(reason.code == "long-loop" for reason in compiled.breaks)
