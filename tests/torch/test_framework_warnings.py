@@ -65,3 +65,29 @@ def test_warnings(name, backend):
         got, found = heard(fast)
         assert [w[:parts] for w in got] == [w[:parts] for w in wanted]
         torch.testing.assert_close(found, value, equal_nan=True)
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_too_few_for_a_correction_that_changes(backend):
+    def spread(x, missing):
+        return x[:, 0].var(correction=missing)
+
+    compiled = quern.compile(spread, backend=backend)
+    for missing in (0, 1, 4, 2, 3):
+        wanted, value = heard(lambda x, missing=missing: spread(x, missing))
+        got, found = heard(lambda x, missing=missing: compiled(x, missing))
+        assert [w[0] for w in got] == [w[0] for w in wanted] and bool(wanted) == (missing >= 3)
+        torch.testing.assert_close(found, value)
+
+
+def test_warnings_that_are_given_once():
+    def once(x):
+        return torch.cross(x[:, :3], x[:, :3] + 1), F.rms_norm(x.half(), (4,), torch.ones(4))
+
+    torch.set_warn_always(True)
+    try:
+        wanted, _ = heard(once)
+        got, _ = heard(quern.compile(once))
+    finally:
+        torch.set_warn_always(False)
+    assert len(wanted) == 2 and [w[0] for w in got] == [w[0] for w in wanted]

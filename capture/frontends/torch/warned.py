@@ -44,6 +44,15 @@ def new_tensor_of_tensor() -> object:
     return torch.zeros(1).new_tensor(torch.zeros(1))
 
 
+def cross_along_no_dim() -> object:
+    return torch.cross(torch.zeros(3), torch.zeros(3))
+
+
+@cache
+def norm_of_two_types(input: torch.dtype, weight: torch.dtype) -> Callable[[], object]:
+    return lambda: torch.rms_norm(torch.zeros(1, dtype=input), (1,), torch.ones(1, dtype=weight))
+
+
 def gradient_of_no_leaf() -> object:
     with torch.enable_grad():
         return torch.zeros(1, requires_grad=True).clone().grad

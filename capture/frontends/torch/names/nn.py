@@ -15,10 +15,12 @@ from .....inductor.ops.promotion import is_channels_last, is_contiguous, prefers
 from ....values.tensor import ArrayValue
 from ..calls import assign
 from ..context import Context, Declined
+from ..dtypes import to_torch
 from ..externs import call_target, extern_call
 from ..handlers import name, register
 from ..inplace import INPLACE
 from ..state import gradients, state_of
+from ..warned import norm_of_two_types, warn_of
 from .data import data_size
 
 # ------------------------------------------------------------------ products
@@ -274,6 +276,8 @@ def layer_norm(cx: Context, input: ArrayValue, normalized_shape: Any, weight: An
 def rms_norm(
     cx: Context, input: ArrayValue, normalized_shape: Any, weight: Any = None, eps: float | None = None
 ) -> Node:
+    if weight is not None and weight.meta.dtype != input.meta.dtype:
+        warn_of(cx.ev, norm_of_two_types(to_torch(input.meta.dtype), to_torch(weight.meta.dtype)))
     return cx.op("rms_norm", input, weight, normalized_shape=tuple(normalized_shape), eps=eps)
 
 

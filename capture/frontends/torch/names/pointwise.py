@@ -17,6 +17,7 @@ from ..context import LEAST, Context, Declined
 from ..handlers import name, register
 from ..places import expand
 from ..state import state_of
+from ..warned import cross_along_no_dim, warn_of
 from .data import nonzero
 
 # ------------------------------------------------------------------ one operand
@@ -316,6 +317,7 @@ def cross(cx: Context, input: ArrayValue, other: ArrayValue, dim: int | None = N
     """Without dim: the first of size 3."""
     if dim is None:
         dim = next((d for d, n in enumerate(input.meta.shape) if same(n, 3)), -1)
+        warn_of(cx.ev, cross_along_no_dim)
     return linalg_cross(cx, input, other, dim=dim)
 
 

@@ -142,8 +142,10 @@ def argmin(cx: Context, input: ArrayValue, dim: int | None = None, keepdim: bool
 # ------------------------------------------------------------------ moments and norms
 
 
-def _reaches(number: float, count: Any) -> bool:
-    """number >= count, which is a size."""
+def _reaches(number: Any, count: Any) -> bool:
+    """number >= count, which is a size; the number may be an int that changes."""
+    if not isinstance(number, (int, float)):
+        return not less(number, count)
     return not less(math.floor(number), count) if math.isfinite(number) else number > 0
 
 
@@ -162,7 +164,8 @@ def _moment(op: str, several: bool = False) -> Any:
         elif input.meta.dtype.is_float:
             count = reduced_count(input.meta.shape, gone)
         attrs = {"dim": gone, "keepdim": keepdim, "correction": correction}
-        if count is not None and isinstance(correction, (int, float)) and _reaches(correction, count):
+        known = isinstance(correction, (int, float)) or getattr(correction, "is_integer", None) is True
+        if count is not None and known and _reaches(correction, count):
             raise Declined("too few elements, of which eager warns")
         return cx.results(op, input, **attrs) if several else cx.op(op, input, **attrs)
 
