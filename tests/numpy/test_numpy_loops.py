@@ -1108,3 +1108,28 @@ def test_a_loop_that_one_type_leaves_to_python_is_rolled_for_another():
     broken = [entry.captured.reason is not None for entry in compiled.entries]
     assert sum(broken) in (1, 2) and not all(broken)
     assert all(reason.code == "long-loop" for reason in compiled.breaks)
+
+
+def test_a_while_loop_over_a_stack_is_left_to_python_as_a_whole():
+    def flooded(grid, y, x, new):
+        old, stack, count = grid[y, x], [(y, x)], 0
+        while stack:
+            y, x = stack.pop()
+            if y < 0 or x < 0 or y >= grid.shape[0] or x >= grid.shape[1] or grid[y, x] != old:
+                continue
+            grid[y, x] = new
+            count += 1
+            stack.append((y + 1, x))
+            stack.append((y - 1, x))
+            stack.append((y, x + 1))
+            stack.append((y, x - 1))
+        return count, grid.sum()
+
+    compiled = quern.compile(flooded)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it would say that a part was compiled again and again
+        for size in (5, 6, 7, 8):
+            grid = np.zeros((size, size), int)
+            grid[2, :3] = 1
+            assert compiled(grid.copy(), 0, 0, 9) == flooded(grid.copy(), 0, 0, 9)
+    assert len(compiled.entries) == 2 and [reason.code for reason in compiled.breaks] == ["data-dependent-branch"]

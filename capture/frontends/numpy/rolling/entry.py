@@ -86,7 +86,8 @@ def roll(ev: Machine, activation: Activation, loop: Loop, start: int, top: list[
         ev.unrolled[activation.view, start] = loop, error.rounds or 1
         small = error.has_arrays and not isinstance(error, FewRounds) and _has_small_arrays(ev, activation)
         if small or isinstance(error, Draws):
-            ev.whole_loops[activation.view, start] = loop
+            # the outermost: to the bytecode, a `while` with `continue` is a loop around the loop without it
+            ev.whole_loops.setdefault((activation.view, start), loop)
         return False
     return True
 
