@@ -9,6 +9,7 @@ Feeley, 2015).
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,7 @@ from .....inductor.sequential.program import (
     Var,
     View,
 )
-from ....bytecode.instructions import CodeView, live_locals
+from ....bytecode.instructions import CodeView, live_locals, loops
 from ....values.base import Value
 from ....values.functions import BoundMethodValue, CellValue
 from . import elements, functions, iterating, library, numbers
@@ -77,6 +78,9 @@ from .kinds import (
 if TYPE_CHECKING:
     from ....values.base import Machine
 
+#: in deeper nests of loops, one that does not fit ends the versions of those around that do not look: in each of them all that lies
+#: inside would be there once more
+DEEP = 4
 #: blocks before a loop is thought to have no end of kinds
 MOST_BLOCKS = 400
 MOST_FRAMES = 12
@@ -316,6 +320,9 @@ class Tracer:
         frame.stack[-1] = replace(it, safe=True)
         safe = self.edge(self.frames)
         frame.stack[-1] = it
+        if _depth(frame.view) > DEEP:
+            for f in self.frames:
+                f.stack[:] = [replace(v, safe=False) if isinstance(v, Walk) else v for v in f.stack]
         self.block.end = Branch(fits.var, safe, self.edge(self.frames))
 
     def _is_unsplit(self, it: Walk) -> bool:
@@ -857,3 +864,9 @@ def _size(t: Tracer, a: Elements) -> Number:
     for s in a.sizes:
         made = numbers.binary(t, "*", made, s.number())
     return replace(made, bits=SMALL_BITS)
+
+
+@functools.cache
+def _depth(view: CodeView) -> int:
+    """How many loops of a code stand inside of each other."""
+    return max((sum(inner.header in outer.body for outer in loops(view)) for inner in loops(view)), default=0)
