@@ -34,7 +34,7 @@ VIEWS = (
     "F.pad({a}[None], (1, 1), mode='reflect')", "F.pad({a}[None], (1, 2), mode='circular')", "F.pad({a}[None], (2, 1), mode='replicate')", "{a}.unfold({d}, 2, 1)", "torch.tril({a}, {i})", "torch.triu({a})", "{a}.diagonal()",
     "torch.diag_embed({a})", "{a}.narrow({d}, 0, 1)", "{a}.narrow({d}, 1, 2)", "{a}.movedim(0, -1)", "torch.chunk({a}, 2, {d})[0]", "torch.split({a}, 2, {d})[-1]", "torch.unbind({a}, {d})[0]", "{a}.select({d}, 0)",
     "{a}.index_select({d}, torch.tensor([0, 0]))", "{a}.T", "{a}.mT", "{a}.view(-1)", "{a}.view({a}.shape)", "{a}.repeat_interleave(2, {d})", "torch.rot90({a}, n, (0, 1))", "torch.rot90({a})", "{a}.unflatten(0, (1, -1))",
-    "{a}.as_strided((2, 2), (1, 1))", "{a}.as_strided((2, 2), (2, 1), 1)", "{a}[n:]", "{a}[:n]", "{a}[..., n:]", "{a}.broadcast_to(torch.broadcast_shapes({a}.shape, {b}.shape))", "{a}.expand_as({b})", "{a}.view(torch.int32)",
+    "({a}.as_strided((2, 2), (1, 1)) if {a}.numel() > 2 else {a})", "({a}.as_strided((2, 2), (2, 1), 1) if {a}.numel() > 4 else {a})", "{a}[n:]", "{a}[:n]", "{a}[..., n:]", "{a}.broadcast_to(torch.broadcast_shapes({a}.shape, {b}.shape))", "{a}.expand_as({b})", "{a}.view(torch.int32)",
     "torch.tile({a}, (2,))", "{a}.contiguous(memory_format=torch.channels_last)", "{a}.to(memory_format=torch.channels_last)", "{a}.clone(memory_format=torch.contiguous_format)", "{a}.swapaxes({d}, 0)", "{a}.detach()",
     "torch.meshgrid({a}.reshape(-1), {b}.reshape(-1), indexing='ij')[0]", "{a}.ravel()", "torch.atleast_2d({a})", "torch.hstack([{a}, {b}])", "torch.vstack([{a}, {b}])", "F.pixel_shuffle({a}, 2)", "F.pixel_unshuffle({a}, 2)", "F.channel_shuffle({a}, 2)",
 )  # fmt: skip
