@@ -8,12 +8,12 @@ BIN    := $(VENV)/bin
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow test-narrow hunt test-versions lint bench clean help
+.PHONY: demo test test-slow test-narrow hunt lint bench clean help
 
 help:
 	@echo "make demo       compile a transformer and a NumPy function, cold and warm"
 	@echo "make test       lint, types and the test suite, on every supported Python found"
-	@echo "make test-slow  the long tests: fuzzing, fault campaigns, dense accuracy sweeps"
+	@echo "make test-slow  the long tests: fuzzing, fault campaigns, dense accuracy sweeps, the broad tests' other parameters"
 	@echo "make test-narrow  the test suite on AVX2 instructions only, in quern, torch and NumPy's BLAS"
 	@echo "make hunt       random programs against eager: MINUTES=30 KINDS='ops numpy python loops' SEED=1"
 	@echo "make bench      cold, warm and steady times against eager and torch.compile"
@@ -33,7 +33,7 @@ test: $(VENV)/.ready lint
 	PYTHON="$(PYTHON)" SIDE_BY_SIDE="$(SIDE_BY_SIDE)" sh tests/other_pythons.sh
 
 test-slow: $(VENV)/.ready
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "slow and not gpu"
 
 test-narrow: $(VENV)/.ready
 	QUERN_CPU_LEVEL=x86-64-v3 ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell MKL_ENABLE_INSTRUCTIONS=AVX2 \
