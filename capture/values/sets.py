@@ -429,8 +429,13 @@ class SetValue(Value):
         """A set that went through the changes."""
         made: set[Any] = set()
         for change in self.changes:
-            given = list(change.items)
-            getattr(made, change.method)(*(given if change.method in _OF_ONE else [_added(given)] if given else []))
+            if change.method == "clear":
+                made.clear()
+            elif change.method in _OF_ONE:
+                for key in change.items:
+                    getattr(made, change.method)(key)
+            else:
+                getattr(made, change.method)(_added(change.items))
         return made
 
     def _statements(self, rb: Emitter, target: str) -> Iterator[str]:
