@@ -17,7 +17,6 @@ returned; a GPU's, whose work goes on after the call, come from its allocator ea
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -86,7 +85,7 @@ class _Binder:
             "stream": runtime.stream,
             "segments": segments,  # they live as long as what calls them
         }
-        self.empty = _soiled(runtime.empty) if config.verify else runtime.empty
+        self.empty = _soiled(runtime) if config.verify else runtime.empty
         self.names["empty"] = self.empty
         self.lines: list[str] = []
         self.arenas = {device: f"base_{device.replace(':', '')}" for device, _ in plan.arenas}
@@ -312,12 +311,12 @@ class _Binder:
         return (lambda *arrays, **more: run(*arrays, **known, **more)) if known else run
 
 
-def _soiled(empty: Callable[..., Any]) -> Callable[..., Any]:
-    """As `empty`, with content that no program expects: memory that was just freed may hold the very result that a kernel leaves out."""
+def _soiled(runtime: Runtime) -> Callable[..., Any]:
+    """As its `empty`, with content that no program expects: memory that was just freed may hold the very result that a kernel leaves out."""
 
-    def soiled(shape: Sequence[int], stride: Sequence[int], dtype: dtypes.DType, device: str) -> Any:
-        made = empty(shape, stride, dtype, device)
-        made[...] = math.nan if dtype.is_float or dtype.is_complex else True if dtype == dtypes.bool_ else 77
+    def soiled(shape: tuple[int, ...], stride: tuple[int, ...], dtype: dtypes.DType, device: str) -> Any:
+        made = runtime.empty(shape, stride, dtype, device)
+        runtime.soil(made)
         return made
 
     return soiled

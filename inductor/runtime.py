@@ -51,6 +51,10 @@ class Runtime(Protocol):
         """Uninitialised memory with the given layout (strides in elements)."""
         ...
 
+    def soil(self, array: Any) -> None:
+        """Fill what `empty` gave with what no program expects."""
+        ...
+
     def as_strided(self, array: Any, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Any:
         """A view of the array's storage; strides and offset in elements, offset counted from the array's first element."""
         ...

@@ -162,6 +162,9 @@ def run(ev: Machine, frame: Frame, error: UserRaise | None = None) -> Value:
                     if ev.abandoned:
                         ev.close_abandoned()
                     raise
+                raised.__traceback__ = (
+                    None  # our frames, which hold what the program may let go before its handler ends
+                )
     except Break as broken:
         if broken.location is None:
             ev.locate(broken)

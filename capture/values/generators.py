@@ -155,6 +155,7 @@ class GeneratorValue(IteratorValue):
         except UserRaise as raised:
             if not issubclass(raised.value.python_type(), (GeneratorExit, StopIteration)):
                 raise
+            raised.__traceback__ = None  # our frames, which hold this generator
             found = None
         if self.finished:
             self._let_go(ev)

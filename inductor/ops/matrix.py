@@ -10,7 +10,7 @@ from ..dtypes import bool_
 from ..graph import Dim, GraphBuilder, Node, TensorMeta, contiguous_strides
 from .common import REQUIRED, args, fresh, new_meta, row
 from .contractions import of_added_product, of_convolution, of_linear, of_product, of_turned_product
-from .dims import floor_divide, less, same, spread
+from .dims import floor_divide, is_zero, less, same, spread
 from .promotion import (
     broadcast_shapes,
     channels_last_strides,
@@ -181,7 +181,7 @@ def _convolved(x: TensorMeta, weight: TensorMeta, channels: Dim, spatial: Sequen
 def _check_conv(name: str, x: TensorMeta, weight: TensorMeta, bias: TensorMeta | None, channels_in: Dim,
                 channels_out: Dim, batched: bool, groups: int) -> None:  # fmt: skip
     _same_dtype(name, x, weight, bias)
-    if groups < 1 or weight.shape[0] % groups:
+    if groups < 1 or not is_zero(weight.shape[0] % groups):
         raise ValueError(f"{name}: the weight {weight.shape} does not divide into {groups} groups")
     if weight.ndim < 3 or x.ndim not in (weight.ndim, weight.ndim - 1):
         raise ValueError(f"{name}: input {x.shape} and weight {weight.shape} do not fit together")

@@ -60,6 +60,12 @@ class NumpyRuntime:
             return (pooled.empty if math.prod(shape) * kind.itemsize >= LEAST else np.empty)(shape, kind)
         return memory.empty_strided(shape, stride, kind)
 
+    def soil(self, array: np.ndarray) -> None:
+        while isinstance(array.base, np.ndarray):
+            array = array.base
+        if array.flags.c_contiguous:
+            array.reshape(-1).view(np.uint8)[...] = 255
+
     def as_strided(self, array: Any, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> np.ndarray:
         return memory.strided(array, shape, stride, offset)
 

@@ -45,6 +45,9 @@ class TorchRuntime:
             return _FAST_CPU(shape, stride, to_torch(dtype))
         return torch.empty_strided(shape, stride, dtype=to_torch(dtype), device=to_device(device))
 
+    def soil(self, array: torch.Tensor) -> None:
+        array.untyped_storage().fill_(255)  # which is no write that the tensor counts
+
     def as_strided(
         self, array: torch.Tensor, shape: tuple[int, ...], stride: tuple[int, ...], offset: int
     ) -> torch.Tensor:
