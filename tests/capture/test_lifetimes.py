@@ -426,3 +426,40 @@ def test_a_class_that_a_function_makes_may_change():
     type(made).__getattr__ = lambda self, name: 1
     type(made).twice = property(lambda self: 5)
     assert compiled(made, x)[0] == 5
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_generators_that_the_program_drops_are_closed_without_the_collector(backend):
+    def numbers(n, log):
+        try:
+            yield from range(n)
+        finally:
+            log.append(n)
+
+    def outer(n, log):
+        try:
+            yield from numbers(n, log)
+        except GeneratorExit:
+            log.append("outer")
+            raise
+
+    def dropped(x, log):
+        for i in numbers(3, log):
+            log.append(x.ndim + i)
+            break
+        log.append("after")
+        for i, letter in zip(outer(4, log), "ab"):
+            log.append(x.ndim + i)
+            if letter == "b":
+                break
+        log.append("end")
+        return x + 1
+
+    gc.disable()
+    try:
+        log, expected = [], []
+        quern.compile(dropped, backend=backend)(torch.ones(2), log)
+        dropped(torch.ones(2), expected)
+    finally:
+        gc.enable()
+    assert log == expected == [1, 3, "after", 1, 2, 4, "outer", "end"]

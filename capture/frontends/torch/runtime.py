@@ -46,7 +46,8 @@ class TorchRuntime:
         return torch.empty_strided(shape, stride, dtype=to_torch(dtype), device=to_device(device))
 
     def soil(self, array: torch.Tensor) -> None:
-        array.untyped_storage().fill_(255)  # which is no write that the tensor counts
+        # which is no write that the tensor counts
+        array.untyped_storage().fill_(255)  # type: ignore[attr-defined]
 
     def as_strided(
         self, array: torch.Tensor, shape: tuple[int, ...], stride: tuple[int, ...], offset: int
