@@ -75,7 +75,9 @@ class _Binder:
         self.launchers = launchers
         self.threads = "threads()" if threads is None else str(threads)
         self.specs = {b.name: b for b in plan.buffers}
+        self.empty = _soiled(runtime) if config.verify else runtime.empty
         self.names: dict[str, Any] = {
+            "empty": self.empty,
             "ptr": runtime.data_ptr,
             "as_strided": runtime.as_strided,
             "laid_out": runtime.laid_out,
@@ -85,8 +87,6 @@ class _Binder:
             "stream": runtime.stream,
             "segments": segments,  # they live as long as what calls them
         }
-        self.empty = _soiled(runtime) if config.verify else runtime.empty
-        self.names["empty"] = self.empty
         self.lines: list[str] = []
         self.arenas = {device: f"base_{device.replace(':', '')}" for device, _ in plan.arenas}
 

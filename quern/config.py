@@ -62,7 +62,7 @@ class Config:
     threads: int | None = None
     #: stages to print: graph, guards, breaks, recompiles, fusion, code, cache, times
     logs: tuple[str, ...] = ()
-    #: check stage borders (graph, loops, kernel legality); always on in tests
+    #: check stage borders (graph, loops, kernel legality), and give plans memory with content nobody expects; always on in tests
     verify: bool = False
     #: the source of a kernel that the C++ compiler rejects is kept in a temporary folder
     keep_failed: bool = False

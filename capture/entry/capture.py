@@ -50,16 +50,8 @@ TABLES = (builtin_functions, cached_functions, library, messages, opcodes, opcod
 _OF_THE_WHOLE = frozenset(("inference-mode", "packing-hooks", "frames", "weak-reference", "weak-callback"))
 #: codes of breaks that other arguments may be spared: a loop over numbers of another type, a smaller list. They are met anew
 _OF_THE_ARGUMENTS = frozenset(
-    (
-        "long-loop",
-        "long-sequence",
-        "numpy-unsupported",
-        "numpy-warning",
-        "overlapping-write",
-        "set-order",
-        "unknown-function",
-    )
-)
+    ("long-loop", "long-sequence", "numpy-unsupported", "numpy-warning", "overlapping-write", "set-order", "unknown-function")
+)  # fmt: skip
 #: attempts at one frame before it is left to plain Python
 MAX_ATTEMPTS = 40
 

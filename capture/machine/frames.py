@@ -162,9 +162,8 @@ def run(ev: Machine, frame: Frame, error: UserRaise | None = None) -> Value:
                     if ev.abandoned:
                         ev.close_abandoned()
                     raise
-                raised.__traceback__ = (
-                    None  # our frames, which hold what the program may let go before its handler ends
-                )
+                # it holds our frames, and they what the program may let go before its handler ends
+                raised.__traceback__ = None
     except Break as broken:
         if broken.location is None:
             ev.locate(broken)

@@ -59,14 +59,14 @@ def binary(ev: Machine, op: str, left: Value, right: Value) -> Value:
     if found is None and not asked and (lt is not rt or left is not right):
         found = right.binary(ev, op, left, True)
     if found is None:
-        raise ev.type_error(_refusal(op, lt, rt))
+        raise ev.type_error(refusal(op, lt, rt))
     return found
 
 
 _CONCATENATES = (list, tuple, str, bytes, bytearray, collections.deque)
 
 
-def _refusal(op: str, lt: type, rt: type) -> str:
+def refusal(op: str, lt: type, rt: type) -> str:
     """What the TypeError says when neither side knows the operator. Sequences concatenate and repeat after all else."""
     if op == "+" and issubclass(lt, _CONCATENATES):
         base = next(c for c in _CONCATENATES if issubclass(lt, c))

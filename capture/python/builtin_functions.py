@@ -9,8 +9,9 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 from ..breaks import Break, NotConstant, UserRaise
+from ..machine import operators
 from ..machine.consumed import array_behind, consume
-from ..machine.type_lookup import MISSING, message_name, type_find, type_lookup
+from ..machine.type_lookup import MISSING, inherits, message_name, type_find, type_lookup
 from ..values.address import AddressValue
 from ..values.attribute_text import keywords
 from ..values.base import Args, Kwargs, Value
@@ -24,6 +25,7 @@ from ..values.objects import ObjectValue
 from ..values.ranges import RangeValue
 from ..values.sequences import ListValue, SliceValue, TupleValue, sort_values
 from ..values.sets import SetValue
+from ..values.special_methods import SpecialMethods, none_if_not_implemented
 from ..values.tensor import ArrayValue
 from . import polyfills
 from .builtin_table import TABLE, handles, pure, simple
@@ -63,13 +65,20 @@ def _round(ev: Machine, number: Value, ndigits: Value | None = None) -> Value:
 
 @simple(divmod)
 def _divmod(ev: Machine, x: Value, y: Value, /) -> Value:
-    if ev.has_special(x, "__divmod__") and isinstance(x, ObjectValue):
-        return ev.get_special(x, "__divmod__").call(ev, [y], {})
     if type(x) is ConstantValue and type(y) is ConstantValue:  # its errors have words of their own
         return ev.fold(divmod, x.value, y.value)
-    if any(isinstance(v, ArrayValue) and not ev.has_special(v, "__divmod__") for v in (x, y)):
-        ours, theirs = (message_name(v.python_type()) for v in (x, y))
-        raise ev.type_error(f"unsupported operand type(s) for divmod(): '{ours}' and '{theirs}'")
+    lt, rt = x.python_type(), y.python_type()
+    asked = [(x, "__divmod__", y), *([] if lt is rt else [(y, "__rdivmod__", x)])]
+    for owner, name, other in reversed(asked) if lt is not rt and inherits(rt, lt) else asked:
+        method = owner.special(ev, name) if isinstance(owner, SpecialMethods) else None
+        found = none_if_not_implemented(method.call(ev, [other], {})) if method is not None else None
+        if found is not None:
+            return found
+    # of numbers and NumPy's arrays it is these two; torch's tensors have none
+    knows = [not isinstance(v, SpecialMethods) and ev.has_special(v, "__divmod__") for v in map(ev.payload, (x, y))]
+    arrays = [known for v, known in zip((x, y), knows) if isinstance(v, ArrayValue)]
+    if not all(arrays or knows):
+        raise ev.type_error(operators.refusal("divmod()", lt, rt))
     return TupleValue([ev.binary("//", x, y), ev.binary("%", x, y)])
 
 

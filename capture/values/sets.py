@@ -162,6 +162,10 @@ class SetValue(Value):
                 "set-order", f"going over {self.describe()} after it was changed",
                 "the order of its items depends on what it held before it came here", "go over sorted(...) of it",
             )  # fmt: skip
+        return self._in_order
+
+    @property
+    def _in_order(self) -> Collection[Any]:
         return self.keys if self.given is None else self.given
 
     def _changed(self, method: str, items: dict[Any, Value | None]) -> None:
@@ -242,8 +246,6 @@ class SetValue(Value):
         result.key_values = {k: v for k, v in values.items() if k in result.keys}
         result.ordered = all(s.ordered and s.given is None for s in (self, *theirs))
         result.changes.append(Change("update", {k: result.key_values.get(k) for k in result.keys}))
-        if self.ordered and not theirs:
-            result.arrange(self.keys if self.given is None else self.given)
         return result
 
     def _change(self, ev: Machine, method: str, others: Iterable[Value]) -> Value:
@@ -325,7 +327,7 @@ class SetValue(Value):
     def m_pop(self, ev: Machine) -> Value:
         if not self.keys:
             raise ev.raise_(KeyError, "pop from an empty set")
-        key = self.keys.pop() if self.order(ev) is self.keys else next(iter(self.order(ev)))
+        key = next(iter(self.order(ev)))
         self.keys.discard(key)
         found = self.key_values.pop(key, None)
         self._changed("discard", {key: found})
@@ -393,17 +395,16 @@ class SetValue(Value):
         return f"{{{', '.join(parts)}}}" if parts else "set()"
 
     def _display(self, rb: Emitter) -> str:
-        order = self.keys if self.given is None else self.given
-        return self._displayed(rb, ((key, self.key_values.get(key)) for key in order))
+        return self._displayed(rb, ((key, self.key_values.get(key)) for key in self._in_order))
 
     def rebuild(self, rb: Emitter) -> str:
-        order = list(self.keys if self.given is None else self.given)
+        order = list(self._in_order)
         display = self._display(rb)
         if order and self.ordered and list(self.cls(_added(order))) != order:
             # where hashes collide, the order depends on the room that there was, and on what came first
             if list(self.cls(dict.fromkeys(order))) == order:
                 return f"{self.cls.__name__}(dict.fromkeys(({display[1:-1]},)))"
-            if len(self.changes) <= 2 * len(order) + 8 and list(self.cls(self._again())) == order:
+            if self._changed_little and list(self.cls(self._again())) == order:
                 display = rb.temp("set()")
                 for statement in self._statements(rb, display):
                     rb.emit(statement)
@@ -411,19 +412,23 @@ class SetValue(Value):
 
     def replay(self, rb: Emitter, target: str) -> None:
         """The program's set goes through the same changes, unless those are many for what is left."""
-        if len(self.changes) <= 2 * len(self.keys) + 8:
+        if self._changed_little:
             for statement in self._statements(rb, target):
                 rb.effect(statement)
             return
         rb.effect(self._call(rb, target, "clear"))
         rb.effect(self._call(rb, target, "update", self._display(rb)))
 
+    @property
+    def _changed_little(self) -> bool:
+        """Whether the changes are no more work than filling it."""
+        return len(self.changes) <= 2 * len(self.keys) + 8
+
     def _call(self, rb: Emitter, target: str, method: str, arg: str = "") -> str:
         if type(self.real) in (set, types.NoneType):
             return f"{target}.{method}({arg})"
-        return (
-            f"{rb.inject(set, 'set')}.{method}({target}{arg and ', '}{arg})"  # a subclass may have methods of its own
-        )
+        # a subclass may have methods of its own
+        return f"{rb.inject(set, 'set')}.{method}({target}{arg and ', '}{arg})"
 
     def _again(self) -> set[Any]:
         """A set that went through the changes."""

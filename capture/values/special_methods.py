@@ -201,14 +201,14 @@ class SpecialMethods(Value):
         name = f"__r{STEMS[op]}__" if reflected else f"__{STEMS[op]}__"
         method = self.special(ev, name)
         if method is not None:
-            return _none_if_not_implemented(method.call(ev, [other], {}))
+            return none_if_not_implemented(method.call(ev, [other], {}))
         inside = ev.copied_content(self) if op == "|" else self.payload
         return inside.binary(ev, op, other, reflected) if inside is not None else None
 
     def inplace(self, ev: Machine, op: str, other: Value) -> Value | None:
         method = self.special(ev, f"__i{STEMS[op]}__")
         if method is not None:
-            return _none_if_not_implemented(method.call(ev, [other], {}))
+            return none_if_not_implemented(method.call(ev, [other], {}))
         if self.payload is None:
             return None
         found = self.payload.inplace(ev, op, other)
@@ -223,7 +223,7 @@ class SpecialMethods(Value):
     def compare(self, ev: Machine, op: str, other: Value) -> Value | None:
         method = self.special(ev, f"__{COMPARE_STEMS[op]}__")
         if method is not None:
-            return _none_if_not_implemented(method.call(ev, [other], {}))
+            return none_if_not_implemented(method.call(ev, [other], {}))
         if op == "!=" and self._is_objects("__ne__"):
             found = self.compare(ev, "==", other)
             return None if found is None else FALSE if found.truth(ev) else TRUE
@@ -372,7 +372,7 @@ def collected(ev: Machine, value: Value) -> Iterator[Value]:
         yield item
 
 
-def _none_if_not_implemented(value: Value) -> Value | None:
+def none_if_not_implemented(value: Value) -> Value | None:
     return None if type(value) is ConstantValue and value.value is NotImplemented else value
 
 

@@ -40,7 +40,8 @@ def _meta_attention(q: TensorMeta, k: TensorMeta, v: TensorMeta, mask: TensorMet
         raise ValueError(
             f"scaled_dot_product_attention: attn_mask {mask.shape} does not fit scores of {q.shape[-2]} by {k.shape[-2]}"
         )
-    if enable_gqa and any(t.ndim > 2 and q.ndim > 2 and not is_zero(q.shape[-3] % t.shape[-3]) for t in (k, v)):
+    shared = [t.shape[-3] for t in (k, v) if enable_gqa and t.ndim > 2 and q.ndim > 2]
+    if any(is_zero(heads) or not is_zero(q.shape[-3] % heads) for heads in shared):
         raise ValueError(
             f"scaled_dot_product_attention: the heads of {k.shape} and {v.shape} do not divide those of {q.shape}"
         )

@@ -413,3 +413,47 @@ def test_items_are_asked_for_backwards_one_by_one(make, walk):
             return "none", obj.log
 
     agrees(program, lambda: (make(),))
+
+
+class Halves:
+    """Knows `//` and `%`, of which no divmod follows."""
+
+    def __floordiv__(self, other):
+        return 1
+
+    def __mod__(self, other):
+        return 2
+
+
+class Refuses(Halves):
+    def __divmod__(self, other):
+        return NotImplemented
+
+
+class Answers(Halves):
+    def __divmod__(self, other):
+        return "own", other
+
+
+class Reflects(Halves):
+    def __rdivmod__(self, other):
+        return "reflected", type(other).__name__
+
+
+class Whole(int):
+    pass
+
+
+@pytest.mark.parametrize("left", [Halves(), Refuses(), Answers(), Reflects(), Whole(7), 7, [1]])
+@pytest.mark.parametrize("right", [Halves(), Refuses(), Reflects(), Whole(2), 2, None])
+def test_divmod_asks_for_its_own_methods(left, right):
+    def program(left, right):
+        try:
+            return divmod(left, right)
+        except TypeError as error:
+            return str(error)
+
+    def shown(result):
+        return result if isinstance(result, str) else [type(part).__name__ for part in result]
+
+    assert shown(quern.compile(program, backend="eager")(left, right)) == shown(program(left, right))

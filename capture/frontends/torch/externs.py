@@ -100,11 +100,7 @@ def call_target(
         return _sized_by_data(cx, call, ExternRef(target, tuple(template), tuple(named.items())), inputs)
     seen = _foreseen(cx, call, ones)
     for changed in changes_of(numbers):
-
-        def at_another(part: Any, changed: Collection[NumberValue] = changed) -> Any:
-            return _replaced(part, lambda n: another(n.hint) if n in changed else n.hint)
-
-        other = replace(call, args=tuple(at_another(template)), kwargs=at_another(named))
+        other = replace(call, args=tuple(_with_hints(template, changed)), kwargs=_with_hints(named, changed))
         if not call.gives_the_same_layouts(other, _sizes_at_hand(cx, call)):
             for number in numbers:
                 number.as_constant()
@@ -308,9 +304,9 @@ def _numbers_in(value: Any) -> Iterator[NumberValue]:
         yield from _numbers_in(tuple(value.values()))
 
 
-def _with_hints(value: Any) -> Any:
-    """A template with the values of this capture in place of numbers that change."""
-    return _replaced(value, lambda number: number.hint)
+def _with_hints(value: Any, changed: Collection[NumberValue] = ()) -> Any:
+    """A template with the values of this capture in place of numbers that change; of some of them, with others."""
+    return _replaced(value, lambda number: another(number.hint) if number in changed else number.hint)
 
 
 def _placed(value: Any, numbers: Mapping[NumberValue, Number]) -> Any:

@@ -88,17 +88,8 @@ def roll(ev: Machine, activation: Activation, loop: Loop, start: int, top: list[
         if small or isinstance(error, Draws):
             # the outermost: to the bytecode, a `while` with `continue` is a loop around the loop without it
             ev.whole_loops.setdefault((activation.view, start), loop)
-        _forget_frames(error)
         return False
     return True
-
-
-def _forget_frames(error: BaseException) -> None:
-    """What an exception's frames hold goes without the collector: generators that the program drops are closed at once."""
-    told: BaseException | None = error
-    while told is not None:
-        told.__traceback__ = None
-        told = told.__cause__ or told.__context__
 
 
 def _rounds_around(ev: Machine, activation: Activation, start: int) -> int:

@@ -151,10 +151,10 @@ class Given:
             return Placed(Counting(literal(0), self._bound(total), 1), tuple([self.of(size) for size in value.shape]))
         if isinstance(value, ZipValue) and not value.strict:
             return Zipped(tuple(self.iterator_of(v) for v in value.inner))
-        error = CannotRoll(f"iterating over {value.describe()}")
+        why = f"iterating over {value.describe()}"
         if isinstance(value, ElementIterator):
-            error.rounds, error.has_arrays = math.prod(map(self.ev.hint, value.array.shape)), True
-        raise error
+            raise CannotRoll(why, math.prod(map(self.ev.hint, value.array.shape)), has_arrays=True)
+        raise CannotRoll(why)
 
     def _bound(self, value: Value) -> Any:
         """A bound of a range. The usual ones are part of the program."""

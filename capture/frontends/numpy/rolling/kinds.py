@@ -20,9 +20,11 @@ LARGE = 1 << 46
 class CannotRoll(Exception):
     """The loop cannot be a sequential program: why not."""
 
-    #: how many rounds the loop has now, and whether arrays take part in it, as far as that was found out
-    rounds: int | None = None
-    has_arrays = False
+    def __init__(self, why: str, rounds: int | None = None, has_arrays: bool = False) -> None:
+        """rounds: that the loop has now; has_arrays: whether arrays take part in it; as far as that was found out"""
+        super().__init__(why)
+        self.rounds = rounds
+        self.has_arrays = has_arrays
 
 
 class Draws(CannotRoll):
