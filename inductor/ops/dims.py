@@ -110,6 +110,11 @@ def less(a: Dim, b: Dim) -> bool:
     return definitely(sympy.Lt(a, b))
 
 
+def is_whole(number: Any) -> bool:
+    """Whether it is an int, or an expression of sizes that always is one."""
+    return isinstance(number, int) or getattr(number, "is_integer", None) is True
+
+
 def at_least(size: Any, low: int) -> Any:
     """The larger one; undecided where symbols leave it open."""
     if isinstance(size, (int, float)):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..graph import Dim, Node
+from .dims import is_whole
 from .facts import Operand
 
 Interval = tuple[int, int]
@@ -66,8 +67,7 @@ def below_checked(node: Node) -> Dim | None:
 def below_end(node: Node) -> Dim | None:
     """It counts 0, 1, 2, ... to below `end`."""
     start, end, step = node.attrs["start"], node.attrs["end"], node.attrs["step"]
-    whole = isinstance(end, int) or getattr(end, "is_integer", None) is True
-    return end if start == 0 and step == 1 and whole else None
+    return end if start == 0 and step == 1 and is_whole(end) else None
 
 
 def below_axis(node: Node) -> Dim | None:

@@ -84,10 +84,11 @@ def test_warnings_that_are_given_once():
     def once(x):
         return torch.cross(x[:, :3], x[:, :3] + 1), F.rms_norm(x.half(), (4,), torch.ones(4))
 
+    before = torch.is_warn_always_enabled()
     torch.set_warn_always(True)
     try:
         wanted, _ = heard(once)
         got, _ = heard(quern.compile(once))
     finally:
-        torch.set_warn_always(False)
+        torch.set_warn_always(before)
     assert len(wanted) == 2 and [w[0] for w in got] == [w[0] for w in wanted]

@@ -640,46 +640,40 @@ def a_set_less_itself(c):
         yield function(X, items), items
 
 
-class Remainder:
-    """Equal by its number; many have the same hash."""
-
-    def __init__(self, n):
-        self.n = n
-
-    def __eq__(self, other):
-        return isinstance(other, Remainder) and self.n == other.n
+class Crowded(Numbered):
+    """Many have the same hash."""
 
     def __hash__(self):
-        return self.n % 4
+        return self.number % 4
 
 
 @program.script
 def sets_whose_items_the_program_makes(c):
     @c
     def crossed(x, items):
-        items ^= {Remainder(1), Remainder(9)}
-        return x + 1, [i.n for i in items]
+        items ^= {Crowded(1), Crowded(9)}
+        return x + 1, [i.number for i in items]
 
     @c
     def made_and_dropped(x, items):
-        items.add(Remainder(7))
-        items.discard(Remainder(7))
-        items &= {Remainder(7), Remainder(1), Remainder(5)}
-        items.discard(Remainder(5))
+        items.add(Crowded(7))
+        items.discard(Crowded(7))
+        items &= {Crowded(7), Crowded(1), Crowded(5)}
+        items.discard(Crowded(5))
         other = set(items)
         other &= set()
         for n in (3, 33, 17):
-            other.add(Remainder(n))
-        other.discard(Remainder(33))
-        return x + 1, [i.n for i in items], [i.n for i in other], other
+            other.add(Crowded(n))
+        other.discard(Crowded(33))
+        return x + 1, [i.number for i in items], [i.number for i in other], other
 
     @c
     def emptied(x, items):
         items.clear()
-        items.add(Remainder(4))
+        items.add(Crowded(4))
         return x + 1, len(items)
 
     for function in (crossed, made_and_dropped, emptied):
-        items = {Remainder(1), Remainder(5), Remainder(2)}
+        items = {Crowded(1), Crowded(5), Crowded(2)}
         result = function(X, items)
-        yield result[:3], [i.n for i in items]
+        yield result[:3], [i.number for i in items]

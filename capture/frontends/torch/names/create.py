@@ -11,7 +11,7 @@ import torch
 from .....inductor.dtypes import DType, bool_, held_range, int64, int_range
 from .....inductor.graph import Node
 from .....inductor.ops import OPS
-from .....inductor.ops.dims import less
+from .....inductor.ops.dims import is_whole, less
 from .....inductor.ops.promotion import is_dense
 from ....values.tensor import ArrayValue
 from ..calls import reads_types, takes_bounds, takes_numbers
@@ -185,8 +185,7 @@ def arange(cx: Context, *bounds: Any, start: Any = 0, end: Any = None, step: Any
     _refuse_bools(kind)
     if any(isinstance(v, float) and not math.isfinite(v) for v in (start, end, step)):
         raise Declined("no end")
-    whole = all(isinstance(v, int) or getattr(v, "is_integer", None) is True for v in (start, end, step))
-    if kind is not None and not kind.is_float and not whole:
+    if kind is not None and not kind.is_float and not all(map(is_whole, (start, end, step))):
         # eager makes integers of the bounds and the step before it counts, where they are of 64 bits
         bounds = (start, end, step)
         start, end, step = (v if isinstance(v, (int, float)) else cx.ev.symbols.specialize(v) for v in bounds)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from .....inductor.graph import Node
-from .....inductor.ops.dims import is_zero, less, same
+from .....inductor.ops.dims import is_whole, is_zero, less, same
 from .....inductor.ops.reductions import reduced_count
 from ....values.tensor import ArrayValue
 from ..context import LEAST, Context, Declined
@@ -164,7 +164,7 @@ def _moment(op: str, several: bool = False) -> Any:
         elif input.meta.dtype.is_float:
             count = reduced_count(input.meta.shape, gone)
         attrs = {"dim": gone, "keepdim": keepdim, "correction": correction}
-        known = isinstance(correction, (int, float)) or getattr(correction, "is_integer", None) is True
+        known = isinstance(correction, float) or is_whole(correction)
         if count is not None and known and _reaches(correction, count):
             raise Declined("too few elements, of which eager warns")
         return cx.results(op, input, **attrs) if several else cx.op(op, input, **attrs)
