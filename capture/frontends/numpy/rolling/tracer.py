@@ -41,6 +41,7 @@ from ....values.base import Value
 from ....values.functions import BoundMethodValue, CellValue
 from . import elements, functions, iterating, library, numbers
 from .bounds import Bounds, Fits
+from .canonical import PARTS, Moves, canonical
 from .given import Given, is_given
 from .instructions import HANDLERS, Frame, named
 from .kinds import (
@@ -56,12 +57,9 @@ from .kinds import (
     Fixed,
     Growing,
     InMemory,
-    Listed,
     Method,
-    Null,
     Number,
     Outside,
-    Part,
     PartOf,
     Pending,
     Placed,
@@ -347,72 +345,7 @@ class Tracer:
         """What a function returns: its loops are left."""
         return _without_items(value, None)
 
-    # ------------------------------------------------------------ canonical form
-
-    def canonical(self, value: Any, path: str, keep: bool, moves: _Moves) -> tuple[Any, Any]:
-        """(key, value in canonical form); what has to be assigned is added to `moves`. keep: its numbers do not change"""
-        if isinstance(value, Value):
-            if keep:
-                return ("value", id(value)), value
-            value = self.met(value)
-        if isinstance(value, Number):
-            if keep and self.given.is_invariant(value.expr):
-                return (value,), value
-            plain = unknown(value)
-            var = Var(f"{path}_{value.dtype.name}", value.dtype.name)
-            moves.numbers.append((var, value.expr))
-            made = replace(plain, expr=var)
-            return (made,), made
-        if isinstance(value, Chosen):
-            value = elements.settled(self, value)
-        if isinstance(value, PartOf):
-            raise CannotRoll("a view of the parts of complex numbers")
-        if isinstance(value, Elements):
-            return self._canonical_array(elements.in_memory(self, value), path, keep, moves)
-        if isinstance(value, (Fixed, Null)):
-            return _key(value), value
-        if isinstance(value, Outside):
-            return ("outside", id(value.value)), value
-        parts = _PARTS.get(type(value))
-        if parts is None:
-            raise CannotRoll(f"{type(value).__name__} that lives from one round to the next")
-        keys: list[Any] = []
-        fields: dict[str, Any] = {}
-        for name in parts:
-            child = getattr(value, name)
-            fixed = keep or isinstance(value, (Walk, Counting)) and name != "at" or name == "sizes"
-            if isinstance(child, tuple):
-                pairs = [self.canonical(c, f"{path}_{name}{i}", fixed, moves) for i, c in enumerate(child)]
-                keys.append(tuple(k for k, _ in pairs))
-                fields[name] = tuple(c for _, c in pairs)
-            elif isinstance(child, (str, int)):
-                keys.append(child)
-                fields[name] = child
-            else:
-                key, fields[name] = self.canonical(child, f"{path}_{name}", fixed, moves)
-                keys.append(key)
-        return (type(value).__name__, *keys), type(value)(**fields)
-
-    def _canonical_array(self, a: InMemory, path: str, keep: bool, moves: _Moves) -> tuple[Any, Any]:
-        invariant = self.given.is_invariant
-        if keep and self.given.is_array(a.ref) and all(invariant(e) for e in (*a.ref.sizes, *a.ref.strides)):
-            return ("array", a.ref, tuple(s.known for s in a.sizes), a.bases, a.by_rows, a.writeable, a.identity), a
-        sizes, strides = [], []
-        for d, (size, stride) in enumerate(zip(a.sizes, a.ref.strides)):
-            if not invariant(size.expr):
-                var = Var(f"{path}_n{d}", "int64")
-                moves.numbers.append((var, size.expr))
-                size = Extent(var, size.known)
-            if not isinstance(stride, Literal) and not invariant(stride):
-                var = Var(f"{path}_s{d}", "int64")
-                moves.numbers.append((var, stride))
-                stride = var
-            sizes.append(size)
-            strides.append(stride)
-        ref = ArrayRef(f"{path}_{a.ref.type}s", a.ref.type, tuple(s.expr for s in sizes), tuple(strides))
-        moves.arrays.append((ref, a.ref))
-        made = InMemory.of(ref, a.dtype, tuple(sizes), a.bases, a.by_rows, a.writeable, a.identity)
-        return ("array", ref, tuple(s.known for s in sizes), a.bases, a.by_rows, a.writeable, a.identity), made
+    # ------------------------------------------------------------ edges
 
     def _expect(self, number: int) -> None:
         """Control is expected to come to a block after all."""
@@ -432,7 +365,7 @@ class Tracer:
         depth = len(frames)
         if depth == 1 and frames[0].pc not in self.region:
             return self._leave(frames[0])
-        moves = _Moves()
+        moves = Moves()
         keys: list[Any] = []
         made: list[Frame] = []
         for level, frame in enumerate(frames):
@@ -443,15 +376,15 @@ class Tracer:
                 if name not in live:
                     continue
                 place = frame.view.slot_names.index(name)
-                key, slots[name] = self.canonical(
-                    frame.slots[name], f"v{level}_{place}", name not in frame.stored, moves
+                key, slots[name] = canonical(
+                    self, self.given, frame.slots[name], f"v{level}_{place}", name not in frame.stored, moves
                 )
                 keys.append((name, key))
             stack = []
             for place, value in enumerate(frame.stack):
-                key, canonical = self.canonical(value, f"s{level}_{place}", False, moves)
+                key, form = canonical(self, self.given, value, f"s{level}_{place}", False, moves)
                 keys.append(key)
-                stack.append(canonical)
+                stack.append(form)
             keys.append((id(frame.view), frame.pc, len(stack)))
             made.append(Frame(frame.view, frame.scope, slots, stack, frame.pc, frame.stored))
         found = self.keys.get(tuple(keys))
@@ -473,21 +406,21 @@ class Tracer:
     def _leave(self, frame: Frame) -> Edge:
         if frame.pc != self.leave:
             raise CannotRoll("a loop that is left at several places")
-        moves = _Moves()
+        moves = Moves()
         keys: list[Any] = []
         values: dict[str, Any] = {}
         for name in sorted(self.given.results):
             if name in frame.slots:
                 place = frame.view.slot_names.index(name)
                 held = self.met(frame.slots[name])
-                key, values[name] = self.canonical(held, f"v0_{place}", name not in frame.stored, moves)
+                key, values[name] = canonical(self, self.given, held, f"v0_{place}", name not in frame.stored, moves)
                 keys.append((name, key))
         for place, value in enumerate(frame.stack):  # a list that is being made
-            key, values[LISTED] = self.canonical(value, f"s0_{place}", False, moves)
+            key, values[LISTED] = canonical(self, self.given, value, f"s0_{place}", False, moves)
             keys.append((LISTED, key))
         return self._exit(tuple(keys), values, moves)
 
-    def _exit(self, keys: Any, values: dict[str, Any], moves: _Moves) -> Edge:
+    def _exit(self, keys: Any, values: dict[str, Any], moves: Moves) -> Edge:
         found = self.exits.get(keys)
         if found is None:
             number = len(self.blocks)
@@ -499,10 +432,10 @@ class Tracer:
         """The function returns a value, of a program that is all the rest of it."""
         if self.leave is not None:
             raise CannotRoll("a return out of the loop")
-        moves = _Moves()
+        moves = Moves()
         value = self.met(value)
         _check_apart(_arrays([value]))
-        key, made = self.canonical(_of_its_type(value), "r", False, moves)
+        key, made = canonical(self, self.given, _of_its_type(value), "r", False, moves)
         self.block.end = Branch(None, self._exit(key, {RESULT: made}, moves))
 
     # ------------------------------------------------------------ evaluation
@@ -767,18 +700,6 @@ class Tracer:
         )
 
 
-@dataclass
-class _Moves:
-    numbers: list[tuple[Var, Expr]] = field(default_factory=list)
-    arrays: list[tuple[ArrayRef, ArrayRef]] = field(default_factory=list)
-
-
-_PARTS: dict[type, tuple[str, ...]] = {
-    Several: ("items",), Listed: ("items",), Part: ("start", "stop", "step"), Method: ("owner", "name"), Counting: ("start", "stop", "step"),
-    Growing: ("items", "at", "python"), Walk: ("at", "stop", "step", "loop", "safe"), Rows: ("array", "at"), Counted: ("inner", "at"), Zipped: ("parts",), Placed: ("inner", "sizes"), Pending: ("it",),
-}  # fmt: skip
-
-
 def _without_items(value: Any, it: Any) -> Any:
     """A value in which numbers are no items of the loops over an iterator (None: of any)."""
     if isinstance(value, Number):
@@ -810,17 +731,13 @@ def _check_apart(results: Iterable[InMemory]) -> None:
             seen |= array.bases
 
 
-def _key(value: Any) -> Any:
-    return ("null",) if isinstance(value, Null) else ("fixed", type(value.value), id(value.value))
-
-
 def _arrays(values: Iterable[Any]) -> list[InMemory]:
     found: list[InMemory] = []
     for value in values:
         if isinstance(value, InMemory):
             found.append(value)
         else:
-            for name in _PARTS.get(type(value), ()):
+            for name in PARTS.get(type(value), ()):
                 child = getattr(value, name)
                 found += _arrays(child if isinstance(child, tuple) else [child])
     return found
