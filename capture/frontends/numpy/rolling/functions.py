@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .....inductor.sequential.program import ONE, Apply, Check, Expr, Literal
-from . import elements, joining, numbers
+from . import elements, joining, numbers, reducing
 from .kinds import (
     COMPLEX,
     FALSE,
@@ -115,7 +115,7 @@ def elementwise(t: Trace, ufunc: np.ufunc, operands: list[Any]) -> Elements:
 def binary(t: Trace, op: str, a: Any, b: Any) -> Any:
     """`a op b` of numbers, arrays and tuples."""
     if op == "@":
-        return elements.matmul(t, _array(t, a), _array(t, b))
+        return reducing.matmul(t, _array(t, a), _array(t, b))
     if isinstance(a, Number) and isinstance(b, Number):
         return numbers.binary(t, op, a, b)
     if isinstance(a, (Number, Elements, Chosen)) and isinstance(b, (Number, Elements, Chosen)):
@@ -179,7 +179,7 @@ def _reduction(name: str) -> Rule:
         axes = t.axes(axis, array.ndim)
         if name in ("mean", "std", "var"):
             return _moment(t, name, array, axes, keep, freedom)
-        return elements.reduced(t, name, array, axes, keep)
+        return reducing.reduced(t, name, array, axes, keep)
 
     return apply
 
@@ -194,11 +194,11 @@ def _reduced_chosen(t: Trace, name: str, a: Chosen) -> Number:
         raise CannotRoll("the mean of chosen truth values")
     whole = elements.where_chosen(a, Literal(_OF_CHOSEN[name], a.dtype.name))
     if name != "mean":
-        made: Number = elements.reduced(t, name, whole, None, False)
+        made: Number = reducing.reduced(t, name, whole, None, False)
         return made
     count = elements.count_chosen(t, a)
     t.emit(Check(Apply("gt", (count.expr, Literal(0, "int64")), "bool")))
-    total = elements.reduced(t, "sum", whole, None, False)
+    total = reducing.reduced(t, "sum", whole, None, False)
     divisor = Number(t.let(cast(count.expr, a.dtype)), a.dtype)
     return numbers.of_ufunc(t, np.true_divide, [total, divisor])
 
@@ -223,7 +223,7 @@ def _moment(t: Trace, name: str, a: Elements, axes: tuple[int, ...] | None, keep
     least = Literal(freedom, "int64")
     t.emit(Check(Apply("gt", (count, least), "bool")))
     divisor = Number(t.let(cast(count, a.dtype)), a.dtype)
-    mean = apply_ufunc(t, np.true_divide, [elements.reduced(t, "sum", a, axes, keep or name != "mean"), divisor], {})
+    mean = apply_ufunc(t, np.true_divide, [reducing.reduced(t, "sum", a, axes, keep or name != "mean"), divisor], {})
     if name == "mean":
         return mean
     if axes is None or len(axes) == a.ndim:
@@ -237,7 +237,7 @@ def _moment(t: Trace, name: str, a: Elements, axes: tuple[int, ...] | None, keep
     off = apply_ufunc(t, np.subtract, [a, mean], {})
     squares = apply_ufunc(t, np.multiply, [off, off], {})
     divisor = Number(t.let(cast(t.let(elements.small("sub", count, least)), a.dtype)), a.dtype)
-    made = apply_ufunc(t, np.true_divide, [elements.reduced(t, "sum", squares, axes, keep), divisor], {})
+    made = apply_ufunc(t, np.true_divide, [reducing.reduced(t, "sum", squares, axes, keep), divisor], {})
     return apply_ufunc(t, np.sqrt, [made], {}) if name == "std" else made
 
 
@@ -246,7 +246,7 @@ def _dot(t: Trace, a: Any, b: Any) -> Any:
     if isinstance(a, Number) or isinstance(b, Number):
         return apply_ufunc(t, np.multiply, [a, b], {})
     if a.ndim >= 1 and b.ndim >= 1 and a.ndim + b.ndim <= 4:
-        return elements.matmul(t, a, b)
+        return reducing.matmul(t, a, b)
     raise CannotRoll("np.dot of stacks of matrices")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .....inductor.sequential.program import ZERO, Apply, Check, Expr, Literal
-from . import elements, functions, numbers
+from . import elements, functions, numbers, reducing
 from .functions import apply_ufunc
 from .joining import as_array
 from .kinds import FALSE, FLOAT, INT, NONE, SMALL_BITS, CannotRoll, Elements, Number, Trace, literal
@@ -37,16 +37,16 @@ def _norm(t: Trace, x: Any, ord: Any = NONE, axis: Any = NONE, keepdims: Any = F
         raise CannotRoll(f"np.linalg.norm of order {order}")
     count = a.ndim if axes is None else len(axes)
     if order is None and (axes is None or count <= 2) or count == 2 and order == "fro" or count == 1 and order == 2:
-        return apply_ufunc(t, np.sqrt, [elements.reduced(t, "sum", _squares(a), axes, keep)], {})
+        return apply_ufunc(t, np.sqrt, [reducing.reduced(t, "sum", _squares(a), axes, keep)], {})
     if count == 1 and order != "fro":
         if order == 0:
             nonzero = elements.converted(_truths(a), _real(a.dtype))
-            return elements.reduced(t, "sum", nonzero, axes, keep)
+            return reducing.reduced(t, "sum", nonzero, axes, keep)
         name = {1: "sum", math.inf: "max", -math.inf: "min"}[order]
-        return elements.reduced(t, name, _sizes(t, a), axes, keep)
+        return reducing.reduced(t, name, _sizes(t, a), axes, keep)
     if count == a.ndim == 2 and order in (1, math.inf) and not keep:
-        totals = elements.reduced(t, "sum", _sizes(t, a), (0 if order == 1 else 1,), False)
-        return elements.reduced(t, "max", totals, None, False)
+        totals = reducing.reduced(t, "sum", _sizes(t, a), (0 if order == 1 else 1,), False)
+        return reducing.reduced(t, "max", totals, None, False)
     raise CannotRoll(f"np.linalg.norm of order {order}, of {count} axes")
 
 
@@ -82,13 +82,13 @@ def _squares(a: Elements) -> Elements:
 
 
 def _trace(t: Trace, a: Any, offset: Any = _ZERO) -> Any:
-    return elements.reduced(t, "sum", diagonal(t, a, offset), None, False)
+    return reducing.reduced(t, "sum", diagonal(t, a, offset), None, False)
 
 
 def _ptp(t: Trace, a: Any, axis: Any = NONE) -> Any:
     array = elements.in_memory(t, as_array(t, a))
     axes = t.axes(axis, array.ndim)
-    ends = [elements.reduced(t, name, array, axes, False) for name in ("max", "min")]
+    ends = [reducing.reduced(t, name, array, axes, False) for name in ("max", "min")]
     return apply_ufunc(t, np.subtract, ends, {})
 
 
@@ -96,7 +96,7 @@ def _count_nonzero(t: Trace, a: Any, axis: Any = NONE) -> Any:
     array = elements.evaluated(t, as_array(t, a))
     counts = elements.converted(_truths(array), INT)
     axes = t.axes(axis, array.ndim)
-    made = elements.reduced(t, "sum", counts, axes, False)
+    made = reducing.reduced(t, "sum", counts, axes, False)
     if not isinstance(made, Number):
         return made
     return replace(made, python=_COUNTS_IN_INTS and axes is None, bits=SMALL_BITS, natural=True)
@@ -117,10 +117,10 @@ def _average(t: Trace, a: Any, axis: Any = NONE, weights: Any = NONE) -> Any:
         elements.agree(t, array.sizes[axes[0]], given.sizes[axes[0]])
     elif axes is not None and array.ndim != 1 or not elements.agree(t, array.sizes[0], given.sizes[0]):
         raise CannotRoll("np.average with weights along some axes")
-    total = elements.reduced(t, "sum", elements.converted(given, dtype), None, False)
+    total = reducing.reduced(t, "sum", elements.converted(given, dtype), None, False)
     t.emit(Check(Apply("ne", (total.expr, cast(Literal(0, "int64"), dtype)), "bool")))
     products = apply_ufunc(t, np.multiply, [elements.converted(array, dtype), elements.converted(given, dtype)], {})
-    return apply_ufunc(t, np.true_divide, [elements.reduced(t, "sum", products, axes, False), total], {})
+    return apply_ufunc(t, np.true_divide, [reducing.reduced(t, "sum", products, axes, False), total], {})
 
 
 # --------------------------------------------------------------------------- comparisons of all elements
@@ -170,7 +170,7 @@ def _or_zero(t: Trace, condition: Any, y: Any) -> Any:
 
 def _all(t: Trace, truths: Any) -> Number:
     """`bool(np.all(truths))`."""
-    found = truths if isinstance(truths, Number) else elements.reduced(t, "all", truths, None, False)
+    found = truths if isinstance(truths, Number) else reducing.reduced(t, "all", truths, None, False)
     return numbers.converted(t, found, bool)
 
 
