@@ -1106,7 +1106,7 @@ def test_a_loop_that_one_type_leaves_to_python_is_rolled_for_another():
         x = (np.arange(size) % 7).astype(kind)
         assert np.array_equal(compiled(x), blurred(x))
     broken = [entry.captured.reason is not None for entry in compiled.entries]
-    assert sum(broken) in (1, 2) and not all(broken)
+    assert broken == [False, False, True, True]  # the last that was compiled stands first
     assert all(reason.code == "long-loop" for reason in compiled.breaks)
 
 
